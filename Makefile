@@ -1,0 +1,53 @@
+# Every target works on a fresh clone with Python >= 3.11 and make alone: the first one builds .venv from the lock file.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+# pytest-xdist workers
+JOBS   ?= auto
+DEMO   ?=
+NAME   ?= round
+
+.PHONY: help demo test check bench fuzz vectors lock format clean
+help:            ## this list
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
+	@echo "building $(VENV) from requirements.lock (once, a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)   ## a Cox model over nine institutions; one is killed on the way (DEMO="--kill 2 --json")
+	@$(BIN)/secagg-coordinator demo $(DEMO)
+
+test: $(READY)   ## the whole test suite
+	$(BIN)/python -m pytest -n $(JOBS) tests
+
+check: $(READY)  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## measure (NAME=round); JSON with: python -m bench NAME --json
+	$(BIN)/python -m bench $(NAME)
+
+fuzz: $(READY)   ## every decoder on mutated frames, for FUZZ_SECONDS
+	$(BIN)/python -m tests.fuzz --seconds $${FUZZ_SECONDS:-60}
+
+vectors: $(READY) ## make the vectors anew from the independent reference, and the tables of the specification
+	$(BIN)/python -m specs.generate
+
+lock: $(READY)   ## make the lock file anew (versions and hashes only); needs uv on the path
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --all-extras --group dev --output-file requirements.lock pyproject.toml
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,444 @@
+"""Canonical bytes: wire types, records made of them, and the tagged hash over fields.
+
+Spec: 01-wire §1 and §2. Every value has exactly one encoding: integers are big-endian of fixed width, lengths and
+counts are u32 prefixes with a limit, maps and sets ascend strictly, and nothing may follow the last field. A record is
+a frozen dataclass whose annotations carry the wire types, so that a layout is written once and serves both directions:
+
+    @record
+    class Ping(Record):
+        index: Annotated[int, U16]
+        note: Annotated[bytes, Blob(100)]
+
+    Ping.decode(Ping(index=1, note=b"x").encode())
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from hashlib import sha256
+from itertools import pairwise
+from math import isfinite
+from struct import Struct
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    NoReturn,
+    Self,
+    TypeVar,
+    dataclass_transform,
+    get_args,
+    get_type_hints,
+)
+
+from secagg.errors import DecodeError, ParameterError
+
+LABEL_PREFIX = b"secagg/1 "
+"""Opens every domain tag of hashes, keys and signatures; the digit is the version of the specification."""
+
+T = TypeVar("T")
+R = TypeVar("R", bound="Record")
+
+_DOUBLE = Struct(">d")
+
+
+def tagged_hash(label: str, *parts: bytes) -> bytes:
+    """Return H(label, parts), 32 bytes: SHA-256 over the domain tag and the length-prefixed parts. Spec: 01-wire §2."""
+    return sha256(tag(label) + prefixed(*parts)).digest()
+
+
+def tag(label: str) -> bytes:
+    """Return the domain tag of a label: version, label, zero byte."""
+    return LABEL_PREFIX + label.encode("ascii") + b"\0"
+
+
+def prefixed(*parts: bytes) -> bytes:
+    """Return LP(parts): each part behind its length as u32."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def u16(value: int) -> bytes:
+    """Two bytes, big-endian: a site's index in hashes and keys."""
+    return value.to_bytes(2, "big")
+
+
+def u32(value: int) -> bytes:
+    """Four bytes, big-endian: a round's number in hashes and keys."""
+    return value.to_bytes(4, "big")
+
+
+class Source:
+    """Untrusted bytes with a position; every read is checked against the end."""
+
+    __slots__ = ("at", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def take(self, size: int, expected: str) -> bytes:
+        end = self.at + size
+        if end > len(self.data):
+            self.fail("V-0101", f"{expected} ends after the last byte")
+        part = self.data[self.at : end]
+        self.at = end
+        return part
+
+    def fail(self, check: str, detail: str) -> NoReturn:
+        raise DecodeError(check, f"at byte {self.at}: {detail}")
+
+
+class Wire(ABC, Generic[T]):
+    """How one kind of value stands on the wire."""
+
+    @abstractmethod
+    def write(self, out: bytearray, value: T) -> None:
+        """Append the value's only encoding; raises ParameterError where the value has none."""
+
+    @abstractmethod
+    def read(self, source: Source) -> T:
+        """Read one value; raises DecodeError."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The words for the layout tables in 01-wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class UInt(Wire[int]):
+    """An unsigned big-endian integer of `size` bytes."""
+
+    size: int
+
+    def write(self, out: bytearray, value: int) -> None:
+        try:
+            out += value.to_bytes(self.size, "big")
+        except OverflowError:
+            raise ParameterError(f"{value} does not fit into {self.describe()}") from None
+
+    def read(self, source: Source) -> int:
+        return int.from_bytes(source.take(self.size, self.describe()), "big")
+
+    def describe(self) -> str:
+        return f"u{8 * self.size}"
+
+
+U8 = UInt(1)
+U16 = UInt(2)
+U32 = UInt(4)
+U64 = UInt(8)
+
+
+@dataclass(frozen=True, slots=True)
+class Double(Wire[float]):
+    """A finite IEEE 754 double, big-endian; minus zero has no encoding."""
+
+    def write(self, out: bytearray, value: float) -> None:
+        if not isfinite(value):
+            raise ParameterError("only finite numbers are encoded")
+        out += _DOUBLE.pack(value + 0.0)  # turns -0.0 into 0.0
+
+    def read(self, source: Source) -> float:
+        raw = source.take(8, "f64")
+        value: float = _DOUBLE.unpack(raw)[0]
+        if not isfinite(value) or raw == b"\x80" + bytes(7):
+            source.fail("V-0104", "the number is not finite, or is minus zero")
+        return value
+
+    def describe(self) -> str:
+        return "f64"
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed(Wire[bytes]):
+    """Exactly `size` bytes."""
+
+    size: int
+
+    def write(self, out: bytearray, value: bytes) -> None:
+        if len(value) != self.size:
+            raise ParameterError(f"{self.size} bytes expected, got {len(value)}")
+        out += value
+
+    def read(self, source: Source) -> bytes:
+        return source.take(self.size, self.describe())
+
+    def describe(self) -> str:
+        return f"{self.size} bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Blob(Wire[bytes]):
+    """Up to `limit` bytes behind their length as u32."""
+
+    limit: int
+
+    def write(self, out: bytearray, value: bytes) -> None:
+        if len(value) > self.limit:
+            raise ParameterError(f"at most {self.limit} bytes, got {len(value)}")
+        out += u32(len(value)) + value
+
+    def read(self, source: Source) -> bytes:
+        return source.take(_read_count(source, self.limit, "bytes"), "bytes")
+
+    def describe(self) -> str:
+        return f"u32 length, then at most {self.limit} bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Wire[str]):
+    """Printable ASCII of at most `limit` characters behind its length as u32: names and labels, never free text."""
+
+    limit: int
+
+    def write(self, out: bytearray, value: str) -> None:
+        if len(value) > self.limit or not (value.isascii() and value.isprintable()):
+            raise ParameterError(f"at most {self.limit} printable ASCII characters")
+        out += u32(len(value)) + value.encode("ascii")
+
+    def read(self, source: Source) -> str:
+        raw = source.take(_read_count(source, self.limit, "characters"), "text")
+        if not raw.isascii() or not (text := raw.decode("ascii")).isprintable():
+            source.fail("V-0104", "text is not printable ASCII")
+        return text
+
+    def describe(self) -> str:
+        return f"u32 length, then at most {self.limit} printable ASCII characters"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag(Wire[bool]):
+    """One byte, 0 or 1."""
+
+    def write(self, out: bytearray, value: bool) -> None:
+        out.append(1 if value else 0)
+
+    def read(self, source: Source) -> bool:
+        value = source.take(1, "flag")[0]
+        if value > 1:
+            source.fail("V-0104", "a flag is 0 or 1")
+        return value == 1
+
+    def describe(self) -> str:
+        return "u8, 0 or 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Wire[IntEnum]):
+    """One byte out of an enumeration."""
+
+    kind: type[IntEnum]
+
+    def write(self, out: bytearray, value: IntEnum) -> None:
+        out.append(int(value))
+
+    def read(self, source: Source) -> IntEnum:
+        value = source.take(1, self.kind.__name__)[0]
+        try:
+            return self.kind(value)
+        except ValueError:
+            source.fail("V-0104", f"{value} is no {self.kind.__name__}")
+
+    def describe(self) -> str:
+        return "u8: " + ", ".join(f"{int(member)} {member.name.lower().replace('_', '-')}" for member in self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Nested(Wire[R]):
+    """A record inside a record."""
+
+    kind: type[R]
+
+    def write(self, out: bytearray, value: R) -> None:
+        value.write(out)
+
+    def read(self, source: Source) -> R:
+        return self.kind.read(source)
+
+    def describe(self) -> str:
+        return self.kind.__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Optional(Wire[T | None]):
+    """A flag, then the value where the flag is 1."""
+
+    item: Wire[T]
+
+    def write(self, out: bytearray, value: T | None) -> None:
+        out.append(0 if value is None else 1)
+        if value is not None:
+            self.item.write(out, value)
+
+    def read(self, source: Source) -> T | None:
+        return self.item.read(source) if Flag().read(source) else None
+
+    def describe(self) -> str:
+        return f"u8 flag, then if 1: {self.item.describe()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seq(Wire[tuple[T, ...]]):
+    """At most `limit` items behind their count as u32."""
+
+    item: Wire[T]
+    limit: int
+
+    def write(self, out: bytearray, value: tuple[T, ...]) -> None:
+        if len(value) > self.limit:
+            raise ParameterError(f"at most {self.limit} items, got {len(value)}")
+        out += u32(len(value))
+        for item in value:
+            self.item.write(out, item)
+
+    def read(self, source: Source) -> tuple[T, ...]:
+        return tuple(self.item.read(source) for _ in range(_read_count(source, self.limit, "items")))
+
+    def describe(self) -> str:
+        return f"u32 count, then at most {self.limit} of ({self.item.describe()})"
+
+
+@dataclass(frozen=True, slots=True)
+class Ascending(Wire[tuple[int, ...]]):
+    """A set of integers: strictly ascending, so sorted and without duplicates."""
+
+    item: UInt
+    limit: int
+
+    def write(self, out: bytearray, value: tuple[int, ...]) -> None:
+        if any(a >= b for a, b in pairwise(value)):
+            raise ParameterError("the numbers must ascend")
+        Seq(self.item, self.limit).write(out, value)
+
+    def read(self, source: Source) -> tuple[int, ...]:
+        value = Seq(self.item, self.limit).read(source)
+        if any(a >= b for a, b in pairwise(value)):
+            source.fail("V-0105", "the numbers do not ascend")
+        return value
+
+    def describe(self) -> str:
+        return f"u32 count, then at most {self.limit} strictly ascending {self.item.describe()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Map(Wire[Mapping[int, T]]):
+    """A map from integers; its keys ascend strictly."""
+
+    key: UInt
+    item: Wire[T]
+    limit: int
+
+    def write(self, out: bytearray, value: Mapping[int, T]) -> None:
+        if len(value) > self.limit:
+            raise ParameterError(f"at most {self.limit} entries, got {len(value)}")
+        out += u32(len(value))
+        for key in sorted(value):
+            self.key.write(out, key)
+            self.item.write(out, value[key])
+
+    def read(self, source: Source) -> dict[int, T]:
+        result: dict[int, T] = {}
+        last = -1
+        for _ in range(_read_count(source, self.limit, "entries")):
+            key = self.key.read(source)
+            if key <= last:
+                source.fail("V-0105", "the keys of a map do not ascend")
+            result[key] = self.item.read(source)
+            last = key
+        return result
+
+    def describe(self) -> str:
+        return (
+            f"u32 count, then at most {self.limit} of "
+            f"(strictly ascending {self.key.describe()}, {self.item.describe()})"
+        )
+
+
+def _read_count(source: Source, limit: int, what: str) -> int:
+    count = int.from_bytes(source.take(4, "count"), "big")
+    if count > limit:
+        source.fail("V-0103", f"{count} {what}, at most {limit} are allowed")
+    return count
+
+
+Index = Annotated[int, U16]
+Round = Annotated[int, U32]
+Hash = Annotated[bytes, Fixed(32)]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def record(cls: type[R]) -> type[R]:
+    """Make a class a frozen, keyword-only dataclass that keeps the record's own, secret-free `repr`."""
+    return dataclass(frozen=True, slots=True, kw_only=True, repr=False)(cls)
+
+
+class Record:
+    """Base of everything with an encoding: message bodies, frames, states."""
+
+    __slots__: ClassVar[tuple[str, ...]] = ()
+
+    def encode(self) -> bytes:
+        out = bytearray()
+        self.write(out)
+        return bytes(out)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read a record that is the whole of `data`.
+
+        Raises:
+            DecodeError: V-0101 truncated, V-0102 trailing bytes, V-0103 a count over its limit, V-0104 a value that is
+                not allowed, V-0105 order.
+        """
+        source = Source(bytes(data))
+        value = cls.read(source)
+        if source.at != len(source.data):
+            source.fail("V-0102", f"{len(source.data) - source.at} bytes follow the last field")
+        return value
+
+    def write(self, out: bytearray) -> None:
+        for name, wire in layout(type(self)):
+            wire.write(out, getattr(self, name))
+
+    @classmethod
+    def read(cls, source: Source) -> Self:
+        return cls(**{name: wire.read(source) for name, wire in layout(cls)})
+
+    def __repr__(self) -> str:
+        """Bytes and arrays are shown by their size alone, so that no record can print a secret."""
+        shown = (f"{field.name}={_sketch(getattr(self, field.name))}" for field in fields(self))  # type: ignore[arg-type]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def layout(cls: type[Record]) -> tuple[tuple[str, Wire[Any]], ...]:
+    """Return the fields of a record with their wire types, in wire order."""
+    if cls not in _LAYOUTS:
+        hints = get_type_hints(cls, include_extras=True)
+        _LAYOUTS[cls] = tuple((field.name, _wire_of(hints[field.name])) for field in fields(cls))  # type: ignore[arg-type]
+    return _LAYOUTS[cls]
+
+
+_LAYOUTS: dict[type, tuple[tuple[str, Wire[Any]], ...]] = {}
+
+
+def _wire_of(hint: Any) -> Wire[Any]:
+    for extra in get_args(hint)[1:]:
+        if isinstance(extra, Wire):
+            return extra
+    if isinstance(hint, type) and issubclass(hint, Record):
+        return Nested(hint)
+    if isinstance(hint, type) and issubclass(hint, IntEnum):
+        return Choice(hint)
+    raise TypeError(f"{hint!r} names no wire type")
+
+
+def _sketch(value: Any) -> str:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, (bool, int, float, str, Record)) or value is None:
+        return repr(value)
+    if isinstance(value, Mapping):
+        return f"<{len(value)} entries>"
+    return f"<{len(value)} items>" if hasattr(value, "__len__") else f"<{type(value).__name__}>"

@@ -1,0 +1,144 @@
+"""Ed25519 identities, and the twelve words by which people compare a roster.
+
+Spec: 01-wire §3, 02-protocol §2. Signing and verifying is libsodium's, which also refuses small-order and non-canonical
+keys and signatures (RFC 8032 leaves that open). Every signature covers a label first, so that a signature made for one
+purpose is none for another; HTTP request signatures (RFC 9421) use the same key and start with other bytes.
+"""
+
+from collections.abc import Iterable
+from hashlib import scrypt
+from typing import Annotated
+
+from mnemonic import Mnemonic
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey, VerifyKey
+
+from secagg.codec import Fixed, Hash, Record, Seq, record, tag, tagged_hash
+from secagg.errors import ParameterError, SecaggError
+
+KEY_BYTES = 32
+SIGNATURE_BYTES = 64
+MAX_SITES = 65_534  # 0 is the coordinator, 65,535 means everyone
+
+PublicKey = Annotated[bytes, Fixed(KEY_BYTES)]
+
+_WORDS = Mnemonic("english")
+
+
+class InvalidSignatureError(SecaggError):
+    """The signature is not the key's for this label and message. Callers turn it into an error that names the blame."""
+
+
+class Identity:
+    """A site's or coordinator's long-term signing key.
+
+    Args:
+        seed: 32 secret random bytes, the Ed25519 private key of RFC 8032.
+
+    Attributes:
+        public: the 32-byte verify key, which is the party's name in rosters and manifests.
+    """
+
+    __slots__ = ("_key", "public")
+
+    def __init__(self, seed: bytes) -> None:
+        if len(seed) != KEY_BYTES:
+            raise ParameterError(f"an identity's seed has {KEY_BYTES} bytes, got {len(seed)}")
+        self._key = SigningKey(seed)
+        self.public = bytes(self._key.verify_key)
+
+    def sign(self, label: str, message: bytes) -> bytes:
+        """Return the 64-byte signature over label and message."""
+        return self._key.sign(tag(label) + message).signature
+
+    def sign_request(self, base: bytes) -> bytes:
+        """Return the 64-byte signature over the signature base of an HTTP request (RFC 9421), which takes no label.
+
+        Raises:
+            ParameterError: the bytes are no such base, which begins with a quotation mark and no label of ours does.
+        """
+        if not base.startswith(b'"'):
+            raise ParameterError("this is no signature base of an HTTP request")
+        return self._key.sign(base).signature
+
+    def __repr__(self) -> str:
+        return f"Identity({fingerprint(self.public)})"
+
+
+def verify(public: bytes, label: str, message: bytes, signature: bytes) -> None:
+    """Check a signature over label and message.
+
+    Raises:
+        InvalidSignatureError: the signature, or the key itself, is not valid.
+    """
+    try:
+        VerifyKey(public).verify(tag(label) + message, signature)
+    except (BadSignatureError, ValueError, TypeError) as error:
+        raise InvalidSignatureError from error
+
+
+def fingerprint(public: bytes) -> str:
+    """Return a key's short name for people and logs: 16 hex digits. For comparing keys, use `key_words`."""
+    return tagged_hash("fingerprint", public).hex()[:16]
+
+
+def key_words(public: bytes) -> str:
+    """Return the twelve words of one key, which both sides compare when a site enrols."""
+    return _words(tagged_hash("key-words", public))
+
+
+@record
+class Roster(Record):
+    """What every officer confirms: the project, the hash of its terms, the coordinator's key and all sites' keys.
+
+    `sites` ascends, so that a roster has one encoding and one fingerprint.
+    """
+
+    project: Annotated[bytes, Fixed(16)]
+    terms: Hash
+    coordinator: PublicKey
+    sites: Annotated[tuple[bytes, ...], Seq(Fixed(KEY_BYTES), MAX_SITES)]
+
+    @classmethod
+    def of(cls, project: bytes, terms: bytes, coordinator: bytes, sites: Iterable[bytes]) -> "Roster":
+        """Build a roster from the bytes of the project's terms and from keys in any order.
+
+        Raises:
+            ParameterError: a key occurs twice, or the coordinator is among the sites of its own project.
+        """
+        ordered = tuple(sorted(sites))
+        if len({coordinator, *ordered}) != len(ordered) + 1:
+            raise ParameterError("a key occurs twice in the roster, or the coordinator is one of its sites")
+        return cls(project=project, terms=tagged_hash("terms", terms), coordinator=coordinator, sites=ordered)
+
+    def digest(self) -> bytes:
+        """Return the roster's 32-byte hash, which a manifest names."""
+        return tagged_hash("roster", self.encode())
+
+    def words(self) -> str:
+        """Return the twelve words (128 bits and a checksum) that people read to each other over another channel.
+
+        The hash is stretched with scrypt: who wants two rosters with the same words needs 2^64 slow evaluations.
+        """
+        return _words(self.digest())
+
+    def confirm(self, words: str) -> None:
+        """Check the words that an officer typed.
+
+        Raises:
+            ParameterError: they are not this roster's; the message says whether a word was mistyped.
+        """
+        given = " ".join(words.lower().split())
+        if given == self.words():
+            return
+        if not _WORDS.check(given):
+            raise ParameterError("these are not twelve words with a valid checksum; a word is mistyped or missing")
+        raise ParameterError(
+            "the words are not this roster's: its terms changed, or someone was added, removed or replaced. "
+            "Do not accept this project; ask the coordinator's officer over a channel that you trust"
+        )
+
+
+def _words(digest: bytes) -> str:
+    stretched = scrypt(digest, salt=tag("words"), n=2**14, r=8, p=1, dklen=16)
+    return str(_WORDS.to_mnemonic(stretched))

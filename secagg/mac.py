@@ -1,0 +1,36 @@
+"""Lanes that authenticate a sum: linear checks under a key that the sites alone share.
+
+Spec: 02-protocol §4. A lane is <rho, x> mod 2^64 of a site's signed integers x, with rho from a keystream; the lanes'
+sums must fit the published sum. Linear in x, so they tell nobody more than the sum does, not even who knows rho.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.codec import u16, u32
+from secagg.keys import derive
+from secagg.masks import add_keystream
+
+_SLICE = 1 << 16  # lanes of rho at a time, so that memory does not grow with the vector
+
+
+def session_key(kappas: Iterable[bytes], *, epoch: bytes) -> bytes:
+    """Return K_mac of the sites whose seeds these are, in the order of their indices."""
+    return derive(b"".join(kappas), "mac-session", epoch=epoch)
+
+
+def lanes(key: bytes, values: NDArray[np.int64], count: int, *, round_: int, context: bytes, epoch: bytes) -> list[int]:
+    """Return `count` lanes mod 2^64 over a site's integers, or over the centred sum of all sites' integers."""
+    result = []
+    for number in range(count):
+        lane_key = derive(key, "mac", u32(round_), context, u16(number), epoch=epoch)
+        total = 0
+        for at in range(0, len(values), _SLICE):
+            part = values[at : at + _SLICE].view(np.uint64)
+            rho = np.zeros(len(part), np.uint64)
+            add_keystream(rho, lane_key, start=at)
+            total += int(np.dot(rho, part))
+        result.append(total & 0xFFFFFFFFFFFFFFFF)
+    return result

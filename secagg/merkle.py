@@ -1,0 +1,67 @@
+"""Merkle trees over lists of byte strings, as in RFC 6962 section 2.1: leaves and nodes are hashed apart.
+
+Spec: 01-wire §2. A signed root stands for many slots, and a recipient checks its own slot with a short path.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+
+class Tree:
+    """The tree over a list of leaves.
+
+    Attributes:
+        root: the 32-byte tree head; of no leaves, the hash of nothing.
+    """
+
+    __slots__ = ("_levels", "root")
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        self._levels = [[_leaf(leaf) for leaf in leaves]]
+        while len(self._levels[-1]) > 1:
+            self._levels.append(_parents(self._levels[-1]))
+        self.root = self._levels[-1][0] if leaves else sha256(b"").digest()
+
+    def path(self, position: int) -> tuple[bytes, ...]:
+        """Return the siblings from leaf `position` up to the root."""
+        siblings = []
+        for level in self._levels[:-1]:
+            if (sibling := position ^ 1) < len(level):  # the last node of an odd level moves up alone
+                siblings.append(level[sibling])
+            position //= 2
+        return tuple(siblings)
+
+
+def root(leaves: Sequence[bytes]) -> bytes:
+    """Return the root of the tree over the leaves."""
+    return Tree(leaves).root
+
+
+def root_from_path(leaf: bytes, position: int, count: int, siblings: Sequence[bytes]) -> bytes | None:
+    """Return the root that leaf and path lead to, or None where the path has not the length that position asks for."""
+    if not 0 <= position < count:
+        return None
+    node = _leaf(leaf)
+    remaining = iter(siblings)
+    while count > 1:
+        if position ^ 1 < count:
+            sibling = next(remaining, None)
+            if sibling is None:
+                return None
+            node = _node(sibling, node) if position % 2 else _node(node, sibling)
+        position //= 2
+        count = (count + 1) // 2
+    return node if next(remaining, None) is None else None
+
+
+def _leaf(data: bytes) -> bytes:
+    return sha256(b"\0" + data).digest()
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\1" + left + right).digest()
+
+
+def _parents(level: list[bytes]) -> list[bytes]:
+    pairs = [_node(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+    return pairs + level[-1:] if len(level) % 2 else pairs

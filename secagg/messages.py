@@ -1,0 +1,350 @@
+"""The messages of protocol 1, in the order in which they are sent.
+
+Spec: 01-wire §6, 02-protocol §5 and §6. A message is the body of a signed frame (`secagg.envelope`). Lists carry other
+sites' frames whole, so that each recipient checks the authors' signatures itself. What does not fit into a frame, or is
+different for each recipient, travels beside it as a payload that the body binds by a hash.
+
+    epoch   coordinator              site                  round   coordinator          site
+            Manifest            ->                                 Open            ->
+                                <-   Join                                          <-   Upload, or Decline
+            Cohort              ->                                 Survivors       ->
+                                <-   Prekeys                                       <-   Consistency   (malicious)
+            PrekeyList          ->                                 Quorum          ->                 (malicious)
+                                <-   Encapsulations                                <-   Unmask
+            EncapsulationList   ->                                 Result          ->
+                                <-   Shares
+            ShareList           ->
+                                <-   Receipt
+            Ready               ->
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Annotated, ClassVar
+
+from secagg.codec import (
+    U8,
+    U16,
+    U32,
+    U64,
+    Ascending,
+    Blob,
+    Fixed,
+    Hash,
+    Map,
+    Nested,
+    Record,
+    Round,
+    Seq,
+    Text,
+    record,
+)
+from secagg.envelope import MAX_FRAME_BYTES, Frame
+from secagg.identity import KEY_BYTES, MAX_SITES, PublicKey
+from secagg.keys import KEM_CIPHERTEXT_BYTES, KEM_PUBLIC_BYTES, TAG_BYTES, X25519_BYTES
+from secagg.params import MAX_ROUNDS, LossRule, Profile, Schema
+
+SECRET_BYTES = 32
+SHARE_BYTES = SECRET_BYTES
+MAX_QUERY_BYTES = 1 << 20
+MAX_PATH = 17  # a Merkle tree over 65,534 leaves
+
+Frames = Annotated[tuple[Frame, ...], Seq(Nested(Frame), MAX_SITES)]
+Indices = Annotated[tuple[int, ...], Ascending(U16, MAX_SITES)]
+Hashes = Annotated[tuple[bytes, ...], Seq(Fixed(32), MAX_ROUNDS)]
+Path = Annotated[tuple[bytes, ...], Seq(Fixed(32), MAX_PATH)]
+Id = Annotated[bytes, Fixed(16)]
+Ciphertext = Annotated[bytes, Fixed(KEM_CIPHERTEXT_BYTES)]
+
+
+class Suite(IntEnum):
+    """The algorithms of an epoch."""
+
+    X25519_MLKEM768_AES256 = 1
+
+
+class Message(Record):
+    """Base of all message bodies.
+
+    Attributes:
+        KIND: stands in the frame's header.
+        SEALED: the body is a ciphertext on the wire.
+        TO_EVERYONE: the coordinator signs one frame for all sites; otherwise one for each. Never both, so that a kind
+            has one slot for a recipient.
+    """
+
+    __slots__ = ()
+    KIND: ClassVar[int]
+    SEALED: ClassVar[bool] = False
+    TO_EVERYONE: ClassVar[bool] = False
+
+
+@record
+class Manifest(Message):
+    """The terms of an epoch; its hash is the epoch's name. Index i of a site is its place in `sites`, from 1."""
+
+    KIND = 1
+    TO_EVERYONE = True
+    suite: Suite
+    profile: Profile
+    loss_rule: LossRule
+    project: Id
+    roster: Hash
+    run: Id
+    epoch: Annotated[int, U32]
+    first_round: Round
+    rounds: Annotated[int, U32]
+    threshold: Annotated[int, U16]
+    colluders: Annotated[int, U16]
+    survivors: Annotated[int, U16]
+    slack: Annotated[int, U16]
+    setup_deadline: Annotated[int, U64]
+    expires: Annotated[int, U64]
+    max_lanes: Annotated[int, U32]
+    max_ring_bits: Annotated[int, U8]
+    degree: Annotated[int, U16]
+    privacy: Annotated[bytes, Blob(4096)]
+    coordinator: PublicKey
+    coordinator_curve: Annotated[bytes, Fixed(X25519_BYTES)]
+    sites: Annotated[tuple[bytes, ...], Seq(Fixed(KEY_BYTES), MAX_SITES)]
+
+
+@record
+class Join(Message):
+    """A site takes part in the epoch whose hash the frame names."""
+
+    KIND = 2
+    nonce_commitment: Hash
+
+
+@record
+class Cohort(Message):
+    """Who joined."""
+
+    KIND = 3
+    TO_EVERYONE = True
+    joins: Frames
+
+
+@record
+class Prekeys(Message):
+    """A site's keys for the epoch and commitments to its secrets; the nonce opens the commitment of its Join."""
+
+    KIND = 4
+    nonce: Hash
+    curve: Annotated[bytes, Fixed(X25519_BYTES)]
+    kem: Annotated[bytes, Fixed(KEM_PUBLIC_BYTES)]
+    self_commitments: Hashes
+    mac_commitment: Hash
+
+
+@record
+class PrekeyList(Message):
+    """All prekeys, and the coordinator's encapsulation to the recipient."""
+
+    KIND = 5
+    prekeys: Frames
+    ciphertext: Ciphertext
+
+
+@record
+class Encapsulations(Message):
+    """A site encapsulated to all of higher index; the root is over its slots, in the order of their recipients."""
+
+    KIND = 6
+    root: Hash
+
+
+@record
+class EncapsulationPackage(Record):
+    """Payload of Encapsulations: one ciphertext for each recipient."""
+
+    slots: Annotated[Mapping[int, bytes], Map(U16, Fixed(KEM_CIPHERTEXT_BYTES), MAX_SITES)]
+
+
+@record
+class EncapsulationSlot(Record):
+    """What one sender encapsulated to the recipient of a list, with the path to the sender's signed root."""
+
+    ciphertext: Ciphertext
+    path: Path
+
+
+@record
+class EncapsulationList(Message):
+    """All Encapsulations frames, and those slots that are the recipient's."""
+
+    KIND = 7
+    headers: Frames
+    slots: Annotated[Mapping[int, EncapsulationSlot], Map(U16, Nested(EncapsulationSlot), MAX_SITES)]
+
+
+@record
+class Shares(Message):
+    """What a dealer signs: its vaults' hashes and key commitments, by round, and the root over its slots."""
+
+    KIND = 8
+    vault_hashes: Hashes
+    vault_commitments: Hashes
+    channel_confirmation: Hash
+    root: Hash
+
+
+@record
+class ShareSlot(Record):
+    """What a dealer has for one holder.
+
+    `sealed` holds the shares of the dealer's self-mask seeds and vault keys; `edges` commit to the pair seeds of dealer
+    and holder, one a round; `leaves` are the hashes of the shares, for each round that of the seed, then that of the
+    vault key. The dealer's own slot has neither `sealed` nor `edges`.
+    """
+
+    sealed: Annotated[bytes, Blob(MAX_ROUNDS * 2 * SHARE_BYTES + SECRET_BYTES + TAG_BYTES)]
+    edges: Hashes
+    leaves: Annotated[tuple[bytes, ...], Seq(Fixed(32), 2 * MAX_ROUNDS)]
+
+
+@record
+class SharePackage(Record):
+    """Payload of Shares: a vault for each round, and a slot for each member of the cohort."""
+
+    vaults: Annotated[tuple[bytes, ...], Seq(Blob(MAX_FRAME_BYTES), MAX_ROUNDS)]
+    slots: Annotated[Mapping[int, ShareSlot], Map(U16, Nested(ShareSlot), MAX_SITES)]
+
+
+@record
+class ProvenShareSlot(Record):
+    """A slot with the path to its dealer's signed root."""
+
+    slot: ShareSlot
+    path: Path
+
+
+@record
+class ShareList(Message):
+    """All Shares frames, and those slots that are the recipient's."""
+
+    KIND = 9
+    headers: Frames
+    slots: Annotated[Mapping[int, ProvenShareSlot], Map(U16, Nested(ProvenShareSlot), MAX_SITES)]
+
+
+@record
+class Receipt(Message):
+    """Whose shares a site accepted, and whom it refused for which check (the digits of its ID)."""
+
+    KIND = 10
+    accepted: Indices
+    refused: Annotated[Mapping[int, int], Map(U16, U16, MAX_SITES)]
+
+
+@record
+class Ready(Message):
+    """The epoch's members are the authors of these receipts, in which all of them accept each other."""
+
+    KIND = 11
+    TO_EVERYONE = True
+    receipts: Frames
+
+
+@record
+class Open(Message):
+    """A round: the exact query, the form of the answer, and who is asked. The salt hides the query in its hash."""
+
+    KIND = 16
+    SEALED = True
+    salt: Hash
+    query: Annotated[bytes, Blob(MAX_QUERY_BYTES)]
+    schema: Schema
+    deadline: Annotated[int, U64]
+    roster: Indices
+
+
+@record
+class Decline(Message):
+    """A site does not contribute to this round."""
+
+    KIND = 17
+    SEALED = True
+    reason: Annotated[str, Text(200)]
+
+
+@record
+class Upload(Message):
+    """Signed digest of a masked vector; the vector itself is the payload, sealed in chunks to the coordinator."""
+
+    KIND = 18
+    context: Hash
+    root: Hash
+
+
+@record
+class Survivors(Message):
+    """The uploads that are in the sum."""
+
+    KIND = 19
+    TO_EVERYONE = True
+    uploads: Frames
+
+
+@record
+class Consistency(Message):
+    """A site will unmask this set of uploads and no other."""
+
+    KIND = 20
+    statement: Hash
+
+
+@record
+class Quorum(Message):
+    """Enough sites signed the same statement."""
+
+    KIND = 21
+    TO_EVERYONE = True
+    signatures: Frames
+
+
+@record
+class Unmask(Message):
+    """For each site asked, one share: of the self-mask seed if it is in the sum, of the vault key if not."""
+
+    KIND = 22
+    SEALED = True
+    shares: Annotated[Mapping[int, bytes], Map(U16, Fixed(SHARE_BYTES), MAX_SITES)]
+
+
+@record
+class Result(Message):
+    """The sum; its elements and lanes are the payload, sealed in chunks under `key`, the same for all sites."""
+
+    KIND = 23
+    SEALED = True
+    statement: Hash
+    root: Hash
+    key: Annotated[bytes, Fixed(32)]
+
+
+MESSAGES: dict[int, type[Message]] = {
+    kind.KIND: kind
+    for kind in (
+        Manifest,
+        Join,
+        Cohort,
+        Prekeys,
+        PrekeyList,
+        Encapsulations,
+        EncapsulationList,
+        Shares,
+        ShareList,
+        Receipt,
+        Ready,
+        Open,
+        Decline,
+        Upload,
+        Survivors,
+        Consistency,
+        Quorum,
+        Unmask,
+        Result,
+    )
+}

@@ -1,0 +1,157 @@
+"""Parameters: profiles, thresholds, a site's floors, and the schema of a round's vector.
+
+Spec: 02-protocol §1 (bounds), 01-wire §5 (schema). Bounds follow Bonawitz et al. 2017, theorem 6.5, tightened for the
+survivors' signatures as the threat model explains.
+"""
+
+from enum import IntEnum
+from math import isfinite
+from typing import Annotated
+
+from secagg.codec import U8, U32, Double, Nested, Record, Seq, record
+from secagg.errors import HeadroomError, ParameterError
+
+MIN_SITES = 3
+MAX_ROUNDS = 1 << 12
+MAX_SITE_ROUNDS = 1 << 14  # n * B: keeps every setup message below the frame's 4 MiB
+MAX_RING_BITS = 64
+MAX_LANES = 1 << 30
+MAX_MAC_LANES = 64
+MIN_FORGERY_BITS = 64
+MAX_SEGMENTS = 4096
+MAX_LEVELS = 1 << 62
+
+
+class Profile(IntEnum):
+    """What the protocol holds against; a site names the least that it takes part in."""
+
+    SEMI_HONEST = 1
+    MALICIOUS = 2
+
+
+class LossRule(IntEnum):
+    """What the loss of a site does to the rest of a run, since two similar sums tell their difference."""
+
+    CONTINUE = 1
+    PAUSE = 2
+    ABORT = 3
+
+
+class Beyond(IntEnum):
+    """What a site does with a value beyond the clip: move it to the clip and count it, or not take part."""
+
+    CLIP = 1
+    REFUSE = 2
+
+
+def default_threshold(sites: int, profile: Profile) -> int:
+    """Return t: floor(2n/3) + 1 against a malicious coordinator, floor(n/2) + 1 against a semi-honest one."""
+    return 2 * sites // 3 + 1 if profile is Profile.MALICIOUS else sites // 2 + 1
+
+
+def default_colluders(sites: int, profile: Profile) -> int:
+    """Return n_C, the sites that may collude with relay and coordinator: ceil(n/3) - 1, or none if semi-honest."""
+    return (sites + 2) // 3 - 1 if profile is Profile.MALICIOUS else 0
+
+
+def least_survivors(threshold: int, colluders: int) -> int:
+    """Return the least a: a sum of fewer sites is never opened."""
+    return max(threshold, colluders + 2, MIN_SITES)
+
+
+@record
+class Floors(Record):
+    """What a site asks for before it takes part, whatever the coordinator proposes. Never sent to anyone.
+
+    Attributes:
+        profile: the weakest profile that is accepted.
+        sites: the least number of sites in a roster.
+        survivors: the least number of sites in any sum.
+        colluders_one_in: the manifest must bear at least ceil(n / this) - 1 colluding sites (malicious profile).
+    """
+
+    profile: Profile = Profile.MALICIOUS
+    sites: Annotated[int, U32] = MIN_SITES
+    survivors: Annotated[int, U32] = MIN_SITES
+    colluders_one_in: Annotated[int, U32] = 3
+
+
+@record
+class Segment(Record):
+    """`count` consecutive entries with one clip and one step.
+
+    A value x becomes the integer round(x / step) within [-levels, levels]; `levels` is round(clip / step).
+    """
+
+    count: Annotated[int, U32]
+    clip: Annotated[float, Double()]
+    step: Annotated[float, Double()]
+    beyond: Beyond = Beyond.CLIP
+
+    @property
+    def levels(self) -> int:
+        return round(self.clip / self.step)
+
+    def check(self) -> None:
+        """Raise ParameterError unless the segment can be quantised."""
+        if self.count < 1:
+            raise ParameterError("a segment has at least one entry")
+        if not (self.clip > 0 and self.step > 0 and isfinite(self.clip / self.step)):
+            raise ParameterError("clip and step of a segment are positive")
+        if not 1 <= self.levels <= MAX_LEVELS:
+            raise ParameterError(f"clip / step is between 1 and 2^62, got {self.clip / self.step:.3g}")
+
+
+@record
+class Schema(Record):
+    """The form of one round's vector: its segments, the ring, and the lanes that authenticate the sum."""
+
+    ring_bits: Annotated[int, U8]
+    mac_lanes: Annotated[int, U8]
+    segments: Annotated[tuple[Segment, ...], Seq(Nested(Segment), MAX_SEGMENTS)]
+
+    @property
+    def length(self) -> int:
+        """Number m of entries."""
+        return sum(segment.count for segment in self.segments)
+
+    def check(self, parties: int) -> None:
+        """Check that the sum of so many vectors of this schema fits, whatever the values.
+
+        Raises:
+            ParameterError: sizes, clips or lanes are out of range.
+            HeadroomError: parties * levels >= 2^(ring_bits - 1) for some segment.
+        """
+        for segment in self.segments:
+            segment.check()
+        if not 1 <= self.length <= MAX_LANES:
+            raise ParameterError(f"a vector has 1 to {MAX_LANES} entries, got {self.length}")
+        if not 2 <= self.ring_bits <= MAX_RING_BITS:
+            raise ParameterError(f"the ring has 2 to {MAX_RING_BITS} bits, got {self.ring_bits}")
+        # A forged sum passes one 64-bit lane with probability 2^-(65-b) at most; together the lanes must give 2^-64.
+        if self.mac_lanes and self.mac_lanes * (65 - self.ring_bits) < MIN_FORGERY_BITS:
+            raise ParameterError(f"{self.mac_lanes} lanes do not authenticate a ring of {self.ring_bits} bits")
+        if self.mac_lanes > MAX_MAC_LANES:
+            raise ParameterError(f"at most {MAX_MAC_LANES} lanes")
+        if (needed := max(ring_bits_for(segment.levels, parties) for segment in self.segments)) > self.ring_bits:
+            raise HeadroomError(f"the sum of {parties} vectors needs {needed} bits, the ring has {self.ring_bits}")
+
+
+def mac_lanes_for(ring_bits: int) -> int:
+    """Return the number of 64-bit lanes that hold the probability of a forged sum below 2^-64."""
+    return -(-MIN_FORGERY_BITS // (65 - ring_bits))
+
+
+def ring_bits_for(levels: int, parties: int) -> int:
+    """Return the least b with parties * levels < 2^(b-1): the centred sum of so many values fits.
+
+    Raises:
+        HeadroomError: 64 bits are not enough.
+    """
+    bits = (parties * levels).bit_length() + 1
+    if bits > MAX_RING_BITS:
+        raise HeadroomError(
+            f"{parties} values of up to {levels} need {bits} bits, the ring has at most {MAX_RING_BITS}: "
+            "take a coarser step, a smaller clip or fewer parties"
+        )
+    return bits

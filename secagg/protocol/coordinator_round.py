@@ -1,0 +1,456 @@
+"""The coordinator's side of a round: it adds masked vectors, asks for one set's shares, and removes the masks.
+
+Spec: 02-protocol §6. Vectors do not enter the state: each verified upload is handed out once, to be added to a total of
+O(d) memory, and `AwaitTotal` names the masks to remove from it. What masks those are is a plain list, so that the
+removal may be spread over slices, threads and machines.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Annotated
+
+from secagg import shamir
+from secagg.codec import U16, Blob, Fixed, Hash, Map, Nested, Record, Round, Seq, Text, record
+from secagg.envelope import COORDINATOR, EVERYONE, Frame
+from secagg.errors import FaultyParticipantError, FaultyRelayError, NotEnoughParticipantsError, ParameterError
+from secagg.identity import MAX_SITES, InvalidSignatureError
+from secagg.keys import UnsealError, unseal
+from secagg.masks import Mask
+from secagg.messages import (
+    SECRET_BYTES,
+    SHARE_BYTES,
+    Consistency,
+    Decline,
+    Hashes,
+    Indices,
+    Manifest,
+    Message,
+    Open,
+    Quorum,
+    Result,
+    Survivors,
+    Unmask,
+    Upload,
+)
+from secagg.params import LossRule, Profile, Schema
+from secagg.protocol import derivations as d
+from secagg.protocol.ring_vector import VectorError, open_vector, seal_vector
+from secagg.protocol.step import (
+    Abandon,
+    Add,
+    Ask,
+    Close,
+    Learned,
+    Means,
+    Publish,
+    Received,
+    Send,
+    Step,
+    blame_for,
+    body_of,
+    sealed_body_of,
+    signed,
+)
+from secagg.quantize import dequantize
+
+Secrets = Annotated[Mapping[int, bytes], Map(U16, Fixed(32), MAX_SITES)]
+Frames = Annotated[Mapping[int, Frame], Map(U16, Nested(Frame), MAX_SITES)]
+
+
+@record
+class Dealer(Record):
+    """What a site committed to, a round after the other."""
+
+    self_commitments: Hashes
+    vault_hashes: Hashes
+    vault_commitments: Hashes
+
+
+@record
+class Prepared(Record):
+    """The epoch is ready for round `next_round`; `survivors` are the sites that may still be asked."""
+
+    manifest: Manifest
+    epoch: Hash
+    transcript: Hash
+    dealers: Annotated[Mapping[int, Dealer], Map(U16, Nested(Dealer), MAX_SITES)]
+    channel_chains: Secrets
+    next_round: Round
+    survivors: Indices
+
+
+@record
+class RoundKeys(Record):
+    """The channel's keys for the messages of one round with one site."""
+
+    decline: Hash
+    upload: Hash
+    answer: Hash
+    result: Hash
+
+
+@record
+class Turn(Record):
+    """The round that is open."""
+
+    round: Round
+    context: Hash
+    schema: Schema
+    roster: Indices
+    keys: Annotated[Mapping[int, RoundKeys], Map(U16, Nested(RoundKeys), MAX_SITES)]
+
+
+@record
+class InRound(Record):
+    """Base of the states in which a round is open; `idle` is where the coordinator stands once it is over."""
+
+    idle: Prepared
+    turn: Turn
+
+    def admit(self, frame: Frame) -> None:
+        """Check header and signature as in the setup, and that the frame is of this round."""
+        admit(self.idle.manifest, self.idle.epoch, self.idle.transcript, frame)
+        if frame.round != self.turn.round:
+            raise FaultyRelayError("V-0201", f"the frame is of round {frame.round}, this is round {self.turn.round}")
+
+
+@record
+class AwaitUploads(InRound):
+    """The round was opened."""
+
+    uploads: Frames
+    declined: Annotated[Mapping[int, str], Map(U16, Text(200), MAX_SITES)]
+
+
+@record
+class AwaitSignatures(InRound):
+    """The set of survivors was proposed (malicious profile)."""
+
+    survivors: Indices
+    statement: Hash
+    signatures: Frames
+
+
+@record
+class AwaitAnswers(InRound):
+    """The survivors were asked for shares. An answer holds one share for each site of the roster, in its order."""
+
+    survivors: Indices
+    statement: Hash
+    frames: Frames
+    answers: Annotated[Mapping[int, bytes], Map(U16, Blob(MAX_SITES * SHARE_BYTES), MAX_SITES)]
+
+
+@record
+class AwaitTotal(InRound):
+    """All masks that are left in the total are known; they are to be removed from it."""
+
+    survivors: Indices
+    statement: Hash
+    masks: Annotated[tuple[Mask, ...], Seq(Nested(Mask), MAX_SITES * MAX_SITES)]
+
+
+def admit(manifest: Manifest, epoch: bytes, transcript: bytes, frame: Frame) -> None:
+    """Check that a site signed this frame for the coordinator, epoch and transcript.
+
+    Raises:
+        FaultyRelayError: V-0201 it belongs elsewhere, V-0202 the signature is not the sender's.
+        FaultyParticipantError: V-0203 it was signed for another transcript.
+    """
+    if not 1 <= frame.sender <= len(manifest.sites) or frame.recipient != COORDINATOR or frame.epoch != epoch:
+        raise FaultyRelayError("V-0201", "the frame is not from a site of this epoch to the coordinator")
+    try:
+        frame.verify(manifest.sites[frame.sender - 1])
+    except InvalidSignatureError:
+        raise FaultyRelayError("V-0202", f"the frame is not signed by site {frame.sender}") from None
+    if frame.transcript != transcript:
+        raise FaultyParticipantError("V-0203", "the site's transcript is not the coordinator's", party=frame.sender)
+
+
+# Ask -> Open -------------------------------------------------------------------------------------------------------
+
+
+def ask(state: Prepared, event: Ask, means: Means) -> Step:
+    """Open the next round for a roster of sites that are still in.
+
+    Raises:
+        ParameterError, HeadroomError: the schema is not valid for so many sites, or larger than the manifest's limits.
+        NotEnoughParticipantsError: fewer sites than the manifest's least number of survivors, or no round is left.
+    """
+    manifest, round_ = state.manifest, state.next_round
+    roster = event.roster or state.survivors
+    if round_ >= manifest.first_round + manifest.rounds:
+        raise NotEnoughParticipantsError(f"all {manifest.rounds} rounds of this epoch are used; prepare the next epoch")
+    if not set(roster) <= set(state.survivors):
+        raise ParameterError("the roster names a site that is no member or was lost in this run")
+    if len(roster) < manifest.survivors:
+        raise NotEnoughParticipantsError(f"{len(roster)} sites are left, the floor is {manifest.survivors}")
+    _check_loss(state, roster)
+    if event.schema.length > manifest.max_lanes or event.schema.ring_bits > manifest.max_ring_bits:
+        raise ParameterError("the vector is larger than the manifest allows")
+    event.schema.check(len(roster))
+    message = Open(
+        salt=d.draw(means.rand, "salt"),
+        query=event.query,
+        schema=event.schema,
+        deadline=event.deadline,
+        roster=tuple(sorted(roster)),
+    )
+    chains = {site: state.channel_chains[site] for site in message.roster}
+    keys = {
+        site: RoundKeys(
+            decline=d.channel_key(chain, round_, Decline.KIND, state.epoch),
+            upload=d.channel_key(chain, round_, Upload.KIND, state.epoch),
+            answer=d.channel_key(chain, round_, Unmask.KIND, state.epoch),
+            result=d.channel_key(chain, round_, Result.KIND, state.epoch),
+        )
+        for site, chain in chains.items()
+    }
+    idle = replace(
+        state,
+        next_round=round_ + 1,
+        channel_chains={s: d.next_channel_chain(c, round_, state.epoch) for s, c in state.channel_chains.items()},
+    )
+    context = d.context_hash(state.epoch, state.transcript, round_, message.encode())
+    turn = Turn(round=round_, context=context, schema=message.schema, roster=message.roster, keys=keys)
+    following = AwaitUploads(idle=idle, turn=turn, uploads={}, declined={})
+    sends = (
+        _send(following, message, means, site, key=d.channel_key(chain, round_, Open.KIND, state.epoch))
+        for site, chain in chains.items()
+    )
+    return Step(following, tuple(sends))
+
+
+# Upload, Decline -> Survivors --------------------------------------------------------------------------------------
+
+
+def on_upload(state: AwaitUploads, received: Received, _means: Means) -> Step:
+    """Open and check a masked vector, and hand it out to be added to the total."""
+    frame, turn = received.frame, state.turn
+    site, blame = frame.sender, blame_for(frame.sender)
+    if _is_repeated(frame, state.uploads, turn.roster):
+        return Step(state)
+    if site in state.declined:
+        raise blame("V-0702", "the site contributed to a round that it had declined")
+    message = body_of(Upload, frame, blame)
+    if message.context != turn.context:
+        raise blame("V-0703", "the site masked its vector for another query, roster or schema")
+    bound = d.vector_bound(state.idle.epoch, Upload.KIND, site, turn.round, turn.context)
+    try:
+        vector = open_vector(received.payload or b"", turn.schema, turn.keys[site].upload, bound, message.root)
+    except VectorError as error:
+        raise blame("V-0704", str(error)) from None
+    return Step(replace(state, uploads=_with(state.uploads, frame)), (Add(site, vector),))
+
+
+def on_decline(state: AwaitUploads, received: Received, _means: Means) -> Step:
+    """Note that a site does not contribute to this round."""
+    frame = received.frame
+    site, blame = frame.sender, blame_for(frame.sender)
+    if site not in state.turn.roster:
+        raise blame("V-0701", "the site was not asked in this round")
+    message = sealed_body_of(Decline, frame, state.turn.keys[site].decline, blame)
+    if site in state.uploads:
+        raise blame("V-0702", "the site declined a round that it had contributed to")
+    if state.declined.get(site, message.reason) != message.reason:
+        raise blame("V-0702", "the site declined twice, for two reasons")
+    return Step(replace(state, declined={**state.declined, site: message.reason}))
+
+
+def close_uploads(state: AwaitUploads, _event: Close, means: Means) -> Step:
+    """Propose the sites whose uploads were added as the survivors of this round."""
+    manifest, turn = state.idle.manifest, state.turn
+    if len(state.uploads) < max(manifest.survivors, manifest.threshold):
+        raise NotEnoughParticipantsError(f"{len(state.uploads)} uploads, the floor is {manifest.survivors}")
+    _check_loss(state.idle, state.uploads)
+    uploads = tuple(state.uploads.values())
+    survivors = tuple(state.uploads)
+    statement = d.survivors_statement(state.idle.epoch, turn.round, turn.context, uploads)
+    idle = replace(state.idle, survivors=survivors)
+    send = _send(state, Survivors(uploads=uploads), means)
+    if manifest.profile is Profile.SEMI_HONEST:
+        asked = AwaitAnswers(idle=idle, turn=turn, survivors=survivors, statement=statement, frames={}, answers={})
+        return Step(asked, (send,))
+    following = AwaitSignatures(idle=idle, turn=turn, survivors=survivors, statement=statement, signatures={})
+    return Step(following, (send,))
+
+
+# Consistency -> Quorum ---------------------------------------------------------------------------------------------
+
+
+def on_consistency(state: AwaitSignatures, received: Received, _means: Means) -> Step:
+    """Note a survivor's signature on the proposed set."""
+    frame = received.frame
+    blame = blame_for(frame.sender)
+    if _is_repeated(frame, state.signatures, state.survivors):
+        return Step(state)
+    if body_of(Consistency, frame, blame).statement != state.statement:
+        raise blame("V-0705", "the site signed another set of survivors")
+    return Step(replace(state, signatures=_with(state.signatures, frame)))
+
+
+def close_signatures(state: AwaitSignatures, _event: Close, means: Means) -> Step:
+    """Show the signatures to the survivors, who answer if there are enough."""
+    if len(state.signatures) < state.idle.manifest.threshold:
+        raise NotEnoughParticipantsError(
+            f"{len(state.signatures)} sites signed the survivors, {state.idle.manifest.threshold} are needed"
+        )
+    following = AwaitAnswers(
+        idle=state.idle, turn=state.turn, survivors=state.survivors, statement=state.statement, frames={}, answers={}
+    )
+    return Step(following, (_send(state, Quorum(signatures=tuple(state.signatures.values())), means),))
+
+
+# Unmask -> the masks -----------------------------------------------------------------------------------------------
+
+
+def on_unmask(state: AwaitAnswers, received: Received, means: Means) -> Step:
+    """Check every share of an answer against the hash that its dealer signed."""
+    frame, turn = received.frame, state.turn
+    holder, blame = frame.sender, blame_for(frame.sender)
+    if _is_repeated(frame, state.frames, state.survivors):
+        return Step(state)
+    message = sealed_body_of(Unmask, frame, turn.keys[holder].answer, blame)
+    if tuple(message.shares) != turn.roster:
+        raise blame("V-0706", "the answer does not hold one share for each site that was asked")
+    for dealer, share in message.shares.items():
+        kind = d.SEED_SHARE if dealer in state.survivors else d.VAULT_SHARE
+        leaf = means.shares[dealer].slots[holder].leaves[2 * _position(state.idle, turn.round) + kind]
+        if d.share_leaf(state.idle.epoch, dealer, holder, turn.round, kind, share) != leaf:
+            raise blame("V-0707", f"the share of site {dealer}'s secret is not the one that was dealt")
+    answers = {**state.answers, holder: b"".join(message.shares.values())}
+    return Step(replace(state, frames=_with(state.frames, frame), answers=answers))
+
+
+def close_answers(state: AwaitAnswers, _event: Close, means: Means) -> Step:
+    """Rebuild the survivors' seeds and the lost sites' vault keys, and derive every mask that is left in the total."""
+    manifest, turn, eh = state.idle.manifest, state.turn, state.idle.epoch
+    if len(state.answers) < manifest.threshold:
+        raise NotEnoughParticipantsError(f"{len(state.answers)} answers, {manifest.threshold} are needed")
+    try:
+        joined = shamir.combine(state.answers, manifest.threshold)
+    except ParameterError:  # every share is its dealer's own, so some dealer dealt shares of no polynomial
+        joined = _secrets_by_dealer(state)
+    secrets = {site: joined[i * SECRET_BYTES : (i + 1) * SECRET_BYTES] for i, site in enumerate(turn.roster)}
+    removed = []
+    for site, secret in secrets.items():
+        dealer, position = state.idle.dealers[site], _position(state.idle, turn.round)
+        if site in state.survivors:
+            if d.self_commitment(eh, site, turn.round, secret) != dealer.self_commitments[position]:
+                raise blame_for(site)("V-0708", "the shares that it dealt do not give the seed it committed to")
+            removed.append(d.self_mask(secret, site, round_=turn.round, context=turn.context, eh=eh))
+        else:
+            if d.vault_commitment(eh, site, turn.round, secret) != dealer.vault_commitments[position]:
+                raise blame_for(site)("V-0708", "the shares that it dealt do not give the vault key it committed to")
+            removed.extend(_left_masks(state, site, secret, means))
+    following = AwaitTotal(
+        idle=state.idle, turn=turn, survivors=state.survivors, statement=state.statement, masks=tuple(removed)
+    )
+    return Step(following)
+
+
+def _left_masks(state: AwaitAnswers, lost: int, secret: bytes, means: Means) -> list[Mask]:
+    """Open a lost site's vault: its pair seeds give the masks that the survivors added for it."""
+    turn, eh, blame = state.turn, state.idle.epoch, blame_for(lost)
+    position, package = _position(state.idle, turn.round), means.shares[lost]
+    vault = package.vaults[position]
+    try:
+        key = d.vault_key(secret, lost, turn.round, eh)
+        content = unseal(key, vault, d.vault_bound(eh, lost, turn.round))
+    except UnsealError:
+        raise blame("V-0709", "its vault does not open under the key that it committed to") from None
+    if len(content) != SECRET_BYTES * len(state.idle.manifest.sites):
+        raise blame("V-0709", "its vault does not hold one seed a site")
+    left = []
+    for site in state.survivors:
+        seed = content[(site - 1) * SECRET_BYTES : site * SECRET_BYTES]
+        if d.edge_commitment(eh, turn.round, lost, site, seed) != package.slots[site].edges[position]:
+            raise blame("V-0709", f"its vault does not hold the seed that it shares with site {site}")
+        left.append(d.pair_mask(seed, site, lost, round_=turn.round, context=turn.context, eh=eh))
+    return left
+
+
+def _secrets_by_dealer(state: AwaitAnswers) -> bytes:
+    """Name the dealer whose shares lie on no one polynomial."""
+    for i, site in enumerate(state.turn.roster):
+        part = slice(i * SHARE_BYTES, (i + 1) * SHARE_BYTES)
+        try:
+            shamir.combine({h: answer[part] for h, answer in state.answers.items()}, state.idle.manifest.threshold)
+        except ParameterError:
+            raise blame_for(site)("V-0708", "the shares that it dealt lie on no one polynomial") from None
+    raise AssertionError("the shares of all dealers are consistent one by one, but not together")
+
+
+# The total -> Result -----------------------------------------------------------------------------------------------
+
+
+def publish(state: AwaitTotal, event: Publish, means: Means) -> Step:
+    """Send the sum to the survivors, who check it against their lanes.
+
+    Raises:
+        ParameterError: the sum is not one of the round's schema.
+    """
+    turn, key = state.turn, d.draw(means.rand, "result-key")
+    if event.total.schema != turn.schema:
+        raise ParameterError("the total is of another schema than the round")
+    bound = d.vector_bound(state.idle.epoch, Result.KIND, COORDINATOR, turn.round, turn.context)
+    sealed = seal_vector(event.total, key, bound)
+    message = Result(statement=state.statement, root=sealed.root, key=key)
+    sends = (
+        _send(state, message, means, site, key=turn.keys[site].result, payload=sealed.chunks)
+        for site in state.survivors
+    )
+    learned = Learned(turn.round, state.survivors, dequantize(event.total.values(), turn.schema))
+    return Step(state.idle, (*sends, learned))
+
+
+def abandon(state: InRound, _event: Abandon, _means: Means) -> Step:
+    """Give the round up; its number is burnt, and it counts as released wherever something was uploaded."""
+    return Step(state.idle)
+
+
+# Pieces ------------------------------------------------------------------------------------------------------------
+
+
+def _is_repeated(frame: Frame, earlier: Mapping[int, Frame], expected: tuple[int, ...]) -> bool:
+    if frame.sender not in expected:
+        raise FaultyParticipantError("V-0701", "the site was not asked", party=frame.sender)
+    if (known := earlier.get(frame.sender)) is not None and known != frame:
+        raise FaultyParticipantError("V-0702", "the site signed two different frames for one step", party=frame.sender)
+    return known is not None
+
+
+def _with(frames: Mapping[int, Frame], frame: Frame) -> dict[int, Frame]:
+    return dict(sorted({**frames, frame.sender: frame}.items()))
+
+
+def _check_loss(idle: Prepared, left: Collection[int]) -> None:
+    """Go no further with fewer sites than last time where the manifest says so; no site would, either (V-0511)."""
+    if idle.manifest.loss_rule is LossRule.ABORT and set(left) != set(idle.survivors):
+        raise NotEnoughParticipantsError("a site was lost, and the manifest says that the run ends then")
+
+
+def _position(idle: Prepared, round_: int) -> int:
+    return round_ - idle.manifest.first_round
+
+
+def _send(
+    state: InRound,
+    message: Message,
+    means: Means,
+    recipient: int = EVERYONE,
+    *,
+    key: bytes | None = None,
+    payload: tuple[bytes, ...] = (),
+) -> Send:
+    frame = signed(
+        means,
+        message,
+        epoch=state.idle.epoch,
+        transcript=state.idle.transcript,
+        sender=COORDINATOR,
+        recipient=recipient,
+        round_=state.turn.round,
+        key=key,
+    )
+    return Send(frame, payload, shared=bool(payload))

@@ -1,0 +1,478 @@
+"""The coordinator's side of an epoch's setup: it collects, checks, closes each step with one list, and learns nothing.
+
+Spec: 02-protocol §5. A site whose frame fails a check is simply not in the next list; the error names it. Whoever
+drives the machine decides when a step is closed (all frames are there, or its time is over).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, TypeVar
+
+from secagg import merkle
+from secagg.codec import Fixed, Hash, Record, record, tagged_hash
+from secagg.envelope import COORDINATOR, EVERYONE, NO_TRANSCRIPT, Frame
+from secagg.errors import (
+    DecodeError,
+    FaultyParticipantError,
+    NotEnoughParticipantsError,
+    ParameterError,
+)
+from secagg.identity import Roster
+from secagg.keys import InvalidKeyError, KeyAgreement, check_curve_key, check_kem_key, pair_secret
+from secagg.messages import (
+    Cohort,
+    EncapsulationList,
+    EncapsulationPackage,
+    Encapsulations,
+    EncapsulationSlot,
+    Indices,
+    Join,
+    Manifest,
+    Message,
+    PrekeyList,
+    Prekeys,
+    ProvenShareSlot,
+    Ready,
+    Receipt,
+    ShareList,
+    SharePackage,
+    Shares,
+    Suite,
+)
+from secagg.params import (
+    MAX_LANES,
+    MAX_RING_BITS,
+    LossRule,
+    Profile,
+    default_colluders,
+    default_threshold,
+    least_survivors,
+)
+from secagg.protocol import derivations as d
+from secagg.protocol.coordinator_round import Dealer, Frames, Prepared, Secrets, admit
+from secagg.protocol.step import Close, Keep, Means, Received, Send, Step, blame_for, body_of, signed
+
+Curve = Annotated[bytes, Fixed(32)]
+
+
+@record
+class Desk(Record):
+    """Base of the coordinator's states in a setup: the epoch, the transcript so far, and the frames of this step."""
+
+    manifest: Manifest
+    epoch: Hash
+    transcript: Hash
+    frames: Frames
+
+    @property
+    def least_members(self) -> int:
+        return max(self.manifest.survivors, self.manifest.threshold + self.manifest.slack)
+
+    @property
+    def rounds(self) -> range:
+        return range(self.manifest.first_round, self.manifest.first_round + self.manifest.rounds)
+
+    def admit(self, frame: Frame) -> None:
+        admit(self.manifest, self.epoch, self.transcript, frame)
+
+
+@record
+class AwaitJoins(Desk):
+    """The manifest was sent."""
+
+    curve_private: Curve
+
+
+@record
+class AwaitPrekeys(Desk):
+    """The cohort was announced. The keys seen so far are noted, so that nobody sends another party's."""
+
+    curve_private: Curve
+    nonce_commitments: Secrets
+    curves: Secrets
+    kem_hashes: Secrets
+
+
+@record
+class AwaitEncapsulations(Desk):
+    """All prekeys were passed on. The coordinator's own key is erased."""
+
+    prekeys: Frames
+    channel_chains: Secrets
+
+
+@record
+class AwaitShares(Desk):
+    """All encapsulations were passed on, to `holders`: each of them deals to all of them."""
+
+    prekeys: Frames
+    channel_chains: Secrets
+    holders: Indices
+
+
+@record
+class AwaitReceipts(Desk):
+    """All shares were passed on."""
+
+    prekeys: Frames
+    channel_chains: Secrets
+    shares: Frames
+
+
+# Manifest ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What an epoch is to be. What is None is chosen: the safest threshold, and limits as wide as the format's.
+
+    Attributes:
+        sites: the verify keys of the sites that are asked, all of the roster.
+        epoch: number within the run, from 1; rounds are numbered through all epochs of a run.
+        setup_deadline, expires: seconds since 1970.
+    """
+
+    roster: Roster
+    sites: tuple[bytes, ...]
+    run: bytes
+    epoch: int = 1
+    first_round: int = 1
+    rounds: int
+    setup_deadline: int
+    expires: int
+    profile: Profile = Profile.MALICIOUS
+    loss_rule: LossRule = LossRule.PAUSE
+    threshold: int | None = None
+    colluders: int | None = None
+    slack: int = 0
+    max_lanes: int = MAX_LANES
+    max_ring_bits: int = MAX_RING_BITS
+
+
+def announce(plan: Plan, means: Means) -> Step:
+    """Begin an epoch: sign its manifest for everyone.
+
+    Raises:
+        ParameterError: the identity is not the roster's coordinator, or a site is not in the roster. Whether the terms
+            are acceptable is for each site to say.
+    """
+    if means.identity.public != plan.roster.coordinator or not set(plan.sites) <= set(plan.roster.sites):
+        raise ParameterError("an epoch is announced by the roster's coordinator, to sites of the roster")
+    curve_private = d.draw(means.rand, "curve")
+    threshold = default_threshold(len(plan.sites), plan.profile) if plan.threshold is None else plan.threshold
+    colluders = default_colluders(len(plan.sites), plan.profile) if plan.colluders is None else plan.colluders
+    manifest = Manifest(
+        suite=Suite.X25519_MLKEM768_AES256,
+        profile=plan.profile,
+        loss_rule=plan.loss_rule,
+        project=plan.roster.project,
+        roster=plan.roster.digest(),
+        run=plan.run,
+        epoch=plan.epoch,
+        first_round=plan.first_round,
+        rounds=plan.rounds,
+        threshold=threshold,
+        colluders=colluders,
+        survivors=least_survivors(threshold, colluders),
+        slack=plan.slack,
+        setup_deadline=plan.setup_deadline,
+        expires=plan.expires,
+        max_lanes=plan.max_lanes,
+        max_ring_bits=plan.max_ring_bits,
+        degree=0,
+        privacy=b"",
+        coordinator=means.identity.public,
+        coordinator_curve=KeyAgreement(curve_private).curve_public,
+        sites=tuple(sorted(plan.sites)),
+    )
+    epoch = d.epoch_hash(manifest.encode())
+    frame = signed(means, manifest, epoch=epoch, transcript=NO_TRANSCRIPT, sender=COORDINATOR, recipient=EVERYONE)
+    state = AwaitJoins(manifest=manifest, epoch=epoch, transcript=epoch, curve_private=curve_private, frames={})
+    return Step(state, (Send(frame),))
+
+
+# Join -> Cohort ----------------------------------------------------------------------------------------------------
+
+
+def on_join(state: AwaitJoins, received: Received, _means: Means) -> Step:
+    """Note a site that takes part."""
+    body_of(Join, received.frame, blame_for(received.frame.sender))
+    return Step(_collected(state, received.frame, range(1, len(state.manifest.sites) + 1)))
+
+
+def close_joins(state: AwaitJoins, _event: Close, means: Means) -> Step:
+    """Announce the cohort."""
+    joins = _closed(state)
+    message = Cohort(joins=tuple(joins.values()))
+    following = AwaitPrekeys(
+        **_desk(state, Cohort.KIND),
+        curve_private=state.curve_private,
+        nonce_commitments={
+            site: body_of(Join, frame, blame_for(site)).nonce_commitment for site, frame in joins.items()
+        },
+        curves={},
+        kem_hashes={},
+    )
+    return Step(following, (_send(state, message, means),))
+
+
+# Prekeys -> PrekeyList ---------------------------------------------------------------------------------------------
+
+
+def on_prekeys(state: AwaitPrekeys, received: Received, _means: Means) -> Step:
+    """Check a site's keys and the number of its commitments."""
+    site, blame = received.frame.sender, blame_for(received.frame.sender)
+    keys = body_of(Prekeys, received.frame, blame)
+    following = _collected(state, received.frame, state.nonce_commitments)
+    try:
+        check_curve_key(keys.curve)
+        check_kem_key(keys.kem)
+    except InvalidKeyError as error:
+        raise blame("V-0603", str(error)) from None
+    kem_hash = tagged_hash("kem-key", keys.kem)
+    if _is_anothers(keys.curve, site, {COORDINATOR: state.manifest.coordinator_curve, **state.curves}):
+        raise blame("V-0603", "the X25519 key is another party's")
+    if _is_anothers(kem_hash, site, state.kem_hashes):
+        raise blame("V-0603", "the ML-KEM key is another site's")
+    if len(keys.self_commitments) != len(state.rounds):
+        raise blame("V-0604", "there is not one commitment a round")
+    if d.nonce_commitment(state.epoch, site, keys.nonce) != state.nonce_commitments[site]:
+        raise blame("V-0605", "the nonce does not open its commitment")
+    seen = replace(
+        following,
+        curves={**state.curves, site: keys.curve},
+        kem_hashes={**state.kem_hashes, site: kem_hash},
+    )
+    return Step(seen)
+
+
+def _is_anothers(key: bytes, site: int, seen: Mapping[int, bytes]) -> bool:
+    return any(other != site and known == key for other, known in seen.items())
+
+
+def close_prekeys(state: AwaitPrekeys, _event: Close, means: Means) -> Step:
+    """Pass all prekeys on, and agree on a channel with each site."""
+    frames = _closed(state)
+    own = KeyAgreement(state.curve_private)
+    chains, sends = {}, []
+    for site, frame in frames.items():
+        keys = body_of(Prekeys, frame, blame_for(site))
+        ciphertext, shared = means.encapsulate(keys.kem)
+        secret = pair_secret(
+            own.exchange(keys.curve),
+            shared,
+            epoch=state.epoch,
+            low=(COORDINATOR, own.curve_public),
+            high=(site, keys.curve),
+            high_kem_public=keys.kem,
+            ciphertext=ciphertext,
+        )
+        chains[site] = d.channel_chain(secret, state.epoch)
+        message = PrekeyList(prekeys=tuple(frames.values()), ciphertext=ciphertext)
+        sends.append(_send(state, message, means, site))
+    following = AwaitEncapsulations(**_desk(state, PrekeyList.KIND), prekeys=frames, channel_chains=chains)
+    return Step(following, tuple(sends))
+
+
+# Encapsulations -> EncapsulationList -------------------------------------------------------------------------------
+
+
+def on_encapsulations(state: AwaitEncapsulations, received: Received, _means: Means) -> Step:
+    """Hold a site's ciphertexts against the root that it signed."""
+    site, blame = received.frame.sender, blame_for(received.frame.sender)
+    header = body_of(Encapsulations, received.frame, blame)
+    following = _collected(state, received.frame, state.prekeys)
+    package = _package(EncapsulationPackage, received, "V-0606")
+    if set(package.slots) != {other for other in state.prekeys if other > site}:
+        raise blame("V-0606", "there is not one ciphertext for each site of higher index")
+    if merkle.root(list(package.slots.values())) != header.root:
+        raise blame("V-0606", "the ciphertexts are not those that were signed")
+    return Step(following, (Keep(site, package),))
+
+
+def close_encapsulations(state: AwaitEncapsulations, _event: Close, means: Means) -> Step:
+    """Pass to each site what those of lower index encapsulated to it."""
+    frames = _closed(state)
+    slots: dict[int, dict[int, EncapsulationSlot]] = {site: {} for site in frames}
+    for site in frames:
+        package = means.encapsulations[site].slots
+        tree = merkle.Tree(list(package.values()))
+        for position, (recipient, ciphertext) in enumerate(package.items()):
+            if recipient in slots:
+                slots[recipient][site] = EncapsulationSlot(ciphertext=ciphertext, path=tree.path(position))
+    headers = tuple(frames.values())
+    following = AwaitShares(
+        **_desk(state, EncapsulationList.KIND),
+        prekeys=state.prekeys,
+        channel_chains=state.channel_chains,
+        holders=tuple(frames),
+    )
+    sends = (_send(state, EncapsulationList(headers=headers, slots=slots[site]), means, site) for site in frames)
+    return Step(following, tuple(sends))
+
+
+# Shares -> ShareList -----------------------------------------------------------------------------------------------
+
+
+def on_shares(state: AwaitShares, received: Received, _means: Means) -> Step:
+    """Hold a dealer's slots and vaults against what it signed, and keep them."""
+    site, blame = received.frame.sender, blame_for(received.frame.sender)
+    header = body_of(Shares, received.frame, blame)
+    following = _collected(state, received.frame, state.holders)
+    package = _package(SharePackage, received, "V-0607")
+    rounds, count = state.rounds, len(state.rounds)
+    if tuple(package.slots) != state.holders:
+        raise blame("V-0607", "there is not one slot for each holder")
+    if {len(header.vault_commitments), len(header.vault_hashes), len(package.vaults)} != {count}:
+        raise blame("V-0607", "there is not one vault a round")
+    if any(
+        len(slot.leaves) != 2 * count or len(slot.edges) != (0 if holder == site else count)
+        for holder, slot in package.slots.items()
+    ):
+        raise blame("V-0607", "a slot has another number of edges or leaves than the epoch has rounds")
+    hashes = (d.vault_hash(state.epoch, site, r, vault) for r, vault in zip(rounds, package.vaults, strict=True))
+    if tuple(hashes) != header.vault_hashes:
+        raise blame("V-0607", "the vaults are not those that were signed")
+    if merkle.root([slot.encode() for slot in package.slots.values()]) != header.root:
+        raise blame("V-0607", "the slots are not those that were signed")
+    if header.channel_confirmation != d.channel_confirmation(state.epoch, site, state.channel_chains[site]):
+        raise blame("V-0608", "the channel's keys are not the same at both ends")
+    return Step(following, (Keep(site, package),))
+
+
+def close_shares(state: AwaitShares, _event: Close, means: Means) -> Step:
+    """Pass to each holder its slots from all dealers."""
+    frames = _closed(state)
+    slots: dict[int, dict[int, ProvenShareSlot]] = {site: {} for site in frames}
+    for dealer in frames:
+        package = means.shares[dealer].slots
+        tree = merkle.Tree([slot.encode() for slot in package.values()])
+        for position, (holder, slot) in enumerate(package.items()):
+            if holder in slots and holder != dealer:
+                slots[holder][dealer] = ProvenShareSlot(slot=slot, path=tree.path(position))
+    headers = tuple(frames.values())
+    following = AwaitReceipts(
+        **_desk(state, ShareList.KIND),
+        prekeys=state.prekeys,
+        channel_chains=state.channel_chains,
+        shares=frames,
+    )
+    sends = (_send(state, ShareList(headers=headers, slots=slots[site]), means, site) for site in frames)
+    return Step(following, tuple(sends))
+
+
+# Receipt -> Ready --------------------------------------------------------------------------------------------------
+
+
+def on_receipt(state: AwaitReceipts, received: Received, _means: Means) -> Step:
+    """Note whom a site accepted and refused."""
+    site, blame = received.frame.sender, blame_for(received.frame.sender)
+    receipt = body_of(Receipt, received.frame, blame)
+    following = _collected(state, received.frame, state.shares)
+    accepted, refused = set(receipt.accepted), set(receipt.refused)
+    if accepted & refused or accepted | refused != set(state.shares) - {site}:
+        raise blame("V-0609", "the receipt does not say of every other dealer whether it was accepted")
+    return Step(following)
+
+
+def close_receipts(state: AwaitReceipts, _event: Close, means: Means) -> Step:
+    """Choose the members, sites that accepted each other, and call the epoch ready."""
+    receipts = {site: body_of(Receipt, frame, blame_for(site)) for site, frame in state.frames.items()}
+    members = mutual_members({s: set(r.accepted) for s, r in receipts.items()}, state.manifest.colluders)
+    settled = replace(state, frames={site: frame for site, frame in state.frames.items() if site in members})
+    frames = _closed(settled)
+    dealers = {}
+    for site in frames:
+        keys = body_of(Prekeys, state.prekeys[site], blame_for(site))
+        shares = body_of(Shares, state.shares[site], blame_for(site))
+        dealers[site] = Dealer(
+            self_commitments=keys.self_commitments,
+            vault_hashes=shares.vault_hashes,
+            vault_commitments=shares.vault_commitments,
+        )
+    following = Prepared(
+        manifest=state.manifest,
+        epoch=state.epoch,
+        transcript=d.transcript_after(state.transcript, Ready.KIND, frames.values()),
+        dealers=dealers,
+        channel_chains={site: chain for site, chain in state.channel_chains.items() if site in frames},
+        next_round=state.manifest.first_round,
+        survivors=tuple(frames),
+    )
+    return Step(following, (_send(state, Ready(receipts=tuple(frames.values())), means),))
+
+
+def mutual_members(accepted: Mapping[int, set[int]], colluders: int) -> set[int]:
+    """Return sites of which all accepted each other.
+
+    A site in conflict with more than n_C others is at fault itself, since at least one of them is honest; of what is
+    left, the site with most conflicts goes first, the one of higher index on a tie.
+    """
+
+    def conflicts(sites: set[int]) -> dict[int, int]:
+        return {
+            site: sum(other not in accepted[site] or site not in accepted[other] for other in sites - {site})
+            for site in sites
+        }
+
+    members = {site for site, count in conflicts(set(accepted)).items() if count <= colluders}
+    while worst := max(((count, site) for site, count in conflicts(members).items() if count), default=None):
+        members.remove(worst[1])
+    return members
+
+
+# Pieces ------------------------------------------------------------------------------------------------------------
+
+S = TypeVar("S", bound=Desk)
+P = TypeVar("P", bound=Record)
+
+
+def _collected(state: S, frame: Frame, expected: Iterable[int]) -> S:
+    """Return the state with one more frame; a site has one frame a step, and a repetition changes nothing."""
+    if frame.round != 0:
+        raise FaultyParticipantError("V-0201", "a frame of the setup has no round", party=frame.sender)
+    if frame.sender not in expected:
+        raise FaultyParticipantError("V-0601", "the site is not in the list before", party=frame.sender)
+    if (earlier := state.frames.get(frame.sender)) is None:
+        return replace(state, frames=dict(sorted({**state.frames, frame.sender: frame}.items())))
+    if earlier != frame:
+        raise FaultyParticipantError("V-0602", "the site signed two different frames for one step", party=frame.sender)
+    return state
+
+
+def _closed(state: Desk) -> Mapping[int, Frame]:
+    """Return the frames of a step that is closed now, by site in ascending order."""
+    if len(state.frames) < state.least_members:
+        raise NotEnoughParticipantsError(f"{len(state.frames)} sites answered, {state.least_members} are needed")
+    return state.frames
+
+
+def _package(kind: type[P], received: Received, check: str) -> P:
+    try:
+        return kind.decode(received.payload or b"")
+    except DecodeError as error:
+        detail = f"the payload is not a {kind.__name__}: {error.detail}"
+        raise FaultyParticipantError(check, detail, party=received.frame.sender) from None
+
+
+def _desk(state: Desk, kind: int) -> dict[str, Any]:
+    """Return the common fields of the state that follows the closing of a step with a list of this kind."""
+    return {
+        "manifest": state.manifest,
+        "epoch": state.epoch,
+        "transcript": d.transcript_after(state.transcript, kind, state.frames.values()),
+        "frames": {},
+    }
+
+
+def _send(state: Desk, message: Message, means: Means, recipient: int = EVERYONE) -> Send:
+    """Return a list's frame; it carries the transcript as it was before the list."""
+    frame = signed(
+        means,
+        message,
+        epoch=state.epoch,
+        transcript=state.transcript,
+        sender=COORDINATOR,
+        recipient=recipient,
+    )
+    return Send(frame)

@@ -1,0 +1,483 @@
+"""A site's side of a round: one masked vector, one signed set of survivors, one answer.
+
+Spec: 02-protocol §6. Only `AwaitQuorum` (or `AwaitConfirmation`, semi-honest) can make an answer, and neither its
+successor nor any other state can: a site reveals for each other site one share, once. A state of a round also takes the
+next Open, which closes the round for good; rounds are strictly ascending.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated
+
+from secagg import mac
+from secagg.codec import U16, U32, U64, Fixed, Hash, Map, Nested, Record, Round, Seq, Text, record
+from secagg.envelope import COORDINATOR, EVERYONE, Frame
+from secagg.errors import FaultyCoordinatorError, FaultyRelayError, HeadroomError, ParameterError
+from secagg.identity import MAX_SITES, InvalidSignatureError
+from secagg.masks import Mask
+from secagg.messages import (
+    MESSAGES,
+    SHARE_BYTES,
+    Consistency,
+    Decline,
+    Indices,
+    Manifest,
+    Open,
+    Quorum,
+    Result,
+    Survivors,
+    Unmask,
+    Upload,
+)
+from secagg.params import MAX_ROUNDS, LossRule, Profile, Schema
+from secagg.protocol import derivations as d
+from secagg.protocol.ring_vector import RingVector, VectorError, open_vector, seal_vector
+from secagg.protocol.step import (
+    Confirm,
+    Contribute,
+    Learned,
+    Means,
+    Received,
+    Refuse,
+    Send,
+    Step,
+    Tick,
+    Withhold,
+    body_of,
+    forwarded,
+    sealed_body_of,
+    signed,
+)
+from secagg.quantize import dequantize, quantize
+
+Keys = Annotated[Mapping[int, bytes], Map(U16, Fixed(32), MAX_SITES)]
+Row = Annotated[Mapping[int, bytes], Map(U16, Fixed(2 * SHARE_BYTES), MAX_SITES)]
+
+
+@record
+class Seat(Record):
+    """A site's place in an epoch."""
+
+    manifest: Manifest
+    epoch: Hash
+    index: Annotated[int, U16]
+
+    @property
+    def sites(self) -> range:
+        return range(1, len(self.manifest.sites) + 1)
+
+    @property
+    def rounds(self) -> range:
+        return range(self.manifest.first_round, self.manifest.first_round + self.manifest.rounds)
+
+    @property
+    def least_members(self) -> int:
+        return max(self.manifest.survivors, self.manifest.threshold + self.manifest.slack)
+
+
+@record
+class Seated(Record):
+    """Base of a site's states within an epoch."""
+
+    seat: Seat
+    transcript: Hash
+
+    def admit(self, frame: Frame) -> None:
+        """Check that the coordinator signed this frame for this site, epoch and transcript.
+
+        Raises:
+            FaultyRelayError: V-0201 it belongs elsewhere, V-0202 the signature is not the coordinator's.
+            FaultyCoordinatorError: V-0203 it was signed for another transcript.
+        """
+        recipient = EVERYONE if MESSAGES[frame.kind].TO_EVERYONE else self.seat.index
+        if (frame.sender, frame.recipient) != (COORDINATOR, recipient):
+            raise FaultyRelayError("V-0201", "the frame is not from the coordinator to this site")
+        if frame.epoch != self.seat.epoch:
+            raise FaultyRelayError("V-0201", "the frame is of another epoch")
+        try:
+            frame.verify(self.seat.manifest.coordinator)
+        except InvalidSignatureError:
+            raise FaultyRelayError("V-0202", "the frame is not signed by the coordinator") from None
+        if frame.transcript != self.transcript:
+            raise FaultyCoordinatorError("V-0203", "the coordinator's transcript is not this site's")
+
+
+@record
+class Closed(Record):
+    """The epoch is over for this site, and its secrets are gone."""
+
+    epoch: Hash
+    reason: Annotated[str, Text(200)]
+
+
+@record
+class AwaitOpen(Seated):
+    """Ready for a round. The chains stand at `next_round`; rows hold the shares for it and later ones.
+
+    `survivors` is the set that the next roster must lie in: the members, or the last set that it signed.
+    """
+
+    pair_chains: Keys
+    self_chain: Hash
+    channel_chain: Hash
+    mac_key: Hash
+    next_round: Round
+    survivors: Indices
+    rows: Annotated[
+        Mapping[int, Mapping[int, bytes]], Map(U32, Map(U16, Fixed(2 * SHARE_BYTES), MAX_SITES), MAX_ROUNDS)
+    ]
+
+
+@record
+class Turn(Record):
+    """One round as this site sees it, with the keys for its remaining messages and its shares for the answer."""
+
+    round: Round
+    context: Hash
+    schema: Schema
+    roster: Indices
+    deadline: Annotated[int, U64]
+    answer_key: Hash
+    result_key: Hash
+    row: Row
+
+
+@record
+class InRound(Record):
+    """Base of the states in which a round is open; `idle` is where the site stands once the round is over."""
+
+    idle: AwaitOpen
+
+    @property
+    def seat(self) -> Seat:
+        return self.idle.seat
+
+    def admit(self, frame: Frame) -> None:
+        self.idle.admit(frame)
+
+
+@record
+class InTurn(InRound):
+    """Base of those of them that still hold the round's shares."""
+
+    turn: Turn
+
+
+@record
+class AwaitVector(InTurn):
+    """A round was opened; the site computes its vector, or declines."""
+
+    open: Open
+    masks: Annotated[tuple[Mask, ...], Seq(Nested(Mask), MAX_SITES)]
+    upload_key: Hash
+    decline_key: Hash
+
+
+@record
+class AwaitSurvivors(InTurn):
+    """The masked vector was sent. The mask keys are erased."""
+
+    upload: Frame
+    clipped: Annotated[int, U64]
+
+
+@record
+class AwaitConfirmation(InTurn):
+    """A set of survivors was proposed and is well-formed; the site's policy decides."""
+
+    survivors: Indices
+    statement: Hash
+
+
+@record
+class AwaitQuorum(InTurn):
+    """The site signed the set of survivors (malicious profile)."""
+
+    survivors: Indices
+    statement: Hash
+
+
+@record
+class AwaitResult(InRound):
+    """The site answered. The round's shares and the answer's key are erased."""
+
+    round: Round
+    context: Hash
+    schema: Schema
+    deadline: Annotated[int, U64]
+    survivors: Indices
+    statement: Hash
+    result_key: Hash
+
+
+# Open -> Upload or Decline -----------------------------------------------------------------------------------------
+
+
+def on_open(state: AwaitOpen | InRound, received: Received, _means: Means) -> Step:
+    """Check a round's terms, derive its keys, and close every older round for good."""
+    idle = state if isinstance(state, AwaitOpen) else state.idle
+    seat, frame = idle.seat, received.frame
+    round_ = frame.round
+    if round_ < idle.next_round:
+        raise FaultyRelayError("V-0501", f"round {round_} is over for this site; the next one is {idle.next_round}")
+    if round_ not in seat.rounds:
+        raise FaultyCoordinatorError("V-0502", f"round {round_} is not one of this epoch")
+    idle = _forward(idle, round_)
+    opening_key = d.channel_key(idle.channel_chain, round_, Open.KIND, seat.epoch)
+    message = sealed_body_of(Open, frame, opening_key, FaultyCoordinatorError)
+    _check_open(idle, message)
+    context = d.context_hash(seat.epoch, idle.transcript, round_, message.encode())
+    turn = Turn(
+        round=round_,
+        context=context,
+        schema=message.schema,
+        roster=message.roster,
+        deadline=message.deadline,
+        answer_key=d.channel_key(idle.channel_chain, round_, Unmask.KIND, seat.epoch),
+        result_key=d.channel_key(idle.channel_chain, round_, Result.KIND, seat.epoch),
+        row={site: idle.rows[round_][site] for site in message.roster},
+    )
+    following = AwaitVector(
+        idle=_forward(idle, round_ + 1),
+        turn=turn,
+        open=message,
+        masks=_masks(idle, round_, context, message.roster),
+        upload_key=d.channel_key(idle.channel_chain, round_, Upload.KIND, seat.epoch),
+        decline_key=d.channel_key(idle.channel_chain, round_, Decline.KIND, seat.epoch),
+    )
+    return Step(following)
+
+
+def _check_open(idle: AwaitOpen, message: Open) -> None:
+    seat, schema, roster = idle.seat, message.schema, set(message.roster)
+    if schema.length > seat.manifest.max_lanes or schema.ring_bits > seat.manifest.max_ring_bits:
+        raise FaultyCoordinatorError("V-0504", "the vector is larger than the manifest allows")
+    try:
+        schema.check(max(1, len(roster)))
+    except (ParameterError, HeadroomError) as error:
+        raise FaultyCoordinatorError("V-0504", f"the schema is not valid: {error}") from None
+    if not roster <= set(idle.survivors):
+        raise FaultyCoordinatorError("V-0505", "the roster names a site that is no member or was lost in this run")
+    if seat.index not in roster or len(roster) < seat.manifest.survivors:
+        raise FaultyCoordinatorError("V-0505", "the roster lacks this site, or is too small to be summed")
+
+
+def _masks(idle: AwaitOpen, round_: int, context: bytes, roster: tuple[int, ...]) -> tuple[Mask, ...]:
+    """Return this site's masks; a mask key exists only together with the context of its round."""
+    seat, eh = idle.seat, idle.seat.epoch
+    own = d.self_seed(idle.self_chain, seat.index, round_, eh)
+    pairs = (
+        d.pair_mask(
+            d.pair_seed(idle.pair_chains[site], round_, eh), seat.index, site, round_=round_, context=context, eh=eh
+        )
+        for site in roster
+        if site != seat.index
+    )
+    return (d.self_mask(own, seat.index, round_=round_, context=context, eh=eh), *pairs)
+
+
+def _forward(idle: AwaitOpen, round_: int) -> AwaitOpen:
+    """Move all chains to a round and forget what belongs to earlier ones."""
+    eh = idle.seat.epoch
+    pair_chains, self_chain, channel_chain = dict(idle.pair_chains), idle.self_chain, idle.channel_chain
+    for passed in range(idle.next_round, round_):
+        pair_chains = {site: d.next_pair_chain(chain, passed, eh) for site, chain in pair_chains.items()}
+        self_chain = d.next_self_chain(self_chain, passed, eh)
+        channel_chain = d.next_channel_chain(channel_chain, passed, eh)
+    return replace(
+        idle,
+        pair_chains=pair_chains,
+        self_chain=self_chain,
+        channel_chain=channel_chain,
+        next_round=round_,
+        rows={r: row for r, row in idle.rows.items() if r >= round_},
+    )
+
+
+def on_contribute(state: AwaitVector, event: Contribute, means: Means) -> Step:
+    """Quantise, authenticate, mask, pack and seal the site's vector; the mask keys end with this step.
+
+    Raises:
+        ParameterError: the vector's length, NaN or infinity, or values that the schema refuses. The state stays.
+    """
+    seat, turn, schema = state.seat, state.turn, state.turn.schema
+    values, clipped = quantize(event.vector, schema)
+    lanes = mac.lanes(
+        state.idle.mac_key, values, schema.mac_lanes, round_=turn.round, context=turn.context, epoch=seat.epoch
+    )
+    vector = RingVector.of(values, lanes, schema)
+    vector.mask(state.masks)
+    bound = d.vector_bound(seat.epoch, Upload.KIND, seat.index, turn.round, turn.context)
+    sealed = seal_vector(vector, state.upload_key, bound)
+    frame = _frame(state, Upload(context=turn.context, root=sealed.root), turn.round, means)
+    following = AwaitSurvivors(idle=state.idle, turn=turn, upload=frame, clipped=clipped)
+    return Step(following, (Send(frame, sealed.chunks),))
+
+
+def on_refuse(state: AwaitVector, event: Refuse, means: Means) -> Step:
+    """Decline the round; it is over for this site."""
+    frame = _frame(state, Decline(reason=event.reason), state.turn.round, means, key=state.decline_key)
+    return Step(state.idle, (Send(frame),))
+
+
+# Survivors -> Consistency, Quorum -> Unmask ------------------------------------------------------------------------
+
+
+def on_survivors(state: AwaitSurvivors, received: Received, _means: Means) -> Step:
+    """Check the proposed set of survivors; whether it is signed is for the site's policy to say."""
+    seat, turn = state.seat, state.turn
+    _check_round(received.frame, turn.round)
+    message = body_of(Survivors, received.frame, FaultyCoordinatorError)
+    uploads = forwarded(
+        message.uploads,
+        seat.manifest,
+        kind=Upload,
+        epoch=seat.epoch,
+        transcript=state.idle.transcript,
+        round_=turn.round,
+    )
+    if not set(uploads) <= set(turn.roster):
+        raise FaultyCoordinatorError("V-0508", "a survivor was not asked in this round")
+    if uploads.get(seat.index) != state.upload:
+        raise FaultyCoordinatorError("V-0509", "the survivors do not hold the upload that this site sent")
+    for site, frame in uploads.items():
+        if body_of(Upload, frame, FaultyCoordinatorError).context != turn.context:
+            raise FaultyCoordinatorError("V-0507", f"site {site} was shown another query, roster or schema")
+    if len(uploads) < seat.manifest.survivors:
+        raise FaultyCoordinatorError("V-0510", f"{len(uploads)} survivors, the floor is {seat.manifest.survivors}")
+    # Not against this round's roster: a coordinator that leaves a site out of a roster has lost it just as well.
+    if seat.manifest.loss_rule is LossRule.ABORT and set(uploads) != set(state.idle.survivors):
+        raise FaultyCoordinatorError("V-0511", "a site was lost, and the manifest says that the run ends then")
+    statement = d.survivors_statement(seat.epoch, turn.round, turn.context, message.uploads)
+    following = AwaitConfirmation(idle=state.idle, turn=turn, survivors=tuple(uploads), statement=statement)
+    return Step(following)
+
+
+def on_confirm(state: AwaitConfirmation, _event: Confirm, means: Means) -> Step:
+    """Sign the set of survivors, or answer at once in the semi-honest profile."""
+    idle = replace(state.idle, survivors=state.survivors)
+    following = AwaitQuorum(idle=idle, turn=state.turn, survivors=state.survivors, statement=state.statement)
+    if state.seat.manifest.profile is Profile.SEMI_HONEST:
+        return _answer(following, means)
+    frame = _frame(state, Consistency(statement=state.statement), state.turn.round, means)
+    return Step(following, (Send(frame),))
+
+
+def on_withhold(state: AwaitConfirmation, _event: Withhold, _means: Means) -> Step:
+    """Take no further part in this round; its shares are erased."""
+    return Step(state.idle)
+
+
+def on_quorum(state: AwaitQuorum, received: Received, means: Means) -> Step:
+    """Answer, once a threshold of survivors signed the very statement that this site signed."""
+    seat, turn = state.seat, state.turn
+    _check_round(received.frame, turn.round)
+    message = body_of(Quorum, received.frame, FaultyCoordinatorError)
+    signatures = forwarded(
+        message.signatures,
+        seat.manifest,
+        kind=Consistency,
+        epoch=seat.epoch,
+        transcript=state.idle.transcript,
+        round_=turn.round,
+    )
+    agreeing = {
+        site
+        for site, frame in signatures.items()
+        if body_of(Consistency, frame, FaultyCoordinatorError).statement == state.statement
+    }
+    if len(agreeing & set(state.survivors)) < seat.manifest.threshold:
+        raise FaultyCoordinatorError("V-0512", "fewer survivors than the threshold signed this site's statement")
+    return _answer(state, means)
+
+
+def _answer(state: AwaitQuorum, means: Means) -> Step:
+    """Reveal, for each site asked, the share of its seed or of its vault key, and erase the row."""
+    turn, survivors = state.turn, set(state.survivors)
+    shares = {site: row[:SHARE_BYTES] if site in survivors else row[SHARE_BYTES:] for site, row in turn.row.items()}
+    frame = _frame(state, Unmask(shares=shares), turn.round, means, key=turn.answer_key)
+    following = AwaitResult(
+        idle=state.idle,
+        round=turn.round,
+        context=turn.context,
+        schema=turn.schema,
+        deadline=turn.deadline,
+        survivors=state.survivors,
+        statement=state.statement,
+        result_key=turn.result_key,
+    )
+    return Step(following, (Send(frame),))
+
+
+# Result ------------------------------------------------------------------------------------------------------------
+
+
+def on_result(state: AwaitResult, received: Received, _means: Means) -> Step:
+    """Check the published sum against the lanes that the sites alone can make."""
+    seat = state.seat
+    _check_round(received.frame, state.round)
+    message = sealed_body_of(Result, received.frame, state.result_key, FaultyCoordinatorError)
+    if message.statement != state.statement:
+        raise FaultyCoordinatorError("V-0513", "the sum is over another set of survivors than was unmasked")
+    bound = d.vector_bound(seat.epoch, Result.KIND, COORDINATOR, state.round, state.context)
+    try:
+        total = open_vector(received.payload or b"", state.schema, message.key, bound, message.root)
+    except VectorError as error:
+        raise FaultyCoordinatorError("V-0513", f"the published sum: {error}") from None
+    values = total.values()
+    lanes = mac.lanes(
+        state.idle.mac_key,
+        values,
+        state.schema.mac_lanes,
+        round_=state.round,
+        context=state.context,
+        epoch=seat.epoch,
+    )
+    if lanes != total.lanes.tolist():
+        raise FaultyCoordinatorError("V-0514", "the published sum is not the sum of what the sites sent")
+    learned = Learned(state.round, state.survivors, dequantize(values, state.schema))
+    return Step(state.idle, (learned,))
+
+
+# Time --------------------------------------------------------------------------------------------------------------
+
+
+def on_tick(state: AwaitOpen, event: Tick, _means: Means) -> Step:
+    """End the epoch, with all its secrets, at its expiry."""
+    if event.now < state.seat.manifest.expires:
+        return Step(state)
+    return Step(Closed(epoch=state.seat.epoch, reason="the epoch expired"))
+
+
+def on_turn_tick(state: InTurn | AwaitResult, event: Tick, means: Means) -> Step:
+    """Leave a round at its deadline: its shares and keys are erased, whatever is still missing."""
+    deadline = state.deadline if isinstance(state, AwaitResult) else state.turn.deadline
+    if event.now < min(deadline, state.seat.manifest.expires):
+        return Step(state)
+    return on_tick(state.idle, event, means)
+
+
+# Pieces ------------------------------------------------------------------------------------------------------------
+
+
+def _check_round(frame: Frame, round_: int) -> None:
+    if frame.round != round_:
+        raise FaultyRelayError("V-0201", f"the frame is of round {frame.round}, this is round {round_}")
+
+
+def _frame(
+    state: InRound,
+    message: Upload | Decline | Consistency | Unmask,
+    round_: int,
+    means: Means,
+    key: bytes | None = None,
+) -> Frame:
+    return signed(
+        means,
+        message,
+        epoch=state.seat.epoch,
+        transcript=state.idle.transcript,
+        sender=state.seat.index,
+        round_=round_,
+        key=key,
+    )

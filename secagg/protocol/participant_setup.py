@@ -1,0 +1,585 @@
+"""A site's side of an epoch's setup: from the manifest to shares, vaults and receipts.
+
+Spec: 02-protocol §5. Each state names the list it waits for and holds only what later steps need: secrets that could
+reopen what the relay keeps are gone from the state as soon as the step that used them is over.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
+from typing import Annotated
+
+from secagg import merkle, shamir
+from secagg.codec import U16, U32, Blob, Fixed, Hash, Map, Nested, Record, record
+from secagg.envelope import COORDINATOR, EVERYONE, NO_TRANSCRIPT, Frame
+from secagg.errors import FaultyCoordinatorError, FaultyRelayError
+from secagg.identity import MAX_SITES, InvalidSignatureError, Roster
+from secagg.keys import (
+    KEM_SEED_BYTES,
+    InvalidKeyError,
+    KeyAgreement,
+    UnsealError,
+    check_curve_key,
+    check_kem_key,
+    pair_secret,
+    seal,
+    unseal,
+)
+from secagg.mac import session_key
+from secagg.messages import (
+    SECRET_BYTES,
+    SHARE_BYTES,
+    Cohort,
+    EncapsulationList,
+    EncapsulationPackage,
+    Encapsulations,
+    Id,
+    Join,
+    Manifest,
+    PrekeyList,
+    Prekeys,
+    ProvenShareSlot,
+    Ready,
+    Receipt,
+    ShareList,
+    SharePackage,
+    Shares,
+    ShareSlot,
+)
+from secagg.params import (
+    MAX_LANES,
+    MAX_RING_BITS,
+    MAX_ROUNDS,
+    MAX_SITE_ROUNDS,
+    MIN_SITES,
+    Floors,
+    Profile,
+    least_survivors,
+)
+from secagg.protocol import derivations as d
+from secagg.protocol.participant_round import AwaitOpen, Closed, Seat, Seated
+from secagg.protocol.step import Means, Received, Send, Step, Tick, body_of, forwarded, signed
+
+ROW_BYTES = 2 * SHARE_BYTES  # a dealer's two shares of one round
+
+Secrets = Annotated[Mapping[int, bytes], Map(U16, Fixed(32), MAX_SITES)]
+
+
+@record
+class Outside(Record):
+    """Before an epoch: whom the site's officer confirmed, the run it is for, what the site asks for, and the last epoch
+    of this run that it joined.
+    """
+
+    roster: Roster
+    run: Id
+    floors: Floors
+    last_epoch: Annotated[int, U32]
+
+    def admit(self, frame: Frame) -> None:
+        """Check the header and signature of a manifest; nothing else can be addressed to a site without a seat."""
+        place = (frame.sender, frame.recipient, frame.round, frame.transcript)
+        if place != (COORDINATOR, EVERYONE, 0, NO_TRANSCRIPT):
+            raise FaultyRelayError("V-0201", "the manifest's header is not a manifest's")
+        try:
+            frame.verify(self.roster.coordinator)
+        except InvalidSignatureError:
+            raise FaultyRelayError("V-0202", "the manifest is not signed by the confirmed coordinator") from None
+
+
+@record
+class InSetup(Seated):
+    """Base of the states of a setup. Its frames have no round, which would be a second slot for a second list."""
+
+    def admit(self, frame: Frame) -> None:
+        Seated.admit(self, frame)  # super() would look for the class as it was before `slots` replaced it
+        if frame.round != 0:
+            raise FaultyCoordinatorError("V-0201", "a frame of the setup has no round")
+
+
+@record
+class AwaitCohort(InSetup):
+    """The site signed the manifest's hash."""
+
+    nonce: Hash
+    join: Frame
+
+
+@record
+class Peer(Record):
+    """What a site needs of another one's prekeys."""
+
+    curve: Annotated[bytes, Fixed(32)]
+    mac_commitment: Hash
+
+
+@record
+class AwaitPrekeyList(InSetup):
+    """The site sent its keys and commitments."""
+
+    nonce_commitments: Secrets
+    curve_private: Annotated[bytes, Fixed(32)]
+    kem_seed: Annotated[bytes, Fixed(KEM_SEED_BYTES)]
+    self_chain: Hash
+    vault_seed: Hash
+    kappa: Hash
+    prekeys: Frame
+
+
+@record
+class AwaitEncapsulationList(InSetup):
+    """The site encapsulated to all of higher index."""
+
+    peers: Annotated[Mapping[int, Peer], Map(U16, Nested(Peer), MAX_SITES)]
+    pair_secrets: Secrets
+    channel_chain: Hash
+    curve_private: Annotated[bytes, Fixed(32)]
+    kem_seed: Annotated[bytes, Fixed(KEM_SEED_BYTES)]
+    self_chain: Hash
+    vault_seed: Hash
+    kappa: Hash
+    encapsulations: Frame
+
+
+@record
+class AwaitShareList(InSetup):
+    """The site dealt its shares. Its own key agreement, vault secrets and pair secrets are erased."""
+
+    mac_commitments: Secrets
+    pair_chains: Secrets
+    share_keys: Secrets
+    channel_chain: Hash
+    self_chain: Hash
+    kappa: Hash
+    own_shares: Annotated[bytes, Blob(MAX_ROUNDS * ROW_BYTES)]
+    shares: Frame
+
+
+@record
+class AwaitReady(InSetup):
+    """The site said whose shares it accepted. The keys of the share channels are erased."""
+
+    pair_chains: Secrets
+    channel_chain: Hash
+    self_chain: Hash
+    kappas: Secrets
+    rows: Annotated[Mapping[int, Mapping[int, bytes]], Map(U32, Map(U16, Fixed(ROW_BYTES), MAX_SITES), MAX_ROUNDS)]
+    receipt: Frame
+
+
+# Manifest -> Join --------------------------------------------------------------------------------------------------
+
+
+def on_manifest(state: Outside, received: Received, means: Means) -> Step:
+    """Check every term against the site's own floors, and sign the manifest's hash."""
+    frame = received.frame
+    manifest = body_of(Manifest, frame, FaultyCoordinatorError)
+    _check_manifest(manifest, frame, state, means.identity.public)
+    seat = Seat(manifest=manifest, epoch=frame.epoch, index=manifest.sites.index(means.identity.public) + 1)
+    nonce = d.draw(means.rand, "nonce")
+    message = Join(nonce_commitment=d.nonce_commitment(seat.epoch, seat.index, nonce))
+    join = signed(means, message, epoch=seat.epoch, transcript=seat.epoch, sender=seat.index)
+    return Step(AwaitCohort(seat=seat, transcript=seat.epoch, nonce=nonce, join=join), (Send(join),))
+
+
+def _check_manifest(manifest: Manifest, frame: Frame, state: Outside, me: bytes) -> None:
+    n, t, floors, roster = len(manifest.sites), manifest.threshold, state.floors, state.roster
+    malicious = manifest.profile is Profile.MALICIOUS
+    one_in = max(1, floors.colluders_one_in)  # 0 is as strict as 1, and no division by what an integrator forgot
+    least_colluders = -(-n // one_in) - 1 if malicious else 0
+    for check, holds, rule in (
+        ("V-0301", d.epoch_hash(frame.body) == frame.epoch, "the epoch's name is the manifest's hash"),
+        ("V-0302", n >= max(MIN_SITES, floors.sites), f"at least {max(MIN_SITES, floors.sites)} sites take part"),
+        ("V-0302", all(a < b for a, b in pairwise(manifest.sites)), "the sites' keys ascend"),
+        ("V-0303", manifest.project == roster.project, "the project is the confirmed one"),
+        ("V-0303", manifest.run == state.run, "the run is the one that the manifest was sent for"),
+        ("V-0303", manifest.roster == roster.digest(), "the roster is the confirmed one"),
+        ("V-0303", manifest.coordinator == roster.coordinator, "the coordinator is the confirmed one"),
+        ("V-0303", set(manifest.sites) <= set(roster.sites), "every site is in the confirmed roster"),
+        ("V-0304", me in manifest.sites, "this site is in the manifest"),
+        ("V-0305", 1 <= t <= n, "the threshold is within the number of sites"),
+        ("V-0305", 2 * t > n + manifest.colluders, "2 t > n + n_C, or two sets of survivors could both be unmasked"),
+        ("V-0306", manifest.survivors >= least_survivors(t, manifest.colluders), "a >= max(t, n_C + 2, 3)"),
+        ("V-0306", floors.survivors <= manifest.survivors <= n, "the least number of survivors is this site's floor"),
+        ("V-0307", manifest.profile >= floors.profile, "the profile is at least this site's"),
+        ("V-0307", manifest.colluders >= least_colluders, "the number of colluders to bear is at least this site's"),
+        ("V-0308", manifest.epoch > state.last_epoch, "the epoch is newer than every earlier one of the run"),
+        ("V-0309", 1 <= manifest.rounds <= MAX_ROUNDS, f"an epoch has 1 to {MAX_ROUNDS} rounds"),
+        ("V-0309", n * manifest.rounds <= MAX_SITE_ROUNDS, f"sites times rounds is at most {MAX_SITE_ROUNDS}"),
+        ("V-0309", 1 <= manifest.first_round <= 2**32 - 1 - manifest.rounds, "rounds count from 1"),
+        ("V-0310", 1 <= manifest.max_lanes <= MAX_LANES, "the largest vector is within the limits"),
+        ("V-0310", manifest.max_ring_bits <= MAX_RING_BITS, "the largest ring is within the limits"),
+        ("V-0310", manifest.degree == 0, "the graph is the complete one"),
+        ("V-0310", manifest.privacy == b"", "no distributed noise is asked for"),
+        ("V-0311", manifest.slack <= n - t, "the slack leaves room for the threshold"),
+        ("V-0312", _is_curve_key(manifest.coordinator_curve), "the coordinator's X25519 key is valid"),
+        ("V-0313", manifest.setup_deadline <= manifest.expires, "setup ends before the epoch does"),
+    ):
+        if not holds:
+            raise FaultyCoordinatorError(check, f"not so in the manifest: {rule}")
+
+
+# Cohort -> Prekeys -------------------------------------------------------------------------------------------------
+
+
+def on_cohort(state: AwaitCohort, received: Received, means: Means) -> Step:
+    """Draw the epoch's keys and secrets once the cohort is large enough, and commit to them."""
+    seat = state.seat
+    message = body_of(Cohort, received.frame, FaultyCoordinatorError)
+    joins = forwarded(message.joins, seat.manifest, kind=Join, epoch=seat.epoch, transcript=state.transcript)
+    _check_list(seat, joins, own=state.join, earlier=seat.sites)
+    transcript = d.transcript_after(state.transcript, Cohort.KIND, message.joins)
+    keys = KeyAgreement(d.draw(means.rand, "curve"), d.draw(means.rand, "kem-d") + d.draw(means.rand, "kem-z"))
+    self_chain, kappa = d.draw(means.rand, "self-chain"), d.draw(means.rand, "kappa")
+    prekeys = Prekeys(
+        nonce=state.nonce,
+        curve=keys.curve_public,
+        kem=keys.kem_public,
+        self_commitments=tuple(
+            d.self_commitment(seat.epoch, seat.index, round_, seed) for round_, seed in _self_seeds(seat, self_chain)
+        ),
+        mac_commitment=d.mac_commitment(seat.epoch, seat.index, kappa),
+    )
+    frame = signed(means, prekeys, epoch=seat.epoch, transcript=transcript, sender=seat.index)
+    following = AwaitPrekeyList(
+        seat=seat,
+        transcript=transcript,
+        nonce_commitments={
+            site: body_of(Join, join, FaultyCoordinatorError).nonce_commitment for site, join in joins.items()
+        },
+        curve_private=d.draw(means.rand, "curve"),
+        kem_seed=d.draw(means.rand, "kem-d") + d.draw(means.rand, "kem-z"),
+        self_chain=self_chain,
+        vault_seed=d.draw(means.rand, "vaults"),
+        kappa=kappa,
+        prekeys=frame,
+    )
+    return Step(following, (Send(frame),))
+
+
+# PrekeyList -> Encapsulations --------------------------------------------------------------------------------------
+
+
+def on_prekey_list(state: AwaitPrekeyList, received: Received, means: Means) -> Step:
+    """Agree on a channel with the coordinator, and on pair secrets with the sites of higher index."""
+    seat, me = state.seat, state.seat.index
+    message = body_of(PrekeyList, received.frame, FaultyCoordinatorError)
+    frames = forwarded(message.prekeys, seat.manifest, kind=Prekeys, epoch=seat.epoch, transcript=state.transcript)
+    _check_list(seat, frames, own=state.prekeys, earlier=state.nonce_commitments)
+    prekeys = {site: body_of(Prekeys, frame, FaultyCoordinatorError) for site, frame in frames.items()}
+    _check_prekeys(seat, prekeys, state.nonce_commitments)
+    transcript = d.transcript_after(state.transcript, PrekeyList.KIND, message.prekeys)
+    keys = KeyAgreement(state.curve_private, state.kem_seed)
+    channel = pair_secret(
+        keys.exchange(seat.manifest.coordinator_curve),
+        keys.decapsulate(message.ciphertext),
+        epoch=seat.epoch,
+        low=(COORDINATOR, seat.manifest.coordinator_curve),
+        high=(me, keys.curve_public),
+        high_kem_public=keys.kem_public,
+        ciphertext=message.ciphertext,
+    )
+    ciphertexts, secrets = {}, {}
+    for site in sorted(site for site in prekeys if site > me):
+        other = prekeys[site]
+        ciphertexts[site], shared = means.encapsulate(other.kem)
+        secrets[site] = pair_secret(
+            keys.exchange(other.curve),
+            shared,
+            epoch=seat.epoch,
+            low=(me, keys.curve_public),
+            high=(site, other.curve),
+            high_kem_public=other.kem,
+            ciphertext=ciphertexts[site],
+        )
+    frame = signed(
+        means,
+        Encapsulations(root=merkle.root(list(ciphertexts.values()))),
+        epoch=seat.epoch,
+        transcript=transcript,
+        sender=me,
+    )
+    following = AwaitEncapsulationList(
+        seat=seat,
+        transcript=transcript,
+        peers={s: Peer(curve=p.curve, mac_commitment=p.mac_commitment) for s, p in prekeys.items()},
+        pair_secrets=secrets,
+        channel_chain=d.channel_chain(channel, seat.epoch),
+        curve_private=state.curve_private,
+        kem_seed=state.kem_seed,
+        self_chain=state.self_chain,
+        vault_seed=state.vault_seed,
+        kappa=state.kappa,
+        encapsulations=frame,
+    )
+    return Step(following, (Send(frame, (EncapsulationPackage(slots=ciphertexts).encode(),)),))
+
+
+def _check_prekeys(seat: Seat, prekeys: Mapping[int, Prekeys], commitments: Mapping[int, bytes]) -> None:
+    """Check every site's keys; an honest coordinator never passes a bad one on."""
+    for site, keys in prekeys.items():
+        try:
+            check_curve_key(keys.curve)
+            check_kem_key(keys.kem)
+        except InvalidKeyError as error:
+            raise FaultyCoordinatorError("V-0404", f"keys of site {site}: {error}") from None
+        if len(keys.self_commitments) != seat.manifest.rounds:
+            raise FaultyCoordinatorError("V-0405", f"site {site} did not commit to one seed a round")
+        if d.nonce_commitment(seat.epoch, site, keys.nonce) != commitments[site]:
+            raise FaultyCoordinatorError("V-0406", f"the nonce of site {site} does not open its commitment")
+    curves = [seat.manifest.coordinator_curve, *(keys.curve for keys in prekeys.values())]
+    if len(set(curves)) != len(curves) or len({keys.kem for keys in prekeys.values()}) != len(prekeys):
+        raise FaultyCoordinatorError("V-0404", "two parties have one key")
+
+
+# EncapsulationList -> Shares ---------------------------------------------------------------------------------------
+
+
+def on_encapsulation_list(state: AwaitEncapsulationList, received: Received, means: Means) -> Step:
+    """Finish the pair secrets; deal shares of every round's seed and vault key; fill and seal the vaults."""
+    seat, me = state.seat, state.seat.index
+    message = body_of(EncapsulationList, received.frame, FaultyCoordinatorError)
+    frames = forwarded(
+        message.headers, seat.manifest, kind=Encapsulations, epoch=seat.epoch, transcript=state.transcript
+    )
+    _check_list(seat, frames, own=state.encapsulations, earlier=state.peers)
+    transcript = d.transcript_after(state.transcript, EncapsulationList.KIND, message.headers)
+    secrets = _pair_secrets(state, frames, message)
+    chains = {site: d.pair_chain(secret, seat.epoch) for site, secret in secrets.items()}
+    dealt, own_shares, package = _deal(state, secrets, chains, d.draw(means.rand, "shamir"))
+    frame = signed(means, dealt, epoch=seat.epoch, transcript=transcript, sender=me)
+    following = AwaitShareList(
+        seat=seat,
+        transcript=transcript,
+        mac_commitments={site: state.peers[site].mac_commitment for site in frames},
+        pair_chains=chains,
+        share_keys={site: d.share_key(secret, site, me, seat.epoch) for site, secret in secrets.items()},
+        channel_chain=state.channel_chain,
+        self_chain=state.self_chain,
+        kappa=state.kappa,
+        own_shares=own_shares,
+        shares=frame,
+    )
+    return Step(following, (Send(frame, (package.encode(),)),))
+
+
+def _pair_secrets(
+    state: AwaitEncapsulationList, frames: Mapping[int, Frame], message: EncapsulationList
+) -> dict[int, bytes]:
+    """Return the pair secrets with all sites of the list: those of lower index encapsulated to this one."""
+    seat, me = state.seat, state.seat.index
+    secrets = {site: secret for site, secret in state.pair_secrets.items() if site in frames}
+    if set(message.slots) != {site for site in frames if site < me}:
+        raise FaultyCoordinatorError("V-0408", "the slots are not those of the sites of lower index")
+    keys = KeyAgreement(state.curve_private, state.kem_seed)
+    for site, slot in message.slots.items():
+        header = body_of(Encapsulations, frames[site], FaultyCoordinatorError)
+        recipients = sorted(other for other in state.peers if other > site)
+        if header.root != merkle.root_from_path(slot.ciphertext, recipients.index(me), len(recipients), slot.path):
+            raise FaultyCoordinatorError("V-0408", f"the slot of site {site} is not the one it signed")
+        secrets[site] = pair_secret(
+            keys.exchange(state.peers[site].curve),
+            keys.decapsulate(slot.ciphertext),
+            epoch=seat.epoch,
+            low=(site, state.peers[site].curve),
+            high=(me, keys.curve_public),
+            high_kem_public=keys.kem_public,
+            ciphertext=slot.ciphertext,
+        )
+    return dict(sorted(secrets.items()))
+
+
+def _deal(
+    state: AwaitEncapsulationList, secrets: Mapping[int, bytes], chains: Mapping[int, bytes], rand: bytes
+) -> tuple[Shares, bytes, SharePackage]:
+    """Return what the site signs, its own shares, and the payload with all slots and vaults."""
+    seat, me, eh = state.seat, state.seat.index, state.seat.epoch
+    seeds = dict(_self_seeds(seat, state.self_chain))
+    vault_secrets = {round_: d.vault_secret(state.vault_seed, me, round_, eh) for round_ in seat.rounds}
+    pair_seeds = {site: dict(_pair_seeds(seat, chain)) for site, chain in chains.items()}
+    holders = sorted([me, *secrets])
+    secret = b"".join(seeds[round_] + vault_secrets[round_] for round_ in seat.rounds)
+    shares = dict(
+        zip(
+            holders,
+            shamir.split(secret, threshold=seat.manifest.threshold, holders=holders, rand=rand),
+            strict=True,
+        )
+    )
+    slots = {}
+    for holder in holders:
+        leaves = d.share_leaves(eh, me, holder, seat.rounds, shares[holder])
+        if holder == me:
+            slots[holder] = ShareSlot(sealed=b"", edges=(), leaves=leaves)
+            continue
+        key = d.share_key(secrets[holder], me, holder, eh)
+        edges = tuple(d.edge_commitment(eh, r, me, holder, seed) for r, seed in pair_seeds[holder].items())
+        sealed = seal(key, shares[holder] + state.kappa, d.share_bound(eh, me, holder, seat.rounds))
+        slots[holder] = ShareSlot(sealed=sealed, edges=edges, leaves=leaves)
+    vaults = []
+    for round_ in seat.rounds:
+        content = b"".join(
+            pair_seeds[site][round_] if site in pair_seeds else bytes(SECRET_BYTES) for site in seat.sites
+        )
+        key = d.vault_key(vault_secrets[round_], me, round_, eh)
+        vaults.append(seal(key, content, d.vault_bound(eh, me, round_)))
+    dealt = Shares(
+        vault_hashes=tuple(d.vault_hash(eh, me, r, vault) for r, vault in zip(seat.rounds, vaults, strict=True)),
+        vault_commitments=tuple(d.vault_commitment(eh, me, r, vault_secrets[r]) for r in seat.rounds),
+        channel_confirmation=d.channel_confirmation(eh, me, state.channel_chain),
+        root=merkle.root([slot.encode() for slot in slots.values()]),
+    )
+    return dealt, shares[me], SharePackage(vaults=tuple(vaults), slots=slots)
+
+
+# ShareList -> Receipt ----------------------------------------------------------------------------------------------
+
+
+def on_share_list(state: AwaitShareList, received: Received, means: Means) -> Step:
+    """Open and check every dealer's slot; refuse each dealer that fails, and say so in the receipt."""
+    seat, me = state.seat, state.seat.index
+    message = body_of(ShareList, received.frame, FaultyCoordinatorError)
+    frames = forwarded(message.headers, seat.manifest, kind=Shares, epoch=seat.epoch, transcript=state.transcript)
+    _check_list(seat, frames, own=state.shares, earlier=state.mac_commitments)
+    transcript = d.transcript_after(state.transcript, ShareList.KIND, message.headers)
+    if set(message.slots) != set(frames) - {me}:
+        raise FaultyCoordinatorError("V-0408", "there is not one slot from every other dealer")
+    shares, kappas, refused = {me: state.own_shares}, {me: state.kappa}, {}
+    for dealer, proven in message.slots.items():
+        header = body_of(Shares, frames[dealer], FaultyCoordinatorError)
+        _check_slot(state, header, proven)
+        try:
+            shares[dealer], kappas[dealer] = _open_slot(state, dealer, header, proven.slot)
+        except _RefusedError as refusal:
+            refused[dealer] = int(refusal.check[2:])
+    frame = signed(
+        means,
+        Receipt(accepted=tuple(sorted(set(shares) - {me})), refused=refused),
+        epoch=seat.epoch,
+        transcript=transcript,
+        sender=me,
+    )
+    following = AwaitReady(
+        seat=seat,
+        transcript=transcript,
+        pair_chains={site: chain for site, chain in state.pair_chains.items() if site in shares},
+        channel_chain=state.channel_chain,
+        self_chain=state.self_chain,
+        kappas=kappas,
+        rows={
+            round_: {dealer: table[i * ROW_BYTES : (i + 1) * ROW_BYTES] for dealer, table in sorted(shares.items())}
+            for i, round_ in enumerate(seat.rounds)
+        },
+        receipt=frame,
+    )
+    return Step(following, (Send(frame),))
+
+
+class _RefusedError(Exception):
+    """A dealer's slot fails a check; the dealer is refused and the setup goes on."""
+
+    def __init__(self, check: str) -> None:
+        self.check = check
+        super().__init__(check)
+
+
+def _check_slot(state: AwaitShareList, header: Shares, proven: ProvenShareSlot) -> None:
+    holders = sorted(state.mac_commitments)
+    root = merkle.root_from_path(proven.slot.encode(), holders.index(state.seat.index), len(holders), proven.path)
+    if root != header.root:
+        raise FaultyCoordinatorError("V-0408", "a slot is not the one that its dealer signed")
+
+
+def _open_slot(state: AwaitShareList, dealer: int, header: Shares, slot: ShareSlot) -> tuple[bytes, bytes]:
+    """Return the dealer's shares for this site and its kappa; raises _RefusedError with the check that failed."""
+    seat, me, eh = state.seat, state.seat.index, state.seat.epoch
+    if {len(header.vault_hashes), len(header.vault_commitments), len(slot.edges)} != {len(seat.rounds)}:
+        raise _RefusedError("V-0413")
+    try:
+        opened = unseal(state.share_keys[dealer], slot.sealed, d.share_bound(eh, dealer, me, seat.rounds))
+    except UnsealError:
+        raise _RefusedError("V-0409") from None
+    if len(opened) != len(seat.rounds) * ROW_BYTES + SECRET_BYTES:
+        raise _RefusedError("V-0409")
+    shares, kappa = opened[:-SECRET_BYTES], opened[-SECRET_BYTES:]
+    if d.share_leaves(eh, dealer, me, seat.rounds, shares) != slot.leaves:
+        raise _RefusedError("V-0410")
+    if d.mac_commitment(eh, dealer, kappa) != state.mac_commitments[dealer]:
+        raise _RefusedError("V-0411")
+    seeds = _pair_seeds(seat, state.pair_chains[dealer])
+    if tuple(d.edge_commitment(eh, round_, me, dealer, seed) for round_, seed in seeds) != slot.edges:
+        raise _RefusedError("V-0412")
+    return shares, kappa
+
+
+# Ready -> AwaitOpen ------------------------------------------------------------------------------------------------
+
+
+def on_ready(state: AwaitReady, received: Received, _means: Means) -> Step:
+    """Check that all members accepted each other in one transcript, and keep only what rounds need."""
+    seat, me = state.seat, state.seat.index
+    message = body_of(Ready, received.frame, FaultyCoordinatorError)
+    frames = forwarded(message.receipts, seat.manifest, kind=Receipt, epoch=seat.epoch, transcript=state.transcript)
+    members = set(frames)
+    if me not in members:
+        raise FaultyCoordinatorError("V-0416", "this site is not a member of the epoch it was called to")
+    _check_list(seat, frames, own=state.receipt, earlier=state.kappas)
+    for site, frame in frames.items():
+        receipt = body_of(Receipt, frame, FaultyCoordinatorError)
+        if not members - {site} <= set(receipt.accepted):
+            raise FaultyCoordinatorError("V-0414", f"site {site} did not accept every member")
+    ordered = sorted(members)
+    following = AwaitOpen(
+        seat=seat,
+        transcript=d.transcript_after(state.transcript, Ready.KIND, message.receipts),
+        pair_chains={site: chain for site, chain in state.pair_chains.items() if site in members},
+        self_chain=state.self_chain,
+        channel_chain=state.channel_chain,
+        mac_key=session_key((state.kappas[site] for site in ordered), epoch=seat.epoch),
+        next_round=seat.manifest.first_round,
+        survivors=tuple(ordered),
+        rows={round_: {site: row[site] for site in ordered} for round_, row in state.rows.items()},
+    )
+    return Step(following)
+
+
+# Time --------------------------------------------------------------------------------------------------------------
+
+
+def on_setup_tick(state: InSetup, event: Tick, _means: Means) -> Step:
+    """Give up the epoch, with all its secrets, when its setup was not finished in time."""
+    if event.now < state.seat.manifest.setup_deadline:
+        return Step(state)
+    return Step(Closed(epoch=state.seat.epoch, reason="the setup was not finished by its deadline"))
+
+
+# Pieces ------------------------------------------------------------------------------------------------------------
+
+
+def _check_list(seat: Seat, frames: Mapping[int, Frame], *, own: Frame, earlier: Iterable[int]) -> None:
+    """Check what holds for every list: this site's own frame is in it, nobody is new, and enough are left."""
+    if frames.get(seat.index) != own:
+        raise FaultyCoordinatorError("V-0402", "the list does not hold the frame that this site sent")
+    if not set(frames) <= set(earlier):
+        raise FaultyCoordinatorError("V-0403", "the list names a site that was not in the one before")
+    if len(frames) < seat.least_members:
+        raise FaultyCoordinatorError("V-0401", f"{len(frames)} sites are left, {seat.least_members} are needed")
+
+
+def _self_seeds(seat: Seat, chain: bytes) -> Iterator[tuple[int, bytes]]:
+    for round_ in seat.rounds:
+        yield round_, d.self_seed(chain, seat.index, round_, seat.epoch)
+        chain = d.next_self_chain(chain, round_, seat.epoch)
+
+
+def _pair_seeds(seat: Seat, chain: bytes) -> Iterator[tuple[int, bytes]]:
+    for round_ in seat.rounds:
+        yield round_, d.pair_seed(chain, round_, seat.epoch)
+        chain = d.next_pair_chain(chain, round_, seat.epoch)
+
+
+def _is_curve_key(public: bytes) -> bool:
+    try:
+        check_curve_key(public)
+    except InvalidKeyError:
+        return False
+    return True

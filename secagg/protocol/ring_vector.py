@@ -1,0 +1,146 @@
+"""Ring vectors with their authenticating lanes, and their sealed, chunked form.
+
+Spec: 01-wire §5, 02-protocol §6. A chunk holds 65,536 elements, packed to b bits; the last one also holds the lanes.
+Each is sealed by itself, so that a long vector can be made, sent, checked and added piece by piece; the signed digest
+is the Merkle root over the chunks before sealing.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg import masks, merkle, packing, ring
+from secagg.codec import prefixed, tag, u32
+from secagg.errors import ParameterError, SecaggError
+from secagg.keys import TAG_BYTES, UnsealError, seal, unseal
+from secagg.masks import Mask
+from secagg.packing import Lanes
+from secagg.params import Schema
+
+CHUNK_LANES = 1 << 16
+
+
+class VectorError(SecaggError):
+    """A sealed vector does not open, has another length, or is not the one of this digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class RingVector:
+    """Elements mod 2^b and authenticating lanes mod 2^64; masks cover both.
+
+    Shape: elements (m,), uint32 or uint64; lanes (L,) uint64.
+    """
+
+    schema: Schema
+    elements: Lanes = field(repr=False)
+    lanes: NDArray[np.uint64] = field(repr=False)
+
+    @classmethod
+    def zeros(cls, schema: Schema) -> Self:
+        return cls(schema, ring.zeros(schema.length, schema.ring_bits), np.zeros(schema.mac_lanes, np.uint64))
+
+    @classmethod
+    def of(cls, values: NDArray[np.int64], lanes: Iterable[int], schema: Schema) -> Self:
+        return cls(schema, ring.embed(values, schema.ring_bits), np.array(list(lanes), np.uint64))
+
+    def add(self, other: "RingVector") -> None:
+        """Add another vector of the same schema in place.
+
+        Raises:
+            ParameterError: its schema is another; arrays of one entry would silently be added to every entry.
+        """
+        if other.schema != self.schema:
+            raise ParameterError("vectors of two schemas have no sum")
+        np.add(self.elements, other.elements, out=self.elements)
+        np.add(self.lanes, other.lanes, out=self.lanes)
+
+    def mask(self, keys: Sequence[Mask], *, remove: bool = False) -> None:
+        """Apply masks in place, chunk by chunk so that a chunk stays in the cache; with `remove`, take them away."""
+        for start in range(0, len(self.elements), CHUNK_LANES):
+            masks.apply(self.elements[start : start + CHUNK_LANES], keys, start=start, remove=remove)
+        masks.apply(self.lanes, keys, start=_first_lane(self.schema), remove=remove)
+
+    def values(self) -> NDArray[np.int64]:
+        """Return the centred integers, (m,) int64."""
+        return ring.centre(self.elements, self.schema.ring_bits)
+
+
+class SealedVector(NamedTuple):
+    """A vector as it travels: the digest that its author signs, and the sealed chunks in order."""
+
+    root: bytes
+    chunks: tuple[bytes, ...]
+
+
+def seal_vector(vector: RingVector, key: bytes, associated: bytes) -> SealedVector:
+    """Pack and seal a vector under a key of one use; `associated` says what it is."""
+    plain = list(_chunks(vector))
+    sealed = tuple(seal(key, chunk, _bound(associated, len(plain)), number=i) for i, chunk in enumerate(plain))
+    return SealedVector(merkle.root(plain), sealed)
+
+
+def open_vector(payload: bytes, schema: Schema, key: bytes, associated: bytes, root: bytes) -> RingVector:
+    """Return the vector of a payload.
+
+    Args:
+        payload: the sealed chunks one after the other.
+        root: the digest that the author signed.
+
+    Raises:
+        VectorError: length, seal, digest, or spare bits; nothing was added anywhere.
+    """
+    sizes = list(_chunk_sizes(schema))
+    if len(payload) != sum(sizes) + TAG_BYTES * len(sizes):
+        raise VectorError("the sealed vector has another length than its schema asks for")
+    vector = RingVector.zeros(schema)
+    view = memoryview(payload)
+    plain = []
+    at = 0
+    for number, size in enumerate(sizes):
+        sealed = view[at : at + size + TAG_BYTES]
+        at += len(sealed)
+        try:
+            chunk = unseal(key, bytes(sealed), _bound(associated, len(sizes)), number=number)
+            _place(vector, number, chunk, last=number == len(sizes) - 1)
+        except (UnsealError, ParameterError) as error:
+            raise VectorError(f"chunk {number} of the sealed vector does not open") from error
+        plain.append(chunk)
+    if merkle.root(plain) != root:
+        raise VectorError("the sealed vector is not the one of the signed digest")
+    return vector
+
+
+def _chunks(vector: RingVector) -> Iterator[bytes]:
+    schema = vector.schema
+    for start in range(0, schema.length, CHUNK_LANES):
+        packed = packing.pack(vector.elements[start : start + CHUNK_LANES], schema.ring_bits)
+        last = start + CHUNK_LANES >= schema.length
+        yield packed + packing.pack(vector.lanes, 64) if last else packed
+
+
+def _place(vector: RingVector, number: int, chunk: bytes, *, last: bool) -> None:
+    elements = vector.elements[number * CHUNK_LANES : (number + 1) * CHUNK_LANES]
+    size = packing.packed_bytes(len(elements), vector.schema.ring_bits)
+    elements[:] = packing.unpack(chunk[:size], vector.schema.ring_bits, len(elements))
+    if last:
+        vector.lanes[:] = packing.unpack(chunk[size:], 64, vector.schema.mac_lanes)
+
+
+def _chunk_sizes(schema: Schema) -> Iterator[int]:
+    for start in range(0, schema.length, CHUNK_LANES):
+        count = min(CHUNK_LANES, schema.length - start)
+        last = start + CHUNK_LANES >= schema.length
+        yield packing.packed_bytes(count, schema.ring_bits) + (8 * schema.mac_lanes if last else 0)
+
+
+def _first_lane(schema: Schema) -> int:
+    """Return where in the 64-bit keystream the lanes begin: on the next whole cipher block after the elements."""
+    width = np.dtype(packing.lane_dtype(schema.ring_bits)).itemsize
+    return -(-schema.length * width // 16) * 2
+
+
+def _bound(associated: bytes, chunks: int) -> bytes:
+    return tag("vector") + prefixed(associated, u32(chunks))

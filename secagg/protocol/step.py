@@ -1,0 +1,274 @@
+"""What a step takes and what it gives: received frames, local events, means, effects.
+
+Spec: 02-protocol §1. The machines do no I/O. Whoever drives them fetches a frame, calls a step, makes the new state and
+the effects durable in one transaction, and only then sends: a repetition after a crash repeats bytes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from numpy.typing import ArrayLike
+
+from secagg import envelope
+from secagg.codec import Record
+from secagg.envelope import COORDINATOR, Frame
+from secagg.errors import (
+    DecodeError,
+    FaultyCoordinatorError,
+    FaultyParticipantError,
+    ParameterError,
+    ProtocolError,
+    StateError,
+)
+from secagg.identity import Identity, InvalidSignatureError
+from secagg.keys import Encapsulate, UnsealError, encapsulate, seal, unseal
+from secagg.messages import EncapsulationPackage, Manifest, Message, SharePackage
+from secagg.params import Schema
+from secagg.protocol.ring_vector import RingVector
+
+RAND_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a step may use besides its state.
+
+    Attributes:
+        identity: signs the party's frames.
+        rand: 32 secret bytes, drawn anew for each step and never used for a second one.
+        encapsulate: ML-KEM-768 encapsulation, whose randomness the library draws itself.
+        encapsulations, shares: what the coordinator kept of the sites' packages, by site (see `Keep`).
+    """
+
+    identity: Identity
+    rand: bytes = field(repr=False)
+    encapsulate: Encapsulate = encapsulate
+    encapsulations: Mapping[int, EncapsulationPackage] = field(default_factory=dict, repr=False)
+    shares: Mapping[int, SharePackage] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.rand) != RAND_BYTES:
+            raise ParameterError(f"a step takes {RAND_BYTES} random bytes, got {len(self.rand)}")
+
+
+class Received(NamedTuple):
+    """A frame whose header and signature were checked, with the payload that came beside it."""
+
+    frame: Frame
+    payload: bytes | None
+
+
+# Local events ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The time, in seconds since 1970; deadlines pass by it alone."""
+
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contribute:
+    """The site's vector for the open round. Shape: (m,) finite numbers, m the schema's length."""
+
+    vector: ArrayLike = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The site does not contribute to the open round, on public grounds that it names."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """The site's policy agrees to unmask the set of survivors that was proposed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withhold:
+    """The site's policy does not agree; it takes no further part in this round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The coordinator waits no longer for the frames of the present step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The coordinator opens a round. An empty roster means every site that is left."""
+
+    query: bytes
+    schema: Schema
+    deadline: int
+    roster: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """The sum of the round, from which every mask of `AwaitTotal` was removed."""
+
+    total: RingVector
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """The coordinator gives the round up; its number is burnt."""
+
+
+Event: TypeAlias = Tick | Contribute | Refuse | Confirm | Withhold | Close | Ask | Publish | Abandon
+
+# Effects -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Bytes for another party: a frame, whose header names the recipient, and the parts of its payload.
+
+    Attributes:
+        shared: the payload is the same in the frames to all sites, and need not be stored for each of them.
+    """
+
+    frame: Frame
+    payload: tuple[bytes, ...] = field(default=(), repr=False)
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The coordinator stores a site's package durably; it comes back in `Means`."""
+
+    site: int
+    package: EncapsulationPackage | SharePackage = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """A verified upload; the coordinator adds it to the round's total."""
+
+    site: int
+    vector: RingVector
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A round's sum, verified as far as this party can. Shape of total: (m,) float64."""
+
+    round: int
+    survivors: tuple[int, ...]
+    total: ArrayLike = field(repr=False)
+
+
+Effect: TypeAlias = Send | Keep | Add | Learned
+
+
+class Step(NamedTuple):
+    """A transition: the next state, and what is to be done once that state is durable."""
+
+    state: Record
+    effects: tuple[Effect, ...] = ()
+
+
+Handler: TypeAlias = Callable[..., Step]
+
+# Frames ------------------------------------------------------------------------------------------------------------
+
+Blame: TypeAlias = Callable[[str, str], ProtocolError]
+"""Makes the error for a check's ID and a detail: FaultyCoordinatorError, or FaultyParticipantError with its party."""
+
+M = TypeVar("M", bound=Message)
+
+
+def blame_for(site: int) -> Blame:
+    return partial(FaultyParticipantError, party=site)
+
+
+def body_of(kind: type[M], frame: Frame, blame: Blame) -> M:
+    """Return the message of a frame whose signature was checked: a malformed body is then its author's fault."""
+    return _decoded(kind, frame.body, blame)
+
+
+def sealed_body_of(kind: type[M], frame: Frame, key: bytes, blame: Blame) -> M:
+    """Return the message of a sealed frame. Raises V-0204 where it does not open."""
+    try:
+        body = unseal(key, frame.body, frame.header())
+    except UnsealError:
+        raise blame("V-0204", "the sealed body does not open") from None
+    return _decoded(kind, body, blame)
+
+
+def _decoded(kind: type[M], body: bytes, blame: Blame) -> M:
+    try:
+        return kind.decode(body)
+    except DecodeError as error:
+        raise blame(error.check, f"{kind.__name__} {error.detail}") from None
+
+
+def signed(
+    means: Means,
+    message: Message,
+    *,
+    epoch: bytes,
+    transcript: bytes,
+    sender: int,
+    recipient: int = COORDINATOR,
+    round_: int = 0,
+    key: bytes | None = None,
+) -> Frame:
+    """Return the signed frame of a message; one that is to be sealed needs the `key` that seals it."""
+    body = message.encode()
+    if message.SEALED:
+        if key is None:
+            raise StateError(f"{type(message).__name__} is never sent unsealed")
+        body = seal(key, body, envelope.header(message.KIND, epoch, transcript, round_, sender, recipient))
+    return envelope.sign(
+        means.identity,
+        body,
+        kind=message.KIND,
+        epoch=epoch,
+        transcript=transcript,
+        round_=round_,
+        sender=sender,
+        recipient=recipient,
+    )
+
+
+def forwarded(
+    frames: Sequence[Frame],
+    manifest: Manifest,
+    *,
+    kind: type[Message],
+    epoch: bytes,
+    transcript: bytes,
+    round_: int = 0,
+) -> dict[int, Frame]:
+    """Return the sites' frames that the coordinator passes on, by sender, each checked against its author's key.
+
+    Raises:
+        FaultyCoordinatorError: V-0205 a frame of another kind, epoch, round, transcript or recipient, or one that its
+            author did not sign; V-0206 not one frame a sender in ascending order.
+    """
+    senders = [frame.sender for frame in frames]
+    if senders != sorted(set(senders)) or not all(1 <= sender <= len(manifest.sites) for sender in senders):
+        raise FaultyCoordinatorError("V-0206", f"{kind.__name__}: the senders do not ascend within the manifest")
+    for frame in frames:
+        if (frame.version, frame.kind, frame.epoch, frame.transcript, frame.round, frame.recipient) != (
+            envelope.VERSION,
+            kind.KIND,
+            epoch,
+            transcript,
+            round_,
+            COORDINATOR,
+        ):
+            raise FaultyCoordinatorError("V-0205", f"{kind.__name__} of site {frame.sender} belongs elsewhere")
+        try:
+            frame.verify(manifest.sites[frame.sender - 1])
+        except InvalidSignatureError:
+            detail = f"{kind.__name__} of site {frame.sender} is not signed by it"
+            raise FaultyCoordinatorError("V-0205", detail) from None
+    return {frame.sender: frame for frame in frames}

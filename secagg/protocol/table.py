@@ -1,0 +1,226 @@
+"""The one transition table of protocol 1: which state takes which message or local event, and what does it.
+
+Spec: 02-protocol §1, whose list of transitions is made from this table. What is not in it is refused: a message raises
+V-0001, a local event is its caller's mistake. No handler changes its state; it returns the next one, or raises and
+nothing happened.
+
+A site                                                     The coordinator
+  Outside ─Manifest→ AwaitCohort ─Cohort→ AwaitPrekeyList    AwaitJoins ─Close→ AwaitPrekeys ─Close→
+  ─PrekeyList→ AwaitEncapsulationList ─EncapsulationList→    AwaitEncapsulations ─Close→ AwaitShares ─Close→
+  AwaitShareList ─ShareList→ AwaitReady ─Ready→ AwaitOpen    AwaitReceipts ─Close→ Prepared
+  AwaitOpen ─Open→ AwaitVector ─Contribute→ AwaitSurvivors   Prepared ─Ask→ AwaitUploads ─Close→ AwaitSignatures
+  ─Survivors→ AwaitConfirmation ─Confirm→ AwaitQuorum        ─Close→ AwaitAnswers ─Close→ AwaitTotal
+  ─Quorum→ AwaitResult ─Result→ AwaitOpen                    ─Publish→ Prepared
+"""
+
+from typing import TypeAlias, TypeVar
+
+from secagg import envelope
+from secagg.codec import Record
+from secagg.errors import DecodeError, StateError, UnexpectedMessageError
+from secagg.messages import (
+    MESSAGES,
+    Cohort,
+    Consistency,
+    Decline,
+    EncapsulationList,
+    Encapsulations,
+    Join,
+    Manifest,
+    Open,
+    PrekeyList,
+    Prekeys,
+    Quorum,
+    Ready,
+    Receipt,
+    Result,
+    ShareList,
+    Shares,
+    Survivors,
+    Unmask,
+    Upload,
+)
+from secagg.protocol import coordinator_round as cr
+from secagg.protocol import coordinator_setup as cs
+from secagg.protocol import participant_round as pr
+from secagg.protocol import participant_setup as ps
+from secagg.protocol.step import (
+    Abandon,
+    Ask,
+    Close,
+    Confirm,
+    Contribute,
+    Event,
+    Handler,
+    Means,
+    Publish,
+    Received,
+    Refuse,
+    Step,
+    Tick,
+    Withhold,
+)
+
+ParticipantState: TypeAlias = (
+    ps.Outside
+    | ps.AwaitCohort
+    | ps.AwaitPrekeyList
+    | ps.AwaitEncapsulationList
+    | ps.AwaitShareList
+    | ps.AwaitReady
+    | pr.AwaitOpen
+    | pr.AwaitVector
+    | pr.AwaitSurvivors
+    | pr.AwaitConfirmation
+    | pr.AwaitQuorum
+    | pr.AwaitResult
+    | pr.Closed
+)
+CoordinatorState: TypeAlias = (
+    cs.AwaitJoins
+    | cs.AwaitPrekeys
+    | cs.AwaitEncapsulations
+    | cs.AwaitShares
+    | cs.AwaitReceipts
+    | cr.Prepared
+    | cr.AwaitUploads
+    | cr.AwaitSignatures
+    | cr.AwaitAnswers
+    | cr.AwaitTotal
+)
+
+TABLE: dict[tuple[type[Record], type], Handler] = {
+    # A site, setup
+    (ps.Outside, Manifest): ps.on_manifest,
+    (ps.AwaitCohort, Cohort): ps.on_cohort,
+    (ps.AwaitCohort, Tick): ps.on_setup_tick,
+    (ps.AwaitPrekeyList, PrekeyList): ps.on_prekey_list,
+    (ps.AwaitPrekeyList, Tick): ps.on_setup_tick,
+    (ps.AwaitEncapsulationList, EncapsulationList): ps.on_encapsulation_list,
+    (ps.AwaitEncapsulationList, Tick): ps.on_setup_tick,
+    (ps.AwaitShareList, ShareList): ps.on_share_list,
+    (ps.AwaitShareList, Tick): ps.on_setup_tick,
+    (ps.AwaitReady, Ready): ps.on_ready,
+    (ps.AwaitReady, Tick): ps.on_setup_tick,
+    # A site, rounds: each state also takes the next Open, which closes the round for good
+    (pr.AwaitOpen, Open): pr.on_open,
+    (pr.AwaitOpen, Tick): pr.on_tick,
+    (pr.AwaitVector, Contribute): pr.on_contribute,
+    (pr.AwaitVector, Refuse): pr.on_refuse,
+    (pr.AwaitVector, Open): pr.on_open,
+    (pr.AwaitVector, Tick): pr.on_turn_tick,
+    (pr.AwaitSurvivors, Survivors): pr.on_survivors,
+    (pr.AwaitSurvivors, Open): pr.on_open,
+    (pr.AwaitSurvivors, Tick): pr.on_turn_tick,
+    (pr.AwaitConfirmation, Confirm): pr.on_confirm,
+    (pr.AwaitConfirmation, Withhold): pr.on_withhold,
+    (pr.AwaitConfirmation, Open): pr.on_open,
+    (pr.AwaitConfirmation, Tick): pr.on_turn_tick,
+    (pr.AwaitQuorum, Quorum): pr.on_quorum,
+    (pr.AwaitQuorum, Open): pr.on_open,
+    (pr.AwaitQuorum, Tick): pr.on_turn_tick,
+    (pr.AwaitResult, Result): pr.on_result,
+    (pr.AwaitResult, Open): pr.on_open,
+    (pr.AwaitResult, Tick): pr.on_turn_tick,
+    # The coordinator, setup
+    (cs.AwaitJoins, Join): cs.on_join,
+    (cs.AwaitJoins, Close): cs.close_joins,
+    (cs.AwaitPrekeys, Prekeys): cs.on_prekeys,
+    (cs.AwaitPrekeys, Close): cs.close_prekeys,
+    (cs.AwaitEncapsulations, Encapsulations): cs.on_encapsulations,
+    (cs.AwaitEncapsulations, Close): cs.close_encapsulations,
+    (cs.AwaitShares, Shares): cs.on_shares,
+    (cs.AwaitShares, Close): cs.close_shares,
+    (cs.AwaitReceipts, Receipt): cs.on_receipt,
+    (cs.AwaitReceipts, Close): cs.close_receipts,
+    # The coordinator, rounds
+    (cr.Prepared, Ask): cr.ask,
+    (cr.AwaitUploads, Upload): cr.on_upload,
+    (cr.AwaitUploads, Decline): cr.on_decline,
+    (cr.AwaitUploads, Close): cr.close_uploads,
+    (cr.AwaitUploads, Abandon): cr.abandon,
+    (cr.AwaitSignatures, Consistency): cr.on_consistency,
+    (cr.AwaitSignatures, Close): cr.close_signatures,
+    (cr.AwaitSignatures, Abandon): cr.abandon,
+    (cr.AwaitAnswers, Unmask): cr.on_unmask,
+    (cr.AwaitAnswers, Close): cr.close_answers,
+    (cr.AwaitAnswers, Abandon): cr.abandon,
+    (cr.AwaitTotal, Publish): cr.publish,
+    (cr.AwaitTotal, Abandon): cr.abandon,
+}
+
+# The number of a state in its encoding is its place here; append only.
+STATES: tuple[type[Record], ...] = (
+    ps.Outside,
+    ps.AwaitCohort,
+    ps.AwaitPrekeyList,
+    ps.AwaitEncapsulationList,
+    ps.AwaitShareList,
+    ps.AwaitReady,
+    pr.AwaitOpen,
+    pr.AwaitVector,
+    pr.AwaitSurvivors,
+    pr.AwaitConfirmation,
+    pr.AwaitQuorum,
+    pr.AwaitResult,
+    pr.Closed,
+    cs.AwaitJoins,
+    cs.AwaitPrekeys,
+    cs.AwaitEncapsulations,
+    cs.AwaitShares,
+    cs.AwaitReceipts,
+    cr.Prepared,
+    cr.AwaitUploads,
+    cr.AwaitSignatures,
+    cr.AwaitAnswers,
+    cr.AwaitTotal,
+)
+
+S = TypeVar("S", bound=Record)
+
+
+def receive(state: S, data: bytes, means: Means, payload: bytes | None = None) -> Step:
+    """Advance a party by one frame and the payload that came beside it.
+
+    Raises:
+        ProtocolError: the frame is refused; `state` is as it was, and nothing is to be sent. V-0001: this state takes
+            no such message; V-0107: nobody does.
+    """
+    frame = envelope.parse(data)
+    kind = MESSAGES.get(frame.kind)
+    if kind is None:
+        raise DecodeError("V-0107", f"{frame.kind} is no kind of message")
+    handler = TABLE.get((type(state), kind))
+    if handler is None:
+        raise UnexpectedMessageError("V-0001", f"{type(state).__name__} does not take {kind.__name__}")
+    state.admit(frame)  # type: ignore[attr-defined]  # every state in the table with a message has it
+    return handler(state, Received(frame, payload), means)
+
+
+def tell(state: S, event: Event, means: Means) -> Step:
+    """Advance a party by a local event.
+
+    Raises:
+        StateError: this state does not take such an event.
+        ParameterError, HeadroomError, AbortError: as the handler says; `state` is as it was.
+    """
+    handler = TABLE.get((type(state), type(event)))
+    if handler is None:
+        raise StateError(f"{type(state).__name__} does not take {type(event).__name__}")
+    return handler(state, event, means)
+
+
+def encode_state(state: Record) -> bytes:
+    """Return a state's canonical bytes, which hold its secrets: whoever stores them seals them."""
+    return bytes([STATES.index(type(state))]) + state.encode()
+
+
+def decode_state(data: bytes) -> Record:
+    """Return the state of `encode_state`.
+
+    Raises:
+        DecodeError: the bytes are no state.
+    """
+    if not data or data[0] >= len(STATES):
+        raise DecodeError("V-0107", "no state has this number")
+    return STATES[data[0]].decode(data[1:])

@@ -1,0 +1,284 @@
+"""A whole cohort in memory: for tests, measurements, and an integrator's first try.
+
+Every byte that the parties would exchange is made, encoded, decoded and checked by the real machines; only the network
+is missing. This is the one module of the core that draws randomness and reads a clock.
+"""
+
+import secrets
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from time import perf_counter, time
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from secagg.codec import Record
+from secagg.envelope import EVERYONE
+from secagg.errors import ParameterError
+from secagg.identity import Identity, Roster
+from secagg.messages import EncapsulationPackage, SharePackage
+from secagg.params import (
+    MIN_SITES,
+    Floors,
+    Profile,
+    Schema,
+    Segment,
+    default_colluders,
+    default_threshold,
+    mac_lanes_for,
+    ring_bits_for,
+)
+from secagg.protocol.coordinator_round import AwaitTotal
+from secagg.protocol.coordinator_setup import Plan, announce
+from secagg.protocol.participant_setup import Outside
+from secagg.protocol.ring_vector import RingVector
+from secagg.protocol.step import Add, Ask, Close, Confirm, Contribute, Event, Keep, Learned, Means, Publish, Send, Step
+from secagg.protocol.table import receive, tell
+from secagg.quantize import as_reals
+
+Phase = Literal["epoch", "upload", "unmask"]
+PHASES: tuple[Phase, ...] = ("epoch", "upload", "unmask")
+PROFILES = {"malicious": Profile.MALICIOUS, "semi-honest": Profile.SEMI_HONEST}
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """What a simulated round gave.
+
+    Attributes:
+        total: (d,) float64, the sum of the survivors' clipped vectors.
+        survivors: 0-based rows that are in the sum, also those that were lost before unmasking.
+        clipped: number of values that were moved to the clip, over all survivors.
+        seconds: role -> phase -> seconds on one core; a participant's are the mean over all.
+        bytes_sent: role -> phase -> bytes; a participant's are the mean over all.
+    """
+
+    total: NDArray[np.float64] = field(repr=False)
+    survivors: tuple[int, ...]
+    clipped: int
+    seconds: dict[str, dict[str, float]]
+    bytes_sent: dict[str, dict[str, float]]
+
+
+def simulate(
+    vectors: ArrayLike,
+    *,
+    threshold: int | None = None,
+    clip: ArrayLike,
+    value_bits: int = 20,
+    profile: Literal["malicious", "semi-honest"] = "malicious",
+    drop_before_upload: Collection[int] = (),
+    drop_before_unmask: Collection[int] = (),
+) -> SimulationResult:
+    """Run one epoch of one round over the rows of `vectors`, one site a row.
+
+    Args:
+        vectors: (n, d) finite numbers, n >= 3.
+        threshold: t, the sites that must answer; by default the safest (see `secagg.params.default_threshold`).
+        clip: positive; a number, or (d,) for entries of their own.
+        value_bits: 2 to 62; the sum differs from that of the clipped vectors by at most
+            len(survivors) * clip / (2^value_bits - 2) per entry.
+        drop_before_upload, drop_before_unmask: rows of sites that vanish at that point.
+
+    Raises:
+        ParameterError: shapes or values; HeadroomError: the sum does not fit into 64 bits.
+        NotEnoughParticipantsError: fewer sites than the threshold are left.
+    """
+    rows, clips = as_reals(vectors), as_reals(clip)
+    if rows.ndim != 2 or len(rows) < MIN_SITES or rows.shape[1] < 1:
+        raise ParameterError(f"vectors is an array of at least {MIN_SITES} rows, got shape {rows.shape}")
+    if unknown := {*drop_before_upload, *drop_before_unmask} - set(range(len(rows))):
+        raise ParameterError(f"there is no row {min(unknown)}")
+    if clips.shape not in {(), rows.shape[1:]}:
+        raise ParameterError(f"clip is a number, or one for each of {rows.shape[1]} entries, got shape {clips.shape}")
+    if profile not in PROFILES:
+        raise ParameterError(f"profile is one of {', '.join(PROFILES)}")
+    schema = _schema(np.broadcast_to(clips, rows.shape[1:]), value_bits, len(rows))
+    cohort = Cohort.of(len(rows), PROFILES[profile], threshold)
+    total, survivors, clipped = cohort.run(rows, schema, set(drop_before_upload), set(drop_before_unmask))
+    return SimulationResult(total, survivors, clipped, *cohort.costs())
+
+
+@dataclass
+class Party:
+    """One machine with its identity, and what it cost."""
+
+    identity: Identity
+    state: Record
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
+    sent: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
+
+
+@dataclass
+class Cohort:
+    """A coordinator and its sites, site i of the manifest being `sites[i - 1]`."""
+
+    roster: Roster
+    coordinator: Party
+    sites: list[Party]
+    plan: Plan
+    phase: Phase = "epoch"
+    encapsulations: dict[int, EncapsulationPackage] = field(default_factory=dict)
+    shares: dict[int, SharePackage] = field(default_factory=dict)
+    total: RingVector | None = None
+
+    @classmethod
+    def of(cls, n: int, profile: Profile, threshold: int | None) -> "Cohort":
+        """Draw identities, and plan an epoch of one round with as many colluders as the threshold bears."""
+        t = default_threshold(n, profile) if threshold is None else threshold
+        if not n < 2 * t <= 2 * n:
+            raise ParameterError(f"the threshold is more than half of {n} sites and at most all, got {t}")
+        head = Identity(secrets.token_bytes(32))
+        identities = sorted((Identity(secrets.token_bytes(32)) for _ in range(n)), key=lambda one: one.public)
+        roster = Roster.of(secrets.token_bytes(16), b"simulation", head.public, (one.public for one in identities))
+        colluders = min(default_colluders(n, profile), 2 * t - n - 1)
+        run = secrets.token_bytes(16)
+        hour = int(time()) + 3600
+        plan = Plan(
+            roster=roster,
+            sites=roster.sites,
+            run=run,
+            rounds=1,
+            setup_deadline=hour,
+            expires=hour,
+            profile=profile,
+            threshold=t,
+            colluders=colluders,
+        )
+        outside = Outside(roster=roster, run=run, floors=Floors(profile=profile, colluders_one_in=n), last_epoch=0)
+        return cls(roster, Party(head, outside), [Party(one, outside) for one in identities], plan)
+
+    def run(
+        self, rows: NDArray[np.float64], schema: Schema, lost_before_upload: set[int], lost_before_unmask: set[int]
+    ) -> tuple[NDArray[np.float64], tuple[int, ...], int]:
+        """Run the epoch's setup and one round; return the sum, the rows in it, and how many values were clipped."""
+        everyone = range(len(self.sites))
+        # Epoch: the coordinator announces the manifest; five times all sites answer and it closes the step with a list.
+        with self._clocked(self.coordinator):
+            step = announce(self.plan, self._means(self.coordinator))
+        sends = self._settle(self.coordinator, step)
+        for _ in range(5):
+            answers = self._deliver(sends, everyone)
+            self._collect(answers)
+            sends = self._tell(self.coordinator, Close())
+        self._deliver(sends, everyone)
+
+        # Upload: the coordinator opens the round; each site that is still there masks its vector and sends it.
+        self.phase = "upload"
+        self.total = RingVector.zeros(schema)
+        sends = self._tell(self.coordinator, Ask(b"simulation", schema, self.plan.expires))
+        uploading = [i for i in everyone if i not in lost_before_upload]
+        self._deliver(sends, uploading)
+        for i in uploading:
+            self._collect(self._tell(self.sites[i], Contribute(rows[i])))
+        clipped = sum(self.sites[i].state.clipped for i in uploading)  # type: ignore[attr-defined]
+
+        # Unmask: the survivors sign their set, see a threshold of signatures, and answer with shares.
+        self.phase = "unmask"
+        answering = [i for i in uploading if i not in lost_before_unmask]
+        sends = self._tell(self.coordinator, Close())
+        self._deliver(sends, answering)
+        for i in answering:
+            self._collect(self._tell(self.sites[i], Confirm()))
+        if self.plan.profile is Profile.MALICIOUS:
+            sends = self._tell(self.coordinator, Close())
+            self._collect(self._deliver(sends, answering))
+        self._tell(self.coordinator, Close())
+        with self._clocked(self.coordinator):
+            removal: AwaitTotal = self.coordinator.state  # type: ignore[assignment]
+            self.total.mask(removal.masks, remove=True)
+        effects = self._step(self.coordinator, Publish(self.total)).effects
+        learned = next(effect for effect in effects if isinstance(effect, Learned))
+        self._deliver([effect for effect in effects if isinstance(effect, Send)], answering)
+        return np.asarray(learned.total), tuple(site - 1 for site in learned.survivors), clipped
+
+    def costs(self) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
+        """Return seconds and bytes by role and phase."""
+        n = len(self.sites)
+        return (
+            {
+                "participant": {p: sum(site.seconds[p] for site in self.sites) / n for p in PHASES},
+                "coordinator": dict(self.coordinator.seconds),
+            },
+            {
+                "participant": {p: sum(site.sent[p] for site in self.sites) / n for p in PHASES},
+                "coordinator": dict(self.coordinator.sent),
+            },
+        )
+
+    def _deliver(self, sends: Sequence[Send], present: Collection[int]) -> list[Send]:
+        """Hand the coordinator's frames to the sites that are there, and return what these send."""
+        answers = []
+        for send in sends:
+            data, payload = send.frame.encode(), b"".join(send.payload)
+            for i in present if send.frame.recipient == EVERYONE else {send.frame.recipient - 1} & set(present):
+                party = self.sites[i]
+                with self._clocked(party):
+                    step = receive(party.state, data, self._means(party), payload)
+                answers += self._settle(party, step)
+        return answers
+
+    def _collect(self, sends: Sequence[Send]) -> None:
+        """Hand the sites' frames to the coordinator."""
+        for send in sends:
+            data, payload = send.frame.encode(), b"".join(send.payload)
+            with self._clocked(self.coordinator):
+                step = receive(self.coordinator.state, data, self._means(self.coordinator), payload)
+                for effect in step.effects:
+                    if isinstance(effect, Add) and self.total is not None:
+                        self.total.add(effect.vector)
+            self._settle(self.coordinator, step)
+
+    def _tell(self, party: Party, event: Event) -> list[Send]:
+        return [effect for effect in self._step(party, event).effects if isinstance(effect, Send)]
+
+    def _step(self, party: Party, event: Event) -> Step:
+        with self._clocked(party):
+            step = tell(party.state, event, self._means(party))
+        self._settle(party, step)
+        return step
+
+    def _settle(self, party: Party, step: Step) -> list[Send]:
+        """Take the next state, keep what is to be kept, count what is sent."""
+        party.state = step.state
+        sends = []
+        for effect in step.effects:
+            if isinstance(effect, Keep):
+                kept = self.shares if isinstance(effect.package, SharePackage) else self.encapsulations
+                kept[effect.site] = effect.package  # type: ignore[assignment]
+            elif isinstance(effect, Send):
+                party.sent[self.phase] += len(effect.frame.encode()) + sum(map(len, effect.payload))
+                sends.append(effect)
+        return sends
+
+    def _means(self, party: Party) -> Means:
+        return Means(
+            identity=party.identity,
+            rand=secrets.token_bytes(32),
+            encapsulations=self.encapsulations,
+            shares=self.shares,
+        )
+
+    @contextmanager
+    def _clocked(self, party: Party) -> Iterator[None]:
+        start = perf_counter()
+        yield
+        party.seconds[self.phase] += perf_counter() - start
+
+
+def _schema(clip: NDArray[np.float64], value_bits: int, parties: int) -> Schema:
+    """Return a schema with a segment for each stretch of entries of one clip."""
+    if not 2 <= value_bits <= 62 or not np.all(np.isfinite(clip) & (clip > 0)):
+        raise ParameterError("value_bits is 2 to 62, and clip is positive and finite")
+    levels = (1 << (value_bits - 1)) - 1
+    segments = tuple(
+        Segment(count=len(list(stretch)), clip=float(value), step=float(value) / levels)
+        for value, stretch in groupby(clip)
+    )
+    for segment in segments:
+        segment.check()
+    bits = ring_bits_for(max(segment.levels for segment in segments), parties)
+    return Schema(ring_bits=bits, mac_lanes=mac_lanes_for(bits), segments=segments)

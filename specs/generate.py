@@ -1,0 +1,76 @@
+"""Make what is made in specs/: tables of the specification from the code, vectors from the independent reference.
+
+`make vectors` runs this; CI runs it too and then expects no difference.
+"""
+
+import re
+from pathlib import Path
+
+from secagg import identity, params
+from secagg.codec import Record, layout
+from secagg.envelope import Frame
+from secagg.messages import (
+    MESSAGES,
+    EncapsulationPackage,
+    EncapsulationSlot,
+    Message,
+    ProvenShareSlot,
+    SharePackage,
+    ShareSlot,
+)
+from secagg.protocol.table import TABLE
+from specs.ref import vectors
+
+SPECS = Path(__file__).parent
+_BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n)(?:.*?<!-- end -->\n)?", re.DOTALL)
+
+
+def main() -> None:
+    for name in ("01-wire.md", "02-protocol.md"):
+        page = SPECS / name
+        page.write_text(_BLOCK.sub(_filled, page.read_text()))
+    vectors.write(SPECS / "vectors" / "v1")
+
+
+def _filled(block: re.Match[str]) -> str:
+    return f"{block[1]}\n{_content(block[2].strip())}\n<!-- end -->\n"
+
+
+def _content(what: str) -> str:
+    if what == "transitions":
+        return _transitions()
+    if what == "messages":
+        parts: list[type[Record]] = [EncapsulationPackage, EncapsulationSlot, SharePackage, ShareSlot, ProvenShareSlot]
+        return "\n".join([_layout(kind) for kind in MESSAGES.values()] + [_layout(part) for part in parts])
+    records: dict[str, type[Record]] = {
+        "Frame": Frame,
+        "Roster": identity.Roster,
+        "Schema": params.Schema,
+        "Segment": params.Segment,
+    }
+    return "\n".join(_layout(records[name.strip()]) for name in what.split(","))
+
+
+def _layout(kind: type[Record]) -> str:
+    title = f"**{kind.__name__}**"
+    if issubclass(kind, Message):
+        title += f", kind {kind.KIND}{', sealed' if kind.SEALED else ''}"
+    rows = "".join(f"| {name} | {wire.describe()} |\n" for name, wire in layout(kind))
+    return f"{title}\n\n| field | form |\n|---|---|\n{rows}"
+
+
+def _transitions() -> str:
+    rows = "".join(
+        f"| {_party(handler.__module__)} | {state.__name__} | {kind.__name__} | "
+        f"{'message' if issubclass(kind, Message) else 'local'} |\n"
+        for (state, kind), handler in TABLE.items()
+    )
+    return f"| party | state | takes | |\n|---|---|---|---|\n{rows}"
+
+
+def _party(module: str) -> str:
+    return "site" if "participant" in module else "coordinator"
+
+
+if __name__ == "__main__":
+    main()

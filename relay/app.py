@@ -1,0 +1,196 @@
+"""The relay's application: what it is made of, what it does beside requests, and the gate before every endpoint."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from uuid import uuid4
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from relay import migrate, openapi, problem
+from relay.blobs import BlobFolder
+from relay.call import Call, Relay
+from relay.config import RelayConfig
+from relay.endpoint import CALL, PROBLEM, REQUEST_ID, Endpoint, instance, note_problem
+from relay.metrics import Metrics
+from relay.presence import Presence
+from relay.problem import FORBIDDEN, INTERNAL, Problem
+from relay.readiness import Readiness
+from relay.routes import ROUTES
+from relay.service import logs
+from relay.store import audit, messages, nonces, sites
+from relay.store.database import Database
+from relay.wakeups import Wakeups
+from secagg.identity import fingerprint
+
+RELAY = web.AppKey("relay", Relay)
+
+LOOK_S = 1.0
+"""How often a relay looks for messages that other processes wrote."""
+PRESENCE_S = 5.0
+HOUSEKEEPING_S = 60.0
+KEEPALIVE_S = 75.0
+
+_TRACED = ("project", "run", "blob", "message")
+"""The parts of a path that stand in the log."""
+
+_log = logs.logger(__name__)
+
+
+def create_app(config: RelayConfig) -> web.Application:
+    """Return the relay as an aiohttp application.
+
+    The data folder's database is created or upgraded here, before anything listens.
+
+    Args:
+        config: where the data is, and the limits.
+
+    Raises:
+        NewerSchemaError: a newer release wrote the database.
+        ParameterError: the data folder is open to others.
+    """
+    before = migrate.prepare(config.data)
+    if before is not None:
+        _log.info("database prepared", schema=migrate.REVISION, before=before or "none")
+    wakeups = Wakeups(config.max_polls_per_site)
+    database = Database(config.data, wait_s=config.database_wait_s)
+    blobs = BlobFolder(config.data / "blobs")
+    relay = Relay(
+        config=config,
+        database=database,
+        blobs=blobs,
+        wakeups=wakeups,
+        presence=Presence(),
+        metrics=Metrics(wakeups.waiting),
+        readiness=Readiness(config, database, blobs),
+        description=openapi.encode(ROUTES),
+    )
+    app = web.Application(
+        middlewares=[_gate],
+        # bodies are signed as they are sent, and decompressing is how bombs work
+        handler_args={"auto_decompress": False, "keepalive_timeout": KEEPALIVE_S, "lingering_time": 2.0},
+    )
+    app[RELAY] = relay
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, Endpoint(relay, route).serve, name=route.name)
+    app.on_response_prepare.append(_headers)
+    app.on_shutdown.append(_end_polls)
+    app.cleanup_ctx.append(_run)
+    return app
+
+
+@web.middleware
+async def _gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let a request through to a declared endpoint alone, and turn whatever it raises into a problem document."""
+    relay = request.app[RELAY]
+    request[REQUEST_ID] = uuid4()
+    started = time.monotonic()
+    endpoint = getattr(handler, "__self__", None)
+    name = endpoint.route.name if isinstance(endpoint, Endpoint) else "none"
+    with logs.bind(request=str(request[REQUEST_ID])):
+        try:
+            response = await _serve(request, endpoint)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the answer is a problem document
+            response = _refuse(request, error)
+        _record(relay, request, response.status, name, time.monotonic() - started)
+    return response
+
+
+async def _serve(request: web.Request, endpoint: object) -> web.StreamResponse:
+    if request.match_info.http_exception is not None:  # no such path, or not with this method
+        raise request.match_info.http_exception
+    if not isinstance(endpoint, Endpoint):  # added to the router by other means than a declaration
+        raise Problem(FORBIDDEN, "this endpoint declares nobody who may call it")
+    return await endpoint.serve(request)
+
+
+def _refuse(request: web.Request, error: Exception) -> web.Response:
+    found = problem.of_exception(error)
+    note_problem(request, found)
+    if found.kind.status >= INTERNAL.status:
+        _log.error("request failed", problem=found.kind.name, exc_info=error)
+    return problem.respond(found.kind, problem.encode(found, instance(request)))
+
+
+def _record(relay: Relay, request: web.Request, status: int, name: str, seconds: float) -> None:
+    call: Call | None = request.get(CALL)
+    relay.metrics.requests.labels(name, str(status)).inc()
+    relay.metrics.seconds.labels(name).observe(seconds - (call.waited_s if call else 0.0))
+    refused = request.get(PROBLEM)
+    if refused:
+        relay.metrics.problems.labels(refused).inc()
+    _log.info(
+        "request",
+        route=name,
+        method=request.method,
+        status=status,
+        seconds=round(seconds, 4),
+        site=fingerprint(call.signer) if call and call.signer else None,
+        problem=refused,
+        **{part: call.path[part] for part in _TRACED if part in call.path} if call else {},
+    )
+
+
+async def _headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "secagg-relay"
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+async def _end_polls(app: web.Application) -> None:
+    app[RELAY].wakeups.close()
+
+
+async def _run(app: web.Application) -> AsyncIterator[None]:
+    """What the relay does beside requests, from its start to its end."""
+    relay = app[RELAY]
+    jobs = [
+        asyncio.create_task(_every(LOOK_S, _Look(relay))),
+        asyncio.create_task(_every(PRESENCE_S, lambda: _write_presence(relay))),
+        asyncio.create_task(_every(HOUSEKEEPING_S, lambda: _keep_house(relay))),
+    ]
+    yield
+    for job in jobs:
+        job.cancel()
+    await asyncio.gather(*jobs, return_exceptions=True)
+    with suppress(Exception):  # an observation, not worth a failed stop
+        await _write_presence(relay)
+    relay.database.close()
+
+
+async def _every(seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await job()
+        except Exception as error:  # noqa: BLE001  # the database may be back at the next time
+            _log.error("background job failed", exc_info=error)
+        await asyncio.sleep(seconds)
+
+
+class _Look:
+    """Wakes the polls of sites for which another process wrote messages."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._seen: int | None = None
+
+    async def __call__(self) -> None:
+        seen = self._seen
+        newest = await self._relay.database.read(messages.newest)
+        if seen is not None and newest > seen:
+            self._relay.wakeups.wake(await self._relay.database.read(lambda db: messages.readers_since(db, seen)))
+        self._seen = newest
+
+
+async def _write_presence(relay: Relay) -> None:
+    if seen := relay.presence.take():
+        await relay.database.write(lambda db: sites.seen(db, seen))
+
+
+async def _keep_house(relay: Relay) -> None:
+    forgotten = await relay.database.write(lambda db: nonces.forget(db, now=time.time()))
+    entries, head = await relay.database.read(audit.head)
+    # a chain cannot show that its tail was cut off; this line, kept elsewhere, can
+    _log.info("audit head", entries=entries, head=head.hex(), forgotten_nonces=forgotten)

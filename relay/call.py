@@ -1,0 +1,78 @@
+"""One request on its way through the relay: what the relay has, what the request brings, and what is answered."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from relay.blobs import BlobFolder
+from relay.config import RelayConfig
+from relay.metrics import Metrics
+from relay.presence import Presence
+from relay.readiness import Readiness
+from relay.store.database import Database, Row
+from relay.transitions import MemberState
+from relay.wakeups import Wakeups
+from relay.wire import to_base64url
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """What requests need. Holds no state that another replica would miss; `description` is the OpenAPI document."""
+
+    config: RelayConfig
+    database: Database
+    blobs: BlobFolder
+    wakeups: Wakeups
+    presence: Presence
+    metrics: Metrics
+    readiness: Readiness
+    description: bytes
+
+
+@dataclass(slots=True)
+class Call:
+    """A request that was found to be signed, with its parts parsed.
+
+    Attributes:
+        signer: the key whose signature is valid; b"" on public routes.
+        role: the signer's role; empty for a key that is not enrolled.
+        now: the relay's time, once for the whole request.
+        path: the parts of the path that stand for something.
+        query, body: as the route declares them.
+        project, run, message, blob: what the path names. Set by `access.authorise`, and only where the route's rule
+            is about one; reading another is an error.
+        leads: the signer is the project's coordinator.
+        membership: the signer's state in the project, None if it is no member.
+        staged: what the route's stage prepared for the transaction.
+        woken: sites whose long polls are woken once the transaction is durable.
+        waited_s: how long a long poll waited; not counted as time to answer.
+    """
+
+    relay: Relay
+    signer: bytes
+    role: str
+    now: float
+    path: dict[str, str]
+    query: Any = None
+    body: Any = None
+    project: Row = field(init=False)
+    run: Row = field(init=False)
+    message: Row = field(init=False)
+    blob: Row = field(init=False)
+    leads: bool = False
+    membership: MemberState | None = None
+    staged: Any = None
+    woken: set[bytes] = field(default_factory=set)
+    waited_s: float = 0.0
+
+    @property
+    def actor(self) -> str:
+        """The signer's name in the audit log."""
+        return to_base64url(self.signer)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer: its status, and one of the types in `relay.wire`, bytes, or nothing."""
+
+    status: int
+    content: Any = None

@@ -1,0 +1,210 @@
+"""The operator's commands: `secagg-relay`, also `python -m relay`."""
+
+import asyncio
+import re
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection
+
+from relay import migrate
+from relay.config import RelayConfig
+from relay.service import logs
+from relay.service.command import report, run
+from relay.store import audit, tokens
+from relay.store.database import FILE_NAME, engine, transact
+from relay.transitions import Role
+from secagg.errors import ParameterError
+
+T = TypeVar("T")
+
+app = typer.Typer(name="secagg-relay", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+token_app = typer.Typer(no_args_is_help=True, help="Join tokens: one enrols one site.")
+audit_app = typer.Typer(no_args_is_help=True, help="The hash-chained audit log.")
+app.add_typer(token_app, name="token")
+app.add_typer(audit_app, name="audit")
+
+Data = Annotated[Path | None, typer.Option(help="folder of the database and the payloads")]
+Config = Annotated[Path | None, typer.Option(help="TOML file with settings")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
+
+
+def main() -> None:
+    """Run a command."""
+    run(app, "secagg-relay")
+
+
+@app.command()
+def serve(
+    data: Data = None,
+    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(help="port to listen on; 0 means any free one")] = None,
+    admin_port: Annotated[int | None, typer.Option(help="port for health and metrics, on localhost")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the relay until SIGTERM. Logs go to stderr; with --json one line on stdout says when it is ready."""
+    from relay import server  # noqa: PLC0415  # the other commands need no web server
+
+    settings = RelayConfig.load(data=data, host=host, port=port, admin_port=admin_port, config=config)
+    logs.configure("relay", level=settings.log_level)
+    asyncio.run(server.serve(settings, announce=as_json))
+
+
+@app.command("migrate")
+def migrate_command(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Create or upgrade the database without serving. `serve` does the same before it listens."""
+    before = migrate.prepare(RelayConfig.load(data=data, config=config).data)
+    words = {None: f"nothing to do: the schema is {migrate.REVISION}", "": f"created with schema {migrate.REVISION}"}
+    done = words.get(before, f"upgraded from schema {before} to {migrate.REVISION}")
+    report({"from": before, "to": migrate.REVISION}, done, as_json=as_json)
+
+
+@app.command("openapi")
+def openapi_command() -> None:
+    """Print the interface as an OpenAPI 3.1 document."""
+    from relay import openapi  # noqa: PLC0415
+    from relay.routes import ROUTES  # noqa: PLC0415
+
+    sys.stdout.write(openapi.encode(ROUTES).decode() + "\n")
+
+
+@token_app.command("create")
+def token_create(
+    label: Annotated[str, typer.Option(help="for whom it is made; stands in the list")],
+    role: Annotated[Role, typer.Option(help="what the site may do that uses it")] = Role.SITE,
+    ttl: Annotated[str, typer.Option(help="how long it is valid: 30m, 12h, 7d")] = "7d",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a join token. It is shown once, here; the relay keeps only its hash."""
+    now = time.time()
+    expires = now + _seconds(ttl)
+    number, text = _run(
+        data, config, lambda db: create_token(db, role=role, label=label, now=now, expires=expires), create=True
+    )
+    facts = {"id": number, "token": text, "role": role.value, "label": label, "expires": expires}
+    report(facts, f"{text}\n(number {number}, role {role.value}, valid until {_date(expires)})", as_json=as_json)
+
+
+@token_app.command("list")
+def token_list(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """List all join tokens: open, used, revoked and expired ones."""
+    rows = _run(data, config, tokens.all_tokens)
+    now = time.time()
+    listed = [
+        {
+            "id": row.id,
+            "role": row.role,
+            "label": row.label,
+            "state": _token_state(row, now),
+            "created": row.created,
+            "expires": row.expires,
+            "used_by": row.used_by_name,
+        }
+        for row in rows
+    ]
+    if as_json:
+        report({"tokens": listed}, "", as_json=True)
+        return
+    table = Table("number", "role", "label", "state", "expires", "used by")
+    for entry in listed:
+        expires = _date(entry["expires"])
+        table.add_row(str(entry["id"]), entry["role"], entry["label"], entry["state"], expires, entry["used_by"] or "")
+    Console().print(table)
+
+
+@token_app.command("revoke")
+def token_revoke(
+    number: Annotated[int, typer.Argument(help="the token's number")],
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Revoke a join token that is not yet used."""
+    _run(data, config, lambda db: revoke_token(db, number, now=time.time()))
+    report({"id": number, "state": "revoked"}, f"token {number} is revoked", as_json=as_json)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    data: Data = None,
+    config: Config = None,
+    head: Annotated[
+        str | None, typer.Option(help="a head from an earlier log line, in hex: shows a cut-off tail")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check that no entry of the audit log was edited, removed or moved."""
+    remembered = _head(head)
+    entries, (_, current) = _run(data, config, lambda db: (audit.verify(db, remembered), audit.head(db)))
+    report({"entries": entries, "head": current.hex(), "ok": True}, f"{entries} entries, unbroken", as_json=as_json)
+
+
+def create_token(db: Connection, *, role: Role, label: str, now: float, expires: float) -> tuple[int, str]:
+    """Make a join token and note it in the audit log; returns its number and its text."""
+    if not 1 <= len(label) <= 100 or not label.isprintable():
+        raise ParameterError("a label has 1 to 100 printable characters")
+    number, text = tokens.create(db, role=role, label=label, now=now, expires=expires)
+    audit.append(db, actor=audit.OPERATOR, action="token.created", on=f"token/{number}", role=role, label=label)
+    return number, text
+
+
+def revoke_token(db: Connection, number: int, *, now: float) -> None:
+    """Revoke a join token and note it; raises ParameterError where there is none to revoke."""
+    if not tokens.revoke(db, number, now=now):
+        raise ParameterError(f"there is no token {number} that could be revoked; see: secagg-relay token list")
+    audit.append(db, actor=audit.OPERATOR, action="token.revoked", on=f"token/{number}")
+
+
+def _run(data: Path | None, config: Path | None, work: Callable[[Connection], T], *, create: bool = False) -> T:
+    """Run a function in a transaction on the data folder's database; a serving relay may go on meanwhile."""
+    folder = RelayConfig.load(data=data, config=config).data
+    if create:
+        migrate.prepare(folder)
+    elif not (folder / FILE_NAME).exists():
+        raise ParameterError(f"there is no relay in {folder}; name its folder with --data")
+    writer = engine(folder)
+
+    def checked(db: Connection) -> T:
+        migrate.require(db)
+        return work(db)
+
+    try:
+        return transact(writer, checked)
+    finally:
+        writer.dispose()
+
+
+def _seconds(ttl: str) -> float:
+    match = re.fullmatch(r"(\d{1,6})([mhd])", ttl)
+    if match is None or int(match[1]) == 0:
+        raise ParameterError(f"{ttl!r} is no time; write 30m, 12h or 7d")
+    return int(match[1]) * {"m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+def _head(text: str | None) -> bytes | None:
+    try:
+        return None if text is None else bytes.fromhex(text)
+    except ValueError:
+        raise ParameterError("a head is 64 hex digits") from None
+
+
+def _token_state(row: Any, now: float) -> str:
+    if row.used is not None:
+        return "used"
+    if row.revoked is not None:
+        return "revoked"
+    return "open" if now < row.expires else "expired"
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,253 @@
+"""Signed requests that are tried again while that makes sense.
+
+Spec: 04-relay-api §1. Each try is signed anew, as signatures live for a minute, but the nonce of a write stays the same
+over its tries: if the relay did the deed and only its answer was lost, it answers again and does nothing.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from ipaddress import ip_address
+from pathlib import Path
+from secrets import token_bytes
+from typing import Self
+
+import aiohttp
+from pydantic import ValidationError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from yarl import URL
+
+from relay import signatures
+from relay.client.errors import RelayError, RelayUnavailableError
+from relay.service import logs
+from relay.signatures import RequestHead
+from relay.wire import ProblemDocument, parse, to_base64url
+from secagg import __version__
+from secagg.errors import ParameterError
+from secagg.identity import Identity
+
+MAX_ANSWER_BYTES = 16 << 20
+"""No answer but a payload is larger; a relay that sends more is faulty, or is none."""
+CONNECT_S = 15.0
+ANSWER_S = 30.0
+_TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504, 507})
+_UNDECIDED = frozenset({"unsigned", "bad-signature", "stale-signature"})
+"""A request of ours is refused like this when a clock is wrong or when it was changed on the way."""
+_LONGEST_PAUSE_S = 60.0
+_PROBLEM = "application/problem+json"
+_URN = "urn:secagg:problem:"
+
+_log = logs.logger(__name__)
+_back_off = wait_random_exponential(multiplier=0.2, max=5)  # back within 5 s after any outage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request before it is signed. `wait_s`: how long the relay may take over its answer beyond the usual."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+    media_type: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A successful answer."""
+
+    status: int
+    body: bytes = field(repr=False)
+
+
+class _TransientError(Exception):
+    """One try failed, the next one may not."""
+
+    def __init__(self, reason: str, *, pause_s: float = 0.0, refusal: RelayError | None = None) -> None:
+        super().__init__(reason)
+        self.pause_s = pause_s
+        self.refusal = refusal
+
+
+class Exchange:
+    """A site's connection to one relay.
+
+    Args:
+        url: where the relay is: scheme, host and port. Plain http only for this very machine.
+        identity: signs the requests.
+        ca_file: PEM file of the authority that vouches for the relay's certificate; the system's if None.
+        proxy: URL of an HTTP proxy; if None the environment says (HTTPS_PROXY, NO_PROXY).
+        give_up_after_s: how long one request is tried.
+    """
+
+    def __init__(
+        self, url: str, identity: Identity, *, ca_file: Path | None, proxy: str | None, give_up_after_s: float
+    ) -> None:
+        self._base = _checked(url)
+        self._identity = identity
+        self._ca_file = ca_file
+        self._proxy = proxy
+        self._give_up_after_s = give_up_after_s
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        context = ssl.create_default_context(cafile=self._ca_file) if self._base.scheme == "https" else True
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=context),
+            trust_env=self._proxy is None,
+            auto_decompress=False,
+            headers={"User-Agent": f"secagg/{__version__}", "Accept-Encoding": "identity"},
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, request: Request) -> Reply:
+        """Send a request, again if need be, and return its answer.
+
+        Raises:
+            RelayError: the relay refused it.
+            RelayUnavailableError: no try came through.
+        """
+        nonce = to_base64url(token_bytes(signatures.NONCE_BYTES))
+        async for attempt in self._tries():
+            with attempt:
+                async with self._open(request, nonce) as response:
+                    return Reply(response.status, await _read(response))
+        raise AssertionError("tenacity returns or raises")
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request, again if need be, and give its answer before the body has come.
+
+        What breaks afterwards shows as `RelayUnavailableError` out of the block: the caller knows where to go on.
+        """
+        nonce = to_base64url(token_bytes(signatures.NONCE_BYTES))
+        async with AsyncExitStack() as stack:
+            async for attempt in self._tries():
+                with attempt:
+                    response = await stack.enter_async_context(self._open(request, nonce))
+            try:
+                yield response
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise RelayUnavailableError(f"the connection to {self._base} broke: {_reason(error)}") from error
+
+    def _tries(self) -> AsyncRetrying:
+        return AsyncRetrying(
+            retry=retry_if_exception_type(_TransientError),
+            stop=stop_after_delay(self._give_up_after_s),
+            wait=_pause,
+            before_sleep=self._say_so,
+            retry_error_callback=self._give_up,
+        )
+
+    @asynccontextmanager
+    async def _open(self, request: Request, nonce: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request once, and give its answer if it is a success."""
+        if self._session is None:
+            raise ParameterError("use the client within `async with`")
+        url = (self._base / request.path.removeprefix("/")).with_query(request.query)
+        headers = dict(request.headers)
+        if request.media_type is not None:
+            headers["Content-Type"] = request.media_type
+        head = RequestHead(request.method, str(url), headers)
+        signatures.sign(self._identity, head, request.body, nonce=nonce)
+        try:
+            async with self._session.request(
+                request.method,
+                url,
+                data=BytesIO(request.body) if request.body else None,
+                headers=headers,
+                proxy=self._proxy,
+                allow_redirects=False,  # a signature is for this relay
+                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=ANSWER_S + request.wait_s),
+            ) as response:
+                if not 200 <= response.status < 300:
+                    raise await _refusal(response)
+                yield response
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+            raise RelayUnavailableError(f"TLS with {self._base}: {_reason(error)}") from error  # no try mends that
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _TransientError(_reason(error)) from error
+
+    def _say_so(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        _log.warning("trying again", relay=str(self._base), reason=str(error), tries=state.attempt_number)
+
+    def _give_up(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, _TransientError) and error.refusal is not None and error.refusal.type == "quota":
+            raise error.refusal from None
+        raise RelayUnavailableError(
+            f"the relay at {self._base} did not take the request in {state.attempt_number} tries: {error}"
+        ) from error
+
+
+def _pause(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.pause_s if isinstance(error, _TransientError) else 0.0
+    return max(_back_off(state), min(asked, _LONGEST_PAUSE_S))
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> Exception:
+    refusal = _of_document(response, await _read(response))
+    if response.status in _TRY_AGAIN:
+        asked = response.headers.get("Retry-After", "")
+        reason = str(refusal or f"status {response.status}")
+        return _TransientError(reason, pause_s=float(asked) if asked.isdigit() else 0.0, refusal=refusal)
+    if refusal is None:
+        return no_relay(f"status {response.status} without a problem document")
+    return RelayUnavailableError(str(refusal)) if refusal.type in _UNDECIDED else refusal
+
+
+def _of_document(response: aiohttp.ClientResponse, body: bytes) -> RelayError | None:
+    if response.content_type != _PROBLEM:
+        return None
+    try:
+        document = parse(ProblemDocument, body)
+    except ValidationError:
+        return None
+    name = document.type.removeprefix(_URN)
+    return RelayError(name, response.status, document.detail, state=document.state, received=document.received)
+
+
+def no_relay(reason: str) -> RelayUnavailableError:
+    """The error for an answer that no relay gives."""
+    return RelayUnavailableError(f"this is no answer of a relay; check the URL, and proxies on the way: {reason}")
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > MAX_ANSWER_BYTES:
+            raise no_relay(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+    return bytes(body)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _checked(url: str) -> URL:
+    base = URL(url)
+    if base.scheme not in {"http", "https"} or not base.host or base.path not in {"", "/"} or base.query_string:
+        raise ParameterError(f"{url!r} is no relay's URL; it has the form https://relay.example.org")
+    if base.scheme == "http" and not _is_this_machine(base.host):
+        raise ParameterError(f"{url!r}: a relay on another machine is reached by https only")
+    return base.origin()
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,301 @@
+"""The durable journal of a party: its machines' states, what it still has to send, how far it has read.
+
+Fetch, step, commit, send: a state, the frames and payloads that came out of the same step, and the read position are
+committed in one transaction before the first byte leaves, so that a process killed at any point repeats bytes and never
+re-randomises. States are sealed under a key that changes with every transition and lives in a file of its own: deleting
+a row from a database erases nothing, but overwriting 32 bytes makes every older copy of the state useless.
+
+The key file of a machine has two slots. A transition from generation g writes the key of g + 1 beside the old one,
+commits the journal, and then overwrites the old key. On start a journal at the generation of either slot is a
+transition that was cut off, and the other slot is overwritten; any other generation is a restored journal, which must
+not be used.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from uuid import UUID
+
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
+
+from relay.service.crashpoints import crashpoint
+from relay.service.folders import private_folder, sync_folder
+from secagg.errors import SecaggError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS machine (
+    name       TEXT PRIMARY KEY,           -- the run's ID
+    generation INTEGER NOT NULL,           -- counts transitions; names the key that seals the state
+    sealed     BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS outbox (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    run        TEXT NOT NULL,
+    recipient  BLOB,                       -- a site's key; NULL for all
+    frame      BLOB NOT NULL,
+    payload    TEXT,                       -- name of the spool file with the payload: its SHA-256 in hex
+    shared     INTEGER NOT NULL            -- the payload is for all, though the frame is for one
+) STRICT;
+CREATE TABLE IF NOT EXISTS position (
+    only       INTEGER PRIMARY KEY CHECK (only = 1),
+    message    INTEGER NOT NULL            -- ID of the last message from the relay that was dealt with
+) STRICT;
+INSERT OR IGNORE INTO position VALUES (1, 0);
+"""
+_SLOT_BYTES = 8 + SecretBox.KEY_SIZE + 8  # generation, key, checksum against a torn write
+
+
+class JournalError(SecaggError):
+    """The journal cannot be used; says what to do."""
+
+
+class RestoredStateError(JournalError):
+    """A state is not the last one that was committed: it came back from a copy, and its epoch is burnt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A frame that the relay has not acknowledged yet."""
+
+    id: int
+    run: UUID
+    recipient: bytes | None
+    frame: bytes = field(repr=False)
+    payload: Path | None
+    payload_for: bytes | None
+
+
+class Journal:
+    """The journal in a folder. Commands may read and add to it while a daemon runs; only the daemon holds the lock.
+
+    Args:
+        folder: of this party alone.
+        tables: SQL that creates the party's own tables where they are missing.
+    """
+
+    def __init__(self, folder: Path, tables: str) -> None:
+        self._folder = private_folder(folder)
+        self._spool = private_folder(folder / "spool")
+        self._keys = private_folder(folder / "keys")
+        self.connection = sqlite3.connect(folder / "journal.sqlite", isolation_level=None, timeout=30)
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.execute("PRAGMA synchronous = FULL")
+        self.connection.execute("PRAGMA foreign_keys = ON")
+        self.connection.executescript(_SCHEMA + tables)
+        self._lock: int | None = None
+
+    def close(self) -> None:
+        self.connection.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def lock(self) -> None:
+        """Take the folder for this process until it ends.
+
+        Raises:
+            JournalError: another process has it.
+        """
+        self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise JournalError(f"another process works in {self._folder}; one daemon has one identity") from None
+
+    @property
+    def position(self) -> int:
+        """ID of the last message that was dealt with."""
+        return int(self.connection.execute("SELECT message FROM position").fetchone()[0])
+
+    def machines(self) -> list[str]:
+        """Return the names of all machines, in order."""
+        return [row[0] for row in self.connection.execute("SELECT name FROM machine ORDER BY name")]
+
+    def state(self, name: str) -> bytes:
+        """Return the state of one of `machines`. For the process that holds the lock.
+
+        Raises:
+            RestoredStateError: it is not the last state that was committed.
+            JournalError: this process does not hold the lock.
+        """
+        if self._lock is None:
+            raise JournalError("only the process that holds the journal's lock reads and changes states")
+        row = self.connection.execute("SELECT generation, sealed FROM machine WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise JournalError(f"there is no machine {name}")
+        generation, sealed = row
+        slots = _KeySlots(self._keys / name)
+        key = slots.keys().get(generation)
+        if key is None:
+            raise RestoredStateError(f"the state of run {name} came back from a copy; its epoch cannot be continued")
+        for other in slots.keys().keys() - {generation}:
+            slots.erase(other)
+        try:
+            return SecretBox(key).decrypt(sealed)
+        except CryptoError:
+            raise RestoredStateError(f"the state of run {name} is not the one that was committed last") from None
+
+    @contextmanager
+    def transaction(self) -> Iterator["Batch"]:
+        """Collect changes and make them durable together, or not at all if the block raises."""
+        batch = Batch(self.connection, self._spool, self._keys)
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield batch
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            batch.discard()
+            raise
+        crashpoint("journal-before-commit")
+        self.connection.execute("COMMIT")
+        crashpoint("journal-after-commit")
+        batch.settle()
+
+    def outgoing(self) -> list[Outgoing]:
+        """Return what is still to be sent, oldest first."""
+        rows = self.connection.execute("SELECT id, run, recipient, frame, payload, shared FROM outbox ORDER BY id")
+        return [
+            Outgoing(number, UUID(run), to, frame, self._spool / payload if payload else None, None if shared else to)
+            for number, run, to, frame, payload, shared in rows
+        ]
+
+    def delivered(self, outgoing: Outgoing) -> None:
+        """Forget a frame that the relay acknowledged."""
+        self.connection.execute("DELETE FROM outbox WHERE id = ?", (outgoing.id,))
+        if outgoing.payload is not None and not self._is_waiting(outgoing.payload.name):
+            outgoing.payload.unlink(missing_ok=True)
+
+    def _is_waiting(self, payload: str) -> bool:
+        return self.connection.execute("SELECT 1 FROM outbox WHERE payload = ?", (payload,)).fetchone() is not None
+
+
+class Batch:
+    """Changes of one transaction. `connection` is for a party's own tables."""
+
+    def __init__(self, connection: sqlite3.Connection, spool: Path, keys: Path) -> None:
+        self.connection = connection
+        self._spool = spool
+        self._keys = keys
+        self._put: set[str] = set()
+        self._written: list[Path] = []
+        self._superseded: list[tuple[_KeySlots, int]] = []
+        self._dropped: list[Path] = []
+
+    def put(self, name: str, state: bytes) -> None:
+        """Set a machine's state, sealed under a fresh key; once a transaction, since two slots hold two keys."""
+        if name in self._put:
+            raise JournalError(f"the state of {name} is set twice in one transaction")
+        self._put.add(name)
+        row = self.connection.execute("SELECT generation FROM machine WHERE name = ?", (name,)).fetchone()
+        generation = row[0] if row else 0
+        key = os.urandom(SecretBox.KEY_SIZE)
+        slots = _KeySlots(self._keys / name)
+        slots.put(generation + 1, key)
+        self.connection.execute(
+            "INSERT INTO machine VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET generation = ?2, sealed = ?3",
+            (name, generation + 1, bytes(SecretBox(key).encrypt(state))),
+        )
+        self._superseded.append((slots, generation))
+
+    def drop(self, name: str) -> None:
+        """Remove a machine and its key."""
+        self.connection.execute("DELETE FROM machine WHERE name = ?", (name,))
+        self._dropped.append(self._keys / name)
+
+    def post(
+        self, run: UUID, recipient: bytes | None, frame: bytes, payload: Iterable[bytes] = (), *, shared: bool = False
+    ) -> None:
+        """Put a frame into the outbox, and its payload, if there is any, into the spool, once however many share it."""
+        self.connection.execute(
+            "INSERT INTO outbox (run, recipient, frame, payload, shared) VALUES (?, ?, ?, ?, ?)",
+            (str(run), recipient, frame, self._spooled(payload), shared),
+        )
+
+    def read_to(self, message: int) -> None:
+        """Note that messages up to this ID were dealt with."""
+        self.connection.execute("UPDATE position SET message = ?", (message,))
+
+    def settle(self) -> None:
+        """After the commit: overwrite the keys of states that are no more."""
+        for slots, generation in self._superseded:
+            slots.erase(generation)
+        for path in self._dropped:
+            _KeySlots(path).destroy()
+
+    def discard(self) -> None:
+        """After a rollback: remove what was written beside the database."""
+        for path in self._written:
+            path.unlink(missing_ok=True)
+
+    def _spooled(self, payload: Iterable[bytes]) -> str | None:
+        parts = list(payload)
+        digest = sha256()
+        for part in parts:
+            digest.update(part)
+        path = self._spool / digest.hexdigest()
+        if not any(parts):
+            return None
+        if not path.exists():
+            fresh = path.with_suffix(".new")
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.writelines(parts)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.rename(path)
+            sync_folder(self._spool)
+            self._written.append(path)
+        return path.name
+
+
+class _KeySlots:
+    """A file with two slots; generation g lives in slot g mod 2."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def keys(self) -> dict[int, bytes]:
+        """Return the keys that are there, by generation."""
+        if not self._path.exists():
+            return {}
+        content = self._path.read_bytes()
+        found = {}
+        for at in (0, _SLOT_BYTES):
+            slot = content[at : at + _SLOT_BYTES]
+            if len(slot) == _SLOT_BYTES and _checksum(slot[:-8]) == slot[-8:] and any(slot[8:-8]):
+                found[int.from_bytes(slot[:8], "big")] = slot[8:-8]
+        return found
+
+    def put(self, generation: int, key: bytes) -> None:
+        self._write(generation, key)
+
+    def erase(self, generation: int) -> None:
+        """Overwrite the slot of a generation, if that is what stands there."""
+        if generation in self.keys():
+            self._write(generation, bytes(SecretBox.KEY_SIZE))
+
+    def destroy(self) -> None:
+        if self._path.exists():
+            for generation in self.keys():
+                self.erase(generation)
+            self._path.unlink()
+
+    def _write(self, generation: int, key: bytes) -> None:
+        slot = generation.to_bytes(8, "big") + key
+        new = not self._path.exists()
+        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(handle, slot + _checksum(slot), (generation % 2) * _SLOT_BYTES)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        if new:
+            sync_folder(self._path.parent)
+
+
+def _checksum(content: bytes) -> bytes:
+    return sha256(content).digest()[:8]

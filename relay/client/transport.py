@@ -1,0 +1,301 @@
+"""The relay's interface as typed methods. Spec: 04-relay-api.
+
+What the relay says is checked for its form and believed in nothing else: rosters are confirmed by people, frames carry
+their author's signature, and a payload counts when its digest is the one that a signed frame names.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from relay.client.errors import RelayError, RelayUnavailableError
+from relay.client.exchange import Exchange, Request, no_relay
+from relay.transitions import MemberState, RunState
+from relay.wire import (
+    CHUNK_BYTES,
+    MAX_WAIT_S,
+    Announcement,
+    Enrolment,
+    Member,
+    MemberAnswer,
+    Message,
+    MessageId,
+    Messages,
+    NewProject,
+    NewRun,
+    PayloadRef,
+    Project,
+    Projects,
+    ProjectSummary,
+    Received,
+    RosterSites,
+    Run,
+    RunChange,
+    Runs,
+    SealedRoster,
+    Site,
+    Sites,
+    Upload,
+    encode,
+    parse,
+    to_base64url,
+)
+from secagg.errors import ParameterError
+from secagg.identity import Identity
+
+__all__ = [
+    "Member", "MemberState", "Message", "PayloadRef", "Project", "ProjectSummary", "RelayClient", "RelayError",
+    "RelayUnavailableError", "Run", "RunState", "SealedRoster", "Site",
+]  # fmt: skip
+
+_JSON = "application/json"
+_BYTES = "application/octet-stream"
+_FRUITLESS_TRIES = 3
+_DIGEST_BYTES_A_SECOND = 50e6  # of a slow relay
+
+T = TypeVar("T")
+
+
+class RelayClient:
+    """A site's client of one relay; use it within `async with`. Its methods may run at the same time.
+
+    Args:
+        url: scheme, host and port of the relay; plain http only for this very machine.
+        identity: the site's identity, which signs every request.
+        ca_file: PEM file of the authority that vouches for the relay's certificate; the system's if None.
+        proxy: URL of an HTTP proxy; if None the environment says (HTTPS_PROXY, NO_PROXY).
+        give_up_after_s: how long one request is tried before `RelayUnavailableError`.
+
+    Every method raises `RelayError` where the relay refuses, and `RelayUnavailableError` where it is not there.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        identity: Identity,
+        *,
+        ca_file: Path | None = None,
+        proxy: str | None = None,
+        give_up_after_s: float = 60.0,
+    ) -> None:
+        self.key = identity.public
+        self._exchange = Exchange(url, identity, ca_file=ca_file, proxy=proxy, give_up_after_s=give_up_after_s)
+
+    async def __aenter__(self) -> Self:
+        await self._exchange.__aenter__()
+        return self
+
+    async def __aexit__(self, *details: object) -> None:
+        await self._exchange.__aexit__(*details)
+
+    # Sites
+
+    async def enrol(self, token: str, name: str) -> Site:
+        """Enrol this identity with a join token. Repeating it with the same token is harmless."""
+        return await self._send(Site, "POST", "/v1/sites", Enrolment(token=token, name=name, key=self.key))
+
+    async def sites(self) -> list[Site]:
+        """Return all sites to a coordinator; to a site, itself and those that share a project with it."""
+        return (await self._send(Sites, "GET", "/v1/sites")).sites
+
+    async def heartbeat(self) -> None:
+        """Say that this site is there; every other request says so too."""
+        await self._exchange.send(Request(method="POST", path="/v1/heartbeat"))
+
+    # Projects
+
+    async def create_project(self, project: UUID, name: str, terms: bytes) -> Project:
+        """Create a project with opaque terms of at most 64 KiB."""
+        return await self._send(Project, "PUT", f"/v1/projects/{project}", NewProject(name=name, terms=terms))
+
+    async def projects(self) -> list[ProjectSummary]:
+        """Return the projects that this site leads or is a member of."""
+        return (await self._send(Projects, "GET", "/v1/projects")).projects
+
+    async def project(self, project: UUID) -> Project:
+        """Return a project with its terms, members and roster."""
+        return await self._send(Project, "GET", f"/v1/projects/{project}")
+
+    async def invite(self, project: UUID, key: bytes) -> Member:
+        """Invite a site."""
+        return await self._send(Member, "PUT", f"/v1/projects/{project}/members/{to_base64url(key)}")
+
+    async def answer(
+        self, project: UUID, state: MemberState | str, *, reason: str = "", roster_version: int | None = None
+    ) -> Member:
+        """Join, decline, confirm a version of the roster, or leave."""
+        answer = MemberAnswer(state=MemberState(state), reason=reason, roster_version=roster_version)
+        return await self._send(Member, "PUT", f"/v1/projects/{project}/answer", answer)
+
+    async def seal_roster(self, project: UUID, sites: Iterable[bytes]) -> SealedRoster:
+        """Put a set of joined sites in force as the roster."""
+        return await self._send(SealedRoster, "PUT", f"/v1/projects/{project}/roster", RosterSites(sites=list(sites)))
+
+    async def close_project(self, project: UUID) -> Project:
+        """Close a project: no more invitations, rosters or runs."""
+        return await self._send(Project, "POST", f"/v1/projects/{project}/close")
+
+    # Runs
+
+    async def create_run(self, project: UUID, run: UUID, name: str) -> Run:
+        """Create a run with the roster that is in force."""
+        return await self._send(Run, "PUT", f"/v1/projects/{project}/runs/{run}", NewRun(name=name))
+
+    async def runs(self, project: UUID) -> list[Run]:
+        """Return a project's runs, the newest first."""
+        return (await self._send(Runs, "GET", f"/v1/projects/{project}/runs")).runs
+
+    async def run(self, run: UUID) -> Run:
+        """Return a run."""
+        return await self._send(Run, "GET", f"/v1/runs/{run}")
+
+    async def change_run(self, run: UUID, from_: RunState | str, to: RunState | str, reason: str = "") -> Run:
+        """Change a run's state, if it still is `from_`; else RelayError `conflict`, whose `state` says what it is."""
+        change = RunChange(**{"from": RunState(from_)}, to=RunState(to), reason=reason)
+        return await self._send(Run, "POST", f"/v1/runs/{run}/state", change)
+
+    # Messages
+
+    async def post_message(self, run: UUID, to: bytes | None, frame: bytes, payload: str | None = None) -> int:
+        """Post a frame and return the message's ID.
+
+        Args:
+            run: the run.
+            to: the recipient's key, or None for all sites of the run.
+            frame: the encoded, signed frame, at most 4 MiB.
+            payload: ID of a payload that was uploaded for the same recipient.
+        """
+        query = {"to": _recipient(to)} | ({} if payload is None else {"payload": payload})
+        reply = await self._exchange.send(
+            Request(method="POST", path=f"/v1/runs/{run}/messages", query=query, body=frame, media_type=_BYTES)
+        )
+        return _parsed(MessageId, reply.body).id
+
+    async def messages(self, after: int = 0, wait: float = 0.0, limit: int | None = None) -> list[Message]:
+        """Return the next messages to this site in ascending order of ID.
+
+        Args:
+            after: ID of the last message that was taken.
+            wait: seconds to wait for one if there is none; at most 30 are waited in one request.
+            limit: most messages to return.
+        """
+        query = {"after": str(after), "wait": f"{min(wait, MAX_WAIT_S):g}"} | ({"limit": str(limit)} if limit else {})
+        reply = await self._exchange.send(Request(method="GET", path="/v1/messages", query=query, wait_s=wait))
+        return _parsed(Messages, reply.body).messages
+
+    async def frame(self, message_id: int) -> bytes:
+        """Return the frame of a message, for those that are too large to come with the list."""
+        return (await self._exchange.send(Request(method="GET", path=f"/v1/messages/{message_id}"))).body
+
+    # Payloads
+
+    async def upload(
+        self, run: UUID, parts: Iterable[bytes] | Path | bytes, *, size: int, digest: bytes, to: bytes | None
+    ) -> str:
+        """Upload a payload and return its ID; what an earlier attempt brought there is not sent again.
+
+        Args:
+            run: the run.
+            parts: the bytes, from the first on, in pieces of any size.
+            size: number of bytes.
+            digest: their SHA-256.
+            to: the recipient's key, or None for all sites of the run.
+
+        Raises:
+            ParameterError: `parts` has another number of bytes than `size`.
+        """
+        announced = await self._send(
+            Upload, "POST", f"/v1/runs/{run}/blobs", Announcement(size=size, digest=digest, to=to)
+        )
+        position = announced.received
+        pieces = _pieces(parts, skip=position)
+        while position < size:
+            piece = await asyncio.to_thread(next, pieces, b"")  # reading or sealing takes its time
+            if not piece or position + len(piece) > size:
+                raise ParameterError(f"the payload was announced with {size} bytes and has not that many")
+            # after the last piece the relay reads the whole payload to check its digest
+            wait_s = size / _DIGEST_BYTES_A_SECOND if position + len(piece) == size else 0.0
+            position = await self._write(announced.id, position, piece, wait_s)
+        return announced.id
+
+    async def download(self, blob_id: str) -> AsyncIterator[bytes]:
+        """Yield a payload's bytes, going on where a broken connection stopped. The caller checks the digest."""
+        position, size, fruitless = 0, None, 0
+        while size is None or position < size:
+            before = position
+            try:
+                async with self._exchange.stream(
+                    Request(method="GET", path=f"/v1/blobs/{blob_id}", headers={"Range": f"bytes={position}-"})
+                ) as response:
+                    size = _whole_size(response.headers.get("Content-Range", ""), position)
+                    async for piece in response.content.iter_any():
+                        position += len(piece)
+                        yield piece
+            except RelayUnavailableError:
+                fruitless = 0 if position > before else fruitless + 1
+                if fruitless == _FRUITLESS_TRIES:
+                    raise
+
+    async def _write(self, blob: str, offset: int, piece: bytes, wait_s: float) -> int:
+        request = Request(
+            method="PUT",
+            path=f"/v1/blobs/{blob}",
+            query={"offset": str(offset)},
+            body=piece,
+            media_type=_BYTES,
+            wait_s=wait_s,
+        )
+        try:
+            return _parsed(Received, (await self._exchange.send(request)).body).received
+        except RelayError as error:
+            if error.received == offset + len(piece):  # it was taken, and so long ago that the nonce is forgotten
+                return error.received
+            raise
+
+    async def _send(self, kind: type[T], method: str, path: str, content: Any = None) -> T:
+        body = b"" if content is None else encode(content)
+        media_type = None if content is None else _JSON
+        reply = await self._exchange.send(Request(method=method, path=path, body=body, media_type=media_type))
+        return _parsed(kind, reply.body)
+
+
+def _parsed(kind: type[T], body: bytes) -> T:
+    try:
+        return parse(kind, body)
+    except ValidationError:
+        raise no_relay(f"it is no {kind.__name__}") from None
+
+
+def _recipient(to: bytes | None) -> str:
+    return "all" if to is None else to_base64url(to)
+
+
+def _whole_size(content_range: str, position: int) -> int:
+    head, _, size = content_range.rpartition("/")
+    if not head.startswith(f"bytes {position}-") or not size.isdigit():
+        raise no_relay("it is not the range that was asked for")
+    return int(size)
+
+
+def _pieces(parts: Iterable[bytes] | Path | bytes, *, skip: int) -> Iterator[bytes]:
+    """Yield the bytes after the first `skip` in pieces of 4 MiB, the last one shorter."""
+    if isinstance(parts, Path):
+        with parts.open("rb") as file:
+            file.seek(skip)
+            while piece := file.read(CHUNK_BYTES):
+                yield piece
+        return
+    rest = bytearray()
+    for part in (parts,) if isinstance(parts, bytes) else parts:
+        skipped = min(skip, len(part))
+        skip -= skipped
+        rest += memoryview(part)[skipped:]
+        while len(rest) >= CHUNK_BYTES:
+            yield bytes(rest[:CHUNK_BYTES])
+            del rest[:CHUNK_BYTES]
+    if rest:
+        yield bytes(rest)

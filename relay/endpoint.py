@@ -1,0 +1,181 @@
+"""Serving a declared route: signature, site, body, rule, deed, answer, in this order."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+from pydantic import ValidationError
+from sqlalchemy import Connection
+
+from relay import problem
+from relay.access import Access, authorise
+from relay.auth import authenticate, check_digest, read_body
+from relay.body import BYTES, JSON, explain
+from relay.call import Answer, Call, Relay
+from relay.problem import BAD_REQUEST, NONCE_REUSED, UNKNOWN_SITE, Problem
+from relay.route import Reading, Route, Streaming, Writing
+from relay.service.crashpoints import crashpoint
+from relay.signatures import Signed
+from relay.store import nonces, sites
+from relay.wire import encode, parse_query
+from secagg.codec import tagged_hash
+
+CALL = web.RequestKey("call", Call)
+PROBLEM = web.RequestKey("problem", str)
+REQUEST_ID = web.RequestKey("request_id", UUID)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An answer as it goes out, and as it is remembered with the nonce of a write."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+    def response(self) -> web.Response:
+        return web.Response(status=self.status, body=self.body, content_type=self.content_type or None)
+
+
+class Endpoint:
+    """A route together with the relay that serves it.
+
+    Args:
+        relay: what requests need.
+        route: the declaration.
+    """
+
+    def __init__(self, relay: Relay, route: Route) -> None:
+        self.route = route
+        self._relay = relay
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request; raises `Problem`, and what the database and the disk raise."""
+        route = self.route
+        signed = None if route.access is Access.PUBLIC else authenticate(request)
+        call = await self._identify(request, signed)
+        call.query = self._query(request)
+        call.body = await self._body(request, signed)
+        if route.streams is not None:
+            return await self._stream(route.streams, call, request)
+        if route.writes is not None and signed is not None:
+            return await self._write(route.writes, call, signed, request)
+        assert route.reads is not None  # a route has exactly one handler
+        return await self._read(route.reads, call)
+
+    async def _identify(self, request: web.Request, signed: Signed | None) -> Call:
+        call = Call(self._relay, signed.key if signed else b"", "", time.time(), dict(request.match_info))
+        request[CALL] = call
+        if signed is None or self.route.access is Access.ENROLLING:
+            return call
+        site = await self._relay.database.read(lambda db: sites.find(db, signed.key))
+        if site is None:
+            raise Problem(UNKNOWN_SITE, "this key is not enrolled here; enrol it with a join token of this relay")
+        call.role = site.role
+        self._relay.presence.saw(signed.key)
+        return call
+
+    def _query(self, request: web.Request) -> Any:
+        given = request.query
+        if len(set(given)) != len(given):
+            raise Problem(BAD_REQUEST, "a parameter of the query occurs twice")
+        if self.route.query is None:
+            if given:
+                raise Problem(BAD_REQUEST, "this endpoint takes no query")
+            return None
+        try:
+            return parse_query(self.route.query, dict(given))
+        except ValidationError as error:
+            raise Problem(BAD_REQUEST, explain("the query", error)) from None
+
+    async def _body(self, request: web.Request, signed: Signed | None) -> Any:
+        config, kind = self._relay.config, self.route.body
+        most = 0 if kind is None else kind.most
+        data = await read_body(request, most=most, grace_s=config.body_grace_s, min_rate=config.body_min_rate)
+        if signed is not None:
+            check_digest(signed, data)
+        return None if kind is None else kind.parse(data, signed.key if signed else b"")
+
+    async def _read(self, handler: Reading, call: Call) -> web.Response:
+        def view(db: Connection) -> Answer:
+            authorise(db, self.route.access, call)
+            return handler(call, db)
+
+        return _encode(await self._relay.database.read(view)).response()
+
+    async def _stream(self, handler: Streaming, call: Call, request: web.Request) -> web.StreamResponse:
+        if self.route.access is not Access.PUBLIC:
+            await self._relay.database.read(lambda db: authorise(db, self.route.access, call))
+        answer = await handler(call, request)
+        return _encode(answer).response() if isinstance(answer, Answer) else answer
+
+    async def _write(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> web.Response:
+        if self.route.stage is None:
+            encoded = await self._transact(handler, call, signed, request)
+        else:
+            await self._relay.database.read(lambda db: authorise(db, self.route.access, call))
+            async with self.route.stage(call):
+                encoded = await self._transact(handler, call, signed, request)
+        self._relay.wakeups.wake(call.woken)
+        crashpoint("relay.before-answer")
+        return encoded.response()
+
+    async def _transact(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> Encoded:
+        """Do the deed and remember its answer in one transaction; a repeated write is only answered again."""
+        same = tagged_hash("relay-request", *(part.encode() for part in _identity(request, signed)))
+
+        def work(db: Connection) -> Encoded:
+            earlier = nonces.find(db, signed.key, signed.nonce)
+            if earlier is not None:
+                if earlier.request != same:
+                    raise Problem(NONCE_REUSED, "this nonce was used for another request; use a new one")
+                return Encoded(earlier.status, earlier.content_type, earlier.answer)
+            authorise(db, self.route.access, call)
+            result = handler(call, db)
+            if isinstance(result, Problem):
+                note_problem(request, result)
+                encoded = Encoded(result.kind.status, problem.CONTENT_TYPE, problem.encode(result, instance(request)))
+            else:
+                encoded = _encode(result)
+            nonces.add(
+                db,
+                key=signed.key,
+                nonce=signed.nonce,
+                request=same,
+                status=encoded.status,
+                content_type=encoded.content_type,
+                answer=encoded.body,
+                now=call.now,
+            )
+            crashpoint("relay.before-commit")
+            return encoded
+
+        encoded = await self._relay.database.write(work)
+        crashpoint("relay.after-commit")
+        return encoded
+
+
+def instance(request: web.Request) -> str:
+    """Return the URN of this very request, which stands in the log and in problem documents."""
+    return f"urn:uuid:{request[REQUEST_ID]}"
+
+
+def note_problem(request: web.Request, found: Problem) -> None:
+    """Leave the type of a refusal for the log and the metrics."""
+    request[PROBLEM] = found.kind.name
+
+
+def _identity(request: web.Request, signed: Signed) -> tuple[str, ...]:
+    """What makes two requests the same, whenever they were signed."""
+    return (request.method, request.raw_path, signed.content_digest)
+
+
+def _encode(answer: Answer) -> Encoded:
+    content = answer.content
+    if content is None:
+        return Encoded(answer.status, "", b"")
+    if isinstance(content, bytes):
+        return Encoded(answer.status, BYTES, content)
+    return Encoded(answer.status, JSON, encode(content))

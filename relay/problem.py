@@ -1,0 +1,127 @@
+"""Every refusal of the relay, in one place: the kinds of problem and the RFC 9457 documents made of them.
+
+Spec: 04-relay-api §1. A handler that raises a `Problem` has changed nothing: its transaction is rolled back. One that
+returns a `Problem` as its answer keeps what it wrote, such as the audit entry of a second frame in one slot.
+"""
+
+import errno
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from pydantic import TypeAdapter
+from sqlalchemy.exc import OperationalError
+
+from relay.store.database import DatabaseBusyError
+from relay.wire import ProblemDocument
+
+CONTENT_TYPE = "application/problem+json"
+URN = "urn:secagg:problem:"
+
+_DOCUMENT = TypeAdapter(ProblemDocument)
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A row of the specification's table. `retry_after_s`: when it makes sense to come again."""
+
+    name: str
+    status: int
+    title: str
+    retry_after_s: int | None = None
+
+
+BAD_REQUEST = Kind("bad-request", 400, "The request's form is wrong")
+BAD_FRAME = Kind("bad-frame", 400, "The body is not a frame that fits this request")
+UNSIGNED = Kind("unsigned", 401, "The request carries no signature")
+BAD_SIGNATURE = Kind("bad-signature", 401, "The signature is not valid for this key and request")
+STALE_SIGNATURE = Kind("stale-signature", 401, "The signature is too old, or from the future")
+UNKNOWN_SITE = Kind("unknown-site", 401, "This key is not enrolled here")
+BAD_TOKEN = Kind("bad-token", 403, "The join token is not valid")
+FORBIDDEN = Kind("forbidden", 403, "This site may not do this")
+NOT_FOUND = Kind("not-found", 404, "There is no such thing, or none that this site may know of")
+METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This path does not take this method")
+TOO_SLOW = Kind("too-slow", 408, "The body arrived too slowly")
+CONFLICT = Kind("conflict", 409, "The object is in another state than the request assumes")
+SLOT_TAKEN = Kind("slot-taken", 409, "The sender already has another frame in this slot")
+NONCE_REUSED = Kind("nonce-reused", 409, "This nonce belongs to another request")
+TOO_LARGE = Kind("too-large", 413, "The body is over its limit")
+BAD_RANGE = Kind("bad-range", 416, "The range is not within the payload")
+BAD_DIGEST = Kind("bad-digest", 422, "The bytes do not have the announced digest")
+QUOTA = Kind("quota", 429, "A quota is used up", retry_after_s=60)
+INTERNAL = Kind("internal", 500, "The relay failed")
+UNAVAILABLE = Kind("unavailable", 503, "The relay cannot store now", retry_after_s=2)
+STORAGE_FULL = Kind("storage-full", 507, "The relay's storage is full")
+
+KINDS = (
+    BAD_REQUEST, BAD_FRAME, UNSIGNED, BAD_SIGNATURE, STALE_SIGNATURE, UNKNOWN_SITE, BAD_TOKEN, FORBIDDEN, NOT_FOUND,
+    METHOD_NOT_ALLOWED, TOO_SLOW, CONFLICT, SLOT_TAKEN, NONCE_REUSED, TOO_LARGE, BAD_RANGE, BAD_DIGEST, QUOTA, INTERNAL,
+    UNAVAILABLE, STORAGE_FULL,
+)  # fmt: skip
+
+
+class Problem(Exception):  # noqa: N818  # the word of RFC 9457
+    """A refusal.
+
+    Args:
+        kind: which row of the table.
+        detail: for people: what was wrong and what to do. Never holds a secret, a body or a token.
+        members: further members of the document, `state` or `received`.
+    """
+
+    def __init__(self, kind: Kind, detail: str, **members: Any) -> None:
+        super().__init__(f"{kind.name}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.members = members
+
+
+def encode(problem: Problem, instance: str) -> bytes:
+    """Return the problem document as JSON.
+
+    Args:
+        problem: what was wrong.
+        instance: a URN that also stands in the log.
+    """
+    document = ProblemDocument(
+        type=URN + problem.kind.name,
+        title=problem.kind.title,
+        status=problem.kind.status,
+        detail=problem.detail,
+        instance=instance,
+        **problem.members,
+    )
+    return _DOCUMENT.dump_json(document, exclude_none=True)
+
+
+def respond(kind: Kind, document: bytes) -> web.Response:
+    """Return the HTTP response that carries a problem document."""
+    headers = {} if kind.retry_after_s is None else {"Retry-After": str(kind.retry_after_s)}
+    return web.Response(body=document, status=kind.status, content_type=CONTENT_TYPE, headers=headers)
+
+
+def of_exception(error: Exception) -> Problem:
+    """Say as a problem what went wrong; what nobody expected is `internal`, and the log has the rest."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return Problem(METHOD_NOT_ALLOWED, f"this path takes {', '.join(sorted(error.allowed_methods))}")
+    if isinstance(error, web.HTTPNotFound):
+        return Problem(NOT_FOUND, "there is no such path; the interface is described at /v1/openapi.json")
+    if isinstance(error, web.HTTPException):
+        return Problem(BAD_REQUEST, error.reason)
+    if isinstance(error, ConnectionError):
+        return Problem(BAD_REQUEST, "the connection broke")
+    if _is_full(error):
+        return Problem(STORAGE_FULL, "nothing was stored; the relay's operator has to free space")
+    if isinstance(error, (DatabaseBusyError, OperationalError, OSError)):
+        return Problem(UNAVAILABLE, "nothing was stored; try again later")
+    return Problem(INTERNAL, "the relay failed at this request; its operator finds the reason in the log")
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OperationalError):
+        return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in _FULL

@@ -1,0 +1,36 @@
+"""Whether the relay can do its work: the database takes a write and the disk has room."""
+
+import time
+
+from relay.blobs import BlobFolder
+from relay.config import RelayConfig
+from relay.store import probe
+from relay.store.database import Database
+
+_KEPT_S = 1.0
+
+
+class Readiness:
+    """Answers readiness checks; asked more often than once a second it repeats itself, as anyone may ask."""
+
+    def __init__(self, config: RelayConfig, database: Database, blobs: BlobFolder) -> None:
+        self._config = config
+        self._database = database
+        self._blobs = blobs
+        self._asked = 0.0
+        self._reason: str | None = None
+
+    async def __call__(self) -> str | None:
+        """Return None if the relay is ready, else why it is not."""
+        if time.monotonic() - self._asked > _KEPT_S:
+            self._reason = await self._find_reason()
+            self._asked = time.monotonic()
+        return self._reason
+
+    async def _find_reason(self) -> str | None:
+        try:
+            await self._database.write(lambda db: probe.write(db, now=time.time()))
+            free = self._blobs.free_bytes()
+        except Exception as error:  # noqa: BLE001  # whatever it is, this relay cannot store
+            return f"the database cannot be written: {type(error).__name__}"
+        return None if free > self._config.disk_reserve_bytes else "the disk is full"

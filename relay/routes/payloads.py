@@ -1,0 +1,175 @@
+"""Payloads: announced, uploaded in pieces, fetched in ranges. Spec: 04-relay-api §6."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from relay.access import Access
+from relay.body import BYTES, Chunk, Json
+from relay.call import Answer, Call
+from relay.problem import (
+    BAD_DIGEST,
+    BAD_RANGE,
+    BAD_REQUEST,
+    CONFLICT,
+    FORBIDDEN,
+    NOT_FOUND,
+    QUOTA,
+    STORAGE_FULL,
+    Problem,
+)
+from relay.route import OCTETS, Route
+from relay.routes.messages import must_take_more, recipients
+from relay.store import payloads as store
+from relay.store import runs
+from relay.wire import Announcement, ChunkQuery, Received, Upload
+
+STALL_S = 60.0
+"""Longest time in which a reader takes nothing of a payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What happened to the file before the transaction: `end` is where the piece ends, `digest` the whole file's."""
+
+    end: int
+    digest: bytes | None
+
+
+def announce(call: Call, db: Connection) -> Answer:
+    """Note a payload that is to come, or say how much of it is there."""
+    wanted: Announcement = call.body
+    recipients(call, db, wanted.to)
+    hash_ = store.announcement(call.run.id, call.signer, wanted.to, wanted.size, wanted.digest)
+    found = store.announced(db, hash_)
+    if found is not None:
+        return Answer(200, Upload(id=str(found.id), received=found.received))
+    must_take_more(call)
+    used = runs.charge(db, call.run.id, call.signer, payload_bytes=wanted.size)
+    if used.payload_bytes > call.relay.config.max_payload_bytes:
+        raise Problem(QUOTA, "this site's quota of payload bytes in this run is used up")
+    if call.relay.blobs.free_bytes() < wanted.size + call.relay.config.disk_reserve_bytes:
+        raise Problem(STORAGE_FULL, "the relay's disk has no room for this payload; its operator has to free space")
+    made = store.add(
+        db,
+        run=call.run.id,
+        sender=call.signer,
+        recipient=wanted.to,
+        size=wanted.size,
+        digest=wanted.digest,
+        announcement_=hash_,
+        now=call.now,
+    )
+    return Answer(201, Upload(id=str(made), received=0))
+
+
+@asynccontextmanager
+async def stage(call: Call) -> AsyncIterator[None]:
+    """Write a piece to its file before the transaction counts it; under the payload's lock."""
+    blobs = call.relay.blobs
+    async with blobs.lock(call.blob.id):
+        blob = await call.relay.database.read(lambda db: store.find(db, call.blob.id))
+        offset, data = call.query.offset, call.body
+        if blob is not None and blob.received == offset and offset + len(data) <= blob.size:
+            await blobs.write(blob.id, offset, data)
+            end = offset + len(data)
+            call.staged = Staged(end, await blobs.digest(blob.id) if end == blob.size else None)
+        yield
+        if call.staged is not None and call.staged.digest not in {None, call.blob.digest}:
+            await blobs.discard(call.blob.id)
+
+
+def write(call: Call, db: Connection) -> Answer | Problem:
+    """Count a piece that is on the disk; the last one completes the payload, or discards it."""
+    blob, offset = call.blob, call.query.offset
+    if blob.received != offset:
+        raise Problem(CONFLICT, f"{blob.received} bytes are there; continue from that offset", received=blob.received)
+    if offset + len(call.body) > blob.size:
+        raise Problem(BAD_REQUEST, f"the payload was announced with {blob.size} bytes")
+    staged: Staged | None = call.staged
+    if staged is None:  # it was at another offset a moment ago
+        raise Problem(CONFLICT, "the payload is being written by another request", received=blob.received)
+    if staged.digest is not None and staged.digest != blob.digest:
+        store.discard(db, blob.id)
+        return Problem(BAD_DIGEST, "the payload does not have the announced digest and was discarded; announce it anew")
+    store.advance(db, blob.id, from_=offset, to=staged.end, complete=staged.digest is not None)
+    call.relay.metrics.payload_bytes.labels("in").inc(len(call.body))
+    return Answer(200, Received(received=staged.end))
+
+
+async def fetch(call: Call, request: web.Request) -> web.StreamResponse:
+    """Send a payload, or one range of it."""
+    blob = call.blob
+    if not blob.complete:
+        raise Problem(CONFLICT, "the payload is not complete yet", received=blob.received)
+    start, stop = _range(request, blob.size)
+    partial = "Range" in request.headers
+    response = web.StreamResponse(status=206 if partial else 200, headers={"Accept-Ranges": "bytes"})
+    response.content_type = BYTES
+    response.content_length = stop - start
+    if partial:
+        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{blob.size}"
+    await response.prepare(request)
+    try:
+        async for piece in call.relay.blobs.read(blob.id, start, stop):
+            async with asyncio.timeout(STALL_S):
+                await response.write(piece)
+            call.relay.metrics.payload_bytes.labels("out").inc(len(piece))
+        await response.write_eof()
+    except (OSError, TimeoutError):  # a problem document would now be taken for the payload's next bytes
+        if request.transport is not None:
+            request.transport.abort()
+    return response
+
+
+def _range(request: web.Request, size: int) -> tuple[int, int]:
+    try:
+        wanted = request.http_range
+    except ValueError:
+        raise Problem(BAD_RANGE, "one range of bytes is expected, such as bytes=1024-") from None
+    start, stop, _ = wanted.indices(size)
+    if start >= stop:
+        raise Problem(BAD_RANGE, f"the payload has {size} bytes")
+    return start, stop
+
+
+ROUTES = (
+    Route(
+        name="announce",
+        method="POST",
+        path="/v1/runs/{run}/blobs",
+        summary="Announce a payload, or ask how much of it is there",
+        access=Access.RUN_WRITER,
+        body=Json(Announcement),
+        answers={201: Upload, 200: Upload},
+        refusals=(FORBIDDEN, NOT_FOUND, CONFLICT, QUOTA),
+        writes=announce,
+    ),
+    Route(
+        name="write_blob",
+        method="PUT",
+        path="/v1/blobs/{blob}",
+        summary="Write the next piece of a payload",
+        access=Access.BLOB_SENDER,
+        query=ChunkQuery,
+        body=Chunk(),
+        answers={200: Received},
+        refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
+        stage=stage,
+        writes=write,
+    ),
+    Route(
+        name="read_blob",
+        method="GET",
+        path="/v1/blobs/{blob}",
+        summary="A complete payload, or a range of it",
+        access=Access.BLOB_PARTY,
+        answers={200: OCTETS, 206: OCTETS},
+        refusals=(NOT_FOUND, CONFLICT, BAD_RANGE),
+        streams=fetch,
+    ),
+)

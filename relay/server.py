@@ -1,0 +1,56 @@
+"""Running the relay: both ports, the line that says it is ready, and an orderly end."""
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from relay.app import RELAY, create_app
+from relay.config import RelayConfig
+from relay.service import logs
+from relay.service.admin import admin_app
+from relay.service.signals import stop_requested
+
+_log = logs.logger(__name__)
+
+
+async def serve(config: RelayConfig, *, announce: bool) -> None:
+    """Serve until SIGTERM or SIGINT: then stop listening, end the long polls, finish what runs, and return.
+
+    Args:
+        config: the settings.
+        announce: print one JSON line with the ports on stdout when the relay is ready.
+    """
+    stop = stop_requested()
+    app = create_app(config)
+    relay = app[RELAY]
+    admin = admin_app(relay.metrics.registry, relay.readiness)
+    async with (
+        _listening(app, config.host, config.port, config.shutdown_s) as port,
+        _listening(admin, config.admin_host, config.admin_port, config.shutdown_s) as admin_port,
+    ):
+        _log.info("ready", host=config.host, port=port, admin_port=admin_port, data=config.data)
+        if announce:
+            _print({"event": "ready", "host": config.host, "port": port, "admin_port": admin_port})
+        await stop.wait()
+        _log.info("stopping")
+    _log.info("stopped")
+
+
+@asynccontextmanager
+async def _listening(app: web.Application, host: str, port: int, shutdown_s: float) -> AsyncIterator[int]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_s)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def _print(event: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()

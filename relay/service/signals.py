@@ -1,0 +1,13 @@
+"""Ending a daemon politely."""
+
+import asyncio
+import signal
+
+
+def stop_requested() -> asyncio.Event:
+    """Return an event that SIGTERM or SIGINT sets. Must be called inside the running event loop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

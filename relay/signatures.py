@@ -1,0 +1,157 @@
+"""RFC 9421 request signatures, both ends: what they cover, how a client makes them and how the relay checks them.
+
+Spec: 04-relay-api §1. The signature covers method, path, query and the digest of the body, so nothing of a request can
+be changed or moved to another one. Signing and verifying is libsodium's, as for everything else that an identity signs:
+it refuses the small-order and non-canonical keys that RFC 8032 leaves open.
+"""
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from http_message_signatures import (
+    ContentDigest,
+    HTTPMessageSigner,
+    HTTPMessageVerifier,
+    HTTPSignatureAlgorithm,
+    HTTPSignatureKeyResolver,
+    InvalidSignature,
+)
+from nacl.signing import VerifyKey
+
+from relay.wire import KEY_BYTES, from_base64url, to_base64url
+from secagg.errors import ParameterError
+from secagg.identity import Identity
+
+LABEL = "secagg"
+TAG = "secagg-relay"
+COVERED = ("@method", "@path", "@query", "content-digest")
+WINDOW = timedelta(seconds=60)
+"""How far a signature's time may be from the relay's clock, in either direction."""
+NONCE_BYTES = 16
+_NONCE_CHARACTERS = range(22, 87)  # of 16 to 64 bytes in base64url
+
+
+class StaleSignatureError(InvalidSignature):
+    """The signature's time is not within the window around the relay's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """The part of a request that signatures see. `url` is absolute; its host is not covered."""
+
+    method: str
+    url: str
+    headers: MutableMapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a valid signature vouches for: the signer's key, the nonce, and the digest that the body must have."""
+
+    key: bytes
+    nonce: str
+    content_digest: str
+
+
+class _Ed25519(HTTPSignatureAlgorithm):
+    algorithm_id = "ed25519"
+
+    def __init__(self, public_key: bytes | None = None, private_key: Identity | None = None) -> None:
+        self.public_key = public_key
+        self.private_key = private_key
+
+    def sign(self, message: bytes) -> bytes:
+        if self.private_key is None:
+            raise ParameterError("signing needs an identity")
+        return self.private_key.sign_request(message)
+
+    def verify(self, signature: bytes, message: bytes) -> None:
+        VerifyKey(self.public_key or b"").verify(message, signature)
+
+
+class _Identities(HTTPSignatureKeyResolver):
+    """A key ID is the key itself; the signer knows one private key."""
+
+    def __init__(self, identity: Identity | None = None) -> None:
+        self.identity = identity
+
+    def resolve_private_key(self, key_id: str) -> Identity | None:
+        del key_id
+        return self.identity
+
+    def resolve_public_key(self, key_id: str) -> bytes:
+        return public_key(key_id)
+
+
+class _Verifier(HTTPMessageVerifier):
+    max_clock_skew = WINDOW
+
+    def validate_created_and_expires(self, sig_input: Any, max_age: timedelta | None = None) -> None:
+        try:
+            super().validate_created_and_expires(sig_input, max_age=max_age)  # type: ignore[no-untyped-call]
+        except InvalidSignature as error:
+            raise StaleSignatureError(str(error)) from None
+
+
+def public_key(key_id: str) -> bytes:
+    """Read a key ID; raises ValueError where it is no key."""
+    key = from_base64url(key_id)
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"a key ID is base64url of {KEY_BYTES} bytes")
+    return key
+
+
+def sign(identity: Identity, head: RequestHead, body: bytes, *, nonce: str, created: datetime | None = None) -> None:
+    """Add `Content-Digest`, `Signature-Input` and `Signature` to the headers of a request.
+
+    Args:
+        identity: whose key signs.
+        head: method, absolute URL in the exact form in which it will be sent, headers.
+        body: the whole body, b"" where there is none.
+        nonce: base64url of at least 16 random bytes; the idempotency key of a write.
+        created: now, if None.
+    """
+    HTTPMessageSigner(signature_algorithm=_Ed25519, key_resolver=_Identities(identity)).sign(
+        head,
+        key_id=to_base64url(identity.public),
+        created=created or datetime.now(UTC),
+        nonce=nonce,
+        label=LABEL,
+        tag=TAG,
+        covered_component_ids=COVERED,
+        body=body,
+    )
+
+
+def verify(head: RequestHead) -> Signed:
+    """Check the signature of a request whose body need not have arrived yet.
+
+    Not checked here: that the body has the digest, that the key belongs to a site, that the nonce is new.
+
+    Raises:
+        StaleSignatureError: made too long ago, or in the future.
+        InvalidSignature: anything else that is wrong with it; the message says what.
+    """
+    (result,) = _Verifier(signature_algorithm=_Ed25519, key_resolver=_Identities()).verify(
+        head, max_age=timedelta(0), expect_tag=TAG, expect_label=LABEL, require_components=COVERED
+    )
+    parameters = result.parameters
+    if len(result.covered_components) != len(COVERED) + 1:  # the last one is @signature-params
+        raise InvalidSignature(f"the signature must cover {', '.join(COVERED)} and nothing else")
+    if parameters.get("alg") != _Ed25519.algorithm_id:
+        raise InvalidSignature("the signature must name its algorithm, ed25519")
+    nonce = str(parameters.get("nonce", ""))
+    if len(nonce) not in _NONCE_CHARACTERS:
+        raise InvalidSignature("the signature must have a nonce of 16 to 64 random bytes in base64url")
+    try:
+        from_base64url(nonce)
+    except ValueError:
+        raise InvalidSignature("the nonce is not base64url") from None
+    return Signed(public_key(str(parameters["keyid"])), nonce, result.covered_components['"content-digest"'])
+
+
+def has_digest(body: bytes, content_digest: str) -> bool:
+    """Tell whether a body has the digest that its signature covers; only `sha-256` counts."""
+    return ContentDigest.create(body) == content_digest.strip()

@@ -1,0 +1,1 @@
+"""The hospital's side: local data, local policy, and the daemon that takes part in runs."""

@@ -1,0 +1,5 @@
+"""`python -m participant`."""
+
+from participant.cli import main
+
+main()

@@ -1,0 +1,270 @@
+"""The hospital's commands: `secagg-participant`, also `python -m participant`."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from participant.config import ParticipantConfig
+from participant.ledger import TABLES, Ledger
+from relay.client import keystore
+from relay.client.journal import Journal
+from relay.client.transport import RelayClient
+from relay.service.command import report, run
+from secagg.errors import ParameterError
+from secagg.identity import Identity, key_words
+
+if TYPE_CHECKING:
+    from participant.data import Description
+
+app = typer.Typer(name="secagg-participant", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+data_app = typer.Typer(no_args_is_help=True, help="The site's datasets; nothing of them leaves by these commands.")
+project_app = typer.Typer(no_args_is_help=True, help="Projects this site is invited to or takes part in.")
+app.add_typer(data_app, name="data")
+app.add_typer(project_app, name="project")
+
+Data = Annotated[Path | None, typer.Option("--data", help="folder of identity, journal and datasets")]
+Config = Annotated[Path | None, typer.Option(help="TOML file with settings")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+ProjectId = Annotated[UUID, typer.Argument(help="the project's ID, from: project list")]
+
+
+def main() -> None:
+    """Run a command; what goes wrong is said in one line on stderr."""
+    run(app, "secagg-participant")
+
+
+@app.command()
+def enroll(
+    token: Annotated[str, typer.Option(help="the join token that the relay's operator gave you")],
+    name: Annotated[str, typer.Option(help="the site's name, as the others will see it")],
+    relay: Annotated[str | None, typer.Option(help="the relay's address")] = None,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw this site's identity and enrol it at a relay. Its passphrase: SECAGG_PARTICIPANT_PASSPHRASE_FILE."""
+    from relay.client.enrolment import enrol  # noqa: PLC0415  # the other commands need no enrolment
+
+    settings = ParticipantConfig.load(relay=relay, data=data, config=config)
+    identity, site = asyncio.run(
+        enrol(
+            settings.identity,
+            settings.passphrase.get_secret_value(),
+            url=_relay_url(settings),
+            token=token,
+            name=name,
+            ca_file=settings.ca_file,
+            proxy=settings.proxy,
+        )
+    )
+    words = key_words(identity.public)
+    report(
+        {"name": site.name, "key": identity.public.hex(), "words": words},
+        f"enrolled as {site.name}\nThe relay's operator sees the same twelve words for this site:\n  {words}",
+        as_json=as_json,
+    )
+
+
+@app.command()
+def start(
+    data: Data = None,
+    admin_port: Annotated[int | None, typer.Option(help="port for health and metrics, on localhost")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the daemon until SIGTERM. Logs go to stderr; with --json one line on stdout says when it works."""
+    from participant.serve import serve  # noqa: PLC0415  # Numba is loaded by the daemon alone
+
+    settings = ParticipantConfig.load(data=data, admin_port=admin_port, config=config)
+    _relay_url(settings)
+    asyncio.run(serve(settings, _unlocked(settings), announce=as_json))
+
+
+@app.command()
+def ledger(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Show all that ever left this site, and check that no entry was changed."""
+    journal = Journal(ParticipantConfig.load(data=data, config=config).data, TABLES)
+    entries = Ledger(journal.connection).entries()
+    lines = [
+        f"{_date(entry['at'])}  {entry['what']:<10} round {entry['round']}  run {entry['run']}" for entry in entries
+    ]
+    report({"entries": entries, "unbroken": True}, "\n".join(lines) or "nothing has left this site", as_json=as_json)
+
+
+# Datasets ----------------------------------------------------------------------------------------------------------
+
+
+@data_app.command("import")
+def data_import(
+    name: Annotated[str, typer.Argument(help="name under which projects ask for it")],
+    path: Annotated[Path, typer.Argument(help="CSV file, UTF-8, with a header")],
+    separator: Annotated[str, typer.Option(help="between cells")] = ",",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import a CSV file as the next version of a dataset."""
+    from participant.data import DatasetStore  # noqa: PLC0415  # only these commands need data frames
+
+    store = DatasetStore(ParticipantConfig.load(data=data, config=config).datasets)
+    described = store.import_csv(name, path, imported_at=datetime.now(UTC), separator=separator)
+    report(described.model_dump(mode="json"), _described(described), as_json=as_json)
+
+
+@data_app.command("list")
+def data_list(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """List the newest version of each dataset."""
+    from participant.data import DatasetStore  # noqa: PLC0415
+
+    found = DatasetStore(ParticipantConfig.load(data=data, config=config).datasets).list()
+    words = "\n".join(_described(one) for one in found) or "there is no dataset; import one with: data import"
+    report({"datasets": [one.model_dump(mode="json") for one in found]}, words, as_json=as_json)
+
+
+# Projects ----------------------------------------------------------------------------------------------------------
+
+
+@project_app.command("list")
+def project_list(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """List the projects that this site was invited to."""
+
+    async def work(office: "Office") -> list[dict[str, Any]]:
+        return [
+            {"id": str(one.id), "name": one.name, "state": one.state.value, "membership": str(one.membership or "")}
+            for one in await office.relay.projects()
+        ]
+
+    projects = _in_office(data, config, work)
+    words = "\n".join(f"{one['id']}  {one['membership']:<10} {one['name']}" for one in projects)
+    report({"projects": projects}, words or "this site has no invitation", as_json=as_json)
+
+
+@project_app.command("show")
+def project_show(project: ProjectId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Show what a project may ask, who is in it, and the words of its roster."""
+    from participant.projects import View, view  # noqa: PLC0415
+
+    async def work(office: "Office") -> View:
+        return await view(office.relay, project)
+
+    seen = _in_office(data, config, work)
+    words = seen.roster.words() if seen.roster else None
+    facts = {
+        "id": str(project),
+        "name": seen.project.name,
+        "terms": seen.terms.model_dump(mode="json"),
+        "members": [{"name": one.name, "state": one.state.value} for one in seen.project.members],
+        "words": words,
+    }
+    lines = [
+        f"{seen.project.name}: {seen.terms.purpose}",
+        f"dataset {seen.terms.dataset}, columns {', '.join(seen.terms.columns)}",
+        f"statistics {', '.join(seen.terms.statistics)}",
+        f"profile {seen.terms.profile}; if a site is lost: {seen.terms.loss_rule}",
+        *(f"  {one.name}: {one.state.value}" for one in seen.project.members),
+        f"The roster's words, to be compared with the coordinator's officer by telephone:\n  {words}"
+        if words
+        else "The roster is not sealed yet.",
+    ]
+    report(facts, "\n".join(lines), as_json=as_json)
+
+
+@project_app.command("accept")
+def project_accept(
+    project: ProjectId,
+    words: Annotated[
+        str | None, typer.Option(help="the twelve words that the coordinator's officer read to you")
+    ] = None,
+    words_file: Annotated[Path | None, typer.Option(help="a file with these words instead")] = None,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Confirm a project's roster. Type the words that you heard, not those that this machine shows."""
+    from participant.projects import accept  # noqa: PLC0415
+
+    if (words is None) == (words_file is None):
+        raise ParameterError("give the words with --words, or a file with --words-file")
+    given = words if words is not None else Path(str(words_file)).read_text(encoding="utf-8")
+
+    async def work(office: "Office") -> str:
+        return (await accept(office.relay, office.journal, office.identity, project, given)).project.name
+
+    name = _in_office(data, config, work)
+    report({"project": str(project), "confirmed": True}, f"confirmed: {name}", as_json=as_json)
+
+
+@project_app.command("leave")
+def project_leave(project: ProjectId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Leave a project; its coordinator sees it, and no further run is joined."""
+    from participant.projects import leave  # noqa: PLC0415
+
+    async def work(office: "Office") -> None:
+        await leave(office.relay, office.journal, project)
+
+    _in_office(data, config, work)
+    report({"project": str(project), "left": True}, "left", as_json=as_json)
+
+
+# Pieces ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What a command works with: identity, relay and journal."""
+
+    identity: Identity
+    relay: RelayClient
+    journal: Journal
+
+
+def _in_office(data: Path | None, config: Path | None, work: Any) -> Any:
+    settings = ParticipantConfig.load(data=data, config=config)
+
+    async def inside() -> Any:
+        async with _office(settings) as office:
+            return await work(office)
+
+    return asyncio.run(inside())
+
+
+@asynccontextmanager
+async def _office(settings: ParticipantConfig) -> AsyncIterator[Office]:
+    identity = _unlocked(settings)
+    journal = Journal(settings.data, TABLES)
+    try:
+        async with RelayClient(
+            _relay_url(settings), identity, ca_file=settings.ca_file, proxy=settings.proxy, give_up_after_s=20
+        ) as relay:
+            yield Office(identity, relay, journal)
+    finally:
+        journal.close()
+
+
+def _unlocked(settings: ParticipantConfig) -> Identity:
+    passphrase = settings.passphrase.get_secret_value()
+    if not passphrase and sys.stdin.isatty():
+        passphrase = typer.prompt("passphrase of the identity", hide_input=True)
+    return keystore.unlock(settings.identity, passphrase)
+
+
+def _relay_url(settings: ParticipantConfig) -> str:
+    if not settings.relay:
+        raise ParameterError("no relay is named; set SECAGG_PARTICIPANT_RELAY, or relay = ... in the TOML file")
+    return settings.relay
+
+
+def _described(one: "Description") -> str:
+    return f"{one.name} version {one.version}: {one.rows} rows, {len(one.columns)} columns ({one.source.name})"
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,232 @@
+"""The daemon: it reads mail, lets each epoch's machine take its step, computes, and sends. Outbound connections only.
+
+Order of every step: fetch, step, commit state and outbox, send. What was committed before a crash is sent again as the
+same bytes; what was not did not happen.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from participant.config import ParticipantConfig
+from participant.data import DatasetError, DatasetStore
+from participant.invitations import answer_invitations
+from participant.ledger import Ledger
+from participant.policy import Policy, RefusedError
+from participant.site_run import Place, SiteRun, machine_name
+from participant.statistics import Query, evaluate, layout_of
+from participant.statistics.layout import Array
+from participant.statistics.terms import ProjectTerms
+from relay.client.journal import Journal, RestoredStateError
+from relay.client.outbox import deliver
+from relay.client.transport import Message, PayloadRef, RelayClient, RelayError, RelayUnavailableError
+from relay.service.crashpoints import crashpoint
+from relay.service.logs import bind, logger
+from secagg import envelope
+from secagg.errors import ParameterError, ProtocolError
+from secagg.identity import Identity
+from secagg.messages import Manifest
+from secagg.params import LossRule
+from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector, Closed
+from secagg.protocol.step import Confirm, Contribute, Refuse, Tick, Withhold
+
+log = logger(__name__)
+
+TICK_S = 1.0
+PAUSE_S = 2.0  # after the relay could not be reached; the transport has tried several times by then
+
+
+class Daemon:
+    """A participant at work."""
+
+    def __init__(
+        self, config: ParticipantConfig, identity: Identity, journal: Journal, relay: RelayClient, policy: Policy
+    ) -> None:
+        self._config = config
+        self._identity = identity
+        self._journal = journal
+        self._ledger = Ledger(journal.connection)
+        self._relay = relay
+        self._policy = policy
+        self._store = DatasetStore(config.datasets)
+        self._runs: dict[str, SiteRun] = {}
+        self._working = asyncio.Lock()
+        self.registry = CollectorRegistry()
+        self._rounds = Counter(
+            "secagg_participant_rounds_total", "Rounds by what this site did", ["did"], registry=self.registry
+        )
+        self._refused = Counter(
+            "secagg_participant_refused_frames_total", "Refused frames by check", ["check"], registry=self.registry
+        )
+        self._success = Gauge(
+            "secagg_participant_last_success_timestamp_seconds", "Last finished round", registry=self.registry
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set."""
+        self._load()
+        async with asyncio.TaskGroup() as tasks:
+            work = [
+                tasks.create_task(self._forever(self._read_mail)),
+                tasks.create_task(self._forever(self._invitations, pause_s=self._config.invitations_s)),
+                tasks.create_task(self._forever(self._tick, pause_s=TICK_S)),
+            ]
+            await stop.wait()
+            for task in work:
+                task.cancel()
+
+    async def readiness(self) -> str | None:
+        """Return None: a daemon that runs can work; an unreachable relay is waited for."""
+        return None
+
+    async def _forever(self, work: Callable[[], Awaitable[None]], *, pause_s: float = 0.0) -> None:
+        while True:
+            try:
+                await work()
+                await asyncio.sleep(pause_s)
+            except (RelayUnavailableError, RelayError) as error:
+                log.warning("relay-trouble", detail=str(error))
+                await asyncio.sleep(PAUSE_S)
+
+    def _load(self) -> None:
+        """Take up what the journal holds; a state that came back from a copy is given up with its epoch."""
+        for name in self._journal.machines():
+            run = UUID(name.partition(".")[0])
+            project = self._ledger.project_of(run)
+            confirmed = self._ledger.confirmed(project) if project else None
+            if project is None or confirmed is None:
+                self._burn(name, "its project is not confirmed any more")
+                continue
+            try:
+                place = Place.of(run, project, confirmed)
+                self._runs[name] = SiteRun.stored(place, name, self._journal, self._identity)
+            except RestoredStateError as error:
+                self._burn(name, str(error))
+
+    def _burn(self, name: str, reason: str) -> None:
+        """Give up an epoch for good; the other sites go on without this one."""
+        log.error("epoch-burnt", machine=name, reason=reason)
+        with self._journal.transaction() as batch:
+            batch.drop(name)
+
+    async def _read_mail(self) -> None:
+        """Send what is left from before, then wait for messages and deal with each."""
+        async with self._working:
+            await deliver(self._journal, self._relay)
+            for site_run in list(self._runs.values()):
+                await self._act(site_run)
+        messages = await self._relay.messages(self._journal.position, self._config.poll_s)
+        async with self._working:
+            for message in messages:
+                with bind(run=str(message.run), message=str(message.id)):
+                    await self._take(message)
+
+    async def _take(self, message: Message) -> None:
+        """Deal with one message: a step of its machine, or a refusal; either way it is read."""
+        data = await self._relay.frame(message.id) if message.frame is None else message.frame
+        payload = None if message.payload is None else await self._payload(message.payload)
+        try:
+            site_run = self._machine(message, data)
+            site_run.receive(data, payload, message.id, self._policy)
+        except (ProtocolError, RefusedError) as refusal:
+            check = refusal.check if isinstance(refusal, ProtocolError) else "policy"
+            self._refused.labels(check).inc()
+            log.warning("frame-refused", check=check, detail=str(refusal), error=type(refusal).__name__)
+            with self._journal.transaction() as batch:
+                batch.read_to(message.id)
+            return
+        kept = set(self._journal.machines())
+        self._runs = {n: one for n, one in {**self._runs, site_run.name: site_run}.items() if n in kept}
+        await deliver(self._journal, self._relay)
+        await self._act(site_run)
+
+    async def _payload(self, reference: PayloadRef) -> bytes:
+        """Return a payload; the frame that it came with binds it by a hash of its own."""
+        return b"".join([part async for part in self._relay.download(reference.id)])
+
+    def _machine(self, message: Message, data: bytes) -> SiteRun:
+        """Return the machine that a frame is for; a manifest makes a new one, if the officer confirmed the project.
+
+        Raises:
+            DecodeError: the bytes are no frame.
+            RefusedError: there is no such epoch here, or nobody confirmed the project.
+        """
+        frame = envelope.parse(data)
+        name = machine_name(message.run, frame.epoch)
+        if (known := self._runs.get(name)) is not None:
+            return known
+        if frame.kind != Manifest.KIND:
+            raise RefusedError("the frame is of an epoch that this site is not part of")
+        confirmed = self._ledger.confirmed(message.project)
+        if confirmed is None:
+            raise RefusedError("no officer of this site confirmed the project's roster")
+        place = Place.of(message.run, message.project, confirmed)
+        return SiteRun.invited(place, frame, confirmed, self._policy, self._journal, self._identity)
+
+    async def _act(self, site_run: SiteRun) -> None:
+        """Do what the machine waits for this site to do, and send what comes of it."""
+        with bind(run=str(site_run.place.run)):
+            state = site_run.state
+            if isinstance(state, AwaitVector):
+                log.info("round-opened", round=state.turn.round, sites=len(state.turn.roster))
+                crashpoint(f"round-{state.turn.round}-opened")
+                await self._contribute(site_run, state)
+            elif isinstance(state, AwaitConfirmation):
+                self._confirm(site_run, state)
+            else:
+                return
+            await deliver(self._journal, self._relay)
+            crashpoint(f"round-{state.turn.round}-{'uploaded' if isinstance(state, AwaitVector) else 'confirmed'}")
+
+    async def _contribute(self, site_run: SiteRun, state: AwaitVector) -> None:
+        """Compute the vector that the query asks for, or decline by a rule that may be told."""
+        round_ = state.turn.round
+        try:
+            query, version, vector = await asyncio.to_thread(self._compute, site_run.place.terms, state)
+            site_run.tell(Contribute(vector), query=query, dataset_version=version)
+        except (ParameterError, DatasetError) as refusal:
+            log.warning("round-declined", round=round_, detail=str(refusal))
+            self._rounds.labels("declined").inc()
+            site_run.tell(Refuse(_for_the_wire(str(refusal))))
+            return
+        log.info("round-contributed", round=round_, statistic=query.statistic, numbers=state.turn.schema.length)
+        self._rounds.labels("contributed").inc()
+        self._success.set_to_current_time()
+
+    def _compute(self, terms: ProjectTerms, state: AwaitVector) -> tuple[Query, int, Array]:
+        """Return query, dataset version and vector; raises ParameterError with what the site refuses."""
+        query = Query.decode(state.open.query)
+        self._policy.check_query(query, terms)
+        if layout_of(query).segments(query.value_bits) != state.open.schema.segments:
+            raise RefusedError("the round's schema is not that of its query")
+        version = self._store.describe(query.dataset).version
+        return query, version, evaluate(query, self._store.load(query.dataset, query.needs, version))
+
+    def _confirm(self, site_run: SiteRun, state: AwaitConfirmation) -> None:
+        """Sign the set of survivors, unless a site was lost and the run's rule says that a person decides first."""
+        lost = set(state.idle.survivors) - set(state.survivors)
+        if lost and state.seat.manifest.loss_rule is not LossRule.CONTINUE:
+            log.warning("survivors-not-signed", round=state.turn.round, lost=len(lost))
+            self._rounds.labels("withheld").inc()
+            site_run.tell(Withhold())
+            return
+        log.info("survivors-signed", round=state.turn.round, sites=len(state.survivors), lost=len(lost))
+        site_run.tell(Confirm())
+
+    async def _invitations(self) -> None:
+        await answer_invitations(self._relay, self._store, self._policy)
+
+    async def _tick(self) -> None:
+        """Tell every machine the time; what is over leaves the journal with its secrets."""
+        async with self._working:
+            for site_run in self._runs.values():
+                site_run.tell(Tick(int(time.time())))
+            self._runs = {n: one for n, one in self._runs.items() if not isinstance(one.state, Closed)}
+
+
+def _for_the_wire(reason: str) -> str:
+    """Return a reason as the protocol carries it: printable ASCII, at most 200 characters."""
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in reason)[:200]

@@ -1,0 +1,34 @@
+"""Answers to invitations: whether the site can and may take part, on its whole dataset and the project's terms.
+
+An officer's confirmation of the roster comes later and is never automatic.
+"""
+
+from participant.data import DatasetError, DatasetStore
+from participant.policy import Policy, RefusedError
+from participant.statistics.terms import ProjectTerms, TermsError
+from relay.client.transport import RelayClient
+from relay.service.logs import logger
+from relay.transitions import MemberState
+
+log = logger(__name__)
+
+
+async def answer_invitations(relay: RelayClient, store: DatasetStore, policy: Policy) -> None:
+    """Look at every open invitation and join or decline."""
+    for summary in await relay.projects():
+        if summary.membership is not MemberState.INVITED:
+            continue
+        project = await relay.project(summary.id)
+        state, reason = decide(project.terms, store, policy)
+        await relay.answer(project.id, state, reason=reason)
+        log.info("invitation-answered", project=project.id, name=project.name, answer=state.value, reason=reason)
+
+
+def decide(terms: bytes, store: DatasetStore, policy: Policy) -> tuple[MemberState, str]:
+    """Return the answer to an invitation, and the reason of a refusal, which the coordinator will see."""
+    try:
+        read = ProjectTerms.decode(terms)
+        policy.check_project(read, store.describe(read.dataset))
+    except (TermsError, RefusedError, DatasetError) as refusal:
+        return MemberState.DECLINED, str(refusal)[:200]
+    return MemberState.JOINED, ""

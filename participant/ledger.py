@@ -1,0 +1,112 @@
+"""The ledger: all that ever left this site, and whom it confirmed, in the daemon's own database.
+
+A release is entered in the transaction that makes the upload durable, before its first byte leaves: whether the
+coordinator could open it does not matter. Entries are chained by hashes, so that a removed or changed one shows.
+"""
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from secagg.audit import GENESIS, link, verify_chain
+from secagg.identity import Roster
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS release (
+    number INTEGER PRIMARY KEY,   -- counts from 1 without gaps
+    entry  BLOB NOT NULL,         -- JSON: what left, when, for which project, run and round
+    head   BLOB NOT NULL          -- head of the hash chain after this entry
+) STRICT;
+CREATE TABLE IF NOT EXISTS confirmed (
+    project TEXT PRIMARY KEY,     -- UUID
+    roster  BLOB NOT NULL,        -- the encoded roster whose words the officer compared
+    terms   BLOB NOT NULL         -- the bytes of the terms that the roster names
+) STRICT;
+CREATE TABLE IF NOT EXISTS epoch (
+    run     TEXT PRIMARY KEY,     -- UUID
+    project TEXT NOT NULL,
+    last    INTEGER NOT NULL      -- number of the last epoch that this site joined: never again one up to it
+) STRICT;
+CREATE TABLE IF NOT EXISTS result (
+    run       TEXT NOT NULL,      -- UUID
+    round     INTEGER NOT NULL,
+    survivors TEXT NOT NULL,      -- JSON: indices of the sites in the sum
+    total     BLOB NOT NULL,      -- the published sum, little-endian float64
+    PRIMARY KEY (run, round)
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A project as this site's officer confirmed it."""
+
+    roster: Roster
+    terms: bytes
+
+
+class Ledger:
+    """The participant's own tables in its journal. Changes belong into a transaction of the journal."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def enter(self, entry: dict[str, Any]) -> None:
+        """Append an entry of plain JSON values: what left, never the values themselves."""
+        row = self._connection.execute("SELECT number, head FROM release ORDER BY number DESC LIMIT 1").fetchone()
+        number, head = row or (0, GENESIS)
+        data = json.dumps(entry, sort_keys=True, separators=(",", ":")).encode()
+        self._connection.execute("INSERT INTO release VALUES (?, ?, ?)", (number + 1, data, link(head, data)))
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return all entries in order.
+
+        Raises:
+            BrokenChainError: an entry was changed, removed or moved.
+        """
+        rows = self._connection.execute("SELECT entry, head FROM release ORDER BY number").fetchall()
+        verify_chain(rows)
+        return [json.loads(entry) for entry, _ in rows]
+
+    def keep_result(self, run: UUID, round_: int, survivors: tuple[int, ...], total: bytes) -> None:
+        """Keep a published sum that this site checked."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?)", (str(run), round_, json.dumps(survivors), total)
+        )
+
+    def confirm(self, project: UUID, roster: Roster, terms: bytes) -> None:
+        """Note that the officer compared the words of this roster."""
+        self._connection.execute(
+            "INSERT INTO confirmed VALUES (?1, ?2, ?3) ON CONFLICT (project) DO UPDATE SET roster = ?2, terms = ?3",
+            (str(project), roster.encode(), terms),
+        )
+
+    def confirmed(self, project: UUID) -> Confirmed | None:
+        """Return what the officer confirmed for a project, or None."""
+        row = self._connection.execute(
+            "SELECT roster, terms FROM confirmed WHERE project = ?", (str(project),)
+        ).fetchone()
+        return Confirmed(Roster.decode(row[0]), row[1]) if row else None
+
+    def forget(self, project: UUID) -> None:
+        """Withdraw a confirmation: no manifest of the project is signed any more."""
+        self._connection.execute("DELETE FROM confirmed WHERE project = ?", (str(project),))
+
+    def last_epoch(self, run: UUID) -> int:
+        """Return the number of the last epoch of a run that this site joined, 0 for none."""
+        row = self._connection.execute("SELECT last FROM epoch WHERE run = ?", (str(run),)).fetchone()
+        return int(row[0]) if row else 0
+
+    def project_of(self, run: UUID) -> UUID | None:
+        """Return the project of a run that this site takes part in, or None."""
+        row = self._connection.execute("SELECT project FROM epoch WHERE run = ?", (str(run),)).fetchone()
+        return UUID(row[0]) if row else None
+
+    def join_epoch(self, run: UUID, project: UUID, number: int) -> None:
+        """Note an epoch that this site joined."""
+        self._connection.execute(
+            "INSERT INTO epoch VALUES (?1, ?2, ?3) ON CONFLICT (run) DO UPDATE SET last = ?3",
+            (str(run), str(project), number),
+        )

@@ -1,0 +1,45 @@
+"""The daemon's process: lock, admin port, signals."""
+
+import json
+import sys
+
+from aiohttp import web
+
+from participant.config import ParticipantConfig
+from participant.daemon import Daemon
+from participant.ledger import TABLES
+from participant.policy import Policy
+from relay.client.journal import Journal
+from relay.client.transport import RelayClient
+from relay.service import logs
+from relay.service.admin import admin_app
+from relay.service.signals import stop_requested
+from secagg.identity import Identity
+
+
+async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool) -> None:
+    """Run the daemon until SIGTERM or SIGINT.
+
+    Raises:
+        PolicyError: the policy file is missing or wrong; the daemon never starts with another policy than was meant.
+        JournalError: another daemon works in the data folder.
+    """
+    policy = Policy() if config.policy is None else Policy.read(config.policy)
+    logs.configure("participant", level=config.log_level)
+    stop = stop_requested()
+    journal = Journal(config.data, TABLES)
+    journal.lock()
+    async with RelayClient(config.relay, identity, ca_file=config.ca_file, proxy=config.proxy) as relay:
+        daemon = Daemon(config, identity, journal, relay, policy)
+        runner = web.AppRunner(admin_app(daemon.registry, daemon.readiness), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", config.admin_port).start()
+        try:
+            if announce:
+                port = runner.addresses[0][1]
+                sys.stdout.write(json.dumps({"event": "ready", "admin_port": port}) + "\n")
+                sys.stdout.flush()
+            await daemon.run(stop)
+        finally:
+            await runner.cleanup()
+            journal.close()

@@ -1,0 +1,169 @@
+"""One epoch of one run as this site takes part in it: the protocol's machine, kept in the journal.
+
+Each step commits the new state, the frames to send and what the ledger says of them in one transaction.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from participant.ledger import Confirmed, Ledger
+from participant.policy import Policy
+from participant.statistics import Query
+from participant.statistics.terms import ProjectTerms
+from relay.client.journal import Batch, Journal
+from relay.wire import to_base64url
+from secagg.codec import Record
+from secagg.envelope import Frame
+from secagg.identity import Identity
+from secagg.protocol.participant_round import AwaitConfirmation, AwaitOpen, AwaitSurvivors, Closed
+from secagg.protocol.participant_setup import AwaitCohort, Outside
+from secagg.protocol.step import Event, Learned, Means, Send, Step
+from secagg.protocol.table import decode_state, encode_state, receive, tell
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a run belongs to: its project, as this site's officer confirmed it."""
+
+    run: UUID
+    project: UUID
+    coordinator: bytes
+    terms: ProjectTerms
+
+    @classmethod
+    def of(cls, run: UUID, project: UUID, confirmed: Confirmed) -> "Place":
+        return cls(run, project, confirmed.roster.coordinator, ProjectTerms.decode(confirmed.terms))
+
+
+class SiteRun:
+    """The machine of one epoch.
+
+    Attributes:
+        name: of the machine in the journal: the run and the epoch.
+        state: the last one that was committed.
+    """
+
+    def __init__(self, place: Place, name: str, state: Record, journal: Journal, identity: Identity) -> None:
+        self.place = place
+        self.name = name
+        self.state = state
+        self._journal = journal
+        self._ledger = Ledger(journal.connection)
+        self._identity = identity
+
+    @classmethod
+    def invited(
+        cls, place: Place, frame: Frame, confirmed: Confirmed, policy: Policy, journal: Journal, identity: Identity
+    ) -> "SiteRun":
+        """Return the machine of an epoch whose manifest is about to be received."""
+        outside = Outside(
+            roster=confirmed.roster,
+            run=place.run.bytes,
+            floors=policy.floors,
+            last_epoch=Ledger(journal.connection).last_epoch(place.run),
+        )
+        return cls(place, machine_name(place.run, frame.epoch), outside, journal, identity)
+
+    @classmethod
+    def stored(cls, place: Place, name: str, journal: Journal, identity: Identity) -> "SiteRun":
+        """Return the machine of this name out of the journal. Raises RestoredStateError."""
+        return cls(place, name, decode_state(journal.state(name)), journal, identity)
+
+    def receive(self, data: bytes, payload: bytes | None, message: int, policy: Policy) -> None:
+        """Advance by one frame and note it as read; raises ProtocolError, and RefusedError for a manifest."""
+        step = receive(self.state, data, self._means(), payload)
+        if isinstance(step.state, AwaitCohort):
+            policy.check_loss_rule(step.state.seat.manifest.loss_rule)
+        self._commit(step, message=message)
+
+    def tell(self, event: Event, *, query: Query | None = None, dataset_version: int | None = None) -> None:
+        """Advance by a local event; an upload is entered in the ledger with the query that it answers."""
+        self._commit(tell(self.state, event, self._means()), query=query, dataset_version=dataset_version)
+
+    def _means(self) -> Means:
+        return Means(identity=self._identity, rand=os.urandom(32))
+
+    def _commit(
+        self, step: Step, *, message: int | None = None, query: Query | None = None, dataset_version: int | None = None
+    ) -> None:
+        before = self.state
+        if step.state is before and not step.effects and message is None:
+            return
+        with self._journal.transaction() as batch:
+            if message is not None:
+                batch.read_to(message)
+            self._put(batch, step.state)
+            for effect in step.effects:
+                if isinstance(effect, Send):
+                    batch.post(
+                        self.place.run,
+                        self.place.coordinator,
+                        effect.frame.encode(),
+                        effect.payload,
+                        shared=effect.shared,
+                    )
+                elif isinstance(effect, Learned):
+                    self._keep(effect)
+            self._note(before, step.state, query, dataset_version)
+        self.state = step.state
+
+    def _put(self, batch: Batch, state: Record) -> None:
+        """Store the state; a new epoch that is ready replaces the run's earlier ones, a closed one leaves nothing."""
+        if isinstance(state, Closed):
+            batch.drop(self.name)
+            return
+        batch.put(self.name, encode_state(state))
+        if isinstance(state, AwaitOpen):
+            for other in self._journal.machines():
+                if other != self.name and other.startswith(f"{self.place.run}."):
+                    batch.drop(other)
+
+    def _keep(self, learned: Learned) -> None:
+        total = np.asarray(learned.total, np.float64)
+        self._ledger.keep_result(self.place.run, learned.round, learned.survivors, total.tobytes())
+
+    def _note(self, before: Record, after: Record, query: Query | None, dataset_version: int | None) -> None:
+        """Enter into the ledger what this transition commits the site to."""
+        if isinstance(after, AwaitCohort):
+            self._ledger.join_epoch(self.place.run, self.place.project, after.seat.manifest.epoch)
+        elif isinstance(after, AwaitSurvivors) and query is not None:
+            turn = after.turn
+            self._enter(
+                "upload",
+                round=turn.round,
+                query=query.model_dump(mode="json"),
+                dataset_version=dataset_version,
+                numbers=turn.schema.length,
+                ring_bits=turn.schema.ring_bits,
+                clipped=after.clipped,
+                roster=[to_base64url(after.seat.manifest.sites[site - 1]) for site in turn.roster],
+            )
+        elif isinstance(before, AwaitConfirmation) and not isinstance(after, AwaitOpen):
+            sites = before.seat.manifest.sites
+            self._enter(
+                "survivors",
+                round=before.turn.round,
+                sites=[to_base64url(sites[site - 1]) for site in before.survivors],
+            )
+
+    def _enter(self, what: str, **facts: Any) -> None:
+        self._ledger.enter(
+            {
+                "what": what,
+                "at": round(time.time(), 3),
+                "project": str(self.place.project),
+                "run": str(self.place.run),
+                "epoch": self.name.partition(".")[2],
+                **facts,
+            }
+        )
+
+
+def machine_name(run: UUID, epoch: bytes) -> str:
+    """Return the name under which the journal keeps the machine of an epoch."""
+    return f"{run}.{epoch.hex()[:16]}"

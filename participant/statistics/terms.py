@@ -1,0 +1,84 @@
+"""The terms of a project: what its coordinator may ask, fixed before anyone agrees.
+
+Their bytes are opaque to the relay. The roster that every officer confirms by its words holds their hash, so terms
+cannot be changed behind anybody's back.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+
+from participant.statistics.query import MAX_COLUMNS, Name, Query, Strict, canonical, in_words
+from secagg.errors import ParameterError
+from secagg.params import MIN_SITES
+
+MAX_TERMS_BYTES = 64 << 10
+
+Sentence = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,200}$")]
+
+
+class TermsError(ParameterError):
+    """The terms are malformed, or a query goes beyond them; says how."""
+
+
+def _ordered(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(names)))
+
+
+Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_COLUMNS), AfterValidator(_ordered)]
+
+
+class ProjectTerms(Strict):
+    """What a project may ask.
+
+    Attributes:
+        purpose: what it is for, in one or two sentences of printable ASCII.
+        dataset: name under which every site keeps its table.
+        columns: columns that queries may read or filter by, sorted.
+        statistics: names of the statistics that may be asked for, sorted.
+        profile: what the protocol holds against.
+        loss_rule: what the loss of a site does to a run.
+        minimum_sites: fewer sites in a roster and nothing starts.
+    """
+
+    purpose: Sentence
+    dataset: Name
+    columns: Names
+    statistics: Names
+    profile: Literal["malicious", "semi-honest"] = "malicious"
+    loss_rule: Literal["continue", "pause", "abort"] = "pause"
+    minimum_sites: int = Field(default=MIN_SITES, ge=MIN_SITES, le=65_534)
+
+    def encode(self) -> bytes:
+        """Return the canonical bytes (RFC 8785)."""
+        return canonical(self.model_dump(mode="json"))
+
+    @classmethod
+    def decode(cls, data: bytes) -> "ProjectTerms":
+        """Read terms from untrusted bytes.
+
+        Raises:
+            TermsError: the bytes are too long, no terms, or not the canonical form of what they mean.
+        """
+        if len(data) > MAX_TERMS_BYTES:
+            raise TermsError(f"terms have at most {MAX_TERMS_BYTES} bytes, these have {len(data)}")
+        try:
+            terms = cls.model_validate_json(data)
+        except ValidationError as error:
+            raise TermsError(f"these are no terms of a project: {in_words(error)}") from None
+        if terms.encode() != data:
+            raise TermsError("the terms are not in their canonical form (RFC 8785, names sorted)")
+        return terms
+
+    def check(self, query: Query) -> None:
+        """Check that a query stays within the terms.
+
+        Raises:
+            TermsError: another dataset, a column or a statistic that was not agreed on.
+        """
+        if query.dataset != self.dataset:
+            raise TermsError(f"the project is about dataset {self.dataset}, the query asks for {query.dataset}")
+        if query.statistic not in self.statistics:
+            raise TermsError(f"the project's terms do not name the statistic {query.statistic}")
+        if beyond := sorted(set(query.needs) - set(self.columns)):
+            raise TermsError(f"the project's terms do not name the columns {', '.join(beyond)}")

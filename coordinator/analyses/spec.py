@@ -1,0 +1,60 @@
+"""What all specifications of an analysis have in common. They are written by people, as the tables of a TOML file."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from coordinator.analyses.errors import CodingError
+from participant.statistics import Comparison, Grid, Outcome, Params, Statistic
+from participant.statistics.layout import Array
+from participant.statistics.query import MAX_VALUE_BITS, MIN_VALUE_BITS, Name, Query, Strict
+from participant.statistics.statistic import MAX_ROWS
+
+
+class SurvivalSpec(Strict):
+    """Analysis of times to an event.
+
+    Attributes:
+        dataset: name of the dataset at every site.
+        time, event: columns; event is 1, or 0 for censored.
+        grid: grid on which times are counted, in the units of the time column.
+        time_unit: what these units are called, for axes and tables.
+        filter: comparisons that a row must meet.
+        missing: rows with a missing value in a named column are left out.
+        row_limit: the most rows that a site's dataset may have. Bounds are proven from it: as small as is safe.
+        value_bits: bits of a quantised real value; None for as many as the run has room for.
+    """
+
+    dataset: Name
+    time: Name
+    event: Name
+    grid: Grid
+    time_unit: Annotated[str, Field(max_length=32)] = "days"
+    filter: tuple[Comparison, ...] = ()
+    missing: Literal["complete-cases"] = "complete-cases"
+    row_limit: int = Field(ge=1, le=MAX_ROWS)
+    value_bits: int | None = Field(default=None, ge=MIN_VALUE_BITS, le=MAX_VALUE_BITS)
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome(time=self.time, event=self.event, grid=self.grid)
+
+    def ask(
+        self, statistic: Statistic[Any], params: Params, value_bits: int, *, complete: tuple[str, ...] = ()
+    ) -> Query:
+        """Return the query for a statistic over this specification's rows."""
+        return statistic.query(
+            params,
+            dataset=self.dataset,
+            value_bits=self.value_bits or value_bits,
+            filter=self.filter,
+            complete=complete,
+        )
+
+    def check_coding(self, outside: Array) -> None:
+        """Raise CodingError where some site counted odd times or event codes; `outside` is (2,), over all sites."""
+        negative, codes = (round(float(count)) for count in outside)
+        if negative:
+            raise CodingError(f"{negative} rows over all sites have a negative {self.time}")
+        if codes:
+            raise CodingError(f"{codes} rows over all sites have a value of {self.event} other than 0 and 1")

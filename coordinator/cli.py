@@ -1,0 +1,236 @@
+"""The analyst's commands: `secagg-coordinator`, also `python -m coordinator`."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+import typer
+from rich.console import Console
+
+from coordinator.config import CoordinatorConfig
+from coordinator.journal import TABLES
+from relay.client import keystore
+from relay.client.journal import Journal
+from relay.client.transport import RelayClient
+from relay.service import logs
+from relay.service.command import report
+from relay.service.command import run as run_command
+from secagg.errors import ParameterError
+from secagg.identity import Identity, key_words
+
+app = typer.Typer(name="secagg-coordinator", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+project_app = typer.Typer(no_args_is_help=True, help="Projects that this identity coordinates.")
+app.add_typer(project_app, name="project")
+
+Data = Annotated[Path | None, typer.Option("--data", help="folder of identity and journal")]
+Config = Annotated[Path | None, typer.Option(help="TOML file with settings")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+ProjectId = Annotated[UUID, typer.Argument(help="the project's ID")]
+
+
+def main() -> None:
+    """Run a command; what goes wrong is said in one line on stderr."""
+    run_command(app, "secagg-coordinator")
+
+
+@app.command()
+def enroll(
+    token: Annotated[str, typer.Option(help="a join token of the role coordinator")],
+    name: Annotated[str, typer.Option(help="the coordinator's name, as the sites will see it")],
+    relay: Annotated[str | None, typer.Option(help="the relay's address")] = None,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw this coordinator's identity and enrol it. Its passphrase: SECAGG_COORDINATOR_PASSPHRASE_FILE."""
+    from relay.client.enrolment import enrol  # noqa: PLC0415  # the other commands need no enrolment
+
+    settings = CoordinatorConfig.load(relay=relay, data=data, config=config)
+    identity, site = asyncio.run(
+        enrol(
+            settings.identity,
+            settings.passphrase.get_secret_value(),
+            url=_relay_url(settings),
+            token=token,
+            name=name,
+            ca_file=settings.ca_file,
+            proxy=settings.proxy,
+        )
+    )
+    words = key_words(identity.public)
+    facts = {"name": site.name, "key": identity.public.hex(), "words": words}
+    report(facts, f"enrolled as {site.name}\n  {words}", as_json=as_json)
+
+
+# Projects ----------------------------------------------------------------------------------------------------------
+
+
+@project_app.command("create")
+def project_create(
+    name: Annotated[str, typer.Argument(help="the project's name")],
+    terms: Annotated[Path, typer.Option(help="TOML file with what the project may ask")],
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a project. Its terms never change: they are part of what every officer confirms."""
+    from coordinator.projects import read_terms  # noqa: PLC0415  # each command loads what it needs
+
+    content = read_terms(terms).encode()
+    project = uuid4()
+
+    async def work(office: "Office") -> None:
+        await office.relay.create_project(project, name, content)
+
+    _in_office(data, config, work)
+    report({"id": str(project), "name": name}, f"{project}", as_json=as_json)
+
+
+@project_app.command("invite")
+def project_invite(
+    project: ProjectId,
+    sites: Annotated[
+        list[str] | None, typer.Argument(help="names of the sites; all of the relay if none is named")
+    ] = None,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Invite sites. Each answers by its own policy."""
+    from coordinator.projects import invite  # noqa: PLC0415
+
+    async def work(office: "Office") -> list[str]:
+        return await invite(office.relay, project, sites or [])
+
+    invited = _in_office(data, config, work)
+    report({"invited": invited}, f"invited: {', '.join(invited)}", as_json=as_json)
+
+
+@project_app.command("show")
+def project_show(project: ProjectId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Show how the sites answered."""
+
+    async def work(office: "Office") -> Any:
+        return await office.relay.project(project)
+
+    found = _in_office(data, config, work)
+    members = [{"name": one.name, "state": one.state.value, "reason": one.reason} for one in found.members]
+    lines = [f"{one['name']:<24} {one['state']:<10} {one['reason']}" for one in members]
+    facts = {"id": str(project), "name": found.name, "members": members, "sealed": found.roster is not None}
+    report(facts, "\n".join(lines) or "nobody is invited", as_json=as_json)
+
+
+@project_app.command("seal")
+def project_seal(project: ProjectId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Make the roster of all sites that joined, and show its twelve words for the officers to compare."""
+    from coordinator.projects import Sealed, seal  # noqa: PLC0415
+
+    async def work(office: "Office") -> Sealed:
+        return await seal(office.relay, project)
+
+    done = _in_office(data, config, work)
+    words = done.roster.words()
+    sites = [done.names[key] for key in done.roster.sites]
+    report(
+        {"id": str(project), "sites": sites, "words": words},
+        f"{len(sites)} sites: {', '.join(sites)}\nRead these words to each site's officer by telephone:\n  {words}",
+        as_json=as_json,
+    )
+
+
+# Runs --------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    project: ProjectId,
+    analysis: Annotated[Path, typer.Argument(help="TOML file with one analysis, or several as [[task]]")],
+    resume: Annotated[UUID | None, typer.Option(help="ID of a run that was cut off, to go on with it")] = None,
+    progress: Annotated[bool, typer.Option(help="show on stderr what happens")] = True,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Carry out an analysis over the sites that confirmed the roster, and print the results."""
+    from coordinator import progress as shown  # noqa: PLC0415  # Numba is loaded by runs alone
+    from coordinator.projects import sealed  # noqa: PLC0415
+    from coordinator.results import as_facts, as_words  # noqa: PLC0415
+    from coordinator.runs import Report, carry_out, read_tasks  # noqa: PLC0415
+
+    tasks = read_tasks(analysis)
+    run_id = resume or uuid4()
+    show = (shown.as_json if as_json else shown.in_words(Console(stderr=True))) if progress else shown.nowhere
+
+    async def work(office: "Office") -> Report:
+        office.journal.lock()
+        found = await sealed(office.relay, project)
+        return await carry_out(
+            tasks, run_id, found, office.settings, office.identity, office.journal, office.relay, show
+        )
+
+    sys.stderr.write(f"run {run_id}\n")
+    done = _in_office(data, config, work)
+    report(as_facts(run_id, done), as_words(done), as_json=as_json)
+
+
+@app.command()
+def demo(
+    sites: Annotated[int, typer.Option(help="hospitals, 3 to 9")] = 9,
+    kill: Annotated[int, typer.Option(help="how many of them are killed in the middle of a round")] = 1,
+    port: Annotated[int, typer.Option(help="the relay's port; 0 means any free one")] = 0,
+    out: Annotated[Path, typer.Option(help="folder for the figures and the report")] = Path("demo-results"),
+    as_json: AsJson = False,
+) -> None:
+    """Fit a Cox model over nine real institutions that nobody can look into, all on this machine."""
+    from coordinator.demo import demonstrate  # noqa: PLC0415  # lifelines is an extra
+
+    asyncio.run(demonstrate(sites=sites, kill=kill, port=port, out=out, as_json=as_json))
+
+
+# Pieces ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What a command works with."""
+
+    settings: CoordinatorConfig
+    identity: Identity
+    relay: RelayClient
+    journal: Journal
+
+
+def _in_office(data: Path | None, config: Path | None, work: Any) -> Any:
+    settings = CoordinatorConfig.load(data=data, config=config)
+    logs.configure("coordinator", level=settings.log_level)
+
+    async def inside() -> Any:
+        async with _office(settings) as office:
+            return await work(office)
+
+    return asyncio.run(inside())
+
+
+@asynccontextmanager
+async def _office(settings: CoordinatorConfig) -> AsyncIterator[Office]:
+    passphrase = settings.passphrase.get_secret_value()
+    if not passphrase and sys.stdin.isatty():
+        passphrase = typer.prompt("passphrase of the identity", hide_input=True)
+    identity = keystore.unlock(settings.identity, passphrase)
+    journal = Journal(settings.data, TABLES)
+    try:
+        async with RelayClient(_relay_url(settings), identity, ca_file=settings.ca_file, proxy=settings.proxy) as relay:
+            yield Office(settings, identity, relay, journal)
+    finally:
+        journal.close()
+
+
+def _relay_url(settings: CoordinatorConfig) -> str:
+    if not settings.relay:
+        raise ParameterError("no relay is named; set SECAGG_COORDINATOR_RELAY, or relay = ... in the TOML file")
+    return settings.relay

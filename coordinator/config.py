@@ -1,0 +1,29 @@
+"""The coordinator's settings: on the command line, in SECAGG_COORDINATOR_<NAME>, or in a TOML file."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from relay.service.settings import Settings, default_data_folder, service_config
+
+
+class CoordinatorConfig(Settings):
+    """Settings of `secagg-coordinator`. The passphrase is best given by SECAGG_COORDINATOR_PASSPHRASE_FILE."""
+
+    model_config = service_config("coordinator")
+
+    relay: str = Field(default="", description="the relay's address, https://...")
+    data: Path = Field(
+        default_factory=lambda: default_data_folder("coordinator"), description="folder of identity and journal"
+    )
+    passphrase: SecretStr = Field(default=SecretStr(""), description="opens the identity key")
+    ca_file: Path | None = Field(default=None, description="certificates that the relay's one must lead to")
+    proxy: str | None = Field(default=None, description="HTTPS proxy, if not that of the environment")
+    step_s: float = Field(default=120, gt=0, description="longest wait for the sites in each step")
+    grace_s: float = Field(default=15, ge=0, description="wait for the last sites once enough have answered")
+    rounds: int = Field(default=32, ge=1, description="rounds that an epoch prepares")
+    epoch_s: int = Field(default=86_400, ge=60, description="time after which an epoch's secrets are erased")
+
+    @property
+    def identity(self) -> Path:
+        return self.data / "identity.json"

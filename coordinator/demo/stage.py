@@ -1,0 +1,231 @@
+"""The stage: relay, hospitals and coordinator as real processes, set up by the commands that their people would type.
+
+Nothing here reaches into a party: what the demonstration does, a hospital could do by hand. Two things differ from
+life: the twelve words go by a file instead of a telephone, and passphrases are drawn by this program.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from secagg.errors import SecaggError
+
+AT_ONCE = max(2, os.cpu_count() or 2)  # commands that run side by side
+WAIT_S = 60.0
+
+
+class StageError(SecaggError):
+    """A process of the demonstration failed; says which and what it printed."""
+
+
+@dataclass
+class Hospital:
+    """A site: its folder, its passphrase, its process, and the point at which it will die, if it does."""
+
+    name: str
+    table: Path
+    folder: Path
+    passphrase: str
+    crash_at: str = ""
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def is_killed(self) -> bool:
+        return self.process is not None and self.process.returncode == -signal.SIGKILL
+
+
+@dataclass
+class Stage:
+    """All processes, and where they write.
+
+    Attributes:
+        folder: of everything; each party has a folder of its own in it.
+    """
+
+    folder: Path
+    hospitals: list[Hospital]
+    port: int
+    url: str = ""
+    relay: asyncio.subprocess.Process | None = None
+    _tokens: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def build(cls, folder: Path, tables: Mapping[str, Path], crashes: Mapping[str, str], port: int) -> "Stage":
+        """Lay out the folders; `tables` are the sites' CSV files, `crashes` the points at which sites die."""
+        hospitals = [
+            Hospital(name, table, folder / name, secrets.token_urlsafe(24), crashes.get(name, ""))
+            for name, table in tables.items()
+        ]
+        return cls(folder, hospitals, port)
+
+    @property
+    def relay_folder(self) -> Path:
+        return self.folder / "relay"
+
+    @property
+    def coordinator_folder(self) -> Path:
+        return self.folder / "coordinator"
+
+    def coordinator_passphrase(self) -> str:
+        return (self.folder / "coordinator.passphrase").read_text().strip()
+
+    async def open_relay(self) -> None:
+        """Start the relay and wait until it serves."""
+        self.relay, ready = await self._start(
+            [
+                "relay",
+                "serve",
+                "--data",
+                str(self.relay_folder),
+                "--port",
+                str(self.port),
+                "--admin-port",
+                "0",
+                "--json",
+            ],
+            {},
+            "relay",
+        )
+        self.url = f"http://127.0.0.1:{ready['port']}"
+
+    async def enrol_hospital(self, hospital: Hospital) -> None:
+        """The operator makes a token, the hospital enrols with it, imports its table and starts its daemon."""
+        token = await self._token("site", hospital.name)
+        environment = self.environment_of(hospital)
+        await command(["participant", "enroll", "--token", token, "--name", hospital.name, "--json"], environment)
+        await command(["participant", "data", "import", "lung", str(hospital.table), "--json"], environment)
+        crash = {"SECAGG_CRASH_AT": hospital.crash_at} if hospital.crash_at else {}
+        hospital.process, _ = await self._start(["participant", "start", "--json"], environment | crash, hospital.name)
+
+    async def enrol_coordinator(self) -> None:
+        """The coordinator enrols, too."""
+        (self.folder / "coordinator.passphrase").write_text(secrets.token_urlsafe(24))
+        token = await self._token("coordinator", "trial office")
+        await command(
+            ["coordinator", "enroll", "--token", token, "--name", "trial office", "--json"],
+            self.environment_of_coordinator(),
+        )
+
+    async def _token(self, role: str, label: str) -> str:
+        made = await command(
+            ["relay", "token", "create", "--data", str(self.relay_folder), "--role", role, "--label", label, "--json"],
+            {},
+        )
+        self._tokens[label] = made["token"]
+        return str(made["token"])
+
+    @property
+    def secrets_in_words(self) -> list[str]:
+        """Join tokens and passphrases: texts that must not show at the relay."""
+        phrases = [hospital.passphrase for hospital in self.hospitals]
+        return [*self._tokens.values(), *phrases, self.coordinator_passphrase()]
+
+    def environment_of(self, hospital: Hospital) -> dict[str, str]:
+        """Return a hospital's settings; its policy allows what this demonstration asks for."""
+        return {
+            "SECAGG_PARTICIPANT_RELAY": self.url,
+            "SECAGG_PARTICIPANT_DATA": str(hospital.folder),
+            "SECAGG_PARTICIPANT_PASSPHRASE": hospital.passphrase,
+            "SECAGG_PARTICIPANT_POLICY": str(self.folder / "policy.toml"),
+            "SECAGG_PARTICIPANT_ADMIN_PORT": "0",
+            "SECAGG_PARTICIPANT_INVITATIONS_S": "0.5",
+        }
+
+    def environment_of_coordinator(self) -> dict[str, str]:
+        return {
+            "SECAGG_COORDINATOR_RELAY": self.url,
+            "SECAGG_COORDINATOR_DATA": str(self.coordinator_folder),
+            "SECAGG_COORDINATOR_PASSPHRASE_FILE": str(self.folder / "coordinator.passphrase"),
+            "SECAGG_COORDINATOR_STEP_S": "60",
+            "SECAGG_COORDINATOR_GRACE_S": "3",
+        }
+
+    async def close(self) -> None:
+        """Stop what still runs, the relay last."""
+        running = [one.process for one in self.hospitals if one.process is not None and one.process.returncode is None]
+        for process in running:
+            process.terminate()
+        await asyncio.gather(*(process.wait() for process in running))
+        if self.relay is not None and self.relay.returncode is None:
+            self.relay.terminate()
+            await self.relay.wait()
+
+    async def _start(
+        self, arguments: list[str], environment: Mapping[str, str], name: str
+    ) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
+        """Start a daemon with its log in a file, and return it with the line by which it says that it is ready."""
+        log = (self.folder / f"{name}.log").open("wb")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *_python(arguments), env=_clean(environment), stdout=asyncio.subprocess.PIPE, stderr=log
+            )
+        finally:
+            log.close()
+        line = await asyncio.wait_for(process.stdout.readline(), WAIT_S)  # type: ignore[union-attr]
+        if not line:
+            await process.wait()
+            raise StageError(f"{name} did not start: {(self.folder / f'{name}.log').read_text()[-2000:]}")
+        return process, json.loads(line)
+
+
+async def command(arguments: list[str], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Run a command to its end and return the JSON object that it prints.
+
+    Raises:
+        StageError: it failed; holds what it said.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *_python(arguments),
+        env=_clean(environment),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, complaint = await process.communicate()
+    if process.returncode:
+        raise StageError(f"{' '.join(arguments[:3])} failed: {complaint.decode()[-2000:]}")
+    found: dict[str, Any] = json.loads(output)
+    return found
+
+
+async def followed(
+    arguments: list[str], environment: Mapping[str, str], outcome: dict[str, Any]
+) -> AsyncIterator[dict[str, Any]]:
+    """Run a command, yield the JSON lines that it writes to stderr, and put what it prints at the end into `outcome`.
+
+    Raises:
+        StageError: it failed; holds the last lines that it said.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *_python(arguments),
+        env=_clean(environment),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=1 << 24,
+    )
+    output = asyncio.create_task(process.stdout.read())  # type: ignore[union-attr]
+    said = []
+    async for line in process.stderr:  # type: ignore[union-attr]
+        text = line.decode()
+        said.append(text)
+        if text.startswith("{"):
+            yield json.loads(text)
+    if await process.wait():
+        raise StageError(f"{' '.join(arguments[:2])} failed: {''.join(said[-5:])}")
+    outcome.update(json.loads(await output))
+
+
+def _python(arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", *arguments]
+
+
+def _clean(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment without the settings of whoever started it, and with those given."""
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("SECAGG_")}
+    return {**mine, "XDG_CONFIG_HOME": os.devnull, **environment}

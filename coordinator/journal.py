@@ -1,0 +1,125 @@
+"""The coordinator's own tables beside its machine: the packages it keeps for the sites, and the sums it has.
+
+A run that was cut off is run again from its sums: an analysis asks the same queries in the same order, so those that
+are answered here are not asked again.
+"""
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.messages import EncapsulationPackage, SharePackage
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS package (
+    machine TEXT NOT NULL,
+    kind    TEXT NOT NULL,         -- EncapsulationPackage or SharePackage
+    site    INTEGER NOT NULL,      -- index of the site that sent it
+    data    BLOB NOT NULL,
+    PRIMARY KEY (machine, kind, site)
+) STRICT;
+CREATE TABLE IF NOT EXISTS epoch (
+    run     TEXT NOT NULL,         -- UUID
+    number  INTEGER NOT NULL,      -- counts the epochs of the run from 1
+    next    INTEGER NOT NULL,      -- number of the first round that the next epoch may use
+    PRIMARY KEY (run, number)
+) STRICT;
+CREATE TABLE IF NOT EXISTS answer (
+    run       TEXT NOT NULL,       -- UUID
+    position  INTEGER NOT NULL,    -- counts the run's queries from 0
+    query     BLOB NOT NULL,       -- canonical bytes
+    round     INTEGER NOT NULL,
+    ring_bits INTEGER NOT NULL,    -- bits of an element of the masked vectors
+    survivors TEXT NOT NULL,       -- JSON: names of the sites in the sum
+    total     BLOB NOT NULL,       -- the sum, little-endian float64
+    PRIMARY KEY (run, position)
+) STRICT;
+"""
+
+Package = EncapsulationPackage | SharePackage
+_KINDS: dict[str, type[Package]] = {kind.__name__: kind for kind in (EncapsulationPackage, SharePackage)}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A sum that was learnt, with the round that gave it and the bits of its ring."""
+
+    round: int
+    ring_bits: int
+    survivors: tuple[str, ...]
+    total: NDArray[np.float64]
+
+
+class RunTables:
+    """The coordinator's own tables in its journal, for one run. Changes belong into a transaction of the journal."""
+
+    def __init__(self, connection: sqlite3.Connection, run: UUID) -> None:
+        self._connection = connection
+        self._run = str(run)
+
+    def keep(self, machine: str, site: int, package: Package) -> None:
+        """Store a site's package; a repetition is the same one."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO package VALUES (?, ?, ?, ?)",
+            (machine, type(package).__name__, site, package.encode()),
+        )
+
+    def packages(self, machine: str) -> dict[type[Package], dict[int, Package]]:
+        """Return all packages of a machine, by kind and site."""
+        found: dict[type[Package], dict[int, Package]] = {kind: {} for kind in _KINDS.values()}
+        rows = self._connection.execute("SELECT kind, site, data FROM package WHERE machine = ?", (machine,))
+        for kind, site, data in rows:
+            found[_KINDS[kind]][site] = _KINDS[kind].decode(data)
+        return found
+
+    def forget_packages(self, machine: str) -> None:
+        self._connection.execute("DELETE FROM package WHERE machine = ?", (machine,))
+
+    def begin_epoch(self, number: int, next_round: int) -> None:
+        """Note an epoch before its manifest is sent; its number and rounds are used from then on."""
+        self._connection.execute("INSERT INTO epoch VALUES (?, ?, ?)", (self._run, number, next_round))
+
+    def last_epoch(self) -> tuple[int, int]:
+        """Return the number of the run's last epoch and the first round that was not its own; (0, 1) for none."""
+        row = self._connection.execute(
+            "SELECT number, next FROM epoch WHERE run = ? ORDER BY number DESC LIMIT 1", (self._run,)
+        ).fetchone()
+        return (row[0], row[1]) if row else (0, 1)
+
+    def enter(self, position: int, query: bytes, answer: Answer) -> None:
+        """Store the answer to the run's query number `position`."""
+        self._connection.execute(
+            "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                self._run,
+                position,
+                query,
+                answer.round,
+                answer.ring_bits,
+                json.dumps(answer.survivors),
+                answer.total.astype("<f8").tobytes(),
+            ),
+        )
+
+    def answer(self, position: int, query: bytes) -> Answer | None:
+        """Return the answer to the run's query number `position`, if it was asked with these bytes."""
+        row = self._connection.execute(
+            "SELECT round, ring_bits, survivors, total FROM answer WHERE run = ? AND position = ? AND query = ?",
+            (self._run, position, query),
+        ).fetchone()
+        return None if row is None else _answer(*row)
+
+    def answers(self) -> list[tuple[bytes, Answer]]:
+        """Return all queries of the run with their answers, in order."""
+        rows = self._connection.execute(
+            "SELECT query, round, ring_bits, survivors, total FROM answer WHERE run = ? ORDER BY position", (self._run,)
+        )
+        return [(query, _answer(*row)) for query, *row in rows]
+
+
+def _answer(round_: int, ring_bits: int, survivors: str, total: bytes) -> Answer:
+    return Answer(round_, ring_bits, tuple(json.loads(survivors)), np.frombuffer(total, "<f8").astype(np.float64))

@@ -1,0 +1,90 @@
+"""Projects from the coordinator's side: terms, invitations, the roster and its words."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from coordinator.analyses.errors import SpecError
+from participant.statistics.query import in_words
+from participant.statistics.terms import ProjectTerms
+from relay.client.transport import MemberState, Project, RelayClient
+from secagg.errors import NotEnoughParticipantsError, ParameterError
+from secagg.identity import Roster
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A project whose roster is sealed: who may be asked, by which names, and which of them confirmed the roster."""
+
+    project: Project
+    terms: ProjectTerms
+    roster: Roster
+    confirmed: tuple[bytes, ...]
+
+    @property
+    def names(self) -> dict[bytes, str]:
+        return {member.key: member.name for member in self.project.members}
+
+
+def read_terms(path: Path) -> ProjectTerms:
+    """Read a project's terms from a TOML file.
+
+    Raises:
+        SpecError: no TOML, unknown members, or values that are not allowed.
+    """
+    try:
+        return ProjectTerms.model_validate(tomllib.loads(path.read_text(encoding="utf-8")), strict=False)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is no TOML file: {error}") from None
+    except ValidationError as error:
+        raise SpecError(f"{path}: {in_words(error)}") from None
+
+
+async def invite(relay: RelayClient, project: UUID, names: list[str]) -> list[str]:
+    """Invite sites by the names they enrolled with, or all sites of the relay but the coordinator's own.
+
+    Raises:
+        ParameterError: no site, or more than one, has such a name; nobody was invited then.
+    """
+    known = [site for site in await relay.sites() if site.key != relay.key]
+    chosen = known if not names else [site for site in known if site.name in names]
+    for name in names:
+        if sum(site.name == name for site in known) != 1:
+            raise ParameterError(f"not exactly one site is enrolled under the name {name!r}")
+    for site in chosen:
+        await relay.invite(project, site.key)
+    return [site.name for site in chosen]
+
+
+async def seal(relay: RelayClient, project: UUID) -> Sealed:
+    """Make the roster out of all sites that joined; its words are then compared by the officers.
+
+    Raises:
+        NotEnoughParticipantsError: fewer sites joined than the terms ask for.
+    """
+    found = await relay.project(project)
+    joined = [one.key for one in found.members if one.state in {MemberState.JOINED, MemberState.CONFIRMED}]
+    least = ProjectTerms.decode(found.terms).minimum_sites
+    if len(joined) < least:
+        raise NotEnoughParticipantsError(f"{len(joined)} sites joined, the project's terms ask for {least}")
+    await relay.seal_roster(project, joined)
+    return await sealed(relay, project)
+
+
+async def sealed(relay: RelayClient, project: UUID) -> Sealed:
+    """Return a project with its roster.
+
+    Raises:
+        ParameterError: the roster is not sealed, or this identity does not lead the project.
+    """
+    found = await relay.project(project)
+    if found.coordinator != relay.key:
+        raise ParameterError("another site coordinates this project")
+    if found.roster is None:
+        raise ParameterError("the project has no roster yet; seal it when the sites have answered")
+    confirmed = tuple(one.key for one in found.members if one.state is MemberState.CONFIRMED)
+    roster = Roster.of(found.id.bytes, found.terms, found.coordinator, found.roster.sites)
+    return Sealed(found, ProjectTerms.decode(found.terms), roster, confirmed)

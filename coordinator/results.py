@@ -1,0 +1,80 @@
+"""Results in words for people and as plain values for machines."""
+
+import base64
+import math
+from dataclasses import fields, is_dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from coordinator.analyses import CoxResult, KaplanMeierResult, Result
+from coordinator.runs import Report
+
+
+def as_facts(run: UUID, report: Report) -> dict[str, Any]:
+    """Return a run's report as JSON can hold it: results, bytes, and every query with its round and sites."""
+    return {
+        "run": str(run),
+        "results": [{"analysis": _name(result), **_plain(result)} for result in report.results],
+        "rounds": [
+            {
+                "round": answer.round,
+                "query": base64.b64encode(query.encode()).decode(),
+                "statistic": query.statistic,
+                "numbers": len(answer.total),
+                "ring_bits": answer.ring_bits,
+                "sites": list(answer.survivors),
+            }
+            for query, answer in report.answers
+        ],
+        "bytes_per_site": report.bytes_heard,
+    }
+
+
+def as_words(report: Report) -> str:
+    """Return the results as tables for a terminal."""
+    return "\n\n".join(
+        _cox(result) if isinstance(result, CoxResult) else _kaplan_meier(result) for result in report.results
+    )
+
+
+def _name(result: Result) -> str:
+    return "cox" if isinstance(result, CoxResult) else "kaplan-meier"
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _cox(result: CoxResult) -> str:
+    head = (
+        f"Cox regression (Efron ties): {result.rows} patients, {result.events} events, {len(result.sites)} sites\n"
+        f"{'':<12}{'coef':>11}{'exp(coef)':>11}{'se':>10}{'z':>8}{'p':>10}   95 % CI of exp(coef)"
+    )
+    rows = [
+        f"{row['name']:<12}{row['coef']:>11.6f}{row['hazard_ratio']:>11.4f}{row['se']:>10.6f}{row['z']:>8.3f}"
+        f"{row['p']:>10.2g}   {row['lower']:.4f} to {row['upper']:.4f}"
+        for row in result.table()
+    ]
+    tail = (
+        f"likelihood ratio {result.likelihood_ratio:.3f} on {len(result.names)} degrees of freedom, "
+        f"p = {result.likelihood_ratio_p:.2g}"
+    )
+    return "\n".join([head, *rows, tail, *(f"warning: {text}" for text in result.warnings)])
+
+
+def _kaplan_meier(result: KaplanMeierResult) -> str:
+    median = "not reached" if result.median is None else f"{result.median:g} {result.time_unit}"
+    return (
+        f"Kaplan-Meier: {result.rows} patients, {result.events.sum():.0f} events, {len(result.sites)} sites\n"
+        f"median survival {median}"
+    )

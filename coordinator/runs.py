@@ -1,0 +1,146 @@
+"""A run: its tasks in order, each an analysis over secure sums, from the first epoch to a final state at the relay."""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from coordinator.analyses import Result, Spec, SpecError, Sum, analyse, parse_spec, value_bits_for
+from coordinator.config import CoordinatorConfig
+from coordinator.driver import Cast, Driver, Pace
+from coordinator.journal import Answer, RunTables
+from coordinator.progress import Show
+from coordinator.projects import Sealed
+from participant.statistics import Query, layout_of
+from relay.client.journal import Journal
+from relay.client.transport import RelayClient, RunState
+from secagg.errors import NotEnoughParticipantsError, SecaggError
+from secagg.identity import Identity
+from secagg.params import MAX_SITE_ROUNDS, LossRule, Profile, Schema, mac_lanes_for, ring_bits_for
+
+_PROFILES = {"semi-honest": Profile.SEMI_HONEST, "malicious": Profile.MALICIOUS}
+_LOSS_RULES = {"continue": LossRule.CONTINUE, "pause": LossRule.PAUSE, "abort": LossRule.ABORT}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run gave.
+
+    Attributes:
+        results: one for each task, in order.
+        answers: every query that was asked, with its round, sites and sum.
+        bytes_heard: bytes that each site sent to the coordinator, by its name.
+    """
+
+    results: tuple[Result, ...]
+    answers: tuple[tuple[Query, Answer], ...]
+    bytes_heard: dict[str, int]
+
+
+class RunSum:
+    """The secure sum of a run: what the analyses ask, they ask here.
+
+    Attributes:
+        value_bits: bits of a value that leave room for all sites of the roster.
+    """
+
+    def __init__(self, driver: Driver, tables: RunTables, sealed: Sealed, rounds: int) -> None:
+        self._driver = driver
+        self._tables = tables
+        self._sealed = sealed
+        self._rounds = rounds
+        self._position = 0
+        self.value_bits = value_bits_for(len(sealed.confirmed))
+
+    async def __call__(self, query: Query) -> Sum:
+        """Return the sum of a query: from the journal if it was learnt before a crash, else from a round."""
+        self._sealed.terms.check(query)
+        data = query.encode()
+        answer = self._tables.answer(self._position, data)
+        if answer is None:
+            await self._ensure_epoch()
+            answer = await self._driver.ask(data, self._schema(query), self._position)
+        self._position += 1
+        return Sum(layout_of(query).unflatten(answer.total), answer.survivors)
+
+    def _schema(self, query: Query) -> Schema:
+        segments = layout_of(query).segments(query.value_bits)
+        parties = len(self._driver.left or ())
+        bits = max(ring_bits_for(segment.levels, parties) for segment in segments)
+        malicious = self._sealed.terms.profile == "malicious"
+        return Schema(ring_bits=bits, mac_lanes=mac_lanes_for(bits) if malicious else 0, segments=segments)
+
+    async def _ensure_epoch(self) -> None:
+        """Prepare the next epoch when the rounds of the last one are used up; lost sites stay out of this run."""
+        if self._driver.rounds_left:
+            return
+        sites = self._driver.left or self._sealed.confirmed
+        await self._driver.prepare(
+            sites,
+            rounds=min(self._rounds, MAX_SITE_ROUNDS // len(sites)),
+            profile=_PROFILES[self._sealed.terms.profile],
+            loss_rule=_LOSS_RULES[self._sealed.terms.loss_rule],
+        )
+
+
+async def carry_out(
+    tasks: tuple[Spec, ...],
+    run: UUID,
+    sealed: Sealed,
+    config: CoordinatorConfig,
+    identity: Identity,
+    journal: Journal,
+    relay: RelayClient,
+    show: Show,
+) -> Report:
+    """Carry out a run's tasks, or what is left of them after a crash, and bring the run to a final state.
+
+    Raises:
+        NotEnoughParticipantsError: too few sites confirmed the roster, or were left in some step.
+        AnalysisError: the data give no answer.
+    """
+    least = sealed.terms.minimum_sites
+    if len(sealed.confirmed) < least:
+        raise NotEnoughParticipantsError(f"{len(sealed.confirmed)} sites confirmed the roster, {least} are needed")
+    await _enter_state(relay, sealed.project.id, run)
+    pace = Pace(config.step_s, config.grace_s, config.epoch_s)
+    driver = Driver(run, Cast(sealed.roster, sealed.names), identity, journal, relay, pace, show)
+    driver.resume()
+    tables = RunTables(journal.connection, run)
+    secure_sum = RunSum(driver, tables, sealed, config.rounds)
+    try:
+        results = tuple([await analyse(task, secure_sum) for task in tasks])
+    except SecaggError as error:
+        await relay.change_run(run, RunState.RUNNING, RunState.FAILED, str(error)[:200])
+        raise
+    await relay.change_run(run, RunState.RUNNING, RunState.COMPLETED)
+    answers = tuple((Query.decode(query), answer) for query, answer in tables.answers())
+    return Report(results, answers, dict(driver.bytes_heard))
+
+
+async def _enter_state(relay: RelayClient, project: UUID, run: UUID) -> None:
+    """Create the run, or find it as a crash left it, and bring it to `running`."""
+    state = (await relay.create_run(project, run, "analysis")).state
+    for before, after in ((RunState.CREATED, RunState.PREPARING), (RunState.PREPARING, RunState.RUNNING)):
+        if state is before:
+            state = (await relay.change_run(run, before, after)).state
+
+
+def read_tasks(path: Path) -> tuple[Spec, ...]:
+    """Read the tasks of a run from a TOML or JSON file: one analysis, or several as `[[task]]`.
+
+    Raises:
+        SpecError: no such file format, no task, or a task that is wrong; says where.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} cannot be read: {error}") from None
+    if not isinstance(document, dict):
+        raise SpecError(f"{path} holds no table")
+    tasks = document.get("task", [document] if document else [])
+    if not isinstance(tasks, list) or not tasks or (len(document) > 1 and "task" in document):
+        raise SpecError(f"{path} holds one analysis, or several as [[task]]")
+    return tuple(parse_spec(task) for task in tasks)

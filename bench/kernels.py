@@ -1,0 +1,75 @@
+"""How fast are the inner loops, against what the machine's own library does?"""
+
+import os
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+from bench.machine import describe
+from bench.measure import Row, interleaved
+from secagg import packing, shamir
+from secagg.masks import add_keystream
+
+_MIB = 1 << 20
+
+
+def rows() -> list[Row]:
+    return [_keystream(), _shamir(), _packing()]
+
+
+def _keystream() -> Row:
+    """1 MiB of 32-bit lanes: keystream and addition, against OpenSSL's keystream alone."""
+    acc, key = np.zeros(_MIB // 4, np.uint32), os.urandom(32)
+    zeros, out = bytes(_MIB), bytearray(_MIB + 15)
+
+    def openssl() -> None:
+        Cipher(AES256(key), CTR(bytes(16))).encryptor().update_into(zeros, out)
+
+    seconds = interleaved({"ours": lambda: add_keystream(acc, key), "openssl": openssl}, repetitions=200, warm=20)
+    ratio = seconds["openssl"] / seconds["ours"]
+    least = 2.5 if "vaes" in describe()["features"] else 0.75
+    return Row(
+        "add_keystream, 1 MiB of uint32",
+        f">= {least} x OpenSSL's bare AES-256-CTR",
+        f"{ratio:.2f} x ({_MIB / seconds['ours'] / 1e9:.1f} GB/s; OpenSSL {_MIB / seconds['openssl'] / 1e9:.1f} GB/s)",
+        ratio >= least,
+    )
+
+
+def _shamir() -> Row:
+    """A secret of 64 bytes among 100 holders, threshold 67: split and combine."""
+    secret, rand, holders = os.urandom(64), os.urandom(32), range(1, 101)
+    shares = dict(zip(holders, shamir.split(secret, threshold=67, holders=holders, rand=rand), strict=True))
+    some = {x: shares[x] for x in range(1, 68)}
+    seconds = interleaved(
+        {
+            "split": lambda: shamir.split(secret, threshold=67, holders=holders, rand=rand),
+            "combine": lambda: shamir.combine(some, 67),
+        },
+        repetitions=100,
+        warm=10,
+    )
+    return Row(
+        "Shamir, 64-byte secret, n = 100, t = 67",
+        "",
+        f"split {seconds['split'] * 1e3:.2f} ms, combine {seconds['combine'] * 1e3:.2f} ms",
+        None,
+    )
+
+
+def _packing() -> Row:
+    """A million elements of 28 bits."""
+    lanes = np.frombuffer(os.urandom(4 * 10**6), np.uint32)
+    packed = packing.pack(lanes, 28)
+    seconds = interleaved(
+        {"pack": lambda: packing.pack(lanes, 28), "unpack": lambda: packing.unpack(packed, 28, len(lanes))},
+        repetitions=20,
+    )
+    return Row(
+        "packing, 1e6 elements of 28 bits",
+        "",
+        f"pack {seconds['pack'] * 1e3:.1f} ms, unpack {seconds['unpack'] * 1e3:.1f} ms",
+        None,
+    )

@@ -1,0 +1,115 @@
+"""What the READMEs show runs as it stands there."""
+
+import re
+import tomllib
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coordinator.analyses import parse_spec
+from participant.policy import Policy
+from participant.statistics.terms import ProjectTerms
+from secagg.envelope import EVERYONE
+from secagg.identity import Identity, Roster
+from secagg.messages import EncapsulationPackage, SharePackage
+from secagg.params import Schema, Segment, ring_bits_for
+from secagg.protocol.coordinator_setup import Plan, announce
+from secagg.protocol.participant_round import AwaitOpen
+from secagg.protocol.ring_vector import RingVector
+from secagg.protocol.step import Add, Ask, Close, Keep, Learned, Means, Publish, Send, Step
+from secagg.protocol.table import decode_state, receive, tell
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("*/README.md")])
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
+def test_python_blocks_run_in_order(page: str) -> None:
+    names: dict[str, Any] = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, page, "exec"), names)
+
+
+def test_the_loop_of_the_core_s_readme_carries_a_round() -> None:
+    """The `Site` class that integrators are shown, in a cohort of four with a coordinator."""
+    names: dict[str, Any] = {}
+    exec(next(block for block in blocks("secagg/README.md", "python") if "class Site" in block), names)
+    head, *members = (Identity(bytes([seed]) * 32) for seed in range(1, 6))
+    roster, run = Roster.of(b"p" * 16, b"terms", head.public, (one.public for one in members)), b"r" * 16
+    vectors = {one.public: np.arange(6.0) * (i + 1) for i, one in enumerate(members)}
+    mail: list[tuple[bytes, bytes]] = []
+    stored: dict[bytes, bytes] = {}
+
+    def site(identity: Identity) -> Any:
+        return names["Site"](
+            identity,
+            roster,
+            run,
+            compute=lambda query: vectors[identity.public],
+            store=lambda state, sends: stored.__setitem__(identity.public, state),
+            send=lambda frame, payload: mail.append((frame, payload)),
+        )
+
+    sites = {one.public: site(one) for one in members}
+    kept: dict[type, dict[int, Any]] = {EncapsulationPackage: {}, SharePackage: {}}
+    steps = count(1)
+    segments = (Segment(count=6, clip=64.0, step=2.0**-10),)
+    schema = Schema(ring_bits=ring_bits_for(segments[0].levels, 4), mac_lanes=2, segments=segments)
+    total = RingVector.zeros(schema)
+
+    def means() -> Means:
+        rand = next(steps).to_bytes(32, "big")
+        return Means(identity=head, rand=rand, encapsulations=kept[EncapsulationPackage], shares=kept[SharePackage])
+
+    def deliver(step: Step) -> Any:
+        """Bring the coordinator's frames to the sites and their answers back; return the coordinator's next state."""
+        for send in (effect for effect in step.effects if isinstance(effect, Send)):
+            to = send.frame.recipient
+            for key in roster.sites if to == EVERYONE else [roster.sites[to - 1]]:
+                sites[key].on_frame(send.frame.encode(), b"".join(send.payload))
+        state = step.state
+        while mail:
+            frame, payload = mail.pop(0)
+            answer = receive(state, frame, means(), payload)
+            state = answer.state
+            for effect in answer.effects:
+                if isinstance(effect, Keep):
+                    kept[type(effect.package)][effect.site] = effect.package
+                elif isinstance(effect, Add):
+                    total.add(effect.vector)
+        return state
+
+    plan = Plan(roster=roster, sites=roster.sites, run=run, rounds=1, setup_deadline=10**10, expires=10**10)
+    state = deliver(announce(plan, means()))
+    events = [*[Close()] * 5, Ask(b"query", schema, 10**10), *[Close()] * 3]  # setup; round; survivors, quorum, masks
+    for event in events:
+        state = deliver(tell(state, event, means()))
+    total.mask(state.masks, remove=True)
+    published = tell(state, Publish(total), means())
+    deliver(published)
+    (learned,) = (effect for effect in published.effects if isinstance(effect, Learned))
+    np.testing.assert_allclose(learned.total, sum(vectors.values()))
+    assert all(isinstance(decode_state(stored[key]), AwaitOpen) for key in roster.sites)
+
+
+def test_the_analyst_s_examples_are_valid() -> None:
+    terms, analysis = blocks("coordinator/README.md", "toml")
+    ProjectTerms.model_validate(tomllib.loads(terms), strict=False)
+    assert [parse_spec(task).analysis for task in tomllib.loads(analysis)["task"]] == ["cox", "kaplan-meier"]
+
+
+def test_every_rule_of_the_policy_is_explained() -> None:
+    page = (ROOT / "participant/README.md").read_text()
+    assert [rule for rule in Policy.model_fields if f"`{rule}`" not in page] == []
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"demo", "test", "check", "bench", "fuzz", "vectors"} <= targets

@@ -1,0 +1,105 @@
+"""One machine as its driver sees it: frames and events in, frames out, and a record of all that it went through."""
+
+from dataclasses import dataclass, field, replace
+from functools import cache
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from secagg import keys
+from secagg.codec import Record
+from secagg.envelope import Frame
+from secagg.identity import Identity
+from secagg.messages import SharePackage, Unmask
+from secagg.protocol.ring_vector import RingVector
+from secagg.protocol.step import Add, Effect, Event, Keep, Means, Send, Step
+from secagg.protocol.table import receive, tell
+
+
+class Parcel(NamedTuple):
+    """A frame on its way, with the payload beside it."""
+
+    frame: Frame
+    payload: bytes = b""
+
+
+@dataclass
+class Party:
+    """One machine: its identity, its state, and all that it went through and gave out."""
+
+    index: int
+    identity: Identity
+    state: Record
+    seed: bytes
+    steps: int = 0
+    packages: tuple[dict[int, Any], dict[int, Any]] = field(default_factory=lambda: ({}, {}))
+    total: RingVector | None = None
+    past: list[Record] = field(default_factory=list)
+    taken: list[tuple[Record, Parcel]] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+
+    def means(self) -> Means:
+        self.steps += 1
+        return Means(
+            identity=self.identity,
+            rand=sha256(b"%b step %d" % (self.seed, self.steps)).digest(),
+            encapsulate=lambda public: _encapsulation(self.index, public),
+            encapsulations=self.packages[0],
+            shares=self.packages[1],
+        )
+
+    def receive(self, parcel: Parcel) -> list[Parcel]:
+        before, sent = self.state, self.receive_bytes(parcel.frame.encode(), parcel.payload)
+        self.taken.append((before, parcel))
+        return sent
+
+    def receive_bytes(self, data: bytes, payload: bytes) -> list[Parcel]:
+        return self.settle(receive(self.state, data, self.means(), payload))
+
+    def tell(self, event: Event) -> list[Parcel]:
+        return self.settle(tell(self.state, event, self.means()))
+
+    def settle(self, step: Step) -> list[Parcel]:
+        """Take the next state, keep what is to be kept, and return what is to be sent."""
+        self.past.append(self.state)
+        self.state = step.state
+        self.effects += step.effects
+        sent = []
+        for effect in step.effects:
+            if isinstance(effect, Send):
+                sent.append(Parcel(effect.frame, b"".join(effect.payload)))
+            elif isinstance(effect, Keep):
+                self.packages[isinstance(effect.package, SharePackage)][effect.site] = effect.package
+            elif isinstance(effect, Add):
+                self.total = sum_of(self.total, effect.vector)
+        return sent
+
+    def copy(self) -> "Party":
+        return replace(
+            self,
+            packages=(dict(self.packages[0]), dict(self.packages[1])),
+            past=list(self.past),
+            taken=list(self.taken),
+            effects=list(self.effects),
+        )
+
+
+def sum_of(total: RingVector | None, vector: RingVector) -> RingVector:
+    """Return a fresh total: what a driver adds up, without changing an array that an earlier snapshot holds."""
+    result = RingVector.zeros(vector.schema)
+    for part in (total, vector):
+        if part is not None:
+            result.add(part)
+    return result
+
+
+@cache
+def _encapsulation(_party: int, public: bytes) -> tuple[bytes, bytes]:
+    return keys.encapsulate(public)
+
+
+def revealed(before: Any, answer: Frame) -> dict[int, int]:
+    """Return of which secret each share is that a site gives in its answer: SEED_SHARE or VAULT_SHARE, by dealer."""
+    turn = before.turn
+    shares = Unmask.decode(keys.unseal(turn.answer_key, answer.body, answer.header())).shares
+    assert set(shares) == set(turn.roster)
+    return {dealer: (turn.row[dealer][:32], turn.row[dealer][32:]).index(share) for dealer, share in shares.items()}

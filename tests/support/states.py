@@ -1,0 +1,51 @@
+"""One honest instance of every state of protocol 1, and one frame of every kind of message."""
+
+from functools import cache
+
+from secagg.codec import Record
+from secagg.envelope import Frame
+from secagg.messages import Decline, Manifest, Message, Open, Result, Upload
+from secagg.params import LossRule, Profile
+from secagg.protocol.step import Refuse, Tick
+from tests.support.party import Party
+from tests.support.playbook import EXPIRES, Play, at
+
+
+@cache
+def runs() -> tuple[Play, ...]:
+    """Return plays that together went through every state: with and without losses, in both profiles, to the end."""
+    plays = []
+    for profile in Profile:
+        for lost in ((), (4,)):
+            play = at(Manifest, n=4, rounds=2, profile=profile, loss_rule=LossRule.PAUSE).copy()
+            play.until(Open).present.difference_update(lost)
+            play.until(Result).until(Open).until(Result)
+            plays.append(play)
+    declining = at(Open, n=4)
+    declining.parties[4].receive(declining.parcel(Open, to=4))
+    (decline,) = declining.parties[4].tell(Refuse("too few rows"))
+    declining.mail[Decline] = [decline]
+    declining.present.discard(4)
+    declining.until(Upload)
+    declining.parties[0].receive(decline)
+    declining.parties[0].receive(declining.parcel(Upload, 1))
+    closing = at(Result)
+    closing.parties[1].tell(Tick(EXPIRES))
+    return (*plays, declining, closing)
+
+
+@cache
+def states() -> dict[type[Record], tuple[Party, Record]]:
+    """Return a party and its state, for each kind of state."""
+    found: dict[type[Record], tuple[Party, Record]] = {}
+    for play in runs():
+        for party in play.parties.values():
+            for state in (*party.past, party.state):
+                found.setdefault(type(state), (party, state))
+    return found
+
+
+@cache
+def frames() -> dict[type[Message], Frame]:
+    """Return an honest frame of each kind of message."""
+    return {kind: parcels[0].frame for play in runs() for kind, parcels in play.mail.items()}

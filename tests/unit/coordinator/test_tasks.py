@@ -1,0 +1,66 @@
+"""Task files: one analysis or several, and clear words for what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from coordinator.analyses import CoxSpec, KaplanMeierSpec, SpecError
+from coordinator.projects import read_terms
+from coordinator.runs import read_tasks
+
+KAPLAN_MEIER = """
+analysis = "kaplan-meier"
+dataset = "lung"
+time = "time"
+event = "status"
+row_limit = 1000
+grid = {width = 7, count = 150}
+"""
+COX = KAPLAN_MEIER.replace("kaplan-meier", "cox") + 'covariates = [{column = "age", low = 18, high = 100}]\n'
+
+
+def written(tmp_path: Path, text: str, name: str = "analysis.toml") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_one_analysis(tmp_path: Path) -> None:
+    (task,) = read_tasks(written(tmp_path, KAPLAN_MEIER))
+    assert isinstance(task, KaplanMeierSpec)
+
+
+def test_several_tasks_in_order(tmp_path: Path) -> None:
+    tasks = read_tasks(written(tmp_path, f"[[task]]{COX}\n[[task]]{KAPLAN_MEIER}"))
+    assert [type(task) for task in tasks] == [CoxSpec, KaplanMeierSpec]
+
+
+def test_json_says_the_same(tmp_path: Path) -> None:
+    (task,) = read_tasks(written(tmp_path, KAPLAN_MEIER))
+    assert read_tasks(written(tmp_path, task.model_dump_json(exclude_none=True), "analysis.json")) == (task,)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "holds one analysis"),
+        ("task = []", "holds one analysis"),
+        ("analysis = ", "cannot be read"),
+        ('analysis = "astrology"', "analysis"),
+        (KAPLAN_MEIER + "colour = 1", "colour"),
+        (KAPLAN_MEIER.replace("1000", "0"), "row_limit"),
+        (f"dataset = 1\n[[task]]{COX}", "holds one analysis"),
+    ],
+)
+def test_a_wrong_file_says_where(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(SpecError, match=complaint):
+        read_tasks(written(tmp_path, text))
+
+
+def test_terms_of_a_project(tmp_path: Path) -> None:
+    text = 'purpose = "x"\ndataset = "lung"\ncolumns = ["b", "a"]\nstatistics = ["moments"]\n'
+    assert read_terms(written(tmp_path, text)).columns == ("a", "b")
+    with pytest.raises(SpecError, match="no TOML"):
+        read_terms(written(tmp_path, "purpose"))
+    with pytest.raises(SpecError, match="columns"):
+        read_terms(written(tmp_path, text.replace('["b", "a"]', "[]")))

@@ -1,0 +1,172 @@
+"""What a site allows: every rule has a project or a query that it refuses, and says by which rule."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from participant.data import DatasetStore
+from participant.invitations import decide
+from participant.policy import Policy, PolicyError, RefusedError
+from participant.statistics import COX_RISK_SETS, MOMENTS, STATISTICS, Grid, Outcome, Query, Variable
+from participant.statistics.cox_risk_sets import CoxRiskSetsParams
+from participant.statistics.moments import MomentsParams
+from participant.statistics.terms import ProjectTerms, TermsError
+from relay.transitions import MemberState
+from secagg.params import LossRule, Profile
+
+TERMS = {
+    "purpose": "survival",
+    "dataset": "lung",
+    "columns": ("age", "status", "time"),
+    "statistics": ("cox-risk-sets", "moments"),
+    "profile": "malicious",
+    "loss_rule": "pause",
+    "minimum_sites": 3,
+}
+ROWS = 12
+
+
+def terms(**changes: object) -> ProjectTerms:
+    return ProjectTerms.model_validate({**TERMS, **changes})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DatasetStore:
+    table = tmp_path / "lung.csv"
+    table.write_text("time,status,age,ward\n" + "".join(f"{10 + i},{i % 2},{50 + i},north\n" for i in range(ROWS)))
+    made = DatasetStore(tmp_path / "datasets")
+    made.import_csv("lung", table, imported_at=datetime.now(UTC))
+    return made
+
+
+@pytest.fixture
+def moments() -> Query:
+    params = MomentsParams(variables=(Variable(column="age", low=0, high=120),), row_limit=100)
+    return MOMENTS.query(params, dataset="lung", value_bits=40)
+
+
+@pytest.fixture
+def risk_sets() -> Query:
+    """A query in which one patient can show: single weeks."""
+    outcome = Outcome(time="time", event="status", grid=Grid(width=7, count=10))
+    params = CoxRiskSetsParams(
+        outcome=outcome,
+        variables=(Variable(column="age", low=0, high=120),),
+        centre=(60.0,),
+        scale=(10.0,),
+        beta=(0.0,),
+        at=(1, 2),
+        tied=(),
+        log_weight_limit=1.0,
+        row_limit=100,
+    )
+    return COX_RISK_SETS.query(params, dataset="lung", value_bits=40)
+
+
+def test_the_defaults_join_an_honest_project(store: DatasetStore) -> None:
+    assert decide(terms().encode(), store, Policy()) == (MemberState.JOINED, "")
+
+
+@pytest.mark.parametrize(
+    ("policy", "changes", "reason"),
+    [
+        ({"minimum_rows": ROWS + 1}, {}, f"fewer rows than this site's floor of {ROWS + 1}"),
+        ({"datasets": ("heart",)}, {}, "dataset lung is not released"),
+        ({"statistics": ("moments",)}, {}, "does not allow the statistics cox-risk-sets"),
+        ({}, {"profile": "semi-honest"}, "asks for the malicious profile"),
+        ({}, {"loss_rule": "continue"}, "does not go beyond 'pause'"),
+        ({"loss_rule": "abort"}, {"loss_rule": "pause"}, "does not go beyond 'abort'"),
+        ({}, {"columns": ("age", "sex", "time")}, "lacks numeric columns: sex"),
+        ({}, {"columns": ("age", "ward")}, "lacks numeric columns: ward"),
+        ({}, {"statistics": ("mind-reading", "moments")}, "does not know the statistics mind-reading"),
+        ({}, {"dataset": "heart"}, "heart"),
+    ],
+)
+def test_each_rule_declines_visibly(
+    store: DatasetStore, policy: dict[str, object], changes: dict[str, object], reason: str
+) -> None:
+    state, said = decide(terms(**changes).encode(), store, Policy.model_validate(policy))
+    assert state is MemberState.DECLINED
+    assert reason in said
+
+
+def test_terms_that_are_no_terms_are_declined(store: DatasetStore) -> None:
+    state, said = decide(b'{"purpose": "x"}', store, Policy())
+    assert state is MemberState.DECLINED
+    assert "no terms of a project" in said
+
+
+def test_exactly_as_many_rows_as_the_floor_are_enough(store: DatasetStore) -> None:
+    assert decide(terms().encode(), store, Policy(minimum_rows=ROWS))[0] is MemberState.JOINED
+
+
+def test_queries_within_the_terms_are_answered(moments: Query, risk_sets: Query) -> None:
+    Policy().check_query(moments, terms())
+    Policy(single_persons=True).check_query(risk_sets, terms())
+
+
+def test_a_sum_that_can_show_one_person_needs_the_site_s_consent(risk_sets: Query) -> None:
+    with pytest.raises(RefusedError, match="one person can show"):
+        Policy().check_query(risk_sets, terms())
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"dataset": "heart"}, "about dataset heart"),
+        ({"statistics": ("counts",)}, "do not name the statistic moments"),
+        ({"columns": ("time",)}, "do not name the columns age"),
+    ],
+)
+def test_a_query_beyond_the_terms_is_refused(moments: Query, changes: dict[str, object], reason: str) -> None:
+    with pytest.raises(TermsError, match=reason):
+        Policy().check_query(moments, terms(**changes))
+
+
+def test_the_floors_are_what_the_protocol_checks() -> None:
+    floors = Policy(minimum_sites=5, minimum_survivors=4, profile="semi-honest", colluders_one_in=4).floors
+    assert (floors.sites, floors.survivors, floors.profile, floors.colluders_one_in) == (5, 4, Profile.SEMI_HONEST, 4)
+
+
+def test_the_loss_rule_of_a_manifest_is_checked_like_that_of_the_terms() -> None:
+    Policy(loss_rule="continue").check_loss_rule(LossRule.CONTINUE)
+    Policy(loss_rule="pause").check_loss_rule(LossRule.ABORT)
+    with pytest.raises(RefusedError):
+        Policy(loss_rule="pause").check_loss_rule(LossRule.CONTINUE)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("minimum_rows = 0", "minimum_rows"),
+        ("minimum_row = 5", "minimum_row"),
+        ('loss_rule = "whatever"', "loss_rule"),
+        ("minimum_sites = 2", "minimum_sites"),
+        ("not toml", "no TOML"),
+    ],
+)
+def test_a_wrong_policy_file_says_where(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(text)
+    with pytest.raises(PolicyError, match=complaint):
+        Policy.read(path)
+
+
+def test_a_missing_policy_file_is_an_error_and_not_the_defaults(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="no policy at"):
+        Policy.read(tmp_path / "policy.toml")
+
+
+def test_terms_have_one_encoding() -> None:
+    data = terms().encode()
+    assert ProjectTerms.decode(data) == terms()
+    for changed in (data + b" ", data.replace(b'"age"', b' "age"'), data.replace(b'"age","status"', b'"status","age"')):
+        with pytest.raises(TermsError):
+            ProjectTerms.decode(changed)
+    with pytest.raises(TermsError, match="at most"):
+        ProjectTerms.decode(b" " * (1 << 17))
+
+
+def test_the_vocabulary_covers_the_example() -> None:
+    assert set(TERMS["statistics"]) <= set(STATISTICS)

@@ -1,0 +1,159 @@
+"""Identities, signatures under a label, and the words by which people compare a roster."""
+
+import pytest
+
+from secagg.codec import tag
+from secagg.errors import ParameterError
+from secagg.identity import Identity, InvalidSignatureError, Roster, fingerprint, key_words, verify
+
+ONE, TWO, THREE = (Identity(bytes([i]) * 32) for i in (1, 2, 3))
+HEAD = Identity(b"h" * 32)
+ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+def roster(**changes) -> Roster:
+    fields = {"project": b"p" * 16, "terms": b"terms", "coordinator": HEAD.public, "sites": [ONE.public, TWO.public]}
+    return Roster.of(**(fields | changes))
+
+
+@pytest.mark.parametrize("size", [0, 31, 33, 64])
+def test_a_seed_has_32_bytes(size):
+    with pytest.raises(ParameterError):
+        Identity(bytes(size))
+
+
+def test_a_signature_holds_for_its_key_label_and_message():
+    signature = ONE.sign("frame", b"message")
+    verify(ONE.public, "frame", b"message", signature)
+    for public, label, message in (
+        (TWO.public, "frame", b"message"),
+        (ONE.public, "frames", b"message"),
+        (ONE.public, "fram", b"emessage"),
+        (ONE.public, "frame", b"message "),
+    ):
+        with pytest.raises(InvalidSignatureError):
+            verify(public, label, message, signature)
+
+
+def test_a_signature_covers_the_label_first():
+    assert ONE.sign("a", b"b") == ONE._key.sign(tag("a") + b"b").signature
+
+
+@pytest.mark.parametrize("at", [0, 31, 32, 63])
+def test_a_changed_signature_is_none(at):
+    signature = bytearray(ONE.sign("frame", b"message"))
+    signature[at] ^= 1
+    with pytest.raises(InvalidSignatureError):
+        verify(ONE.public, "frame", b"message", bytes(signature))
+
+
+def test_signatures_are_not_malleable():
+    """s + l is the same point equation; libsodium takes the smaller one alone."""
+    signature = ONE.sign("frame", b"message")
+    larger = int.from_bytes(signature[32:], "little") + ORDER
+    with pytest.raises(InvalidSignatureError):
+        verify(ONE.public, "frame", b"message", signature[:32] + larger.to_bytes(32, "little"))
+
+
+@pytest.mark.parametrize(
+    "public",
+    [
+        bytes(32),
+        b"\1" + bytes(31),
+        bytes.fromhex("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+        bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+        bytes.fromhex("edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+        b"\xff" * 32,
+        b"",
+        b"short",
+    ],
+    ids=["order 4", "neutral", "order 2", "order 8", "not canonical", "no point", "empty", "short"],
+)
+def test_weak_keys_verify_nothing(public):
+    """Under a key of small order, some signature would fit every message."""
+    neutral = (1).to_bytes(32, "little") + bytes(32)
+    with pytest.raises(InvalidSignatureError):
+        verify(public, "frame", b"message", neutral)
+
+
+@pytest.mark.parametrize("signature", [b"", bytes(63), bytes(64), bytes(65)])
+def test_signatures_of_another_length_are_none(signature):
+    with pytest.raises(InvalidSignatureError):
+        verify(ONE.public, "frame", b"message", signature)
+
+
+def test_names_of_a_key():
+    assert len(fingerprint(ONE.public)) == 16
+    assert len(key_words(ONE.public).split()) == 12
+    assert len({fingerprint(one.public) for one in (ONE, TWO, HEAD)}) == 3
+    assert key_words(ONE.public) != key_words(TWO.public)
+    assert repr(ONE) == f"Identity({fingerprint(ONE.public)})"
+
+
+def test_a_roster_has_one_form_whatever_the_order():
+    first, second = roster(), roster(sites=[TWO.public, ONE.public])
+    assert first == second
+    assert first.words() == second.words()
+    assert Roster.decode(first.encode()) == first
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sites": [ONE.public, ONE.public]},
+        {"sites": [ONE.public, HEAD.public]},
+        {"coordinator": ONE.public},
+    ],
+    ids=["twice", "coordinator among the sites", "site as coordinator"],
+)
+def test_a_key_stands_once_in_a_roster(changes):
+    with pytest.raises(ParameterError):
+        roster(**changes)
+
+
+def test_the_words_depend_on_everything():
+    others = [
+        roster(),
+        roster(project=b"q" * 16),
+        roster(terms=b"other terms"),
+        roster(coordinator=THREE.public),
+        roster(sites=[ONE.public]),
+        roster(sites=[ONE.public, THREE.public]),
+        roster(sites=[ONE.public, TWO.public, THREE.public]),
+    ]
+    assert len({one.words() for one in others}) == len(others)
+
+
+def test_words_as_people_type_them():
+    words = roster().words()
+    assert len(words.split()) == 12
+    roster().confirm(words)
+    roster().confirm(f"  {words.upper()}\n")
+    roster().confirm(words.replace(" ", "   "))
+
+
+@pytest.mark.parametrize("typed", ["", "abandon", "abandon " * 12, "not words at all", "ÄÖÜ 你好 \0", "zoo " * 5000])
+def test_words_that_are_mistyped(typed):
+    with pytest.raises(ParameterError, match="mistyped"):
+        roster().confirm(typed)
+
+
+def test_words_with_one_wrong_word():
+    first, *others = roster().words().split()
+    wrong = "zebra" if first != "zebra" else "zero"
+    with pytest.raises(ParameterError):
+        roster().confirm(" ".join([wrong, *others]))
+
+
+def test_words_of_another_roster():
+    """Valid words that are not this roster's: somebody was added, removed or replaced."""
+    other = roster(sites=[ONE.public, TWO.public, THREE.public])
+    with pytest.raises(ParameterError, match="not this roster's"):
+        roster().confirm(other.words())
+
+
+@pytest.mark.parametrize("base", [b"", b"secagg/1 frame\0" + bytes(32), b"@method", b' "@method"'])
+def test_a_request_s_signature_is_none_for_anything_else(base):
+    """The same key signs frames and requests; what one signature covers is never what another one does."""
+    with pytest.raises(ParameterError, match="no signature base"):
+        Identity(bytes(32)).sign_request(base)

@@ -1,0 +1,91 @@
+"""Every kernel, compiled and as plain Python, equals the oracle in plain integers."""
+
+import numpy as np
+import pytest
+
+from secagg.kernels import bits as bit_kernels
+from secagg.kernels import gf16
+from secagg.packing import lane_dtype, packed_bytes
+from tests.support.integers import FIELD, inverse, packed, polynomial, times
+
+EDGES = [0, 1, 2, 0x7FFF, 0x8000, 0x8001, 0xFFFE, 0xFFFF, 0x1234, 0x100B]
+
+
+def forms(kernel):
+    """Return a kernel compiled, and as the Python function that it was written as."""
+    return [kernel, getattr(kernel, "py_func", kernel)]
+
+
+def symbols(*values):
+    return np.array(values, np.uint16)
+
+
+def noise(seed: int, count: int) -> list[int]:
+    """Return 64-bit values that look random: a Weyl sequence through a mixer."""
+    values = []
+    for i in range(1, count + 1):
+        z = (seed * 0xD1342543DE82EF95 + i * 0x9E3779B97F4A7C15) % 2**64
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        values.append(z ^ z >> 31)
+    return values
+
+
+def test_the_field_of_the_oracle_is_a_field():
+    assert gf16.POLYNOMIAL == FIELD
+    assert all(times(a, inverse(a)) == 1 for a in EDGES[1:])
+    assert times(2, 0x8000) == 0x100B
+
+
+@pytest.mark.parametrize("evaluate", forms(gf16.evaluate), ids=["compiled", "python"])
+@pytest.mark.parametrize("degree", [1, 2, 3, 7])
+@pytest.mark.parametrize("width", [0, 1, 3])
+def test_evaluate(evaluate, degree, width):
+    values = [value & 0xFFFF for value in noise(degree, degree * width)]
+    values[: min(len(values), len(EDGES))] = EDGES[: len(values)]
+    coefficients = symbols(*values).reshape(degree, width)
+    out = np.empty((len(EDGES), width), np.uint16)
+    with np.errstate(over="ignore"):  # plain scalars warn where compiled code wraps, as it should
+        evaluate(coefficients, symbols(*EDGES), out)
+    expected = [[polynomial(coefficients[:, j].tolist(), x) for j in range(width)] for x in EDGES]
+    assert out.tolist() == expected
+
+
+@pytest.mark.parametrize("weighted_sum", forms(gf16.weighted_sum), ids=["compiled", "python"])
+@pytest.mark.parametrize("count", [0, 1, 2, 10])
+@pytest.mark.parametrize("width", [0, 1, 5])
+def test_weighted_sum(weighted_sum, count, width):
+    weights = symbols(*EDGES[:count])
+    rows = symbols(*(value & 0xFFFF for value in noise(count, count * width))).reshape(count, width)
+    out = np.full(width, 0xAAAA, np.uint16)
+    with np.errstate(over="ignore"):
+        weighted_sum(weights, rows, out)
+    expected = [0] * width
+    for weight, row in zip(weights.tolist(), rows.tolist(), strict=True):
+        expected = [old ^ times(weight, value) for old, value in zip(expected, row, strict=True)]
+    assert out.tolist() == expected
+
+
+@pytest.mark.parametrize("a", EDGES)
+@pytest.mark.parametrize("weighted_sum", forms(gf16.weighted_sum), ids=["compiled", "python"])
+def test_products_at_the_edges(weighted_sum, a):
+    out = np.empty(len(EDGES), np.uint16)
+    with np.errstate(over="ignore"):
+        weighted_sum(symbols(a), symbols(*EDGES).reshape(1, -1), out)
+    assert out.tolist() == [times(a, b) for b in EDGES]
+
+
+@pytest.mark.parametrize("bits", range(1, 65))
+def test_pack_and_unpack(bits):
+    dtype = lane_dtype(bits)
+    width = 8 * np.dtype(dtype).itemsize
+    for count in (0, 1, 2, 3, 7, 8, 9, 17):
+        edges = [0, 1, 2**bits - 1, 2 ** (bits - 1), 2**width - 1, 2**63 % 2**width]
+        lanes = [value % 2**width for value in (edges + noise(bits, 20))[:count]]
+        expected = packed(lanes, bits)
+        for pack, unpack in zip(forms(bit_kernels.pack), forms(bit_kernels.unpack), strict=True):
+            data = np.empty(packed_bytes(count, bits), np.uint8)
+            pack(np.array(lanes, dtype), bits, data)
+            assert data.tobytes() == expected
+            back = np.empty(count, dtype)
+            unpack(data, bits, back)
+            assert back.tolist() == [lane % 2**bits for lane in lanes]

@@ -1,0 +1,194 @@
+"""Fixed point: edges of the clip, ties, head-room, and what cannot be summed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secagg import ring
+from secagg.errors import HeadroomError, ParameterError
+from secagg.params import Beyond, Schema, Segment
+from secagg.quantize import BeyondClipError, Quantizer, dequantize, quantize
+
+HALF = Segment(count=1, clip=4.0, step=0.5)
+
+
+def schema(*segments: Segment) -> Schema:
+    return Schema(ring_bits=32, mac_lanes=2, segments=segments)
+
+
+def level(x: float, segment: Segment = HALF) -> tuple[int, int]:
+    values, clipped = quantize([x], schema(segment))
+    return int(values[0]), clipped
+
+
+@pytest.mark.parametrize(
+    ("x", "expected", "clipped"),
+    [
+        (0.0, 0, 0),
+        (-0.0, 0, 0),
+        (4.0, 8, 0),
+        (-4.0, -8, 0),
+        (np.nextafter(4.0, 9), 8, 0),
+        (4.25, 8, 0),  # a tie of 8 and 9, to even: within the limits
+        (np.nextafter(4.25, 9), 8, 1),
+        (-4.25, -8, 0),
+        (np.nextafter(-4.25, -9), -8, 1),
+        (4.5, 8, 1),
+        (1e300, 8, 1),
+        (-1e300, -8, 1),
+        (0.25, 0, 0),
+        (0.75, 2, 0),
+        (-0.25, 0, 0),
+        (-0.75, -2, 0),
+        (np.nextafter(0.25, 1), 1, 0),
+        (5e-324, 0, 0),
+    ],
+)
+def test_rounding_and_clipping(x, expected, clipped):
+    assert level(x) == (expected, clipped)
+
+
+def test_the_largest_number_over_the_smallest_step():
+    tiny = Segment(count=1, clip=8 * 5e-324, step=5e-324)
+    assert level(1.7e308, tiny) == (8, 1)
+    assert level(-1.7e308, tiny) == (-8, 1)
+
+
+@pytest.mark.parametrize("levels", [2**52, 2**53 + 2, 2**61, 2**62])
+def test_levels_beyond_the_precision_of_a_double(levels):
+    wide = Segment(count=1, clip=float(levels), step=1.0)
+    assert level(float(levels), wide) == (levels, 0)
+    assert level(-float(levels) * 4, wide) == (-levels, 1)
+
+
+def test_each_segment_has_its_own_clip_and_step():
+    both = schema(replace(HALF, count=2), Segment(count=1, clip=100.0, step=10.0))
+    values, clipped = quantize([9.0, -1.0, 44.0], both)
+    assert values.tolist() == [8, -2, 4]
+    assert clipped == 1
+    assert dequantize(values, both).tolist() == [4.0, -1.0, 40.0]
+    assert dequantize(3 * values, both).tolist() == [12.0, -3.0, 120.0]
+
+
+def test_a_segment_that_refuses_takes_nothing_beyond_its_clip():
+    strict = replace(HALF, count=2, beyond=Beyond.REFUSE)
+    assert quantize([4.0, -4.0], schema(strict)).values.tolist() == [8, -8]
+    with pytest.raises(BeyondClipError, match="1 values"):
+        quantize([4.0, 4.5], schema(strict))
+    assert issubclass(BeyondClipError, ParameterError)
+
+
+def test_a_segment_that_clips_beside_one_that_refuses():
+    both = schema(HALF, replace(HALF, beyond=Beyond.REFUSE))
+    assert quantize([99.0, 1.0], both).clipped == 1
+    with pytest.raises(BeyondClipError):
+        quantize([1.0, 99.0], both)
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [[], [1.0, 2.0], [[1.0]], 1.0, [np.nan], [np.inf], [-np.inf], ["1"], [None], [1j], [[1.0], [1.0, 2.0]], [b"1"]],
+)
+def test_what_is_no_vector_of_the_schema(vector):
+    with pytest.raises(ParameterError):
+        quantize(vector, schema(HALF))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", ">f8", "i4", "i8", "u1", "?"])
+def test_any_real_array_is_taken(dtype):
+    assert quantize(np.ones(1, dtype), schema(HALF)).values.tolist() == [2]
+
+
+def test_the_callers_array_stays_as_it_was():
+    given_ = np.array([99.0, -99.0])
+    quantize(given_, schema(HALF, HALF))
+    assert given_.tolist() == [99.0, -99.0]
+
+
+# Quantizer ---------------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, database=None)
+@given(
+    st.lists(st.lists(st.floats(-3, 3), min_size=2, max_size=2), min_size=1, max_size=9),
+    st.integers(2, 40),
+    st.floats(1e-3, 1e3),
+)
+def test_sums_are_within_half_a_step_a_party(rows, value_bits, clip):
+    quantizer = Quantizer(clip, value_bits, len(rows))
+    total = ring.zeros(2, quantizer.ring_bits)
+    for row in rows:
+        total += quantizer.encode(row)[0]
+    expected = np.clip(rows, -clip, clip).sum(axis=0)
+    bound = len(rows) * (clip / (2**value_bits - 2) + clip * 2**-50)
+    assert np.abs(quantizer.decode(total) - expected).max() <= bound
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("parties", [1, 3, 4, 7, 8])
+@pytest.mark.parametrize("value_bits", [2, 3, 20, 33])
+def test_the_largest_sum_does_not_wrap(value_bits, parties, sign):
+    """Head-room exactly at its bound: all parties at the clip."""
+    quantizer = Quantizer(1.0, value_bits, parties)
+    lanes, clipped = quantizer.encode([sign * 5.0])
+    assert clipped == 1
+    total = ring.zeros(1, quantizer.ring_bits)
+    for _ in range(parties):
+        total += lanes
+    assert quantizer.decode(total).tolist() == pytest.approx([sign * parties], rel=1e-15)
+    assert parties * quantizer.levels < 2 ** (quantizer.ring_bits - 1)
+
+
+def test_one_party_more_than_there_is_head_room_for_would_wrap():
+    quantizer = Quantizer(1.0, 2, 3)
+    assert quantizer.ring_bits == 3
+    total = ring.zeros(1, 3)
+    for _ in range(4):
+        total += quantizer.encode([1.0])[0]
+    assert quantizer.decode(total).tolist() == [-4.0]
+    assert Quantizer(1.0, 2, 4).ring_bits == 4
+
+
+def test_a_clip_for_each_entry():
+    quantizer = Quantizer([1.0, 10.0], 8, 2)
+    lanes, clipped = quantizer.encode([2.0, 2.0])
+    assert clipped == 1
+    assert quantizer.decode(lanes) == pytest.approx([1.0, 2.0], abs=0.04)
+    with pytest.raises(ParameterError):
+        quantizer.encode([1.0])
+
+
+@pytest.mark.parametrize(
+    ("clip", "value_bits", "parties"),
+    [
+        (0.0, 8, 1),
+        (-1.0, 8, 1),
+        (np.nan, 8, 1),
+        (np.inf, 8, 1),
+        ([1.0, 0.0], 8, 1),
+        ([[1.0]], 8, 1),
+        ("1", 8, 1),
+        (1.0, 1, 1),
+        (1.0, 63, 1),
+        (1.0, 8, 0),
+        (1e-320, 20, 1),
+    ],
+)
+def test_quantizers_that_are_none(clip, value_bits, parties):
+    with pytest.raises(ParameterError):
+        Quantizer(clip, value_bits, parties)
+
+
+def test_the_widest_quantizer():
+    assert Quantizer(1.0, 62, 4).ring_bits == 64
+    with pytest.raises(HeadroomError):
+        Quantizer(1.0, 62, 5)
+
+
+@pytest.mark.parametrize("vector", [[np.nan], [np.inf], [[1.0]], 3.0, ["x"]])
+def test_a_quantizer_refuses_what_is_no_vector(vector):
+    with pytest.raises(ParameterError):
+        Quantizer(1.0, 8, 1).encode(vector)

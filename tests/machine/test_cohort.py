@@ -147,6 +147,11 @@ class Cohort(RuleBasedStateMachine):
         if action := self.natural(driver.party):
             self.told(driver, action)
 
+    def teardown(self):
+        """The storm is over: what comes of it undisturbed must be as safe, and shows that sums are reached."""
+        if hasattr(self, "relay"):
+            self.all_go_on(sweeps=20)
+
     @rule(sweeps=st.integers(1, 6))
     def all_go_on(self, sweeps):
         """Deliver what waits, in order, and let everybody do what it would do next."""
@@ -265,4 +270,4 @@ def test_honest_parties_behind_a_hostile_relay(start):
     cohort = type(f"CohortFrom{start.__name__}", (Cohort,), {"start": start})
     run_state_machine_as_test(cohort, settings=SETTINGS)
     assert cohort.steps > 5_000  # accepted ones: a relay that has everything refused would prove nothing
-    assert cohort.sums > 50
+    assert cohort.sums > 500

@@ -59,16 +59,16 @@ def _shamir() -> Row:
     )
 
 
-def _packing() -> Row:
-    """A million elements of 28 bits."""
-    lanes = np.frombuffer(os.urandom(4 * 10**6), np.uint32)
+def _packing(count: int = 10**6) -> Row:
+    """Elements of 28 bits."""
+    lanes = np.frombuffer(os.urandom(4 * count), np.uint32)
     packed = packing.pack(lanes, 28)
     seconds = interleaved(
         {"pack": lambda: packing.pack(lanes, 28), "unpack": lambda: packing.unpack(packed, 28, len(lanes))},
         repetitions=20,
     )
     return Row(
-        "packing, 1e6 elements of 28 bits",
+        f"packing, {count:,} elements of 28 bits",
         "",
         f"pack {seconds['pack'] * 1e3:.1f} ms, unpack {seconds['unpack'] * 1e3:.1f} ms",
         None,

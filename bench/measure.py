@@ -1,7 +1,7 @@
 """Timing: repetitions of all candidates in turn, so that a busy moment hits them alike, and the median of each."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -15,12 +15,14 @@ class Row:
         target: in words, such as ``>= 2.5 x OpenSSL``; empty where there is none.
         measured: in words, with its unit.
         met: whether the target was reached, or None where there is none.
+        figures: the numbers behind the words, for the history and the plot.
     """
 
     name: str
     target: str
     measured: str
     met: bool | None
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
     def as_facts(self) -> dict[str, Any]:
         return {"name": self.name, "target": self.target, "measured": self.measured, "met": self.met}
@@ -28,12 +30,42 @@ class Row:
 
 def interleaved(candidates: Mapping[str, Callable[[], object]], *, repetitions: int, warm: int = 1) -> dict[str, float]:
     """Return the median seconds of each candidate; all are run once in every repetition, in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    clocked = {name: lambda work=work: seconds_of(work) for name, work in candidates.items()}
+    return in_turn(clocked, repetitions=repetitions, warm=warm)
+
+
+def in_turn(candidates: Mapping[str, Callable[[], float]], *, repetitions: int, warm: int = 1) -> dict[str, float]:
+    """Return the median of what each candidate returns, such as seconds that another process took by its own clock."""
+    seen: dict[str, list[float]] = {name: [] for name in candidates}
     for repetition in range(warm + repetitions):
-        for name, work in candidates.items():
-            start = perf_counter()
-            work()
-            taken = perf_counter() - start
+        for name, measure in candidates.items():
+            value = measure()
             if repetition >= warm:
-                seconds[name].append(taken)
-    return {name: median(taken) for name, taken in seconds.items()}
+                seen[name].append(value)
+    return {name: median(values) for name, values in seen.items()}
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    start = perf_counter()
+    work()
+    return perf_counter() - start
+
+
+def in_words(seconds: float) -> str:
+    """Return a time in the unit that reads best."""
+    for unit, factor in (("s", 1.0), ("ms", 1e3)):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}" if seconds * factor < 1000 else f"{seconds * factor:.0f} {unit}"
+    return f"{seconds * 1e6:.3g} us"
+
+
+def against(name: str, theirs: str, ours_s: float, theirs_s: float, *, least: float | None = None) -> Row:
+    """Return the row of a comparison: how many times faster ours is."""
+    ratio = theirs_s / ours_s
+    return Row(
+        name,
+        "" if least is None else f">= {least:g} x faster than {theirs}",
+        f"{ratio:.1f} x (ours {in_words(ours_s)}, {theirs} {in_words(theirs_s)})",
+        None if least is None else ratio >= least,
+        {"ours_s": ours_s, "theirs_s": theirs_s, "ratio": ratio},
+    )

@@ -1,0 +1,80 @@
+"""A coordinator that takes the uploads of one round by the protocol's own steps, and says how much memory it has."""
+
+from itertools import islice
+from pathlib import Path
+
+from bench.workers.epoch import Epoch
+from bench.workers.pipe import serve
+from bench.workers.work import left
+from secagg.masks import Mask
+from secagg.messages import SharePackage
+from secagg.protocol.coordinator_round import AwaitTotal, AwaitUploads
+from secagg.protocol.ring_vector import RingVector
+from secagg.protocol.step import Add, Ask, Learned, Publish
+from secagg.protocol.table import receive, tell
+
+MASKS = 20  # their number costs time, not memory
+
+
+class Round:
+    """One round; the methods are the jobs, in their order."""
+
+    def __init__(self) -> None:
+        self.epoch: Epoch
+        self.packages: dict[int, SharePackage]
+        self.state: AwaitUploads
+        self.total: RingVector
+
+    def prepare(self, n: int, d: int) -> int:
+        """Take the epoch as done, but for the shares; return the resident bytes."""
+        self.epoch = Epoch(n, d)
+        self.state = self.epoch.prepared
+        return _status("VmRSS")
+
+    def hold_shares(self) -> int:
+        """Hold all dealers' packages, as the driver does; return the resident bytes."""
+        self.packages = {site: self.epoch.package(site) for site in self.state.survivors}
+        return _status("VmRSS")
+
+    def open(self) -> str:
+        """Open the round; return its context."""
+        ask = Ask(b"memory", self.epoch.schema, self.epoch.prepared.manifest.expires)
+        self.state = tell(self.state, ask, self.epoch.means()).state
+        self.total = RingVector.zeros(self.epoch.schema)
+        return self.state.turn.context.hex()
+
+    def take(self, frame: str, payload: str) -> None:
+        """Check an upload whose payload lies in a file, and add it."""
+        data = Path(payload).read_bytes()
+        step = receive(self.state, bytes.fromhex(frame), self.epoch.means(), data)
+        for effect in step.effects:
+            assert isinstance(effect, Add)
+            self.total.add(effect.vector)
+        self.state = step.state
+
+    def finish(self) -> int:
+        """Remove masks, publish the sum, and return the most resident bytes that there ever were."""
+        masks = tuple(Mask(key=key, negate=negate) for key, negate in islice(left(self.epoch.n, 1), MASKS))
+        state = AwaitTotal(
+            idle=self.state.idle,
+            turn=self.state.turn,
+            survivors=tuple(self.state.uploads),
+            statement=bytes(32),
+            masks=masks,
+        )
+        self.total.mask(masks, remove=True)
+        step = tell(state, Publish(self.total), self.epoch.means())
+        (learned,) = (effect for effect in step.effects if isinstance(effect, Learned))
+        assert len(learned.survivors) == self.epoch.n
+        return _status("VmHWM")
+
+
+def _status(field: str) -> int:
+    """Return a line of the process's memory report, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) * 1024
+
+
+if __name__ == "__main__":
+    one = Round()
+    serve({job.__name__: job for job in (one.prepare, one.hold_shares, one.open, one.take, one.finish)})

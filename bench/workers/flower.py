@@ -1,0 +1,106 @@
+"""Flower's side: its own functions, composed as its SecAgg+ client and workflow compose them.
+
+Key agreement, encryption and transport are left out on all sides; vectors, seeds and drop-outs are those of the others.
+"""
+
+from collections.abc import Iterable
+from itertools import islice
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+from flwr.common.secure_aggregation.crypto.shamir import combine_shares, create_shares
+from flwr.common.secure_aggregation.ndarrays_arithmetic import (
+    parameters_addition,
+    parameters_mod,
+    parameters_subtraction,
+)
+from flwr.common.secure_aggregation.quantization import dequantize, quantize
+from flwr.common.secure_aggregation.secaggplus_utils import pseudo_rand_gen
+
+from bench.workers.pipe import serve
+from bench.workers.work import CLIP, VALUE_BITS, left, seeds, vector
+
+TARGET = 1 << VALUE_BITS
+MODULUS = 1 << 32  # its default
+
+
+def masked(values: np.ndarray, masks: Iterable[tuple[bytes, bool]], *, mod_each: bool = False) -> list[np.ndarray]:
+    """Quantise and add all masks; with `mod_each` reduce after each of them, else once, as its client does."""
+    parameters = quantize([values], CLIP, TARGET)
+    for seed, negate in masks:
+        parameters = added(parameters, seed, negate)
+        if mod_each:
+            parameters = parameters_mod(parameters, MODULUS)
+    return parameters_mod(parameters, MODULUS)
+
+
+def added(parameters: list[np.ndarray], seed: bytes, negate: bool) -> list[np.ndarray]:
+    mask = pseudo_rand_gen(seed, MODULUS, [array.shape for array in parameters])
+    return (parameters_subtraction if negate else parameters_addition)(parameters, mask)
+
+
+def client(n: int, d: int, *, pairs_alone: bool = False) -> float:
+    """Seconds; with `pairs_alone` for n - 1 masks with a reduction each, else for all as its client adds them."""
+    values, masks = vector(0, d), seeds(0, n)
+    start = perf_counter()
+    masked(values, masks[1:] if pairs_alone else masks, mod_each=pairs_alone)
+    return perf_counter() - start
+
+
+def removal(n: int, d: int, lost: int, sample: int, *, mod_each: bool = False) -> float:
+    """Seconds for one mask: generate and add; the median over a sample of those that are left in the sum.
+
+    With `mod_each` each is followed by a reduction; its workflow reduces once, after all.
+    """
+    acc = [np.zeros(d, np.int64)]
+    seconds = []
+    for seed, negate in islice(left(n, lost), sample):
+        start = perf_counter()
+        acc = added(acc, seed, not negate)
+        if mod_each:
+            acc = parameters_mod(acc, MODULUS)
+        seconds.append(perf_counter() - start)
+    return median(seconds)
+
+
+def addition(d: int) -> float:
+    """Seconds to add one upload."""
+    acc, upload = [np.zeros(d, np.int64)], quantize([vector(0, d)], CLIP, TARGET)
+    start = perf_counter()
+    parameters_addition(acc, upload)
+    return perf_counter() - start
+
+
+def total(n: int, d: int, lost: int) -> list[float]:
+    """The sum of all vectors but the lost ones, through every mask."""
+    acc = [np.zeros(d, np.int64)]
+    for site in range(lost, n):
+        acc = parameters_addition(acc, masked(vector(site, d), seeds(site, n)))
+    for seed, negate in left(n, lost):
+        acc = added(acc, seed, not negate)
+    (reals,) = dequantize(parameters_mod(acc, MODULUS), CLIP, TARGET)
+    return (reals - (n - lost - 1) * CLIP).tolist()
+
+
+def split_and_combine(secret: str, holders: int, threshold: int) -> float:
+    """Seconds for both, after the secret came back right."""
+    data = bytes.fromhex(secret)
+    start = perf_counter()
+    back = combine_shares(create_shares(data, threshold, holders)[:threshold])
+    seconds = perf_counter() - start
+    if back != data:
+        raise AssertionError("the secret did not come back")
+    return seconds
+
+
+if __name__ == "__main__":
+    serve(
+        {
+            "client": client,
+            "removal": removal,
+            "addition": addition,
+            "total": total,
+            "split_and_combine": split_and_combine,
+        }
+    )

@@ -1,0 +1,64 @@
+"""Fed-BioMed's side: its low-overhead masking (LOM), loaded from its wheel as the one module that it is."""
+
+import sys
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from bench.workers.pipe import serve
+from bench.workers.work import CLIP, VALUE_BITS, pair_seed, vector
+
+LEVELS = (1 << VALUE_BITS) - 1
+
+
+def _lom() -> Any:
+    """Load `_lom.py` alone: its package's front also imports what needs libraries that are not installed here."""
+    package = Path(find_spec("fedbiomed.common").origin).parent
+    spec = spec_from_file_location("lom_of_fedbiomed", package / "secagg" / "_lom.py")
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.LOM(nonce=bytes(16))
+
+
+LOM = _lom()
+
+
+def integers(site: int, d: int) -> list[int]:
+    return np.rint((vector(site, d) + CLIP) * (LEVELS / (2 * CLIP))).astype(np.int64).tolist()
+
+
+def protect(site: int, n: int, values: list[int]) -> tuple[float, list[int]]:
+    """Return the seconds that a site's masking took, and what it gave."""
+    secrets = {_name(other): pair_seed(site, other) for other in range(n) if other != site}
+    start = perf_counter()
+    protected = LOM.protect(_name(site), secrets, 1, values, [_name(other) for other in range(n)])
+    return perf_counter() - start, protected
+
+
+def client(n: int, d: int) -> float:
+    return protect(0, n, integers(0, d))[0]
+
+
+def addition(n: int, d: int) -> float:
+    """Seconds to add n uploads."""
+    uploads = [integers(0, d)] * n
+    start = perf_counter()
+    LOM.aggregate(uploads)
+    return perf_counter() - start
+
+
+def total(n: int, d: int) -> list[float]:
+    """The sum of all vectors; the mechanism has no way to lose one."""
+    sums = LOM.aggregate([protect(site, n, integers(site, d))[1] for site in range(n)])
+    return (np.array(sums) * (2 * CLIP / LEVELS) - n * CLIP).tolist()
+
+
+def _name(site: int) -> str:
+    return f"node-{site:05}"
+
+
+if __name__ == "__main__":
+    serve({"client": client, "addition": addition, "total": total})

@@ -1,0 +1,116 @@
+"""Our side of the comparisons, by the public functions alone."""
+
+from collections.abc import Iterable
+from itertools import islice
+
+import numpy as np
+
+from bench.measure import seconds_of
+from bench.workers.pipe import serve
+from bench.workers.work import CLIP, VALUE_BITS, left, seeds, vector
+from secagg import packing, shamir
+from secagg.masks import Mask, apply
+from secagg.packing import Lanes, pack, unpack
+from secagg.quantize import Quantizer
+from secagg.simulate import simulate
+
+SLICE = 1 << 16  # lanes that all masks are added to before the next ones, as in a round
+
+
+def masked(values: np.ndarray, masks: list[Mask], n: int) -> bytes:
+    """Quantise, add all masks, pack to the ring's bits."""
+    quantizer = Quantizer(CLIP, VALUE_BITS, n)
+    lanes, _ = quantizer.encode(values)
+    _apply(lanes, masks, remove=False)
+    return pack(lanes, quantizer.ring_bits)
+
+
+def added(acc: Lanes, uploads: list[bytes], bits: int) -> None:
+    for upload in uploads:
+        np.add(acc, unpack(upload, bits, len(acc)), out=acc)
+
+
+def client(n: int, d: int) -> float:
+    values, masks = vector(0, d), _masks(seeds(0, n))
+    return seconds_of(lambda: masked(values, masks, n))
+
+
+def server(n: int, d: int, lost: int) -> float:
+    """Seconds to unpack and add the uploads of the survivors and to remove all masks that are left."""
+    bits = Quantizer(CLIP, VALUE_BITS, n).ring_bits
+    upload = masked(vector(0, d), [], n)
+    masks = _masks(left(n, lost))
+    acc = np.zeros(d, packing.lane_dtype(bits))
+
+    def work() -> None:
+        added(acc, [upload] * (n - lost), bits)
+        _apply(acc, masks, remove=True)
+
+    return seconds_of(work)
+
+
+def total(n: int, d: int, lost: int) -> list[float]:
+    """The sum of all vectors but the lost ones, through every mask."""
+    quantizer = Quantizer(CLIP, VALUE_BITS, n)
+    acc = np.zeros(d, packing.lane_dtype(quantizer.ring_bits))
+    added(acc, [masked(vector(u, d), _masks(seeds(u, n)), n) for u in range(lost, n)], quantizer.ring_bits)
+    _apply(acc, _masks(left(n, lost)), remove=True)
+    return quantizer.decode(acc).tolist()
+
+
+def split_and_combine(secret: str, holders: int, threshold: int) -> float:
+    """Seconds for both, after the secret came back right."""
+    data, rand, points = bytes.fromhex(secret), bytes(range(32)), range(1, holders + 1)
+
+    def work() -> bytes:
+        shares = shamir.split(data, threshold=threshold, holders=points, rand=rand)
+        return shamir.combine(dict(islice(zip(points, shares, strict=True), threshold)), threshold)
+
+    if work() != data:
+        raise AssertionError("the secret did not come back")
+    return seconds_of(work)
+
+
+def cohort(n: int, d: int, lost: int) -> dict[str, dict[str, float]]:
+    """Seconds by role and phase of the whole protocol with every message, after the sum was found right."""
+    rows = np.array([vector(u, d) for u in range(n)])
+    result = simulate(rows, clip=CLIP, value_bits=VALUE_BITS, drop_before_upload=range(lost))
+    bound = 1.001 * (n - lost) * CLIP / (2**VALUE_BITS - 2)
+    if np.abs(result.total - rows[lost:].sum(axis=0)).max() > bound:
+        raise AssertionError("the sum is wrong; a time without a result means nothing")
+    return result.seconds
+
+
+def plain(n: int, d: int) -> dict[str, float]:
+    """Seconds of a sum that hides nothing: float32 to bytes at the client, from bytes and added at the server."""
+    values = vector(0, d)
+    sent = values.astype("<f4").tobytes()
+    acc = np.zeros(d)
+
+    def server_side() -> None:
+        for _ in range(n):
+            np.add(acc, np.frombuffer(sent, "<f4"), out=acc)
+
+    return {"client": seconds_of(lambda: values.astype("<f4").tobytes()), "server": seconds_of(server_side)}
+
+
+def _apply(lanes: Lanes, masks: list[Mask], *, remove: bool) -> None:
+    for start in range(0, len(lanes), SLICE):
+        apply(lanes[start : start + SLICE], masks, start=start, remove=remove)
+
+
+def _masks(keys: Iterable[tuple[bytes, bool]]) -> list[Mask]:
+    return [Mask(key=key, negate=negate) for key, negate in keys]
+
+
+if __name__ == "__main__":
+    serve(
+        {
+            "client": client,
+            "server": server,
+            "total": total,
+            "split_and_combine": split_and_combine,
+            "cohort": cohort,
+            "plain": plain,
+        }
+    )

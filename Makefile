@@ -6,7 +6,8 @@ READY  := $(VENV)/.ready
 # pytest-xdist workers
 JOBS   ?= auto
 DEMO   ?=
-NAME   ?= round
+# what `make bench` measures; NAME=server takes another ten minutes
+NAME   ?= kernels start round growth memory relayed peers
 
 .PHONY: help demo test check bench fuzz vectors lock format clean
 help:            ## this list
@@ -32,8 +33,10 @@ check: $(READY)  ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## measure (NAME=round); JSON with: python -m bench NAME --json
-	$(BIN)/python -m bench $(NAME)
+bench: $(READY)  ## measure, keep the results, draw them (NAME="peers server"); JSON: python -m bench NAME --json
+	@for name in $(NAME); do $(BIN)/python -m bench $$name --keep || exit 1; done
+	$(BIN)/python -m bench.plot
+	$(BIN)/python -m bench.readme
 
 fuzz: $(READY)   ## every decoder on mutated frames, for FUZZ_SECONDS
 	$(BIN)/python -m tests.fuzz --seconds $${FUZZ_SECONDS:-60}

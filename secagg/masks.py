@@ -1,10 +1,14 @@
 """Masks: AES-256-CTR keystream added to lanes in place, and lists of such masks.
 
 Spec: 02-protocol §4. A mask key is used for one vector; lane i takes the keystream's bytes from i * width on, read as a
-little-endian integer, so that any slice can be masked by itself and a long vector can be shared out.
+little-endian integer, so that any slice can be masked by itself and a long vector can be shared out over threads and
+machines. Where the processor has AES instructions that Numba may use, the keystream never leaves the registers
+(`kernels.aes`); elsewhere OpenSSL makes it in pieces that stay in the cache. Both give the same bytes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -19,6 +23,8 @@ from secagg.packing import Lanes
 KEY_BYTES = 32
 _BLOCK = 16
 _PIECE = 1 << 16  # bytes: keystream and lanes of a piece stay in the second-level cache
+_CHUNK = 1 << 18  # bytes of lanes to which all masks are added before the next ones, where OpenSSL makes the keystream
+_WORTH_A_THREAD = 1 << 22  # bytes of keystream: a fraction of a millisecond, ten times what a thread costs
 
 
 @record
@@ -43,28 +49,73 @@ def add_keystream(acc: Lanes, key: bytes, *, negate: bool = False, start: int = 
     Raises:
         ParameterError: dtype, shape or key length.
     """
+    if len(key) != KEY_BYTES:
+        raise ParameterError("a mask key has 32 bytes")
+    apply(acc, [Mask(key=key, negate=negate)], start=start)
+
+
+def apply(acc: Lanes, masks: Iterable[Mask], *, start: int = 0, remove: bool = False) -> None:
+    """Add every mask to `acc` in place; with `remove`, take them away.
+
+    Work worth it is shared out over as many threads as NUMBA_NUM_THREADS allows, by default over all cores.
+
+    Args:
+        acc: (k,) uint32 or uint64, C-contiguous and writable.
+        start: the vector's lane that acc[0] is.
+
+    Raises:
+        ParameterError: dtype or shape.
+    """
     if acc.dtype not in {np.dtype(np.uint32), np.dtype(np.uint64)} or acc.ndim != 1 or not acc.flags.c_contiguous:
         raise ParameterError("acc is a contiguous 1-D array of uint32 or uint64")
     if not acc.flags.writeable:
         raise ParameterError("acc is writable")
-    width = acc.itemsize
-    if len(key) != KEY_BYTES or not 0 <= start * width < _BLOCK << 128:
-        raise ParameterError("a mask key has 32 bytes, and lanes count from 0 as far as the cipher's counter goes")
-    skipped = start * width % _BLOCK
-    counter = (start * width // _BLOCK).to_bytes(_BLOCK, "big")
-    stream = Cipher(AES256(key), CTR(counter)).encryptor()
-    stream.update(bytes(skipped))
+    if not 0 <= start * acc.itemsize < _BLOCK << 128:
+        raise ParameterError("lanes count from 0 as far as the cipher's counter goes")
+    signed = [(mask.key, mask.negate != remove) for mask in masks]
+    slices = min(_cores(), acc.nbytes * len(signed) // _WORTH_A_THREAD)
+    if slices < 2:
+        _combine(acc, signed, start)
+        return
+    cuts = [len(acc) * i // slices for i in range(slices + 1)]
+    with ThreadPoolExecutor(slices) as pool:
+        for done in [pool.submit(_combine, acc[cut:end], signed, start + cut) for cut, end in pairwise(cuts)]:
+            done.result()
+
+
+def _cores() -> int:
+    """Return how many threads Numba's setting NUMBA_NUM_THREADS allows: unset, the cores this process may use."""
+    from numba.core import config  # noqa: PLC0415 Numba is loaded on first use
+
+    return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined] # set when Numba is loaded
+
+
+def _combine(acc: Lanes, signed: Sequence[tuple[bytes, bool]], start: int) -> None:
+    from secagg.kernels.target import AES_VECTOR_BITS  # noqa: PLC0415 Numba is loaded on first use
+
+    if not AES_VECTOR_BITS or start + len(acc) >= 1 << 63:  # the kernel counts lanes in 64 signed bits
+        _combine_by_openssl(acc, signed, start)
+        return
+    from secagg.kernels import aes  # noqa: PLC0415 compiled where the processor can run it
+
+    schedules = np.empty((len(signed), 4 * aes.ROUND_KEYS), np.uint32)
+    schedules[:, :8] = np.frombuffer(b"".join(key for key, _ in signed), "<u4").reshape(-1, 8)
+    aes.expand(schedules)
+    aes.accumulate(acc, start, schedules, np.frombuffer(bytes(negate for _, negate in signed), np.uint8))
+
+
+def _combine_by_openssl(acc: Lanes, signed: Sequence[tuple[bytes, bool]], start: int) -> None:
     zeros = bytes(min(_PIECE, acc.nbytes))
     piece = bytearray(len(zeros) + _BLOCK - 1)
-    combine = np.subtract if negate else np.add
-    for at in range(0, len(acc), _PIECE // width):
-        lanes = acc[at : at + _PIECE // width]
-        stream.update_into(memoryview(zeros)[: lanes.nbytes], piece)
-        keystream = np.frombuffer(piece, np.dtype(acc.dtype).newbyteorder("<"), len(lanes))
-        combine(lanes, keystream, out=lanes)
-
-
-def apply(acc: Lanes, masks: Iterable[Mask], *, start: int = 0, remove: bool = False) -> None:
-    """Add every mask to `acc` in place; with `remove`, take them away. `start` as in `add_keystream`."""
-    for mask in masks:
-        add_keystream(acc, mask.key, negate=mask.negate != remove, start=start)
+    keystream = np.frombuffer(piece, np.dtype(acc.dtype).newbyteorder("<"), len(zeros) // acc.itemsize)
+    for at in range(0, len(acc), _CHUNK // acc.itemsize):
+        chunk = acc[at : at + _CHUNK // acc.itemsize]
+        for key, negate in signed:
+            counter, skipped = divmod((start + at) * acc.itemsize, _BLOCK)
+            stream = Cipher(AES256(key), CTR(counter.to_bytes(_BLOCK, "big"))).encryptor()
+            stream.update(bytes(skipped))
+            combine = np.subtract if negate else np.add
+            for inner in range(0, len(chunk), _PIECE // acc.itemsize):
+                lanes = chunk[inner : inner + _PIECE // acc.itemsize]
+                stream.update_into(memoryview(zeros)[: lanes.nbytes], piece)
+                combine(lanes, keystream[: len(lanes)], out=lanes)

@@ -58,9 +58,8 @@ class RingVector:
         np.add(self.lanes, other.lanes, out=self.lanes)
 
     def mask(self, keys: Sequence[Mask], *, remove: bool = False) -> None:
-        """Apply masks in place, chunk by chunk so that a chunk stays in the cache; with `remove`, take them away."""
-        for start in range(0, len(self.elements), CHUNK_LANES):
-            masks.apply(self.elements[start : start + CHUNK_LANES], keys, start=start, remove=remove)
+        """Apply masks in place; with `remove`, take them away."""
+        masks.apply(self.elements, keys, remove=remove)
         masks.apply(self.lanes, keys, start=_first_lane(self.schema), remove=remove)
 
     def values(self) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
+from numba.core import config
 
 from secagg import masks
 from secagg.errors import ParameterError
@@ -74,7 +75,9 @@ def test_slices_are_the_whole(dtype):
 
 
 @widths
-@pytest.mark.parametrize("block", [1, 2**32 - 1, 2**32, 2**64 - 1, 2**64, 2**128 - 4])
+@pytest.mark.parametrize(
+    "block", [1, 2**32 - 1, 2**32, 2**60 + 1, 2**61 - 2, 2**61 - 1, 2**62, 2**64 - 1, 2**64, 2**128 - 4]
+)
 def test_the_counter_has_128_bits(dtype, block):
     """Lanes far out are those of a cipher that was started at that block."""
     acc = np.zeros(8, dtype)
@@ -137,6 +140,18 @@ def test_a_list_of_masks_comes_off_as_it_went_on(dtype):
     assert (acc == expected).all()
     masks.apply(acc, several, start=3, remove=True)
     assert (acc == np.arange(100, dtype=dtype)).all()
+
+
+@widths
+def test_long_work_is_shared_out(dtype, monkeypatch):
+    """Three slices with three threads, whatever this machine has, are the one vector."""
+    monkeypatch.setattr(config, "NUMBA_NUM_THREADS", 3)
+    monkeypatch.setattr(masks, "_WORTH_A_THREAD", 1000)
+    several = [Mask(key=bytes([i]) * 32, negate=i % 2 == 1) for i in range(3)]
+    acc = np.zeros(10_001, dtype)
+    masks.apply(acc, several, start=5)
+    parts = [keystream(dtype, 10_001, 5, mask.key) for mask in several]
+    assert (acc == parts[0] - parts[1] + parts[2]).all()
 
 
 def test_a_mask_does_not_show_its_key():

@@ -41,9 +41,10 @@ def pack(lanes: Lanes, bits: int) -> bytes:
         return lanes.astype(np.dtype(dtype).newbyteorder("<"), copy=False).tobytes()
     from secagg.kernels import bits as kernel  # noqa: PLC0415 Numba is loaded on first use
 
-    out = np.empty(packed_bytes(len(lanes), bits), np.uint8)
-    kernel.pack(np.ascontiguousarray(lanes), bits, out)
-    return out.tobytes()
+    size = packed_bytes(len(lanes), bits)
+    words = np.empty((size + 7) // 8, np.uint64)
+    kernel.pack(np.ascontiguousarray(lanes), bits, words)
+    return words.astype("<u8", copy=False).view(np.uint8)[:size].tobytes()
 
 
 def unpack(data: bytes, bits: int, count: int) -> Lanes:

@@ -78,13 +78,15 @@ def test_products_at_the_edges(weighted_sum, a):
 def test_pack_and_unpack(bits):
     dtype = lane_dtype(bits)
     width = 8 * np.dtype(dtype).itemsize
-    for count in (0, 1, 2, 3, 7, 8, 9, 17):
+    for count in (0, 1, 2, 3, 7, 8, 9, 17, 80):  # the last: lanes that are read by words, at every bit width
         edges = [0, 1, 2**bits - 1, 2 ** (bits - 1), 2**width - 1, 2**63 % 2**width]
-        lanes = [value % 2**width for value in (edges + noise(bits, 20))[:count]]
+        lanes = [value % 2**width for value in (edges + noise(bits, 80))[:count]]
         expected = packed(lanes, bits)
         for pack, unpack in zip(forms(bit_kernels.pack), forms(bit_kernels.unpack), strict=True):
-            data = np.empty(packed_bytes(count, bits), np.uint8)
-            pack(np.array(lanes, dtype), bits, data)
+            size = packed_bytes(count, bits)
+            words = np.empty((size + 7) // 8, np.uint64)
+            pack(np.array(lanes, dtype), bits, words)
+            data = words.view(np.uint8)[:size]
             assert data.tobytes() == expected
             back = np.empty(count, dtype)
             unpack(data, bits, back)

@@ -21,8 +21,13 @@ def session_key(kappas: Iterable[bytes], *, epoch: bytes) -> bytes:
     return derive(b"".join(kappas), "mac-session", epoch=epoch)
 
 
-def lanes(key: bytes, values: NDArray[np.int64], count: int, *, round_: int, context: bytes, epoch: bytes) -> list[int]:
-    """Return `count` lanes mod 2^64 over a site's integers, or over the centred sum of all sites' integers."""
+def lanes(
+    key: bytes, values: NDArray[np.int64], count: int, *, round_: int, context: bytes, epoch: bytes, start: int = 0
+) -> list[int]:
+    """Return `count` lanes mod 2^64 over a site's integers, or over the centred sum of all sites' integers.
+
+    Lanes over the slices of a vector, each from its `start` on, add up to those over the whole.
+    """
     result = []
     for number in range(count):
         lane_key = derive(key, "mac", u32(round_), context, u16(number), epoch=epoch)
@@ -30,7 +35,7 @@ def lanes(key: bytes, values: NDArray[np.int64], count: int, *, round_: int, con
         for at in range(0, len(values), _SLICE):
             part = values[at : at + _SLICE].view(np.uint64)
             rho = np.zeros(len(part), np.uint64)
-            add_keystream(rho, lane_key, start=at)
+            add_keystream(rho, lane_key, start=start + at)
             total += int(np.dot(rho, part))
         result.append(total & 0xFFFFFFFFFFFFFFFF)
     return result

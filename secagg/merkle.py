@@ -3,7 +3,7 @@
 Spec: 01-wire §2. A signed root stands for many slots, and a recipient checks its own slot with a short path.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 
@@ -16,11 +16,11 @@ class Tree:
 
     __slots__ = ("_levels", "root")
 
-    def __init__(self, leaves: Sequence[bytes]) -> None:
+    def __init__(self, leaves: Iterable[bytes]) -> None:
         self._levels = [[_leaf(leaf) for leaf in leaves]]
         while len(self._levels[-1]) > 1:
             self._levels.append(_parents(self._levels[-1]))
-        self.root = self._levels[-1][0] if leaves else sha256(b"").digest()
+        self.root = self._levels[-1][0] if self._levels[0] else sha256(b"").digest()
 
     def path(self, position: int) -> tuple[bytes, ...]:
         """Return the siblings from leaf `position` up to the root."""
@@ -32,8 +32,8 @@ class Tree:
         return tuple(siblings)
 
 
-def root(leaves: Sequence[bytes]) -> bytes:
-    """Return the root of the tree over the leaves."""
+def root(leaves: Iterable[bytes]) -> bytes:
+    """Return the root of the tree over the leaves, none of which is kept."""
     return Tree(leaves).root
 
 

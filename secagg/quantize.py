@@ -5,7 +5,7 @@ integers is below 2^(b-1) in absolute value because n * levels is, so the centre
 sum of n decoded values differs from the sum of the clipped values by at most n * step / 2.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from secagg.errors import ParameterError
 from secagg.packing import Lanes
 from secagg.params import Beyond, Schema, Segment, ring_bits_for
 
+Numbers = NDArray[Any]
 Reals = NDArray[np.float64]
 
 
@@ -39,16 +40,23 @@ def quantize(vector: ArrayLike, schema: Schema) -> Quantized:
         ParameterError: length, NaN or infinity.
         BeyondClipError: a value beyond the clip of a segment with `Beyond.REFUSE`.
     """
-    reals = _finite(vector, schema.length)
+    return quantize_slice(vector_of(vector, schema.length), schema, 0)
+
+
+def quantize_slice(reals: Numbers, schema: Schema, start: int) -> Quantized:
+    """Return the integers of the entries [start, start + k) of a vector, given as (k,); raises what `quantize` does."""
+    reals = _finite(reals)
     values = np.empty(len(reals), np.int64)
-    clipped = at = 0
+    clipped, at = 0, -start  # where the segment begins, seen from the first of these entries
     for segment in schema.segments:
-        part = slice(at, at + segment.count)
+        part = slice(max(at, 0), max(at + segment.count, 0))
         at += segment.count
         values[part], count = _to_levels(reals[part], segment)
         if count and segment.beyond is Beyond.REFUSE:
             raise BeyondClipError(f"{count} values lie beyond the clip of their segment, which refuses them")
         clipped += count
+    if len(reals) > at:
+        raise ParameterError(f"the schema has no {len(reals)} entries from {start} on")
     return Quantized(values, clipped)
 
 
@@ -93,7 +101,7 @@ class Quantizer:
         Raises:
             ParameterError: another shape than the clip's, NaN or infinity.
         """
-        reals = _finite(vector, len(self.clip) if self.clip.ndim else None)
+        reals = _finite(vector_of(vector, len(self.clip) if self.clip.ndim else None))
         values, clipped = _round(reals, self.step, self.levels)
         return ring.embed(values, self.ring_bits), clipped
 
@@ -109,19 +117,33 @@ def as_reals(values: ArrayLike) -> Reals:
     Raises:
         ParameterError: they are no real numbers, or not of one shape.
     """
+    return _numbers(values).astype(np.float64, copy=False)
+
+
+def vector_of(values: ArrayLike, length: int | None) -> Numbers:
+    """Return a vector of real numbers as it is stored, for slices of it to become float64.
+
+    Raises:
+        ParameterError: they are no real numbers, not one-dimensional, or not `length` many.
+    """
+    array = _numbers(values)
+    if array.ndim != 1 or (length is not None and len(array) != length):
+        raise ParameterError(f"a vector of {length or 'm'} entries is expected, got shape {array.shape}")
+    return array
+
+
+def _numbers(values: ArrayLike) -> Numbers:
     try:
         array = np.asarray(values)
     except ValueError:
         raise ParameterError("the rows of an array have one length") from None
     if array.dtype.kind not in "biuf":  # complex numbers would lose a part, texts and objects mean nothing here
         raise ParameterError(f"an array of real numbers is expected, got {array.dtype}")
-    return array.astype(np.float64, copy=False)
+    return array
 
 
-def _finite(vector: ArrayLike, length: int | None) -> Reals:
-    reals = as_reals(vector)
-    if reals.ndim != 1 or (length is not None and len(reals) != length):
-        raise ParameterError(f"a vector of {length or 'm'} entries is expected, got shape {reals.shape}")
+def _finite(numbers: Numbers) -> Reals:
+    reals = numbers.astype(np.float64, copy=False)
     if not np.isfinite(reals).all():
         raise ParameterError("the vector holds NaN or infinity; neither can be summed")
     return reals
@@ -132,9 +154,7 @@ def _to_levels(reals: Reals, segment: Segment) -> tuple[NDArray[np.int64], int]:
 
 
 def _round(reals: Reals, step: float | Reals, levels: int) -> tuple[NDArray[np.int64], int]:
-    with np.errstate(
-        over="ignore"
-    ):  # a huge value over a tiny step is infinite, and is moved to the clip like any other
+    with np.errstate(over="ignore"):  # a huge value over a tiny step is infinite, and moved to the clip like any other
         scaled = np.rint(reals / step)
     clipped = int(np.count_nonzero(np.abs(scaled) > levels))
     if clipped:

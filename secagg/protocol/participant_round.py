@@ -7,6 +7,7 @@ next Open, which closes the round for good; rounds are strictly ascending.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from secagg import mac
@@ -31,7 +32,8 @@ from secagg.messages import (
 )
 from secagg.params import MAX_ROUNDS, LossRule, Profile, Schema
 from secagg.protocol import derivations as d
-from secagg.protocol.ring_vector import RingVector, VectorError, open_vector, seal_vector
+from secagg.protocol.contribution import contribute
+from secagg.protocol.ring_vector import VectorError, open_vector
 from secagg.protocol.step import (
     Confirm,
     Contribute,
@@ -48,7 +50,7 @@ from secagg.protocol.step import (
     sealed_body_of,
     signed,
 )
-from secagg.quantize import dequantize, quantize
+from secagg.quantize import dequantize
 
 Keys = Annotated[Mapping[int, bytes], Map(U16, Fixed(32), MAX_SITES)]
 Row = Annotated[Mapping[int, bytes], Map(U16, Fixed(2 * SHARE_BYTES), MAX_SITES)]
@@ -301,17 +303,19 @@ def on_contribute(state: AwaitVector, event: Contribute, means: Means) -> Step:
         ParameterError: the vector's length, NaN or infinity, or values that the schema refuses. The state stays.
     """
     seat, turn, schema = state.seat, state.turn, state.turn.schema
-    values, clipped = quantize(event.vector, schema)
-    lanes = mac.lanes(
-        state.idle.mac_key, values, schema.mac_lanes, round_=turn.round, context=turn.context, epoch=seat.epoch
+    authenticate = partial(
+        mac.lanes,
+        state.idle.mac_key,
+        count=schema.mac_lanes,
+        round_=turn.round,
+        context=turn.context,
+        epoch=seat.epoch,
     )
-    vector = RingVector.of(values, lanes, schema)
-    vector.mask(state.masks)
     bound = d.vector_bound(seat.epoch, Upload.KIND, seat.index, turn.round, turn.context)
-    sealed = seal_vector(vector, state.upload_key, bound)
-    frame = _frame(state, Upload(context=turn.context, root=sealed.root), turn.round, means)
-    following = AwaitSurvivors(idle=state.idle, turn=turn, upload=frame, clipped=clipped)
-    return Step(following, (Send(frame, sealed.chunks),))
+    made = contribute(event.vector, schema, state.masks, authenticate, upload_key=state.upload_key, associated=bound)
+    frame = _frame(state, Upload(context=turn.context, root=made.sealed.root), turn.round, means)
+    following = AwaitSurvivors(idle=state.idle, turn=turn, upload=frame, clipped=made.clipped)
+    return Step(following, (Send(frame, made.sealed.chunks),))
 
 
 def on_refuse(state: AwaitVector, event: Refuse, means: Means) -> Step:

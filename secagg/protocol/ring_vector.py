@@ -5,7 +5,7 @@ Each is sealed by itself, so that a long vector can be made, sent, checked and a
 is the Merkle root over the chunks before sealing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -42,10 +42,6 @@ class RingVector:
     def zeros(cls, schema: Schema) -> Self:
         return cls(schema, ring.zeros(schema.length, schema.ring_bits), np.zeros(schema.mac_lanes, np.uint64))
 
-    @classmethod
-    def of(cls, values: NDArray[np.int64], lanes: Iterable[int], schema: Schema) -> Self:
-        return cls(schema, ring.embed(values, schema.ring_bits), np.array(list(lanes), np.uint64))
-
     def add(self, other: "RingVector") -> None:
         """Add another vector of the same schema in place.
 
@@ -60,7 +56,7 @@ class RingVector:
     def mask(self, keys: Sequence[Mask], *, remove: bool = False) -> None:
         """Apply masks in place; with `remove`, take them away."""
         masks.apply(self.elements, keys, remove=remove)
-        masks.apply(self.lanes, keys, start=_first_lane(self.schema), remove=remove)
+        masks.apply(self.lanes, keys, start=first_lane(self.schema), remove=remove)
 
     def values(self) -> NDArray[np.int64]:
         """Return the centred integers, (m,) int64."""
@@ -76,9 +72,30 @@ class SealedVector(NamedTuple):
 
 def seal_vector(vector: RingVector, key: bytes, associated: bytes) -> SealedVector:
     """Pack and seal a vector under a key of one use; `associated` says what it is."""
-    plain = list(_chunks(vector))
-    sealed = tuple(seal(key, chunk, _bound(associated, len(plain)), number=i) for i, chunk in enumerate(plain))
-    return SealedVector(merkle.root(plain), sealed)
+    slices = (vector.elements[at : at + CHUNK_LANES] for at in range(0, len(vector.elements), CHUNK_LANES))
+    return seal_slices(slices, lambda: vector.lanes, vector.schema, key, associated)
+
+
+def seal_slices(
+    slices: Iterable[Lanes],
+    lanes: Callable[[], NDArray[np.uint64]],
+    schema: Schema,
+    key: bytes,
+    associated: bytes,
+) -> SealedVector:
+    """Pack and seal a vector that comes in slices of CHUNK_LANES elements; its lanes are asked for after the last."""
+    count = len(list(_chunk_sizes(schema)))
+    sealed: list[bytes] = []
+
+    def chunks() -> Iterator[bytes]:
+        for number, elements in enumerate(slices):
+            chunk = packing.pack(elements, schema.ring_bits)
+            if number == count - 1:
+                chunk += packing.pack(lanes(), 64)
+            sealed.append(seal(key, chunk, _bound(associated, count), number=number))
+            yield chunk
+
+    return SealedVector(merkle.root(chunks()), tuple(sealed))
 
 
 def open_vector(payload: bytes, schema: Schema, key: bytes, associated: bytes, root: bytes) -> RingVector:
@@ -96,28 +113,28 @@ def open_vector(payload: bytes, schema: Schema, key: bytes, associated: bytes, r
         raise VectorError("the sealed vector has another length than its schema asks for")
     vector = RingVector.zeros(schema)
     view = memoryview(payload)
-    plain = []
-    at = 0
-    for number, size in enumerate(sizes):
-        sealed = view[at : at + size + TAG_BYTES]
-        at += len(sealed)
-        try:
-            chunk = unseal(key, bytes(sealed), _bound(associated, len(sizes)), number=number)
-            _place(vector, number, chunk, last=number == len(sizes) - 1)
-        except (UnsealError, ParameterError) as error:
-            raise VectorError(f"chunk {number} of the sealed vector does not open") from error
-        plain.append(chunk)
-    if merkle.root(plain) != root:
+
+    def chunks() -> Iterator[bytes]:
+        at = 0
+        for number, size in enumerate(sizes):
+            sealed = view[at : at + size + TAG_BYTES]
+            at += len(sealed)
+            try:
+                chunk = unseal(key, bytes(sealed), _bound(associated, len(sizes)), number=number)
+                _place(vector, number, chunk, last=number == len(sizes) - 1)
+            except (UnsealError, ParameterError) as error:
+                raise VectorError(f"chunk {number} of the sealed vector does not open") from error
+            yield chunk
+
+    if merkle.root(chunks()) != root:
         raise VectorError("the sealed vector is not the one of the signed digest")
     return vector
 
 
-def _chunks(vector: RingVector) -> Iterator[bytes]:
-    schema = vector.schema
-    for start in range(0, schema.length, CHUNK_LANES):
-        packed = packing.pack(vector.elements[start : start + CHUNK_LANES], schema.ring_bits)
-        last = start + CHUNK_LANES >= schema.length
-        yield packed + packing.pack(vector.lanes, 64) if last else packed
+def first_lane(schema: Schema) -> int:
+    """Return where in the 64-bit keystream the lanes begin: on the next whole cipher block after the elements."""
+    width = np.dtype(packing.lane_dtype(schema.ring_bits)).itemsize
+    return -(-schema.length * width // 16) * 2
 
 
 def _place(vector: RingVector, number: int, chunk: bytes, *, last: bool) -> None:
@@ -133,12 +150,6 @@ def _chunk_sizes(schema: Schema) -> Iterator[int]:
         count = min(CHUNK_LANES, schema.length - start)
         last = start + CHUNK_LANES >= schema.length
         yield packing.packed_bytes(count, schema.ring_bits) + (8 * schema.mac_lanes if last else 0)
-
-
-def _first_lane(schema: Schema) -> int:
-    """Return where in the 64-bit keystream the lanes begin: on the next whole cipher block after the elements."""
-    width = np.dtype(packing.lane_dtype(schema.ring_bits)).itemsize
-    return -(-schema.length * width // 16) * 2
 
 
 def _bound(associated: bytes, chunks: int) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from secagg import packing
+from secagg import packing, ring
 from secagg.codec import Record
 from secagg.messages import Join, Manifest, Open, Survivors, Unmask, Upload
 from secagg.params import Profile, Schema, Segment
@@ -156,7 +156,8 @@ def forms(vector: RingVector) -> list[bytes]:
 
 
 def plain(play: Play, site: int) -> RingVector:
-    return RingVector.of(quantize(play.vectors[site], play.schema).values, [0, 0, 0], play.schema)
+    values = quantize(play.vectors[site], play.schema).values
+    return RingVector(play.schema, ring.embed(values, play.schema.ring_bits), np.zeros(3, np.uint64))
 
 
 def canary_play(profile: Profile) -> Play:

@@ -1,5 +1,6 @@
 """Fixed point: edges of the clip, ties, head-room, and what cannot be summed."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from secagg import ring
 from secagg.errors import HeadroomError, ParameterError
 from secagg.params import Beyond, Schema, Segment
-from secagg.quantize import BeyondClipError, Quantizer, dequantize, quantize
+from secagg.quantize import BeyondClipError, Quantizer, dequantize, quantize, quantize_slice
 
 HALF = Segment(count=1, clip=4.0, step=0.5)
 
@@ -71,6 +72,22 @@ def test_each_segment_has_its_own_clip_and_step():
     assert clipped == 1
     assert dequantize(values, both).tolist() == [4.0, -1.0, 40.0]
     assert dequantize(3 * values, both).tolist() == [12.0, -3.0, 120.0]
+
+
+def test_slices_are_the_whole():
+    several = schema(*(replace(HALF, count=count, clip=2.0 * count) for count in (1, 3, 2, 4)))
+    vector = np.linspace(-9, 9, 10)
+    whole = quantize(vector, several)
+    for first, second in itertools.combinations_with_replacement(range(11), 2):
+        cuts = itertools.pairwise((0, first, second, 10))
+        parts = [quantize_slice(vector[start:end], several, start) for start, end in cuts]
+        assert np.concatenate([part.values for part in parts]).tolist() == whole.values.tolist()
+        assert sum(part.clipped for part in parts) == whole.clipped > 0
+
+
+def test_a_slice_beyond_the_schema():
+    with pytest.raises(ParameterError, match="no 2 entries from 1 on"):
+        quantize_slice(np.ones(2), schema(HALF, HALF), 1)
 
 
 def test_a_segment_that_refuses_takes_nothing_beyond_its_clip():

@@ -1,0 +1,71 @@
+"""A site's contribution to a round, made slice by slice: quantise, authenticate, mask, pack, seal.
+
+Spec: 02-protocol §6. Beside the vector that comes in and the sealed chunks that go out, only one slice is in memory, so
+that a hundred million entries need no more than their own space.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from secagg import masks, ring
+from secagg.masks import Mask
+from secagg.packing import Lanes
+from secagg.params import Schema
+from secagg.protocol.ring_vector import CHUNK_LANES, SealedVector, first_lane, seal_slices
+from secagg.quantize import quantize_slice, vector_of
+
+
+class Authenticate(Protocol):
+    """The lanes over some integers of a vector, whose first one is entry `start`."""
+
+    def __call__(self, values: NDArray[np.int64], *, start: int) -> list[int]: ...
+
+
+class Contribution(NamedTuple):
+    """A masked vector as it travels, and how many of its values were moved to the clip."""
+
+    sealed: SealedVector
+    clipped: int
+
+
+def contribute(
+    vector: ArrayLike,
+    schema: Schema,
+    keys: Sequence[Mask],
+    authenticate: Authenticate,
+    *,
+    upload_key: bytes,
+    associated: bytes,
+) -> Contribution:
+    """Make the contribution of a vector.
+
+    Args:
+        vector: (m,) finite numbers, m the schema's length; a memory map will do.
+        associated: what the sealed vector is.
+
+    Raises:
+        ParameterError: the vector's length, NaN or infinity, or values that the schema refuses.
+    """
+    reals = vector_of(vector, schema.length)
+    lanes = np.zeros(schema.mac_lanes, np.uint64)
+    clipped = 0
+
+    def slices() -> Iterator[Lanes]:
+        nonlocal clipped
+        for start in range(0, schema.length, CHUNK_LANES):
+            part = quantize_slice(reals[start : start + CHUNK_LANES], schema, start)
+            clipped += part.clipped
+            np.add(lanes, np.array(authenticate(part.values, start=start), np.uint64), out=lanes)
+            elements = ring.embed(part.values, schema.ring_bits)
+            masks.apply(elements, keys, start=start)
+            yield elements
+
+    def masked_lanes() -> NDArray[np.uint64]:
+        masks.apply(lanes, keys, start=first_lane(schema))
+        return lanes
+
+    sealed = seal_slices(slices(), masked_lanes, schema, upload_key, associated)
+    return Contribution(sealed, clipped)

@@ -154,9 +154,7 @@ def _to_levels(reals: Reals, segment: Segment) -> tuple[NDArray[np.int64], int]:
 
 
 def _round(reals: Reals, step: float | Reals, levels: int) -> tuple[NDArray[np.int64], int]:
-    with np.errstate(over="ignore"):  # a huge value over a tiny step is infinite, and moved to the clip like any other
-        scaled = np.rint(reals / step)
-    clipped = int(np.count_nonzero(np.abs(scaled) > levels))
-    if clipped:
-        scaled = np.clip(scaled, -float(levels), float(levels))
-    return np.minimum(np.maximum(scaled.astype(np.int64), -levels), levels), clipped
+    from secagg.kernels.levels import to_levels  # noqa: PLC0415 Numba is loaded on first use
+
+    values = np.empty(len(reals), np.int64)
+    return values, to_levels(np.ascontiguousarray(reals), np.atleast_1d(np.float64(step)), levels, values)

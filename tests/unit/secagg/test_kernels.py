@@ -1,10 +1,12 @@
 """Every kernel, compiled and as plain Python, equals the oracle in plain integers."""
 
+import math
+
 import numpy as np
 import pytest
 
 from secagg.kernels import bits as bit_kernels
-from secagg.kernels import gf16
+from secagg.kernels import gf16, levels
 from secagg.packing import lane_dtype, packed_bytes
 from tests.support.integers import FIELD, inverse, packed, polynomial, times
 
@@ -72,6 +74,34 @@ def test_products_at_the_edges(weighted_sum, a):
     with np.errstate(over="ignore"):
         weighted_sum(symbols(a), symbols(*EDGES).reshape(1, -1), out)
     assert out.tolist() == [times(a, b) for b in EDGES]
+
+
+def quotient(value: float, step: float) -> float:
+    """Return value / step, infinite where binary64 has no such number."""
+    return math.copysign(math.inf, value) if abs(value) > 1e300 and step < 1 else value / step
+
+
+def level(value: float, step: float, most: int) -> int:
+    """Return the integer of one value by Python's own numbers."""
+    scaled = quotient(value, step)
+    if math.isinf(scaled):
+        return most if scaled > 0 else -most
+    return max(-most, min(most, round(scaled)))
+
+
+@pytest.mark.parametrize("to_levels", forms(levels.to_levels), ids=["compiled", "python"])
+@pytest.mark.parametrize("most", [1, 5, 2**52 + 1, 2**53 + 1, 2**62 - 1, 2**62])
+def test_to_levels(to_levels, most):
+    reals = [0.0, -0.0, 0.25, 0.75, 1.25, -0.25, -0.75, 2.5, -2.51, 1e9, -(2.0**51) - 0.5, 2.0**62, -(2.0**63), 1e308]
+    reals += [-real for real in reals]
+    for steps in ([0.5], [1e-9], [3.0] * len(reals), [0.5 + i for i in range(len(reals))]):
+        out = np.empty(len(reals), np.int64)
+        with np.errstate(over="ignore"):  # infinite in between, as a compiled division is without a word
+            moved = to_levels(np.array(reals), np.array(steps), most, out)
+        each = steps * len(reals) if len(steps) == 1 else steps
+        assert out.tolist() == [level(real, step, most) for real, step in zip(reals, each, strict=True)]
+        scaled = [quotient(real, step) for real, step in zip(reals, each, strict=True)]
+        assert moved == sum(abs(one) == math.inf or abs(round(one)) > float(most) for one in scaled)
 
 
 @pytest.mark.parametrize("bits", range(1, 65))

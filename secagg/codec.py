@@ -13,7 +13,7 @@ a frozen dataclass whose annotations carry the wire types, so that a layout is w
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from hashlib import sha256
@@ -105,6 +105,11 @@ class Wire(ABC, Generic[T]):
     def describe(self) -> str:
         """The words for the layout tables in 01-wire."""
 
+    @property
+    def code(self) -> str:
+        """How `struct` writes such a value, where every value takes as many bytes and any bytes are one; or ""."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class UInt(Wire[int]):
@@ -123,6 +128,10 @@ class UInt(Wire[int]):
 
     def describe(self) -> str:
         return f"u{8 * self.size}"
+
+    @property
+    def code(self) -> str:
+        return {1: "B", 2: "H", 4: "I", 8: "Q"}[self.size]
 
 
 U8 = UInt(1)
@@ -167,6 +176,10 @@ class Fixed(Wire[bytes]):
 
     def describe(self) -> str:
         return f"{self.size} bytes"
+
+    @property
+    def code(self) -> str:
+        return f"{self.size}s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +307,10 @@ class Seq(Wire[tuple[T, ...]]):
             self.item.write(out, item)
 
     def read(self, source: Source) -> tuple[T, ...]:
-        return tuple(self.item.read(source) for _ in range(_read_count(source, self.limit, "items")))
+        count = _read_count(source, self.limit, "items")
+        if self.item.code:  # thousands of hashes and seeds: one read for all
+            return tuple(value for (value,) in _read_rows(source, self.item.code, count))
+        return tuple(self.item.read(source) for _ in range(count))
 
     def describe(self) -> str:
         return f"u32 count, then at most {self.limit} of ({self.item.describe()})"
@@ -339,9 +355,15 @@ class Map(Wire[Mapping[int, T]]):
             self.item.write(out, value[key])
 
     def read(self, source: Source) -> dict[int, T]:
-        result: dict[int, T] = {}
+        count = _read_count(source, self.limit, "entries")
+        if self.item.code:
+            result = dict(rows := list(_read_rows(source, self.key.code + self.item.code, count)))
+            if any(a >= b for (a, _), (b, _) in pairwise(rows)):
+                source.fail("V-0105", "the keys of a map do not ascend")
+            return result
+        result = {}
         last = -1
-        for _ in range(_read_count(source, self.limit, "entries")):
+        for _ in range(count):
             key = self.key.read(source)
             if key <= last:
                 source.fail("V-0105", "the keys of a map do not ascend")
@@ -354,6 +376,11 @@ class Map(Wire[Mapping[int, T]]):
             f"u32 count, then at most {self.limit} of "
             f"(strictly ascending {self.key.describe()}, {self.item.describe()})"
         )
+
+
+def _read_rows(source: Source, code: str, count: int) -> Iterator[tuple[Any, ...]]:
+    row = Struct(">" + code)
+    return row.iter_unpack(source.take(count * row.size, f"a list of {count}"))
 
 
 def _read_count(source: Source, limit: int, what: str) -> int:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from coordinator.recovery import OnCluster, Recover, here
 from relay.service.settings import Settings, default_data_folder, service_config
 
 
@@ -23,6 +24,19 @@ class CoordinatorConfig(Settings):
     grace_s: float = Field(default=15, ge=0, description="wait for the last sites once enough have answered")
     rounds: int = Field(default=32, ge=1, description="rounds that an epoch prepares")
     epoch_s: int = Field(default=86_400, ge=60, description="time after which an epoch's secrets are erased")
+    scheduler: str = Field(
+        default="", description="a Dask cluster that recovers drop-outs, tls://host:port; by default, this machine does"
+    )
+    scheduler_ca_file: Path | None = Field(default=None, description="the cluster's authority")
+    scheduler_cert_file: Path | None = Field(default=None, description="this machine's certificate in the cluster")
+    scheduler_key_file: Path | None = Field(default=None, description="the key of that certificate")
+
+    @property
+    def recover(self) -> Recover:
+        """Who takes masks away from a total."""
+        if not self.scheduler:
+            return here
+        return OnCluster(self.scheduler, self.scheduler_ca_file, self.scheduler_cert_file, self.scheduler_key_file)
 
     @property
     def identity(self) -> Path:

@@ -6,7 +6,7 @@ nowhere else: all sites are heard, or enough are and the grace for the others is
 
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from coordinator.journal import Answer, RunTables
 from coordinator.progress import Event, Show, What
+from coordinator.recovery import ClusterError, Recover, here
 from relay.client.journal import Batch, Journal
 from relay.client.outbox import deliver
 from relay.client.transport import Message, RelayClient
@@ -26,6 +27,7 @@ from secagg.codec import Record
 from secagg.envelope import EVERYONE
 from secagg.errors import AbortError, FaultyParticipantError, ProtocolError
 from secagg.identity import Identity, Roster
+from secagg.masks import Mask
 from secagg.messages import EncapsulationPackage, SharePackage
 from secagg.params import Profile, Schema
 from secagg.protocol import coordinator_round as cr
@@ -62,7 +64,15 @@ class Driver:
     """
 
     def __init__(
-        self, run: UUID, cast: Cast, identity: Identity, journal: Journal, relay: RelayClient, pace: Pace, show: Show
+        self,
+        run: UUID,
+        cast: Cast,
+        identity: Identity,
+        journal: Journal,
+        relay: RelayClient,
+        pace: Pace,
+        show: Show,
+        recover: Recover = here,
     ) -> None:
         self._run = run
         self._cast = cast
@@ -72,6 +82,7 @@ class Driver:
         self._relay = relay
         self._pace = pace
         self._show = show
+        self._recover = recover
         self._began = time.monotonic()
         self._machine = str(run)
         self._state: Record | None = None
@@ -191,13 +202,20 @@ class Driver:
         crashpoint("before-unmask")
         self._tell(Close())
         removal: cr.AwaitTotal = self._state  # type: ignore[assignment]
-        total.mask(removal.masks, remove=True)
+        await self._unmask(total, removal.masks)
         answer = self._publish(total, query, position)
         await deliver(self._journal, self._relay)
         lost = len(roster) - len(proposed.survivors)
         detail = f"sum over {len(proposed.survivors)} sites" + (f", {lost} lost on the way" if lost else "")
         self._say("round-done", round_=number, detail=detail)
         return answer
+
+    async def _unmask(self, total: RingVector, left: Sequence[Mask]) -> None:
+        try:
+            await self._recover(total, left)
+        except ClusterError as error:
+            self._say("cluster-failed", detail=f"{error}; the masks are taken away here")
+            await here(total, left)
 
     def _publish(self, summed: RingVector, query: bytes, position: int) -> Answer:
         """Send the sum, and enter it as the answer in the same transaction."""

@@ -8,7 +8,17 @@ from typing import Literal
 
 from rich.console import Console
 
-What = Literal["step", "heard", "refused", "lost", "epoch-ready", "round-opened", "round-done", "round-abandoned"]
+What = Literal[
+    "step",
+    "heard",
+    "refused",
+    "lost",
+    "epoch-ready",
+    "round-opened",
+    "cluster-failed",
+    "round-done",
+    "round-abandoned",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,7 @@ def in_words(console: Console) -> Show:
 
     def show(event: Event) -> None:
         place = f"round {event.round}" if event.round else "setup"
-        if event.what in {"round-opened", "round-done", "epoch-ready", "round-abandoned"}:
+        if event.what in {"round-opened", "cluster-failed", "round-done", "epoch-ready", "round-abandoned"}:
             console.print(f"[dim]{event.seconds:7.2f} s[/dim]  {place}: {event.detail}")
         elif event.what in {"lost", "refused"}:
             console.print(f"[dim]{event.seconds:7.2f} s[/dim]  {place}: [red]{event.site}[/red] {event.detail}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from distributed import LocalCluster
 
 from coordinator.analyses import KaplanMeierSpec, parse_spec
 from coordinator.pooled import pooled, pooled_kaplan_meier
@@ -122,6 +123,18 @@ async def test_a_killed_coordinator_goes_on_where_it_was(tmp_path: Path, point: 
         assert_pooled(report, list(SITES))
         assert len(report["rounds"]) == 2
         assert_no_second_frame(net)
+
+
+async def test_drop_outs_recovered_by_a_cluster_or_without_it_when_it_fails(tmp_path: Path) -> None:
+    local = {"host": "127.0.0.1", "dashboard_address": None, "processes": False, "asynchronous": True}
+    async with network(tmp_path / "net", SITES) as net:
+        project = await net.project()
+        async with LocalCluster(n_workers=2, threads_per_worker=1, protocol="tcp", **local) as cluster:
+            report = await net.run(project, SECAGG_COORDINATOR_SCHEDULER=cluster.scheduler_address)
+            assert any(task.startswith("removed-") for task, *_ in cluster.scheduler.transition_log)
+        assert_pooled(report, list(SITES))
+        gone = {"SECAGG_COORDINATOR_SCHEDULER": "tcp://127.0.0.1:9"}
+        assert_pooled(await net.run(project, DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="500ms", **gone), list(SITES))
 
 
 def _run_of(net: Network) -> str:

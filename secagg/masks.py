@@ -21,6 +21,7 @@ from secagg.errors import ParameterError
 from secagg.packing import Lanes
 
 KEY_BYTES = 32
+_DTYPES = (np.dtype(np.uint32), np.dtype(np.uint64))
 _BLOCK = 16
 _PIECE = 1 << 16  # bytes: keystream and lanes of a piece stay in the second-level cache
 _CHUNK = 1 << 18  # bytes of lanes to which all masks are added before the next ones, where OpenSSL makes the keystream
@@ -66,15 +67,15 @@ def apply(acc: Lanes, masks: Iterable[Mask], *, start: int = 0, remove: bool = F
     Raises:
         ParameterError: dtype or shape.
     """
-    if acc.dtype not in {np.dtype(np.uint32), np.dtype(np.uint64)} or acc.ndim != 1 or not acc.flags.c_contiguous:
+    if acc.dtype not in _DTYPES or acc.ndim != 1 or not acc.flags.c_contiguous:
         raise ParameterError("acc is a contiguous 1-D array of uint32 or uint64")
     if not acc.flags.writeable:
         raise ParameterError("acc is writable")
     if not 0 <= start * acc.itemsize < _BLOCK << 128:
         raise ParameterError("lanes count from 0 as far as the cipher's counter goes")
     signed = [(mask.key, mask.negate != remove) for mask in masks]
-    slices = min(_cores(), acc.nbytes * len(signed) // _WORTH_A_THREAD)
-    if slices < 2:
+    slices = acc.nbytes * len(signed) // _WORTH_A_THREAD
+    if slices < 2 or (slices := min(slices, _cores())) < 2:
         _combine(acc, signed, start)
         return
     cuts = [len(acc) * i // slices for i in range(slices + 1)]
@@ -98,10 +99,8 @@ def _combine(acc: Lanes, signed: Sequence[tuple[bytes, bool]], start: int) -> No
         return
     from secagg.kernels import aes  # noqa: PLC0415 compiled where the processor can run it
 
-    schedules = np.empty((len(signed), 4 * aes.ROUND_KEYS), np.uint32)
-    schedules[:, :8] = np.frombuffer(b"".join(key for key, _ in signed), "<u4").reshape(-1, 8)
-    aes.expand(schedules)
-    aes.accumulate(acc, start, schedules, np.frombuffer(bytes(negate for _, negate in signed), np.uint8))
+    keys = np.frombuffer(b"".join(key for key, _ in signed), "<u4").reshape(-1, 8)
+    aes.accumulate(acc.dtype)(acc, start, keys, np.frombuffer(bytes(negate for _, negate in signed), np.uint8))
 
 
 def _combine_by_openssl(acc: Lanes, signed: Sequence[tuple[bytes, bool]], start: int) -> None:

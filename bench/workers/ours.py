@@ -4,30 +4,42 @@ from collections.abc import Iterable
 from itertools import islice
 
 import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from bench.measure import seconds_of
+from bench.measure import interleaved, seconds_of
 from bench.workers.pipe import serve
 from bench.workers.work import CLIP, VALUE_BITS, left, seeds, vector
 from secagg import packing, shamir
-from secagg.masks import Mask, apply
+from secagg.masks import Mask, add_keystream, apply
 from secagg.packing import Lanes, pack, unpack
 from secagg.quantize import Quantizer
 from secagg.simulate import simulate
-
-SLICE = 1 << 16  # lanes that all masks are added to before the next ones, as in a round
 
 
 def masked(values: np.ndarray, masks: list[Mask], n: int) -> bytes:
     """Quantise, add all masks, pack to the ring's bits."""
     quantizer = Quantizer(CLIP, VALUE_BITS, n)
     lanes, _ = quantizer.encode(values)
-    _apply(lanes, masks, remove=False)
+    apply(lanes, masks)
     return pack(lanes, quantizer.ring_bits)
 
 
 def added(acc: Lanes, uploads: list[bytes], bits: int) -> None:
     for upload in uploads:
         np.add(acc, unpack(upload, bits, len(acc)), out=acc)
+
+
+def keystream(size: int) -> dict[str, float]:
+    """Seconds of the keystream added to lanes of 32 bits, and of OpenSSL's alone."""
+    acc, key = np.zeros(size // 4, np.uint32), bytes(range(32))
+    zeros, out = bytes(size), bytearray(size + 15)
+
+    def openssl() -> None:
+        Cipher(AES256(key), CTR(bytes(16))).encryptor().update_into(zeros, out)
+
+    return interleaved({"ours": lambda: add_keystream(acc, key), "openssl": openssl}, repetitions=300, warm=20)
 
 
 def client(n: int, d: int) -> float:
@@ -44,7 +56,7 @@ def server(n: int, d: int, lost: int) -> float:
 
     def work() -> None:
         added(acc, [upload] * (n - lost), bits)
-        _apply(acc, masks, remove=True)
+        apply(acc, masks, remove=True)
 
     return seconds_of(work)
 
@@ -54,7 +66,7 @@ def total(n: int, d: int, lost: int) -> list[float]:
     quantizer = Quantizer(CLIP, VALUE_BITS, n)
     acc = np.zeros(d, packing.lane_dtype(quantizer.ring_bits))
     added(acc, [masked(vector(u, d), _masks(seeds(u, n)), n) for u in range(lost, n)], quantizer.ring_bits)
-    _apply(acc, _masks(left(n, lost)), remove=True)
+    apply(acc, _masks(left(n, lost)), remove=True)
     return quantizer.decode(acc).tolist()
 
 
@@ -94,11 +106,6 @@ def plain(n: int, d: int) -> dict[str, float]:
     return {"client": seconds_of(lambda: values.astype("<f4").tobytes()), "server": seconds_of(server_side)}
 
 
-def _apply(lanes: Lanes, masks: list[Mask], *, remove: bool) -> None:
-    for start in range(0, len(lanes), SLICE):
-        apply(lanes[start : start + SLICE], masks, start=start, remove=remove)
-
-
 def _masks(keys: Iterable[tuple[bytes, bool]]) -> list[Mask]:
     return [Mask(key=key, negate=negate) for key, negate in keys]
 
@@ -106,6 +113,7 @@ def _masks(keys: Iterable[tuple[bytes, bool]]) -> list[Mask]:
 if __name__ == "__main__":
     serve(
         {
+            "keystream": keystream,
             "client": client,
             "server": server,
             "total": total,

@@ -15,9 +15,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def readonly(element: numba.types.Type) -> numba.types.Array:
-    """Return the type of a contiguous 1-D array that the kernel only reads, such as a view of bytes."""
-    return numba.types.Array(element, 1, "C", readonly=True)
+def readonly(element: numba.types.Type, dimensions: int = 1) -> numba.types.Array:
+    """Return the type of a contiguous array that the kernel only reads, such as a view of bytes."""
+    return numba.types.Array(element, dimensions, "C", readonly=True)
 
 
 def kernel(*signatures: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -6,13 +6,14 @@ steps.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import int64, uint8, uint32, uint64, void
+from numba import from_dtype, int64, uint8, uint32, uint64, void
 from numba.core import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 from numpy.typing import NDArray
 
 from secagg.kernels._jit import kernel, readonly
@@ -117,10 +118,13 @@ def _substitute_word(_typing: Any, word: Any) -> Any:
 _substitute: Any = intrinsic(_substitute_word)
 
 
-@kernel(void(uint32[:, ::1]))
-def expand(schedules: U32Array) -> None:
-    """Complete round keys in place (FIPS 197, 5.2): (k, 60) little-endian words, of which the first 8 are the key."""
-    for row in range(schedules.shape[0]):
+@register_jitable
+def _expanded(keys: U32Array) -> U32Array:
+    """Return the round keys (FIPS 197, 5.2) of each row of `keys`, (k, 8) little-endian words, as (k, 60)."""
+    schedules = np.empty((keys.shape[0], 4 * ROUND_KEYS), np.uint32)
+    for row in range(keys.shape[0]):
+        for i in range(8):
+            schedules[row, i] = keys[row, i]
         for i in range(8, 4 * ROUND_KEYS):
             word = schedules[row, i - 1]
             if i % 8 == 0:
@@ -128,15 +132,17 @@ def expand(schedules: U32Array) -> None:
             elif i % 8 == 4:
                 word = _substitute(word)
             schedules[row, i] = schedules[row, i - 8] ^ word
+    return schedules
 
 
-def _accumulate(lanes: Any, start: int, schedules: U32Array, negate: NDArray[np.uint8]) -> None:
-    """Add one keystream per row of `schedules` to `lanes` in place, or subtract it where `negate` is not 0.
+def _accumulate(lanes: Any, start: int, keys: U32Array, negate: NDArray[np.uint8]) -> None:
+    """Add one keystream per row of `keys` to `lanes` in place, or subtract it where `negate` is not 0.
 
-    Shape: lanes (m,) uint32 or uint64, schedules (k, 60) as `expand` writes them, negate (k,). `start` is the stream's
-    lane that lanes[0] is; start + m lanes stay below 2^64 blocks. Groups are aligned in the stream, so that what stands
-    before the first whole group and behind the last goes through a buffer of one group.
+    Shape: lanes (m,) uint32 or uint64, keys (k, 8) little-endian words, negate (k,). `start` is the stream's lane that
+    lanes[0] is; start + m < 2^63. Groups are aligned in the stream, so that what stands before the first whole group
+    and behind the last goes through a buffer of one group.
     """
+    schedules = _expanded(keys)
     width = lanes.itemsize
     group = _GROUP // width
     edge = np.zeros(group, lanes.dtype)
@@ -167,6 +173,8 @@ def _accumulate(lanes: Any, start: int, schedules: U32Array, negate: NDArray[np.
         at = end
 
 
-accumulate: Callable[[Any, int, U32Array, NDArray[np.uint8]], None] = kernel(
-    *(void(lane[::1], int64, uint32[:, ::1], readonly(uint8)) for lane in (uint32, uint64))
-)(_accumulate)
+@cache
+def accumulate(dtype: "np.dtype[Any]") -> Callable[[Any, int, U32Array, NDArray[np.uint8]], None]:
+    """Return the kernel for lanes of uint32 or uint64; each is compiled when it is first asked for."""
+    lanes = from_dtype(dtype)[::1]
+    return kernel(void(lanes, int64, readonly(uint32, 2), readonly(uint8)))(_accumulate)

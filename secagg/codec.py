@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from functools import cache
 from hashlib import sha256
 from itertools import pairwise
 from math import isfinite
@@ -49,6 +50,7 @@ def tagged_hash(label: str, *parts: bytes) -> bytes:
     return sha256(tag(label) + prefixed(*parts)).digest()
 
 
+@cache
 def tag(label: str) -> bytes:
     """Return the domain tag of a label: version, label, zero byte."""
     return LABEL_PREFIX + label.encode("ascii") + b"\0"
@@ -56,7 +58,7 @@ def tag(label: str) -> bytes:
 
 def prefixed(*parts: bytes) -> bytes:
     """Return LP(parts): each part behind its length as u32."""
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return b"".join([len(part).to_bytes(4, "big") + part for part in parts])  # a list: this is called all the time
 
 
 def u16(value: int) -> bytes:

@@ -20,6 +20,7 @@ MAX_MAC_LANES = 64
 MIN_FORGERY_BITS = 64
 MAX_SEGMENTS = 4096
 MAX_LEVELS = 1 << 62
+MAX_ROTATION = 16
 
 
 class Profile(IntEnum):
@@ -42,6 +43,13 @@ class Beyond(IntEnum):
 
     CLIP = 1
     REFUSE = 2
+
+
+class Rounding(IntEnum):
+    """Which level a value between two of them becomes: the nearer one, or either at random with the value as mean."""
+
+    NEAREST = 1
+    STOCHASTIC = 2
 
 
 def default_threshold(sites: int, profile: Profile) -> int:
@@ -80,17 +88,25 @@ class Floors(Record):
 class Segment(Record):
     """`count` consecutive entries with one clip and one step.
 
-    A value x becomes the integer round(x / step) within [-levels, levels]; `levels` is round(clip / step).
+    A value x becomes an integer next to x / step, at most `bound` in absolute value; `levels` is round(clip / step).
+    With a `rotation` of k > 0 the values are those of the rotated entries, in blocks of 2^k (`secagg.rotation`).
     """
 
     count: Annotated[int, U32]
     clip: Annotated[float, Double()]
     step: Annotated[float, Double()]
     beyond: Beyond = Beyond.CLIP
+    rounding: Rounding = Rounding.NEAREST
+    rotation: Annotated[int, U8] = 0
 
     @property
     def levels(self) -> int:
         return round(self.clip / self.step)
+
+    @property
+    def bound(self) -> int:
+        """The largest integer: rounding at random reaches the level above a clip that lies between two."""
+        return self.levels + (self.rounding is Rounding.STOCHASTIC)
 
     def check(self) -> None:
         """Raise ParameterError unless the segment can be quantised."""
@@ -100,6 +116,8 @@ class Segment(Record):
             raise ParameterError("clip and step of a segment are positive")
         if not 1 <= self.levels <= MAX_LEVELS:
             raise ParameterError(f"clip / step is between 1 and 2^62, got {self.clip / self.step:.3g}")
+        if self.rotation > MAX_ROTATION:
+            raise ParameterError(f"a block of a rotation has at most 2^{MAX_ROTATION} entries")
 
 
 @record
@@ -120,7 +138,7 @@ class Schema(Record):
 
         Raises:
             ParameterError: sizes, clips or lanes are out of range.
-            HeadroomError: parties * levels >= 2^(ring_bits - 1) for some segment.
+            HeadroomError: parties * bound >= 2^(ring_bits - 1) for some segment.
         """
         for segment in self.segments:
             segment.check()
@@ -133,7 +151,7 @@ class Schema(Record):
             raise ParameterError(f"{self.mac_lanes} lanes do not authenticate a ring of {self.ring_bits} bits")
         if self.mac_lanes > MAX_MAC_LANES:
             raise ParameterError(f"at most {MAX_MAC_LANES} lanes")
-        if (needed := max(ring_bits_for(segment.levels, parties) for segment in self.segments)) > self.ring_bits:
+        if (needed := max(ring_bits_for(segment.bound, parties) for segment in self.segments)) > self.ring_bits:
             raise HeadroomError(f"the sum of {parties} vectors needs {needed} bits, the ring has {self.ring_bits}")
 
 
@@ -142,16 +160,16 @@ def mac_lanes_for(ring_bits: int) -> int:
     return -(-MIN_FORGERY_BITS // (65 - ring_bits))
 
 
-def ring_bits_for(levels: int, parties: int) -> int:
-    """Return the least b with parties * levels < 2^(b-1): the centred sum of so many values fits.
+def ring_bits_for(bound: int, parties: int) -> int:
+    """Return the least b with parties * bound < 2^(b-1): the centred sum of so many values up to `bound` fits.
 
     Raises:
         HeadroomError: 64 bits are not enough.
     """
-    bits = (parties * levels).bit_length() + 1
+    bits = (parties * bound).bit_length() + 1
     if bits > MAX_RING_BITS:
         raise HeadroomError(
-            f"{parties} values of up to {levels} need {bits} bits, the ring has at most {MAX_RING_BITS}: "
+            f"{parties} values of up to {bound} need {bits} bits, the ring has at most {MAX_RING_BITS}: "
             "take a coarser step, a smaller clip or fewer parties"
         )
     return bits

@@ -1,19 +1,34 @@
 """Fixed point: reals to ring integers and back, with clip, step and head-room per entry.
 
-Spec: 02-protocol §4. A value x becomes round(x / step), ties to even, within [-levels, levels]; a sum of n such
-integers is below 2^(b-1) in absolute value because n * levels is, so the centred residue mod 2^b is the sum itself. The
-sum of n decoded values differs from the sum of the clipped values by at most n * step / 2.
+Spec: 02-protocol §4. With levels = round(clip / step), a value x becomes
+
+- to the nearest: round(x / step), ties to even, moved into [-levels, levels];
+- at random: x is moved into [-clip, clip] first; then floor(x / step), or one more with the probability of the fraction
+  that is cut off. Its mean is x / step, its variance f (1 - f) for a fraction f.
+
+No sum wraps around. To the nearest, an integer is at most levels in absolute value. At random, |x| / step is at most
+fl(clip / step), since binary64 division is monotone, and fl(clip / step) <= levels + 1/2; so the integer above is at
+most levels + 1. Let B be that bound (`Segment.bound`) and n the number of sites: the sum S of n such integers has
+|S| <= n B, and n B < 2^(b-1) is asked of every schema before anything is masked. So S lies between -2^(b-1) and
+2^(b-1), where the centred residue of S mod 2^b is S itself. The bound is tight: with n B = 2^(b-1) the sum n B would be
+read as -n B.
+
+The sum of n decoded values differs from the sum of the clipped values by at most n * step / 2 to the nearest; at random
+by less than n * step, with mean 0 and a standard deviation of at most sqrt(n) * step / 2. Rounding at random takes 53
+bits of a keystream for an entry, so its probabilities are exact to 2^-53.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secagg import ring
 from secagg.errors import ParameterError
+from secagg.masks import add_keystream
 from secagg.packing import Lanes
-from secagg.params import Beyond, Schema, Segment, ring_bits_for
+from secagg.params import MAX_ROTATION, Beyond, Rounding, Schema, Segment, ring_bits_for
+from secagg.rotation import rotate_back, rotated
 
 Numbers = NDArray[Any]
 Reals = NDArray[np.float64]
@@ -26,32 +41,53 @@ class Quantized(NamedTuple):
     clipped: int
 
 
+class Coins(NamedTuple):
+    """What segments draw from that are rotated or rounded at random: two keys of 32 bytes.
+
+    Attributes:
+        rotation: fixes the signs of a rotation; public, the same for all sites of a round.
+        rounding: secret, drawn anew for every vector; whoever knows it learns more of a sum's addends.
+    """
+
+    rotation: bytes
+    rounding: bytes
+
+
 class BeyondClipError(ParameterError):
     """A value lies beyond the clip of a segment whose schema refuses such values."""
 
 
-def quantize(vector: ArrayLike, schema: Schema) -> Quantized:
+def quantize(vector: ArrayLike, schema: Schema, coins: Coins | None = None) -> Quantized:
     """Return the integers of a vector under a round's schema.
 
     Args:
         vector: (m,) finite numbers, m the schema's length.
+        coins: needed where a segment is rotated or rounded at random.
 
     Raises:
-        ParameterError: length, NaN or infinity.
+        ParameterError: length, NaN or infinity; no coins where they are needed.
         BeyondClipError: a value beyond the clip of a segment with `Beyond.REFUSE`.
     """
-    return quantize_slice(vector_of(vector, schema.length), schema, 0)
+    rotation, rounding = coins or (None, None)
+    return quantize_slice(rotated(vector_of(vector, schema.length), schema.segments, rotation), schema, 0, rounding)
 
 
-def quantize_slice(reals: Numbers, schema: Schema, start: int) -> Quantized:
-    """Return the integers of the entries [start, start + k) of a vector, given as (k,); raises what `quantize` does."""
+def quantize_slice(reals: Numbers, schema: Schema, start: int, rounding: bytes | None = None) -> Quantized:
+    """Return the integers of the entries [start, start + k) of a vector that was rotated where its schema asks for it.
+
+    Args:
+        reals: (k,), those entries.
+        rounding: the secret key of the vector's coins.
+
+    Raises what `quantize` does.
+    """
     reals = _finite(reals)
     values = np.empty(len(reals), np.int64)
     clipped, at = 0, -start  # where the segment begins, seen from the first of these entries
     for segment in schema.segments:
         part = slice(max(at, 0), max(at + segment.count, 0))
         at += segment.count
-        values[part], count = _to_levels(reals[part], segment)
+        values[part], count = _integers(reals[part], segment, rounding, start + part.start)
         if count and segment.beyond is Beyond.REFUSE:
             raise BeyondClipError(f"{count} values lie beyond the clip of their segment, which refuses them")
         clipped += count
@@ -60,10 +96,15 @@ def quantize_slice(reals: Numbers, schema: Schema, start: int) -> Quantized:
     return Quantized(values, clipped)
 
 
-def dequantize(values: NDArray[np.int64], schema: Schema) -> Reals:
-    """Return the reals of integers, or of sums of integers: each times its segment's step."""
+def dequantize(values: NDArray[np.int64], schema: Schema, rotation: bytes | None = None) -> Reals:
+    """Return the reals of integers, or of sums of integers: each times its segment's step, and rotated back.
+
+    Args:
+        rotation: the public key of the coins, needed where a segment is rotated.
+    """
     steps = np.repeat([segment.step for segment in schema.segments], [segment.count for segment in schema.segments])
     reals: Reals = values * steps
+    rotate_back(reals, schema.segments, rotation)
     return reals
 
 
@@ -74,6 +115,8 @@ class Quantizer:
         clip: positive; a scalar, or (m,) for entries of their own.
         value_bits: 2 to 62; a value takes one of 2^value_bits - 1 levels.
         parties: the largest number of vectors that are summed.
+        rounding: to the nearest level, or to either one at random.
+        rotation: vectors are rotated in blocks of 2^rotation entries, which then have one clip; 0 is not at all.
 
     Attributes:
         ring_bits: the bits b of a ring that holds the sum of `parties` vectors, whatever their values.
@@ -83,32 +126,51 @@ class Quantizer:
         HeadroomError: 64 bits do not hold the sum.
     """
 
-    def __init__(self, clip: ArrayLike, value_bits: int, parties: int) -> None:
+    def __init__(
+        self,
+        clip: ArrayLike,
+        value_bits: int,
+        parties: int,
+        *,
+        rounding: Rounding = Rounding.NEAREST,
+        rotation: int = 0,
+    ) -> None:
         if not 2 <= value_bits <= 62 or parties < 1:
             raise ParameterError("value_bits is 2 to 62, and there is at least one party")
         self.clip = as_reals(clip)
         if self.clip.ndim > 1 or not np.all(np.isfinite(self.clip) & (self.clip > 0)):
             raise ParameterError("clip is positive and finite: a number, or one for each entry")
+        if not 0 <= rotation <= MAX_ROTATION or (rotation and self.clip.ndim):
+            raise ParameterError(f"a rotation is of 2^0 to 2^{MAX_ROTATION} entries, which have one clip")
+        self.rounding, self.rotation = rounding, rotation
         self.levels = (1 << (value_bits - 1)) - 1
         self.step = self.clip / self.levels
         if not np.all(self.step > 0):
             raise ParameterError("clip is so small that its levels cannot be told apart in binary64")
-        self.ring_bits = ring_bits_for(self.levels, parties)
+        self.ring_bits = ring_bits_for(self.levels + (rounding is Rounding.STOCHASTIC), parties)
 
-    def encode(self, vector: ArrayLike) -> tuple[Lanes, int]:
+    def encode(self, vector: ArrayLike, coins: Coins | None = None) -> tuple[Lanes, int]:
         """Return (lanes, clipped): (m,) ring elements and the number of values that were moved to the clip.
 
         Raises:
-            ParameterError: another shape than the clip's, NaN or infinity.
+            ParameterError: another shape than the clip's, NaN or infinity; no coins where they are needed.
         """
-        reals = _finite(vector_of(vector, len(self.clip) if self.clip.ndim else None))
-        values, clipped = _round(reals, self.step, self.levels)
+        rotation, rounding = coins or (None, None)
+        numbers = vector_of(vector, len(self.clip) if self.clip.ndim else None)
+        reals = _finite(rotated(numbers, self._segments(len(numbers)), rotation))
+        values, clipped = _integers(reals, self, rounding, 0)
         return ring.embed(values, self.ring_bits), clipped
 
-    def decode(self, lanes: Lanes) -> Reals:
-        """Return the reals of (m,) ring elements, or of their sum."""
+    def decode(self, lanes: Lanes, rotation: bytes | None = None) -> Reals:
+        """Return the reals of (m,) ring elements, or of their sum; `rotation` is the public key of the coins."""
         reals: Reals = ring.centre(lanes, self.ring_bits) * self.step
+        rotate_back(reals, self._segments(len(reals)), rotation)
         return reals
+
+    def _segments(self, count: int) -> list[Segment]:
+        if not self.rotation:
+            return []
+        return [Segment(count=count, clip=float(self.clip), step=float(self.step), rotation=self.rotation)]
 
 
 def as_reals(values: ArrayLike) -> Reals:
@@ -149,12 +211,36 @@ def _finite(numbers: Numbers) -> Reals:
     return reals
 
 
-def _to_levels(reals: Reals, segment: Segment) -> tuple[NDArray[np.int64], int]:
-    return _round(reals, segment.step, segment.levels)
+class _Form(Protocol):
+    """How values become integers: a segment of a schema, or a quantizer."""
+
+    @property
+    def clip(self) -> float | Reals: ...
+    @property
+    def step(self) -> float | Reals: ...
+    @property
+    def levels(self) -> int: ...
+    @property
+    def rounding(self) -> Rounding: ...
 
 
-def _round(reals: Reals, step: float | Reals, levels: int) -> tuple[NDArray[np.int64], int]:
+def _integers(reals: Reals, form: _Form, key: bytes | None, start: int) -> tuple[NDArray[np.int64], int]:
+    """Return the integers of entries from `start` on, and how many of them were moved to the clip."""
+    if form.rounding is Rounding.STOCHASTIC:
+        return _at_random(reals, form, key, start)
     from secagg.kernels.levels import to_levels  # noqa: PLC0415 Numba is loaded on first use
 
     values = np.empty(len(reals), np.int64)
-    return values, to_levels(np.ascontiguousarray(reals), np.atleast_1d(np.float64(step)), levels, values)
+    return values, to_levels(np.ascontiguousarray(reals), np.atleast_1d(np.float64(form.step)), form.levels, values)
+
+
+def _at_random(reals: Reals, form: _Form, key: bytes | None, start: int) -> tuple[NDArray[np.int64], int]:
+    if key is None:
+        raise ParameterError("rounding at random needs a secret key")
+    words = np.zeros(len(reals), np.uint64)
+    add_keystream(words, key, start=start)
+    within = np.clip(reals, -form.clip, form.clip)
+    scaled = within / form.step
+    below = np.floor(scaled)
+    up = (words >> np.uint64(11)) * 2.0**-53 < scaled - below
+    return below.astype(np.int64) + up, int(np.count_nonzero(within != reals))

@@ -1,7 +1,7 @@
 """A site's contribution to a round, made slice by slice: quantise, authenticate, mask, pack, seal.
 
 Spec: 02-protocol §6. Beside the vector that comes in and the sealed chunks that go out, only one slice is in memory, so
-that a hundred million entries need no more than their own space.
+that a hundred million entries need no more than their own space; a rotated vector is one more in memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,8 @@ from secagg.masks import Mask
 from secagg.packing import Lanes
 from secagg.params import Schema
 from secagg.protocol.ring_vector import CHUNK_LANES, SealedVector, first_lane, seal_slices
-from secagg.quantize import quantize_slice, vector_of
+from secagg.quantize import Coins, quantize_slice, vector_of
+from secagg.rotation import rotated
 
 
 class Authenticate(Protocol):
@@ -36,6 +37,7 @@ def contribute(
     schema: Schema,
     keys: Sequence[Mask],
     authenticate: Authenticate,
+    coins: Coins,
     *,
     upload_key: bytes,
     associated: bytes,
@@ -49,14 +51,14 @@ def contribute(
     Raises:
         ParameterError: the vector's length, NaN or infinity, or values that the schema refuses.
     """
-    reals = vector_of(vector, schema.length)
+    reals = rotated(vector_of(vector, schema.length), schema.segments, coins.rotation)
     lanes = np.zeros(schema.mac_lanes, np.uint64)
     clipped = 0
 
     def slices() -> Iterator[Lanes]:
         nonlocal clipped
         for start in range(0, schema.length, CHUNK_LANES):
-            part = quantize_slice(reals[start : start + CHUNK_LANES], schema, start)
+            part = quantize_slice(reals[start : start + CHUNK_LANES], schema, start, coins.rounding)
             clipped += part.clipped
             np.add(lanes, np.array(authenticate(part.values, start=start), np.uint64), out=lanes)
             elements = ring.embed(part.values, schema.ring_bits)

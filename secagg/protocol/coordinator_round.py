@@ -400,8 +400,8 @@ def publish(state: AwaitTotal, event: Publish, means: Means) -> Step:
         _send(state, message, means, site, key=turn.keys[site].result, payload=sealed.chunks)
         for site in state.survivors
     )
-    learned = Learned(turn.round, state.survivors, dequantize(event.total.values(), turn.schema))
-    return Step(state.idle, (*sends, learned))
+    reals = dequantize(event.total.values(), turn.schema, d.rotation_key(turn.context))
+    return Step(state.idle, (*sends, Learned(turn.round, state.survivors, reals)))
 
 
 def abandon(state: InRound, _event: Abandon, _means: Means) -> Step:

@@ -40,6 +40,11 @@ def context_hash(eh: bytes, transcript: bytes, round_: int, open_body: bytes) ->
     return tagged_hash("context", eh, transcript, u32(round_), open_body)
 
 
+def rotation_key(context: bytes) -> bytes:
+    """Return the public key of a round's rotations: nobody chooses it after the round is fixed."""
+    return tagged_hash("rotation", context)
+
+
 def survivors_statement(eh: bytes, round_: int, context: bytes, uploads: Iterable[Frame]) -> bytes:
     """Return what a survivor signs: the one set of uploads that it will unmask in this round."""
     return tagged_hash("consistency", eh, u32(round_), context, *_listed(uploads))

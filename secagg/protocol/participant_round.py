@@ -50,7 +50,7 @@ from secagg.protocol.step import (
     sealed_body_of,
     signed,
 )
-from secagg.quantize import dequantize
+from secagg.quantize import Coins, dequantize
 
 Keys = Annotated[Mapping[int, bytes], Map(U16, Fixed(32), MAX_SITES)]
 Row = Annotated[Mapping[int, bytes], Map(U16, Fixed(2 * SHARE_BYTES), MAX_SITES)]
@@ -312,7 +312,10 @@ def on_contribute(state: AwaitVector, event: Contribute, means: Means) -> Step:
         epoch=seat.epoch,
     )
     bound = d.vector_bound(seat.epoch, Upload.KIND, seat.index, turn.round, turn.context)
-    made = contribute(event.vector, schema, state.masks, authenticate, upload_key=state.upload_key, associated=bound)
+    coins = Coins(rotation=d.rotation_key(turn.context), rounding=d.draw(means.rand, "rounding"))
+    made = contribute(
+        event.vector, schema, state.masks, authenticate, coins, upload_key=state.upload_key, associated=bound
+    )
     frame = _frame(state, Upload(context=turn.context, root=made.sealed.root), turn.round, means)
     following = AwaitSurvivors(idle=state.idle, turn=turn, upload=frame, clipped=made.clipped)
     return Step(following, (Send(frame, made.sealed.chunks),))
@@ -439,8 +442,8 @@ def on_result(state: AwaitResult, received: Received, _means: Means) -> Step:
     )
     if lanes != total.lanes.tolist():
         raise FaultyCoordinatorError("V-0514", "the published sum is not the sum of what the sites sent")
-    learned = Learned(state.round, state.survivors, dequantize(values, state.schema))
-    return Step(state.idle, (learned,))
+    reals = dequantize(values, state.schema, d.rotation_key(state.context))
+    return Step(state.idle, (Learned(state.round, state.survivors, reals),))
 
 
 # Time --------------------------------------------------------------------------------------------------------------

@@ -42,7 +42,19 @@ def derivations() -> Case:
         "mac-session": keys.lane_session(EH, [key, ss]),
         "mac": keys.lane_key(EH, key, R, CTX, LANE),
     }
-    names = ("nonce", "curve", "kem-d", "kem-z", "self-chain", "kappa", "vaults", "shamir", "salt", "result-key")
+    names = (
+        "nonce",
+        "curve",
+        "kem-d",
+        "kem-z",
+        "self-chain",
+        "kappa",
+        "vaults",
+        "shamir",
+        "salt",
+        "result-key",
+        "rounding",
+    )
     bounds = {
         "share-blob": tag("share-blob") + LP(EH, u16(U), u16(V), u32(R), u32(4)),
         "vault-seal": tag("vault-seal") + LP(EH, u16(U), u32(R)),
@@ -71,6 +83,7 @@ def hashes() -> Case:
         "share": [EH, u16(U), u16(V), u32(R), u8(1), value],
         "vault": [EH, u16(U), u32(R), value],
         "channel-confirm": [EH, u16(U), value],
+        "rotation": [CTX],
         "context": [EH, octets("transcript"), u32(R), value],
         "terms": [value],
         "fingerprint": [value],
@@ -149,16 +162,38 @@ def quantisation() -> Case:
     # The largest number of levels; and a step so small that the quotient of a large value is infinite.
     forms += [(2.0**62, 1.0), (1e-300, 1e-301)]
     cases = []
+    plain = {"count": len(reals), "beyond": 1, "rounding": 1, "rotation": 0}
+    given = {"ctx": CTX, "rounding_key": octets("rounding")}
     for clip, step in forms:
-        pairs = [vector.quantise(x, clip, step, 1) for x in reals]
-        segment = {"count": len(reals), "clip": clip, "step": step, "beyond": 1}
-        case = {"segment": segment, "levels": vector.levels(clip, step), "reals": reals}
-        cases.append(case | {"integers": [q for q, _ in pairs], "clipped": sum(moved for _, moved in pairs)})
+        for rounding in (1, 2):
+            segment = plain | {"clip": clip, "step": step, "rounding": rounding}
+            integers, clipped = vector.elements(reals, {"segments": [segment]}, CTX, given["rounding_key"])
+            case = {"segment": segment, "levels": vector.levels(clip, step), "reals": reals}
+            cases.append(given | case | {"integers": integers, "clipped": clipped})
     refused = []
     for fault, x in (("not_a_number", "nan"), ("infinite", "inf"), ("infinite", "-inf"), ("beyond", "10.26")):
-        verdict = refusal(vector.quantise, float(x), 10.0, 0.5, 2)
-        refused.append({"fault": fault, "clip": 10.0, "step": 0.5, "beyond": 2, "real": x, "verdict": verdict})
+        for rounding in (1, 2):
+            segment = plain | {"count": 1, "clip": 10.0, "step": 0.5, "beyond": 2, "rounding": rounding}
+            verdict = refusal(vector.quantise, float(x), segment, 0.5)
+            refused.append({"fault": fault, "segment": segment, "real": x, "verdict": verdict})
     return {"cases": cases, "refused": refused}
+
+
+def rotation() -> list[Case]:
+    """Vectors of several segments, what they are rotated to, and their integers rotated back."""
+    cases = []
+    for counts, ks in (([1], [1]), ([8], [3]), ([5, 11, 6], [0, 2, 16]), ([300], [5]), ([3, 64], [16, 6])):
+        m = sum(counts)
+        words = vector.mask(octets(f"rotation {m}"), m, 0, 20)[0]
+        reals = [vector.signed(word, 20) / 1024 for word in words]
+        form = {"clip": 4096.0, "step": 2.0**-10, "beyond": 1, "rounding": 1}
+        segments = [form | {"count": count, "rotation": k} for count, k in zip(counts, ks, strict=True)]
+        schema = {"ring_bits": 40, "mac_lanes": 0, "segments": segments}
+        rotated = vector.rotate(reals, schema, CTX, back=False)
+        integers, _ = vector.elements(reals, schema, CTX, CTX)
+        case = {"ctx": CTX, "segments": segments, "reals": reals, "rotated": rotated}
+        cases.append(case | {"integers": integers, "decoded": vector.reals(integers, schema, CTX)})
+    return cases
 
 
 def lanes() -> list[Case]:

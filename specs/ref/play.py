@@ -104,7 +104,7 @@ def play(plan: Plan, encapsulate: Encapsulate) -> tuple[dict[str, Any], Tape]:
     for r, each in enumerate(plan.rounds, start=plan.terms["first_round"]):
         total = play_round(tape, r, each, present)
         present = list(c.here.uploads)
-        reals = vector.reals(total, each.opening["schema"])
+        reals = vector.reals(total, each.opening["schema"], c.here.ctx)
         sums.append({"round": r, "survivors": present, "sum": total, "reals": reals})
     script = {"identities": [c.seed, *seeds], "roster": encoded, "words": keys.stretched(H("roster", encoded))}
     return script | {"sent": tape.sent, "steps": tape.steps, "sums": sums}, tape
@@ -167,7 +167,7 @@ def play_round(tape: Tape, r: int, plan: RoundPlan, present: list[int]) -> list[
         tape.take(u, opened[u])
     # 2. Upload
     for u, values in plan.values.items():
-        upload = tape.tell(u, "contribute", *rounds.upload(sites[u], values), values=values)
+        upload = tape.tell(u, "contribute", *rounds.upload(sites[u], values, tape.rand()), values=values)
         rounds.accept(c, u, upload.frame, upload.payload)
         tape.take(0, upload)
     # 3. Survivors

@@ -94,16 +94,16 @@ def _check_schema(s: Site, schema: Value, vectors: int) -> None:
     for segment in schema["segments"]:
         check(segment["count"] and segment["clip"] > 0 and segment["step"] > 0, "V-0504")
         check(segment["clip"] / segment["step"] <= 2**62, "V-0504")
-        levels = vector.levels(segment["clip"], segment["step"])
-        check(levels >= 1 and vectors * levels < 1 << (b - 1), "V-0504")
+        check(segment["rotation"] <= 16 and vector.levels(segment["clip"], segment["step"]) >= 1, "V-0504")
+        check(vectors * vector.bound(segment) < 1 << (b - 1), "V-0504")
 
 
 # --- 2. Upload -------------------------------------------------------------------------------------------------------
 
 
-def upload(s: Site, values: Sequence[float]) -> tuple[bytes, bytes]:
+def upload(s: Site, values: Sequence[float], rand: bytes) -> tuple[bytes, bytes]:
     m, lanes, b = s.here.shape()
-    integers, _clipped = vector.elements(values, s.here.open["schema"])
+    integers, _clipped = vector.elements(values, s.here.open["schema"], s.here.ctx, keys.draw(rand, "rounding"))
     plain = ([x % (1 << b) for x in integers], [vector.lane(_lane_key(s, j), integers) for j in range(lanes)])
     own = keys.self_seed(s.eh, s.here.self_chain, s.index, s.here.r)
     masks = [(1, _self_mask(s, s.index, own))]

@@ -29,8 +29,12 @@ _frame = {
     "version": 1, "kind": 2, "epoch": octets("epoch"), "transcript": octets("transcript"), "round": 0,
     "sender": 3, "recipient": 0, "body": octets("body"), "signature": octets("signature", 64),
 }  # fmt: skip
-_segment = {"count": 7, "clip": 16.0, "step": 0.125, "beyond": 1}
-_schema = {"ring_bits": 20, "mac_lanes": 2, "segments": [_segment, _segment | {"clip": 1e-300, "beyond": 2}]}
+_segment = {"count": 7, "clip": 16.0, "step": 0.125, "beyond": 1, "rounding": 1, "rotation": 0}
+_schema = {
+    "ring_bits": 20,
+    "mac_lanes": 2,
+    "segments": [_segment, _segment | {"clip": 1e-300, "beyond": 2, "rounding": 2, "rotation": 16}],
+}
 _slot = {"sealed": octets("sealed", 144), "edges": [octets("edge")], "leaves": [octets("leaf 0"), octets("leaf 1")]}
 _own_slot = {"sealed": b"", "edges": [], "leaves": [octets("leaf 0"), octets("leaf 1")]}
 _manifest = {
@@ -53,7 +57,10 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
         {"project": bytes(16), "terms": bytes(32), "coordinator": bytes(32), "sites": []},
     ],
     "Schema": [_schema, {"ring_bits": 64, "mac_lanes": 0, "segments": []}],
-    "Segment": [_segment, {"count": 2**32 - 1, "clip": 0.0, "step": 5e-324, "beyond": 2}],
+    "Segment": [
+        _segment,
+        {"count": 2**32 - 1, "clip": 0.0, "step": 5e-324, "beyond": 2, "rounding": 2, "rotation": 255},
+    ],
     "EncapsulationPackage": [{"slots": {2: _ciphertext, 65_534: _ciphertext}}, {"slots": {}}],
     "EncapsulationSlot": [{"ciphertext": _ciphertext, "path": [octets("node")] * 17}],
     "SharePackage": [{"vaults": [octets("vault", 144), b""], "slots": {1: _own_slot, 2: _slot}}],

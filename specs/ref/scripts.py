@@ -20,13 +20,18 @@ _TERMS = {
     "expires": 1_900_086_400, "max_lanes": 1000, "max_ring_bits": 64, "degree": 0, "privacy": b"",
 }  # fmt: skip
 _SEGMENTS = [
-    {"count": 5, "clip": 10.0, "step": 0.5, "beyond": 1},
-    {"count": 2, "clip": 1000.0, "step": 1.0, "beyond": 2},
+    {"count": 5, "clip": 10.0, "step": 0.5, "beyond": 1, "rounding": 1, "rotation": 0},
+    {"count": 2, "clip": 1000.0, "step": 1.0, "beyond": 2, "rounding": 1, "rotation": 0},
+]
+_OPTIONS = [
+    # Blocks of four entries and of one; a clip between two levels.
+    _SEGMENTS[0] | {"clip": 1000.3, "rounding": 2, "rotation": 2},
+    _SEGMENTS[1] | {"rounding": 2},
 ]
 
 
-def _opening(ring_bits: int, mac_lanes: int) -> Value:
-    schema = {"ring_bits": ring_bits, "mac_lanes": mac_lanes, "segments": _SEGMENTS}
+def _opening(ring_bits: int, mac_lanes: int, segments: list[Value] = _SEGMENTS) -> Value:
+    schema = {"ring_bits": ring_bits, "mac_lanes": mac_lanes, "segments": segments}
     return {"query": b"how many", "schema": schema, "deadline": 1_900_003_600}
 
 
@@ -34,8 +39,13 @@ def _values(u: int) -> list[float]:
     return [0.5 * u, -0.75 * u, 3.3, 1e9, -1e9, 100.0 + u, -1000.0]
 
 
+def _mild_values(u: int) -> list[float]:
+    return [0.3 * u, -0.7 * u, 3.3, 1800.1, -1000.2, 100.4 + u, -999.9]
+
+
 PLANS = {
-    # Malicious, lanes on: a full round; then one in which site 3 is lost before it uploads, and its vault is opened.
+    # Malicious, lanes on: a full round; then one, rotated and rounded at random, in which site 3 is lost before it
+    # uploads, and its vault is opened.
     "malicious": Plan(
         name="malicious",
         n=4,
@@ -44,7 +54,7 @@ PLANS = {
         },
         rounds=(
             RoundPlan(opening=_opening(40, 3), values={u: _values(u) for u in (1, 2, 3, 4)}),
-            RoundPlan(opening=_opening(17, 2), values={u: _values(u) for u in (4, 1, 2)}),
+            RoundPlan(opening=_opening(17, 2, _OPTIONS), values={u: _mild_values(u) for u in (4, 1, 2)}),
         ),
     ),
     # Semi-honest, no lanes: site 5 is lost in the setup, site 2 after its upload, which stays in the sum. Were an
@@ -327,6 +337,9 @@ def _rounds(tape: Tape) -> list[Value]:
     wide = [schema["segments"][0] | {"clip": 1e6}, schema["segments"][1]]
     long = [schema["segments"][0] | {"count": 1000}, schema["segments"][1]]
     still = [schema["segments"][0] | {"step": 0.0}, schema["segments"][1]]
+    turned = [schema["segments"][0] | {"rotation": 17}, schema["segments"][1]]
+    # 4 * 16383 < 2^16, and one more unit each is too much.
+    full = [schema["segments"][0] | {"clip": 8191.5}, schema["segments"][1]]
     cases = [
         at.refuse("round_is_over", at.signed(at.frame | {"round": 1})),
         at.refuse("round_of_no_epoch", at.signed(at.frame | {"round": 3})),
@@ -334,6 +347,8 @@ def _rounds(tape: Tape) -> list[Value]:
         at.refuse("no_headroom", at.changed(schema=schema | {"segments": wide})),
         at.refuse("vector_too_long", at.changed(schema=schema | {"segments": long})),
         at.refuse("vector_empty", at.changed(schema=schema | {"segments": []})),
+        at.refuse("no_headroom_to_round_up", at.changed(schema=schema | {"segments": full})),
+        at.refuse("blocks_too_large", at.changed(schema=schema | {"segments": turned})),
         at.refuse("step_of_zero", at.changed(schema=schema | {"segments": still})),
         at.refuse("too_few_lanes", at.changed(schema=schema | {"mac_lanes": 1})),
         at.refuse("roster_names_a_stranger", at.changed(roster=[1, 2, 3, 5])),

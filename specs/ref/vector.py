@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from specs.ref.hashes import LP, check, merkle_root, tag, u32
+from specs.ref.hashes import LP, H, check, merkle_root, tag, u32
 from specs.ref.keys import keystream, seal, unseal
 
 CHUNK = 65_536
@@ -18,29 +18,89 @@ def levels(clip: float, step: float) -> int:
     return round(clip / step)  # Python's round goes to even
 
 
-def quantise(x: float, clip: float, step: float, beyond: int) -> tuple[int, bool]:
-    """The integer for x, and whether it was moved to the limit."""
+def bound(segment: dict[str, Any]) -> int:
+    """The largest integer of a segment."""
+    return levels(segment["clip"], segment["step"]) + (segment["rounding"] == 2)
+
+
+def quantise(x: float, segment: dict[str, Any], coin: float) -> tuple[int, bool]:
+    """The integer for x, and whether it was moved to the limit; `coin` is in [0, 1)."""
     check(math.isfinite(x), "not finite")
-    limit, scaled = levels(clip, step), x / step
+    value, moved = _stochastic(x, segment, coin) if segment["rounding"] == 2 else _nearest(x, segment)
+    check(not moved or segment["beyond"] == 1, "beyond")
+    return value, moved
+
+
+def _nearest(x: float, segment: dict[str, Any]) -> tuple[int, bool]:
+    limit, scaled = levels(segment["clip"], segment["step"]), x / segment["step"]
     # An infinite quotient has no integer; it lies beyond every limit.
     value = round(scaled) if math.isfinite(scaled) else math.copysign(limit + 1, scaled)
-    if abs(value) <= limit:
-        return int(value), False
-    check(beyond == 1, "beyond")
-    return (limit if value > 0 else -limit), True
+    return (int(value), False) if abs(value) <= limit else (limit if value > 0 else -limit, True)
 
 
-def elements(values: Sequence[float], schema: dict[str, Any]) -> tuple[list[int], int]:
+def _stochastic(x: float, segment: dict[str, Any], coin: float) -> tuple[int, bool]:
+    clip = segment["clip"]
+    scaled = min(max(x, -clip), clip) / segment["step"]
+    below = math.floor(scaled)
+    return below + (coin < scaled - float(below)), abs(x) > clip
+
+
+def elements(values: Sequence[float], schema: dict[str, Any], ctx: bytes, key: bytes) -> tuple[list[int], int]:
     """Signed integers of a whole vector and how many were clipped."""
     forms = [segment for segment in schema["segments"] for _ in range(segment["count"])]
-    pairs = [quantise(x, form["clip"], form["step"], form["beyond"]) for x, form in zip(values, forms, strict=True)]
+    coins = [(word >> 11) / 2**53 for word in _words(key, len(forms), 8)]
+    turned = rotate(values, schema, ctx, back=False)
+    pairs = [quantise(x, form, coin) for x, form, coin in zip(turned, forms, coins, strict=True)]
     return [value for value, _ in pairs], sum(clipped for _, clipped in pairs)
 
 
-def reals(integers: Sequence[int], schema: dict[str, Any]) -> list[float]:
+def reals(integers: Sequence[int], schema: dict[str, Any], ctx: bytes) -> list[float]:
     """A vector, or a sum of vectors, in the units of its entries."""
     steps = [segment["step"] for segment in schema["segments"] for _ in range(segment["count"])]
-    return [x * step for x, step in zip(integers, steps, strict=True)]
+    return rotate([x * step for x, step in zip(integers, steps, strict=True)], schema, ctx, back=True)
+
+
+def rotate(values: Sequence[float], schema: dict[str, Any], ctx: bytes, *, back: bool) -> list[float]:
+    """The vector with the blocks of its rotated segments turned, or turned back."""
+    signs = [-1.0 if word % 2 else 1.0 for word in _words(H("rotation", ctx), len(values), 4)]
+    result = list(values)
+    for start, size in blocks(schema):
+        place = slice(start, start + size)
+        block = result[place]
+        if not back:
+            block = [s * x for s, x in zip(signs[place], block, strict=True)]
+        block = hadamard(block)
+        if back:
+            block = [s * x for s, x in zip(signs[place], block, strict=True)]
+        result[place] = block
+    return result
+
+
+def blocks(schema: dict[str, Any]) -> list[tuple[int, int]]:
+    """Where each block begins, and its size."""
+    found, start = [], 0
+    for segment in schema["segments"]:
+        k, count = segment["rotation"], segment["count"]
+        rest = [1 << j for j in reversed(range(k)) if count % (1 << k) >> j & 1]
+        sizes = [1 << k] * (count >> k) + rest if k else []
+        found += [(start + sum(sizes[:i]), size) for i, size in enumerate(sizes)]
+        start += count
+    return found
+
+
+def hadamard(block: Sequence[float]) -> list[float]:
+    xs, h = list(block), 1
+    while h < len(xs):
+        for i in range(len(xs)):
+            if not i & h:
+                xs[i], xs[i + h] = xs[i] + xs[i + h], xs[i] - xs[i + h]
+        h *= 2
+    return [x * math.sqrt(1 / len(xs)) for x in xs]
+
+
+def _words(key: bytes, count: int, width: int) -> list[int]:
+    stream = keystream(key, count * width)
+    return [int.from_bytes(stream[i : i + width], "little") for i in range(0, len(stream), width)]
 
 
 def size(schema: dict[str, Any]) -> int:

@@ -31,6 +31,7 @@ def write(folder: Path) -> None:
         "masks": cases.masks(),
         "packing": cases.packing(),
         "quantise": cases.quantisation(),
+        "rotation": cases.rotation(),
         "lanes": cases.lanes(),
         "shamir": cases.sharing(),
         "words": cases.words(),

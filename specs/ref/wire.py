@@ -131,7 +131,7 @@ HEADER = _record(**_header)
 FRAME = _record(**_header, body=_data(4 << 20), signature=_raw(64))
 _frames = _list(FRAME)
 
-SEGMENT = _record(count=U32, clip=F64, step=F64, beyond=_one_of(1, 2))
+SEGMENT = _record(count=U32, clip=F64, step=F64, beyond=_one_of(1, 2), rounding=_one_of(1, 2), rotation=U8)
 SCHEMA = _record(ring_bits=U8, mac_lanes=U8, segments=_list(SEGMENT, 4096))
 ENCAPSULATION_SLOT = _record(ciphertext=CT, path=_list(B32, 17))
 SHARE_SLOT = _record(sealed=_data(262_192), edges=_list(B32, 4096), leaves=_list(B32, 8192))

@@ -8,7 +8,7 @@ import pytest
 from secagg.envelope import COORDINATOR, EVERYONE
 from secagg.errors import FaultyCoordinatorError, FaultyRelayError
 from secagg.messages import Consistency, Open, Quorum, Result, Survivors, Unmask, Upload
-from secagg.params import LossRule, Schema
+from secagg.params import LossRule, Rounding, Schema
 from secagg.protocol import derivations as d
 from secagg.protocol.ring_vector import RingVector, open_vector, seal_vector
 from secagg.protocol.step import Contribute, Refuse
@@ -83,11 +83,18 @@ def test_V_0502_round_beyond_the_epoch(round_):
         Schema(ring_bits=11, mac_lanes=65, segments=(SEGMENT,)),
         Schema(ring_bits=9, mac_lanes=2, segments=(SEGMENT,)),
         Schema(ring_bits=11, mac_lanes=2, segments=(SEGMENT, replace(SEGMENT, clip=22.0))),
+        Schema(ring_bits=11, mac_lanes=2, segments=(replace(SEGMENT, rotation=17),)),
+        Schema(
+            ring_bits=11,
+            mac_lanes=2,
+            segments=(replace(SEGMENT, clip=341 * 0.0625, rounding=Rounding.STOCHASTIC),),
+        ),
     ],
     ids=[
         "no segments", "empty", "one empty", "too long", "far too long", "clip 0", "clip < 0", "step 0", "step < 0",
         "no level", "infinite levels", "levels beyond 2^62", "ring 0", "ring 1", "ring beyond the limit", "ring 255",
         "one lane", "two lanes of 40 bits", "65 lanes", "no head-room", "no head-room in one",
+        "blocks too large", "no head-room to round up",
     ],
 )  # fmt: skip
 def test_V_0504_schema(schema):

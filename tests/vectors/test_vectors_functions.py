@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from mnemonic import Mnemonic
 
-from secagg import audit, identity, keys, mac, masks, merkle, packing, quantize, ring, shamir
+from secagg import audit, identity, keys, mac, masks, merkle, packing, quantize, ring, rotation, shamir
 from secagg.codec import tagged_hash, u16, u32
 from secagg.errors import ParameterError
 from secagg.keys import KeyAgreement
-from secagg.params import Beyond, Schema, Segment
+from secagg.params import Beyond, Rounding, Schema, Segment
 from secagg.protocol import derivations as d
 from secagg.protocol.ring_vector import RingVector, open_vector, seal_vector
+from secagg.quantize import Coins
 from tests.vectors.files import load, unhex
 
 KDF = unhex(load("kdf"))
@@ -99,6 +100,7 @@ def test_hashes():
         "vault": d.vault_hash(EH, U, R, value),
         "channel-confirm": d.channel_confirmation(EH, U, value),
         "context": d.context_hash(EH, transcript, R, value),
+        "rotation": d.rotation_key(CTX),
         "terms": identity.Roster.of(bytes(16), value, bytes(32), []).terms,
         "fingerprint": None,  # test_words
         "key-words": None,
@@ -163,23 +165,44 @@ def test_refused_packing(case):
         packing.unpack(unhex(case["packed"]), case["bits"], case["count"])
 
 
-@pytest.mark.parametrize("case", load("quantise")["cases"], ids=lambda case: str(case["segment"]["step"]))
+def segment_of(case) -> Segment:
+    return Segment(**{**case, "beyond": Beyond(case["beyond"]), "rounding": Rounding(case["rounding"])})
+
+
+def str_of_segment(case) -> str:
+    segment = case["segment"]
+    return f"{segment['clip']} by {segment['step']}, rounding {segment['rounding']}"
+
+
+@pytest.mark.parametrize("case", load("quantise")["cases"], ids=str_of_segment)
 def test_quantise(case):
-    segment = Segment(**{**case["segment"], "beyond": Beyond(case["segment"]["beyond"])})
+    segment = segment_of(case["segment"])
     schema = Schema(ring_bits=64, mac_lanes=0, segments=(segment,))
-    made = quantize.quantize(case["reals"], schema)
+    made = quantize.quantize(case["reals"], schema, Coins(unhex(case["ctx"]), unhex(case["rounding_key"])))
     assert segment.levels == case["levels"]
     assert (made.values.tolist(), made.clipped) == (case["integers"], case["clipped"])
 
 
-@pytest.mark.parametrize("case", load("quantise")["refused"], ids=lambda case: case["real"])
+@pytest.mark.parametrize(
+    "case", load("quantise")["refused"], ids=lambda case: f"{case['real']} {case['segment']['rounding']}"
+)
 def test_refused_reals(case):
-    segment = Segment(count=1, clip=case["clip"], step=case["step"], beyond=Beyond(case["beyond"]))
-    schema = Schema(ring_bits=64, mac_lanes=0, segments=(segment,))
+    schema = Schema(ring_bits=64, mac_lanes=0, segments=(segment_of(case["segment"]),))
     expected = quantize.BeyondClipError if case["fault"] == "beyond" else ParameterError
     with pytest.raises(ParameterError) as refused:
-        quantize.quantize([float(case["real"])], schema)
+        quantize.quantize([float(case["real"])], schema, Coins(bytes(32), bytes(32)))
     assert type(refused.value) is expected
+
+
+@pytest.mark.parametrize("case", load("rotation"), ids=lambda case: f"{len(case['reals'])} entries")
+def test_rotation(case):
+    schema = Schema(ring_bits=64, mac_lanes=0, segments=tuple(segment_of(one) for one in case["segments"]))
+    key = d.rotation_key(unhex(case["ctx"]))
+    reals = np.array(case["reals"])
+    assert rotation.rotated(reals, schema.segments, key).tolist() == case["rotated"]
+    values = quantize.quantize(reals, schema, Coins(key, bytes(32))).values
+    assert values.tolist() == case["integers"]
+    assert quantize.dequantize(values, schema, key).tolist() == case["decoded"]
 
 
 def integers_of(case) -> np.ndarray:

@@ -110,6 +110,7 @@ def test_levels(clip, step, levels):
         {"clip": 2.0**63, "step": 1.0},
         {"clip": float("nan")},
         {"step": float("nan")},
+        {"rotation": 17},
     ],
 )
 def test_segments_that_cannot_be_quantised(change):
@@ -119,7 +120,7 @@ def test_segments_that_cannot_be_quantised(change):
         replace(SCHEMA, segments=(SEGMENT, replace(SEGMENT, **change))).check(3)
 
 
-@pytest.mark.parametrize("segment", [{"count": 1}, {"clip": 0.5}, {"clip": 2.0**62, "step": 1.0}])
+@pytest.mark.parametrize("segment", [{"count": 1}, {"clip": 0.5}, {"clip": 2.0**62, "step": 1.0}, {"rotation": 16}])
 def test_segments_at_the_edge(segment):
     replace(SEGMENT, **segment).check()
 

@@ -174,7 +174,7 @@ def ask(state: Prepared, event: Ask, means: Means) -> Step:
     """Open the next round for a roster of sites that are still in.
 
     Raises:
-        ParameterError, HeadroomError: the schema is not valid for so many sites, or larger than the manifest's limits.
+        ParameterError, HeadroomError: the schema is not valid for so many sites, or not what the manifest allows.
         NotEnoughParticipantsError: fewer sites than the manifest's least number of survivors, or no round is left.
     """
     manifest, round_ = state.manifest, state.next_round
@@ -188,6 +188,8 @@ def ask(state: Prepared, event: Ask, means: Means) -> Step:
     _check_loss(state, roster)
     if event.schema.length > manifest.max_lanes or event.schema.ring_bits > manifest.max_ring_bits:
         raise ParameterError("the vector is larger than the manifest allows")
+    if manifest.profile is Profile.MALICIOUS and manifest.degree == 0 and not event.schema.mac_lanes:
+        raise ParameterError("no lanes authenticate the sum, and sites of the malicious profile ask for them")
     event.schema.check(len(roster))
     message = Open(
         salt=d.draw(means.rand, "salt"),

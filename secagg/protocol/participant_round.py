@@ -254,6 +254,9 @@ def _check_open(idle: AwaitOpen, message: Open) -> None:
     seat, schema, roster = idle.seat, message.schema, set(message.roster)
     if schema.length > seat.manifest.max_lanes or schema.ring_bits > seat.manifest.max_ring_bits:
         raise FaultyCoordinatorError("V-0504", "the vector is larger than the manifest allows")
+    # On a sparse graph not every site has every other one's part of the lanes' key.
+    if seat.manifest.profile is Profile.MALICIOUS and seat.manifest.degree == 0 and not schema.mac_lanes:
+        raise FaultyCoordinatorError("V-0504", "no lanes authenticate the sum")
     try:
         schema.check(max(1, len(roster)))
     except (ParameterError, HeadroomError) as error:

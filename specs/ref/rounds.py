@@ -90,6 +90,7 @@ def enter_round(s: Site, frame: bytes) -> None:
 def _check_schema(s: Site, schema: Value, vectors: int) -> None:
     b, lanes, m = schema["ring_bits"], schema["mac_lanes"], vector.size(schema)
     check(2 <= b <= min(64, s.manifest["max_ring_bits"]) and 1 <= m <= s.manifest["max_lanes"], "V-0504")
+    check(lanes > 0 or s.manifest["profile"] == 1 or s.manifest["degree"] > 0, "V-0504")
     check(lanes == 0 or 64 / (65 - b) <= lanes <= 64, "V-0504")
     for segment in schema["segments"]:
         check(segment["count"] and segment["clip"] > 0 and segment["step"] > 0, "V-0504")

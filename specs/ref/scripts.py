@@ -350,6 +350,7 @@ def _rounds(tape: Tape) -> list[Value]:
         at.refuse("no_headroom_to_round_up", at.changed(schema=schema | {"segments": full})),
         at.refuse("blocks_too_large", at.changed(schema=schema | {"segments": turned})),
         at.refuse("step_of_zero", at.changed(schema=schema | {"segments": still})),
+        at.refuse("no_lanes", at.changed(schema=schema | {"mac_lanes": 0})),
         at.refuse("too_few_lanes", at.changed(schema=schema | {"mac_lanes": 1})),
         at.refuse("roster_names_a_stranger", at.changed(roster=[1, 2, 3, 5])),
         at.refuse("roster_without_this_site", at.changed(roster=[2, 3, 4])),

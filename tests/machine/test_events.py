@@ -115,6 +115,7 @@ def test_members_accepted_each_other(accepted, colluders, members):
         ({"schema": replace(SCHEMA, ring_bits=33)}, ParameterError),
         ({"schema": replace(SCHEMA, ring_bits=10)}, HeadroomError),
         ({"schema": replace(SCHEMA, mac_lanes=1)}, ParameterError),
+        ({"schema": replace(SCHEMA, mac_lanes=0)}, ParameterError),
         ({"query": bytes(2**20 + 1)}, ParameterError),
         ({"deadline": -1}, ParameterError),
     ],

@@ -8,7 +8,7 @@ import pytest
 from secagg.envelope import COORDINATOR, EVERYONE
 from secagg.errors import FaultyCoordinatorError, FaultyRelayError
 from secagg.messages import Consistency, Open, Quorum, Result, Survivors, Unmask, Upload
-from secagg.params import LossRule, Rounding, Schema
+from secagg.params import LossRule, Profile, Rounding, Schema
 from secagg.protocol import derivations as d
 from secagg.protocol.ring_vector import RingVector, open_vector, seal_vector
 from secagg.protocol.step import Contribute, Refuse
@@ -78,6 +78,7 @@ def test_V_0502_round_beyond_the_epoch(round_):
         Schema(ring_bits=1, mac_lanes=1, segments=(SEGMENT,)),
         Schema(ring_bits=41, mac_lanes=3, segments=(SEGMENT,)),
         Schema(ring_bits=255, mac_lanes=2, segments=(SEGMENT,)),
+        Schema(ring_bits=11, mac_lanes=0, segments=(SEGMENT,)),
         Schema(ring_bits=11, mac_lanes=1, segments=(SEGMENT,)),
         Schema(ring_bits=40, mac_lanes=2, segments=(SEGMENT,)),
         Schema(ring_bits=11, mac_lanes=65, segments=(SEGMENT,)),
@@ -93,7 +94,7 @@ def test_V_0502_round_beyond_the_epoch(round_):
     ids=[
         "no segments", "empty", "one empty", "too long", "far too long", "clip 0", "clip < 0", "step 0", "step < 0",
         "no level", "infinite levels", "levels beyond 2^62", "ring 0", "ring 1", "ring beyond the limit", "ring 255",
-        "one lane", "two lanes of 40 bits", "65 lanes", "no head-room", "no head-room in one",
+        "no lanes", "one lane", "two lanes of 40 bits", "65 lanes", "no head-room", "no head-room in one",
         "blocks too large", "no head-room to round up",
     ],
 )  # fmt: skip
@@ -101,6 +102,13 @@ def test_V_0504_schema(schema):
     """Pitfall 17: a sum that could wrap around is refused before anything is masked."""
     play = at(Open, max_lanes=2**20, max_ring_bits=40)
     play.refuses(1, play.forge(Open, schema=schema), FaultyCoordinatorError, "V-0504")
+
+
+def test_semi_honest_rounds_may_do_without_lanes():
+    schema = replace(SCHEMA, mac_lanes=0)
+    play = at(Open, profile=Profile.SEMI_HONEST)
+    play.parties[1].receive(play.forge(Open, schema=schema))
+    assert play.state(1).turn.schema == schema
 
 
 def test_V_0504_head_room_is_that_of_the_roster():

@@ -126,7 +126,7 @@ async def test_a_killed_coordinator_goes_on_where_it_was(tmp_path: Path, point: 
 
 
 async def test_drop_outs_recovered_by_a_cluster_or_without_it_when_it_fails(tmp_path: Path) -> None:
-    local = {"host": "127.0.0.1", "dashboard_address": None, "processes": False, "asynchronous": True}
+    local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "processes": False, "asynchronous": True}
     async with network(tmp_path / "net", SITES) as net:
         project = await net.project()
         async with LocalCluster(n_workers=2, threads_per_worker=1, protocol="tcp", **local) as cluster:

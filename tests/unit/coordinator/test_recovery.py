@@ -26,7 +26,7 @@ LOCAL = {
     "host": "127.0.0.1",
     "protocol": "tcp",
     "threads_per_worker": 1,
-    "dashboard_address": None,
+    "dashboard_address": "127.0.0.1:0",
     "asynchronous": True,
 }
 MASKS = [Mask(key=bytes([i]) * 32, negate=i % 3 == 1) for i in range(7)]

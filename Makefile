@@ -19,6 +19,7 @@ $(READY): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m secagg.kernels
 	@touch $@
 
 demo: $(READY)   ## a Cox model over nine institutions; one is killed on the way (DEMO="--kill 2 --json")

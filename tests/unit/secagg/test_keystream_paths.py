@@ -19,6 +19,14 @@ def vector_bits(**environment: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.parametrize(("environment", "path"), [({"NUMBA_CPU_NAME": "generic"}, "OpenSSL"), ({}, "")])
+def test_kernels_are_compiled_ahead(environment, path):
+    command = [sys.executable, "-m", "secagg.kernels"]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("kernels are compiled; masks by AES")
+    assert path in done.stdout
+
+
 def test_what_this_machine_has():
     best = 512 if {"avx512f", "vaes"} <= HAS else 256 if "vaes" in HAS else 128 if "aes" in HAS else 0
     assert vector_bits() == best

@@ -16,11 +16,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from math import isfinite
 from struct import Struct
+from struct import error as StructError  # noqa: N812 an exception's name
 from typing import (
     Annotated,
     Any,
@@ -328,11 +329,17 @@ class Ascending(Wire[tuple[int, ...]]):
     def write(self, out: bytearray, value: tuple[int, ...]) -> None:
         if any(a >= b for a, b in pairwise(value)):
             raise ParameterError("the numbers must ascend")
-        Seq(self.item, self.limit).write(out, value)
+        if len(value) > self.limit:
+            raise ParameterError(f"at most {self.limit} items, got {len(value)}")
+        try:
+            out += u32(len(value)) + Struct(f">{len(value)}{self.item.code}").pack(*value)
+        except StructError:
+            raise ParameterError(f"a number does not fit into {self.item.describe()}") from None
 
     def read(self, source: Source) -> tuple[int, ...]:
-        value = Seq(self.item, self.limit).read(source)
-        if any(a >= b for a, b in pairwise(value)):
+        count = _read_count(source, self.limit, "items")
+        value = _numbers(source.take(count * self.item.size, f"a list of {count}"), self.item.code)
+        if value is None:
             source.fail("V-0105", "the numbers do not ascend")
         return value
 
@@ -383,6 +390,12 @@ class Map(Wire[Mapping[int, T]]):
 def _read_rows(source: Source, code: str, count: int) -> Iterator[tuple[Any, ...]]:
     row = Struct(">" + code)
     return row.iter_unpack(source.take(count * row.size, f"a list of {count}"))
+
+
+@lru_cache(maxsize=32)  # sites of one process that name the same thousands of sites share one tuple
+def _numbers(data: bytes, code: str) -> tuple[int, ...] | None:
+    value = tuple(number for (number,) in Struct(">" + code).iter_unpack(data))
+    return None if any(a >= b for a, b in pairwise(value)) else value
 
 
 def _read_count(source: Source, limit: int, what: str) -> int:

@@ -5,19 +5,22 @@ neighbours, if the graph is random and nobody chose it. k and the threshold t am
 published parameter finder; the graph is a pure function of a seed that the sites' nonces make together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from math import exp, lgamma, log
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.codec import U16, Ascending, Map, Record, record
 from secagg.errors import ParameterError
+from secagg.identity import MAX_SITES
 from secagg.masks import add_keystream
 
 SECURITY_BITS = 40
 CORRECTNESS_BITS = 40
+MAX_DRAWS = 1 << 10  # graphs in a run: each further one is another chance, so that 2^-40 becomes 2^-30 at worst
 _INFEASIBLE = 0.9  # of the sites corrupt or lost, lost ones twice where the coordinator is malicious
 
 
@@ -105,6 +108,40 @@ def _mass(count: int, sites: int, marked: int, drawn: int) -> float:
 
 def _log_choose(n: int, k: int) -> float:
     return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+
+
+# Neighbourhoods ----------------------------------------------------------------------------------------------------
+
+
+@record
+class Graph(Record):
+    """Who is whose neighbour, as far as a party needs it: the coordinator everybody's, a site its own and theirs.
+
+    Of the complete graph nobody is listed. Before a sparse one is drawn, those who are listed have no neighbours.
+    """
+
+    neighbours: Annotated[Mapping[int, tuple[int, ...]], Map(U16, Ascending(U16, MAX_SITES), MAX_SITES)]
+
+    def ends(self, site: int, sites: Iterable[int]) -> Iterable[int]:
+        """Return the other ends of a site's edges, on the complete graph all `sites`: a vault has a seed for each."""
+        return self.neighbours[site] if self.neighbours else sites
+
+    def holders(self, dealer: int, listed: Collection[int]) -> list[int]:
+        """Return those of `listed`, ascending, that hold a dealer's shares; they are also those whose shares it holds.
+
+        On the complete graph a dealer holds a share of its own. On a sparse one it would be a witness too many: told
+        that it survived, it would answer for its seed beside neighbours that were told the opposite.
+        """
+        return [site for site in self.neighbours[dealer] if site in listed] if self.neighbours else sorted(listed)
+
+    def seen_by(self, site: int, listed: Collection[int]) -> list[int]:
+        """Return those of `listed`, ascending, whose frames a site is shown: its neighbours' and its own."""
+        if not self.neighbours:
+            return sorted(listed)
+        return [other for other in sorted((*self.neighbours[site], site)) if other in listed]
+
+
+COMPLETE = Graph(neighbours={})
 
 
 # The graph ---------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 Spec: 01-wire §2. A signed root stands for many slots, and a recipient checks its own slot with a short path.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 
 
@@ -31,6 +31,14 @@ class Tree:
             position //= 2
         return tuple(siblings)
 
+    def siblings(self, positions: Collection[int]) -> tuple[bytes, ...]:
+        """Return the nodes that lead to the root beside these leaves, from the leaves' level up, from left to right."""
+        needed, known = [], set(positions)
+        for level in self._levels[:-1]:
+            needed += [level[i ^ 1] for i in sorted(known) if i ^ 1 not in known and i ^ 1 < len(level)]
+            known = {i // 2 for i in known}
+        return tuple(needed)
+
 
 def root(leaves: Iterable[bytes]) -> bytes:
     """Return the root of the tree over the leaves, none of which is kept."""
@@ -52,6 +60,24 @@ def root_from_path(leaf: bytes, position: int, count: int, siblings: Sequence[by
         position //= 2
         count = (count + 1) // 2
     return node if next(remaining, None) is None else None
+
+
+def root_from_leaves(leaves: Mapping[int, bytes], count: int, siblings: Sequence[bytes]) -> bytes | None:
+    """Return the root that some leaves, by position, lead to with these siblings, or None where they do not fit."""
+    if not leaves or not all(0 <= position < count for position in leaves):
+        return None
+    nodes, remaining = {i: _leaf(leaf) for i, leaf in sorted(leaves.items())}, iter(siblings)
+    while count > 1:
+        for i in tuple(nodes):
+            if i ^ 1 < count and i ^ 1 not in nodes and (sibling := next(remaining, None)) is not None:
+                nodes[i ^ 1] = sibling
+        if any(i ^ 1 < count and i ^ 1 not in nodes for i in nodes):
+            return None
+        nodes = {
+            i // 2: _node(nodes[i], nodes[i + 1]) if i + 1 < count else nodes[i] for i in sorted(nodes) if i % 2 == 0
+        }
+        count = (count + 1) // 2
+    return nodes[0] if next(remaining, None) is None else None
 
 
 def _leaf(data: bytes) -> bytes:

@@ -57,6 +57,15 @@ Id = Annotated[bytes, Fixed(16)]
 Ciphertext = Annotated[bytes, Fixed(KEM_CIPHERTEXT_BYTES)]
 
 
+@record
+class Listing(Record):
+    """A list of the sites' frames, of which the recipient is shown some: the siblings lead to the root over all."""
+
+    senders: Indices
+    frames: Frames
+    siblings: Annotated[tuple[bytes, ...], Seq(Fixed(32), MAX_SITES)]
+
+
 class Suite(IntEnum):
     """The algorithms of an epoch."""
 
@@ -69,8 +78,8 @@ class Message(Record):
     Attributes:
         KIND: stands in the frame's header.
         SEALED: the body is a ciphertext on the wire.
-        TO_EVERYONE: the coordinator signs one frame for all sites; otherwise one for each. Never both, so that a kind
-            has one slot for a recipient.
+        TO_EVERYONE: the coordinator signs one frame for all sites; otherwise one for each. Never both in one epoch, so
+            that a kind has one slot for a recipient: see `Manifest.is_shared`.
     """
 
     __slots__ = ()
@@ -108,6 +117,24 @@ class Manifest(Message):
     coordinator_curve: Annotated[bytes, Fixed(X25519_BYTES)]
     sites: Annotated[tuple[bytes, ...], Seq(Fixed(KEY_BYTES), MAX_SITES)]
 
+    @property
+    def is_sparse(self) -> bool:
+        return self.degree > 0
+
+    @property
+    def most_holders(self) -> int:
+        """So many sites at most hold a dealer's shares."""
+        return self.degree or len(self.sites)
+
+    @property
+    def signs_survivors(self) -> bool:
+        """The survivors are signed before they are unmasked; only semi-honest on the complete graph they are not."""
+        return self.profile is Profile.MALICIOUS or self.is_sparse
+
+    def is_shared(self, kind: type[Message]) -> bool:
+        """Messages of this kind are one frame for everyone. On a sparse graph only the manifest is."""
+        return kind.TO_EVERYONE and (kind is Manifest or not self.is_sparse)
+
 
 @record
 class Join(Message):
@@ -119,11 +146,12 @@ class Join(Message):
 
 @record
 class Cohort(Message):
-    """Who joined."""
+    """Who joined. One hash stands for all nonce commitments: on a sparse graph nobody is shown another's."""
 
     KIND = 3
     TO_EVERYONE = True
-    joins: Frames
+    joins: Listing
+    nonces: Hash
 
 
 @record
@@ -140,10 +168,10 @@ class Prekeys(Message):
 
 @record
 class PrekeyList(Message):
-    """All prekeys, and the coordinator's encapsulation to the recipient."""
+    """All prekeys, and the coordinator's encapsulation to the recipient; on a sparse graph all nonces as payload."""
 
     KIND = 5
-    prekeys: Frames
+    prekeys: Listing
     ciphertext: Ciphertext
 
 
@@ -175,7 +203,7 @@ class EncapsulationList(Message):
     """All Encapsulations frames, and those slots that are the recipient's."""
 
     KIND = 7
-    headers: Frames
+    headers: Listing
     slots: Annotated[Mapping[int, EncapsulationSlot], Map(U16, Nested(EncapsulationSlot), MAX_SITES)]
 
 
@@ -225,7 +253,7 @@ class ShareList(Message):
     """All Shares frames, and those slots that are the recipient's."""
 
     KIND = 9
-    headers: Frames
+    headers: Listing
     slots: Annotated[Mapping[int, ProvenShareSlot], Map(U16, Nested(ProvenShareSlot), MAX_SITES)]
 
 
@@ -244,7 +272,7 @@ class Ready(Message):
 
     KIND = 11
     TO_EVERYONE = True
-    receipts: Frames
+    receipts: Listing
 
 
 @record
@@ -284,7 +312,7 @@ class Survivors(Message):
 
     KIND = 19
     TO_EVERYONE = True
-    uploads: Frames
+    uploads: Listing
 
 
 @record

@@ -7,14 +7,15 @@ is missing. This is the one module of the core that draws randomness and reads a
 import secrets
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from time import perf_counter, time
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from secagg import graph
 from secagg.codec import Record
 from secagg.envelope import EVERYONE
 from secagg.errors import ParameterError
@@ -33,7 +34,7 @@ from secagg.params import (
 )
 from secagg.protocol.coordinator_round import AwaitTotal
 from secagg.protocol.coordinator_setup import Plan, announce
-from secagg.protocol.participant_setup import Outside
+from secagg.protocol.participant_setup import AwaitCohort, Outside
 from secagg.protocol.ring_vector import RingVector
 from secagg.protocol.step import Add, Ask, Close, Confirm, Contribute, Event, Keep, Learned, Means, Publish, Send, Step
 from secagg.protocol.table import receive, tell
@@ -41,6 +42,7 @@ from secagg.quantize import as_reals
 
 Phase = Literal["epoch", "upload", "unmask"]
 PHASES: tuple[Phase, ...] = ("epoch", "upload", "unmask")
+ONE_IN = 20  # sites that a sparse graph takes to be corrupt, and as many to be lost
 PROFILES = {"malicious": Profile.MALICIOUS, "semi-honest": Profile.SEMI_HONEST}
 
 
@@ -72,6 +74,7 @@ def simulate(
     profile: Literal["malicious", "semi-honest"] = "malicious",
     drop_before_upload: Collection[int] = (),
     drop_before_unmask: Collection[int] = (),
+    neighbours: int | Literal["auto"] | None = None,
 ) -> SimulationResult:
     """Run one epoch of one round over the rows of `vectors`, one site a row.
 
@@ -82,9 +85,13 @@ def simulate(
         value_bits: 2 to 62; the sum differs from that of the clipped vectors by at most
             len(survivors) * clip / (2^value_bits - 2) per entry.
         drop_before_upload, drop_before_unmask: rows of sites that vanish at that point.
+        neighbours: of each site, for cohorts of hundreds and more: an even number for a random regular graph that bears
+            5 % corrupt and 5 % lost sites, "auto" for the least one, None for the complete graph. The threshold is then
+            one of the neighbourhoods, by default the least that is private; the sum carries no lanes.
 
     Raises:
-        ParameterError: shapes or values; HeadroomError: the sum does not fit into 64 bits.
+        ParameterError: shapes or values, or neighbours that are too few to be private; HeadroomError: the sum does not
+            fit into 64 bits.
         NotEnoughParticipantsError: fewer sites than the threshold are left.
     """
     rows, clips = as_reals(vectors), as_reals(clip)
@@ -96,8 +103,11 @@ def simulate(
         raise ParameterError(f"clip is a number, or one for each of {rows.shape[1]} entries, got shape {clips.shape}")
     if profile not in PROFILES:
         raise ParameterError(f"profile is one of {', '.join(PROFILES)}")
-    schema = _schema(np.broadcast_to(clips, rows.shape[1:]), value_bits, len(rows))
-    cohort = Cohort.of(len(rows), PROFILES[profile], threshold)
+    schema = _schema(np.broadcast_to(clips, rows.shape[1:]), value_bits, len(rows), lanes=neighbours is None)
+    terms = _complete(len(rows), PROFILES[profile], threshold)
+    if neighbours is not None:
+        terms = _sparse(len(rows), PROFILES[profile], threshold, neighbours)
+    cohort = Cohort.of(len(rows), PROFILES[profile], terms)
     total, survivors, clipped = cohort.run(rows, schema, set(drop_before_upload), set(drop_before_unmask))
     return SimulationResult(total, survivors, clipped, *cohort.costs())
 
@@ -126,15 +136,11 @@ class Cohort:
     total: RingVector | None = None
 
     @classmethod
-    def of(cls, n: int, profile: Profile, threshold: int | None) -> "Cohort":
-        """Draw identities, and plan an epoch of one round with as many colluders as the threshold bears."""
-        t = default_threshold(n, profile) if threshold is None else threshold
-        if not n < 2 * t <= 2 * n:
-            raise ParameterError(f"the threshold is more than half of {n} sites and at most all, got {t}")
+    def of(cls, n: int, profile: Profile, terms: "Terms") -> "Cohort":
+        """Draw identities, and plan an epoch of one round."""
         head = Identity(secrets.token_bytes(32))
         identities = sorted((Identity(secrets.token_bytes(32)) for _ in range(n)), key=lambda one: one.public)
         roster = Roster.of(secrets.token_bytes(16), b"simulation", head.public, (one.public for one in identities))
-        colluders = min(default_colluders(n, profile), 2 * t - n - 1)
         run = secrets.token_bytes(16)
         hour = int(time()) + 3600
         plan = Plan(
@@ -145,8 +151,7 @@ class Cohort:
             setup_deadline=hour,
             expires=hour,
             profile=profile,
-            threshold=t,
-            colluders=colluders,
+            **terms,
         )
         outside = Outside(roster=roster, run=run, floors=Floors(profile=profile, colluders_one_in=n), last_epoch=0)
         return cls(roster, Party(head, outside), [Party(one, outside) for one in identities], plan)
@@ -160,10 +165,14 @@ class Cohort:
         with self._clocked(self.coordinator):
             step = announce(self.plan, self._means(self.coordinator))
         sends = self._settle(self.coordinator, step)
-        for _ in range(5):
-            answers = self._deliver(sends, everyone)
+        answers = self._deliver(sends, everyone)
+        self._share_manifest()
+        for _ in range(4):
             self._collect(answers)
             sends = self._tell(self.coordinator, Close())
+            answers = self._deliver(sends, everyone)
+        self._collect(answers)
+        sends = self._tell(self.coordinator, Close())
         self._deliver(sends, everyone)
 
         # Upload: the coordinator opens the round; each site that is still there masks its vector and sends it.
@@ -183,7 +192,7 @@ class Cohort:
         self._deliver(sends, answering)
         for i in answering:
             self._collect(self._tell(self.sites[i], Confirm()))
-        if self.plan.profile is Profile.MALICIOUS:
+        if self.plan.profile is Profile.MALICIOUS or self.plan.degree:
             sends = self._tell(self.coordinator, Close())
             self._collect(self._deliver(sends, answering))
         self._tell(self.coordinator, Close())
@@ -194,6 +203,13 @@ class Cohort:
         learned = next(effect for effect in effects if isinstance(effect, Learned))
         self._deliver([effect for effect in effects if isinstance(effect, Send)], answering)
         return np.asarray(learned.total), tuple(site - 1 for site in learned.survivors), clipped
+
+    def _share_manifest(self) -> None:
+        """Let all sites hold one manifest, as they would not: n of them list n keys each, which is gigabytes soon."""
+        manifest = self.coordinator.state.manifest  # type: ignore[attr-defined]
+        for site in self.sites:
+            state: AwaitCohort = site.state  # type: ignore[assignment]
+            site.state = replace(state, seat=replace(state.seat, manifest=manifest))
 
     def costs(self) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
         """Return seconds and bytes by role and phase."""
@@ -269,7 +285,36 @@ class Cohort:
         party.seconds[self.phase] += perf_counter() - start
 
 
-def _schema(clip: NDArray[np.float64], value_bits: int, parties: int) -> Schema:
+class Terms(TypedDict):
+    """What a plan says of thresholds and of the graph."""
+
+    threshold: int
+    colluders: int
+    survivors: int | None
+    degree: int
+
+
+def _complete(n: int, profile: Profile, threshold: int | None) -> Terms:
+    """Return terms with as many colluders as the threshold bears."""
+    t = default_threshold(n, profile) if threshold is None else threshold
+    if not n < 2 * t <= 2 * n:
+        raise ParameterError(f"the threshold is more than half of {n} sites and at most all, got {t}")
+    return Terms(threshold=t, colluders=min(default_colluders(n, profile), 2 * t - n - 1), survivors=None, degree=0)
+
+
+def _sparse(n: int, profile: Profile, threshold: int | None, neighbours: int | Literal["auto"]) -> Terms:
+    """Return terms of a sparse graph that bears one corrupt and one lost site in twenty."""
+    bad, malicious = n // ONE_IN, profile is Profile.MALICIOUS
+    degree = graph.find(n, corrupt=bad, lost=bad, malicious=malicious).degree if neighbours == "auto" else neighbours
+    if degree % 2 or not 0 < degree < n - 1:
+        raise ParameterError(f"neighbours is even, positive and less than {n - 1}, got {degree}")
+    least = graph.least_threshold(n, degree, corrupt=bad, lost=bad, malicious=malicious)
+    if least is None or not least <= (threshold or least) <= degree:
+        raise ParameterError(f"{degree} neighbours with a threshold of {threshold or least} keep no secrets")
+    return Terms(threshold=threshold or least, colluders=bad, survivors=n - bad, degree=degree)
+
+
+def _schema(clip: NDArray[np.float64], value_bits: int, parties: int, *, lanes: bool) -> Schema:
     """Return a schema with a segment for each stretch of entries of one clip."""
     if not 2 <= value_bits <= 62 or not np.all(np.isfinite(clip) & (clip > 0)):
         raise ParameterError("value_bits is 2 to 62, and clip is positive and finite")
@@ -281,4 +326,4 @@ def _schema(clip: NDArray[np.float64], value_bits: int, parties: int) -> Schema:
     for segment in segments:
         segment.check()
     bits = ring_bits_for(max(segment.levels for segment in segments), parties)
-    return Schema(ring_bits=bits, mac_lanes=mac_lanes_for(bits), segments=segments)
+    return Schema(ring_bits=bits, mac_lanes=mac_lanes_for(bits) if lanes else 0, segments=segments)

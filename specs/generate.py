@@ -13,6 +13,7 @@ from secagg.messages import (
     MESSAGES,
     EncapsulationPackage,
     EncapsulationSlot,
+    Listing,
     Message,
     ProvenShareSlot,
     SharePackage,
@@ -40,7 +41,8 @@ def _content(what: str) -> str:
     if what == "transitions":
         return _transitions()
     if what == "messages":
-        parts: list[type[Record]] = [EncapsulationPackage, EncapsulationSlot, SharePackage, ShareSlot, ProvenShareSlot]
+        parts: list[type[Record]] = [Listing, EncapsulationPackage, EncapsulationSlot, SharePackage, ShareSlot]
+        parts.append(ProvenShareSlot)
         return "\n".join([_layout(kind) for kind in MESSAGES.values()] + [_layout(part) for part in parts])
     records: dict[str, type[Record]] = {
         "Frame": Frame,

@@ -5,6 +5,7 @@ from functools import cached_property
 from hashlib import sha256
 
 from bench.workers.work import CLIP, VALUE_BITS
+from secagg.graph import COMPLETE
 from secagg.identity import Identity, Roster
 from secagg.messages import SharePackage, ShareSlot
 from secagg.params import Schema, Segment, mac_lanes_for, ring_bits_for
@@ -56,6 +57,7 @@ class Epoch:
             manifest=joins.manifest,
             epoch=joins.epoch,
             transcript=_made_up("transcript"),
+            graph=COMPLETE,
             dealers={
                 site: Dealer(self_commitments=one, vault_hashes=one, vault_commitments=one)
                 for site, one in hashes.items()

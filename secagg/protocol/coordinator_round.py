@@ -5,7 +5,7 @@ O(d) memory, and `AwaitTotal` names the masks to remove from it. What masks thos
 removal may be spread over slices, threads and machines.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from secagg import shamir
 from secagg.codec import U16, Blob, Fixed, Hash, Map, Nested, Record, Round, Seq, Text, record
 from secagg.envelope import COORDINATOR, EVERYONE, Frame
 from secagg.errors import FaultyParticipantError, FaultyRelayError, NotEnoughParticipantsError, ParameterError
+from secagg.graph import Graph
 from secagg.identity import MAX_SITES, InvalidSignatureError
 from secagg.keys import UnsealError, unseal
 from secagg.masks import Mask
@@ -34,6 +35,7 @@ from secagg.messages import (
 )
 from secagg.params import LossRule, Profile, Schema
 from secagg.protocol import derivations as d
+from secagg.protocol.listing import Shown
 from secagg.protocol.ring_vector import VectorError, open_vector, seal_vector
 from secagg.protocol.step import (
     Abandon,
@@ -73,6 +75,7 @@ class Prepared(Record):
     manifest: Manifest
     epoch: Hash
     transcript: Hash
+    graph: Graph
     dealers: Annotated[Mapping[int, Dealer], Map(U16, Nested(Dealer), MAX_SITES)]
     channel_chains: Secrets
     next_round: Round
@@ -186,9 +189,11 @@ def ask(state: Prepared, event: Ask, means: Means) -> Step:
     if len(roster) < manifest.survivors:
         raise NotEnoughParticipantsError(f"{len(roster)} sites are left, the floor is {manifest.survivors}")
     _check_loss(state, roster)
+    if manifest.is_sparse and event.schema.mac_lanes:
+        raise ParameterError("on a sparse graph the sites share no key for lanes")
     if event.schema.length > manifest.max_lanes or event.schema.ring_bits > manifest.max_ring_bits:
         raise ParameterError("the vector is larger than the manifest allows")
-    if manifest.profile is Profile.MALICIOUS and manifest.degree == 0 and not event.schema.mac_lanes:
+    if manifest.profile is Profile.MALICIOUS and not manifest.is_sparse and not event.schema.mac_lanes:
         raise ParameterError("no lanes authenticate the sum, and sites of the malicious profile ask for them")
     event.schema.check(len(roster))
     message = Open(
@@ -265,16 +270,19 @@ def close_uploads(state: AwaitUploads, _event: Close, means: Means) -> Step:
     if len(state.uploads) < max(manifest.survivors, manifest.threshold):
         raise NotEnoughParticipantsError(f"{len(state.uploads)} uploads, the floor is {manifest.survivors}")
     _check_loss(state.idle, state.uploads)
-    uploads = tuple(state.uploads.values())
-    survivors = tuple(state.uploads)
-    statement = d.survivors_statement(state.idle.epoch, turn.round, turn.context, uploads)
+    survivors, shown = tuple(state.uploads), Shown(state.uploads)
+    statement = d.survivors_statement(state.idle.epoch, turn.round, turn.context, survivors, shown.root)
     idle = replace(state.idle, survivors=survivors)
-    send = _send(state, Survivors(uploads=uploads), means)
-    if manifest.profile is Profile.SEMI_HONEST:
+    if manifest.is_shared(Survivors):
+        sends = [_send(state, Survivors(uploads=shown.to_everyone()), means)]
+    else:
+        graph = state.idle.graph
+        sends = [_send(state, Survivors(uploads=shown.to(site, graph)), means, site) for site in survivors]
+    if not manifest.signs_survivors:
         asked = AwaitAnswers(idle=idle, turn=turn, survivors=survivors, statement=statement, frames={}, answers={})
-        return Step(asked, (send,))
+        return Step(asked, tuple(sends))
     following = AwaitSignatures(idle=idle, turn=turn, survivors=survivors, statement=statement, signatures={})
-    return Step(following, (send,))
+    return Step(following, tuple(sends))
 
 
 # Consistency -> Quorum ---------------------------------------------------------------------------------------------
@@ -300,7 +308,13 @@ def close_signatures(state: AwaitSignatures, _event: Close, means: Means) -> Ste
     following = AwaitAnswers(
         idle=state.idle, turn=state.turn, survivors=state.survivors, statement=state.statement, frames={}, answers={}
     )
-    return Step(following, (_send(state, Quorum(signatures=tuple(state.signatures.values())), means),))
+    if state.idle.manifest.is_shared(Quorum):
+        return Step(following, (_send(state, Quorum(signatures=tuple(state.signatures.values())), means),))
+    sends = []
+    for site in state.survivors:
+        near = state.idle.graph.seen_by(site, state.signatures)
+        sends.append(_send(state, Quorum(signatures=tuple(state.signatures[s] for s in near)), means, site))
+    return Step(following, tuple(sends))
 
 
 # Unmask -> the masks -----------------------------------------------------------------------------------------------
@@ -313,10 +327,11 @@ def on_unmask(state: AwaitAnswers, received: Received, means: Means) -> Step:
     if _is_repeated(frame, state.frames, state.survivors):
         return Step(state)
     message = sealed_body_of(Unmask, frame, turn.keys[holder].answer, blame)
-    if tuple(message.shares) != turn.roster:
+    if list(message.shares) != state.idle.graph.holders(holder, set(turn.roster)):
         raise blame("V-0706", "the answer does not hold one share for each site that was asked")
+    survivors = set(state.survivors)
     for dealer, share in message.shares.items():
-        kind = d.SEED_SHARE if dealer in state.survivors else d.VAULT_SHARE
+        kind = d.SEED_SHARE if dealer in survivors else d.VAULT_SHARE
         leaf = means.shares[dealer].slots[holder].leaves[2 * _position(state.idle, turn.round) + kind]
         if d.share_leaf(state.idle.epoch, dealer, holder, turn.round, kind, share) != leaf:
             raise blame("V-0707", f"the share of site {dealer}'s secret is not the one that was dealt")
@@ -329,15 +344,10 @@ def close_answers(state: AwaitAnswers, _event: Close, means: Means) -> Step:
     manifest, turn, eh = state.idle.manifest, state.turn, state.idle.epoch
     if len(state.answers) < manifest.threshold:
         raise NotEnoughParticipantsError(f"{len(state.answers)} answers, {manifest.threshold} are needed")
-    try:
-        joined = shamir.combine(state.answers, manifest.threshold)
-    except ParameterError:  # every share is its dealer's own, so some dealer dealt shares of no polynomial
-        joined = _secrets_by_dealer(state)
-    secrets = {site: joined[i * SECRET_BYTES : (i + 1) * SECRET_BYTES] for i, site in enumerate(turn.roster)}
-    removed = []
-    for site, secret in secrets.items():
+    survivors, removed = set(state.survivors), []
+    for site, secret in _secrets(state).items():
         dealer, position = state.idle.dealers[site], _position(state.idle, turn.round)
-        if site in state.survivors:
+        if site in survivors:
             if d.self_commitment(eh, site, turn.round, secret) != dealer.self_commitments[position]:
                 raise blame_for(site)("V-0708", "the shares that it dealt do not give the seed it committed to")
             removed.append(d.self_mask(secret, site, round_=turn.round, context=turn.context, eh=eh))
@@ -361,25 +371,55 @@ def _left_masks(state: AwaitAnswers, lost: int, secret: bytes, means: Means) -> 
         content = unseal(key, vault, d.vault_bound(eh, lost, turn.round))
     except UnsealError:
         raise blame("V-0709", "its vault does not open under the key that it committed to") from None
-    if len(content) != SECRET_BYTES * len(state.idle.manifest.sites):
+    ends = tuple(state.idle.graph.ends(lost, range(1, len(state.idle.manifest.sites) + 1)))
+    if len(content) != SECRET_BYTES * len(ends):
         raise blame("V-0709", "its vault does not hold one seed a site")
-    left = []
-    for site in state.survivors:
-        seed = content[(site - 1) * SECRET_BYTES : site * SECRET_BYTES]
+    left, survivors = [], set(state.survivors)
+    for i, site in enumerate(ends):
+        if site not in survivors:
+            continue
+        seed = content[i * SECRET_BYTES : (i + 1) * SECRET_BYTES]
         if d.edge_commitment(eh, turn.round, lost, site, seed) != package.slots[site].edges[position]:
             raise blame("V-0709", f"its vault does not hold the seed that it shares with site {site}")
         left.append(d.pair_mask(seed, site, lost, round_=turn.round, context=turn.context, eh=eh))
     return left
 
 
-def _secrets_by_dealer(state: AwaitAnswers) -> bytes:
-    """Name the dealer whose shares lie on no one polynomial."""
-    for i, site in enumerate(state.turn.roster):
-        part = slice(i * SHARE_BYTES, (i + 1) * SHARE_BYTES)
+def _secrets(state: AwaitAnswers) -> dict[int, bytes]:
+    """Return each dealer's secret; dealers with the same holders, on the complete graph all, are dealt with at once.
+
+    Raises:
+        NotEnoughParticipantsError: fewer of a dealer's holders than the threshold answered.
+        FaultyParticipantError: V-0708 a dealer's shares lie on no one polynomial.
+    """
+    graph, roster, threshold = state.idle.graph, set(state.turn.roster), state.idle.manifest.threshold
+    shares: dict[int, dict[int, bytes]] = {dealer: {} for dealer in state.turn.roster}
+    for holder, answer in state.answers.items():
+        for i, dealer in enumerate(graph.holders(holder, roster)):
+            shares[dealer][holder] = answer[i * SHARE_BYTES : (i + 1) * SHARE_BYTES]
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for dealer, held in shares.items():
+        if len(held) < threshold:
+            raise NotEnoughParticipantsError(f"{len(held)} holders answered for site {dealer}, {threshold} are needed")
+        alike.setdefault(tuple(held), []).append(dealer)
+    secrets: dict[int, bytes] = {}
+    for holders, dealers in alike.items():
         try:
-            shamir.combine({h: answer[part] for h, answer in state.answers.items()}, state.idle.manifest.threshold)
+            joined = shamir.combine({h: b"".join(shares[v][h] for v in dealers) for h in holders}, threshold)
+        except ParameterError:  # every share is its dealer's own, so some dealer dealt shares of no polynomial
+            raise blame_for(_inconsistent(shares, dealers, threshold))(
+                "V-0708", "the shares that it dealt lie on no one polynomial"
+            ) from None
+        secrets |= {v: joined[i * SECRET_BYTES : (i + 1) * SECRET_BYTES] for i, v in enumerate(dealers)}
+    return secrets
+
+
+def _inconsistent(shares: Mapping[int, Mapping[int, bytes]], dealers: Iterable[int], threshold: int) -> int:
+    for dealer in dealers:
+        try:
+            shamir.combine(shares[dealer], threshold)
         except ParameterError:
-            raise blame_for(site)("V-0708", "the shares that it dealt lie on no one polynomial") from None
+            return dealer
     raise AssertionError("the shares of all dealers are consistent one by one, but not together")
 
 

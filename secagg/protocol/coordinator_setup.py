@@ -4,8 +4,10 @@ Spec: 02-protocol §5. A site whose frame fails a check is simply not in the nex
 drives the machine decides when a step is closed (all frames are there, or its time is over).
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Annotated, Any, TypeVar
 
 from secagg import merkle
@@ -17,6 +19,7 @@ from secagg.errors import (
     NotEnoughParticipantsError,
     ParameterError,
 )
+from secagg.graph import COMPLETE, Graph, draw
 from secagg.identity import Roster
 from secagg.keys import InvalidKeyError, KeyAgreement, check_curve_key, check_kem_key, pair_secret
 from secagg.messages import (
@@ -27,6 +30,7 @@ from secagg.messages import (
     EncapsulationSlot,
     Indices,
     Join,
+    Listing,
     Manifest,
     Message,
     PrekeyList,
@@ -50,6 +54,7 @@ from secagg.params import (
 )
 from secagg.protocol import derivations as d
 from secagg.protocol.coordinator_round import Dealer, Frames, Prepared, Secrets, admit
+from secagg.protocol.listing import Shown
 from secagg.protocol.step import Close, Keep, Means, Received, Send, Step, blame_for, body_of, signed
 
 Curve = Annotated[bytes, Fixed(32)]
@@ -97,14 +102,16 @@ class AwaitPrekeys(Desk):
 class AwaitEncapsulations(Desk):
     """All prekeys were passed on. The coordinator's own key is erased."""
 
+    graph: Graph
     prekeys: Frames
     channel_chains: Secrets
 
 
 @record
 class AwaitShares(Desk):
-    """All encapsulations were passed on, to `holders`: each of them deals to all of them."""
+    """All encapsulations were passed on, to `holders`: each of them deals to all of them that are its neighbours."""
 
+    graph: Graph
     prekeys: Frames
     channel_chains: Secrets
     holders: Indices
@@ -114,6 +121,7 @@ class AwaitShares(Desk):
 class AwaitReceipts(Desk):
     """All shares were passed on."""
 
+    graph: Graph
     prekeys: Frames
     channel_chains: Secrets
     shares: Frames
@@ -130,6 +138,8 @@ class Plan:
         sites: the verify keys of the sites that are asked, all of the roster.
         epoch: number within the run, from 1; rounds are numbered through all epochs of a run.
         setup_deadline, expires: seconds since 1970.
+        degree: of a sparse graph, whose neighbourhoods the threshold then is for; 0 is the complete one.
+        survivors: the least number of sites in a sum; by default the least that is safe.
     """
 
     roster: Roster
@@ -144,7 +154,9 @@ class Plan:
     loss_rule: LossRule = LossRule.PAUSE
     threshold: int | None = None
     colluders: int | None = None
+    survivors: int | None = None
     slack: int = 0
+    degree: int = 0
     max_lanes: int = MAX_LANES
     max_ring_bits: int = MAX_RING_BITS
 
@@ -173,13 +185,13 @@ def announce(plan: Plan, means: Means) -> Step:
         rounds=plan.rounds,
         threshold=threshold,
         colluders=colluders,
-        survivors=least_survivors(threshold, colluders),
+        survivors=least_survivors(threshold, colluders) if plan.survivors is None else plan.survivors,
         slack=plan.slack,
         setup_deadline=plan.setup_deadline,
         expires=plan.expires,
         max_lanes=plan.max_lanes,
         max_ring_bits=plan.max_ring_bits,
-        degree=0,
+        degree=plan.degree,
         privacy=b"",
         coordinator=means.identity.public,
         coordinator_curve=KeyAgreement(curve_private).curve_public,
@@ -203,17 +215,16 @@ def on_join(state: AwaitJoins, received: Received, _means: Means) -> Step:
 def close_joins(state: AwaitJoins, _event: Close, means: Means) -> Step:
     """Announce the cohort."""
     joins = _closed(state)
-    message = Cohort(joins=tuple(joins.values()))
-    following = AwaitPrekeys(
-        **_desk(state, Cohort.KIND),
-        curve_private=state.curve_private,
-        nonce_commitments={
-            site: body_of(Join, frame, blame_for(site)).nonce_commitment for site, frame in joins.items()
-        },
-        curves={},
-        kem_hashes={},
+    commitments = {site: body_of(Join, frame, blame_for(site)).nonce_commitment for site, frame in joins.items()}
+    nonces = d.nonces_hash(state.epoch, commitments.values())
+    strangers = Graph(neighbours=dict.fromkeys(joins, ())) if state.manifest.is_sparse else COMPLETE
+    desk, sends = _close(
+        state, Cohort, strangers, lambda _, joins: Cohort(joins=joins, nonces=nonces), means, bound=(nonces,)
     )
-    return Step(following, (_send(state, message, means),))
+    following = AwaitPrekeys(
+        **desk, curve_private=state.curve_private, nonce_commitments=commitments, curves={}, kem_hashes={}
+    )
+    return Step(following, sends)
 
 
 # Prekeys -> PrekeyList ---------------------------------------------------------------------------------------------
@@ -251,13 +262,20 @@ def _is_anothers(key: bytes, site: int, seen: Mapping[int, bytes]) -> bool:
 
 
 def close_prekeys(state: AwaitPrekeys, _event: Close, means: Means) -> Step:
-    """Pass all prekeys on, and agree on a channel with each site."""
+    """Draw the graph, pass the prekeys on, and agree on a channel with each site."""
     frames = _closed(state)
+    prekeys = {site: body_of(Prekeys, frame, blame_for(site)) for site, frame in frames.items()}
+    graph, nonces = COMPLETE, b""
+    if state.manifest.is_sparse:
+        if missing := set(state.nonce_commitments) - set(frames):
+            raise NotEnoughParticipantsError(f"the graph needs everybody's nonce, site {min(missing)} sent none")
+        seed = d.graph_seed(state.epoch, (one.nonce for one in prekeys.values()))
+        graph = Graph(neighbours=draw(seed, tuple(frames), state.manifest.degree))
+        nonces = b"".join(one.nonce for one in prekeys.values())
     own = KeyAgreement(state.curve_private)
-    chains, sends = {}, []
-    for site, frame in frames.items():
-        keys = body_of(Prekeys, frame, blame_for(site))
-        ciphertext, shared = means.encapsulate(keys.kem)
+    chains, ciphertexts = {}, {}
+    for site, keys in prekeys.items():
+        ciphertexts[site], shared = means.encapsulate(keys.kem)
         secret = pair_secret(
             own.exchange(keys.curve),
             shared,
@@ -265,13 +283,18 @@ def close_prekeys(state: AwaitPrekeys, _event: Close, means: Means) -> Step:
             low=(COORDINATOR, own.curve_public),
             high=(site, keys.curve),
             high_kem_public=keys.kem,
-            ciphertext=ciphertext,
+            ciphertext=ciphertexts[site],
         )
         chains[site] = d.channel_chain(secret, state.epoch)
-        message = PrekeyList(prekeys=tuple(frames.values()), ciphertext=ciphertext)
-        sends.append(_send(state, message, means, site))
-    following = AwaitEncapsulations(**_desk(state, PrekeyList.KIND), prekeys=frames, channel_chains=chains)
-    return Step(following, tuple(sends))
+    desk, sends = _close(
+        state,
+        PrekeyList,
+        graph,
+        lambda site, prekeys: PrekeyList(prekeys=prekeys, ciphertext=ciphertexts[site]),
+        means,
+        payload=(nonces,) if nonces else (),
+    )
+    return Step(AwaitEncapsulations(**desk, graph=graph, prekeys=frames, channel_chains=chains), sends)
 
 
 # Encapsulations -> EncapsulationList -------------------------------------------------------------------------------
@@ -283,7 +306,7 @@ def on_encapsulations(state: AwaitEncapsulations, received: Received, _means: Me
     header = body_of(Encapsulations, received.frame, blame)
     following = _collected(state, received.frame, state.prekeys)
     package = _package(EncapsulationPackage, received, "V-0606")
-    if set(package.slots) != {other for other in state.prekeys if other > site}:
+    if list(package.slots) != [other for other in state.graph.seen_by(site, state.prekeys) if other > site]:
         raise blame("V-0606", "there is not one ciphertext for each site of higher index")
     if merkle.root(list(package.slots.values())) != header.root:
         raise blame("V-0606", "the ciphertexts are not those that were signed")
@@ -300,15 +323,21 @@ def close_encapsulations(state: AwaitEncapsulations, _event: Close, means: Means
         for position, (recipient, ciphertext) in enumerate(package.items()):
             if recipient in slots:
                 slots[recipient][site] = EncapsulationSlot(ciphertext=ciphertext, path=tree.path(position))
-    headers = tuple(frames.values())
+    desk, sends = _close(
+        state,
+        EncapsulationList,
+        state.graph,
+        lambda site, headers: EncapsulationList(headers=headers, slots=slots[site]),
+        means,
+    )
     following = AwaitShares(
-        **_desk(state, EncapsulationList.KIND),
+        **desk,
+        graph=state.graph,
         prekeys=state.prekeys,
         channel_chains=state.channel_chains,
         holders=tuple(frames),
     )
-    sends = (_send(state, EncapsulationList(headers=headers, slots=slots[site]), means, site) for site in frames)
-    return Step(following, tuple(sends))
+    return Step(following, sends)
 
 
 # Shares -> ShareList -----------------------------------------------------------------------------------------------
@@ -321,7 +350,7 @@ def on_shares(state: AwaitShares, received: Received, _means: Means) -> Step:
     following = _collected(state, received.frame, state.holders)
     package = _package(SharePackage, received, "V-0607")
     rounds, count = state.rounds, len(state.rounds)
-    if tuple(package.slots) != state.holders:
+    if list(package.slots) != state.graph.holders(site, set(state.holders)):
         raise blame("V-0607", "there is not one slot for each holder")
     if {len(header.vault_commitments), len(header.vault_hashes), len(package.vaults)} != {count}:
         raise blame("V-0607", "there is not one vault a round")
@@ -350,15 +379,17 @@ def close_shares(state: AwaitShares, _event: Close, means: Means) -> Step:
         for position, (holder, slot) in enumerate(package.items()):
             if holder in slots and holder != dealer:
                 slots[holder][dealer] = ProvenShareSlot(slot=slot, path=tree.path(position))
-    headers = tuple(frames.values())
+    desk, sends = _close(
+        state, ShareList, state.graph, lambda site, headers: ShareList(headers=headers, slots=slots[site]), means
+    )
     following = AwaitReceipts(
-        **_desk(state, ShareList.KIND),
+        **desk,
+        graph=state.graph,
         prekeys=state.prekeys,
         channel_chains=state.channel_chains,
         shares=frames,
     )
-    sends = (_send(state, ShareList(headers=headers, slots=slots[site]), means, site) for site in frames)
-    return Step(following, tuple(sends))
+    return Step(following, sends)
 
 
 # Receipt -> Ready --------------------------------------------------------------------------------------------------
@@ -370,7 +401,7 @@ def on_receipt(state: AwaitReceipts, received: Received, _means: Means) -> Step:
     receipt = body_of(Receipt, received.frame, blame)
     following = _collected(state, received.frame, state.shares)
     accepted, refused = set(receipt.accepted), set(receipt.refused)
-    if accepted & refused or accepted | refused != set(state.shares) - {site}:
+    if accepted & refused or accepted | refused != set(state.graph.seen_by(site, state.shares)) - {site}:
         raise blame("V-0609", "the receipt does not say of every other dealer whether it was accepted")
     return Step(following)
 
@@ -378,7 +409,7 @@ def on_receipt(state: AwaitReceipts, received: Received, _means: Means) -> Step:
 def close_receipts(state: AwaitReceipts, _event: Close, means: Means) -> Step:
     """Choose the members, sites that accepted each other, and call the epoch ready."""
     receipts = {site: body_of(Receipt, frame, blame_for(site)) for site, frame in state.frames.items()}
-    members = mutual_members({s: set(r.accepted) for s, r in receipts.items()}, state.manifest.colluders)
+    members = mutual_members({s: set(r.refused) for s, r in receipts.items()}, state.manifest.colluders)
     settled = replace(state, frames={site: frame for site, frame in state.frames.items() if site in members})
     frames = _closed(settled)
     dealers = {}
@@ -390,32 +421,33 @@ def close_receipts(state: AwaitReceipts, _event: Close, means: Means) -> Step:
             vault_hashes=shares.vault_hashes,
             vault_commitments=shares.vault_commitments,
         )
+    desk, sends = _close(settled, Ready, state.graph, lambda _, receipts: Ready(receipts=receipts), means)
     following = Prepared(
         manifest=state.manifest,
         epoch=state.epoch,
-        transcript=d.transcript_after(state.transcript, Ready.KIND, frames.values()),
+        transcript=desk["transcript"],
+        graph=state.graph,
         dealers=dealers,
         channel_chains={site: chain for site, chain in state.channel_chains.items() if site in frames},
         next_round=state.manifest.first_round,
         survivors=tuple(frames),
     )
-    return Step(following, (_send(state, Ready(receipts=tuple(frames.values())), means),))
+    return Step(following, sends)
 
 
-def mutual_members(accepted: Mapping[int, set[int]], colluders: int) -> set[int]:
-    """Return sites of which all accepted each other.
+def mutual_members(refused: Mapping[int, set[int]], colluders: int) -> set[int]:
+    """Return sites of which none refused another.
 
     A site in conflict with more than n_C others is at fault itself, since at least one of them is honest; of what is
     left, the site with most conflicts goes first, the one of higher index on a tie.
     """
 
     def conflicts(sites: set[int]) -> dict[int, int]:
-        return {
-            site: sum(other not in accepted[site] or site not in accepted[other] for other in sites - {site})
-            for site in sites
-        }
+        pairs = {frozenset((site, other)) for site in sites for other in refused[site] & sites}
+        counts = Counter(chain.from_iterable(pairs))
+        return {site: counts[site] for site in sites}
 
-    members = {site for site, count in conflicts(set(accepted)).items() if count <= colluders}
+    members = {site for site, count in conflicts(set(refused)).items() if count <= colluders}
     while worst := max(((count, site) for site, count in conflicts(members).items() if count), default=None):
         members.remove(worst[1])
     return members
@@ -455,24 +487,40 @@ def _package(kind: type[P], received: Received, check: str) -> P:
         raise FaultyParticipantError(check, detail, party=received.frame.sender) from None
 
 
-def _desk(state: Desk, kind: int) -> dict[str, Any]:
-    """Return the common fields of the state that follows the closing of a step with a list of this kind."""
-    return {
+def _close(
+    state: Desk,
+    kind: type[Message],
+    graph: Graph,
+    message: Callable[[int, Listing], Message],
+    means: Means,
+    *,
+    bound: Iterable[bytes] = (),
+    payload: tuple[bytes, ...] = (),
+) -> tuple[dict[str, Any], tuple[Send, ...]]:
+    """Close a step with a list; return the common fields of the state that follows, and the list for each site.
+
+    Its frames carry the transcript as it was before the list.
+    """
+    shown = Shown(state.frames)
+
+    def send(listing: Listing, recipient: int) -> Send:
+        frame = signed(
+            means,
+            message(recipient, listing),
+            epoch=state.epoch,
+            transcript=state.transcript,
+            sender=COORDINATOR,
+            recipient=recipient,
+        )
+        return Send(frame, payload, shared=bool(payload))
+
+    shared = state.manifest.is_shared(kind)
+    recipients = [EVERYONE] if shared else list(state.frames)
+    sends = tuple(send(shown.to_everyone() if shared else shown.to(site, graph), site) for site in recipients)
+    desk = {
         "manifest": state.manifest,
         "epoch": state.epoch,
-        "transcript": d.transcript_after(state.transcript, kind, state.frames.values()),
+        "transcript": d.transcript_after(state.transcript, kind.KIND, state.frames, shown.root, bound),
         "frames": {},
     }
-
-
-def _send(state: Desk, message: Message, means: Means, recipient: int = EVERYONE) -> Send:
-    """Return a list's frame; it carries the transcript as it was before the list."""
-    frame = signed(
-        means,
-        message,
-        epoch=state.epoch,
-        transcript=state.transcript,
-        sender=COORDINATOR,
-        recipient=recipient,
-    )
-    return Send(frame)
+    return desk, sends

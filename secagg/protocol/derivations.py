@@ -6,7 +6,6 @@ Spec: 02-protocol §3, whose table lists the same labels. `eh` is the epoch's ha
 from collections.abc import Iterable
 
 from secagg.codec import prefixed, tag, tagged_hash, u16, u32
-from secagg.envelope import Frame
 from secagg.keys import derive
 from secagg.masks import Mask
 from secagg.messages import SHARE_BYTES
@@ -26,13 +25,14 @@ def epoch_hash(manifest: bytes) -> bytes:
     return tagged_hash("manifest", manifest)
 
 
-def package_hash(frame: Frame) -> bytes:
-    return tagged_hash("package", frame.encode())
+def transcript_after(
+    transcript: bytes, kind: int, senders: Iterable[int], root: bytes, bound: Iterable[bytes] = ()
+) -> bytes:
+    """Return the running hash after a step was closed with a list of this kind; it starts as the epoch's hash.
 
-
-def transcript_after(transcript: bytes, kind: int, frames: Iterable[Frame]) -> bytes:
-    """Return the running hash after a step was closed with this list of frames; it starts as the epoch's hash."""
-    return tagged_hash("transcript", transcript, bytes([kind]), *_listed(frames))
+    `root` is the Merkle root over the frames of the senders, `bound` what else the list fixes.
+    """
+    return tagged_hash("transcript", transcript, bytes([kind]), _joined(senders), root, *bound)
 
 
 def context_hash(eh: bytes, transcript: bytes, round_: int, open_body: bytes) -> bytes:
@@ -45,13 +45,23 @@ def rotation_key(context: bytes) -> bytes:
     return tagged_hash("rotation", context)
 
 
-def survivors_statement(eh: bytes, round_: int, context: bytes, uploads: Iterable[Frame]) -> bytes:
+def survivors_statement(eh: bytes, round_: int, context: bytes, senders: Iterable[int], root: bytes) -> bytes:
     """Return what a survivor signs: the one set of uploads that it will unmask in this round."""
-    return tagged_hash("consistency", eh, u32(round_), context, *_listed(uploads))
+    return tagged_hash("consistency", eh, u32(round_), context, _joined(senders), root)
 
 
-def _listed(frames: Iterable[Frame]) -> list[bytes]:
-    return [u16(frame.sender) + package_hash(frame) for frame in frames]
+def _joined(indices: Iterable[int]) -> bytes:
+    return b"".join(map(u16, indices))
+
+
+def nonces_hash(eh: bytes, commitments: Iterable[bytes]) -> bytes:
+    """Return the hash that stands for the nonce commitments of all who joined, in the order of their indices."""
+    return tagged_hash("nonces", eh, b"".join(commitments))
+
+
+def graph_seed(eh: bytes, nonces: Iterable[bytes]) -> bytes:
+    """Return what a sparse graph is drawn from: the nonces of all, each committed to before any was known."""
+    return tagged_hash("graph", eh, b"".join(nonces))
 
 
 # Commitments -------------------------------------------------------------------------------------------------------

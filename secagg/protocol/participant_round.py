@@ -14,6 +14,7 @@ from secagg import mac
 from secagg.codec import U16, U32, U64, Fixed, Hash, Map, Nested, Record, Round, Seq, Text, record
 from secagg.envelope import COORDINATOR, EVERYONE, Frame
 from secagg.errors import FaultyCoordinatorError, FaultyRelayError, HeadroomError, ParameterError
+from secagg.graph import Graph
 from secagg.identity import MAX_SITES, InvalidSignatureError
 from secagg.masks import Mask
 from secagg.messages import (
@@ -33,6 +34,7 @@ from secagg.messages import (
 from secagg.params import MAX_ROUNDS, LossRule, Profile, Schema
 from secagg.protocol import derivations as d
 from secagg.protocol.contribution import contribute
+from secagg.protocol.listing import forwarded, read_listing
 from secagg.protocol.ring_vector import VectorError, open_vector
 from secagg.protocol.step import (
     Confirm,
@@ -46,7 +48,6 @@ from secagg.protocol.step import (
     Tick,
     Withhold,
     body_of,
-    forwarded,
     sealed_body_of,
     signed,
 )
@@ -63,6 +64,7 @@ class Seat(Record):
     manifest: Manifest
     epoch: Hash
     index: Annotated[int, U16]
+    graph: Graph
 
     @property
     def sites(self) -> range:
@@ -91,7 +93,7 @@ class Seated(Record):
             FaultyRelayError: V-0201 it belongs elsewhere, V-0202 the signature is not the coordinator's.
             FaultyCoordinatorError: V-0203 it was signed for another transcript.
         """
-        recipient = EVERYONE if MESSAGES[frame.kind].TO_EVERYONE else self.seat.index
+        recipient = EVERYONE if self.seat.manifest.is_shared(MESSAGES[frame.kind]) else self.seat.index
         if (frame.sender, frame.recipient) != (COORDINATOR, recipient):
             raise FaultyRelayError("V-0201", "the frame is not from the coordinator to this site")
         if frame.epoch != self.seat.epoch:
@@ -237,7 +239,7 @@ def on_open(state: AwaitOpen | InRound, received: Received, _means: Means) -> St
         deadline=message.deadline,
         answer_key=d.channel_key(idle.channel_chain, round_, Unmask.KIND, seat.epoch),
         result_key=d.channel_key(idle.channel_chain, round_, Result.KIND, seat.epoch),
-        row={site: idle.rows[round_][site] for site in message.roster},
+        row={site: idle.rows[round_][site] for site in seat.graph.holders(seat.index, set(message.roster))},
     )
     following = AwaitVector(
         idle=_forward(idle, round_ + 1),
@@ -254,9 +256,10 @@ def _check_open(idle: AwaitOpen, message: Open) -> None:
     seat, schema, roster = idle.seat, message.schema, set(message.roster)
     if schema.length > seat.manifest.max_lanes or schema.ring_bits > seat.manifest.max_ring_bits:
         raise FaultyCoordinatorError("V-0504", "the vector is larger than the manifest allows")
-    # On a sparse graph not every site has every other one's part of the lanes' key.
-    if seat.manifest.profile is Profile.MALICIOUS and seat.manifest.degree == 0 and not schema.mac_lanes:
+    if seat.manifest.profile is Profile.MALICIOUS and not seat.manifest.is_sparse and not schema.mac_lanes:
         raise FaultyCoordinatorError("V-0504", "no lanes authenticate the sum")
+    if seat.manifest.is_sparse and schema.mac_lanes:
+        raise FaultyCoordinatorError("V-0515", "on a sparse graph the sites share no key for lanes")
     try:
         schema.check(max(1, len(roster)))
     except (ParameterError, HeadroomError) as error:
@@ -275,7 +278,7 @@ def _masks(idle: AwaitOpen, round_: int, context: bytes, roster: tuple[int, ...]
         d.pair_mask(
             d.pair_seed(idle.pair_chains[site], round_, eh), seat.index, site, round_=round_, context=context, eh=eh
         )
-        for site in roster
+        for site in seat.graph.seen_by(seat.index, set(roster))
         if site != seat.index
     )
     return (d.self_mask(own, seat.index, round_=round_, context=context, eh=eh), *pairs)
@@ -338,36 +341,39 @@ def on_survivors(state: AwaitSurvivors, received: Received, _means: Means) -> St
     seat, turn = state.seat, state.turn
     _check_round(received.frame, turn.round)
     message = body_of(Survivors, received.frame, FaultyCoordinatorError)
-    uploads = forwarded(
+    listed = read_listing(
         message.uploads,
         seat.manifest,
+        site=seat.index,
+        graph=seat.graph,
         kind=Upload,
         epoch=seat.epoch,
         transcript=state.idle.transcript,
         round_=turn.round,
     )
-    if not set(uploads) <= set(turn.roster):
+    survivors = set(listed.senders)
+    if not survivors <= set(turn.roster):
         raise FaultyCoordinatorError("V-0508", "a survivor was not asked in this round")
-    if uploads.get(seat.index) != state.upload:
+    if listed.frames.get(seat.index) != state.upload:
         raise FaultyCoordinatorError("V-0509", "the survivors do not hold the upload that this site sent")
-    for site, frame in uploads.items():
+    for site, frame in listed.frames.items():
         if body_of(Upload, frame, FaultyCoordinatorError).context != turn.context:
             raise FaultyCoordinatorError("V-0507", f"site {site} was shown another query, roster or schema")
-    if len(uploads) < seat.manifest.survivors:
-        raise FaultyCoordinatorError("V-0510", f"{len(uploads)} survivors, the floor is {seat.manifest.survivors}")
+    if len(survivors) < seat.manifest.survivors:
+        raise FaultyCoordinatorError("V-0510", f"{len(survivors)} survivors, the floor is {seat.manifest.survivors}")
     # Not against this round's roster: a coordinator that leaves a site out of a roster has lost it just as well.
-    if seat.manifest.loss_rule is LossRule.ABORT and set(uploads) != set(state.idle.survivors):
+    if seat.manifest.loss_rule is LossRule.ABORT and survivors != set(state.idle.survivors):
         raise FaultyCoordinatorError("V-0511", "a site was lost, and the manifest says that the run ends then")
-    statement = d.survivors_statement(seat.epoch, turn.round, turn.context, message.uploads)
-    following = AwaitConfirmation(idle=state.idle, turn=turn, survivors=tuple(uploads), statement=statement)
+    statement = d.survivors_statement(seat.epoch, turn.round, turn.context, listed.senders, listed.root)
+    following = AwaitConfirmation(idle=state.idle, turn=turn, survivors=listed.senders, statement=statement)
     return Step(following)
 
 
 def on_confirm(state: AwaitConfirmation, _event: Confirm, means: Means) -> Step:
-    """Sign the set of survivors, or answer at once in the semi-honest profile."""
+    """Sign the set of survivors, or answer at once where nobody does."""
     idle = replace(state.idle, survivors=state.survivors)
     following = AwaitQuorum(idle=idle, turn=state.turn, survivors=state.survivors, statement=state.statement)
-    if state.seat.manifest.profile is Profile.SEMI_HONEST:
+    if not state.seat.manifest.signs_survivors:
         return _answer(following, means)
     frame = _frame(state, Consistency(statement=state.statement), state.turn.round, means)
     return Step(following, (Send(frame),))
@@ -379,7 +385,10 @@ def on_withhold(state: AwaitConfirmation, _event: Withhold, _means: Means) -> St
 
 
 def on_quorum(state: AwaitQuorum, received: Received, means: Means) -> Step:
-    """Answer, once a threshold of survivors signed the very statement that this site signed."""
+    """Answer, once a threshold of survivors signed the very statement that this site signed.
+
+    Only those count that hold its shares: a quorum of strangers on a sparse graph could be one for each neighbour.
+    """
     seat, turn = state.seat, state.turn
     _check_round(received.frame, turn.round)
     message = body_of(Quorum, received.frame, FaultyCoordinatorError)
@@ -396,7 +405,7 @@ def on_quorum(state: AwaitQuorum, received: Received, means: Means) -> Step:
         for site, frame in signatures.items()
         if body_of(Consistency, frame, FaultyCoordinatorError).statement == state.statement
     }
-    if len(agreeing & set(state.survivors)) < seat.manifest.threshold:
+    if len(seat.graph.holders(seat.index, agreeing & set(state.survivors))) < seat.manifest.threshold:
         raise FaultyCoordinatorError("V-0512", "fewer survivors than the threshold signed this site's statement")
     return _answer(state, means)
 

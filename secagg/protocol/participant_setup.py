@@ -4,7 +4,8 @@ Spec: 02-protocol §5. Each state names the list it waits for and holds only wha
 reopen what the relay keeps are gone from the state as soon as the step that used them is over.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from secagg import merkle, shamir
 from secagg.codec import U16, U32, Blob, Fixed, Hash, Map, Nested, Record, record
 from secagg.envelope import COORDINATOR, EVERYONE, NO_TRANSCRIPT, Frame
 from secagg.errors import FaultyCoordinatorError, FaultyRelayError
+from secagg.graph import COMPLETE, MAX_DRAWS, Graph, draw, least_threshold
 from secagg.identity import MAX_SITES, InvalidSignatureError, Roster
 from secagg.keys import (
     KEM_SEED_BYTES,
@@ -33,11 +35,13 @@ from secagg.messages import (
     EncapsulationPackage,
     Encapsulations,
     Id,
+    Indices,
     Join,
+    Listing,
     Manifest,
+    Message,
     PrekeyList,
     Prekeys,
-    ProvenShareSlot,
     Ready,
     Receipt,
     ShareList,
@@ -56,8 +60,9 @@ from secagg.params import (
     least_survivors,
 )
 from secagg.protocol import derivations as d
+from secagg.protocol.listing import Listed, read_listing
 from secagg.protocol.participant_round import AwaitOpen, Closed, Seat, Seated
-from secagg.protocol.step import Means, Received, Send, Step, Tick, body_of, forwarded, signed
+from secagg.protocol.step import Means, Received, Send, Step, Tick, body_of, signed
 
 ROW_BYTES = 2 * SHARE_BYTES  # a dealer's two shares of one round
 
@@ -113,10 +118,18 @@ class Peer(Record):
 
 
 @record
-class AwaitPrekeyList(InSetup):
-    """The site sent its keys and commitments."""
+class InLists(InSetup):
+    """Base of those of them that follow a list; `listed` are its senders."""
+
+    listed: Indices
+
+
+@record
+class AwaitPrekeyList(InLists):
+    """The site sent its keys and commitments. It knows the nonce commitments that it was shown, and a hash of all."""
 
     nonce_commitments: Secrets
+    nonces: Hash
     curve_private: Annotated[bytes, Fixed(32)]
     kem_seed: Annotated[bytes, Fixed(KEM_SEED_BYTES)]
     self_chain: Hash
@@ -126,7 +139,7 @@ class AwaitPrekeyList(InSetup):
 
 
 @record
-class AwaitEncapsulationList(InSetup):
+class AwaitEncapsulationList(InLists):
     """The site encapsulated to all of higher index."""
 
     peers: Annotated[Mapping[int, Peer], Map(U16, Nested(Peer), MAX_SITES)]
@@ -141,7 +154,7 @@ class AwaitEncapsulationList(InSetup):
 
 
 @record
-class AwaitShareList(InSetup):
+class AwaitShareList(InLists):
     """The site dealt its shares. Its own key agreement, vault secrets and pair secrets are erased."""
 
     mac_commitments: Secrets
@@ -155,7 +168,7 @@ class AwaitShareList(InSetup):
 
 
 @record
-class AwaitReady(InSetup):
+class AwaitReady(InLists):
     """The site said whose shares it accepted. The keys of the share channels are erased."""
 
     pair_chains: Secrets
@@ -174,7 +187,9 @@ def on_manifest(state: Outside, received: Received, means: Means) -> Step:
     frame = received.frame
     manifest = body_of(Manifest, frame, FaultyCoordinatorError)
     _check_manifest(manifest, frame, state, means.identity.public)
-    seat = Seat(manifest=manifest, epoch=frame.epoch, index=manifest.sites.index(means.identity.public) + 1)
+    index = manifest.sites.index(means.identity.public) + 1
+    graph = Graph(neighbours={index: ()}) if manifest.is_sparse else COMPLETE
+    seat = Seat(manifest=manifest, epoch=frame.epoch, index=index, graph=graph)
     nonce = d.draw(means.rand, "nonce")
     message = Join(nonce_commitment=d.nonce_commitment(seat.epoch, seat.index, nonce))
     join = signed(means, message, epoch=seat.epoch, transcript=seat.epoch, sender=seat.index)
@@ -184,6 +199,7 @@ def on_manifest(state: Outside, received: Received, means: Means) -> Step:
 def _check_manifest(manifest: Manifest, frame: Frame, state: Outside, me: bytes) -> None:
     n, t, floors, roster = len(manifest.sites), manifest.threshold, state.floors, state.roster
     malicious = manifest.profile is Profile.MALICIOUS
+    holders = manifest.most_holders
     one_in = max(1, floors.colluders_one_in)  # 0 is as strict as 1, and no division by what an integrator forgot
     least_colluders = -(-n // one_in) - 1 if malicious else 0
     for check, holds, rule in (
@@ -197,25 +213,45 @@ def _check_manifest(manifest: Manifest, frame: Frame, state: Outside, me: bytes)
         ("V-0303", set(manifest.sites) <= set(roster.sites), "every site is in the confirmed roster"),
         ("V-0304", me in manifest.sites, "this site is in the manifest"),
         ("V-0305", 1 <= t <= n, "the threshold is within the number of sites"),
-        ("V-0305", 2 * t > n + manifest.colluders, "2 t > n + n_C, or two sets of survivors could both be unmasked"),
+        (
+            "V-0305",
+            manifest.is_sparse or 2 * t > n + manifest.colluders,
+            "2 t > n + n_C, or two sets of survivors could both be unmasked",
+        ),
         ("V-0306", manifest.survivors >= least_survivors(t, manifest.colluders), "a >= max(t, n_C + 2, 3)"),
         ("V-0306", floors.survivors <= manifest.survivors <= n, "the least number of survivors is this site's floor"),
         ("V-0307", manifest.profile >= floors.profile, "the profile is at least this site's"),
         ("V-0307", manifest.colluders >= least_colluders, "the number of colluders to bear is at least this site's"),
         ("V-0308", manifest.epoch > state.last_epoch, "the epoch is newer than every earlier one of the run"),
         ("V-0309", 1 <= manifest.rounds <= MAX_ROUNDS, f"an epoch has 1 to {MAX_ROUNDS} rounds"),
-        ("V-0309", n * manifest.rounds <= MAX_SITE_ROUNDS, f"sites times rounds is at most {MAX_SITE_ROUNDS}"),
+        ("V-0309", holders * manifest.rounds <= MAX_SITE_ROUNDS, f"holders times rounds is at most {MAX_SITE_ROUNDS}"),
         ("V-0309", 1 <= manifest.first_round <= 2**32 - 1 - manifest.rounds, "rounds count from 1"),
         ("V-0310", 1 <= manifest.max_lanes <= MAX_LANES, "the largest vector is within the limits"),
         ("V-0310", manifest.max_ring_bits <= MAX_RING_BITS, "the largest ring is within the limits"),
-        ("V-0310", manifest.degree == 0, "the graph is the complete one"),
         ("V-0310", manifest.privacy == b"", "no distributed noise is asked for"),
         ("V-0311", manifest.slack <= n - t, "the slack leaves room for the threshold"),
         ("V-0312", _is_curve_key(manifest.coordinator_curve), "the coordinator's X25519 key is valid"),
+        ("V-0314", not manifest.is_sparse or _is_private(manifest), "the graph's degree and threshold keep secrets"),
+        ("V-0315", not manifest.is_sparse or manifest.epoch <= MAX_DRAWS, f"a run draws at most {MAX_DRAWS} graphs"),
         ("V-0313", manifest.setup_deadline <= manifest.expires, "setup ends before the epoch does"),
     ):
         if not holds:
             raise FaultyCoordinatorError(check, f"not so in the manifest: {rule}")
+
+
+def _is_private(manifest: Manifest) -> bool:
+    """Return whether a sparse graph bears the colluders, and the losses that leave the least number of survivors."""
+    n, degree = len(manifest.sites), manifest.degree
+    if degree % 2 or degree >= n - 1:
+        return False
+    least = least_threshold(
+        n,
+        degree,
+        corrupt=min(n, manifest.colluders),
+        lost=n - manifest.survivors,
+        malicious=manifest.profile is Profile.MALICIOUS,
+    )
+    return least is not None and least <= manifest.threshold <= degree
 
 
 # Cohort -> Prekeys -------------------------------------------------------------------------------------------------
@@ -225,9 +261,12 @@ def on_cohort(state: AwaitCohort, received: Received, means: Means) -> Step:
     """Draw the epoch's keys and secrets once the cohort is large enough, and commit to them."""
     seat = state.seat
     message = body_of(Cohort, received.frame, FaultyCoordinatorError)
-    joins = forwarded(message.joins, seat.manifest, kind=Join, epoch=seat.epoch, transcript=state.transcript)
-    _check_list(seat, joins, own=state.join, earlier=seat.sites)
-    transcript = d.transcript_after(state.transcript, Cohort.KIND, message.joins)
+    joins, transcript = _take(state, message.joins, Join, Cohort, state.join, seat.sites, (message.nonces,))
+    commitments = {
+        site: body_of(Join, join, FaultyCoordinatorError).nonce_commitment for site, join in joins.frames.items()
+    }
+    if not seat.manifest.is_sparse and message.nonces != d.nonces_hash(seat.epoch, commitments.values()):
+        raise FaultyCoordinatorError("V-0407", "the hash of all nonce commitments is another one")
     keys = KeyAgreement(d.draw(means.rand, "curve"), d.draw(means.rand, "kem-d") + d.draw(means.rand, "kem-z"))
     self_chain, kappa = d.draw(means.rand, "self-chain"), d.draw(means.rand, "kappa")
     prekeys = Prekeys(
@@ -243,9 +282,9 @@ def on_cohort(state: AwaitCohort, received: Received, means: Means) -> Step:
     following = AwaitPrekeyList(
         seat=seat,
         transcript=transcript,
-        nonce_commitments={
-            site: body_of(Join, join, FaultyCoordinatorError).nonce_commitment for site, join in joins.items()
-        },
+        listed=joins.senders,
+        nonce_commitments=commitments,
+        nonces=message.nonces,
         curve_private=d.draw(means.rand, "curve"),
         kem_seed=d.draw(means.rand, "kem-d") + d.draw(means.rand, "kem-z"),
         self_chain=self_chain,
@@ -261,13 +300,13 @@ def on_cohort(state: AwaitCohort, received: Received, means: Means) -> Step:
 
 def on_prekey_list(state: AwaitPrekeyList, received: Received, means: Means) -> Step:
     """Agree on a channel with the coordinator, and on pair secrets with the sites of higher index."""
-    seat, me = state.seat, state.seat.index
     message = body_of(PrekeyList, received.frame, FaultyCoordinatorError)
-    frames = forwarded(message.prekeys, seat.manifest, kind=Prekeys, epoch=seat.epoch, transcript=state.transcript)
-    _check_list(seat, frames, own=state.prekeys, earlier=state.nonce_commitments)
-    prekeys = {site: body_of(Prekeys, frame, FaultyCoordinatorError) for site, frame in frames.items()}
+    if state.seat.manifest.is_sparse:
+        state = _drawn(state, message, received.payload or b"")
+    seat, me = state.seat, state.seat.index
+    listed, transcript = _take(state, message.prekeys, Prekeys, PrekeyList, state.prekeys, state.listed)
+    prekeys = {site: body_of(Prekeys, frame, FaultyCoordinatorError) for site, frame in listed.frames.items()}
     _check_prekeys(seat, prekeys, state.nonce_commitments)
-    transcript = d.transcript_after(state.transcript, PrekeyList.KIND, message.prekeys)
     keys = KeyAgreement(state.curve_private, state.kem_seed)
     channel = pair_secret(
         keys.exchange(seat.manifest.coordinator_curve),
@@ -301,6 +340,7 @@ def on_prekey_list(state: AwaitPrekeyList, received: Received, means: Means) -> 
     following = AwaitEncapsulationList(
         seat=seat,
         transcript=transcript,
+        listed=listed.senders,
         peers={s: Peer(curve=p.curve, mac_commitment=p.mac_commitment) for s, p in prekeys.items()},
         pair_secrets=secrets,
         channel_chain=d.channel_chain(channel, seat.epoch),
@@ -312,6 +352,28 @@ def on_prekey_list(state: AwaitPrekeyList, received: Received, means: Means) -> 
         encapsulations=frame,
     )
     return Step(following, (Send(frame, (EncapsulationPackage(slots=ciphertexts).encode(),)),))
+
+
+def _drawn(state: AwaitPrekeyList, message: PrekeyList, payload: bytes) -> AwaitPrekeyList:
+    """Return the state with its place in the graph, which nobody chose: every nonce was committed to, and is here.
+
+    Whoever could leave nonces out after it knows them, could choose among many graphs. So if one is missing the epoch
+    ends here, and the site that withheld it is left out of the next one.
+    """
+    seat, eh = state.seat, state.seat.epoch
+    nonces = [payload[at : at + SECRET_BYTES] for at in range(0, len(payload), SECRET_BYTES)]
+    if message.prekeys.senders != state.listed or len(payload) != SECRET_BYTES * len(state.listed):
+        raise FaultyCoordinatorError("V-0407", "there is not one nonce from everybody who joined")
+    commitments = [d.nonce_commitment(eh, *one) for one in zip(state.listed, nonces, strict=True)]
+    if d.nonces_hash(eh, commitments) != state.nonces:
+        raise FaultyCoordinatorError("V-0407", "the nonces are not those that were committed to")
+    drawn = draw(d.graph_seed(eh, nonces), state.listed, seat.manifest.degree)
+    near = sorted((seat.index, *drawn[seat.index]))
+    return replace(
+        state,
+        seat=replace(seat, graph=Graph(neighbours={site: drawn[site] for site in near})),
+        nonce_commitments=dict(zip(state.listed, commitments, strict=True)),
+    )
 
 
 def _check_prekeys(seat: Seat, prekeys: Mapping[int, Prekeys], commitments: Mapping[int, bytes]) -> None:
@@ -338,18 +400,19 @@ def on_encapsulation_list(state: AwaitEncapsulationList, received: Received, mea
     """Finish the pair secrets; deal shares of every round's seed and vault key; fill and seal the vaults."""
     seat, me = state.seat, state.seat.index
     message = body_of(EncapsulationList, received.frame, FaultyCoordinatorError)
-    frames = forwarded(
-        message.headers, seat.manifest, kind=Encapsulations, epoch=seat.epoch, transcript=state.transcript
+    listed, transcript = _take(
+        state, message.headers, Encapsulations, EncapsulationList, state.encapsulations, state.listed
     )
-    _check_list(seat, frames, own=state.encapsulations, earlier=state.peers)
-    transcript = d.transcript_after(state.transcript, EncapsulationList.KIND, message.headers)
+    frames = listed.frames
     secrets = _pair_secrets(state, frames, message)
     chains = {site: d.pair_chain(secret, seat.epoch) for site, secret in secrets.items()}
-    dealt, own_shares, package = _deal(state, secrets, chains, d.draw(means.rand, "shamir"))
+    holders = seat.graph.holders(me, set(listed.senders))
+    dealt, own_shares, package = _deal(state, holders, secrets, chains, d.draw(means.rand, "shamir"))
     frame = signed(means, dealt, epoch=seat.epoch, transcript=transcript, sender=me)
     following = AwaitShareList(
         seat=seat,
         transcript=transcript,
+        listed=listed.senders,
         mac_commitments={site: state.peers[site].mac_commitment for site in frames},
         pair_chains=chains,
         share_keys={site: d.share_key(secret, site, me, seat.epoch) for site, secret in secrets.items()},
@@ -370,10 +433,10 @@ def _pair_secrets(
     secrets = {site: secret for site, secret in state.pair_secrets.items() if site in frames}
     if set(message.slots) != {site for site in frames if site < me}:
         raise FaultyCoordinatorError("V-0408", "the slots are not those of the sites of lower index")
-    keys = KeyAgreement(state.curve_private, state.kem_seed)
+    keys, earlier = KeyAgreement(state.curve_private, state.kem_seed), set(state.listed)
     for site, slot in message.slots.items():
         header = body_of(Encapsulations, frames[site], FaultyCoordinatorError)
-        recipients = sorted(other for other in state.peers if other > site)
+        recipients = [other for other in seat.graph.seen_by(site, earlier) if other > site]
         if header.root != merkle.root_from_path(slot.ciphertext, recipients.index(me), len(recipients), slot.path):
             raise FaultyCoordinatorError("V-0408", f"the slot of site {site} is not the one it signed")
         secrets[site] = pair_secret(
@@ -389,14 +452,17 @@ def _pair_secrets(
 
 
 def _deal(
-    state: AwaitEncapsulationList, secrets: Mapping[int, bytes], chains: Mapping[int, bytes], rand: bytes
+    state: AwaitEncapsulationList,
+    holders: Sequence[int],
+    secrets: Mapping[int, bytes],
+    chains: Mapping[int, bytes],
+    rand: bytes,
 ) -> tuple[Shares, bytes, SharePackage]:
-    """Return what the site signs, its own shares, and the payload with all slots and vaults."""
+    """Return what the site signs, its own shares where it holds some, and the payload with all slots and vaults."""
     seat, me, eh = state.seat, state.seat.index, state.seat.epoch
     seeds = dict(_self_seeds(seat, state.self_chain))
     vault_secrets = {round_: d.vault_secret(state.vault_seed, me, round_, eh) for round_ in seat.rounds}
     pair_seeds = {site: dict(_pair_seeds(seat, chain)) for site, chain in chains.items()}
-    holders = sorted([me, *secrets])
     secret = b"".join(seeds[round_] + vault_secrets[round_] for round_ in seat.rounds)
     shares = dict(
         zip(
@@ -418,7 +484,8 @@ def _deal(
     vaults = []
     for round_ in seat.rounds:
         content = b"".join(
-            pair_seeds[site][round_] if site in pair_seeds else bytes(SECRET_BYTES) for site in seat.sites
+            pair_seeds[site][round_] if site in pair_seeds else bytes(SECRET_BYTES)
+            for site in seat.graph.ends(me, seat.sites)
         )
         key = d.vault_key(vault_secrets[round_], me, round_, eh)
         vaults.append(seal(key, content, d.vault_bound(eh, me, round_)))
@@ -428,7 +495,7 @@ def _deal(
         channel_confirmation=d.channel_confirmation(eh, me, state.channel_chain),
         root=merkle.root([slot.encode() for slot in slots.values()]),
     )
-    return dealt, shares[me], SharePackage(vaults=tuple(vaults), slots=slots)
+    return dealt, shares.get(me, b""), SharePackage(vaults=tuple(vaults), slots=slots)
 
 
 # ShareList -> Receipt ----------------------------------------------------------------------------------------------
@@ -438,15 +505,19 @@ def on_share_list(state: AwaitShareList, received: Received, means: Means) -> St
     """Open and check every dealer's slot; refuse each dealer that fails, and say so in the receipt."""
     seat, me = state.seat, state.seat.index
     message = body_of(ShareList, received.frame, FaultyCoordinatorError)
-    frames = forwarded(message.headers, seat.manifest, kind=Shares, epoch=seat.epoch, transcript=state.transcript)
-    _check_list(seat, frames, own=state.shares, earlier=state.mac_commitments)
-    transcript = d.transcript_after(state.transcript, ShareList.KIND, message.headers)
+    listed, transcript = _take(state, message.headers, Shares, ShareList, state.shares, state.listed)
+    frames = listed.frames
     if set(message.slots) != set(frames) - {me}:
         raise FaultyCoordinatorError("V-0408", "there is not one slot from every other dealer")
-    shares, kappas, refused = {me: state.own_shares}, {me: state.kappa}, {}
+    shares, kappas, refused = dict[int, bytes](), {me: state.kappa}, dict[int, int]()
+    if state.own_shares:
+        shares[me] = state.own_shares
+    earlier = set(state.listed)
     for dealer, proven in message.slots.items():
         header = body_of(Shares, frames[dealer], FaultyCoordinatorError)
-        _check_slot(state, header, proven)
+        holders = seat.graph.holders(dealer, earlier)
+        if header.root != merkle.root_from_path(proven.slot.encode(), holders.index(me), len(holders), proven.path):
+            raise FaultyCoordinatorError("V-0408", "a slot is not the one that its dealer signed")
         try:
             shares[dealer], kappas[dealer] = _open_slot(state, dealer, header, proven.slot)
         except _RefusedError as refusal:
@@ -461,6 +532,7 @@ def on_share_list(state: AwaitShareList, received: Received, means: Means) -> St
     following = AwaitReady(
         seat=seat,
         transcript=transcript,
+        listed=listed.senders,
         pair_chains={site: chain for site, chain in state.pair_chains.items() if site in shares},
         channel_chain=state.channel_chain,
         self_chain=state.self_chain,
@@ -480,13 +552,6 @@ class _RefusedError(Exception):
     def __init__(self, check: str) -> None:
         self.check = check
         super().__init__(check)
-
-
-def _check_slot(state: AwaitShareList, header: Shares, proven: ProvenShareSlot) -> None:
-    holders = sorted(state.mac_commitments)
-    root = merkle.root_from_path(proven.slot.encode(), holders.index(state.seat.index), len(holders), proven.path)
-    if root != header.root:
-        raise FaultyCoordinatorError("V-0408", "a slot is not the one that its dealer signed")
 
 
 def _open_slot(state: AwaitShareList, dealer: int, header: Shares, slot: ShareSlot) -> tuple[bytes, bytes]:
@@ -518,26 +583,27 @@ def on_ready(state: AwaitReady, received: Received, _means: Means) -> Step:
     """Check that all members accepted each other in one transcript, and keep only what rounds need."""
     seat, me = state.seat, state.seat.index
     message = body_of(Ready, received.frame, FaultyCoordinatorError)
-    frames = forwarded(message.receipts, seat.manifest, kind=Receipt, epoch=seat.epoch, transcript=state.transcript)
-    members = set(frames)
+    members = set(message.receipts.senders)
     if me not in members:
         raise FaultyCoordinatorError("V-0416", "this site is not a member of the epoch it was called to")
-    _check_list(seat, frames, own=state.receipt, earlier=state.kappas)
-    for site, frame in frames.items():
+    refused = set(seat.graph.seen_by(me, set(state.listed))) - set(state.kappas)
+    earlier = set(state.listed) - refused
+    listed, transcript = _take(state, message.receipts, Receipt, Ready, state.receipt, earlier)
+    for site, frame in listed.frames.items():
         receipt = body_of(Receipt, frame, FaultyCoordinatorError)
-        if not members - {site} <= set(receipt.accepted):
+        if not set(seat.graph.seen_by(site, members)) - {site} <= set(receipt.accepted):
             raise FaultyCoordinatorError("V-0414", f"site {site} did not accept every member")
-    ordered = sorted(members)
+    held = seat.graph.holders(me, members)
     following = AwaitOpen(
         seat=seat,
-        transcript=d.transcript_after(state.transcript, Ready.KIND, message.receipts),
+        transcript=transcript,
         pair_chains={site: chain for site, chain in state.pair_chains.items() if site in members},
         self_chain=state.self_chain,
         channel_chain=state.channel_chain,
-        mac_key=session_key((state.kappas[site] for site in ordered), epoch=seat.epoch),
+        mac_key=session_key((state.kappas[site] for site in listed.frames), epoch=seat.epoch),
         next_round=seat.manifest.first_round,
-        survivors=tuple(ordered),
-        rows={round_: {site: row[site] for site in ordered} for round_, row in state.rows.items()},
+        survivors=listed.senders,
+        rows={round_: {site: row[site] for site in held} for round_, row in state.rows.items()},
     )
     return Step(following)
 
@@ -555,14 +621,36 @@ def on_setup_tick(state: InSetup, event: Tick, _means: Means) -> Step:
 # Pieces ------------------------------------------------------------------------------------------------------------
 
 
-def _check_list(seat: Seat, frames: Mapping[int, Frame], *, own: Frame, earlier: Iterable[int]) -> None:
-    """Check what holds for every list: this site's own frame is in it, nobody is new, and enough are left."""
-    if frames.get(seat.index) != own:
+def _take(
+    state: InSetup,
+    listing: Listing,
+    kind: type[Message],
+    list_kind: type[Message],
+    own: Frame,
+    earlier: Iterable[int],
+    bound: Iterable[bytes] = (),
+) -> tuple[Listed, bytes]:
+    """Check what holds for every list, and return it with the transcript that follows.
+
+    This site's own frame is in it, nobody is new, and enough are left.
+    """
+    seat = state.seat
+    listed = read_listing(
+        listing,
+        seat.manifest,
+        site=seat.index,
+        graph=seat.graph,
+        kind=kind,
+        epoch=seat.epoch,
+        transcript=state.transcript,
+    )
+    if listed.frames.get(seat.index) != own:
         raise FaultyCoordinatorError("V-0402", "the list does not hold the frame that this site sent")
-    if not set(frames) <= set(earlier):
+    if not set(listed.senders) <= set(earlier):
         raise FaultyCoordinatorError("V-0403", "the list names a site that was not in the one before")
-    if len(frames) < seat.least_members:
-        raise FaultyCoordinatorError("V-0401", f"{len(frames)} sites are left, {seat.least_members} are needed")
+    if len(listed.senders) < seat.least_members:
+        raise FaultyCoordinatorError("V-0401", f"{len(listed.senders)} sites are left, {seat.least_members} are needed")
+    return listed, d.transcript_after(state.transcript, list_kind.KIND, listed.senders, listed.root, bound)
 
 
 def _self_seeds(seat: Seat, chain: bytes) -> Iterator[tuple[int, bytes]]:

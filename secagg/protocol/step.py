@@ -4,7 +4,7 @@ Spec: 02-protocol §1. The machines do no I/O. Whoever drives them fetches a fra
 the effects durable in one transaction, and only then sends: a repetition after a crash repeats bytes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeAlias, TypeVar
@@ -16,15 +16,14 @@ from secagg.codec import Record
 from secagg.envelope import COORDINATOR, Frame
 from secagg.errors import (
     DecodeError,
-    FaultyCoordinatorError,
     FaultyParticipantError,
     ParameterError,
     ProtocolError,
     StateError,
 )
-from secagg.identity import Identity, InvalidSignatureError
+from secagg.identity import Identity
 from secagg.keys import Encapsulate, UnsealError, encapsulate, seal, unseal
-from secagg.messages import EncapsulationPackage, Manifest, Message, SharePackage
+from secagg.messages import EncapsulationPackage, Message, SharePackage
 from secagg.params import Schema
 from secagg.protocol.ring_vector import RingVector
 
@@ -236,39 +235,3 @@ def signed(
         sender=sender,
         recipient=recipient,
     )
-
-
-def forwarded(
-    frames: Sequence[Frame],
-    manifest: Manifest,
-    *,
-    kind: type[Message],
-    epoch: bytes,
-    transcript: bytes,
-    round_: int = 0,
-) -> dict[int, Frame]:
-    """Return the sites' frames that the coordinator passes on, by sender, each checked against its author's key.
-
-    Raises:
-        FaultyCoordinatorError: V-0205 a frame of another kind, epoch, round, transcript or recipient, or one that its
-            author did not sign; V-0206 not one frame a sender in ascending order.
-    """
-    senders = [frame.sender for frame in frames]
-    if senders != sorted(set(senders)) or not all(1 <= sender <= len(manifest.sites) for sender in senders):
-        raise FaultyCoordinatorError("V-0206", f"{kind.__name__}: the senders do not ascend within the manifest")
-    for frame in frames:
-        if (frame.version, frame.kind, frame.epoch, frame.transcript, frame.round, frame.recipient) != (
-            envelope.VERSION,
-            kind.KIND,
-            epoch,
-            transcript,
-            round_,
-            COORDINATOR,
-        ):
-            raise FaultyCoordinatorError("V-0205", f"{kind.__name__} of site {frame.sender} belongs elsewhere")
-        try:
-            frame.verify(manifest.sites[frame.sender - 1])
-        except InvalidSignatureError:
-            detail = f"{kind.__name__} of site {frame.sender} is not signed by it"
-            raise FaultyCoordinatorError("V-0205", detail) from None
-    return {frame.sender: frame for frame in frames}

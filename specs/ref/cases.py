@@ -5,8 +5,21 @@ Spec: 01-wire §2, §4, §5; 02-protocol §3, §4.
 
 from typing import Any
 
-from specs.ref import keys, shamir, vector
-from specs.ref.hashes import LP, H, chain, merkle_path, merkle_root, root_of_path, sha256, tag, u8, u16, u32
+from specs.ref import graph, keys, shamir, vector
+from specs.ref.hashes import (
+    LP,
+    H,
+    chain,
+    merkle_path,
+    merkle_root,
+    merkle_siblings,
+    root_of_path,
+    sha256,
+    tag,
+    u8,
+    u16,
+    u32,
+)
 from specs.ref.samples import octets, refusal
 from specs.ref.wire import KINDS
 
@@ -106,7 +119,9 @@ def merkle() -> Case:
     for count in (0, 1, 2, 3, 4, 5, 6, 7, 8, 11):
         leaves = [octets(f"leaf {i}", i * 5) for i in range(count)]
         paths = [merkle_path(leaves, i) for i in range(count)]
-        trees.append({"leaves": leaves, "root": merkle_root(leaves), "paths": paths})
+        some = [i for i in range(count) if i % 5 in {1, 2}]
+        part = {"positions": some, "siblings": merkle_siblings(leaves, some)}
+        trees.append({"leaves": leaves, "root": merkle_root(leaves), "paths": paths, "part": part})
     leaves, path = trees[-1]["leaves"], trees[-1]["paths"][10]
     faults = {"path_too_short": path[:-1], "path_too_long": [*path, bytes(32)], "path_empty": []}
     return {
@@ -117,6 +132,16 @@ def merkle() -> Case:
             for fault, bad in faults.items()
         ],
     }  # fmt: skip
+
+
+def graphs() -> list[Case]:
+    """Sparse ones, and one whose complement is drawn."""
+    sizes = ((5, 2), (12, 4), (12, 6), (12, 10), (40, 8))
+    return [
+        {"seed": octets(f"graph {n} {k}"), "degree": k,
+         "neighbours": graph.draw(octets(f"graph {n} {k}"), range(3, 3 + 2 * n, 2), k)}
+        for n, k in sizes
+    ]  # fmt: skip
 
 
 def masks() -> Case:

@@ -3,11 +3,13 @@
 Spec: 01-wire §3, 02-protocol §5 (transcript, lists).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from specs.ref import keys, wire
-from specs.ref.hashes import H, check, u8, u16
+from specs.ref.graph import Graph, seen
+from specs.ref.hashes import H, check, merkle_root, merkle_siblings, root_of_leaves, u8, u16
 from specs.ref.wire import FRAME, HEADER, KINDS, RECORDS, SEALED
 
 EVERYONE = 65_535
@@ -25,6 +27,7 @@ class Party:
     eh: bytes = bytes(32)
     transcript: bytes = bytes(32)
     keys: list[bytes] = field(default_factory=list)  # the identities, the coordinator's first
+    graph: Graph = field(default_factory=dict)  # as far as it is drawn
     here: Any = None  # the round that is open (rounds.Round)
 
     def rounds(self) -> range:
@@ -56,7 +59,7 @@ def read(me: Party, data: bytes, kind: str, *, sender: int, r: int = 0, key: byt
     """The message of a frame that arrives at its place."""
     frame = parse(data)
     check(frame["kind"] == KINDS[kind], "V-0001")
-    recipient = 0 if sender else EVERYONE if kind in TO_EVERYONE else me.index
+    recipient = 0 if sender else EVERYONE if is_shared(me, kind) else me.index
     place = (frame["epoch"], frame["sender"], frame["round"], frame["recipient"])
     check(place == (me.eh, sender, r, recipient), "V-0201")
     verify(me, frame, "V-0202")
@@ -65,6 +68,11 @@ def read(me: Party, data: bytes, kind: str, *, sender: int, r: int = 0, key: byt
     if kind in SEALED:
         body = keys.unseal(key, body, wire.encode(HEADER, frame), "V-0204")
     return wire.decode(RECORDS[kind], body)
+
+
+def is_shared(me: Party, kind: str) -> bool:
+    """Whether the coordinator signs one frame of this kind for everyone."""
+    return kind == "Manifest" or (kind in TO_EVERYONE and me.manifest["degree"] == 0)
 
 
 def verify(me: Party, frame: Value, rule: str) -> None:
@@ -91,11 +99,34 @@ def read_list(me: Party, frames: list[Value], kind: str, r: int = 0) -> dict[int
     return {frame["sender"]: wire.decode(RECORDS[kind], frame["body"]) for frame in frames}
 
 
-def package(frame: Value | bytes) -> bytes:
-    return H("package", frame if isinstance(frame, bytes) else wire.encode(FRAME, frame))
+def show(me: Party, frames: dict[int, Value], u: int) -> Value:
+    """The list that the coordinator shows to u, or to everyone."""
+    senders = sorted(frames)
+    shown = senders if u == EVERYONE else seen(me.graph, u, senders)
+    siblings = merkle_siblings(_leaves(frames), [senders.index(v) for v in shown])
+    return {"senders": senders, "frames": [frames[v] for v in shown], "siblings": siblings}
 
 
-def advance(me: Party, kind: str, frames: list[Value]) -> None:
+def read_listing(me: Party, listing: Value, kind: str, r: int = 0) -> tuple[dict[int, Value], bytes]:
+    """The messages that a site is shown, by sender, and the root over all frames."""
+    messages, senders = read_list(me, listing["frames"], kind, r), listing["senders"]
+    check(list(messages) == seen(me.graph, me.index, senders), "V-0207")
+    leaves = {senders.index(frame["sender"]): wire.encode(FRAME, frame) for frame in listing["frames"]}
+    return messages, root_of_leaves(leaves, len(senders), listing["siblings"], "V-0207")
+
+
+def _leaves(frames: dict[int, Value]) -> list[bytes]:
+    return [wire.encode(FRAME, frames[u]) for u in sorted(frames)]
+
+
+def root_of(frames: dict[int, Value]) -> bytes:
+    return merkle_root(_leaves(frames))
+
+
+def joined(senders: Iterable[int]) -> bytes:
+    return b"".join(u16(u) for u in sorted(senders))
+
+
+def advance(me: Party, kind: str, senders: Iterable[int], root: bytes, *bound: bytes) -> None:
     """The transcript after the list of this kind."""
-    entries = [u16(frame["sender"]) + package(frame) for frame in frames]
-    me.transcript = H("transcript", me.transcript, u8(KINDS[kind]), *entries)
+    me.transcript = H("transcript", me.transcript, u8(KINDS[kind]), joined(senders), root, *bound)

@@ -4,7 +4,7 @@ Spec: 01-wire §2, §4.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 
 class Refused(Exception):  # noqa: N818 - a verdict, named as the specification says it
@@ -68,6 +68,33 @@ def merkle_path(leaves: Sequence[bytes], position: int) -> list[bytes]:
             path.append(level[sibling])
         position //= 2
     return path
+
+
+def merkle_siblings(leaves: Sequence[bytes], positions: Collection[int]) -> list[bytes]:
+    """The nodes beside those of some leaves, from the leaves' level up, from left to right."""
+    beside, known = [], set(positions)
+    for level in _levels(leaves)[:-1]:
+        beside += [node for i, node in enumerate(level) if i not in known and i ^ 1 in known]
+        known = {i // 2 for i in known}
+    return beside
+
+
+def root_of_leaves(leaves: Mapping[int, bytes], count: int, siblings: Sequence[bytes], rule: str) -> bytes:
+    """The root that some leaves lead to, by position."""
+    check(leaves, rule)
+    level = [sha256(b"\0" + leaves[i]) if i in leaves else b"" for i in range(count)]
+    rest = list(siblings)
+    while len(level) > 1:
+        above = []
+        for i in range(0, len(level), 2):
+            pair = level[i : i + 2]
+            if any(pair) and not all(pair):
+                check(rest, rule)
+                pair[pair.index(b"")] = rest.pop(0)
+            above.append(sha256(b"\1" + b"".join(pair)) if len(pair) == 2 and all(pair) else pair[0])
+        level = above
+    check(not rest, rule)
+    return level[0]
 
 
 def root_of_path(leaf: bytes, position: int, count: int, path: Sequence[bytes], rule: str) -> bytes:

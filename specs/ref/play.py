@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from specs.ref import keys, rounds, setup, vector
-from specs.ref.frames import Value
+from specs.ref.frames import EVERYONE, Value
+from specs.ref.graph import seen
 from specs.ref.hashes import H, sha256
 from specs.ref.setup import Coordinator, Encapsulation, Frames, Site
 from specs.ref.wire import RECORDS, encode
@@ -81,6 +82,11 @@ def frames(messages: Mapping[int, Sent]) -> Frames:
     return {u: message.frame for u, message in messages.items()}
 
 
+def shown(messages: Mapping[int, Sent], u: int) -> Sent:
+    """What the coordinator sent to u: its own frame, or the one for everyone."""
+    return messages.get(u) or messages[EVERYONE]
+
+
 def payloads(messages: Mapping[int, Sent]) -> Frames:
     return {u: message.payload for u, message in messages.items()}
 
@@ -117,7 +123,8 @@ def play_setup(tape: Tape, plan: Plan, terms: Value, encapsulate: Encapsulate) -
         return [u for u in sites if _ORDER.index(kind) <= _ORDER.index(plan.last_message.get(u, "Receipt"))]
 
     def drawn(u: int, found: Mapping[int, Value]) -> dict[int, Encapsulation]:
-        return {v: encapsulate(f"{plan.name}, {u} to {v}", found[v]["kem"]) for v in found if v > u}
+        near = seen(c.graph, u, found) if u else found
+        return {v: encapsulate(f"{plan.name}, {u} to {v}", found[v]["kem"]) for v in near if v > u}
 
     def taken(at: Mapping[int, Sent]) -> dict[int, Sent]:
         for message in at.values():
@@ -127,19 +134,22 @@ def play_setup(tape: Tape, plan: Plan, terms: Value, encapsulate: Encapsulate) -
     # 1. Manifest, Join, Cohort
     manifest = tape.tell(0, "announce", setup.manifest(c, terms, tape.rand()))
     at = taken({u: tape.answer(u, manifest, setup.join(sites[u], manifest.frame, tape.rand())) for u in there("Join")})
-    cohort = tape.tell(0, "close", setup.cohort(c, frames(at)))
+    lists = tape.step(0, setup.cohort(c, frames(at)), tell="close")
     # 2. Prekeys, PrekeyList
-    at = taken(
-        {u: tape.answer(u, cohort, setup.prekeys(sites[u], cohort.frame, tape.rand())) for u in there("Prekeys")}
-    )
+    at = {}
+    for u in there("Prekeys"):
+        got = shown(lists, u)
+        at[u] = tape.answer(u, got, setup.prekeys(sites[u], got.frame, tape.rand()))
+    taken(at)
     found = setup.take_prekeys(c, frames(at))
     own = drawn(0, found)
-    lists = tape.step(0, setup.prekey_list(c, own), tell="close", encapsulations=own)
+    sent, nonces = setup.prekey_list(c, own)
+    lists = tape.step(0, sent, nonces, tell="close", encapsulations=own)
     # 3. Encapsulations, EncapsulationList
     at = {}
     for u in there("Encapsulations"):
         own = drawn(u, found)
-        frame, payload = setup.encapsulations(sites[u], lists[u].frame, own)
+        frame, payload = setup.encapsulations(sites[u], lists[u].frame, own, nonces)
         at[u] = tape.answer(u, lists[u], frame, payload, encapsulations=own)
     taken(at)
     lists = tape.step(0, setup.encapsulation_list(c, frames(at), payloads(at)), tell="close")
@@ -150,10 +160,10 @@ def play_setup(tape: Tape, plan: Plan, terms: Value, encapsulate: Encapsulate) -
     lists = tape.step(0, setup.share_list(c, frames(at), payloads(at)), tell="close")
     # 5. Receipt, Ready
     at = taken({u: tape.answer(u, lists[u], setup.receipt(sites[u], lists[u].frame)) for u in there("Receipt")})
-    ready = tape.tell(0, "close", setup.ready(c, frames(at), list(at)))
+    lists = tape.step(0, setup.ready(c, frames(at), list(at)), tell="close")
     for u in c.members:
-        setup.finish_setup(sites[u], ready.frame)
-        tape.take(u, ready)
+        setup.finish_setup(sites[u], shown(lists, u).frame)
+        tape.take(u, shown(lists, u))
 
 
 def play_round(tape: Tape, r: int, plan: RoundPlan, present: list[int]) -> list[int]:
@@ -171,18 +181,18 @@ def play_round(tape: Tape, r: int, plan: RoundPlan, present: list[int]) -> list[
         rounds.accept(c, u, upload.frame, upload.payload)
         tape.take(0, upload)
     # 3. Survivors
-    proposed = tape.tell(0, "close", rounds.survivors(c))
+    proposed = tape.step(0, rounds.survivors(c), tell="close")
     signing = [u for u in plan.values if u not in plan.silent]
     for u in signing:
-        rounds.check_survivors(sites[u], proposed.frame)
-        tape.take(u, proposed)
-    # 4. Consistency and Quorum, or in the semi-honest profile the answer at once
+        rounds.check_survivors(sites[u], shown(proposed, u).frame)
+        tape.take(u, shown(proposed, u))
+    # 4. Consistency and Quorum, or the answer at once (semi-honest, complete graph)
     at = {u: tape.tell(u, "confirm", rounds.confirm(sites[u])) for u in signing}
     for message in at.values():
         tape.take(0, message)
-    if c.manifest["profile"] == 2:
-        agreed = tape.tell(0, "close", rounds.quorum(c, frames(at)))
-        at = {u: tape.answer(u, agreed, rounds.answer(sites[u], agreed.frame)) for u in signing}
+    if rounds.signs(c):
+        agreed = tape.step(0, rounds.quorum(c, frames(at)), tell="close")
+        at = {u: tape.answer(u, shown(agreed, u), rounds.answer(sites[u], shown(agreed, u).frame)) for u in signing}
         # 5. Unmask
         for message in at.values():
             tape.take(0, message)

@@ -3,11 +3,25 @@
 Spec: 02-protocol §6.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from specs.ref import keys, shamir, vector, wire
-from specs.ref.frames import EVERYONE, Party, Value, make, package, parse, read, read_list
+from specs.ref.frames import (
+    EVERYONE,
+    Party,
+    Value,
+    is_shared,
+    joined,
+    make,
+    parse,
+    read,
+    read_list,
+    read_listing,
+    root_of,
+    show,
+)
+from specs.ref.graph import ends, holders, seen
 from specs.ref.hashes import LP, H, check, tag, u8, u16, u32
 from specs.ref.setup import Coordinator, Frames, Site, edge, leaf, share_of, vault_ad
 from specs.ref.wire import KINDS, RECORDS
@@ -20,7 +34,8 @@ class Round:
     r: int
     open: Value
     ctx: bytes
-    uploads: dict[int, Value] = field(default_factory=dict)  # whole frames of the survivors
+    uploads: dict[int, Value] = field(default_factory=dict)  # the coordinator's: whole frames of the survivors
+    survivors: list[int] = field(default_factory=list)
     statement: bytes = b""
     vectors: dict[int, vector.Vector] = field(default_factory=dict)  # masked; the coordinator's
     # a site's, as of this round
@@ -91,6 +106,7 @@ def _check_schema(s: Site, schema: Value, vectors: int) -> None:
     b, lanes, m = schema["ring_bits"], schema["mac_lanes"], vector.size(schema)
     check(2 <= b <= min(64, s.manifest["max_ring_bits"]) and 1 <= m <= s.manifest["max_lanes"], "V-0504")
     check(lanes > 0 or s.manifest["profile"] == 1 or s.manifest["degree"] > 0, "V-0504")
+    check(lanes == 0 or not s.manifest["degree"], "V-0515")
     check(lanes == 0 or 64 / (65 - b) <= lanes <= 64, "V-0504")
     for segment in schema["segments"]:
         check(segment["count"] and segment["clip"] > 0 and segment["step"] > 0, "V-0504")
@@ -108,7 +124,7 @@ def upload(s: Site, values: Sequence[float], rand: bytes) -> tuple[bytes, bytes]
     plain = ([x % (1 << b) for x in integers], [vector.lane(_lane_key(s, j), integers) for j in range(lanes)])
     own = keys.self_seed(s.eh, s.here.self_chain, s.index, s.here.r)
     masks = [(1, _self_mask(s, s.index, own))]
-    for v in s.here.open["roster"]:
+    for v in seen(s.graph, s.index, s.here.open["roster"]):
         if v != s.index:
             seed = keys.pair_seed(s.eh, s.here.pair_chains[v], s.here.r)
             masks.append((_sign(s.index, v), _pair_mask(s, s.index, v, seed)))
@@ -147,51 +163,65 @@ def accept(c: Coordinator, u: int, frame: bytes, payload: bytes) -> None:
 # --- 3. Survivors ----------------------------------------------------------------------------------------------------
 
 
-def survivors(c: Coordinator) -> bytes:
+def survivors(c: Coordinator) -> dict[int, bytes]:
     c.here.uploads = dict(sorted(c.here.uploads.items()))
-    c.here.statement = _statement(c)
-    return make(c, "Survivors", {"uploads": list(c.here.uploads.values())}, r=c.here.r, to=EVERYONE)
+    c.here.survivors = list(c.here.uploads)
+    c.here.statement = _statement(c, root_of(c.here.uploads))
+    return _to_survivors(c, "Survivors", lambda u: {"uploads": show(c, c.here.uploads, u)})
 
 
-def _statement(me: Party) -> bytes:
-    entries = [u16(u) + package(frame) for u, frame in me.here.uploads.items()]
-    return H("consistency", me.eh, u32(me.here.r), me.here.ctx, *entries)
+def _to_survivors(c: Coordinator, kind: str, value: Callable[[int], Value]) -> dict[int, bytes]:
+    recipients = [EVERYONE] if is_shared(c, kind) else c.here.survivors
+    return {u: make(c, kind, value(u), r=c.here.r, to=u) for u in recipients}
+
+
+def _statement(me: Party, root: bytes) -> bytes:
+    return H("consistency", me.eh, u32(me.here.r), me.here.ctx, joined(me.here.survivors), root)
 
 
 def check_survivors(s: Site, frame: bytes) -> None:
-    frames = read(s, frame, "Survivors", sender=0, r=s.here.r)["uploads"]
-    messages = read_list(s, frames, "Upload", s.here.r)
+    listing = read(s, frame, "Survivors", sender=0, r=s.here.r)["uploads"]
+    frames, senders = listing["frames"], listing["senders"]
+    messages, root = read_listing(s, listing, "Upload", s.here.r)
     check(all(message["context"] == s.here.ctx for message in messages.values()), "V-0507")
-    check(set(messages) <= set(s.here.open["roster"]), "V-0508")
+    check(set(senders) <= set(s.here.open["roster"]), "V-0508")
     check([wire.encode(wire.FRAME, f) for f in frames if f["sender"] == s.index] == [s.here.own], "V-0509")
-    check(len(messages) >= s.manifest["survivors"], "V-0510")
-    check(s.manifest["loss_rule"] != 3 or list(messages) == list(s.survivors), "V-0511")
-    s.here.uploads = {frame["sender"]: frame for frame in frames}
-    s.here.statement = _statement(s)
+    check(len(senders) >= s.manifest["survivors"], "V-0510")
+    check(s.manifest["loss_rule"] != 3 or senders == list(s.survivors), "V-0511")
+    s.here.survivors = senders
+    s.here.statement = _statement(s, root)
 
 
 # --- 4. Consistency, Quorum ------------------------------------------------------------------------------------------
 
 
 def confirm(s: Site) -> bytes:
-    """The site's policy agrees: it signs the set, or in the semi-honest profile answers at once."""
-    s.survivors = list(s.here.uploads)
-    if s.manifest["profile"] == 1:
+    """The site's policy agrees: it signs the set, or answers at once (semi-honest, complete graph)."""
+    s.survivors = s.here.survivors
+    if not signs(s):
         return unmask(s)
     return make(s, "Consistency", {"statement": s.here.statement}, r=s.here.r)
 
 
-def quorum(c: Coordinator, frames: Frames) -> bytes:
+def signs(me: Party) -> bool:
+    return bool(me.manifest["profile"] == 2 or me.manifest["degree"])
+
+
+def quorum(c: Coordinator, frames: Frames) -> dict[int, bytes]:
     for u, frame in frames.items():
         check(read(c, frame, "Consistency", sender=u, r=c.here.r)["statement"] == c.here.statement, "V-0705")
-    listed = [parse(frames[u]) for u in sorted(frames)]
-    return make(c, "Quorum", {"signatures": listed}, r=c.here.r, to=EVERYONE)
+
+    def value(u: int) -> Value:
+        shown = sorted(frames) if u == EVERYONE else seen(c.graph, u, frames)
+        return {"signatures": [parse(frames[v]) for v in shown]}
+
+    return _to_survivors(c, "Quorum", value)
 
 
 def answer(s: Site, frame: bytes) -> bytes:
     signed = read_list(s, read(s, frame, "Quorum", sender=0, r=s.here.r)["signatures"], "Consistency", s.here.r)
-    agreeing = [u for u, m in signed.items() if u in s.here.uploads and m["statement"] == s.here.statement]
-    check(len(agreeing) >= s.manifest["threshold"], "V-0512")
+    agreeing = [u for u, m in signed.items() if u in s.here.survivors and m["statement"] == s.here.statement]
+    check(len(holders(s.graph, s.index, agreeing)) >= s.manifest["threshold"], "V-0512")
     return unmask(s)
 
 
@@ -200,7 +230,8 @@ def answer(s: Site, frame: bytes) -> bytes:
 
 def unmask(s: Site) -> bytes:
     """One share of each site that was asked: of its self-mask seed if it survived, else of its vault secret."""
-    given = {v: share_of(s, s.shares[v], s.here.r, int(v not in s.here.uploads)) for v in s.here.open["roster"]}
+    asked = holders(s.graph, s.index, s.here.open["roster"])
+    given = {v: share_of(s, s.shares[v], s.here.r, int(v not in s.here.survivors)) for v in asked}
     return make(s, "Unmask", {"shares": given}, r=s.here.r, key=_own_channel(s, "Unmask"))
 
 
@@ -208,7 +239,7 @@ def take_answer(c: Coordinator, h: int, frame: bytes) -> dict[int, bytes]:
     """Holder h's shares by dealer, each the one that was dealt."""
     r, i = c.here.r, c.here.r - c.manifest["first_round"]
     shares = read(c, frame, "Unmask", sender=h, r=r, key=_channel(c, h, r, "Unmask"))["shares"]
-    check(list(shares) == c.here.open["roster"], "V-0706")
+    check(list(shares) == holders(c.graph, h, c.here.open["roster"]), "V-0706")
     for v, share in shares.items():
         lost = int(v not in c.here.uploads)
         dealt = c.payloads["Shares"][v]["slots"][h]["leaves"][2 * i + lost]
@@ -221,7 +252,7 @@ def secrets(c: Coordinator, frames: Frames) -> dict[int, bytes]:
     answers = {h: take_answer(c, h, frame) for h, frame in frames.items()}
     i, found = c.here.r - c.manifest["first_round"], {}
     for v in c.here.open["roster"]:
-        found[v] = shamir.combine({h: shares[v] for h, shares in answers.items()})
+        found[v] = shamir.combine({h: shares[v] for h, shares in answers.items() if v in shares})
         if v in c.here.uploads:
             label, committed = "self-commit", c.messages["Prekeys"][v]["self_commitments"][i]
         else:
@@ -235,7 +266,8 @@ def vault_seeds(c: Coordinator, w: int, secret: bytes) -> dict[int, bytes]:
     r, dealt = c.here.r, c.payloads["Shares"][w]
     i = r - c.manifest["first_round"]
     opened = keys.unseal(keys.vault_key(c.eh, secret, w, r), dealt["vaults"][i], vault_ad(c, w, r), "V-0709")
-    seeds = {u: opened[32 * (u - 1) : 32 * u] for u in c.here.uploads}
+    places = ends(c.graph, w, len(c.keys) - 1)
+    seeds = {u: opened[32 * i : 32 * i + 32] for i, u in enumerate(places) if u in c.here.uploads}
     for u, seed in seeds.items():
         check(edge(c, r, u, w, seed) == dealt["slots"][u]["edges"][i], "V-0709")
     return seeds

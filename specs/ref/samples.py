@@ -29,6 +29,8 @@ _frame = {
     "version": 1, "kind": 2, "epoch": octets("epoch"), "transcript": octets("transcript"), "round": 0,
     "sender": 3, "recipient": 0, "body": octets("body"), "signature": octets("signature", 64),
 }  # fmt: skip
+_listing = {"senders": [3], "frames": [_frame], "siblings": []}
+_nobody: dict[str, Any] = {"senders": [], "frames": [], "siblings": []}
 _segment = {"count": 7, "clip": 16.0, "step": 0.125, "beyond": 1, "rounding": 1, "rotation": 0}
 _schema = {
     "ring_bits": 20,
@@ -68,26 +70,31 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
     "ProvenShareSlot": [{"slot": _slot, "path": [octets("node")]}],
     "Manifest": [_manifest, _manifest | {"privacy": b"reserved", "degree": 2, "sites": []}],
     "Join": [{"nonce_commitment": octets("nonce")}],
-    "Cohort": [{"joins": [_frame, _frame | {"sender": 4}]}, {"joins": []}],
+    "Listing": [
+        {"senders": [3, 4], "frames": [_frame, _frame | {"sender": 4}], "siblings": []},
+        {"senders": [1, 3, 65_534], "frames": [_frame], "siblings": [octets("node 0"), octets("node 1")]},
+        _nobody,
+    ],
+    "Cohort": [{"joins": _listing, "nonces": octets("nonces")}, {"joins": _nobody, "nonces": octets("nonces")}],
     "Prekeys": [_prekeys],
-    "PrekeyList": [{"prekeys": [_frame], "ciphertext": _ciphertext}],
+    "PrekeyList": [{"prekeys": _listing, "ciphertext": _ciphertext}],
     "Encapsulations": [{"root": octets("root")}],
-    "EncapsulationList": [{"headers": [_frame], "slots": {1: {"ciphertext": _ciphertext, "path": []}}}],
+    "EncapsulationList": [{"headers": _listing, "slots": {1: {"ciphertext": _ciphertext, "path": []}}}],
     "Shares": [
         {
             "vault_hashes": [octets("vault")], "vault_commitments": [octets("e")],
             "channel_confirmation": octets("channel"), "root": octets("root"),
         },
     ],
-    "ShareList": [{"headers": [_frame], "slots": {1: {"slot": _slot, "path": [octets("node")]}}}],
+    "ShareList": [{"headers": _listing, "slots": {1: {"slot": _slot, "path": [octets("node")]}}}],
     "Receipt": [{"accepted": [1, 2, 65_534], "refused": {3: 409, 4: 412}}, {"accepted": [], "refused": {}}],
-    "Ready": [{"receipts": [_frame]}],
+    "Ready": [{"receipts": _listing}],
     "Open": [
         {"salt": octets("salt"), "query": b"query", "schema": _schema, "deadline": 1_900_000_000, "roster": [1, 3]},
     ],
     "Decline": [{"reason": "too few rows ~"}, {"reason": " " * 200}, {"reason": ""}],
     "Upload": [{"context": octets("ctx"), "root": octets("root")}],
-    "Survivors": [{"uploads": [_frame]}],
+    "Survivors": [{"uploads": _listing}],
     "Consistency": [{"statement": octets("statement")}],
     "Quorum": [{"signatures": [_frame]}],
     "Unmask": [{"shares": {1: octets("share 1"), 2: octets("share 2")}}],
@@ -149,6 +156,7 @@ def faulty() -> dict[str, list[dict[str, Any]]]:
         "set_not_ascending": [
             put("Receipt", 4, bytes([0, 2, 0, 1])),
             put("Open", len(whole["Open"]) - 4, bytes([0, 3, 0, 1])),
+            put("Listing", 4, bytes([0, 4, 0, 3])),
         ],
         "set_with_a_repetition": [put("Receipt", 4, bytes([0, 2, 0, 2]))],
         "map_not_ascending": [

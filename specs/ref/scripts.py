@@ -70,7 +70,23 @@ PLANS = {
             RoundPlan(opening=_opening(20, 0), values={u: _values(u) for u in (1, 2, 3, 4)}, silent=frozenset({2})),
         ),
     ),
+    # Malicious, on a graph in which each of seven sites has four neighbours: site 3 is lost before it uploads.
+    "sparse": Plan(
+        name="sparse",
+        n=7,
+        terms=_TERMS | {
+            "profile": 2, "loss_rule": 1, "first_round": 1, "rounds": 1, "threshold": 3, "colluders": 1, "survivors": 5,
+            "degree": 4,
+        },
+        rounds=(RoundPlan(opening=_opening(20, 0), values={u: _values(u) for u in (1, 2, 4, 5, 6, 7)}),),
+    ),
 }  # fmt: skip
+
+
+def all_of(frames: list[Value]) -> Value:
+    """A list of which everything is shown."""
+    return {"senders": sorted({frame["sender"] for frame in frames}), "frames": frames, "siblings": []}
+
 
 # --- who refuses -----------------------------------------------------------------------------------------------------
 
@@ -78,7 +94,7 @@ _ANY = bytes(32)
 _SITE: dict[str, Callable[[setup.Site, bytes, bytes], Any]] = {
     "Manifest": lambda s, frame, _: setup.join(s, frame, _ANY),
     "Cohort": lambda s, frame, _: setup.prekeys(s, frame, _ANY),
-    "PrekeyList": lambda s, frame, _: setup.encapsulations(s, frame, {}),
+    "PrekeyList": lambda s, frame, nonces: setup.encapsulations(s, frame, {}, nonces),
     "EncapsulationList": lambda s, frame, _: setup.shares(s, frame, _ANY),
     "ShareList": lambda s, frame, _: setup.receipt(s, frame),
     "Ready": lambda s, frame, _: setup.finish_setup(s, frame),
@@ -166,6 +182,8 @@ def refusals(tape: Tape) -> list[Value]:
     """Of one run."""
     if tape.name == "semi-honest":
         return _strangers(tape)
+    if tape.name == "sparse":
+        return _sparse(tape)
     parts = (_headers, _manifests, _lists, _dealers, _at_the_coordinator, _rounds)
     return [case for part in parts for case in part(tape)]
 
@@ -207,7 +225,8 @@ def _manifests(tape: Tape) -> list[Value]:
         at.refuse("rounds_beyond_the_last", at.changed(first_round=2**32 - 2)),
         at.refuse("no_entries", at.changed(max_lanes=0)),
         at.refuse("ring_too_wide", at.changed(max_ring_bits=65)),
-        at.refuse("graph_not_complete", at.changed(degree=3)),
+        at.refuse("graph_of_odd_degree", at.changed(degree=1)),
+        at.refuse("graph_for_so_few", at.changed(degree=2)),
         at.refuse("noise_asked_for", at.changed(privacy=b"x")),
         at.refuse("too_much_slack", at.changed(slack=2)),
         at.refuse("curve_key_of_low_order", at.changed(coordinator_curve=b"\1" + bytes(31))),
@@ -218,22 +237,22 @@ def _manifests(tape: Tape) -> list[Value]:
 
 def _lists(tape: Tape) -> list[Value]:
     at = Bench(tape, "Cohort", 0, 1)
-    joins = at.value["joins"]
+    joins = at.value["joins"]["frames"]
     altered = at.nested(joins[0], "Join", nonce_commitment=_ANY)
     unsigned = joins[1] | {"signature": joins[0]["signature"]}
     cases = [
-        at.refuse("join_not_signed_by_its_site", at.changed(joins=[joins[0], unsigned, *joins[2:]])),
-        at.refuse("joins_do_not_ascend", at.changed(joins=joins[::-1])),
-        at.refuse("join_twice", at.changed(joins=[*joins, joins[3]])),
-        at.refuse("own_join_missing", at.changed(joins=joins[1:])),
-        at.refuse("own_join_altered", at.changed(joins=[altered, *joins[1:]])),
-        at.refuse("two_joins", at.changed(joins=joins[:2])),
+        at.refuse("join_not_signed_by_its_site", at.changed(joins=all_of([joins[0], unsigned, *joins[2:]]))),
+        at.refuse("joins_do_not_ascend", at.changed(joins=all_of(joins[::-1]))),
+        at.refuse("join_twice", at.changed(joins=all_of([*joins, joins[3]]))),
+        at.refuse("own_join_missing", at.changed(joins=all_of(joins[1:]))),
+        at.refuse("own_join_altered", at.changed(joins=all_of([altered, *joins[1:]]))),
+        at.refuse("two_joins", at.changed(joins=all_of(joins[:2]))),
     ]
     at = Bench(tape, "PrekeyList", 0, 1)
-    first, second, *rest = at.value["prekeys"]
+    first, second, *rest = at.value["prekeys"]["frames"]
 
     def with_second(**body: Any) -> bytes:
-        return at.changed(prekeys=[first, at.nested(second, "Prekeys", **body), *rest])
+        return at.changed(prekeys=all_of([first, at.nested(second, "Prekeys", **body), *rest]))
 
     copied = decode(RECORDS["Prekeys"], first["body"])
     cases += [
@@ -254,11 +273,11 @@ def _lists(tape: Tape) -> list[Value]:
         at.refuse("slots_swapped", at.changed(slots=swapped)),
     ]
     at = Bench(tape, "Ready", 0, 1)
-    receipts = at.value["receipts"]
+    receipts = at.value["receipts"]["frames"]
     refusing = at.nested(receipts[3], "Receipt", accepted=[1, 3], refused={2: 409})
     cases += [
-        at.refuse("not_a_member", at.changed(receipts=receipts[1:])),
-        at.refuse("members_in_conflict", at.changed(receipts=[*receipts[:3], refusing])),
+        at.refuse("not_a_member", at.changed(receipts=all_of(receipts[1:]))),
+        at.refuse("members_in_conflict", at.changed(receipts=all_of([*receipts[:3], refusing]))),
     ]
     return cases
 
@@ -266,28 +285,28 @@ def _lists(tape: Tape) -> list[Value]:
 def _dealers(tape: Tape) -> list[Value]:
     """Site 2 deals wrongly to site 1, and signs that."""
     at = Bench(tape, "ShareList", 0, 1)
-    headers, good = at.value["headers"], at.value["slots"][2]["slot"]
+    headers, good = at.value["headers"]["frames"], at.value["slots"][2]["slot"]
     dealt = at.c.payloads["Shares"][2]["slots"]
 
-    def listed(slot: Value, **header: Any) -> bytes:
+    def dealt_wrongly(slot: Value, **header: Any) -> bytes:
         leaves = [encode(wire.SHARE_SLOT, slot if v == 1 else other) for v, other in dealt.items()]
         header = {"root": merkle_root(leaves)} | header
         headers_ = [headers[0], at.nested(headers[1], "Shares", **header), *headers[2:]]
         slots = at.value["slots"] | {2: {"slot": slot, "path": merkle_path(leaves, 0)}}
-        return at.changed(headers=headers_, slots=slots)
+        return at.changed(headers=all_of(headers_), slots=slots)
 
     key = keys.share_key(at.c.eh, at.sites[2].pairs[1], 2, 1)
     ad = setup.share_ad(at.sites[2], 2, 1)
     opened = keys.unseal(key, good["sealed"], ad, "V-0409")
     another_kappa = keys.seal(key, opened[:-32] + _ANY, ad)
     return [
-        at.receipt("shares_do_not_open", listed(good | {"sealed": bytes(len(good["sealed"]))})),
-        at.receipt("shares_too_short", listed(good | {"sealed": keys.seal(key, opened[1:], ad)})),
-        at.receipt("leaf_of_another_share", listed(good | {"leaves": [_ANY, *good["leaves"][1:]]})),
-        at.receipt("another_kappa", listed(good | {"sealed": another_kappa})),
-        at.receipt("edge_of_another_seed", listed(good | {"edges": [_ANY, *good["edges"][1:]]})),
-        at.receipt("edge_missing", listed(good | {"edges": good["edges"][1:]})),
-        at.receipt("vault_missing", listed(good, vault_hashes=[_ANY])),
+        at.receipt("shares_do_not_open", dealt_wrongly(good | {"sealed": bytes(len(good["sealed"]))})),
+        at.receipt("shares_too_short", dealt_wrongly(good | {"sealed": keys.seal(key, opened[1:], ad)})),
+        at.receipt("leaf_of_another_share", dealt_wrongly(good | {"leaves": [_ANY, *good["leaves"][1:]]})),
+        at.receipt("another_kappa", dealt_wrongly(good | {"sealed": another_kappa})),
+        at.receipt("edge_of_another_seed", dealt_wrongly(good | {"edges": [_ANY, *good["edges"][1:]]})),
+        at.receipt("edge_missing", dealt_wrongly(good | {"edges": good["edges"][1:]})),
+        at.receipt("vault_missing", dealt_wrongly(good, vault_hashes=[_ANY])),
     ]
 
 
@@ -367,19 +386,19 @@ def _rounds(tape: Tape) -> list[Value]:
         at.refuse("sealed_vector_too_long", at.message.frame, at.message.payload + b"\0"),
     ]
     at = Bench(tape, "Survivors", 0, 1, r=2)
-    uploads = at.value["uploads"]
-    earlier = Bench(tape, "Survivors", 0, 1, r=1).value["uploads"]
+    uploads = at.value["uploads"]["frames"]
+    earlier = Bench(tape, "Survivors", 0, 1, r=1).value["uploads"]["frames"]
     astray = at.nested(uploads[2], "Upload", context=_ANY)
     altered = at.nested(uploads[0], "Upload", root=_ANY)
     cases += [
-        at.refuse("upload_of_another_round", at.changed(uploads=[*uploads[:2], earlier[3]])),
+        at.refuse("upload_of_another_round", at.changed(uploads=all_of([*uploads[:2], earlier[3]]))),
         at.refuse(
             "upload_of_another_context",
-            at.changed(uploads=[*uploads[:2], astray]),
+            at.changed(uploads=all_of([*uploads[:2], astray])),
         ),
-        at.refuse("own_upload_missing", at.changed(uploads=uploads[1:])),
-        at.refuse("own_upload_altered", at.changed(uploads=[altered, *uploads[1:]])),
-        at.refuse("too_few_survivors_proposed", at.changed(uploads=uploads[:2])),
+        at.refuse("own_upload_missing", at.changed(uploads=all_of(uploads[1:]))),
+        at.refuse("own_upload_altered", at.changed(uploads=all_of([altered, *uploads[1:]]))),
+        at.refuse("too_few_survivors_proposed", at.changed(uploads=all_of(uploads[:2]))),
     ]
     at = Bench(tape, "Consistency", 2, 0, r=2)
     cases += [at.refuse("another_statement", at.changed(statement=_ANY))]
@@ -414,19 +433,77 @@ def _strangers(tape: Tape) -> list[Value]:
         return parse(at.signed(frame | {"sender": 5}))
 
     at = Bench(tape, "ShareList", 0, 1)
-    headers = at.value["headers"]
-    cases = [at.refuse("newcomer_in_a_list", at.changed(headers=[*headers, of_site_5(headers[0])]))]
+    headers = at.value["headers"]["frames"]
+    cases = [at.refuse("newcomer_in_a_list", at.changed(headers=all_of([*headers, of_site_5(headers[0])])))]
     at = Bench(tape, "Shares", 4, 0)
     cases += [at.refuse("shares_of_no_holder", encode(FRAME, of_site_5(at.frame)))]
     at = Bench(tape, "Upload", 4, 0, r=7)
     cases += [at.refuse("upload_of_a_stranger", encode(FRAME, of_site_5(at.frame)))]
     at = Bench(tape, "Survivors", 0, 1, r=7)
-    uploads = at.value["uploads"]
+    uploads = at.value["uploads"]["frames"]
     cases += [
-        at.refuse("survivor_not_asked", at.changed(uploads=[*uploads, of_site_5(uploads[0])])),
-        at.refuse("loss_where_that_ends_the_run", at.changed(uploads=uploads[:3])),
+        at.refuse("survivor_not_asked", at.changed(uploads=all_of([*uploads, of_site_5(uploads[0])]))),
+        at.refuse("loss_where_that_ends_the_run", at.changed(uploads=all_of(uploads[:3]))),
     ]
     return cases
+
+
+def _sparse(tape: Tape) -> list[Value]:
+    at = Bench(tape, "Manifest", 0, 1)
+    cases = [
+        at.refuse("threshold_for_no_colluder", at.changed(threshold=2)),
+        at.refuse("threshold_over_the_degree", at.changed(threshold=5)),
+        at.refuse("more_losses_than_the_graph_bears", at.changed(survivors=4)),
+        at.refuse("degree_odd", at.changed(degree=5)),
+        at.refuse("degree_of_the_complete_graph", at.changed(degree=6)),
+        at.refuse("too_many_graphs", at.changed(epoch=1025)),
+    ]
+    at = Bench(tape, "PrekeyList", 0, 1)
+    listing, nonces = at.value["prekeys"], at.message.payload
+    first, *others = listing["frames"]
+    stranger = next(u for u in at.party.listed - {1} if u not in at.c.graph[1])
+    more = sorted([first, *others, parse(tape.sent[_place(tape, "Prekeys", stranger)].frame)], key=_sender)
+    fewer = {"senders": listing["senders"][:-1]}
+
+    def changed(**other: Any) -> bytes:
+        return at.changed(prekeys=listing | other)
+
+    cases += [
+        at.refuse("nonce_of_another", changed(), nonces[32:] + nonces[:32]),
+        at.refuse("nonce_missing", changed(), nonces[:-32]),
+        at.refuse("nonce_cut", changed(), nonces[:-1]),
+        at.refuse("site_left_out_with_its_nonce", changed(**fewer), nonces[:-32]),
+        at.refuse("site_left_out_but_for_its_nonce", changed(**fewer)),
+        at.refuse("neighbour_not_shown", changed(frames=[first, *others[1:]])),
+        at.refuse("stranger_shown", changed(frames=more)),
+        at.refuse("sibling_missing", changed(siblings=listing["siblings"][1:])),
+        at.refuse("sibling_too_many", changed(siblings=[*listing["siblings"], _ANY])),
+    ]
+    at = Bench(tape, "Open", 0, 1, r=1)
+    cases += [at.refuse("lanes", at.changed(schema=at.value["schema"] | {"mac_lanes": 2}))]
+    at = Bench(tape, "Survivors", 0, 1, r=1)
+    uploads = at.value["uploads"]
+    cases += [
+        at.refuse("survivors_below_the_floor", at.changed(uploads=all_of(uploads["frames"][:4]))),
+        at.refuse("upload_not_shown", at.changed(uploads=uploads | {"frames": uploads["frames"][:-1]})),
+    ]
+    at = Bench(tape, "Quorum", 0, 1, r=1)
+    signed = at.value["signatures"]
+    near = [frame for frame in signed if frame["sender"] != 1]
+    far = [u for u in (1, 2, 4, 5, 6, 7) if u not in at.c.graph[1]]
+    strangers = [parse(tape.sent[_place(tape, "Consistency", u)].frame) for u in far]
+    cases += [at.refuse("quorum_of_strangers", at.changed(signatures=sorted([*near[:2], *strangers], key=_sender)))]
+    return cases
+
+
+def _sender(frame: Value) -> int:
+    return int(frame["sender"])
+
+
+def _place(tape: Tape, kind: str, sender: int) -> int:
+    """Where in the script a site's message of this kind is."""
+    headers = [parse(sent.frame) for sent in tape.sent]
+    return next(i for i, one in enumerate(headers) if (one["kind"], one["sender"]) == (KINDS[kind], sender))
 
 
 def _false_sum(at: Bench) -> tuple[bytes, bytes]:

@@ -28,6 +28,7 @@ def write(folder: Path) -> None:
         "kdf": cases.derivations(),
         "hashes": cases.hashes(),
         "merkle": cases.merkle(),
+        "graphs": cases.graphs(),
         "masks": cases.masks(),
         "packing": cases.packing(),
         "quantise": cases.quantisation(),

@@ -130,6 +130,7 @@ _header = {
 HEADER = _record(**_header)
 FRAME = _record(**_header, body=_data(4 << 20), signature=_raw(64))
 _frames = _list(FRAME)
+LISTING = _record(senders=_set(), frames=_frames, siblings=_list(B32))
 
 SEGMENT = _record(count=U32, clip=F64, step=F64, beyond=_one_of(1, 2), rounding=_one_of(1, 2), rotation=U8)
 SCHEMA = _record(ring_bits=U8, mac_lanes=U8, segments=_list(SEGMENT, 4096))
@@ -142,6 +143,7 @@ RECORDS = {
     "Roster": _record(project=B16, terms=B32, coordinator=B32, sites=_list(B32)),
     "Schema": SCHEMA,
     "Segment": SEGMENT,
+    "Listing": LISTING,
     "EncapsulationPackage": _record(slots=_map(CT)),
     "EncapsulationSlot": ENCAPSULATION_SLOT,
     "SharePackage": _record(vaults=_list(_data(4 << 20), 4096), slots=_map(SHARE_SLOT)),
@@ -154,23 +156,23 @@ RECORDS = {
         coordinator=B32, coordinator_curve=B32, sites=_list(B32),
     ),
     "Join": _record(nonce_commitment=B32),
-    "Cohort": _record(joins=_frames),
+    "Cohort": _record(joins=LISTING, nonces=B32),
     "Prekeys": _record(
         nonce=B32, curve=B32, kem=_raw(1184), self_commitments=_list(B32, 4096), mac_commitment=B32
     ),
-    "PrekeyList": _record(prekeys=_frames, ciphertext=CT),
+    "PrekeyList": _record(prekeys=LISTING, ciphertext=CT),
     "Encapsulations": _record(root=B32),
-    "EncapsulationList": _record(headers=_frames, slots=_map(ENCAPSULATION_SLOT)),
+    "EncapsulationList": _record(headers=LISTING, slots=_map(ENCAPSULATION_SLOT)),
     "Shares": _record(
         vault_hashes=_list(B32, 4096), vault_commitments=_list(B32, 4096), channel_confirmation=B32, root=B32
     ),
-    "ShareList": _record(headers=_frames, slots=_map(PROVEN_SHARE_SLOT)),
+    "ShareList": _record(headers=LISTING, slots=_map(PROVEN_SHARE_SLOT)),
     "Receipt": _record(accepted=_set(), refused=_map(U16)),
-    "Ready": _record(receipts=_frames),
+    "Ready": _record(receipts=LISTING),
     "Open": _record(salt=B32, query=_data(1 << 20), schema=SCHEMA, deadline=U64, roster=_set()),
     "Decline": _record(reason=_text(200)),
     "Upload": _record(context=B32, root=B32),
-    "Survivors": _record(uploads=_frames),
+    "Survivors": _record(uploads=LISTING),
     "Consistency": _record(statement=B32),
     "Quorum": _record(signatures=_frames),
     "Unmask": _record(shares=_map(B32)),

@@ -98,7 +98,8 @@ def test_a_dealer_that_was_refused_is_no_member():
     ],
 )
 def test_members_accepted_each_other(accepted, colluders, members):
-    assert mutual_members(accepted, colluders) == members
+    refused = {site: set(accepted) - others - {site} for site, others in accepted.items()}
+    assert mutual_members(refused, colluders) == members
 
 
 # A round ------------------------------------------------------------------------------------------------------------

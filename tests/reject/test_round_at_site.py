@@ -12,7 +12,7 @@ from secagg.params import LossRule, Profile, Rounding, Schema
 from secagg.protocol import derivations as d
 from secagg.protocol.ring_vector import RingVector, open_vector, seal_vector
 from secagg.protocol.step import Contribute, Refuse
-from tests.support.playbook import SCHEMA, Parcel, Play, at
+from tests.support.playbook import SCHEMA, Parcel, Play, at, listing
 
 OTHER = b"\xaa" * 32
 SEGMENT = SCHEMA.segments[0]
@@ -194,7 +194,7 @@ def test_V_0511_loss_by_a_smaller_roster():
     (upload,) = party.tell(Contribute(play.vectors[1]))
     context = Upload.decode(upload.frame.body).context
     others = [play.write(Upload(context=context, root=OTHER), upload.frame, at={"sender": site}) for site in (2, 3)]
-    survivors = Survivors(uploads=(upload.frame, *others))
+    survivors = Survivors(uploads=listing((upload.frame, *others)))
     place = {"round_": 2, "recipient": EVERYONE}
     play.refuses(1, Parcel(play.write(survivors, smaller.frame, at=place)), FaultyCoordinatorError, "V-0511")
 

@@ -7,7 +7,7 @@ from secagg import merkle
 from secagg.keys import seal, unseal
 from secagg.messages import ProvenShareSlot, ShareList, SharePackage, Shares, ShareSlot
 from secagg.protocol import derivations as d
-from tests.support.playbook import Parcel, Play
+from tests.support.playbook import Parcel, Play, listing
 
 
 def package_of(play: Play, dealer: int) -> SharePackage:
@@ -47,7 +47,7 @@ def shown(play: Play, dealer: int, slot: ShareSlot, *, holder: int = 1, **header
     headers = tuple(forged if frame.sender == dealer else frame for frame in play.listed(ShareList, to=holder))
     proven = ProvenShareSlot(slot=slot, path=tree.path(list(slots).index(holder)))
     others = play.message(ShareList, to=holder).slots
-    return play.forge(ShareList, to=holder, headers=headers, slots={**others, dealer: proven})
+    return play.forge(ShareList, to=holder, headers=listing(headers), slots={**others, dealer: proven})
 
 
 def resealed(play: Play, dealer: int, holder: int, change: Callable[[bytes], bytes]) -> ShareSlot:

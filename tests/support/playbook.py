@@ -30,6 +30,7 @@ from secagg.messages import (
     Consistency,
     EncapsulationList,
     Join,
+    Listing,
     Manifest,
     Message,
     Open,
@@ -178,9 +179,9 @@ class Play:
         self._post(sent, self.after(delivered))
 
     def after(self, kind: type[Message]) -> type[Message]:
-        """Return the kind of message that follows in this play's profile; a round follows a round."""
-        semi_honest = self.plan.profile is Profile.SEMI_HONEST
-        steps = [one for one in ORDER if not (semi_honest and one in {Consistency, Quorum})]
+        """Return the kind of message that follows in this play; a round follows a round."""
+        merged = self.plan.profile is Profile.SEMI_HONEST and not self.plan.degree
+        steps = [one for one in ORDER if not (merged and one in {Consistency, Quorum})]
         return Open if kind is Result else steps[steps.index(kind) + 1]
 
     def _went_on(self, delivered: type[Message]) -> Iterator[Parcel]:
@@ -239,7 +240,8 @@ class Play:
 
     def listed(self, kind: type[Message], to: int = 1) -> tuple[Frame, ...]:
         """Return the sites' frames in a list of the coordinator's."""
-        return getattr(self.message(kind, to=to), LISTS[kind])
+        found = getattr(self.message(kind, to=to), LISTS[kind])
+        return found if kind is Quorum else found.frames
 
     def key(self, kind: type[Message], site: int) -> bytes:
         """Return the channel's key for the message of this kind that is on its way between coordinator and site."""
@@ -286,7 +288,7 @@ class Play:
 
     def forge_list(self, kind: type[Message], frames: Collection[Frame], to: int = 1) -> Parcel:
         """Return one of the coordinator's lists with other frames in it."""
-        return self.forge(kind, to=to, **{LISTS[kind]: tuple(frames)})
+        return self.forge(kind, to=to, **{LISTS[kind]: tuple(frames) if kind is Quorum else listing(frames)})
 
     def write(
         self,
@@ -363,6 +365,17 @@ class Play:
         got = (type(caught), getattr(caught, "check", None), getattr(caught, "party", None))
         assert got == expected, f"{self}: {expected} of party {party.index}, got {caught!r}"
         assert encode_state(party.state) == before, f"{self}: what party {party.index} refused has changed its state"
+
+
+def offered(play: Play, **terms: Any) -> Parcel:
+    """Return the manifest with other terms, under the name that is its hash."""
+    manifest = replace(play.message(Manifest), **terms)
+    return play.forge(Manifest, at={"epoch": d.epoch_hash(manifest.encode())}, **terms)
+
+
+def listing(frames: Collection[Frame]) -> Listing:
+    """Return a list of which everything is shown."""
+    return Listing(senders=tuple(sorted({frame.sender for frame in frames})), frames=tuple(frames), siblings=())
 
 
 def _error_of(step: Callable[[], Step]) -> SecaggError | None:

@@ -13,6 +13,7 @@ from secagg.messages import (
     MESSAGES,
     EncapsulationPackage,
     EncapsulationSlot,
+    Listing,
     ProvenShareSlot,
     SharePackage,
     ShareSlot,
@@ -23,7 +24,7 @@ from secagg.protocol.step import Means
 from secagg.protocol.table import receive
 from tests.vectors.files import FOLDER, load
 
-PARTS = (EncapsulationPackage, EncapsulationSlot, ProvenShareSlot, SharePackage, ShareSlot)
+PARTS = (Listing, EncapsulationPackage, EncapsulationSlot, ProvenShareSlot, SharePackage, ShareSlot)
 OTHERS = (envelope.Frame, identity.Roster, params.Schema, params.Segment)
 RECORDS: dict[str, type[Record]] = {kind.__name__: kind for kind in (*MESSAGES.values(), *PARTS, *OTHERS)}
 FAULTS = sorted(path.stem for path in (FOLDER / "refused").glob("*.json"))

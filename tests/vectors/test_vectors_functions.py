@@ -9,6 +9,7 @@ from mnemonic import Mnemonic
 from secagg import audit, identity, keys, mac, masks, merkle, packing, quantize, ring, rotation, shamir
 from secagg.codec import tagged_hash, u16, u32
 from secagg.errors import ParameterError
+from secagg.graph import draw
 from secagg.keys import KeyAgreement
 from secagg.params import Beyond, Rounding, Schema, Segment
 from secagg.protocol import derivations as d
@@ -121,12 +122,23 @@ def test_merkle_trees():
         for i, path in enumerate(paths):
             assert list(tree.path(i)) == path
             assert merkle.root_from_path(leaves[i], i, len(leaves), path) == case["root"]
+        positions, siblings = case["part"]["positions"], case["part"]["siblings"]
+        assert list(tree.siblings(positions)) == siblings
+        if positions:
+            part = {i: leaves[i] for i in positions}
+            assert merkle.root_from_leaves(part, len(leaves), siblings) == case["root"]
 
 
 def test_merkle_paths_of_a_wrong_length():
     for case in load("merkle")["refused"]:
         leaf, path = unhex(case["leaf"]), unhex(case["path"])
         assert merkle.root_from_path(leaf, case["position"], case["count"], path) is None, case["fault"]
+
+
+@pytest.mark.parametrize("case", load("graphs"), ids=lambda case: f"{len(case['neighbours'])}, {case['degree']}")
+def test_graphs(case):
+    neighbours = {int(site): tuple(others) for site, others in case["neighbours"].items()}
+    assert draw(unhex(case["seed"]), tuple(neighbours), case["degree"]) == neighbours
 
 
 @pytest.mark.parametrize("case", load("masks")["masks"], ids=lambda case: f"{case['bits']} bits")

@@ -19,7 +19,8 @@ from secagg.protocol.step import Add, Ask, Close, Confirm, Contribute, Event, Ke
 from secagg.protocol.table import receive, tell
 from tests.vectors.files import load, unhex
 
-RUNS = ("round-malicious", "round-semi-honest")
+RUNS = ("round-malicious", "round-semi-honest", "round-sparse")
+FLOORS = Floors(profile=Profile.SEMI_HONEST, colluders_one_in=7)
 
 
 @dataclass
@@ -38,9 +39,7 @@ class Player:
         self.roster = Roster.decode(unhex(self.script["roster"]))
         self.identities = [Identity(seed) for seed in unhex(self.script["identities"])]
         manifest = self.manifest()
-        outside = Outside(
-            roster=self.roster, run=manifest.run, floors=Floors(profile=Profile.SEMI_HONEST), last_epoch=0
-        )
+        outside = Outside(roster=self.roster, run=manifest.run, floors=FLOORS, last_epoch=0)
         self.states = [None, *(outside for _ in self.identities[1:])]
 
     def manifest(self) -> Manifest:
@@ -107,7 +106,7 @@ class Player:
         """The plan whose manifest is the script's."""
         manifest = self.manifest()
         names = ("run", "epoch", "first_round", "rounds", "setup_deadline", "expires", "profile", "loss_rule")
-        names += ("threshold", "colluders", "slack", "max_lanes", "max_ring_bits", "sites")
+        names += ("threshold", "colluders", "survivors", "slack", "degree", "max_lanes", "max_ring_bits", "sites")
         return Plan(roster=self.roster, **{name: getattr(manifest, name) for name in names})
 
 

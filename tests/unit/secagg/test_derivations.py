@@ -4,21 +4,19 @@ from inspect import signature
 
 import pytest
 
-from secagg.envelope import sign
-from secagg.identity import Identity
 from secagg.protocol import derivations as d
 
-FRAME = sign(Identity(b"a" * 32), b"body", kind=2, epoch=bytes(32), sender=1)
-OTHER_FRAME = sign(Identity(b"a" * 32), b"body", kind=2, epoch=bytes(32), sender=2)
 EXAMPLES = {
     "rand": (b"r" * 32, b"s" * 32),
     "name": ("curve", "kappa"),
     "manifest": (b"manifest", b"manifest2"),
-    "frame": (FRAME, OTHER_FRAME),
     "transcript": (b"t" * 32, b"u" * 32),
     "kind": (1, 0),
-    "frames": ([FRAME], [FRAME, OTHER_FRAME]),
-    "uploads": ([FRAME], [OTHER_FRAME]),
+    "senders": ((1, 2), (1, 2, 3)),
+    "root": (b"r" * 32, b"m" * 32),
+    "bound": ((), (b"b" * 32,)),
+    "commitments": ([b"c" * 32], [b"c" * 32, b"b" * 32]),
+    "nonces": ([b"n" * 32], [b"n" * 32, b"o" * 32]),
     "eh": (b"e" * 32, b"f" * 32),
     "round_": (7, 8),
     "open_body": (b"open", b"opeN"),
@@ -39,9 +37,9 @@ EXAMPLES = {
     "rounds": (range(7, 9), range(7, 10)),
 }
 SINGLE = [
-    d.draw, d.epoch_hash, d.package_hash, d.transcript_after, d.context_hash, d.survivors_statement, d.nonce_commitment,
-    d.self_commitment, d.vault_commitment, d.mac_commitment, d.edge_commitment, d.share_leaf, d.vault_hash,
-    d.channel_confirmation, d.pair_chain, d.pair_seed, d.next_pair_chain, d.self_seed, d.next_self_chain,
+    d.draw, d.epoch_hash, d.nonces_hash, d.graph_seed, d.transcript_after, d.context_hash, d.survivors_statement,
+    d.nonce_commitment, d.self_commitment, d.vault_commitment, d.mac_commitment, d.edge_commitment, d.share_leaf,
+    d.vault_hash, d.channel_confirmation, d.pair_chain, d.pair_seed, d.next_pair_chain, d.self_seed, d.next_self_chain,
     d.channel_chain, d.channel_key, d.next_channel_chain, d.share_key, d.vault_secret, d.vault_key, d.share_bound,
     d.vault_bound, d.vector_bound, d.pair_mask, d.self_mask,
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from secagg import params
 from secagg.envelope import MAX_FRAME_BYTES, Frame
 from secagg.errors import HeadroomError, ParameterError
-from secagg.messages import PrekeyList, Prekeys, ProvenShareSlot, Ready, Receipt, ShareList, Shares, ShareSlot
+from secagg.messages import Listing, PrekeyList, Prekeys, ProvenShareSlot, Ready, Receipt, ShareList, Shares, ShareSlot
 from secagg.params import (
     MAX_SITE_ROUNDS,
     Profile,
@@ -171,12 +171,12 @@ def test_length():
 # Setup messages fit into a frame ------------------------------------------------------------------------------------
 
 
-def frames(count: int, body: bytes) -> tuple[Frame, ...]:
+def frames(count: int, body: bytes) -> Listing:
     frame = Frame(
         version=1, kind=8, epoch=bytes(32), transcript=bytes(32), round=0, sender=1, recipient=0,
         body=body, signature=bytes(64),
     )  # fmt: skip
-    return (frame,) * count
+    return Listing(senders=tuple(range(1, count + 1)), frames=(frame,) * count, siblings=())
 
 
 @pytest.mark.parametrize("n", [3, 50, 200, 500, 800])

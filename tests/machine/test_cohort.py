@@ -266,7 +266,7 @@ SETTINGS = settings(
 
 @pytest.mark.parametrize("start", [Manifest, Ready])
 def test_honest_parties_behind_a_hostile_relay(start):
-    """From the first message on, or with the setup behind them and more time for rounds."""
+    """Pitfalls 14, 19 and 33: from the first message on, or with the setup behind them and more time for rounds."""
     cohort = type(f"CohortFrom{start.__name__}", (Cohort,), {"start": start})
     run_state_machine_as_test(cohort, settings=SETTINGS)
     assert cohort.steps > 5_000  # accepted ones: a relay that has everything refused would prove nothing

@@ -19,16 +19,10 @@ from secagg.protocol.ring_vector import RingVector
 from secagg.protocol.step import Abandon, Add, Ask, Contribute, Keep, Refuse, Send, Tick, Withhold
 from secagg.protocol.table import encode_state
 from secagg.quantize import quantize
-from tests.support.party import Party
 from tests.support.playbook import EXPIRES, QUERY, ROUND_DEADLINE, SETUP_DEADLINE, Play, at
 
 CANARY_SCHEMA = Schema(ring_bits=40, mac_lanes=3, segments=(Segment(count=16, clip=1e6, step=1e-4),))
 profiles = pytest.mark.parametrize("profile", Profile, ids=lambda one: one.name)
-
-
-def after(party: Party, kind: type[Record], count: int = 1) -> Record:
-    """Return the state of this kind that the party was in, for the `count`-th time."""
-    return [state for state in (*party.past, party.state) if type(state) is kind][count - 1]
 
 
 def assert_gone(secrets: Iterable[bytes], state: Record) -> None:
@@ -45,20 +39,20 @@ def two_rounds(profile: Profile) -> Play:
 @profiles
 def test_setup_secrets_are_gone_with_the_setup(profile):
     party = two_rounds(profile).parties[2]
-    keys, pairs = after(party, ps.AwaitPrekeyList), after(party, ps.AwaitEncapsulationList)
-    shares = after(party, ps.AwaitShareList)
-    assert_gone([after(party, ps.AwaitCohort).nonce], pairs)
+    keys, pairs = party.was(ps.AwaitPrekeyList), party.was(ps.AwaitEncapsulationList)
+    shares = party.was(ps.AwaitShareList)
+    assert_gone([party.was(ps.AwaitCohort).nonce], pairs)
     # Once it has dealt, a site can open nothing that it sealed, nor agree on a pair secret again.
     assert_gone([keys.curve_private, keys.kem_seed, keys.vault_seed, *pairs.pair_secrets.values()], shares)
     # Once it has given its receipt, it can open nothing that was sealed for it.
-    assert_gone([*shares.share_keys.values(), shares.own_shares], after(party, ps.AwaitReady))
-    assert_gone([keys.kappa], after(party, pr.AwaitOpen))
+    assert_gone([*shares.share_keys.values(), shares.own_shares], party.was(ps.AwaitReady))
+    assert_gone([keys.kappa], party.was(pr.AwaitOpen))
 
 
 @profiles
 def test_secrets_of_a_round_are_gone_with_the_round(profile):
     party = two_rounds(profile).parties[2]
-    idle, vector, sent = after(party, pr.AwaitOpen), after(party, pr.AwaitVector), after(party, pr.AwaitSurvivors)
+    idle, vector, sent = party.was(pr.AwaitOpen), party.was(pr.AwaitVector), party.was(pr.AwaitSurvivors)
     seat = idle.seat
     chains = [*idle.pair_chains.values(), idle.self_chain, idle.channel_chain]
     seeds = [d.pair_seed(chain, 1, seat.epoch) for chain in idle.pair_chains.values()]
@@ -68,9 +62,9 @@ def test_secrets_of_a_round_are_gone_with_the_round(profile):
     # As soon as the vector is masked, the mask keys are gone.
     assert_gone([*(mask.key for mask in vector.masks), vector.upload_key, vector.decline_key, vector.open.salt], sent)
     # As soon as the answer is made, the shares are gone.
-    answered = after(party, pr.AwaitResult)
+    answered = party.was(pr.AwaitResult)
     assert_gone([sent.turn.answer_key, *sent.turn.row.values(), *idle.rows[1].values()], answered)
-    assert_gone([answered.result_key, answered.context], after(party, pr.AwaitOpen, 2))
+    assert_gone([answered.result_key, answered.context], party.was(pr.AwaitOpen, 2))
 
 
 def test_a_round_that_was_missed_is_erased_by_the_next_one():
@@ -204,14 +198,14 @@ def test_the_sum_is_in_the_view(played):
 
 def secrets_of(play: Play, site: int) -> tuple[bytes, bytes]:
     """Return what must never be known together: the site's self-mask seed b and its vault key e, of round 1."""
-    state = after(play.parties[site], ps.AwaitEncapsulationList)
+    state = play.parties[site].was(ps.AwaitEncapsulationList)
     eh = state.seat.epoch
     return d.self_seed(state.self_chain, site, 1, eh), d.vault_secret(state.vault_seed, site, 1, eh)
 
 
 def shares_of(play: Play, site: int, kind: int) -> list[bytes]:
     """Return all shares of one of the two secrets: those of kind 0 are the seed's, of kind 1 the vault key's."""
-    holders = (after(play.parties[holder], ps.AwaitReady) for holder in range(1, 8))
+    holders = (play.parties[holder].was(ps.AwaitReady) for holder in range(1, 8))
     return [state.rows[1][site][32 * kind : 32 * kind + 32] for state in holders]
 
 
@@ -230,7 +224,7 @@ def test_no_lasting_secret_of_a_site_is_in_the_view(played):
     play, seen = played
     for site in range(1, 8):
         party = play.parties[site]
-        keys, ready = after(party, ps.AwaitPrekeyList), after(party, ps.AwaitReady)
+        keys, ready = party.was(ps.AwaitPrekeyList), party.was(ps.AwaitReady)
         lasting = [keys.curve_private, keys.kem_seed, keys.self_chain, keys.vault_seed, keys.kappa]
         assert not [one.hex() for one in (*lasting, *ready.pair_chains.values()) if one in seen]
 

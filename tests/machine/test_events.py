@@ -98,6 +98,7 @@ def test_a_dealer_that_was_refused_is_no_member():
     ],
 )
 def test_members_accepted_each_other(accepted, colluders, members):
+    """Pitfall 23."""
     refused = {site: set(accepted) - others - {site} for site, others in accepted.items()}
     assert mutual_members(refused, colluders) == members
 
@@ -178,6 +179,7 @@ def test_a_machine_takes_no_event_of_another_role(kind):
 
 @pytest.mark.parametrize("vector", [[float("nan")] * 3, [1.0] * 2, [[1.0] * 3], ["a"] * 3, None, [1j] * 3])
 def test_vectors_that_are_not_sent(vector):
+    """Recipe 24."""
     play = at(Open)
     play.parties[1].receive(play.parcel(Open))
     play.denies(1, Contribute(vector), ParameterError)

@@ -69,7 +69,7 @@ def test_V_0201_manifest_out_of_place(place):
     "place", [{"sender": 2}, {"recipient": 2}, {"recipient": 0}, {"epoch": OTHER}], ids=["sender", "site", "C", "epoch"]
 )
 def test_V_0201_frame_for_somewhere_else(kind, place):
-    """Pitfall 19: a frame is good in one epoch, from one party, for one party."""
+    """Pitfall 19, recipe 17: a frame is good in one epoch, from one party, for one party."""
     play = at(kind)
     play.refuses(1, play.forge(kind, at=place, author=0), FaultyRelayError, "V-0201")
 
@@ -101,7 +101,7 @@ def test_V_0201_frame_of_another_round(kind):
 
 @pytest.mark.parametrize("kind", [Upload, Consistency, Unmask])
 def test_V_0201_late_frame_of_an_earlier_round(kind):
-    """Pitfall 19: an answer for round 1 is none for round 2."""
+    """Pitfall 19, recipe 21: an answer for round 1 is none for round 2."""
     play = at(kind, rounds=2)
     late = play.parcel(kind, 2)
     play.until(Open).until(kind)
@@ -127,6 +127,7 @@ def test_V_0201_frame_of_the_setup_with_a_round(kind):
 @pytest.mark.parametrize("kind", [Manifest, *TO_SITES])
 @pytest.mark.parametrize("author", [1, 2, STRANGER])
 def test_V_0202_signed_by_another_than_the_coordinator(kind, author):
+    """Recipe 14."""
     play = at(kind)
     play.refuses(1, play.forge(kind, author=author), FaultyRelayError, "V-0202")
 
@@ -134,6 +135,7 @@ def test_V_0202_signed_by_another_than_the_coordinator(kind, author):
 @pytest.mark.parametrize("kind", TO_COORDINATOR)
 @pytest.mark.parametrize("author", [0, 1, STRANGER])
 def test_V_0202_signed_by_another_than_the_site(kind, author):
+    """Recipe 14."""
     play = at(kind)
     play.refuses(0, play.forge(kind, 2, author=author), FaultyRelayError, "V-0202")
 
@@ -156,7 +158,7 @@ def test_V_0202_transcript_changed_on_the_way(position):
 
 @pytest.mark.parametrize("kind", TO_SITES)
 def test_V_0203_coordinator_of_another_transcript(kind):
-    """Pitfall 2: a site that was shown other lists goes no further."""
+    """Pitfall 2, recipes 15 and 21: a site that was shown other lists goes no further."""
     play = at(kind)
     play.refuses(1, play.forge(kind, at={"transcript": OTHER}), FaultyCoordinatorError, "V-0203")
 
@@ -170,6 +172,7 @@ def test_V_0203_site_of_another_transcript(kind):
 
 @pytest.mark.parametrize("kind", [Open, Result])
 def test_V_0204_coordinators_seal_does_not_open(kind):
+    """Recipe 17."""
     play = at(kind)
     frame = play.frame(kind)
     for body in (b"", frame.body[:-1], bytes(len(frame.body)), play.frame(kind, to=2).body):
@@ -177,6 +180,7 @@ def test_V_0204_coordinators_seal_does_not_open(kind):
 
 
 def test_V_0204_sites_answer_does_not_open():
+    """Recipe 17."""
     play = at(Unmask)
     frame = play.frame(Unmask, 2)
     for body in (b"", frame.body[:-1], bytes(len(frame.body)), play.frame(Unmask, 3).body):
@@ -199,6 +203,7 @@ def test_V_0204_decline_sealed_for_another_kind():
     ids=["epoch", "transcript", "round", "recipient", "kind", "join"],
 )
 def test_V_0205_listed_frame_of_another_place(kind, place):
+    """Recipe 17."""
     play = at(kind)
     first, second, *others = play.listed(kind)
     if second.kind in place.values():
@@ -219,7 +224,7 @@ def test_V_0205_listed_frame_of_another_version(kind):
 @pytest.mark.parametrize("kind", LISTS)
 @pytest.mark.parametrize("author", [0, 1, STRANGER])
 def test_V_0205_listed_frame_that_its_sender_did_not_sign(kind, author):
-    """Pitfall 18: the coordinator cannot speak for a site, a site not for another."""
+    """Recipe 14: the coordinator cannot speak for a site, a site not for another."""
     play = at(kind)
     first, _, *others = play.listed(kind)
     forged = play.forge(LISTED[kind], 2, author=author, **change_for(LISTED[kind])).frame
@@ -229,6 +234,7 @@ def test_V_0205_listed_frame_that_its_sender_did_not_sign(kind, author):
 @pytest.mark.parametrize("kind", LISTS)
 @pytest.mark.parametrize("order", [(0, 2, 1), (0, 1, 1, 2), (1, 0, 2)], ids=["swapped", "twice", "first"])
 def test_V_0206_listed_senders_do_not_ascend(kind, order):
+    """Recipe 16."""
     play = at(kind)
     frames = play.listed(kind)
     play.refuses(1, play.forge_list(kind, [frames[i] for i in order]), FaultyCoordinatorError, "V-0206")
@@ -236,6 +242,7 @@ def test_V_0206_listed_senders_do_not_ascend(kind, order):
 
 @pytest.mark.parametrize("kind", LISTS)
 def test_V_0206_listed_sender_who_is_in_no_manifest(kind):
+    """Recipe 16."""
     play = at(kind)
     frames = play.listed(kind)
     nobody = play.resign(frames[-1], frames[-1].body, at={"sender": 4})

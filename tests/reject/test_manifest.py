@@ -32,6 +32,7 @@ def test_the_manifest_as_it_is_passes():
 
 
 def test_V_0301_name_is_not_the_hash():
+    """Recipe 15: terms are named by their hash, so two terms are two epochs."""
     play = at(Manifest)
     play.refuses(1, play.forge(Manifest, epoch=2), FaultyCoordinatorError, "V-0301")
     play.refuses(1, play.forge(Manifest, at={"epoch": OTHER}), FaultyCoordinatorError, "V-0301")
@@ -39,11 +40,13 @@ def test_V_0301_name_is_not_the_hash():
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_V_0302_too_few_sites(count):
+    """Recipe 16."""
     play = at(Manifest)
     refused(play, "V-0302", sites=play.plan.sites[:count])
 
 
 def test_V_0302_fewer_sites_than_the_floor():
+    """Recipes 16 and 18."""
     refused(with_floors(at(Manifest), sites=4), "V-0302")
 
 
@@ -59,6 +62,7 @@ def test_V_0302_keys_do_not_ascend(order):
     ids=["project", "run", "roster", "coordinator"],
 )
 def test_V_0303_not_what_was_confirmed(terms):
+    """Recipes 14 and 15."""
     refused(at(Manifest), "V-0303", **terms)
 
 
@@ -68,7 +72,7 @@ def test_V_0303_site_that_nobody_confirmed():
 
 
 def test_V_0303_roster_with_other_sites():
-    """A site that was added to the project after the words were compared is a stranger."""
+    """Recipes 14 and 18: a site that was added to the project after the words were compared is a stranger."""
     play = at(Manifest)
     keys = sorted([*play.plan.sites, play.stranger.public])
     roster = Roster.of(PROJECT, b"the terms", play.roster.coordinator, keys)
@@ -85,7 +89,7 @@ def test_V_0304_site_itself_is_missing():
     [{"threshold": 0}, {"threshold": 5}, {"threshold": 2}, {"threshold": 3, "colluders": 2}, {"colluders": 65_535}],
 )
 def test_V_0305_threshold(terms):
-    """Pitfall 2: with 2 t <= n + n_C two sets of survivors could both find t signatures."""
+    """Pitfall 2, recipe 16: with 2 t <= n + n_C two sets of survivors could both find t signatures."""
     refused(at(Manifest, n=4), "V-0305", **terms)
 
 
@@ -101,19 +105,22 @@ def test_V_0305_bound_is_tight(colluders):
     "terms", [{"survivors": 2}, {"survivors": 5}, {"threshold": 4}, {"threshold": 4, "colluders": 2, "survivors": 3}]
 )
 def test_V_0306_least_survivors(terms):
+    """Recipe 16."""
     refused(at(Manifest, n=4), "V-0306", **terms)
 
 
 def test_V_0306_least_survivors_below_the_floor():
-    """Pitfall 10: a site says of how many a sum must be at least."""
+    """Pitfall 10, recipe 18: a site says of how many a sum must be at least."""
     refused(with_floors(at(Manifest, n=4), survivors=4), "V-0306")
 
 
 def test_V_0307_weaker_profile_than_the_floor():
+    """Recipe 16."""
     refused(at(Manifest, n=4), "V-0307", profile=Profile.SEMI_HONEST)
 
 
 def test_V_0307_fewer_colluders_than_the_floor():
+    """Recipe 16."""
     refused(at(Manifest, n=4), "V-0307", colluders=0)
     refused(with_floors(at(Manifest, n=4), colluders_one_in=2), "V-0307", threshold=4, colluders=0, survivors=4)
 
@@ -144,6 +151,7 @@ def test_V_0309_sites_times_rounds():
     [{"max_lanes": 0}, {"max_lanes": 2**30 + 1}, {"max_ring_bits": 65}, {"privacy": b"noise"}],
 )
 def test_V_0310_what_this_version_does_not_know(terms):
+    """Pitfalls 13 and 32: sparse graphs are refused as long as their own rules are not there."""
     refused(at(Manifest), "V-0310", **terms)
 
 
@@ -167,7 +175,7 @@ def test_V_0311_slack(slack):
     ids=["zero", "one", "order 8", "p - 1", "p", "p + 9", "ones", "top bit"],
 )
 def test_V_0312_coordinators_curve_key(key):
-    """Pitfall 18: low-order points, and encodings that RFC 7748 would reduce."""
+    """Pitfall 18, recipe 22: low-order points, and encodings that RFC 7748 would reduce."""
     refused(at(Manifest), "V-0312", coordinator_curve=key)
 
 

@@ -89,12 +89,13 @@ def test_V_0702_two_declines():
 
 
 def test_V_0703_upload_for_another_query():
-    """Pitfall 9."""
+    """Pitfall 9, recipe 19."""
     play = at(Upload)
     play.refuses(0, play.forge(Upload, 2, context=OTHER), FaultyParticipantError, "V-0703", blames=2)
 
 
 def test_V_0704_payload_missing_truncated_or_changed():
+    """Recipe 24."""
     play = at(Upload)
     payload = play.parcel(Upload, 2).payload
     for wrong in (b"", payload[:-1], payload + b"\0", flipped(payload), flipped(payload, -1), bytes(len(payload))):
@@ -103,7 +104,7 @@ def test_V_0704_payload_missing_truncated_or_changed():
 
 
 def test_V_0704_payload_of_another_site():
-    """Pitfall 19: a vector is bound to its site."""
+    """Pitfall 19, recipe 17: a vector is bound to its site."""
     play = at(Upload)
     wrong = play.forge(Upload, 2, payload=play.parcel(Upload, 3).payload, root=play.message(Upload, 3).root)
     play.refuses(0, wrong, FaultyParticipantError, "V-0704", blames=2)
@@ -125,13 +126,14 @@ def test_V_0704_vector_that_is_not_the_signed_one():
 
 @pytest.mark.parametrize("change", [{"ring_bits": 27}, {"mac_lanes": 3}], ids=["ring", "lanes"])
 def test_V_0704_vector_of_another_schema(change):
+    """Recipe 24."""
     play = at(Upload)
     wrong = sealed_by_site(play, RingVector.zeros(replace(play.schema, **change)))
     play.refuses(0, wrong, FaultyParticipantError, "V-0704", blames=2)
 
 
 def test_V_0704_spare_bits_are_set():
-    """33 bits of elements leave 7 spare ones in the fifth byte; a vector has one encoding."""
+    """Recipe 24: 33 bits of elements leave 7 spare ones in the fifth byte; a vector has one encoding."""
     play = at(Upload)
     turn = play.state(0).turn
     chunk = bytes(4) + b"\x80" + bytes(16)
@@ -161,6 +163,7 @@ def test_V_0705_signature_on_another_set():
     ids=["none", "one missing", "one too many", "index 0"],
 )
 def test_V_0706_one_share_for_each_site_asked(change):
+    """Pitfall 18, recipe 23."""
     play = at(Unmask)
     play.refuses(0, answered(play, 2, change), FaultyParticipantError, "V-0706", blames=2)
 
@@ -168,13 +171,14 @@ def test_V_0706_one_share_for_each_site_asked(change):
 @pytest.mark.parametrize("dealer", [1, 2, 3])
 @pytest.mark.parametrize("share", [OTHER, bytes(32)])
 def test_V_0707_share_that_was_not_dealt(dealer, share):
-    """Pitfalls 18 and 22: the leaf that the dealer signed says that the holder is at fault."""
+    """Pitfalls 18 and 22, recipe 23: the leaf that the dealer signed says that the holder is at fault."""
     play = at(Unmask)
     wrong = answered(play, 2, lambda shares: {**shares, dealer: share})
     play.refuses(0, wrong, FaultyParticipantError, "V-0707", blames=2)
 
 
 def test_V_0707_share_of_another_dealer_or_holder():
+    """Recipe 23."""
     play = at(Unmask)
     swapped = answered(play, 2, lambda shares: {**shares, 1: shares[3], 3: shares[1]})
     copied = answered(play, 2, lambda _: dict(play.message(Unmask, 3).shares))
@@ -226,7 +230,7 @@ def test_V_0708_vault_key_that_was_not_committed_to():
 
 @pytest.mark.parametrize("holder", [1, 2, 4])
 def test_V_0708_shares_on_no_polynomial(holder):
-    """Pitfall 22: with one share too many the dealer is named, whose holder is wrong matters not."""
+    """Pitfall 22, recipe 23: with one share too many the dealer is named, whose holder is wrong matters not."""
     play = at(Shares, n=4)
     play.swap(Shares, 3, dealt(play, 3, slots={holder: redealt(play, 3, holder, flipped)}))
     with_all_answers(play).denies(0, Close(), FaultyParticipantError, "V-0708", blames=3)

@@ -125,6 +125,7 @@ def test_V_0504_head_room_is_that_of_the_roster():
     ids=["nobody", "alone", "too small", "without me", "nobody's number", "everyone's number", "coordinator"],
 )
 def test_V_0505_roster(roster):
+    """Pitfall 27, recipe 16: rosters that are too small, or name somebody who cannot be asked."""
     play = at(Open, n=4)
     play.refuses(1, play.forge(Open, roster=roster), FaultyCoordinatorError, "V-0505")
 
@@ -135,7 +136,7 @@ def test_V_0505_roster_with_a_site_that_is_no_member():
 
 
 def test_V_0505_roster_with_a_site_that_was_lost():
-    """Pitfall 30: survivors only shrink within a run, so no site comes and goes between two sums."""
+    """Pitfall 30, recipe 18: survivors only shrink within a run, so no site comes and goes between two sums."""
     play = lost(Result, 4, n=4, rounds=2)
     play.present.add(4)
     play.until(Open)
@@ -146,7 +147,7 @@ def test_V_0505_roster_with_a_site_that_was_lost():
 
 
 def test_V_0507_survivor_of_another_query():
-    """Pitfall 9: sites that were shown different models are not summed."""
+    """Pitfall 9, recipe 19: sites that were shown different models are not summed."""
     play = at(Survivors)
     first, _, third = play.listed(Survivors)
     other = play.forge(Upload, 2, context=OTHER).frame
@@ -154,6 +155,7 @@ def test_V_0507_survivor_of_another_query():
 
 
 def test_V_0508_survivor_who_was_not_asked():
+    """Recipe 16."""
     play = at(Survivors, n=4, roster=(1, 2, 3))
     uploads = play.listed(Survivors)
     unasked = play.resign(uploads[2], uploads[2].body, at={"sender": 4})
@@ -171,6 +173,7 @@ def test_V_0509_own_upload_missing_or_another():
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_V_0510_too_few_survivors(count):
+    """Recipe 16."""
     play = at(Survivors, n=4)
     play.refuses(1, play.forge_list(Survivors, play.listed(Survivors)[:count]), FaultyCoordinatorError, "V-0510")
 
@@ -182,7 +185,7 @@ def test_V_0511_loss_where_the_run_ends_with_one():
 
 
 def test_V_0511_loss_by_a_smaller_roster():
-    """Pitfall 30: who is not asked any more is lost as well, and the difference of two sums is that site."""
+    """Pitfall 30, recipe 18: who is not asked any more is lost as well, and the difference of two sums is that site."""
     play = at(Open, n=4, rounds=2, loss_rule=LossRule.CONTINUE).until(Open)
     for index, party in play.parties.items():
         if index:  # the coordinator's own machine would not do this
@@ -200,7 +203,7 @@ def test_V_0511_loss_by_a_smaller_roster():
 
 
 def test_V_0512_too_few_signatures():
-    """Pitfalls 2 and 32: no share leaves before t members of the set signed that set."""
+    """Pitfalls 2 and 32, recipes 15 and 16: no share leaves before t members of the set signed that set."""
     play = at(Quorum, n=4)
     signatures = play.listed(Quorum)
     for few in (signatures[:2], signatures[1:3], ()):
@@ -208,6 +211,7 @@ def test_V_0512_too_few_signatures():
 
 
 def test_V_0512_signatures_on_another_statement():
+    """Pitfall 2, recipe 15."""
     play = at(Quorum, n=4)
     first, second, *_ = play.listed(Quorum)
     others = [play.forge(Consistency, site, statement=OTHER).frame for site in (3, 4)]
@@ -241,12 +245,14 @@ def published(play: Play, vector: RingVector) -> Parcel:
 
 
 def test_V_0513_sum_over_another_set():
+    """Recipe 20."""
     play = at(Result)
     play.refuses(1, play.forge(Result, statement=OTHER), FaultyCoordinatorError, "V-0513")
 
 
 @pytest.mark.parametrize("change", [{"root": OTHER}, {"key": OTHER}], ids=["root", "key"])
 def test_V_0513_sum_that_is_not_the_signed_one(change):
+    """Recipe 20."""
     play = at(Result)
     play.refuses(1, play.forge(Result, **change), FaultyCoordinatorError, "V-0513")
 
@@ -262,7 +268,7 @@ def test_V_0513_payload_missing_truncated_or_changed():
 @pytest.mark.parametrize("entry", [0, 1, 2])
 @pytest.mark.parametrize("bit", [0, 5, 10])
 def test_V_0514_false_sum(entry, bit):
-    """Pitfall 29: a sum that is off by anything in any entry does not fit the lanes."""
+    """Pitfall 29, recipe 20: a sum that is off by anything in any entry does not fit the lanes."""
     play = at(Result)
     vector, _, _ = opened(play)
     vector.elements[entry] ^= np.uint32(1 << bit)
@@ -271,6 +277,7 @@ def test_V_0514_false_sum(entry, bit):
 
 @pytest.mark.parametrize("lane", [0, 1])
 def test_V_0514_false_lane(lane):
+    """Recipe 20."""
     play = at(Result)
     vector, _, _ = opened(play)
     vector.lanes[lane] ^= np.uint64(1)

@@ -60,13 +60,14 @@ def test_a_repetition_changes_nothing(kind):
     ids=["low order", "zero", "not canonical", "not reduced"],
 )
 def test_V_0603_bad_keys(keys):
-    """Pitfall 18."""
+    """Pitfall 18, recipe 22."""
     play = at(Prekeys)
     play.refuses(0, play.forge(Prekeys, 2, **keys), FaultyParticipantError, "V-0603", blames=2)
 
 
 @pytest.mark.parametrize("name", ["curve", "kem"])
 def test_V_0603_key_of_another_site(name):
+    """Recipe 22."""
     play = at(Prekeys)
     play.parties[0].receive(play.parcel(Prekeys, 1))
     copied = {name: getattr(play.message(Prekeys, 1), name)}
@@ -74,6 +75,7 @@ def test_V_0603_key_of_another_site(name):
 
 
 def test_V_0603_key_of_the_coordinator():
+    """Recipe 22."""
     play = at(Prekeys)
     copied = play.state(0).manifest.coordinator_curve
     play.refuses(0, play.forge(Prekeys, 2, curve=copied), FaultyParticipantError, "V-0603", blames=2)
@@ -81,6 +83,7 @@ def test_V_0603_key_of_the_coordinator():
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_V_0604_number_of_commitments(count):
+    """Recipe 23."""
     play = at(Prekeys, rounds=2)
     wrong = play.forge(Prekeys, 2, self_commitments=(OTHER,) * count)
     play.refuses(0, wrong, FaultyParticipantError, "V-0604", blames=2)

@@ -102,19 +102,21 @@ def test_V_0403_ready_names_a_site_that_was_refused():
     ids=["low order", "zero", "not canonical", "not reduced"],
 )
 def test_V_0404_bad_keys(keys):
-    """Pitfall 18."""
+    """Pitfall 18, recipe 22."""
     play = at(PrekeyList)
     play.refuses(1, with_keys(play, 2, **keys), FaultyCoordinatorError, "V-0404")
 
 
 @pytest.mark.parametrize(("name", "owner"), [("curve", 1), ("curve", 3), ("kem", 1), ("kem", 3)])
 def test_V_0404_key_of_another_site(name, owner):
+    """Recipe 22."""
     play = at(PrekeyList)
     copied = getattr(play.message(Prekeys, owner), name)
     play.refuses(1, with_keys(play, 2, **{name: copied}), FaultyCoordinatorError, "V-0404")
 
 
 def test_V_0404_key_of_the_coordinator():
+    """Recipe 22."""
     play = at(PrekeyList)
     copied = play.state(1).seat.manifest.coordinator_curve
     play.refuses(1, with_keys(play, 2, curve=copied), FaultyCoordinatorError, "V-0404")
@@ -184,6 +186,7 @@ def test_V_0408_share_slot_missing_or_too_many():
 
 
 def test_V_0408_share_slot_that_was_not_signed():
+    """Recipe 17."""
     play = at(ShareList, n=4)
     slots = play.message(ShareList).slots
     second = slots[2]
@@ -206,7 +209,7 @@ def test_V_0409_blob_does_not_open():
 
 
 def test_V_0409_blob_of_the_other_direction():
-    """Pitfall 19: what the site itself sealed for the dealer does not open as the dealer's."""
+    """Pitfall 19, recipe 17: what the site itself sealed for the dealer does not open as the dealer's."""
     play = at(ShareList, n=4)
     reflected = slot_of(play, 1, 2).sealed
     refuses_dealer(play, shown(play, 2, replace(slot_of(play, 2), sealed=reflected)), 409)
@@ -214,18 +217,20 @@ def test_V_0409_blob_of_the_other_direction():
 
 @pytest.mark.parametrize("change", [lambda p: p[:-1], lambda p: p + b"\0", lambda p: p[32:], lambda _: b""])
 def test_V_0409_shares_of_another_length(change):
+    """Recipe 23."""
     play = at(ShareList, n=4)
     refuses_dealer(play, shown(play, 2, resealed(play, 2, 1, change)), 409)
 
 
 def test_V_0410_shares_that_are_not_those_of_their_leaves():
-    """Pitfall 22."""
+    """Pitfall 22, recipe 23."""
     play = at(ShareList, n=4)
     wrong = resealed(play, 2, 1, flipped)
     refuses_dealer(play, shown(play, 2, wrong), 410)
 
 
 def test_V_0410_number_or_order_of_leaves():
+    """Recipe 23."""
     play = at(ShareList, n=4)
     slot = slot_of(play, 2)
     for leaves in ((), slot.leaves[:1], slot.leaves[::-1], (*slot.leaves, OTHER)):

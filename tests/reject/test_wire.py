@@ -22,12 +22,13 @@ from secagg.messages import (
     Quorum,
     Ready,
     Receipt,
+    Result,
     Survivors,
     Unmask,
     Upload,
 )
 from secagg.params import Floors, Schema, Segment
-from secagg.protocol.step import Tick
+from secagg.protocol.step import Contribute, Tick
 from secagg.protocol.table import decode_state, encode_state
 from tests.support.playbook import EXPIRES, SCHEMA, at
 
@@ -46,7 +47,7 @@ def test_V_0001_message_in_another_state(kind):
 
 
 def test_V_0001_list_twice():
-    """Pitfall 19: what was taken once is not taken again."""
+    """Pitfall 19, recipe 21: what was taken once is not taken again."""
     play = at(Prekeys)
     play.refuses(1, play.parcel(Cohort), UnexpectedMessageError, "V-0001")
 
@@ -57,13 +58,49 @@ def test_V_0001_closed_epoch_takes_nothing():
     play.refuses(1, play.parcel(Ready), UnexpectedMessageError, "V-0001")
 
 
+@pytest.mark.parametrize("kind", [Survivors, Quorum, Result])
+def test_V_0001_upload_after_the_survivors_were_proposed(kind):
+    """Pitfall 25: what comes late is in no sum."""
+    play = at(Open, n=4)
+    play.present.discard(4)
+    lost = play.copy().parties[4]
+    lost.receive(play.parcel(Open, to=4))
+    (late,) = lost.tell(Contribute(play.vectors[4]))
+    play.until(kind)
+    play.refuses(0, late, UnexpectedMessageError, "V-0001")
+
+
+@pytest.mark.parametrize("kind", [Quorum, Result])
+def test_V_0001_second_set_of_survivors(kind):
+    """Pitfalls 2 and 27, recipes 15 and 16: one set a round is signed, and one is answered for."""
+    play = at(Survivors, n=4)
+    smaller = play.forge_list(Survivors, play.listed(Survivors)[:3])
+    play.until(kind)
+    play.refuses(1, smaller, UnexpectedMessageError, "V-0001")
+    play.refuses(1, play.parcel(Survivors), UnexpectedMessageError, "V-0001")
+
+
+@pytest.mark.parametrize("kind", [Open, Upload, Survivors])
+def test_V_0001_answer_asked_for_before_its_time(kind):
+    """Recipe 16: nothing is unmasked before the site has uploaded, and signed whom it will unmask."""
+    later = at(Quorum, n=4)
+    at(kind, n=4).refuses(1, later.parcel(Quorum), UnexpectedMessageError, "V-0001")
+
+
+def test_V_0001_answer_asked_for_twice():
+    """Pitfall 27, recipe 16."""
+    play = at(Result, n=4)
+    play.refuses(1, play.parcel(Quorum), UnexpectedMessageError, "V-0001")
+
+
 def test_V_0001_own_message_reflected():
-    """Pitfall 19, reflection: a site's own message is none that it takes."""
+    """Pitfall 19, recipe 17: a site's own message is none that it takes."""
     play = at(Join)
     play.refuses(1, play.parcel(Join, 1), UnexpectedMessageError, "V-0001")
 
 
 def test_V_0101_frame_truncated_anywhere():
+    """Recipe 25."""
     play = at(Cohort)
     data = play.frame(Cohort).encode()
     for size in range(len(data)):
@@ -84,7 +121,7 @@ def test_V_0101_sealed_body_truncated():
 
 
 def test_V_0101_length_that_lies():
-    """A count is believed no further than there are bytes: a count of the limit costs nothing."""
+    """Recipe 25: a count is believed no further than there are bytes: a count of the limit costs nothing."""
     play = at(Cohort)
     frame = play.frame(Cohort)
     lie = (65_534).to_bytes(4, "big") + frame.body[4:]
@@ -92,11 +129,13 @@ def test_V_0101_length_that_lies():
 
 
 def test_V_0102_bytes_after_the_frame():
+    """Recipe 25."""
     play = at(Cohort)
     play.refuses(1, play.frame(Cohort).encode() + b"\0", DecodeError, "V-0102")
 
 
 def test_V_0102_bytes_after_the_body():
+    """Recipe 25."""
     play = at(Join)
     frame = play.frame(Join, 2)
     play.refuses(0, play.resign(frame, frame.body + b"\0").encode(), FaultyParticipantError, "V-0102", blames=2)
@@ -110,6 +149,7 @@ def test_V_0102_bytes_after_the_sealed_body():
 
 
 def test_V_0103_frame_beyond_the_limit():
+    """Recipe 25."""
     play = at(Cohort)
     play.refuses(1, bytes(MAX_FRAME_BYTES + 1), DecodeError, "V-0103")
 
@@ -122,6 +162,7 @@ def test_V_0103_body_beyond_the_limit():
 
 
 def test_V_0103_count_beyond_the_limit():
+    """Recipe 25."""
     play = at(Cohort)
     frame = play.frame(Cohort)
     many = (65_535).to_bytes(4, "big") + frame.body[4:]
@@ -130,6 +171,7 @@ def test_V_0103_count_beyond_the_limit():
 
 @pytest.mark.parametrize("position", [0, 1, 2], ids=["suite", "profile", "loss rule"])
 def test_V_0104_enumeration_unknown(position):
+    """Pitfall 15, recipe 25: there is one suite, and none that computes on ciphertexts."""
     play = at(Manifest)
     frame = play.frame(Manifest)
     body = bytearray(frame.body)
@@ -139,6 +181,7 @@ def test_V_0104_enumeration_unknown(position):
 
 @pytest.mark.parametrize("clip", ["7ff0000000000000", "7ff8000000000001", "8000000000000000"], ids=["inf", "nan", "-0"])
 def test_V_0104_number_without_a_place_on_the_wire(clip):
+    """Recipes 24 and 25."""
     play = at(Open)
     body = play.message(Open).encode()
     honest = Segment(count=3, clip=8.0, step=0.0625).encode()
@@ -150,6 +193,7 @@ def test_V_0104_number_without_a_place_on_the_wire(clip):
 
 @pytest.mark.parametrize("reason", [b"caf\xc3\xa9", b"\x1b[2J", b"line\n", b"\x7f"])
 def test_V_0104_text_that_is_not_printable(reason):
+    """Recipe 25."""
     play = at(Upload)
     frame = play.write(Decline(reason=""), play.frame(Upload, 2))
     body = len(reason).to_bytes(4, "big") + reason
@@ -168,6 +212,7 @@ def test_V_0104_stored_state_with_an_unknown_profile():
 
 @pytest.mark.parametrize("accepted", [(3, 2), (2, 2)], ids=["descending", "twice"])
 def test_V_0105_set_that_does_not_ascend(accepted):
+    """Recipe 25."""
     play = at(Receipt)
     body = b"".join([(2).to_bytes(4, "big"), *(i.to_bytes(2, "big") for i in accepted), bytes(4)])
     frame = play.resign(play.frame(Receipt, 1), body)
@@ -177,6 +222,7 @@ def test_V_0105_set_that_does_not_ascend(accepted):
 
 @pytest.mark.parametrize("sites", [(2, 1, 3), (1, 1, 2)], ids=["descending", "twice"])
 def test_V_0105_map_that_does_not_ascend(sites):
+    """Recipe 25."""
     play = at(Unmask)
     body = (3).to_bytes(4, "big") + b"".join(site.to_bytes(2, "big") + bytes(32) for site in sites)
     frame = play.resign(play.frame(Unmask, 2), body, key=play.key(Unmask, 2))
@@ -185,12 +231,14 @@ def test_V_0105_map_that_does_not_ascend(sites):
 
 
 def test_V_0106_another_version():
+    """Recipe 25."""
     play = at(Cohort)
     play.refuses(1, b"\2" + play.frame(Cohort).encode()[1:], DecodeError, "V-0106")
 
 
 @pytest.mark.parametrize("kind", [0, 12, 24, 255])
 def test_V_0107_unknown_kind(kind):
+    """Recipe 25."""
     play = at(Cohort)
     play.refuses(1, play.forge(Cohort, at={"kind": kind}), DecodeError, "V-0107")
 

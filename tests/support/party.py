@@ -73,6 +73,10 @@ class Party:
                 self.total = sum_of(self.total, effect.vector)
         return sent
 
+    def was(self, kind: type[Record], count: int = 1) -> Any:
+        """Return the state of this kind that the party was in, for the `count`-th time."""
+        return [state for state in (*self.past, self.state) if type(state) is kind][count - 1]
+
     def copy(self) -> "Party":
         return replace(
             self,

@@ -51,8 +51,10 @@ from secagg.params import Floors, LossRule, Profile, Schema, Segment
 from secagg.protocol import derivations as d
 from secagg.protocol.coordinator_setup import Plan, announce
 from secagg.protocol.participant_setup import Outside
+from secagg.protocol.ring_vector import RingVector, open_vector
 from secagg.protocol.step import Ask, Close, Confirm, Contribute, Event, Publish, Step
 from secagg.protocol.table import encode_state, receive, tell
+from secagg.quantize import quantize
 from tests.support.party import Parcel, Party, sum_of
 
 SETUP_DEADLINE = 1_000
@@ -242,6 +244,16 @@ class Play:
         """Return the sites' frames in a list of the coordinator's."""
         found = getattr(self.message(kind, to=to), LISTS[kind])
         return found if kind is Quorum else found.frames
+
+    def integers(self, site: int) -> list[int]:
+        """Return a site's vector as the integers that it masks."""
+        return quantize(self.vectors[site], self.schema).values.tolist()
+
+    def masked(self, site: int) -> RingVector:
+        """Return the masked vector of a site's upload, as the coordinator opens it."""
+        parcel, turn = self.parcel(Upload, site), self._turn_of_coordinator()
+        bound = d.vector_bound(self.epoch, Upload.KIND, site, turn.round, turn.context)
+        return open_vector(parcel.payload, self.schema, self.key(Upload, site), bound, self.message(Upload, site).root)
 
     def key(self, kind: type[Message], site: int) -> bytes:
         """Return the channel's key for the message of this kind that is on its way between coordinator and site."""

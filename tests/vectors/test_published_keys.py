@@ -55,6 +55,7 @@ def test_x25519_between_alice_and_bob():
 
 @pytest.mark.parametrize("u", LOW_ORDER)
 def test_curve_keys_of_low_order_are_refused(u):
+    """Recipe 22."""
     with pytest.raises(InvalidKeyError, match="low order"):
         check_curve_key(little(u))
     with pytest.raises(InvalidKeyError, match="low order"):
@@ -63,6 +64,7 @@ def test_curve_keys_of_low_order_are_refused(u):
 
 @pytest.mark.parametrize("u", [*range(P, 2**255), *(u + 2**255 for u in (*LOW_ORDER, 9, P - 2, P, 2**255 - 1))])
 def test_curve_keys_that_are_not_canonical_are_refused(u):
+    """Recipe 22."""
     with pytest.raises(InvalidKeyError, match="canonical"):
         check_curve_key(little(u))
     with pytest.raises(InvalidKeyError, match="canonical"):
@@ -119,7 +121,7 @@ def test_signatures_are_for_one_label():
 
 @pytest.mark.parametrize("multiple", range(1, 16))
 def test_an_unreduced_s_is_refused(multiple):
-    """S + k L satisfies the same equation; only the reduced one is a signature."""
+    """Recipe 22: S + k L satisfies the same equation; only the reduced one is a signature."""
     public, signature = signed()
     s = int.from_bytes(signature[32:], "little") + multiple * L
     if s < 2**256:
@@ -128,7 +130,7 @@ def test_an_unreduced_s_is_refused(multiple):
 
 @pytest.mark.parametrize("y", SMALL_ORDER)
 def test_keys_of_small_order_are_refused(y):
-    """With S = 0 and R a point of small order, the equation can hold for any message."""
+    """Recipe 22: with S = 0 and R a point of small order, the equation can hold for any message."""
     for r in SMALL_ORDER:
         refused(little(y), little(r) + bytes(32))
 
@@ -184,6 +186,7 @@ def unreduced(public: bytes, position: int) -> bytes:
 
 
 def test_kem_keys_that_are_not_reduced_are_refused():
+    """Recipe 22."""
     public = KeyAgreement(bytes(range(32)), bytes(range(64))).kem_public
     bits = int.from_bytes(public[:1152], "little")
     small = [i for i in range(768) if (bits >> (12 * i) & 0xFFF) < 4096 - 3329]

@@ -8,7 +8,17 @@ import pytest
 from participant.data import DatasetStore
 from participant.invitations import decide
 from participant.policy import Policy, PolicyError, RefusedError
-from participant.statistics import COX_RISK_SETS, MOMENTS, STATISTICS, Grid, Outcome, Query, Variable
+from participant.statistics import (
+    COX_RISK_SETS,
+    MOMENTS,
+    STATISTICS,
+    Comparison,
+    Grid,
+    Outcome,
+    Query,
+    Variable,
+    evaluate,
+)
 from participant.statistics.cox_risk_sets import CoxRiskSetsParams
 from participant.statistics.moments import MomentsParams
 from participant.statistics.terms import ProjectTerms, TermsError
@@ -106,7 +116,21 @@ def test_queries_within_the_terms_are_answered(moments: Query, risk_sets: Query)
     Policy(single_persons=True).check_query(risk_sets, terms())
 
 
+def test_a_decision_is_the_same_whatever_the_rows_hold(store: DatasetStore, tmp_path: Path, moments: Query) -> None:
+    """Pitfall 31: a site that declined because of a small cell would tell that the cell is small."""
+    table = tmp_path / "other.csv"
+    table.write_text("time,status,age,ward\n" + "10,0,90,north\n" * ROWS)  # no event, and nobody under 90
+    other = DatasetStore(tmp_path / "others")
+    other.import_csv("lung", table, imported_at=datetime.now(UTC))
+    for policy in (Policy(), Policy(minimum_rows=ROWS + 1)):
+        assert decide(terms().encode(), store, policy) == decide(terms().encode(), other, policy)
+    narrow = moments.model_copy(update={"filter": (Comparison(column="status", op="==", value=1.0),)})
+    for answered in (store, other):
+        assert evaluate(narrow, answered.load("lung", narrow.needs)).shape == (4,)
+
+
 def test_a_sum_that_can_show_one_person_needs_the_site_s_consent(risk_sets: Query) -> None:
+    """Pitfall 11, recipe 18."""
     with pytest.raises(RefusedError, match="one person can show"):
         Policy().check_query(risk_sets, terms())
 
@@ -120,6 +144,7 @@ def test_a_sum_that_can_show_one_person_needs_the_site_s_consent(risk_sets: Quer
     ],
 )
 def test_a_query_beyond_the_terms_is_refused(moments: Query, changes: dict[str, object], reason: str) -> None:
+    """Pitfall 12."""
     with pytest.raises(TermsError, match=reason):
         Policy().check_query(moments, terms(**changes))
 

@@ -143,6 +143,7 @@ def test_further_columns_can_be_asked_to_be_complete() -> None:
 
 
 def test_no_rows_give_zeros() -> None:
+    """Pitfall 31."""
     empty = {name: column[:0] for name, column in TABLE.items()}
     for statistic, params in ((COUNTS, COUNT_ALL), (EVENT_COUNTS, CURVE)):
         assert not any(array.any() for array in answer(statistic, params, empty).values())
@@ -242,7 +243,7 @@ def test_disclosures_say_what_shows() -> None:
 
 
 def test_a_single_event_shows_as_the_disclosure_says() -> None:
-    """z = tied1 / tied0 where one event falls into an interval over all sites."""
+    """Pitfall 11: z = tied1 / tied0 where one event falls into an interval over all sites."""
     params = CoxRiskSetsParams(
         outcome=OUTCOME,
         variables=(AGE,),

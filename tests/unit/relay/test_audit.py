@@ -43,6 +43,7 @@ def test_an_empty_log_is_whole(log):
 @given(seq=st.integers(1, 6), column=st.sampled_from(["at_ms", "actor", "action", "object", "detail", "head"]))
 @settings(max_examples=15, deadline=None)
 def test_an_edited_entry_shows(tmp_path_factory, seq, column):
+    """Recipe 21."""
     made = engine(tmp_path_factory.mktemp("audit"))
     schema.metadata.create_all(made)
     transact(made, lambda db: [audit.append(db, actor="a", action="b", on=str(n), n=n) for n in range(6)])
@@ -63,6 +64,8 @@ def test_a_removed_entry_shows(log, seq):
 
 
 def test_moved_entries_show(log):
+    """Recipe 21."""
+
     def swap(db):
         for before, after in ((3, 30), (4, 3), (30, 4)):
             db.execute(update(TABLE).where(TABLE.c.seq == before).values(seq=after))
@@ -79,6 +82,7 @@ def test_renumbered_entries_show(log):
 
 
 def test_a_cut_off_tail_shows_against_a_remembered_head(log):
+    """Recipe 21."""
     _, remembered = log(audit.head)
     log(lambda db: db.execute(delete(TABLE).where(TABLE.c.seq > 4)))
     assert log(audit.verify) == 4  # a chain alone cannot show it

@@ -33,6 +33,7 @@ def test_a_lane_is_a_product_mod_2_64(values, count):
 @settings(deadline=None, database=None)
 @given(st.lists(st.tuples(integers, integers), min_size=1, max_size=9))
 def test_lanes_add_up_as_the_vectors_do(pairs):
+    """Pitfall 29."""
     one, two = (np.array(side, np.int64) for side in zip(*pairs, strict=True))
     both = (one.view(np.uint64) + two.view(np.uint64)).view(np.int64)
     sums = [(a + b) % 2**64 for a, b in zip(*(mac.lanes(KEY, x, 2, **PLACE) for x in (one, two)), strict=True)]

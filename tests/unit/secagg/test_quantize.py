@@ -263,7 +263,7 @@ def test_sums_are_within_half_a_step_a_party(rows, value_bits, clip):
 @pytest.mark.parametrize("parties", [1, 3, 4, 7, 8])
 @pytest.mark.parametrize("value_bits", [2, 3, 20, 33])
 def test_the_largest_sum_does_not_wrap(value_bits, parties, sign):
-    """Head-room exactly at its bound: all parties at the clip."""
+    """Pitfall 17, recipe 24: head-room exactly at its bound: all parties at the clip."""
     quantizer = Quantizer(1.0, value_bits, parties)
     lanes, clipped = quantizer.encode([sign * 5.0])
     assert clipped == 1
@@ -275,6 +275,7 @@ def test_the_largest_sum_does_not_wrap(value_bits, parties, sign):
 
 
 def test_one_party_more_than_there_is_head_room_for_would_wrap():
+    """Pitfall 17."""
     quantizer = Quantizer(1.0, 2, 3)
     assert quantizer.ring_bits == 3
     total = ring.zeros(1, 3)

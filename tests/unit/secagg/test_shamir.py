@@ -119,6 +119,7 @@ def test_exactly_enough_shares_always_give_something():
     ids=lambda wrong: next(iter(wrong)),
 )
 def test_what_cannot_be_split(wrong):
+    """Pitfall 18, recipe 23."""
     with pytest.raises(ParameterError):
         split(**{"secret": SECRET, "threshold": 2, "holders": (1, 2, 3), "rand": RAND, **wrong})
 
@@ -138,11 +139,13 @@ def test_what_cannot_be_split(wrong):
     ],
 )
 def test_what_cannot_be_combined(shares, threshold):
+    """Pitfall 18, recipe 23."""
     with pytest.raises(ParameterError):
         combine(shares, threshold)
 
 
 def test_shares_depend_on_the_randomness_alone():
+    """Pitfall 7."""
     assert dealt() == dealt()
     other = split(SECRET, threshold=3, holders=(1, 2, 3, 4, 5), rand=bytes(32))
     assert not set(other) & set(dealt().values())

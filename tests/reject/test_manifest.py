@@ -151,7 +151,6 @@ def test_V_0309_sites_times_rounds():
     [{"max_lanes": 0}, {"max_lanes": 2**30 + 1}, {"max_ring_bits": 65}, {"privacy": b"noise"}],
 )
 def test_V_0310_what_this_version_does_not_know(terms):
-    """Pitfalls 13 and 32: sparse graphs are refused as long as their own rules are not there."""
     refused(at(Manifest), "V-0310", **terms)
 
 

@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 # pytest-xdist workers
 JOBS   ?= auto
 DEMO   ?=
-# what `make bench` measures; NAME=server takes another ten minutes
+# what `make bench` measures; NAME=server takes another ten minutes, NAME=sparse twenty
 NAME   ?= kernels start round growth memory relayed peers
 
 .PHONY: help demo test check bench fuzz vectors lock format clean

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secagg.errors import ParameterError
-from secagg.graph import draw, find, least_threshold
+from secagg.graph import COMPLETE, Graph, draw, find, least_threshold
 
 # The rows of graph_parameter_finder_test.cc of federated-compute (Google, Apache 2.0), security 2^-40, correctness
 # 2^-20: corrupt rate, drop-out rate, adversary, then sites: degree, threshold. Left out are rows that take longest, and
@@ -153,3 +153,25 @@ def test_every_edge_is_equally_likely():
 def test_degrees_that_no_graph_has(degree):
     with pytest.raises(ParameterError, match="degree"):
         draw(seed(1), tuple(range(10)), degree)
+
+
+# Neighbourhoods ----------------------------------------------------------------------------------------------------
+
+
+def test_on_the_complete_graph_everybody_sees_and_holds_everything():
+    for listed in ({3, 1, 2}, {1: "", 2: "", 3: ""}, (1, 2, 3)):
+        assert COMPLETE.seen_by(2, listed) == COMPLETE.holders(2, listed) == [1, 2, 3]
+    assert list(COMPLETE.ends(2, range(1, 4))) == [1, 2, 3]
+
+
+def test_on_a_sparse_graph_neighbours_see_and_hold():
+    """Nobody holds a share of its own; a vault has a place for neighbours that are gone."""
+    graph = Graph(neighbours={2: (1, 4, 5), 4: (2, 5, 6)})
+    assert graph.holders(2, {1, 2, 3, 5}) == [1, 5]
+    assert graph.seen_by(2, {1, 2, 3, 5}) == [1, 2, 5]
+    assert graph.seen_by(2, {1, 3, 5}) == [1, 5]
+    assert list(graph.ends(2, range(1, 7))) == [1, 4, 5]
+
+
+def test_before_a_graph_is_drawn_a_site_sees_itself():
+    assert Graph(neighbours={2: ()}).seen_by(2, {1, 2, 3}) == [2]

@@ -3,6 +3,8 @@
 from hashlib import sha256
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from secagg import merkle
 
@@ -66,3 +68,36 @@ def test_an_inner_node_is_no_leaf():
     """Second preimages: the two kinds of nodes are hashed apart."""
     left, right = (sha256(b"\0" + leaf).digest() for leaf in (b"a", b"b"))
     assert merkle.root([left + right]) != merkle.root([b"a", b"b"])
+
+
+# Some leaves at once -----------------------------------------------------------------------------------------------
+
+some_leaves = st.integers(1, 70).flatmap(
+    lambda count: st.tuples(st.just(count), st.sets(st.integers(0, count - 1), min_size=1))
+)
+
+
+@given(some_leaves)
+def test_siblings_lead_some_leaves_to_the_root(drawn):
+    count, positions = drawn
+    leaves, tree = leaves_of(count), merkle.Tree(leaves_of(count))
+    siblings = tree.siblings(positions)
+    shown = {i: leaves[i] for i in positions}
+    assert merkle.root_from_leaves(shown, count, siblings) == tree.root
+    assert merkle.root_from_leaves({**shown, min(shown): b"other"}, count, siblings) != tree.root
+    assert merkle.root_from_leaves(shown, count, (*siblings, bytes(32))) is None
+    if siblings:
+        assert merkle.root_from_leaves(shown, count, siblings[:-1]) is None
+        assert merkle.root_from_leaves(shown, count, (bytes(32), *siblings[1:])) != tree.root
+
+
+@given(st.integers(1, 70))
+def test_siblings_of_one_leaf_are_its_path_and_of_all_none(count):
+    tree = merkle.Tree(leaves_of(count))
+    assert all(tree.siblings({i}) == tree.path(i) for i in range(count))
+    assert tree.siblings(range(count)) == ()
+
+
+@pytest.mark.parametrize(("positions", "count"), [((), 3), ((-1,), 3), ((3,), 3), ((0, 3), 3), ((0,), 0)])
+def test_leaves_that_no_tree_has(positions, count):
+    assert merkle.root_from_leaves(dict.fromkeys(positions, b"leaf"), count, ()) is None

@@ -13,13 +13,14 @@ a frozen dataclass whose annotations carry the wire types, so that a layout is w
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from functools import cache, lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from math import isfinite
+from operator import lt
 from struct import Struct
 from struct import error as StructError  # noqa: N812 an exception's name
 from typing import (
@@ -70,6 +71,11 @@ def u16(value: int) -> bytes:
 def u32(value: int) -> bytes:
     """Four bytes, big-endian: a round's number in hashes and keys."""
     return value.to_bytes(4, "big")
+
+
+def ascends(values: Sequence[Any]) -> bool:
+    """Tell whether each value is greater than the one before."""
+    return all(map(lt, values, values[1:]))
 
 
 class Source:
@@ -306,6 +312,10 @@ class Seq(Wire[tuple[T, ...]]):
         if len(value) > self.limit:
             raise ParameterError(f"at most {self.limit} items, got {len(value)}")
         out += u32(len(value))
+        strings: Any = value
+        if isinstance(self.item, Fixed) and {self.item.size}.issuperset(map(len, strings)):
+            out += b"".join(strings)  # thousands of hashes and keys: one write for all
+            return
         for item in value:
             self.item.write(out, item)
 
@@ -327,7 +337,7 @@ class Ascending(Wire[tuple[int, ...]]):
     limit: int
 
     def write(self, out: bytearray, value: tuple[int, ...]) -> None:
-        if any(a >= b for a, b in pairwise(value)):
+        if not ascends(value):
             raise ParameterError("the numbers must ascend")
         if len(value) > self.limit:
             raise ParameterError(f"at most {self.limit} items, got {len(value)}")
@@ -395,7 +405,7 @@ def _read_rows(source: Source, code: str, count: int) -> Iterator[tuple[Any, ...
 @lru_cache(maxsize=32)  # sites of one process that name the same thousands of sites share one tuple
 def _numbers(data: bytes, code: str) -> tuple[int, ...] | None:
     value = tuple(number for (number,) in Struct(">" + code).iter_unpack(data))
-    return None if any(a >= b for a, b in pairwise(value)) else value
+    return value if ascends(value) else None
 
 
 def _read_count(source: Source, limit: int, what: str) -> int:

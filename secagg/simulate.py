@@ -165,8 +165,10 @@ class Cohort:
         with self._clocked(self.coordinator):
             step = announce(self.plan, self._means(self.coordinator))
         sends = self._settle(self.coordinator, step)
-        answers = self._deliver(sends, everyone)
-        self._share_manifest()
+        answers = []
+        for i in everyone:
+            answers += self._deliver(sends, [i])
+            self._share_manifest(self.sites[i])
         for _ in range(4):
             self._collect(answers)
             sends = self._tell(self.coordinator, Close())
@@ -204,12 +206,11 @@ class Cohort:
         self._deliver([effect for effect in effects if isinstance(effect, Send)], answering)
         return np.asarray(learned.total), tuple(site - 1 for site in learned.survivors), clipped
 
-    def _share_manifest(self) -> None:
-        """Let all sites hold one manifest, as they would not: n of them list n keys each, which is gigabytes soon."""
+    def _share_manifest(self, site: Party) -> None:
+        """Let the site hold the coordinator's copy of the manifest: n copies of n keys would be gigabytes."""
+        state: AwaitCohort = site.state  # type: ignore[assignment]
         manifest = self.coordinator.state.manifest  # type: ignore[attr-defined]
-        for site in self.sites:
-            state: AwaitCohort = site.state  # type: ignore[assignment]
-            site.state = replace(state, seat=replace(state.seat, manifest=manifest))
+        site.state = replace(state, seat=replace(state.seat, manifest=manifest))
 
     def costs(self) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
         """Return seconds and bytes by role and phase."""

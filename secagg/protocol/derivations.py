@@ -3,7 +3,8 @@
 Spec: 02-protocol §3, whose table lists the same labels. `eh` is the epoch's hash; indices are u16, rounds u32.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from struct import pack
 
 from secagg.codec import prefixed, tag, tagged_hash, u16, u32
 from secagg.keys import derive
@@ -26,7 +27,7 @@ def epoch_hash(manifest: bytes) -> bytes:
 
 
 def transcript_after(
-    transcript: bytes, kind: int, senders: Iterable[int], root: bytes, bound: Iterable[bytes] = ()
+    transcript: bytes, kind: int, senders: Collection[int], root: bytes, bound: Iterable[bytes] = ()
 ) -> bytes:
     """Return the running hash after a step was closed with a list of this kind; it starts as the epoch's hash.
 
@@ -45,13 +46,13 @@ def rotation_key(context: bytes) -> bytes:
     return tagged_hash("rotation", context)
 
 
-def survivors_statement(eh: bytes, round_: int, context: bytes, senders: Iterable[int], root: bytes) -> bytes:
+def survivors_statement(eh: bytes, round_: int, context: bytes, senders: Collection[int], root: bytes) -> bytes:
     """Return what a survivor signs: the one set of uploads that it will unmask in this round."""
     return tagged_hash("consistency", eh, u32(round_), context, _joined(senders), root)
 
 
-def _joined(indices: Iterable[int]) -> bytes:
-    return b"".join(map(u16, indices))
+def _joined(indices: Collection[int]) -> bytes:
+    return pack(f">{len(indices)}H", *indices)
 
 
 def nonces_hash(eh: bytes, commitments: Iterable[bytes]) -> bytes:

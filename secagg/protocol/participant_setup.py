@@ -6,11 +6,10 @@ reopen what the relay keeps are gone from the state as soon as the step that use
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Annotated
 
 from secagg import merkle, shamir
-from secagg.codec import U16, U32, Blob, Fixed, Hash, Map, Nested, Record, record
+from secagg.codec import U16, U32, Blob, Fixed, Hash, Map, Nested, Record, ascends, record
 from secagg.envelope import COORDINATOR, EVERYONE, NO_TRANSCRIPT, Frame
 from secagg.errors import FaultyCoordinatorError, FaultyRelayError
 from secagg.graph import COMPLETE, MAX_DRAWS, Graph, draw, least_threshold
@@ -205,7 +204,7 @@ def _check_manifest(manifest: Manifest, frame: Frame, state: Outside, me: bytes)
     for check, holds, rule in (
         ("V-0301", d.epoch_hash(frame.body) == frame.epoch, "the epoch's name is the manifest's hash"),
         ("V-0302", n >= max(MIN_SITES, floors.sites), f"at least {max(MIN_SITES, floors.sites)} sites take part"),
-        ("V-0302", all(a < b for a, b in pairwise(manifest.sites)), "the sites' keys ascend"),
+        ("V-0302", ascends(manifest.sites), "the sites' keys ascend"),
         ("V-0303", manifest.project == roster.project, "the project is the confirmed one"),
         ("V-0303", manifest.run == state.run, "the run is the one that the manifest was sent for"),
         ("V-0303", manifest.roster == roster.digest(), "the roster is the confirmed one"),

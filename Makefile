@@ -39,8 +39,13 @@ bench: $(READY)  ## measure, keep the results, draw them (NAME="peers server"); 
 	$(BIN)/python -m bench.plot
 	$(BIN)/python -m bench.readme
 
-fuzz: $(READY)   ## every decoder on mutated frames, for FUZZ_SECONDS
-	$(BIN)/python -m tests.fuzz --seconds $${FUZZ_SECONDS:-60}
+# Half of the time for changed frames of real runs, half for what coverage leads to, where atheris is to be had.
+fuzz: $(READY)   ## every decoder and machine on wrong bytes, for MINUTES (default 10)
+	$(BIN)/python -m tests.fuzz --seconds $$((30 * $(or $(MINUTES),10)))
+	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+	    --requirement tests/fuzz/requirements.lock && $(BIN)/python -c "import atheris"; \
+	then $(BIN)/python -m tests.fuzz.guided --seconds $$((30 * $(or $(MINUTES),10))); \
+	else echo "SKIPPED: no atheris for this platform, so nothing was fuzzed by coverage"; fi
 
 vectors: $(READY) ## make the vectors anew from the independent reference, and the tables of the specification
 	$(BIN)/python -m specs.generate

@@ -11,6 +11,8 @@ from collections import Counter
 
 from tests.fuzz.targets import corpus, run_case
 
+SPARE_MIB = 64
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(
@@ -37,7 +39,11 @@ def main() -> int:
         number += 1
     for (target, outcome), count in sorted(outcomes.items()):
         print(f"{target:8} {outcome:10} {count:8}")
-    print(f"{number} cases, seed {options.seed}, {memory() - start} MiB more memory at most")
+    more = memory() - start
+    print(f"{number} cases, seed {options.seed}, {more} MiB more memory at most")
+    if more > SPARE_MIB:
+        print(f"more than {SPARE_MIB} MiB above the start", file=sys.stderr)
+        return 1
     return 0
 
 

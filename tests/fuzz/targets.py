@@ -40,7 +40,7 @@ from secagg.protocol.table import TABLE, decode_state, encode_state
 from tests.fuzz.mutations import Random, changed_bytes, changed_record
 from tests.support.party import Parcel, Party
 from tests.support.playbook import Play
-from tests.support.states import runs
+from tests.support.states import runs, sparse_run
 
 PACKAGES: dict[type[Message], type[Record]] = {Encapsulations: EncapsulationPackage, Shares: SharePackage}
 MAX_LENGTH = 10_000  # of a vector that a fuzzed round asks for, so that a case takes no time
@@ -71,7 +71,7 @@ class Corpus:
 @cache
 def corpus() -> Corpus:
     result = Corpus()
-    for play in runs():
+    for play in (*runs(), sparse_run()):
         result.note(play.roster)
         result.note(play.schema)
         for party in play.parties.values():

@@ -162,6 +162,10 @@ class Play:
         other.present, other.vectors = set(self.present), dict(self.vectors)
         return other
 
+    @property
+    def is_sparse(self) -> bool:
+        return self.plan.degree > 0
+
     # Going on ------------------------------------------------------------------------------------------------------
 
     def until(self, kind: type[Message]) -> "Play":
@@ -182,7 +186,7 @@ class Play:
 
     def after(self, kind: type[Message]) -> type[Message]:
         """Return the kind of message that follows in this play; a round follows a round."""
-        merged = self.plan.profile is Profile.SEMI_HONEST and not self.plan.degree
+        merged = self.plan.profile is Profile.SEMI_HONEST and not self.is_sparse
         steps = [one for one in ORDER if not (merged and one in {Consistency, Quorum})]
         return Open if kind is Result else steps[steps.index(kind) + 1]
 

@@ -1,5 +1,6 @@
 """One honest instance of every state of protocol 1, and one frame of every kind of message."""
 
+from dataclasses import replace
 from functools import cache
 
 from secagg.codec import Record
@@ -8,7 +9,7 @@ from secagg.messages import Decline, Manifest, Message, Open, Result, Upload
 from secagg.params import LossRule, Profile
 from secagg.protocol.step import Refuse, Tick
 from tests.support.party import Party
-from tests.support.playbook import EXPIRES, Play, at
+from tests.support.playbook import EXPIRES, SCHEMA, Play, at
 
 
 @cache
@@ -32,6 +33,13 @@ def runs() -> tuple[Play, ...]:
     closing = at(Result)
     closing.parties[1].tell(Tick(EXPIRES))
     return (*plays, declining, closing)
+
+
+@cache
+def sparse_run() -> Play:
+    """Return a play that went through a whole round on a sparse graph."""
+    schema = replace(SCHEMA, mac_lanes=0, ring_bits=12)
+    return at(Result, n=9, rounds=2, schema=schema, degree=6, threshold=5, colluders=2, survivors=6).copy().until(Open)
 
 
 @cache

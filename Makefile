@@ -9,7 +9,7 @@ DEMO   ?=
 # what `make bench` measures; NAME=server takes another ten minutes, NAME=sparse twenty
 NAME   ?= kernels start round growth memory relayed peers
 
-.PHONY: help demo test check bench fuzz vectors lock format clean
+.PHONY: help demo test check bench fuzz vectors model lock format clean
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -49,6 +49,9 @@ fuzz: $(READY)   ## every decoder and machine on wrong bytes, for MINUTES (defau
 
 vectors: $(READY) ## make the vectors anew from the independent reference, and the tables of the specification
 	$(BIN)/python -m specs.generate
+
+model: $(READY)  ## search the model of epoch and round; prints what holds, and how the rest breaks
+	$(BIN)/python -m specs.model
 
 lock: $(READY)   ## make the lock file anew (versions and hashes only); needs uv on the path
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

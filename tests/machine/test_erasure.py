@@ -122,10 +122,12 @@ def test_withholding_erases_the_shares():
 # What relay and coordinator hold together --------------------------------------------------------------------------
 
 
-def view(play: Play) -> bytes:
-    """Return all bytes that relay and coordinator ever held: frames, payloads, states, packages, vectors, totals."""
+def view(play: Play, *colluders: int) -> bytes:
+    """Return all bytes that relay, coordinator and these sites ever held: frames, payloads, states, vectors, totals."""
     coordinator = play.parties[0]
-    held = [encode_state(state) for state in (*coordinator.past, coordinator.state) if type(state) is not ps.Outside]
+    holders = [coordinator, *(play.parties[site] for site in colluders)]
+    states = [state for party in holders for state in (*party.past, party.state)]
+    held = [encode_state(state) for state in states if type(state) is not ps.Outside]
     for party in play.parties.values():
         for effect in party.effects:
             if isinstance(effect, Send):
@@ -227,6 +229,22 @@ def test_no_lasting_secret_of_a_site_is_in_the_view(played):
         keys, ready = party.was(ps.AwaitPrekeyList), party.was(ps.AwaitReady)
         lasting = [keys.curve_private, keys.kem_seed, keys.self_chain, keys.vault_seed, keys.kappa]
         assert not [one.hex() for one in (*lasting, *ready.pair_chains.values()) if one in seen]
+
+
+def test_a_colluding_site_adds_its_own_secrets_and_one_share_of_each(played):
+    play, _ = played
+    seen = view(play, 5)
+    own = play.parties[5].was(ps.AwaitPrekeyList)
+    assert own.self_chain in seen, "the harness looks at the right thing"
+    for site in (1, 2, 3, 4, 6, 7):
+        party = play.parties[site]
+        keys, chains = party.was(ps.AwaitPrekeyList), party.was(ps.AwaitReady).pair_chains
+        secrets = [keys.curve_private, keys.kem_seed, keys.self_chain, keys.vault_seed, *secrets_of(play, site)]
+        assert not [one.hex() for one in secrets if one in seen]
+        assert {peer: chain in seen for peer, chain in chains.items()} == {peer: peer == 5 for peer in chains}
+        known = [sum(share in seen for share in shares_of(play, site, kind)) for kind in (0, 1)]
+        # Site 5 holds a share of either kind, and of one it answered.
+        assert known == ([5, 1] if site <= 6 else [1, 5])
 
 
 def test_the_vector_is_in_no_state_of_the_site_itself():

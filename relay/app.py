@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 from uuid import uuid4
 
 from aiohttp import web
@@ -13,6 +14,8 @@ from relay import migrate, openapi, problem
 from relay.blobs import BlobFolder
 from relay.call import Call, Relay
 from relay.config import RelayConfig
+from relay.connections import Connection
+from relay.edge import Edge
 from relay.endpoint import CALL, PROBLEM, REQUEST_ID, Endpoint, instance, note_problem
 from relay.metrics import Metrics
 from relay.presence import Presence
@@ -31,7 +34,6 @@ LOOK_S = 1.0
 """How often a relay looks for messages that other processes wrote."""
 PRESENCE_S = 5.0
 HOUSEKEEPING_S = 60.0
-KEEPALIVE_S = 75.0
 
 _TRACED = ("project", "run", "blob", "message")
 """The parts of a path that stand in the log."""
@@ -59,6 +61,7 @@ def create_app(config: RelayConfig) -> web.Application:
     blobs = BlobFolder(config.data / "blobs")
     relay = Relay(
         config=config,
+        edge=Edge(config),
         database=database,
         blobs=blobs,
         wakeups=wakeups,
@@ -67,11 +70,7 @@ def create_app(config: RelayConfig) -> web.Application:
         readiness=Readiness(config, database, blobs),
         description=openapi.encode(ROUTES),
     )
-    app = web.Application(
-        middlewares=[_gate],
-        # bodies are signed as they are sent, and decompressing is how bombs work
-        handler_args={"auto_decompress": False, "keepalive_timeout": KEEPALIVE_S, "lingering_time": 2.0},
-    )
+    app = web.Application(middlewares=[_gate], handler_args=handler_options(config))
     app[RELAY] = relay
     for route in ROUTES:
         app.router.add_route(route.method, route.path, Endpoint(relay, route).serve, name=route.name)
@@ -79,6 +78,12 @@ def create_app(config: RelayConfig) -> web.Application:
     app.on_shutdown.append(_end_polls)
     app.cleanup_ctx.append(_run)
     return app
+
+
+def handler_options(config: RelayConfig) -> dict[str, Any]:
+    """Return how aiohttp is to serve a connection."""
+    # bodies are signed as they are sent, and decompressing is how bombs work
+    return {"auto_decompress": False, "keepalive_timeout": config.idle_s, "lingering_time": 2.0}
 
 
 @web.middleware
@@ -89,13 +94,29 @@ async def _gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     started = time.monotonic()
     endpoint = getattr(handler, "__self__", None)
     name = endpoint.route.name if isinstance(endpoint, Endpoint) else "none"
-    with logs.bind(request=str(request[REQUEST_ID])):
+    with logs.bind(request=str(request[REQUEST_ID])), _serving(request):
         try:
+            relay.edge.admit(request)
             response = await _serve(request, endpoint)
         except Exception as error:  # noqa: BLE001  # whatever it is, the answer is a problem document
             response = _refuse(request, error)
         _record(relay, request, response.status, name, time.monotonic() - started)
     return response
+
+
+@contextmanager
+def _serving(request: web.Request) -> Iterator[None]:
+    """Let the connection know that the relay is at work, and not the other end."""
+    connection = request.protocol
+    if not isinstance(connection, Connection):  # another server than ours, in tests
+        yield
+        return
+    connection.begins()
+    try:
+        yield
+    finally:
+        call: Call | None = request.get(CALL)
+        connection.answered(signed=call is not None and bool(call.role))
 
 
 async def _serve(request: web.Request, endpoint: object) -> web.StreamResponse:
@@ -111,7 +132,7 @@ def _refuse(request: web.Request, error: Exception) -> web.Response:
     note_problem(request, found)
     if found.kind.status >= INTERNAL.status:
         _log.error("request failed", problem=found.kind.name, exc_info=error)
-    return problem.respond(found.kind, problem.encode(found, instance(request)))
+    return problem.respond(found, instance(request))
 
 
 def _record(relay: Relay, request: web.Request, status: int, name: str, seconds: float) -> None:

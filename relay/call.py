@@ -5,6 +5,7 @@ from typing import Any
 
 from relay.blobs import BlobFolder
 from relay.config import RelayConfig
+from relay.edge import Edge
 from relay.metrics import Metrics
 from relay.presence import Presence
 from relay.readiness import Readiness
@@ -19,6 +20,7 @@ class Relay:
     """What requests need. Holds no state that another replica would miss; `description` is the OpenAPI document."""
 
     config: RelayConfig
+    edge: Edge
     database: Database
     blobs: BlobFolder
     wakeups: Wakeups

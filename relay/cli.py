@@ -15,6 +15,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from relay import migrate
+from relay.commands import tls
 from relay.config import RelayConfig
 from relay.service import logs
 from relay.service.command import report, run
@@ -28,6 +29,7 @@ T = TypeVar("T")
 app = typer.Typer(name="secagg-relay", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 token_app = typer.Typer(no_args_is_help=True, help="Join tokens: one enrols one site.")
 audit_app = typer.Typer(no_args_is_help=True, help="The hash-chained audit log.")
+app.add_typer(tls.app, name="tls")
 app.add_typer(token_app, name="token")
 app.add_typer(audit_app, name="audit")
 

@@ -1,10 +1,12 @@
 """The relay's settings and limits: on the command line, in SECAGG_RELAY_<NAME> or in a TOML file."""
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from pydantic import Field
 
-from relay.service.settings import Settings, default_data_folder, service_config
+from relay.service.settings import Settings, SettingsError, default_data_folder, service_config
+from relay.tls import Certificate
 
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -17,11 +19,36 @@ class RelayConfig(Settings):
     data: Path = Field(
         default_factory=lambda: default_data_folder("relay"), description="folder of the database and the payloads"
     )
-    host: str = Field(default="127.0.0.1", description="address to listen on; a TLS proxy stands before it")
+    host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8440, ge=0, le=65535, description="port to listen on; 0 means any free one")
     admin_host: str = Field(default="127.0.0.1", description="address of the admin port")
     admin_port: int = Field(default=8441, ge=0, le=65535, description="port for health and metrics; 0 means any free")
 
+    tls_certificate: Path | None = Field(default=None, description="PEM file of the relay's certificate chain")
+    tls_key: Path | None = Field(default=None, description="PEM file of the certificate's key, without a passphrase")
+    tls_client_authority: Path | None = Field(
+        default=None, description="PEM file; clients then show a certificate of this authority"
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(ip_network("127.0.0.0/8"), ip_network("::1/128")),
+        description="networks whose X-Forwarded-For counts; what they send themselves is not limited",
+    )
+    allow: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(), description="networks that may use the relay; empty for all"
+    )
+
+    max_connections: int = Field(default=8192, ge=1, description="connections to the public port")
+    max_connections_per_address: int = Field(
+        default=512, ge=1, description="of these from one IPv4 address or IPv6 /64; proxies are not limited"
+    )
+    rate_per_address: float = Field(
+        default=200, gt=0, description="requests a second of one address in the long run; ten times that at once"
+    )
+    rate_per_site: float = Field(default=300, gt=0, description="requests a second of one site, likewise")
+    head_s: float = Field(default=10, gt=0, description="time for a TLS handshake, and for the head of a request")
+    idle_s: float = Field(default=75, gt=0, description="time between the requests of a site on one connection")
+    stall_s: float = Field(default=10, gt=0, description="longest time in which a reader takes next to nothing")
+    max_polls: int = Field(default=8192, ge=1, description="long polls of all sites that wait at a time")
     max_polls_per_site: int = Field(default=4, ge=1, description="long polls of one site that wait at a time")
     max_messages: int = Field(default=200_000, ge=1, description="messages of one site in one run")
     max_frame_bytes: int = Field(default=1 * _GIB, ge=1, description="bytes of all frames of one site in one run")
@@ -32,3 +59,16 @@ class RelayConfig(Settings):
     body_min_rate: float = Field(default=16 * _KIB, gt=0, description="bytes a second that a body keeps up after that")
     database_wait_s: float = Field(default=5, gt=0, description="longest wait for another process's write")
     shutdown_s: float = Field(default=8, gt=0, description="time for running requests to end at SIGTERM")
+
+    def certificate(self) -> Certificate | None:
+        """Return the certificate of the public port, None for plain HTTP.
+
+        Raises:
+            SettingsError: a certificate without its key, or the other way round.
+            CertificateError: the files do not go together.
+        """
+        if self.tls_certificate is None and self.tls_key is None and self.tls_client_authority is None:
+            return None
+        if self.tls_certificate is None or self.tls_key is None:
+            raise SettingsError("tls_certificate and tls_key go together, and tls_client_authority needs both")
+        return Certificate(self.tls_certificate, self.tls_key, self.tls_client_authority)

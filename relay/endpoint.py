@@ -68,7 +68,10 @@ class Endpoint:
     async def _identify(self, request: web.Request, signed: Signed | None) -> Call:
         call = Call(self._relay, signed.key if signed else b"", "", time.time(), dict(request.match_info))
         request[CALL] = call
-        if signed is None or self.route.access is Access.ENROLLING:
+        if signed is None:
+            return call
+        self._relay.edge.admit_site(signed.key)
+        if self.route.access is Access.ENROLLING:
             return call
         site = await self._relay.database.read(lambda db: sites.find(db, signed.key))
         if site is None:

@@ -36,6 +36,13 @@ class Metrics:
         self.payload_bytes = Counter(
             "secagg_relay_payload_bytes", "Bytes of payloads, by direction", ["direction"], registry=self.registry
         )
+        self.connections = Gauge("secagg_relay_connections", "Connections to the public port", registry=self.registry)
+        self.refused_connections = Counter(
+            "secagg_relay_refused_connections",
+            "Connections that were not taken, or were ended because the other end was slow",
+            ["reason"],
+            registry=self.registry,
+        )
         polls = Gauge("secagg_relay_waiting_polls", "Long polls that wait", registry=self.registry)
         polls.set_function(waiting_polls)
         build = Gauge(

@@ -50,6 +50,7 @@ NONCE_REUSED = Kind("nonce-reused", 409, "This nonce belongs to another request"
 TOO_LARGE = Kind("too-large", 413, "The body is over its limit")
 BAD_RANGE = Kind("bad-range", 416, "The range is not within the payload")
 BAD_DIGEST = Kind("bad-digest", 422, "The bytes do not have the announced digest")
+RATE_LIMITED = Kind("rate-limited", 429, "Too many requests in a short time", retry_after_s=1)
 QUOTA = Kind("quota", 429, "A quota is used up", retry_after_s=60)
 INTERNAL = Kind("internal", 500, "The relay failed")
 UNAVAILABLE = Kind("unavailable", 503, "The relay cannot store now", retry_after_s=2)
@@ -57,8 +58,8 @@ STORAGE_FULL = Kind("storage-full", 507, "The relay's storage is full")
 
 KINDS = (
     BAD_REQUEST, BAD_FRAME, UNSIGNED, BAD_SIGNATURE, STALE_SIGNATURE, UNKNOWN_SITE, BAD_TOKEN, FORBIDDEN, NOT_FOUND,
-    METHOD_NOT_ALLOWED, TOO_SLOW, CONFLICT, SLOT_TAKEN, NONCE_REUSED, TOO_LARGE, BAD_RANGE, BAD_DIGEST, QUOTA, INTERNAL,
-    UNAVAILABLE, STORAGE_FULL,
+    METHOD_NOT_ALLOWED, TOO_SLOW, CONFLICT, SLOT_TAKEN, NONCE_REUSED, TOO_LARGE, BAD_RANGE, BAD_DIGEST, RATE_LIMITED,
+    QUOTA, INTERNAL, UNAVAILABLE, STORAGE_FULL,
 )  # fmt: skip
 
 
@@ -68,13 +69,15 @@ class Problem(Exception):  # noqa: N818  # the word of RFC 9457
     Args:
         kind: which row of the table.
         detail: for people: what was wrong and what to do. Never holds a secret, a body or a token.
+        retry_after_s: when it makes sense to come again, if not as for all of this kind.
         members: further members of the document, `state` or `received`.
     """
 
-    def __init__(self, kind: Kind, detail: str, **members: Any) -> None:
+    def __init__(self, kind: Kind, detail: str, *, retry_after_s: int | None = None, **members: Any) -> None:
         super().__init__(f"{kind.name}: {detail}")
         self.kind = kind
         self.detail = detail
+        self.retry_after_s = kind.retry_after_s if retry_after_s is None else retry_after_s
         self.members = members
 
 
@@ -96,10 +99,12 @@ def encode(problem: Problem, instance: str) -> bytes:
     return _DOCUMENT.dump_json(document, exclude_none=True)
 
 
-def respond(kind: Kind, document: bytes) -> web.Response:
-    """Return the HTTP response that carries a problem document."""
-    headers = {} if kind.retry_after_s is None else {"Retry-After": str(kind.retry_after_s)}
-    return web.Response(body=document, status=kind.status, content_type=CONTENT_TYPE, headers=headers)
+def respond(problem: Problem, instance: str) -> web.Response:
+    """Return the HTTP response that carries a problem's document."""
+    headers = {} if problem.retry_after_s is None else {"Retry-After": str(problem.retry_after_s)}
+    return web.Response(
+        body=encode(problem, instance), status=problem.kind.status, content_type=CONTENT_TYPE, headers=headers
+    )
 
 
 def of_exception(error: Exception) -> Problem:

@@ -1,6 +1,8 @@
 """Running the relay: both ports, the line that says it is ready, and an orderly end."""
 
+import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,11 +10,13 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.app import RELAY, create_app
+from relay.app import RELAY, create_app, handler_options
 from relay.config import RelayConfig
+from relay.connections import Patience, PublicPort
 from relay.service import logs
 from relay.service.admin import admin_app
 from relay.service.signals import stop_requested
+from relay.tls import Certificate
 
 _log = logs.logger(__name__)
 
@@ -25,11 +29,13 @@ async def serve(config: RelayConfig, *, announce: bool) -> None:
         announce: print one JSON line with the ports on stdout when the relay is ready.
     """
     stop = stop_requested()
+    certificate = config.certificate()
     app = create_app(config)
     relay = app[RELAY]
     admin = admin_app(relay.metrics.registry, relay.readiness)
     async with (
-        _listening(app, config.host, config.port, config.shutdown_s) as port,
+        _public(app, config, certificate) as port,
+        _watched(certificate),
         _listening(admin, config.admin_host, config.admin_port, config.shutdown_s) as admin_port,
     ):
         _log.info("ready", host=config.host, port=port, admin_port=admin_port, data=config.data)
@@ -38,6 +44,49 @@ async def serve(config: RelayConfig, *, announce: bool) -> None:
         await stop.wait()
         _log.info("stopping")
     _log.info("stopped")
+
+
+@asynccontextmanager
+async def _public(app: web.Application, config: RelayConfig, certificate: Certificate | None) -> AsyncIterator[int]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=config.shutdown_s)
+    await runner.setup()
+    try:
+        port = PublicPort(
+            runner,
+            config.host,
+            config.port,
+            addresses=app[RELAY].edge.addresses,
+            patience=Patience(
+                most=config.max_connections,
+                most_per_address=config.max_connections_per_address,
+                head_s=config.head_s,
+                idle_s=config.idle_s,
+                stall_s=config.stall_s,
+            ),
+            tls=None if certificate is None else certificate.context,
+            metrics=app[RELAY].metrics,
+            options=handler_options(config),
+        )
+        await port.start()
+        yield port.port
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _watched(certificate: Certificate | None) -> AsyncIterator[None]:
+    """Load the certificate anew when its files change, and at SIGHUP."""
+    if certificate is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, certificate.reload)
+    watching = asyncio.create_task(certificate.watch())
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        watching.cancel()
 
 
 @asynccontextmanager

@@ -8,6 +8,8 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
@@ -64,6 +66,31 @@ class Reply:
     body: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """TLS towards a relay.
+
+    Attributes:
+        ca_file: PEM file of the authority that vouches for the relay's certificate; the system's if None.
+        cert_file, key_file: PEM files of the certificate that a relay with mutual TLS asks for.
+    """
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Read the files; raises ParameterError where they are none."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.cert_file is not None:
+                context.load_cert_chain(self.cert_file, self.key_file)
+        except OSError as error:  # ssl.SSLError is one
+            named = [str(path) for path in (self.ca_file, self.cert_file, self.key_file) if path is not None]
+            raise ParameterError(f"{', '.join(named)}: these files do not serve for TLS: {error}") from None
+        return context
+
+
 class _TransientError(Exception):
     """One try failed, the next one may not."""
 
@@ -79,23 +106,21 @@ class Exchange:
     Args:
         url: where the relay is: scheme, host and port. Plain http only for this very machine.
         identity: signs the requests.
-        ca_file: PEM file of the authority that vouches for the relay's certificate; the system's if None.
+        tls: whom to trust, and what to show.
         proxy: URL of an HTTP proxy; if None the environment says (HTTPS_PROXY, NO_PROXY).
         give_up_after_s: how long one request is tried.
     """
 
-    def __init__(
-        self, url: str, identity: Identity, *, ca_file: Path | None, proxy: str | None, give_up_after_s: float
-    ) -> None:
+    def __init__(self, url: str, identity: Identity, *, tls: Tls, proxy: str | None, give_up_after_s: float) -> None:
         self._base = _checked(url)
         self._identity = identity
-        self._ca_file = ca_file
+        self._tls = tls
         self._proxy = proxy
         self._give_up_after_s = give_up_after_s
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        context = ssl.create_default_context(cafile=self._ca_file) if self._base.scheme == "https" else True
+        context = self._tls.context() if self._base.scheme == "https" else True
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context),
             trust_env=self._proxy is None,
@@ -198,12 +223,21 @@ def _pause(state: RetryCallState) -> float:
 async def _refusal(response: aiohttp.ClientResponse) -> Exception:
     refusal = _of_document(response, await _read(response))
     if response.status in _TRY_AGAIN:
-        asked = response.headers.get("Retry-After", "")
         reason = str(refusal or f"status {response.status}")
-        return _TransientError(reason, pause_s=float(asked) if asked.isdigit() else 0.0, refusal=refusal)
+        return _TransientError(reason, pause_s=_pause_asked(response.headers.get("Retry-After", "")), refusal=refusal)
     if refusal is None:
         return no_relay(f"status {response.status} without a problem document")
     return RelayUnavailableError(str(refusal)) if refusal.type in _UNDECIDED else refusal
+
+
+def _pause_asked(retry_after: str) -> float:
+    """Read a `Retry-After`, which a proxy may also give as a date; 0 for what is neither."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after)
+    try:
+        return (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return 0.0
 
 
 def _of_document(response: aiohttp.ClientResponse, body: bytes) -> RelayError | None:

@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from relay.client.errors import RelayError, RelayUnavailableError
-from relay.client.exchange import Exchange, Request, no_relay
+from relay.client.exchange import Exchange, Request, Tls, no_relay
 from relay.transitions import MemberState, RunState
 from relay.wire import (
     CHUNK_BYTES,
@@ -67,6 +67,7 @@ class RelayClient:
         url: scheme, host and port of the relay; plain http only for this very machine.
         identity: the site's identity, which signs every request.
         ca_file: PEM file of the authority that vouches for the relay's certificate; the system's if None.
+        cert_file, key_file: PEM files of the certificate that a relay with mutual TLS asks for.
         proxy: URL of an HTTP proxy; if None the environment says (HTTPS_PROXY, NO_PROXY).
         give_up_after_s: how long one request is tried before `RelayUnavailableError`.
 
@@ -79,11 +80,14 @@ class RelayClient:
         identity: Identity,
         *,
         ca_file: Path | None = None,
+        cert_file: Path | None = None,
+        key_file: Path | None = None,
         proxy: str | None = None,
         give_up_after_s: float = 60.0,
     ) -> None:
         self.key = identity.public
-        self._exchange = Exchange(url, identity, ca_file=ca_file, proxy=proxy, give_up_after_s=give_up_after_s)
+        tls = Tls(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
+        self._exchange = Exchange(url, identity, tls=tls, proxy=proxy, give_up_after_s=give_up_after_s)
 
     async def __aenter__(self) -> Self:
         await self._exchange.__aenter__()

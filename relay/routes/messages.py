@@ -16,6 +16,7 @@ from relay.problem import (
     NOT_FOUND,
     QUOTA,
     SLOT_TAKEN,
+    UNAVAILABLE,
     Problem,
 )
 from relay.route import OCTETS, Route
@@ -132,6 +133,8 @@ async def poll(call: Call, request: web.Request) -> Answer:
     query: PollQuery = call.query
     clock = asyncio.get_running_loop().time
     started = clock()
+    if query.wait and call.relay.wakeups.waiting() >= call.relay.config.max_polls:
+        raise Problem(UNAVAILABLE, "as many sites wait for messages as this relay takes; come again")
     with call.relay.wakeups.poll(call.signer) as waiting:
         while True:
             found = await _page(call, query)

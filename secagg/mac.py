@@ -1,7 +1,9 @@
 """Lanes that authenticate a sum: linear checks under a key that the sites alone share.
 
-Spec: 02-protocol §4. A lane is <rho, x> mod 2^64 of a site's signed integers x, with rho from a keystream; the lanes'
-sums must fit the published sum. Linear in x, so they tell nobody more than the sum does, not even who knows rho.
+Spec: 02-protocol §4. A lane is <rho, x'> mod 2^64: rho comes from a keystream, and x' is a site's m signed integers
+with n more behind them, of which its own is 1 and the others are 0. The lanes' sums must fit the published sum and the
+set it is over. They are linear, so that they tell nobody more than that, not even who knows rho. The n entries are a
+one-time pad for <rho, x>: without them the coordinator could publish any multiple of a sum and its lanes, even zeros.
 """
 
 from collections.abc import Iterable
@@ -19,6 +21,13 @@ _SLICE = 1 << 16  # lanes of rho at a time, so that memory does not grow with th
 def session_key(kappas: Iterable[bytes], *, epoch: bytes) -> bytes:
     """Return K_mac of the sites whose seeds these are, in the order of their indices."""
     return derive(b"".join(kappas), "mac-session", epoch=epoch)
+
+
+def presence(sites: Iterable[int], count: int) -> NDArray[np.int64]:
+    """Return the entries that follow those of a vector in its lanes: of `count` sites, 1 for each that is in it."""
+    marks = np.zeros(count, np.int64)
+    marks[[site - 1 for site in sites]] = 1
+    return marks
 
 
 def lanes(

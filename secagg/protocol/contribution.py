@@ -39,6 +39,7 @@ def contribute(
     authenticate: Authenticate,
     coins: Coins,
     *,
+    site: int,
     upload_key: bytes,
     associated: bytes,
 ) -> Contribution:
@@ -46,13 +47,14 @@ def contribute(
 
     Args:
         vector: (m,) finite numbers, m the schema's length; a memory map will do.
+        site: index of the site, whose mark is in the lanes.
         associated: what the sealed vector is.
 
     Raises:
         ParameterError: the vector's length, NaN or infinity, or values that the schema refuses.
     """
     reals = rotated(vector_of(vector, schema.length), schema.segments, coins.rotation)
-    lanes = np.zeros(schema.mac_lanes, np.uint64)
+    lanes = np.array(authenticate(np.ones(1, np.int64), start=schema.length + site - 1), np.uint64)
     clipped = 0
 
     def slices() -> Iterator[Lanes]:

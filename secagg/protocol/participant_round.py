@@ -10,6 +10,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
+import numpy as np
+
 from secagg import mac
 from secagg.codec import U16, U32, U64, Fixed, Hash, Map, Nested, Record, Round, Seq, Text, record
 from secagg.envelope import COORDINATOR, EVERYONE, Frame
@@ -33,7 +35,7 @@ from secagg.messages import (
 )
 from secagg.params import MAX_ROUNDS, LossRule, Profile, Schema
 from secagg.protocol import derivations as d
-from secagg.protocol.contribution import contribute
+from secagg.protocol.contribution import Authenticate, contribute
 from secagg.protocol.listing import forwarded, read_listing
 from secagg.protocol.ring_vector import VectorError, open_vector
 from secagg.protocol.step import (
@@ -309,18 +311,18 @@ def on_contribute(state: AwaitVector, event: Contribute, means: Means) -> Step:
         ParameterError: the vector's length, NaN or infinity, or values that the schema refuses. The state stays.
     """
     seat, turn, schema = state.seat, state.turn, state.turn.schema
-    authenticate = partial(
-        mac.lanes,
-        state.idle.mac_key,
-        count=schema.mac_lanes,
-        round_=turn.round,
-        context=turn.context,
-        epoch=seat.epoch,
-    )
+    authenticate = _lanes_of(state.idle, turn.round, turn.context, schema)
     bound = d.vector_bound(seat.epoch, Upload.KIND, seat.index, turn.round, turn.context)
     coins = Coins(rotation=d.rotation_key(turn.context), rounding=d.draw(means.rand, "rounding"))
     made = contribute(
-        event.vector, schema, state.masks, authenticate, coins, upload_key=state.upload_key, associated=bound
+        event.vector,
+        schema,
+        state.masks,
+        authenticate,
+        coins,
+        site=seat.index,
+        upload_key=state.upload_key,
+        associated=bound,
     )
     frame = _frame(state, Upload(context=turn.context, root=made.sealed.root), turn.round, means)
     following = AwaitSurvivors(idle=state.idle, turn=turn, upload=frame, clipped=made.clipped)
@@ -444,15 +446,11 @@ def on_result(state: AwaitResult, received: Received, _means: Means) -> Step:
     except VectorError as error:
         raise FaultyCoordinatorError("V-0513", f"the published sum: {error}") from None
     values = total.values()
-    lanes = mac.lanes(
-        state.idle.mac_key,
-        values,
-        state.schema.mac_lanes,
-        round_=state.round,
-        context=state.context,
-        epoch=seat.epoch,
-    )
-    if lanes != total.lanes.tolist():
+    authenticate = _lanes_of(state.idle, state.round, state.context, state.schema)
+    marks = mac.presence(state.survivors, len(seat.sites))
+    lanes = np.array(authenticate(values, start=0), np.uint64)
+    lanes += np.array(authenticate(marks, start=state.schema.length), np.uint64)
+    if not np.array_equal(lanes, total.lanes):
         raise FaultyCoordinatorError("V-0514", "the published sum is not the sum of what the sites sent")
     reals = dequantize(values, state.schema, d.rotation_key(state.context))
     return Step(state.idle, (Learned(state.round, state.survivors, reals),))
@@ -477,6 +475,12 @@ def on_turn_tick(state: InTurn | AwaitResult, event: Tick, means: Means) -> Step
 
 
 # Pieces ------------------------------------------------------------------------------------------------------------
+
+
+def _lanes_of(idle: AwaitOpen, round_: int, context: bytes, schema: Schema) -> Authenticate:
+    return partial(
+        mac.lanes, idle.mac_key, count=schema.mac_lanes, round_=round_, context=context, epoch=idle.seat.epoch
+    )
 
 
 def _check_round(frame: Frame, round_: int) -> None:

@@ -3,7 +3,7 @@
 Spec: 02-protocol §6.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from specs.ref import keys, shamir, vector, wire
@@ -121,7 +121,7 @@ def _check_schema(s: Site, schema: Value, vectors: int) -> None:
 def upload(s: Site, values: Sequence[float], rand: bytes) -> tuple[bytes, bytes]:
     m, lanes, b = s.here.shape()
     integers, _clipped = vector.elements(values, s.here.open["schema"], s.here.ctx, keys.draw(rand, "rounding"))
-    plain = ([x % (1 << b) for x in integers], [vector.lane(_lane_key(s, j), integers) for j in range(lanes)])
+    plain = ([x % (1 << b) for x in integers], _lanes(s, integers, [s.index]))
     own = keys.self_seed(s.eh, s.here.self_chain, s.index, s.here.r)
     masks = [(1, _self_mask(s, s.index, own))]
     for v in seen(s.graph, s.index, s.here.open["roster"]):
@@ -132,6 +132,11 @@ def upload(s: Site, values: Sequence[float], rand: bytes) -> tuple[bytes, bytes]
     body = {"context": s.here.ctx, "root": vector.vector_root(masked, b)}
     s.here.own = make(s, "Upload", body, r=s.here.r)
     return s.here.own, vector.seal_vector(_own_channel(s, "Upload"), masked, b, vector_ad(s, "Upload", s.index))
+
+
+def _lanes(s: Site, integers: Sequence[int], sites: Iterable[int]) -> list[int]:
+    marks = vector.presence(sites, len(s.manifest["sites"]))
+    return [vector.lane(_lane_key(s, j), [*integers, *marks]) for j in range(s.here.shape()[1])]
 
 
 def _sign(u: int, v: int) -> int:
@@ -294,10 +299,10 @@ def result(c: Coordinator, total: vector.Vector, rand: bytes) -> tuple[dict[int,
 
 def finish_round(s: Site, frame: bytes, payload: bytes) -> list[int]:
     """The published sum as signed integers."""
-    lanes, b = s.here.shape()[1:]
+    b = s.here.shape()[2]
     body = read(s, frame, "Result", sender=0, r=s.here.r, key=_own_channel(s, "Result"))
     total = vector.unseal_vector(body["key"], payload, *s.here.shape(), vector_ad(s, "Result", 0), "V-0513")
     check(body["statement"] == s.here.statement and vector.vector_root(total, b) == body["root"], "V-0513")
     integers = [vector.signed(x, b) for x in total[0]]
-    check(all(vector.lane(_lane_key(s, j), integers) == total[1][j] for j in range(lanes)), "V-0514")
+    check(_lanes(s, integers, s.here.survivors) == total[1], "V-0514")
     return integers

@@ -145,6 +145,12 @@ def add(vectors: Iterable[tuple[int, Vector]], m: int, lanes: int, bits: int) ->
     return total, tail
 
 
+def presence(sites: Iterable[int], n: int) -> list[int]:
+    """What follows the entries in a lane: for each of n sites, whether the vector is of it, or its own among others."""
+    present = set(sites)
+    return [int(u in present) for u in range(1, n + 1)]
+
+
 def lane(key: bytes, integers: Sequence[int]) -> int:
     """A lane of signed integers."""
     stream = keystream(key, 8 * len(integers))

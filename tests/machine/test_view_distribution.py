@@ -81,8 +81,13 @@ def cell(play: Play, colluder: int) -> Cell:
                 [mask for mask in play.parties[site].was(AwaitVector).masks if mask.key in known], remove=True
             )
     mac_key = play.parties[colluder].was(AwaitVector).idle.mac_key
-    (rho,) = mac.lanes(mac_key, np.ones(1, np.int64), 1, round_=turn.round, context=turn.context, epoch=seat.epoch)
-    return (*(int(one.values()[0]) for one in left), *(int(one.lanes[0]) & 1 for one in left), rho & 1)
+    place = {"round_": turn.round, "context": turn.context, "epoch": seat.epoch}
+    (rho,) = mac.lanes(mac_key, np.ones(1, np.int64), 1, **place)
+    lanes = []  # without the sites' marks, which the colluder knows
+    for one, site in zip(left, (site for site in turn.roster if site != colluder), strict=True):
+        (mark,) = mac.lanes(mac_key, np.ones(1, np.int64), 1, start=play.schema.length + site - 1, **place)
+        lanes.append(int(one.lanes[0]) - mark & 1)
+    return (*(int(one.values()[0]) for one in left), *lanes, rho & 1)
 
 
 def samples(inputs: Sequence[Vectors], size: int, seed: int, **how: Any) -> list[Counter[Cell]]:

@@ -284,6 +284,28 @@ def test_V_0514_false_lane(lane):
     play.refuses(1, published(play, vector), FaultyCoordinatorError, "V-0514")
 
 
+@pytest.mark.parametrize("factor", [0, 2, 3, -1])
+def test_V_0514_multiple_of_the_sum(factor):
+    """Recipe 20: lanes are linear, so that a multiple of a sum would fit the same multiple of its lanes, even zeros."""
+    play = at(Result)
+    vector, _, _ = opened(play)
+    multiple = np.array(factor).astype(np.int64)
+    vector.elements[:] *= multiple.astype(vector.elements.dtype)
+    vector.lanes[:] *= multiple.astype(np.uint64)
+    play.refuses(1, published(play, vector), FaultyCoordinatorError, "V-0514")
+
+
+def test_V_0514_lanes_of_another_set():
+    """Recipe 20: lanes say whose sum it is, too. Sum and lanes are taken from a round of the same vectors."""
+    whole, fewer = at(Result, n=4), at(Open, n=4)
+    fewer.present.discard(4)
+    fewer.vectors[3] = [sum(pair) for pair in zip(fewer.vectors[3], fewer.vectors[4], strict=True)]
+    fewer.until(Result)
+    vector, _, _ = opened(fewer)
+    assert vector.values().tolist() == opened(whole)[0].values().tolist()
+    whole.refuses(1, published(whole, vector), FaultyCoordinatorError, "V-0514")
+
+
 def test_V_0514_sum_of_another_round():
     """Pitfall 19: lanes are keyed by round and context."""
     play = at(Result, rounds=2)

@@ -13,6 +13,7 @@ from secagg.protocol.contribution import contribute
 from secagg.protocol.ring_vector import CHUNK_LANES, RingVector, seal_vector
 from secagg.quantize import Coins, quantize
 
+SITE = 5
 KEYS = {"upload_key": b"k" * 32, "associated": b"about"}
 COINS = Coins(rotation=b"r" * 32, rounding=b"s" * 32)
 MASKS = [Mask(key=bytes([i]) * 32, negate=i % 2 == 1) for i in range(3)]
@@ -36,9 +37,10 @@ def test_slices_give_what_the_whole_gives(counts, dtype, rounding, rotation):
     of = schema(*counts, rounding=rounding, rotation=rotation)
     vector = (np.arange(of.length) % 13 - 6).astype(dtype)
     values, clipped = quantize(vector, of, COINS)
-    whole = RingVector(of, ring.embed(values, of.ring_bits), np.array(authenticate(values, start=0), np.uint64))
+    lanes = np.array(authenticate(np.append(values, mac.presence([SITE], 9)), start=0), np.uint64)
+    whole = RingVector(of, ring.embed(values, of.ring_bits), lanes)
     whole.mask(MASKS)
-    made = contribute(vector, of, MASKS, authenticate, COINS, **KEYS)
+    made = contribute(vector, of, MASKS, authenticate, COINS, site=SITE, **KEYS)
     assert made.sealed == seal_vector(whole, KEYS["upload_key"], KEYS["associated"])
     assert made.clipped == clipped > 0 or of.length == 1
 
@@ -48,10 +50,10 @@ def test_a_number_that_is_none_is_found_in_any_slice(at):
     vector = np.zeros(CHUNK_LANES + 2)
     vector[at] = np.nan
     with pytest.raises(ParameterError, match="NaN"):
-        contribute(vector, schema(CHUNK_LANES + 2), MASKS, authenticate, COINS, **KEYS)
+        contribute(vector, schema(CHUNK_LANES + 2), MASKS, authenticate, COINS, site=SITE, **KEYS)
 
 
 @pytest.mark.parametrize("length", [1, 3])
 def test_another_length(length):
     with pytest.raises(ParameterError, match="2 entries"):
-        contribute(np.zeros(length), schema(2), MASKS, authenticate, COINS, **KEYS)
+        contribute(np.zeros(length), schema(2), MASKS, authenticate, COINS, site=SITE, **KEYS)

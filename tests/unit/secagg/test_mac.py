@@ -40,6 +40,12 @@ def test_lanes_add_up_as_the_vectors_do(pairs):
     assert mac.lanes(KEY, both, 2, **PLACE) == sums
 
 
+def test_presence_marks_the_sites_of_a_sum():
+    assert mac.presence([1, 4], 4).tolist() == [1, 0, 0, 1]
+    both = mac.presence([2], 3) + mac.presence([3], 3)
+    assert both.tolist() == mac.presence([2, 3], 3).tolist()
+
+
 @pytest.mark.parametrize("length", [65_535, 65_536, 65_537, 131_073])
 def test_long_vectors_are_taken_slice_by_slice(length):
     values = np.arange(length, dtype=np.int64) - length // 2

@@ -23,8 +23,9 @@ from relay.problem import FORBIDDEN, INTERNAL, Problem
 from relay.readiness import Readiness
 from relay.routes import ROUTES
 from relay.service import logs
+from relay.service.folders import private_folder
 from relay.store import audit, messages, nonces, sites
-from relay.store.database import Database
+from relay.store.database import connect
 from relay.wakeups import Wakeups
 from secagg.identity import fingerprint
 
@@ -44,21 +45,15 @@ _log = logs.logger(__name__)
 def create_app(config: RelayConfig) -> web.Application:
     """Return the relay as an aiohttp application.
 
-    The data folder's database is created or upgraded here, before anything listens.
+    The database is created or upgraded when the application starts, before anything listens; `migrate.prepare` says
+    what it raises.
 
     Args:
         config: where the data is, and the limits.
-
-    Raises:
-        NewerSchemaError: a newer release wrote the database.
-        ParameterError: the data folder is open to others.
     """
-    before = migrate.prepare(config.data)
-    if before is not None:
-        _log.info("database prepared", schema=migrate.REVISION, before=before or "none")
     wakeups = Wakeups(config.max_polls_per_site)
-    database = Database(config.data, wait_s=config.database_wait_s)
-    blobs = BlobFolder(config.data / "blobs")
+    database = connect(config.database_url, wait_s=config.database_wait_s, connections=config.database_connections)
+    blobs = BlobFolder(private_folder(config.data) / "blobs")
     relay = Relay(
         config=config,
         edge=Edge(config),
@@ -167,6 +162,9 @@ async def _end_polls(app: web.Application) -> None:
 async def _run(app: web.Application) -> AsyncIterator[None]:
     """What the relay does beside requests, from its start to its end."""
     relay = app[RELAY]
+    before = await migrate.prepare(relay.config)
+    if before is not None:
+        _log.info("database prepared", schema=migrate.REVISION, before=before or "none")
     jobs = [
         asyncio.create_task(_every(LOOK_S, _Look(relay))),
         asyncio.create_task(_every(PRESENCE_S, lambda: _write_presence(relay))),
@@ -178,7 +176,7 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     await asyncio.gather(*jobs, return_exceptions=True)
     with suppress(Exception):  # an observation, not worth a failed stop
         await _write_presence(relay)
-    relay.database.close()
+    await relay.database.close()
 
 
 async def _every(seconds: float, job: Callable[[], Awaitable[None]]) -> None:
@@ -207,7 +205,7 @@ class _Look:
 
 async def _write_presence(relay: Relay) -> None:
     if seen := relay.presence.take():
-        await relay.database.write(lambda db: sites.seen(db, seen))
+        await relay.database.write(lambda db: sites.seen(db, seen), appends=True)
 
 
 async def _keep_house(relay: Relay) -> None:

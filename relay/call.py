@@ -1,5 +1,6 @@
 """One request on its way through the relay: what the relay has, what the request brings, and what is answered."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +47,7 @@ class Call:
         membership: the signer's state in the project, None if it is no member.
         staged: what the route's stage prepared for the transaction.
         woken: sites whose long polls are woken once the transaction is durable.
+        counts: what is counted once the transaction is durable; one that ran twice counts once.
         waited_s: how long a long poll waited; not counted as time to answer.
     """
 
@@ -64,6 +66,7 @@ class Call:
     membership: MemberState | None = None
     staged: Any = None
     woken: set[bytes] = field(default_factory=set)
+    counts: list[Callable[[], None]] = field(default_factory=list)
     waited_s: float = 0.0
 
     @property

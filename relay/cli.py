@@ -20,7 +20,7 @@ from relay.config import RelayConfig
 from relay.service import logs
 from relay.service.command import report, run
 from relay.store import audit, tokens
-from relay.store.database import FILE_NAME, engine, transact
+from relay.store.database import transact
 from relay.transitions import Role
 from secagg.errors import ParameterError
 
@@ -63,7 +63,7 @@ def serve(
 @app.command("migrate")
 def migrate_command(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """Create or upgrade the database without serving. `serve` does the same before it listens."""
-    before = migrate.prepare(RelayConfig.load(data=data, config=config).data)
+    before = asyncio.run(migrate.prepare(RelayConfig.load(data=data, config=config)))
     words = {None: f"nothing to do: the schema is {migrate.REVISION}", "": f"created with schema {migrate.REVISION}"}
     done = words.get(before, f"upgraded from schema {before} to {migrate.REVISION}")
     report({"from": before, "to": migrate.REVISION}, done, as_json=as_json)
@@ -168,22 +168,19 @@ def revoke_token(db: Connection, number: int, *, now: float) -> None:
 
 
 def _run(data: Path | None, config: Path | None, work: Callable[[Connection], T], *, create: bool = False) -> T:
-    """Run a function in a transaction on the data folder's database; a serving relay may go on meanwhile."""
-    folder = RelayConfig.load(data=data, config=config).data
+    """Run a function in a transaction on the relay's database; a serving relay may go on meanwhile."""
+    settings = RelayConfig.load(data=data, config=config)
+    url = settings.database_url
     if create:
-        migrate.prepare(folder)
-    elif not (folder / FILE_NAME).exists():
-        raise ParameterError(f"there is no relay in {folder}; name its folder with --data")
-    writer = engine(folder)
+        asyncio.run(migrate.prepare(settings))
+    elif url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise ParameterError(f"there is no relay in {settings.data}; name its folder with --data")
 
     def checked(db: Connection) -> T:
         migrate.require(db)
         return work(db)
 
-    try:
-        return transact(writer, checked)
-    finally:
-        writer.dispose()
+    return transact(url, checked)
 
 
 def _seconds(ttl: str) -> float:

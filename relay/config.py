@@ -3,10 +3,15 @@
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from relay.service.settings import Settings, SettingsError, default_data_folder, service_config
 from relay.tls import Certificate
+
+FILE_NAME = "relay.sqlite"
+
 
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -19,6 +24,10 @@ class RelayConfig(Settings):
     data: Path = Field(
         default_factory=lambda: default_data_folder("relay"), description="folder of the database and the payloads"
     )
+    database: SecretStr | None = Field(
+        default=None, description="postgresql://user@host/name; without it SQLite, in the data folder"
+    )
+    database_connections: int = Field(default=8, ge=2, description="connections to the database at a time")
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8440, ge=0, le=65535, description="port to listen on; 0 means any free one")
     admin_host: str = Field(default="127.0.0.1", description="address of the admin port")
@@ -60,6 +69,25 @@ class RelayConfig(Settings):
     database_wait_s: float = Field(default=5, gt=0, description="longest wait for another process's write")
     shutdown_s: float = Field(default=8, gt=0, description="time for running requests to end at SIGTERM")
 
+    @property
+    def database_url(self) -> URL:
+        """Where the database is.
+
+        Raises:
+            SettingsError: the setting is no URL, or of another kind of database.
+        """
+        if self.database is None:
+            return sqlite_url(self.data)
+        try:
+            url = make_url(self.database.get_secret_value())
+        except ArgumentError:
+            url = None
+        if url is None or url.drivername not in {"postgresql", "postgres"} or not url.database:
+            raise SettingsError("database: expected is postgresql://user@host/name, and without it SQLite is used")
+        # asyncpg calls libpq's sslmode so
+        query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}
+        return url.set(drivername="postgresql", query=query)
+
     def certificate(self) -> Certificate | None:
         """Return the certificate of the public port, None for plain HTTP.
 
@@ -72,3 +100,8 @@ class RelayConfig(Settings):
         if self.tls_certificate is None or self.tls_key is None:
             raise SettingsError("tls_certificate and tls_key go together, and tls_client_authority needs both")
         return Certificate(self.tls_certificate, self.tls_key, self.tls_client_authority)
+
+
+def sqlite_url(data: Path) -> URL:
+    """Return the URL of the database in a data folder."""
+    return URL.create("sqlite", database=str(data / FILE_NAME))

@@ -122,6 +122,8 @@ class Endpoint:
             async with self.route.stage(call):
                 encoded = await self._transact(handler, call, signed, request)
         self._relay.wakeups.wake(call.woken)
+        for count in call.counts:
+            count()
         crashpoint("relay.before-answer")
         return encoded.response()
 
@@ -130,6 +132,8 @@ class Endpoint:
         same = tagged_hash("relay-request", *(part.encode() for part in _identity(request, signed)))
 
         def work(db: Connection) -> Encoded:
+            call.woken.clear()  # of a run before this one, which was undone
+            call.counts.clear()
             earlier = nonces.find(db, signed.key, signed.nonce)
             if earlier is not None:
                 if earlier.request != same:
@@ -155,7 +159,7 @@ class Endpoint:
             crashpoint("relay.before-commit")
             return encoded
 
-        encoded = await self._relay.database.write(work)
+        encoded = await self._relay.database.write(work, appends=self.route.appends)
         crashpoint("relay.after-commit")
         return encoded
 

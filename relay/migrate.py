@@ -1,15 +1,16 @@
-"""Bringing a data folder's database to the schema of this release.
+"""Bringing a database to the schema of this release.
 
-A new folder gets a database, an older one is upgraded in one transaction (killed half way, it is as it was), and one
-whose schema this release does not know is refused: a newer release wrote it, and we might break what it relies on.
+An empty database gets the schema, an older one is upgraded in one transaction (killed half way, it is as it was), and
+one whose schema this release does not know is refused: a newer release wrote it, and we might break what it relies on.
 """
 
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
+from relay.config import RelayConfig
 from relay.service.folders import private_folder, sync_folder
-from relay.store.database import FILE_NAME, engine, transact
+from relay.store.database import Database, connect
 from secagg.errors import SecaggError
 
 REVISION = "0001"
@@ -24,11 +25,11 @@ class NewerSchemaError(SchemaError):
     """The database was written by a newer release."""
 
 
-def prepare(data: Path) -> str | None:
-    """Create or upgrade the database of a data folder.
+async def prepare(config: RelayConfig) -> str | None:
+    """Make the data folder, and create or upgrade the database.
 
     Args:
-        data: the folder; made where it is missing.
+        config: names both.
 
     Returns:
         The revision from which it was upgraded, "" if it was created, or None if there was nothing to do.
@@ -36,14 +37,15 @@ def prepare(data: Path) -> str | None:
     Raises:
         NewerSchemaError: the schema is not known to this release; nothing was changed.
         ParameterError: the folder is not private.
+        DatabaseUnavailableError: there is no such database, or this user may not write it.
     """
-    (private_folder(data) / FILE_NAME).touch(mode=0o600)  # SQLite gives its other files the mode of this one
-    writer = engine(data)
+    _make_private(config)
+    database = connect(config.database_url, wait_s=config.database_wait_s, connections=1)
     try:
-        before = transact(writer, _upgrade)  # of two that start at once, the second finds the work done
+        before = await _prepare(database)
     finally:
-        writer.dispose()
-    sync_folder(data)
+        await database.close()
+    sync_folder(config.data)
     return before
 
 
@@ -60,6 +62,19 @@ def require(db: Connection) -> None:
     found = revision(db)
     if found != REVISION:
         raise SchemaError(f"the database has schema {found}, this release {REVISION}; see: secagg-relay migrate")
+
+
+def _make_private(config: RelayConfig) -> None:
+    private_folder(config.data)
+    url = config.database_url
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).touch(mode=0o600)  # SQLite gives its other files the mode of this one
+
+
+async def _prepare(database: Database) -> str | None:
+    if await database.read(revision) == REVISION:  # the ordinary start waits for nobody
+        return None
+    return await database.alone(_upgrade)  # of two that start at once, the second finds the work done
 
 
 def _upgrade(db: Connection) -> str | None:

@@ -5,15 +5,13 @@ returns a `Problem` as its answer keeps what it wrote, such as the audit entry o
 """
 
 import errno
-import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 from pydantic import TypeAdapter
-from sqlalchemy.exc import OperationalError
 
-from relay.store.database import DatabaseBusyError
+from relay.store.database import DatabaseFullError, DatabaseUnavailableError
 from relay.wire import ProblemDocument
 
 CONTENT_TYPE = "application/problem+json"
@@ -121,12 +119,10 @@ def of_exception(error: Exception) -> Problem:
         return Problem(BAD_REQUEST, "the connection broke")
     if _is_full(error):
         return Problem(STORAGE_FULL, "nothing was stored; the relay's operator has to free space")
-    if isinstance(error, (DatabaseBusyError, OperationalError, OSError)):
-        return Problem(UNAVAILABLE, "nothing was stored; try again later")
+    if isinstance(error, (DatabaseUnavailableError, OSError)):
+        return Problem(UNAVAILABLE, "nothing was acknowledged; send the same request again later")
     return Problem(INTERNAL, "the relay failed at this request; its operator finds the reason in the log")
 
 
 def _is_full(error: Exception) -> bool:
-    if isinstance(error, OperationalError):
-        return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return isinstance(error, OSError) and error.errno in _FULL
+    return isinstance(error, DatabaseFullError) or (isinstance(error, OSError) and error.errno in _FULL)

@@ -28,13 +28,14 @@ metadata = MetaData(
     }
 )
 
+_Name = String(100).with_variant(String(100, collation="C"), "postgresql")  # sorted by code points, as SQLite does
 _Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what is declared INTEGER
 
 site = Table(
     "site",
     metadata,
     Column("key", LargeBinary(32), primary_key=True, comment="Ed25519 verify key; the site's name on the wire"),
-    Column("name", String(100), nullable=False, unique=True, comment="name for people, as the site gave it"),
+    Column("name", _Name, nullable=False, unique=True, comment="name for people, as the site gave it"),
     Column("role", String(16), nullable=False, comment="site or coordinator, from the join token"),
     Column("enrolled", Double, nullable=False, comment="when the site enrolled"),
     Column("last_seen", Double, comment="last request that it signed, to about ten seconds"),

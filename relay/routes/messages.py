@@ -1,6 +1,7 @@
 """Messages: posting frames, waiting for them, fetching large ones. Spec: 04-relay-api §5."""
 
 import asyncio
+from functools import partial
 from hashlib import sha256
 
 from aiohttp import web
@@ -59,8 +60,8 @@ def post(call: Call, db: Connection) -> Answer | Problem:
         now=call.now,
     )
     call.woken.update(readers)
-    call.relay.metrics.messages.inc()
-    call.relay.metrics.frame_bytes.inc(len(posted.data))
+    metrics = call.relay.metrics
+    call.counts += [metrics.messages.inc, partial(metrics.frame_bytes.inc, len(posted.data))]
     return Answer(201, MessageId(id=number))
 
 
@@ -183,6 +184,7 @@ ROUTES = (
         answers={201: MessageId, 200: MessageId},
         refusals=(BAD_FRAME, FORBIDDEN, NOT_FOUND, CONFLICT, SLOT_TAKEN, QUOTA),
         writes=post,
+        appends=True,
     ),
     Route(
         name="messages",

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 from sqlalchemy import Connection
@@ -97,7 +98,7 @@ def write(call: Call, db: Connection) -> Answer | Problem:
         store.discard(db, blob.id)
         return Problem(BAD_DIGEST, "the payload does not have the announced digest and was discarded; announce it anew")
     store.advance(db, blob.id, from_=offset, to=staged.end, complete=staged.digest is not None)
-    call.relay.metrics.payload_bytes.labels("in").inc(len(call.body))
+    call.counts.append(partial(call.relay.metrics.payload_bytes.labels("in").inc, len(call.body)))
     return Answer(200, Received(received=staged.end))
 
 
@@ -148,6 +149,7 @@ ROUTES = (
         answers={201: Upload, 200: Upload},
         refusals=(FORBIDDEN, NOT_FOUND, CONFLICT, QUOTA),
         writes=announce,
+        appends=True,
     ),
     Route(
         name="write_blob",
@@ -161,6 +163,7 @@ ROUTES = (
         refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
         stage=stage,
         writes=write,
+        appends=True,
     ),
     Route(
         name="read_blob",

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select
+from sqlalchemy import BigInteger, Connection, Select, bindparam, case, func, insert, select
 
 from relay import schema
 from relay.store.database import Row
@@ -41,6 +42,11 @@ _PAGE = (
 )
 _FIND = select(_message.c.id, _message.c.sender, _message.c.frame).where(_this)
 _IS_READER = select(_delivery.c.message).where(_to_me, _delivery.c.message == bindparam("the_message"))
+_ORDER = 0x5EC_A67
+_AFTER_THOSE_TO_ONE = select(
+    func.pg_advisory_xact_lock_shared(_ORDER), func.pg_advisory_xact_lock(bindparam("the_reader", type_=BigInteger))
+)
+_AFTER_ALL = select(func.pg_advisory_xact_lock(_ORDER))
 _NEWEST = select(func.max(_message.c.id))
 _READERS_SINCE = select(_delivery.c.recipient).where(_delivery.c.message > bindparam("after")).distinct()
 
@@ -69,7 +75,10 @@ def add(
     readers: Iterable[bytes],
     now: float,
 ) -> int:
-    """Store a message with its readers and return its ID, which is larger than every earlier one."""
+    """Store a message with its readers and return its ID, which is larger than every one that they can see."""
+    readers = list(readers)
+    if db.dialect.name == "postgresql":
+        db.execute(*_turn(readers))
     number: int = db.execute(
         _ADD,
         {
@@ -90,6 +99,18 @@ def add(
     if deliveries:
         db.execute(_DELIVER, deliveries)
     return number
+
+
+def _turn(readers: list[bytes]) -> tuple[Select[Any], dict[str, int]]:
+    """What a message waits for before it takes its ID, on a database with more than one writer.
+
+    Its readers go on from the largest ID that they saw, so no other message to one of them may be given a smaller ID
+    and appear later. A message to one site waits for those to the same site and to several; one to several waits for
+    every other.
+    """
+    if len(readers) == 1:
+        return _AFTER_THOSE_TO_ONE, {"the_reader": int.from_bytes(sha256(readers[0]).digest()[:8], "big", signed=True)}
+    return _AFTER_ALL, {}
 
 
 def page(db: Connection, reader: bytes, *, after: int, limit: int) -> list[Row]:

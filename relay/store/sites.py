@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from relay import schema
 from relay.store.database import Row
@@ -14,7 +14,9 @@ _FIND = select(_site).where(_site.c.key == bindparam("the_key"))
 _FIND_NAME = select(_site.c.key).where(_site.c.name == bindparam("the_name"))
 _ALL = select(_site).order_by(_site.c.name)
 _ADD = insert(_site)
-_SEEN = update(_site).where(_site.c.key == bindparam("the_key"))
+_SEEN = update(_site).where(
+    _site.c.key == bindparam("the_key"), func.coalesce(_site.c.last_seen, 0) < bindparam("last_seen")
+)
 
 _active = _member.c.state.in_(ACTIVE_MEMBER)
 _my_projects = (
@@ -61,5 +63,5 @@ def around(db: Connection, key: bytes) -> list[Row]:
 
 
 def seen(db: Connection, times: Mapping[bytes, float]) -> None:
-    """Note when sites were last seen."""
-    db.execute(_SEEN, [{"the_key": key, "last_seen": at} for key, at in times.items()])
+    """Note when sites were last seen; always in the same order, so that no two replicas wait for each other."""
+    db.execute(_SEEN, [{"the_key": key, "last_seen": at} for key, at in sorted(times.items())])

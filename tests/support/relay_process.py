@@ -15,18 +15,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
+from sqlalchemy import Connection
 
 from relay import migrate
 from relay.cli import create_token
-from relay.store.database import engine, transact
+from relay.config import RelayConfig
+from relay.store.database import transact
 from relay.transitions import Role
 
 READY_S = 30
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -37,14 +43,20 @@ class RelayProcess:
     port: int = 0
     admin_port: int = 0
     process: subprocess.Popen[str] | None = None
+    database: str | None = None
 
     @classmethod
     @contextlib.contextmanager
     def start(
-        cls, data: Path, *arguments: str, environment: Mapping[str, str] | None = None
+        cls,
+        data: Path,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        database: str | None = None,
     ) -> Iterator["RelayProcess"]:
-        relay = cls(data, arguments, environment or {})
-        migrate.prepare(data)  # the relay would do it, half a second more slowly
+        """Start a relay; `database` is PostgreSQL's URL, None for SQLite in the folder."""
+        relay = cls(data, arguments, environment or {}, database=database)
+        prepare(relay.config)  # the relay would do it, half a second more slowly
         relay.restart()
         try:
             yield relay
@@ -60,6 +72,14 @@ class RelayProcess:
         return f"http://127.0.0.1:{self.admin_port}"
 
     @property
+    def config(self) -> RelayConfig:
+        return RelayConfig(data=self.data, database=self.database)
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """Run a function in a transaction on the relay's database, as its commands do."""
+        return apart(lambda: transact(self.config.database_url, work, wait_s=30))
+
+    @property
     def log_file(self) -> Path:
         """All that the relay logged, over its restarts."""
         return self.data.with_name(f"{self.data.name}.log")
@@ -70,7 +90,9 @@ class RelayProcess:
 
     def token(self, role: str = "site", label: str = "test", ttl_s: float = 3600) -> str:
         """Make a join token, as `secagg-relay token create` does."""
-        return make_token(self.data, role=role, label=label, ttl_s=ttl_s)
+        now = time.time()
+        _, text = self.transact(lambda db: create_token(db, role=Role(role), label=label, now=now, expires=now + ttl_s))
+        return text
 
     def restart(self, *, environment: Mapping[str, str] | None = None) -> None:
         """Start the process, again on the same ports if it ran before."""
@@ -83,7 +105,7 @@ class RelayProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=_environment(self.data) | dict(self.environment if environment is None else environment),
+                env=self._settings() | dict(self.environment if environment is None else environment),
             )
         line = self.process.stdout.readline()
         if not line:
@@ -118,6 +140,12 @@ class RelayProcess:
         """Wait until the process ends by itself; returns the exit code."""
         return self._end(None)
 
+    def _settings(self) -> dict[str, str]:
+        """Nothing of the settings of whoever runs the tests."""
+        mine = {name: value for name, value in os.environ.items() if not name.startswith("SECAGG_")}
+        named = {} if self.database is None else {"SECAGG_RELAY_DATABASE": self.database}
+        return mine | named | {"XDG_CONFIG_HOME": str(self.data.with_name("no-config"))}
+
     def _end(self, number: signal.Signals | None) -> int:
         if self.process is None:
             return 0
@@ -129,20 +157,12 @@ class RelayProcess:
         return code
 
 
-def make_token(data: Path, *, role: str = "site", label: str = "test", ttl_s: float = 3600) -> str:
-    """Make a join token in a relay's data folder."""
-    writer = engine(data)
-    now = time.time()
-    try:
-        _, text = transact(
-            writer, lambda db: create_token(db, role=Role(role), label=label, now=now, expires=now + ttl_s)
-        )
-    finally:
-        writer.dispose()
-    return text
+def prepare(config: RelayConfig) -> str | None:
+    """Make a relay's folder and database ready, also where an event loop runs."""
+    return apart(lambda: asyncio.run(migrate.prepare(config)))
 
 
-def _environment(data: Path) -> dict[str, str]:
-    """Nothing of the settings of whoever runs the tests."""
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("SECAGG_")}
-    return mine | {"XDG_CONFIG_HOME": str(data.with_name("no-config"))}
+def apart(work: Callable[[], T]) -> T:
+    """Run a function in a thread without an event loop: a command may start one of its own."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()

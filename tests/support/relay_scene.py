@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 
 from relay.client.transport import RelayClient
 from relay.store import projects, runs, sites
-from relay.store.database import engine, transact
 from relay.transitions import MemberState, RunState
 from secagg.envelope import EVERYONE, sign
 from secagg.identity import Identity
@@ -43,7 +42,7 @@ class Scene:
                 key = getattr(scene, who).public
                 sites.add(db, key=key, name=f"{who} {key.hex()[:12]}", role=role, now=time.time())
 
-        scene._write(enrol)
+        relay.transact(enrol)
         await scene.make_project(scene.project)
         await scene.make_run(scene.run)
         return scene
@@ -65,7 +64,7 @@ class Scene:
                 projects.move_member(db, from_=MemberState.JOINED, to=MemberState.CONFIRMED, roster_version=1, **move)
             projects.add_roster(db, project=project, version=1, sites=sorted(members))
 
-        self._write(make)
+        self.relay.transact(make)
         return project
 
     async def make_run(self, run: UUID, state: RunState = RunState.RUNNING) -> UUID:
@@ -76,15 +75,8 @@ class Scene:
             if state != RunState.CREATED:
                 runs.change(db, run, from_=RunState.CREATED, to=state, reason="", now=time.time())
 
-        self._write(make)
+        self.relay.transact(make)
         return run
-
-    def _write(self, work) -> None:
-        writer = engine(self.relay.data, wait_s=30)
-        try:
-            transact(writer, work)
-        finally:
-            writer.dispose()
 
     def frame(self, author: Identity, *, kind: int = 1, round_: int = 0, body: bytes = b"sealed", **header) -> bytes:
         """A frame with the header that fits its author: to all from the coordinator, else to the coordinator."""

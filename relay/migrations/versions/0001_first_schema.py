@@ -56,7 +56,12 @@ def upgrade() -> None:
         sa.Column(
             "key", sa.LargeBinary(length=32), nullable=False, comment="Ed25519 verify key; the site's name on the wire"
         ),
-        sa.Column("name", sa.String(length=100), nullable=False, comment="name for people, as the site gave it"),
+        sa.Column(
+            "name",
+            sa.String(length=100).with_variant(sa.String(length=100, collation="C"), "postgresql"),
+            nullable=False,
+            comment="name for people, as the site gave it",
+        ),
         sa.Column("role", sa.String(length=16), nullable=False, comment="site or coordinator, from the join token"),
         sa.Column("enrolled", sa.Double(), nullable=False, comment="when the site enrolled"),
         sa.Column("last_seen", sa.Double(), nullable=True, comment="last request that it signed, to about ten seconds"),

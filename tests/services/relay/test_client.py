@@ -238,11 +238,10 @@ async def test_tls_with_a_private_authority(scene, tmp_path):
             assert time.monotonic() - started < 5  # trying again would not mend it
 
 
-async def test_polls_survive_a_restart_of_the_relay(tmp_path):
-    from tests.support.relay_process import RelayProcess
+async def test_polls_survive_a_restart_of_the_relay(start_relay):
     from tests.support.relay_scene import Scene
 
-    with RelayProcess.start(tmp_path / "data") as relay:
+    with start_relay() as relay:
         scene = await Scene.on(relay)
         async with scene.client(scene.coordinator, give_up_after_s=60) as lead, scene.client(scene.first) as first:
             poll = asyncio.create_task(lead.messages(wait=30))

@@ -14,7 +14,6 @@ import pytest
 
 from relay.client.transport import RelayClient
 from relay.store import audit
-from relay.store.database import engine, transact
 from relay.wire import CHUNK_BYTES
 from tests.support.relay_process import RelayProcess
 from tests.support.relay_scene import Scene
@@ -77,9 +76,7 @@ async def check(scene: Scene, acknowledged: dict[int, int]) -> None:
     frames = {message.id: message.frame for message in messages}
     assert frames == {number: scene.frame(scene.first, round_=round_) for round_, number in acknowledged.items()}
     assert [message.id for message in messages] == sorted(frames)
-    reader = engine(scene.relay.data)
-    transact(reader, audit.verify)
-    reader.dispose()
+    scene.relay.transact(audit.verify)
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -36,21 +36,18 @@ async def test_all_bad_tokens_get_one_answer(scene, relay, token):
         token = relay.token(ttl_s=-1)
     elif token == "revoked":
         token = relay.token()
-        revoke_last(relay.data)
+        revoke_last(relay)
     async with scene.client(Identity(os.urandom(32))) as client:
         error = await refused(client.enrol(token, uuid4().hex))
     assert (error.type, error.status) == ("bad-token", 403)
     assert error.detail == "this join token is unknown, used, expired or revoked; ask the operator for another one"
 
 
-def revoke_last(data):
+def revoke_last(relay):
     from relay.cli import revoke_token
     from relay.store import tokens
-    from relay.store.database import engine, transact
 
-    writer = engine(data)
-    transact(writer, lambda db: revoke_token(db, max(row.id for row in tokens.all_tokens(db)), now=0.0))
-    writer.dispose()
+    relay.transact(lambda db: revoke_token(db, max(row.id for row in tokens.all_tokens(db)), now=0.0))
 
 
 async def test_sites_see_those_that_they_share_a_project_with(scene):

@@ -10,11 +10,9 @@ import pytest
 
 from relay.client.transport import RelayError
 from relay.store import audit
-from relay.store.database import engine, transact
 from relay.transitions import RunState
 from relay.wire import to_base64url
 from secagg.identity import Identity
-from tests.support.relay_process import RelayProcess
 from tests.support.relay_requests import Signature, send
 from tests.support.relay_scene import Scene
 
@@ -26,11 +24,7 @@ def posting(scene, author, frame, *, to="coordinator", extra=""):
 
 
 def audited(relay, action):
-    reader = engine(relay.data)
-    try:
-        rows = transact(reader, lambda db: db.execute(audit._ALL).all())
-    finally:
-        reader.dispose()
+    rows = relay.transact(lambda db: db.execute(audit._ALL).all())
     return [row for row in rows if row.action == action]
 
 
@@ -230,8 +224,8 @@ async def test_ids_ascend_in_the_order_of_commits_for_every_reader(scene):
     assert seen == sorted(number for numbers in posted for number in numbers)
 
 
-async def test_a_second_process_on_the_same_data_sees_and_wakes(tmp_path):
-    with RelayProcess.start(tmp_path / "data") as one, RelayProcess.start(tmp_path / "data") as two:
+async def test_a_second_process_on_the_same_data_sees_and_wakes(start_relay):
+    with start_relay() as one, start_relay() as two:
         scene = await Scene.on(one)
         async with scene.client(scene.first) as first:
             elsewhere = Scene(two, scene.coordinator)
@@ -244,13 +238,13 @@ async def test_a_second_process_on_the_same_data_sees_and_wakes(tmp_path):
                 assert time.monotonic() - started < 10
 
 
-async def test_quotas_of_a_run(tmp_path):
+async def test_quotas_of_a_run(start_relay):
     limits = {
         "SECAGG_RELAY_MAX_MESSAGES": "3",
         "SECAGG_RELAY_MAX_FRAME_BYTES": "1000",
         "SECAGG_RELAY_MAX_PAYLOAD_BYTES": "100",
     }
-    with RelayProcess.start(tmp_path / "data", environment=limits) as relay:
+    with start_relay(environment=limits) as relay:
         scene = await Scene.on(relay)
         assert (await posting(scene, scene.second, scene.frame(scene.second, body=bytes(990)))).problem == "quota"
         assert (await posting(scene, scene.first, scene.frame(scene.first))).status == 201

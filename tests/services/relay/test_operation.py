@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,8 +16,9 @@ from typer.testing import CliRunner
 
 from relay import openapi
 from relay.cli import app, main
+from relay.config import FILE_NAME, sqlite_url
 from relay.routes import ROUTES
-from relay.store.database import engine, transact
+from relay.store.database import transact
 from secagg.errors import ParameterError
 from tests.support.relay_process import RelayProcess
 from tests.support.relay_requests import Signature, send
@@ -66,9 +68,7 @@ def test_a_broken_audit_log_is_named(tmp_path):
     data = ("--data", str(tmp_path / "data"))
     for label in ("one", "two", "three"):
         told("token", "create", "--label", label, *data)
-    writer = engine(tmp_path / "data")
-    transact(writer, lambda db: db.execute(text("UPDATE audit SET detail = '{}' WHERE seq = 2")))
-    writer.dispose()
+    transact(sqlite_url(tmp_path / "data"), lambda db: db.execute(text("UPDATE audit SET detail = '{}' WHERE seq = 2")))
     verified = command("audit", "verify", *data)
     assert verified.returncode == 1
     assert "the chain breaks at entry 1" in verified.stderr
@@ -106,9 +106,7 @@ def test_migrate_says_what_it_did(tmp_path):
 def test_a_newer_schema_refuses_to_start(tmp_path):
     data = tmp_path / "data"
     told("migrate", "--data", str(data))
-    writer = engine(data)
-    transact(writer, lambda db: db.execute(text("UPDATE alembic_version SET version_num = '9999'")))
-    writer.dispose()
+    transact(sqlite_url(data), lambda db: db.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     done = command("serve", "--data", str(data), "--port", "0", "--admin-port", "0")
     assert done.returncode == 1
     assert "newer release" in done.stderr.splitlines()[-1]
@@ -150,8 +148,8 @@ async def test_the_level_of_the_log_changes_while_it_runs(relay):
     assert (await send("GET", url)).json == {"level": "info"}
 
 
-async def test_sigterm_ends_polls_and_exits_with_0(tmp_path):
-    with RelayProcess.start(tmp_path / "data") as relay:
+async def test_sigterm_ends_polls_and_exits_with_0(start_relay):
+    with start_relay() as relay:
         scene = await Scene.on(relay)
         async with scene.client(scene.first) as first:
             poll = asyncio.create_task(first.messages(wait=30))
@@ -273,20 +271,19 @@ async def test_a_locked_database_is_503_and_recovers(tmp_path):
     """Another process holds the write lock: refused with Retry-After, not lost, not 500; reading goes on."""
     with RelayProcess.start(tmp_path / "data", environment={"SECAGG_RELAY_DATABASE_WAIT_S": "0.3"}) as relay:
         scene = await Scene.on(relay)
-        holder = engine(relay.data)
+        holder = sqlite3.connect(relay.data / FILE_NAME, isolation_level=None)
         url = f"{relay.url}/v1/runs/{scene.run}/messages?to=all"
-        with holder.connect() as held:  # begins with BEGIN IMMEDIATE
-            held.execute(text("SELECT 1"))
-            posting = [
-                send("POST", url, scene.frame(scene.coordinator), signature=Signature.of(scene.coordinator))
-                for _ in range(4)  # the first waits for the lock, the others for their turn
-            ]
-            for answer in await asyncio.gather(*posting):
-                assert (answer.status, answer.problem) == (503, "unavailable")
-                assert int(answer.headers["Retry-After"]) > 0
-            assert (await send("GET", f"{relay.url}/v1/sites", signature=Signature.of(scene.first))).status == 200
-            assert (await send("GET", f"{relay.admin_url}/readyz")).status == 503
-        holder.dispose()
+        holder.execute("BEGIN IMMEDIATE")
+        posting = [
+            send("POST", url, scene.frame(scene.coordinator), signature=Signature.of(scene.coordinator))
+            for _ in range(4)  # the first waits for the lock, the others for their turn
+        ]
+        for answer in await asyncio.gather(*posting):
+            assert (answer.status, answer.problem) == (503, "unavailable")
+            assert int(answer.headers["Retry-After"]) > 0
+        assert (await send("GET", f"{relay.url}/v1/sites", signature=Signature.of(scene.first))).status == 200
+        assert (await send("GET", f"{relay.admin_url}/readyz")).status == 503
+        holder.close()
         async with scene.client(scene.coordinator) as lead:
             assert await lead.post_message(scene.run, None, scene.frame(scene.coordinator)) > 0
         await asyncio.sleep(1.1)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from relay.blobs import BlobFolder
 from relay.wire import CHUNK_BYTES, to_base64url
-from tests.support.relay_process import RelayProcess
 from tests.support.relay_requests import Signature, send
 from tests.support.relay_scene import Scene
 
@@ -192,9 +191,9 @@ async def test_two_writers_of_one_payload_do_not_mix(hand):
     assert (await hand.get(blob)).body == data
 
 
-async def test_a_full_disk_is_said_before_anything_is_sent(tmp_path):
+async def test_a_full_disk_is_said_before_anything_is_sent(start_relay):
     limits = {"SECAGG_RELAY_DISK_RESERVE_BYTES": str(1 << 60)}
-    with RelayProcess.start(tmp_path / "data", environment=limits) as relay:
+    with start_relay(environment=limits) as relay:
         scene = await Scene.on(relay)
         answer = await ByHand(scene).announce(b"x")
         assert (answer.status, answer.problem) == (507, "storage-full")

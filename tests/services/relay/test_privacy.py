@@ -10,7 +10,6 @@ import pytest
 from relay.client.transport import RelayError
 from relay.wire import to_base64url
 from secagg.identity import Identity
-from tests.support.relay_process import RelayProcess
 from tests.support.relay_requests import Signature, send
 from tests.support.relay_scene import Scene
 
@@ -28,8 +27,8 @@ def shows(log: bytes, marker: bytes) -> bool:
     return any(spelling in log for spelling in spellings(marker))
 
 
-async def test_no_marker_in_the_logs(tmp_path):
-    with RelayProcess.start(tmp_path / "data", environment={"SECAGG_RELAY_LOG_LEVEL": "debug"}) as relay:
+async def test_no_marker_in_the_logs(start_relay):
+    with start_relay(environment={"SECAGG_RELAY_LOG_LEVEL": "debug"}) as relay:
         scene = await Scene.on(relay)
         token = relay.token()
         payload = MARKER * 50

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
 from relay import schema
+from relay.config import sqlite_url
 from relay.store import audit
-from relay.store.database import engine, transact
+from relay.store.database import transact
 from secagg.audit import BrokenChainError
 
 TABLE = schema.audit
@@ -16,16 +17,15 @@ TABLE = schema.audit
 @pytest.fixture
 def log(tmp_path):
     """An audit log with six entries; runs a function in a transaction on it."""
-    made = engine(tmp_path)
-    schema.metadata.create_all(made)
+    url = sqlite_url(tmp_path)
+    transact(url, schema.metadata.create_all)
 
     def fill(db):
         for number in range(6):
             audit.append(db, actor="operator", action="token.created", on=f"token/{number}", label="Klinik Ö", n=number)
 
-    transact(made, fill)
-    yield lambda work: transact(made, work)
-    made.dispose()
+    transact(url, fill)
+    return lambda work: transact(url, work)
 
 
 def test_an_untouched_log_is_whole(log):
@@ -44,15 +44,14 @@ def test_an_empty_log_is_whole(log):
 @settings(max_examples=15, deadline=None)
 def test_an_edited_entry_shows(tmp_path_factory, seq, column):
     """Recipe 21."""
-    made = engine(tmp_path_factory.mktemp("audit"))
-    schema.metadata.create_all(made)
-    transact(made, lambda db: [audit.append(db, actor="a", action="b", on=str(n), n=n) for n in range(6)])
+    url = sqlite_url(tmp_path_factory.mktemp("audit"))
+    transact(url, schema.metadata.create_all)
+    transact(url, lambda db: [audit.append(db, actor="a", action="b", on=str(n), n=n) for n in range(6)])
     value = {"at_ms": 1, "head": bytes(32)}.get(column, "forged")
-    transact(made, lambda db: db.execute(update(TABLE).where(TABLE.c.seq == seq).values({column: value})))
+    transact(url, lambda db: db.execute(update(TABLE).where(TABLE.c.seq == seq).values({column: value})))
     with pytest.raises(BrokenChainError) as caught:
-        transact(made, audit.verify)
+        transact(url, audit.verify)
     assert caught.value.position == seq - 1
-    made.dispose()
 
 
 @pytest.mark.parametrize("seq", [1, 3, 5])

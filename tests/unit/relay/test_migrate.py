@@ -1,5 +1,7 @@
 """A database gets this release's schema, or is left alone."""
 
+import asyncio
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -7,26 +9,27 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from relay import migrate, schema
-from relay.store.database import FILE_NAME, engine, transact
+from relay.config import FILE_NAME, RelayConfig, sqlite_url
+from relay.store.database import transact
 from secagg.errors import ParameterError
 
 
 def on(data, work):
-    made = engine(data)
-    try:
-        return transact(made, work)
-    finally:
-        made.dispose()
+    return transact(sqlite_url(data), work)
+
+
+def prepare(data):
+    return asyncio.run(migrate.prepare(RelayConfig(data=data)))
 
 
 def test_a_new_folder_gets_a_database_once(tmp_path):
-    assert migrate.prepare(tmp_path / "data") == ""
-    assert migrate.prepare(tmp_path / "data") is None
+    assert prepare(tmp_path / "data") == ""
+    assert prepare(tmp_path / "data") is None
     assert on(tmp_path / "data", migrate.revision) == migrate.REVISION
 
 
 def test_the_migrations_make_the_declared_schema(tmp_path):
-    migrate.prepare(tmp_path / "data")
+    prepare(tmp_path / "data")
     assert on(tmp_path / "data", lambda db: compare_metadata(MigrationContext.configure(db), schema.metadata)) == []
 
 
@@ -37,11 +40,11 @@ def test_there_is_one_head_and_it_is_the_named_one():
 
 def test_a_newer_schema_is_refused_and_not_touched(tmp_path):
     data = tmp_path / "data"
-    migrate.prepare(data)
+    prepare(data)
     on(data, lambda db: db.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     before = (data / FILE_NAME).read_bytes()
     with pytest.raises(migrate.NewerSchemaError, match="newer release"):
-        migrate.prepare(data)
+        prepare(data)
     with pytest.raises(migrate.SchemaError):
         on(data, migrate.require)
     assert (data / FILE_NAME).read_bytes() == before
@@ -52,10 +55,10 @@ def test_a_migration_that_breaks_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(op, "create_index", lambda *args, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        migrate.prepare(tmp_path / "data")
+        prepare(tmp_path / "data")
     assert on(tmp_path / "data", migrate.revision) is None
     monkeypatch.undo()
-    assert migrate.prepare(tmp_path / "data") == ""
+    assert prepare(tmp_path / "data") == ""
 
 
 def test_a_folder_that_is_open_to_others_is_refused(tmp_path):
@@ -63,7 +66,7 @@ def test_a_folder_that_is_open_to_others_is_refused(tmp_path):
     data.mkdir()
     data.chmod(0o750)
     with pytest.raises(ParameterError, match="chmod 700"):
-        migrate.prepare(data)
+        prepare(data)
 
 
 def test_every_column_and_table_is_commented():
@@ -75,7 +78,7 @@ def test_every_column_and_table_is_commented():
 
 def test_a_writer_is_durable_and_waits_for_others(tmp_path):
     """The pragmas on which every acknowledgement rests."""
-    migrate.prepare(tmp_path / "data")
+    prepare(tmp_path / "data")
     pragmas = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
     for name, value in pragmas.items():
         assert on(tmp_path / "data", lambda db, name=name: db.execute(text(f"PRAGMA {name}")).scalar()) == value
@@ -83,6 +86,6 @@ def test_a_writer_is_durable_and_waits_for_others(tmp_path):
 
 def test_numbers_of_messages_are_never_used_twice(tmp_path):
     """SQLite gives the number of a deleted last row again, unless the table is told to count up."""
-    migrate.prepare(tmp_path / "data")
+    prepare(tmp_path / "data")
     query = text("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'")
     assert set(on(tmp_path / "data", lambda db: db.execute(query).scalars().all())) == {"message", "token"}

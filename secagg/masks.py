@@ -6,10 +6,11 @@ machines. Where the processor has AES instructions that Numba may use, the keyst
 (`kernels.aes`); elsewhere OpenSSL makes it in pieces that stay in the cache. Both give the same bytes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -23,9 +24,13 @@ from secagg.packing import Lanes
 KEY_BYTES = 32
 _DTYPES = (np.dtype(np.uint32), np.dtype(np.uint64))
 _BLOCK = 16
-_PIECE = 1 << 16  # bytes: keystream and lanes of a piece stay in the second-level cache
-_CHUNK = 1 << 18  # bytes of lanes to which all masks are added before the next ones, where OpenSSL makes the keystream
+_MOST_BLOCKS = 1 << 40  # of a keystream, that the kernel counts
+_PIECE = 1 << 17  # bytes: where OpenSSL makes the keystream, it and the lanes stay in the second-level cache
+_AT_ONCE = 256  # keys whose streams OpenSSL holds at a time
 _WORTH_A_THREAD = 1 << 22  # bytes of keystream: a fraction of a millisecond, ten times what a thread costs
+
+Signed: TypeAlias = tuple[bytes, bool]
+"""The key of a keystream, and whether it is subtracted."""
 
 
 @record
@@ -52,7 +57,8 @@ def add_keystream(acc: Lanes, key: bytes, *, negate: bool = False, start: int = 
     """
     if len(key) != KEY_BYTES:
         raise ParameterError("a mask key has 32 bytes")
-    apply(acc, [Mask(key=key, negate=negate)], start=start)
+    _check(acc, start)
+    _share_out(acc, [(key, negate)], start)
 
 
 def apply(acc: Lanes, masks: Iterable[Mask], *, start: int = 0, remove: bool = False) -> None:
@@ -67,13 +73,20 @@ def apply(acc: Lanes, masks: Iterable[Mask], *, start: int = 0, remove: bool = F
     Raises:
         ParameterError: dtype or shape.
     """
+    _check(acc, start)
+    _share_out(acc, [(mask.key, mask.negate != remove) for mask in masks], start)
+
+
+def _check(acc: Lanes, start: int) -> None:
     if acc.dtype not in _DTYPES or acc.ndim != 1 or not acc.flags.c_contiguous:
         raise ParameterError("acc is a contiguous 1-D array of uint32 or uint64")
     if not acc.flags.writeable:
         raise ParameterError("acc is writable")
     if not 0 <= start * acc.itemsize < _BLOCK << 128:
         raise ParameterError("lanes count from 0 as far as the cipher's counter goes")
-    signed = [(mask.key, mask.negate != remove) for mask in masks]
+
+
+def _share_out(acc: Lanes, signed: Sequence[Signed], start: int) -> None:
     slices = acc.nbytes * len(signed) // _WORTH_A_THREAD
     if slices < 2 or (slices := min(slices, _cores())) < 2:
         _combine(acc, signed, start)
@@ -91,30 +104,43 @@ def _cores() -> int:
     return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined] # set when Numba is loaded
 
 
-def _combine(acc: Lanes, signed: Sequence[tuple[bytes, bool]], start: int) -> None:
+def _combine(acc: Lanes, signed: Sequence[Signed], start: int) -> None:
+    kernel = _kernel(acc.dtype)
+    if kernel is None or (start + len(acc)) * acc.itemsize > _BLOCK * _MOST_BLOCKS:
+        for some in range(0, len(signed), _AT_ONCE):
+            _combine_by_openssl(acc, signed[some : some + _AT_ONCE], start)
+        return
+    keys = np.frombuffer(b"".join([key for key, _ in signed]), "<u4").reshape(-1, 8)
+    kernel(acc, start, keys, np.frombuffer(bytes([negate for _, negate in signed]), np.uint8))
+
+
+@cache
+def _kernel(dtype: "np.dtype[Any]") -> Callable[..., None] | None:
+    """Return the kernel for lanes of this type, or None where there are no AES instructions that Numba may use."""
     from secagg.kernels.target import AES_VECTOR_BITS  # noqa: PLC0415 Numba is loaded on first use
 
-    if not AES_VECTOR_BITS or start + len(acc) >= 1 << 63:  # the kernel counts lanes in 64 signed bits
-        _combine_by_openssl(acc, signed, start)
-        return
+    if not AES_VECTOR_BITS:
+        return None
     from secagg.kernels import aes  # noqa: PLC0415 compiled where the processor can run it
 
-    keys = np.frombuffer(b"".join(key for key, _ in signed), "<u4").reshape(-1, 8)
-    aes.accumulate(acc.dtype)(acc, start, keys, np.frombuffer(bytes(negate for _, negate in signed), np.uint8))
+    return aes.accumulate(dtype)
 
 
-def _combine_by_openssl(acc: Lanes, signed: Sequence[tuple[bytes, bool]], start: int) -> None:
+def _combine_by_openssl(acc: Lanes, signed: Sequence[Signed], start: int) -> None:
+    """Go through the lanes piece by piece, while every key's stream stands at the same place."""
+    counter, skipped = divmod(start * acc.itemsize, _BLOCK)
+    streams = []
+    for key, negate in signed:
+        stream = Cipher(AES256(key), CTR(counter.to_bytes(_BLOCK, "big"))).encryptor()
+        if skipped:
+            stream.update(bytes(skipped))
+        streams.append((stream.update_into, np.subtract if negate else np.add))
     zeros = bytes(min(_PIECE, acc.nbytes))
     piece = bytearray(len(zeros) + _BLOCK - 1)
     keystream = np.frombuffer(piece, np.dtype(acc.dtype).newbyteorder("<"), len(zeros) // acc.itemsize)
-    for at in range(0, len(acc), _CHUNK // acc.itemsize):
-        chunk = acc[at : at + _CHUNK // acc.itemsize]
-        for key, negate in signed:
-            counter, skipped = divmod((start + at) * acc.itemsize, _BLOCK)
-            stream = Cipher(AES256(key), CTR(counter.to_bytes(_BLOCK, "big"))).encryptor()
-            stream.update(bytes(skipped))
-            combine = np.subtract if negate else np.add
-            for inner in range(0, len(chunk), _PIECE // acc.itemsize):
-                lanes = chunk[inner : inner + _PIECE // acc.itemsize]
-                stream.update_into(memoryview(zeros)[: lanes.nbytes], piece)
-                combine(lanes, keystream[: len(lanes)], out=lanes)
+    for at in range(0, len(acc), _PIECE // acc.itemsize):
+        lanes = acc[at : at + _PIECE // acc.itemsize]
+        nothing, some = memoryview(zeros)[: lanes.nbytes], keystream[: len(lanes)]
+        for encrypt_into, combine in streams:
+            encrypt_into(nothing, piece)
+            combine(lanes, some, out=lanes)

@@ -1,11 +1,17 @@
 """AES-256-CTR keystream made in vector registers and added to lanes there, so that it never touches memory.
 
 Spec: 02-protocol §4. The cipher's rounds are the processor's own instructions, which LLVM exposes as intrinsics:
-constant time, no tables. A group is eight vectors in flight, enough to hide the latency of a round. FIPS 197 names the
-steps.
+constant time, no tables of secrets. A group is eight vectors in flight, enough to hide the latency of a round. FIPS 197
+names the steps.
+
+Two of the fourteen rounds are shared by the 256 blocks of a page. While counters stay below 2^40, their last byte meets
+only zeros on its way through the first round, so it alone decides one column; the second round gives every column one
+byte of it. ShiftRows, MixColumns and AddRoundKey are linear, so after two rounds block 256 p + i has the state
+T[i] ^ T[0] ^ S(p), where T are the states of page 0 and S(p) is that of block 256 p. Both are read at public places.
+Method: counter-mode caching, Bernstein and Schwabe, "New AES software speed records" (2008).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -21,18 +27,82 @@ from secagg.kernels.target import AES_VECTOR_BITS
 
 U32Array = NDArray[np.uint32]
 
-ROUND_KEYS = 15
+ROUNDS = 14
 _IN_FLIGHT = 8
-_PIECE = 1 << 14  # bytes: lanes stay in the first-level cache while every mask of a list is added to them
+_PAGE = 256  # blocks
+_SHARED = 2  # rounds
+_WORDS = 4  # of 32 bits in a block
+_PIECE = 1 << 16  # bytes: lanes stay in the second-level cache while every mask of a list is added to them
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
-_ONE_BLOCK = ir.VectorType(_I64, 2)
-
+_ARM = ("aarch64", "arm64")
 
 if not AES_VECTOR_BITS:
     raise ImportError("there are no AES instructions that Numba may use here; secagg.masks takes OpenSSL's then")
 _BLOCKS = AES_VECTOR_BITS // 128  # in a vector
-_GROUP = 16 * _BLOCKS * _IN_FLIGHT  # bytes
-_VECTOR = ir.VectorType(_I64, 2 * _BLOCKS)
+_GROUP = _BLOCKS * _IN_FLIGHT  # blocks
+
+
+# AES-256 as LLVM instructions, for x86-64 and AArch64 --------------------------------------------------------------
+
+
+def vector_of(blocks: int) -> ir.VectorType:
+    return ir.VectorType(_I64, 2 * blocks)
+
+
+def counters(builder: ir.IRBuilder, block: ir.Value, blocks: int, vectors: int) -> list[ir.Value]:
+    """Emit vectors of counter blocks: 128 bits, big-endian, the upper half zero, from the block's number on."""
+    kind = vector_of(blocks)
+    none = ir.Constant(kind, ir.Undefined)
+    everywhere = ir.Constant(ir.VectorType(_I32, 2 * blocks), [0] * (2 * blocks))
+    first = builder.shuffle_vector(builder.insert_element(none, block, _I32(0)), none, everywhere)
+    first = builder.and_(first, ir.Constant(kind, [0, 2**64 - 1] * blocks))
+    offsets = [[x for i in range(blocks) for x in (0, v * blocks + i)] for v in range(vectors)]
+    little = [builder.add(first, ir.Constant(kind, offset)) for offset in offsets]
+    return [_call(builder, f"llvm.bswap.v{2 * blocks}i64", counter) for counter in little]
+
+
+def in_every_block(builder: ir.IRBuilder, block: ir.Value, blocks: int) -> ir.Value:
+    """Emit a vector of the same block many times."""
+    return builder.shuffle_vector(block, block, ir.Constant(ir.VectorType(_I32, 2 * blocks), [0, 1] * blocks))
+
+
+def advanced(
+    builder: ir.IRBuilder, states: list[ir.Value], schedule: ir.Value, rounds: Iterable[int]
+) -> list[ir.Value]:
+    """Emit these rounds on every vector, under the round keys that `schedule` points to; round 0 adds a key alone."""
+    blocks = states[0].type.count // 2
+    for number in rounds:
+        key = builder.load(builder.gep(schedule, [_I64(number)]), align=4)
+        key = in_every_block(builder, key, blocks)
+        if number == 0:
+            states = [builder.xor(state, key) for state in states]
+        else:
+            states = [_round(builder, state, key, last=number == ROUNDS) for state in states]
+    return states
+
+
+def substituted(builder: ir.IRBuilder, word: ir.Value) -> ir.Value:
+    """Emit SubWord: the last round under key 0, of four equal columns, whose rows shift into themselves."""
+    columns = ir.VectorType(_I32, 4)
+    state = ir.Constant(columns, ir.Undefined)
+    for i in range(4):
+        state = builder.insert_element(state, word, _I32(i))
+    none = ir.Constant(vector_of(1), [0, 0])
+    state = _round(builder, builder.bitcast(state, vector_of(1)), none, last=True)
+    return builder.extract_element(builder.bitcast(state, columns), _I32(0))
+
+
+def _round(builder: ir.IRBuilder, state: ir.Value, key: ir.Value, *, last: bool) -> ir.Value:
+    """Emit SubBytes, ShiftRows, MixColumns (but for the last round) and AddRoundKey."""
+    if not builder.module.triple.startswith(_ARM):
+        suffix = {1: "", 2: ".256", 4: ".512"}[state.type.count // 2]
+        return _call(builder, "llvm.x86.aesni.aesenc" + ("last" if last else "") + suffix, state, key)
+    # AArch64 adds a key before the round. LLVM moves the key of the round before there, where a zero stands.
+    rows = ir.VectorType(ir.IntType(8), 16)
+    mixed = _call(builder, "llvm.aarch64.crypto.aese", builder.bitcast(state, rows), ir.Constant(rows, [0] * 16))
+    if not last:
+        mixed = _call(builder, "llvm.aarch64.crypto.aesmc", mixed)
+    return builder.xor(builder.bitcast(mixed, state.type), key)
 
 
 def _call(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
@@ -42,30 +112,7 @@ def _call(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
     return builder.call(known or ir.Function(builder.module, kind, name), args)
 
 
-def _counters(builder: ir.IRBuilder, block: ir.Value) -> list[ir.Value]:
-    """Emit a group of counter blocks: 128 bits, big-endian, the upper half zero, from the block's number on."""
-    none = ir.Constant(_VECTOR, ir.Undefined)
-    everywhere = ir.Constant(ir.VectorType(_I32, 2 * _BLOCKS), [0] * (2 * _BLOCKS))
-    first = builder.shuffle_vector(builder.insert_element(none, block, _I32(0)), none, everywhere)
-    first = builder.and_(first, ir.Constant(_VECTOR, [0, 2**64 - 1] * _BLOCKS))
-    offsets = [[x for i in range(_BLOCKS) for x in (0, v * _BLOCKS + i)] for v in range(_IN_FLIGHT)]
-    little = [builder.add(first, ir.Constant(_VECTOR, offset)) for offset in offsets]
-    return [_call(builder, f"llvm.bswap.v{2 * _BLOCKS}i64", counter) for counter in little]
-
-
-def _encrypted(builder: ir.IRBuilder, states: list[ir.Value], schedule: ir.Value) -> list[ir.Value]:
-    """Emit AES-256 on every block of the vectors, under the round keys that `schedule` points to."""
-    suffix = {1: "", 2: ".256", 4: ".512"}[_BLOCKS]
-    every_block = ir.Constant(ir.VectorType(_I32, 2 * _BLOCKS), [0, 1] * _BLOCKS)
-    for number in range(ROUND_KEYS):
-        key = builder.load(builder.gep(schedule, [_I64(number)]), align=4)
-        key = builder.shuffle_vector(key, key, every_block)
-        if number == 0:
-            states = [builder.xor(state, key) for state in states]
-        else:
-            name = "llvm.x86.aesni.aesenc" + ("last" if number == ROUND_KEYS - 1 else "") + suffix
-            states = [_call(builder, name, state, key) for state in states]
-    return states
+# The kernel, for this processor -----------------------------------------------------------------------------------
 
 
 def _address(context: Any, builder: ir.IRBuilder, array: Any, value: ir.Value, at: ir.Value, to: ir.Type) -> ir.Value:
@@ -74,43 +121,66 @@ def _address(context: Any, builder: ir.IRBuilder, array: Any, value: ir.Value, a
     return builder.bitcast(builder.gep(data, [at]), to.as_pointer())
 
 
-def _combine_group(operation: str) -> Any:
-    """Return the intrinsic that adds ("add") or subtracts ("sub") one group of keystream.
+def _schedule(context: Any, builder: ir.IRBuilder, array: Any, value: ir.Value, row: ir.Value) -> ir.Value:
+    """Emit a pointer to the round keys in a row of schedules."""
+    start = builder.mul(row, ir.Constant(row.type, _WORDS * (ROUNDS + 1)))
+    return _address(context, builder, array, value, start, vector_of(1))
 
-    Its arguments: lanes and the index from which they are changed; schedules and the row whose key it is; the number of
+
+def _begin(blocks: int, vectors: int) -> Any:
+    """Return the intrinsic that writes what the shared rounds make of blocks * vectors blocks.
+
+    Its arguments: words and the index from which they are written; schedules and the row whose key it is; the number of
     the first block.
     """
 
-    def combine(_typing: Any, lanes: Any, _at: Any, schedules: Any, _row: Any, _block: Any) -> Any:
+    def begin(_typing: Any, words: Any, _at: Any, schedules: Any, _row: Any, _block: Any) -> Any:
         def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: tuple[ir.Value, ...]) -> None:
-            row = builder.mul(args[3], ir.Constant(args[3].type, 4 * ROUND_KEYS))
-            schedule = _address(context, builder, schedules, args[2], row, _ONE_BLOCK)
+            out = _address(context, builder, words, args[0], args[1], vector_of(blocks))
+            schedule = _schedule(context, builder, schedules, args[2], args[3])
+            first = counters(builder, args[4], blocks, vectors)
+            for v, state in enumerate(advanced(builder, first, schedule, range(_SHARED + 1))):
+                builder.store(state, builder.gep(out, [_I64(v)]), align=4)
+
+        return void(words, types.intp, schedules, types.intp, uint64), emit
+
+    return intrinsic(begin)
+
+
+def _combine_group(operation: str) -> Any:
+    """Return the intrinsic that adds ("add") or subtracts ("sub") one group of keystream.
+
+    Its arguments: lanes and the index from which they are changed; schedules and the row whose key it is; the states of
+    a page and the index of the group in them; what the page's states are to be changed by.
+    """
+
+    def combine(_typing: Any, lanes: Any, _at: Any, schedules: Any, _row: Any, page: Any, _in: Any, change: Any) -> Any:
+        def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: tuple[ir.Value, ...]) -> None:
+            schedule = _schedule(context, builder, schedules, args[2], args[3])
+            states = _address(context, builder, page, args[4], args[5], vector_of(_BLOCKS))
+            by = _address(context, builder, change, args[6], ir.Constant(args[5].type, 0), vector_of(1))
+            by = in_every_block(builder, builder.load(by, align=4), _BLOCKS)
+            begun = [builder.load(builder.gep(states, [_I64(v)]), align=4) for v in range(_IN_FLIGHT)]
+            begun = [builder.xor(state, by) for state in begun]
             vector = ir.VectorType(ir.IntType(lanes.dtype.bitwidth), 128 * _BLOCKS // lanes.dtype.bitwidth)
             begin = _address(context, builder, lanes, args[0], args[1], vector)
-            for v, keystream in enumerate(_encrypted(builder, _counters(builder, args[4]), schedule)):
+            for v, keystream in enumerate(advanced(builder, begun, schedule, range(_SHARED + 1, ROUNDS + 1))):
                 place = builder.gep(begin, [_I64(v)])
                 masked = getattr(builder, operation)(builder.load(place, align=1), builder.bitcast(keystream, vector))
                 builder.store(masked, place, align=1)
 
-        return void(lanes, types.intp, schedules, types.intp, uint64), emit
+        return void(lanes, types.intp, schedules, types.intp, page, types.intp, change), emit
 
     return intrinsic(combine)
 
 
+_begin_group, _begin_block = _begin(_BLOCKS, _IN_FLIGHT), _begin(1, 1)
 _add, _subtract = _combine_group("add"), _combine_group("sub")
 
 
 def _substitute_word(_typing: Any, word: Any) -> Any:
-    """Return SubWord: the last round under key 0, of four equal columns, whose rows shift into themselves."""
-
     def emit(_context: Any, builder: ir.IRBuilder, _signature: Any, args: tuple[ir.Value]) -> ir.Value:
-        columns = ir.VectorType(_I32, 4)
-        state = ir.Constant(columns, ir.Undefined)
-        for i in range(4):
-            state = builder.insert_element(state, args[0], _I32(i))
-        state = builder.bitcast(state, _ONE_BLOCK)
-        state = _call(builder, "llvm.x86.aesni.aesenclast", state, ir.Constant(_ONE_BLOCK, [0, 0]))
-        return builder.extract_element(builder.bitcast(state, columns), _I32(0))
+        return substituted(builder, args[0])
 
     return uint32(word), emit
 
@@ -121,11 +191,12 @@ _substitute: Any = intrinsic(_substitute_word)
 @register_jitable
 def _expanded(keys: U32Array) -> U32Array:
     """Return the round keys (FIPS 197, 5.2) of each row of `keys`, (k, 8) little-endian words, as (k, 60)."""
-    schedules = np.empty((keys.shape[0], 4 * ROUND_KEYS), np.uint32)
+    words = _WORDS * (ROUNDS + 1)
+    schedules = np.empty((keys.shape[0], words), np.uint32)
     for row in range(keys.shape[0]):
         for i in range(8):
             schedules[row, i] = keys[row, i]
-        for i in range(8, 4 * ROUND_KEYS):
+        for i in range(8, words):
             word = schedules[row, i - 1]
             if i % 8 == 0:
                 word = _substitute(uint32(word >> uint32(8) | word << uint32(24))) ^ uint32(1 << (i // 8 - 1))
@@ -139,21 +210,22 @@ def _accumulate(lanes: Any, start: int, keys: U32Array, negate: NDArray[np.uint8
     """Add one keystream per row of `keys` to `lanes` in place, or subtract it where `negate` is not 0.
 
     Shape: lanes (m,) uint32 or uint64, keys (k, 8) little-endian words, negate (k,). `start` is the stream's lane that
-    lanes[0] is; start + m < 2^63. Groups are aligned in the stream, so that what stands before the first whole group
-    and behind the last goes through a buffer of one group.
+    lanes[0] is; the last lane lies before block 2^40. Groups are aligned in the stream, so that what stands
+    before the first whole group and behind the last goes through a buffer of one group.
     """
     schedules = _expanded(keys)
-    width = lanes.itemsize
-    group = _GROUP // width
+    page, change = np.empty(_WORDS * _PAGE, np.uint32), np.empty(_WORDS, np.uint32)
+    in_block = 16 // lanes.itemsize
+    group = _GROUP * in_block
     edge = np.zeros(group, lanes.dtype)
     at = 0
     while at < lanes.shape[0]:
         inside = (start + at) % group  # lanes of the first group that are not ours
-        first = uint64((start + at - inside) // (16 // width))
+        first = (start + at - inside) // in_block
         left = lanes.shape[0] - at
         whole = inside == 0 and left >= group
         if whole:
-            place, begin, groups = lanes, at, min(_PIECE // width, left) // group
+            place, begin, groups = lanes, at, min(_PIECE // lanes.itemsize, left) // group
             end = at + groups * group
         else:
             place, begin, groups = edge, 0, 1
@@ -161,12 +233,19 @@ def _accumulate(lanes: Any, start: int, keys: U32Array, negate: NDArray[np.uint8
             for i in range(at, end):
                 edge[inside + i - at] = lanes[i]
         for row in range(schedules.shape[0]):
+            for i in range(0, _PAGE, _GROUP):
+                _begin_group(page, _WORDS * i, schedules, row, uint64(i))
             for i in range(groups):
-                block = first + uint64(i * (_GROUP // 16))
+                block = first + i * _GROUP
+                in_page = block % _PAGE
+                if i == 0 or in_page == 0:
+                    _begin_block(change, 0, schedules, row, uint64(block - in_page))
+                    for word in range(_WORDS):
+                        change[word] ^= page[word]
                 if negate[row]:
-                    _subtract(place, begin + i * group, schedules, row, block)
+                    _subtract(place, begin + i * group, schedules, row, page, _WORDS * in_page, change)
                 else:
-                    _add(place, begin + i * group, schedules, row, block)
+                    _add(place, begin + i * group, schedules, row, page, _WORDS * in_page, change)
         if not whole:
             for i in range(at, end):
                 lanes[i] = edge[inside + i - at]

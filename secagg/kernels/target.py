@@ -11,9 +11,9 @@ def _aes_vector_bits() -> int:
     triple, _, listed = cpu_target.target_context.codegen().magic_tuple()
     has = {feature[1:]: feature[0] == "+" for feature in listed.split(",") if feature}  # the last mention counts
     compiles = not config.DISABLE_JIT  # type: ignore[attr-defined] # set when Numba is loaded
-    if not compiles or not triple.startswith("x86_64") or not has.get("aes"):
+    if not compiles or not triple.startswith(("x86_64", "aarch64", "arm64")) or not has.get("aes"):
         return 0
-    if not (has.get("vaes") and has.get("avx2")):
+    if not (has.get("vaes") and has.get("avx2")):  # of x86-64
         return 128
     return 512 if has.get("avx512f") else 256
 

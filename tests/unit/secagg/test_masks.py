@@ -76,7 +76,25 @@ def test_slices_are_the_whole(dtype):
 
 @widths
 @pytest.mark.parametrize(
-    "block", [1, 2**32 - 1, 2**32, 2**60 + 1, 2**61 - 2, 2**61 - 1, 2**62, 2**64 - 1, 2**64, 2**128 - 4]
+    "block",
+    [
+        1,
+        255,
+        256,
+        2**32 - 1,
+        2**32,
+        2**40 - 4,
+        2**40 - 2,
+        2**40 - 1,
+        2**40,
+        2**60 + 1,
+        2**61 - 2,
+        2**61 - 1,
+        2**62,
+        2**64 - 1,
+        2**64,
+        2**128 - 4,
+    ],
 )
 def test_the_counter_has_128_bits(dtype, block):
     """Lanes far out are those of a cipher that was started at that block."""

@@ -66,6 +66,14 @@ def least_threshold(sites: int, degree: int, *, corrupt: int, lost: int, malicio
     return threshold if threshold <= degree else None
 
 
+def is_private(sites: int, graph: Parameters, *, corrupt: int, lost: int, malicious: bool) -> bool:
+    """Return whether a graph over so many sites is sparse, and bears the corrupt and the lost ones among them."""
+    if graph.degree % 2 or not 0 < graph.degree < sites - 1:
+        return False
+    least = least_threshold(sites, graph.degree, corrupt=corrupt, lost=lost, malicious=malicious)
+    return least is not None and least <= graph.threshold <= graph.degree
+
+
 def _share(bits: int, sites: int) -> float:
     """Return what each of the sites may contribute to a union bound of 2^-bits."""
     return 2.0**-bits / sites

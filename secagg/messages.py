@@ -40,6 +40,7 @@ from secagg.codec import (
     record,
 )
 from secagg.envelope import MAX_FRAME_BYTES, Frame
+from secagg.graph import Parameters, is_private
 from secagg.identity import KEY_BYTES, MAX_SITES, PublicKey
 from secagg.keys import KEM_CIPHERTEXT_BYTES, KEM_PUBLIC_BYTES, TAG_BYTES, X25519_BYTES
 from secagg.params import MAX_ROUNDS, LossRule, Profile, Schema
@@ -130,6 +131,16 @@ class Manifest(Message):
     def signs_survivors(self) -> bool:
         """The survivors are signed before they are unmasked; only semi-honest on the complete graph they are not."""
         return self.profile is Profile.MALICIOUS or self.is_sparse
+
+    def is_private_for(self, sites: int) -> bool:
+        """A sparse graph over so many of the sites bears the colluders, and losses down to the least survivors."""
+        return is_private(
+            sites,
+            Parameters(self.degree, self.threshold),
+            corrupt=min(sites, self.colluders),
+            lost=sites - self.survivors,
+            malicious=self.profile is Profile.MALICIOUS,
+        )
 
     def is_shared(self, kind: type[Message]) -> bool:
         """Messages of this kind are one frame for everyone. On a sparse graph only the manifest is."""

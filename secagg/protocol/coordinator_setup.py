@@ -213,8 +213,10 @@ def on_join(state: AwaitJoins, received: Received, _means: Means) -> Step:
 
 
 def close_joins(state: AwaitJoins, _event: Close, means: Means) -> Step:
-    """Announce the cohort."""
+    """Announce the cohort, unless no site would draw a graph over so few (V-0314)."""
     joins = _closed(state)
+    if state.manifest.is_sparse and not state.manifest.is_private_for(len(joins)):
+        raise NotEnoughParticipantsError(f"{len(joins)} sites joined, too few for a graph that keeps secrets")
     commitments = {site: body_of(Join, frame, blame_for(site)).nonce_commitment for site, frame in joins.items()}
     nonces = d.nonces_hash(state.epoch, commitments.values())
     strangers = Graph(neighbours=dict.fromkeys(joins, ())) if state.manifest.is_sparse else COMPLETE

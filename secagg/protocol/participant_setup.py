@@ -12,7 +12,7 @@ from secagg import merkle, shamir
 from secagg.codec import U16, U32, Blob, Fixed, Hash, Map, Nested, Record, ascends, record
 from secagg.envelope import COORDINATOR, EVERYONE, NO_TRANSCRIPT, Frame
 from secagg.errors import FaultyCoordinatorError, FaultyRelayError
-from secagg.graph import COMPLETE, MAX_DRAWS, Graph, draw, least_threshold
+from secagg.graph import COMPLETE, MAX_DRAWS, Graph, draw
 from secagg.identity import MAX_SITES, InvalidSignatureError, Roster
 from secagg.keys import (
     KEM_SEED_BYTES,
@@ -230,27 +230,16 @@ def _check_manifest(manifest: Manifest, frame: Frame, state: Outside, me: bytes)
         ("V-0310", manifest.privacy == b"", "no distributed noise is asked for"),
         ("V-0311", manifest.slack <= n - t, "the slack leaves room for the threshold"),
         ("V-0312", _is_curve_key(manifest.coordinator_curve), "the coordinator's X25519 key is valid"),
-        ("V-0314", not manifest.is_sparse or _is_private(manifest), "the graph's degree and threshold keep secrets"),
+        (
+            "V-0314",
+            not manifest.is_sparse or manifest.is_private_for(n),
+            "the graph's degree and threshold keep secrets",
+        ),
         ("V-0315", not manifest.is_sparse or manifest.epoch <= MAX_DRAWS, f"a run draws at most {MAX_DRAWS} graphs"),
         ("V-0313", manifest.setup_deadline <= manifest.expires, "setup ends before the epoch does"),
     ):
         if not holds:
             raise FaultyCoordinatorError(check, f"not so in the manifest: {rule}")
-
-
-def _is_private(manifest: Manifest) -> bool:
-    """Return whether a sparse graph bears the colluders, and the losses that leave the least number of survivors."""
-    n, degree = len(manifest.sites), manifest.degree
-    if degree % 2 or degree >= n - 1:
-        return False
-    least = least_threshold(
-        n,
-        degree,
-        corrupt=min(n, manifest.colluders),
-        lost=n - manifest.survivors,
-        malicious=manifest.profile is Profile.MALICIOUS,
-    )
-    return least is not None and least <= manifest.threshold <= degree
 
 
 # Cohort -> Prekeys -------------------------------------------------------------------------------------------------
@@ -261,6 +250,10 @@ def on_cohort(state: AwaitCohort, received: Received, means: Means) -> Step:
     seat = state.seat
     message = body_of(Cohort, received.frame, FaultyCoordinatorError)
     joins, transcript = _take(state, message.joins, Join, Cohort, state.join, seat.sites, (message.nonces,))
+    if seat.manifest.is_sparse and not seat.manifest.is_private_for(len(joins.senders)):
+        raise FaultyCoordinatorError(
+            "V-0314", f"a graph over the {len(joins.senders)} sites that joined is not private"
+        )
     commitments = {
         site: body_of(Join, join, FaultyCoordinatorError).nonce_commitment for site, join in joins.frames.items()
     }

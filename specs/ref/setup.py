@@ -141,11 +141,16 @@ def join(s: Site, frame: bytes, rand: bytes) -> bytes:
     check(m["slack"] <= n - t, "V-0311")
     keys.exchange(ZERO, m["coordinator_curve"], "V-0312")
     check(m["setup_deadline"] <= m["expires"], "V-0313")
-    check(not k or graph.is_private(n, k, t, colluders, n - a, malicious=m["profile"] == 2), "V-0314")
+    check(not k or _is_private(m, n), "V-0314")
     check(not k or m["epoch"] <= 1024, "V-0315")
     s.index, s.listed, s.nonce = 1 + m["sites"].index(own), set(range(1, n + 1)), draw(rand, "nonce")
     s.graph = {s.index: []} if k else {}
     return send(s, "Join", {"nonce_commitment": H("nonce-commit", s.eh, u16(s.index), s.nonce)})
+
+
+def _is_private(m: Value, joined: int) -> bool:
+    k, t, a = m["degree"], m["threshold"], m["survivors"]
+    return graph.is_private(joined, k, t, m["colluders"], joined - a, malicious=m["profile"] == 2)
 
 
 def cohort(c: Coordinator, joins: Frames) -> dict[int, bytes]:
@@ -166,6 +171,7 @@ def prekeys(s: Site, frame: bytes, rand: bytes) -> bytes:
     value = read(s, frame, "Cohort", sender=0)
     s.nonces = value["nonces"]
     joins = take(s, value["joins"], "Join", "Cohort", s.nonces)
+    check(not s.manifest["degree"] or _is_private(s.manifest, len(s.listed)), "V-0314")
     s.commitments = {u: message["nonce_commitment"] for u, message in joins.items()}
     check(s.manifest["degree"] or s.nonces == nonces_hash(s, s.commitments.values()), "V-0407")
     s.curve_secret, s.kem_seed = draw(rand, "curve"), draw(rand, "kem-d") + draw(rand, "kem-z")

@@ -10,10 +10,12 @@ import pytest
 
 from secagg.envelope import Frame
 from secagg.errors import FaultyCoordinatorError, FaultyParticipantError, NotEnoughParticipantsError, ParameterError
+from secagg.graph import Graph
 from secagg.messages import (
     Cohort,
     Consistency,
     EncapsulationList,
+    Join,
     Listing,
     Manifest,
     Message,
@@ -26,6 +28,7 @@ from secagg.messages import (
     Unmask,
 )
 from secagg.params import Profile
+from secagg.protocol.listing import Shown
 from secagg.protocol.step import Ask, Close
 from tests.support.playbook import LISTS, QUERY, ROUND_DEADLINE, SCHEMA, Parcel, Play, at, offered
 
@@ -37,7 +40,7 @@ PARTIAL = tuple(kind for kind in LISTS if kind is not Quorum)
 
 
 def sparse(kind: type[Message], **terms) -> Play:
-    return at(kind, n=N, schema=NO_LANES, **{**TERMS, **terms})
+    return at(kind, **{"n": N, "schema": NO_LANES, **TERMS, **terms})
 
 
 def neighbours(play: Play, site: int = 1) -> tuple[int, ...]:
@@ -134,6 +137,30 @@ def test_a_list_of_which_others_are_shown_something_else_parts_the_transcripts()
 def test_V_0314_graphs_that_are_not_private(terms):
     play = sparse(Manifest)
     play.refuses(1, offered(play, **terms), FaultyCoordinatorError, "V-0314")
+
+
+@pytest.mark.parametrize(
+    ("joined", "terms"),
+    [
+        (7, {}),  # six neighbours each: the complete graph, by another name
+        (6, {}),  # more neighbours than there are sites
+    ],
+)
+def test_V_0314_too_few_sites_joined(joined, terms):
+    """Pitfall 13: who leaves honest sites out before the graph is drawn gives the others more corrupt neighbours."""
+    play = sparse(Cohort, **terms)
+    frames = {site: play.frame(Join, site) for site in range(1, joined + 1)}
+    few = Shown(frames).to(1, Graph(neighbours={1: ()}))
+    play.refuses(1, play.forge(Cohort, joins=few), FaultyCoordinatorError, "V-0314")
+
+
+def test_the_coordinator_draws_no_graph_over_too_few_sites():
+    play = sparse(Join)
+    for site in range(1, 8):
+        play.parties[0].receive(play.parcel(Join, site))
+    play.denies(0, Close(), NotEnoughParticipantsError)
+    play.parties[0].receive(play.parcel(Join, 8))
+    play.parties[0].tell(Close())
 
 
 def test_V_0315_a_run_of_too_many_graphs():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secagg.errors import ParameterError
-from secagg.graph import COMPLETE, Graph, draw, find, least_threshold
+from secagg.graph import COMPLETE, Graph, Parameters, draw, find, is_private, least_threshold
 
 # The rows of graph_parameter_finder_test.cc of federated-compute (Google, Apache 2.0), security 2^-40, correctness
 # 2^-20: corrupt rate, drop-out rate, adversary, then sites: degree, threshold. Left out are rows that take longest, and
@@ -175,3 +175,17 @@ def test_on_a_sparse_graph_neighbours_see_and_hold():
 
 def test_before_a_graph_is_drawn_a_site_sees_itself():
     assert Graph(neighbours={2: ()}).seen_by(2, {1, 2, 3}) == [2]
+
+
+def test_a_graph_of_whom_some_did_not_join_bears_less():
+    """Of 1,000 sites 200 may be corrupt and 200 lost; without 20 of those the corrupt ones are denser than that."""
+    found = Parameters(374, 250)
+    assert is_private(1000, found, corrupt=200, lost=200, malicious=True)
+    assert not is_private(980, found, corrupt=200, lost=180, malicious=True)
+    assert is_private(980, Parameters(374, 251), corrupt=200, lost=180, malicious=True)
+
+
+@pytest.mark.parametrize("graph", [(5, 5), (0, 2), (8, 7), (10, 7), (6, 4), (6, 7)])
+def test_no_sparse_graph_that_is_private(graph):
+    assert is_private(9, Parameters(6, 5), corrupt=2, lost=3, malicious=True)
+    assert not is_private(9, Parameters(*graph), corrupt=2, lost=3, malicious=True)

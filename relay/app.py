@@ -13,19 +13,26 @@ from aiohttp.typedefs import Handler
 from relay import migrate, openapi, problem
 from relay.blobs import BlobFolder
 from relay.call import Call, Relay
+from relay.census import EVERY_S as CENSUS_S
+from relay.census import CensusTaker
+from relay.checkpoint import KEY_FILE, signing_key
 from relay.config import RelayConfig
 from relay.connections import Connection
 from relay.edge import Edge
 from relay.endpoint import CALL, PROBLEM, REQUEST_ID, Endpoint, instance, note_problem
+from relay.epoch import HEADER, Epoch
 from relay.metrics import Metrics
+from relay.notary import LOOK_S as NOTARY_S
+from relay.notary import Notary
 from relay.presence import Presence
 from relay.problem import FORBIDDEN, INTERNAL, Problem
 from relay.readiness import Readiness
 from relay.routes import ROUTES
 from relay.service import logs
 from relay.service.folders import private_folder
-from relay.store import audit, messages, nonces, sites
+from relay.store import epochs, messages, nonces, sites
 from relay.store.database import connect
+from relay.vitals import Vitals
 from relay.wakeups import Wakeups
 from secagg.identity import fingerprint
 
@@ -54,6 +61,7 @@ def create_app(config: RelayConfig) -> web.Application:
     wakeups = Wakeups(config.max_polls_per_site)
     database = connect(config.database_url, wait_s=config.database_wait_s, connections=config.database_connections)
     blobs = BlobFolder(private_folder(config.data) / "blobs")
+    metrics = Metrics(config.data, wakeups.waiting, [kind.name for kind in problem.KINDS])
     relay = Relay(
         config=config,
         edge=Edge(config),
@@ -61,8 +69,10 @@ def create_app(config: RelayConfig) -> web.Application:
         blobs=blobs,
         wakeups=wakeups,
         presence=Presence(),
-        metrics=Metrics(wakeups.waiting),
+        metrics=metrics,
         readiness=Readiness(config, database, blobs),
+        epoch=Epoch(),
+        vitals=Vitals(metrics),
         description=openapi.encode(ROUTES),
     )
     app = web.Application(middlewares=[_gate], handler_args=handler_options(config))
@@ -89,12 +99,13 @@ async def _gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     started = time.monotonic()
     endpoint = getattr(handler, "__self__", None)
     name = endpoint.route.name if isinstance(endpoint, Endpoint) else "none"
-    with logs.bind(request=str(request[REQUEST_ID])), _serving(request):
+    binding = logs.bind(request=str(request[REQUEST_ID]))
+    with binding, _serving(request), relay.metrics.in_progress.track_inprogress():
         try:
             relay.edge.admit(request)
             response = await _serve(request, endpoint)
         except Exception as error:  # noqa: BLE001  # whatever it is, the answer is a problem document
-            response = _refuse(request, error)
+            response = _refuse(relay, request, error)
         _record(relay, request, response.status, name, time.monotonic() - started)
     return response
 
@@ -122,10 +133,12 @@ async def _serve(request: web.Request, endpoint: object) -> web.StreamResponse:
     return await endpoint.serve(request)
 
 
-def _refuse(request: web.Request, error: Exception) -> web.Response:
+def _refuse(relay: Relay, request: web.Request, error: Exception) -> web.Response:
     found = problem.of_exception(error)
     note_problem(request, found)
     if found.kind.status >= INTERNAL.status:
+        if found is not error:
+            relay.metrics.faults.labels(problem.cause_of(error)).inc()
         _log.error("request failed", problem=found.kind.name, exc_info=error)
     return problem.respond(found, instance(request))
 
@@ -145,11 +158,13 @@ def _record(relay: Relay, request: web.Request, status: int, name: str, seconds:
         seconds=round(seconds, 4),
         site=fingerprint(call.signer) if call and call.signer else None,
         problem=refused,
+        **({"address": request.remote} if relay.config.log_addresses else {}),
         **{part: call.path[part] for part in _TRACED if part in call.path} if call else {},
     )
 
 
-async def _headers(_request: web.Request, response: web.StreamResponse) -> None:
+async def _headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers[HEADER] = str(request.app[RELAY].epoch.id)
     response.headers["Server"] = "secagg-relay"
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -165,7 +180,12 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     before = await migrate.prepare(relay.config)
     if before is not None:
         _log.info("database prepared", schema=migrate.REVISION, before=before or "none")
+    relay.epoch.begin(await relay.database.write(lambda db: epochs.ensure(db, now=time.time())))
+    notary = Notary(signing_key(relay.config.data / KEY_FILE), relay.database, relay.metrics)
     jobs = [
+        asyncio.create_task(relay.vitals.watch()),
+        asyncio.create_task(_every(CENSUS_S, CensusTaker(relay.database, relay.readiness, relay.metrics))),
+        asyncio.create_task(_every(NOTARY_S, notary)),
         asyncio.create_task(_every(LOOK_S, _Look(relay))),
         asyncio.create_task(_every(PRESENCE_S, lambda: _write_presence(relay))),
         asyncio.create_task(_every(HOUSEKEEPING_S, lambda: _keep_house(relay))),
@@ -210,6 +230,4 @@ async def _write_presence(relay: Relay) -> None:
 
 async def _keep_house(relay: Relay) -> None:
     forgotten = await relay.database.write(lambda db: nonces.forget(db, now=time.time()))
-    entries, head = await relay.database.read(audit.head)
-    # a chain cannot show that its tail was cut off; this line, kept elsewhere, can
-    _log.info("audit head", entries=entries, head=head.hex(), forgotten_nonces=forgotten)
+    _log.debug("nonces forgotten", number=forgotten)

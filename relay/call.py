@@ -7,11 +7,13 @@ from typing import Any
 from relay.blobs import BlobFolder
 from relay.config import RelayConfig
 from relay.edge import Edge
+from relay.epoch import Epoch
 from relay.metrics import Metrics
 from relay.presence import Presence
 from relay.readiness import Readiness
 from relay.store.database import Database, Row
 from relay.transitions import MemberState
+from relay.vitals import Vitals
 from relay.wakeups import Wakeups
 from relay.wire import to_base64url
 
@@ -28,6 +30,8 @@ class Relay:
     presence: Presence
     metrics: Metrics
     readiness: Readiness
+    epoch: Epoch
+    vitals: Vitals
     description: bytes
 
 

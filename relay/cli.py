@@ -4,10 +4,8 @@ import asyncio
 import re
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,27 +13,21 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from relay import migrate
+from relay.commands import audit as audit_commands
 from relay.commands import tls
+from relay.commands.options import AsJson, Config, Data, on_database
 from relay.config import RelayConfig
 from relay.service import logs
 from relay.service.command import report, run
 from relay.store import audit, tokens
-from relay.store.database import transact
 from relay.transitions import Role
 from secagg.errors import ParameterError
 
-T = TypeVar("T")
-
 app = typer.Typer(name="secagg-relay", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 token_app = typer.Typer(no_args_is_help=True, help="Join tokens: one enrols one site.")
-audit_app = typer.Typer(no_args_is_help=True, help="The hash-chained audit log.")
 app.add_typer(tls.app, name="tls")
 app.add_typer(token_app, name="token")
-app.add_typer(audit_app, name="audit")
-
-Data = Annotated[Path | None, typer.Option(help="folder of the database and the payloads")]
-Config = Annotated[Path | None, typer.Option(help="TOML file with settings")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
+app.add_typer(audit_commands.app, name="audit")
 
 
 def main() -> None:
@@ -90,8 +82,10 @@ def token_create(
     """Make a join token. It is shown once, here; the relay keeps only its hash."""
     now = time.time()
     expires = now + _seconds(ttl)
-    number, text = _run(
-        data, config, lambda db: create_token(db, role=role, label=label, now=now, expires=expires), create=True
+    number, text = on_database(
+        RelayConfig.load(data=data, config=config),
+        lambda db: create_token(db, role=role, label=label, now=now, expires=expires),
+        create=True,
     )
     facts = {"id": number, "token": text, "role": role.value, "label": label, "expires": expires}
     report(facts, f"{text}\n(number {number}, role {role.value}, valid until {_date(expires)})", as_json=as_json)
@@ -100,7 +94,7 @@ def token_create(
 @token_app.command("list")
 def token_list(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """List all join tokens: open, used, revoked and expired ones."""
-    rows = _run(data, config, tokens.all_tokens)
+    rows = on_database(RelayConfig.load(data=data, config=config), tokens.all_tokens)
     now = time.time()
     listed = [
         {
@@ -132,23 +126,8 @@ def token_revoke(
     as_json: AsJson = False,
 ) -> None:
     """Revoke a join token that is not yet used."""
-    _run(data, config, lambda db: revoke_token(db, number, now=time.time()))
+    on_database(RelayConfig.load(data=data, config=config), lambda db: revoke_token(db, number, now=time.time()))
     report({"id": number, "state": "revoked"}, f"token {number} is revoked", as_json=as_json)
-
-
-@audit_app.command("verify")
-def audit_verify(
-    data: Data = None,
-    config: Config = None,
-    head: Annotated[
-        str | None, typer.Option(help="a head from an earlier log line, in hex: shows a cut-off tail")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check that no entry of the audit log was edited, removed or moved."""
-    remembered = _head(head)
-    entries, (_, current) = _run(data, config, lambda db: (audit.verify(db, remembered), audit.head(db)))
-    report({"entries": entries, "head": current.hex(), "ok": True}, f"{entries} entries, unbroken", as_json=as_json)
 
 
 def create_token(db: Connection, *, role: Role, label: str, now: float, expires: float) -> tuple[int, str]:
@@ -167,34 +146,11 @@ def revoke_token(db: Connection, number: int, *, now: float) -> None:
     audit.append(db, actor=audit.OPERATOR, action="token.revoked", on=f"token/{number}")
 
 
-def _run(data: Path | None, config: Path | None, work: Callable[[Connection], T], *, create: bool = False) -> T:
-    """Run a function in a transaction on the relay's database; a serving relay may go on meanwhile."""
-    settings = RelayConfig.load(data=data, config=config)
-    url = settings.database_url
-    if create:
-        asyncio.run(migrate.prepare(settings))
-    elif url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        raise ParameterError(f"there is no relay in {settings.data}; name its folder with --data")
-
-    def checked(db: Connection) -> T:
-        migrate.require(db)
-        return work(db)
-
-    return transact(url, checked)
-
-
 def _seconds(ttl: str) -> float:
     match = re.fullmatch(r"(\d{1,6})([mhd])", ttl)
     if match is None or int(match[1]) == 0:
         raise ParameterError(f"{ttl!r} is no time; write 30m, 12h or 7d")
     return int(match[1]) * {"m": 60, "h": 3600, "d": 86400}[match[2]]
-
-
-def _head(text: str | None) -> bytes | None:
-    try:
-        return None if text is None else bytes.fromhex(text)
-    except ValueError:
-        raise ParameterError("a head is 64 hex digits") from None
 
 
 def _token_state(row: Any, now: float) -> str:

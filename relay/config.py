@@ -67,6 +67,7 @@ class RelayConfig(Settings):
     body_grace_s: float = Field(default=10, gt=0, description="time that any body may take")
     body_min_rate: float = Field(default=16 * _KIB, gt=0, description="bytes a second that a body keeps up after that")
     database_wait_s: float = Field(default=5, gt=0, description="longest wait for another process's write")
+    log_addresses: bool = Field(default=False, description="let the log name the address that a request came from")
     shutdown_s: float = Field(default=8, gt=0, description="time for running requests to end at SIGTERM")
 
     @property

@@ -14,7 +14,7 @@ from relay.access import Access, authorise
 from relay.auth import authenticate, check_digest, read_body
 from relay.body import BYTES, JSON, explain
 from relay.call import Answer, Call, Relay
-from relay.problem import BAD_REQUEST, NONCE_REUSED, UNKNOWN_SITE, Problem
+from relay.problem import BAD_REQUEST, NONCE_REUSED, STALE_SIGNATURE, UNKNOWN_SITE, Problem
 from relay.route import Reading, Route, Streaming, Writing
 from relay.service.crashpoints import crashpoint
 from relay.signatures import Signed
@@ -70,6 +70,7 @@ class Endpoint:
         request[CALL] = call
         if signed is None:
             return call
+        self._check_time(signed, call.now)
         self._relay.edge.admit_site(signed.key)
         if self.route.access is Access.ENROLLING:
             return call
@@ -79,6 +80,11 @@ class Endpoint:
         call.role = site.role
         self._relay.presence.saw(signed.key)
         return call
+
+    def _check_time(self, signed: Signed, now: float) -> None:
+        if signed.created < self._relay.epoch.floor:
+            raise Problem(STALE_SIGNATURE, "the request was signed before this relay was restored; sign it anew")
+        self._relay.vitals.signed(signed.created, now)
 
     def _query(self, request: web.Request) -> Any:
         given = request.query
@@ -138,6 +144,7 @@ class Endpoint:
             if earlier is not None:
                 if earlier.request != same:
                     raise Problem(NONCE_REUSED, "this nonce was used for another request; use a new one")
+                self._relay.metrics.replays.inc()
                 return Encoded(earlier.status, earlier.content_type, earlier.answer)
             authorise(db, self.route.access, call)
             result = handler(call, db)

@@ -5,13 +5,14 @@ returns a `Problem` as its answer keeps what it wrote, such as the audit entry o
 """
 
 import errno
+import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from relay.store.database import DatabaseFullError, DatabaseUnavailableError
+from relay.store.database import DatabaseBusyError, DatabaseFullError, DatabaseUnavailableError
 from relay.wire import ProblemDocument
 
 CONTENT_TYPE = "application/problem+json"
@@ -117,12 +118,26 @@ def of_exception(error: Exception) -> Problem:
         return Problem(BAD_REQUEST, error.reason)
     if isinstance(error, ConnectionError):
         return Problem(BAD_REQUEST, "the connection broke")
-    if _is_full(error):
+    cause = cause_of(error)
+    if cause == "full":
         return Problem(STORAGE_FULL, "nothing was stored; the relay's operator has to free space")
-    if isinstance(error, (DatabaseUnavailableError, OSError)):
+    if cause != "internal":
         return Problem(UNAVAILABLE, "nothing was acknowledged; send the same request again later")
     return Problem(INTERNAL, "the relay failed at this request; its operator finds the reason in the log")
 
 
-def _is_full(error: Exception) -> bool:
-    return isinstance(error, DatabaseFullError) or (isinstance(error, OSError) and error.errno in _FULL)
+def cause_of(error: Exception) -> str:
+    """Name the fault of the relay that an unexpected exception stands for: one of `relay.metrics.FAULTS`."""
+    if isinstance(error, DatabaseBusyError):
+        return "busy"
+    if isinstance(error, DatabaseFullError) or (isinstance(error, OSError) and error.errno in _FULL):
+        return "full"
+    if isinstance(error, OSError) or _of_sqlite(error) == sqlite3.SQLITE_IOERR:
+        return "input-output"
+    return "database" if isinstance(error, DatabaseUnavailableError) else "internal"
+
+
+def _of_sqlite(error: Exception) -> int:
+    """SQLite's primary error code behind an error of the database, 0 where there is none."""
+    code: int = getattr(getattr(error.__cause__, "orig", None), "sqlite_errorcode", 0)
+    return code & 0xFF

@@ -19,9 +19,16 @@ class Readiness:
         self._blobs = blobs
         self._asked = 0.0
         self._reason: str | None = None
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Be ready no more: the relay ends, and whoever spreads requests is to send no new ones."""
+        self._stopping = True
 
     async def __call__(self) -> str | None:
         """Return None if the relay is ready, else why it is not."""
+        if self._stopping:
+            return "the relay is stopping"
         if time.monotonic() - self._asked > _KEPT_S:
             self._reason = await self._find_reason()
             self._asked = time.monotonic()

@@ -209,6 +209,35 @@ audit = Table(
     comment="Append-only, hash-chained log of what matters for security",
 )
 
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("entries", BigInteger, primary_key=True, autoincrement=False, comment="entries of the audit log it covers"),
+    Column("at_ms", BigInteger, nullable=False, comment="when it was last signed, in milliseconds since 1970"),
+    Column("head", LargeBinary(32), nullable=False, comment="head of the chain after these entries"),
+    Column("key", LargeBinary(32), nullable=False, comment="Ed25519 verify key of the relay that signed"),
+    Column("signature", LargeBinary(64), nullable=False, comment="over number of entries, time and head"),
+    comment="Signed checkpoints of the audit log; those that were kept elsewhere show a cut-off tail",
+)
+
+epoch = Table(
+    "epoch",
+    metadata,
+    Column("id", Uuid, primary_key=True, comment="drawn at random; clients see it change"),
+    Column("since", Double, nullable=False, comment="when it began; no request that was signed before counts"),
+    Column("cause", String(100), nullable=False, comment="first start, or the backup that was restored"),
+    comment="Lives of this relay: each restored backup begins a new one, the latest is in force",
+)
+
+milestone = Table(
+    "milestone",
+    metadata,
+    Column("name", String(40), primary_key=True, comment="which work: backup, audit-verified, ..."),
+    Column("at", Double, nullable=False, comment="when it last succeeded"),
+    Column("detail", String(200), nullable=False, comment="for people, such as the name of the file"),
+    comment="When recurring work last succeeded, whichever process did it",
+)
+
 probe = Table(
     "probe",
     metadata,
@@ -218,6 +247,6 @@ probe = Table(
 )
 
 __all__ = [
-    "audit", "blob", "delivery", "member", "message", "metadata", "nonce", "probe", "project", "roster", "run", "site",
-    "token", "usage",
+    "audit", "blob", "checkpoint", "delivery", "epoch", "member", "message", "metadata", "milestone", "nonce", "probe",
+    "project", "roster", "run", "site", "token", "usage",
 ]  # fmt: skip

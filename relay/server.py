@@ -13,10 +13,12 @@ from aiohttp import web
 from relay.app import RELAY, create_app, handler_options
 from relay.config import RelayConfig
 from relay.connections import Patience, PublicPort
-from relay.service import logs
+from relay.service import logs, systemd
 from relay.service.admin import admin_app
 from relay.service.signals import stop_requested
 from relay.tls import Certificate
+
+_ADMIN_SHUTDOWN_S = 1.0
 
 _log = logs.logger(__name__)
 
@@ -32,17 +34,24 @@ async def serve(config: RelayConfig, *, announce: bool) -> None:
     certificate = config.certificate()
     app = create_app(config)
     relay = app[RELAY]
+    if certificate is not None:
+        relay.metrics.certificate_expiry.labels("public").set_function(lambda: certificate.expires.timestamp())
     admin = admin_app(relay.metrics.registry, relay.readiness)
-    async with (
+    async with (  # the admin port ends last, and tells until then how the end goes
+        _listening(admin, config.admin_host, config.admin_port, _ADMIN_SHUTDOWN_S) as admin_port,
         _public(app, config, certificate) as port,
         _watched(certificate),
-        _listening(admin, config.admin_host, config.admin_port, config.shutdown_s) as admin_port,
     ):
         _log.info("ready", host=config.host, port=port, admin_port=admin_port, data=config.data)
         if announce:
             _print({"event": "ready", "host": config.host, "port": port, "admin_port": admin_port})
+        systemd.notify(f"READY=1\nSTATUS=listening on {config.host} port {port}")
+        watchdog = asyncio.create_task(systemd.keep_alive())
         await stop.wait()
+        watchdog.cancel()
+        systemd.notify("STOPPING=1")
         _log.info("stopping")
+        relay.readiness.stop()
     _log.info("stopped")
 
 

@@ -48,11 +48,12 @@ class RequestHead:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a valid signature vouches for: the signer's key, the nonce, and the digest that the body must have."""
+    """What a valid signature vouches for: the signer's key, the nonce, the digest of the body, and when it was made."""
 
     key: bytes
     nonce: str
     content_digest: str
+    created: float
 
 
 class _Ed25519(HTTPSignatureAlgorithm):
@@ -149,7 +150,8 @@ def verify(head: RequestHead) -> Signed:
         from_base64url(nonce)
     except ValueError:
         raise InvalidSignature("the nonce is not base64url") from None
-    return Signed(public_key(str(parameters["keyid"])), nonce, result.covered_components['"content-digest"'])
+    digest = result.covered_components['"content-digest"']
+    return Signed(public_key(str(parameters["keyid"])), nonce, digest, float(parameters["created"]))
 
 
 def has_digest(body: bytes, content_digest: str) -> bool:

@@ -354,6 +354,27 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class AuditCheckpoint:
+    """`proof`: signature of the relay's key `public` over number of entries, time and head; see operations §4."""
+
+    entries: int
+    at_ms: int
+    head: str
+    public: Key
+    proof: Annotated[bytes, Opaque(64, 64)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class RelayFacts:
+    """`epoch` changes when the relay was set back to a backup; `checkpoint` is None before the first minute."""
+
+    version: str
+    epoch: UUID
+    since: float
+    checkpoint: AuditCheckpoint | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class Health:
     status: str
     reason: str = ""

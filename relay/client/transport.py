@@ -32,6 +32,7 @@ from relay.wire import (
     Projects,
     ProjectSummary,
     Received,
+    RelayFacts,
     RosterSites,
     Run,
     RunChange,
@@ -101,6 +102,10 @@ class RelayClient:
     async def enrol(self, token: str, name: str) -> Site:
         """Enrol this identity with a join token. Repeating it with the same token is harmless."""
         return await self._send(Site, "POST", "/v1/sites", Enrolment(token=token, name=name, key=self.key))
+
+    async def relay(self) -> RelayFacts:
+        """Return the relay's epoch, and the latest signed checkpoint of its audit log."""
+        return await self._send(RelayFacts, "GET", "/v1/relay")
 
     async def sites(self) -> list[Site]:
         """Return all sites to a coordinator; to a site, itself and those that share a project with it."""

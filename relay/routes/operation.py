@@ -1,13 +1,16 @@
 """Health, and the interface's description of itself. Spec: 04-relay-api §7."""
 
 from aiohttp import web
+from sqlalchemy import Connection
 
 from relay.access import Access
 from relay.body import JSON
 from relay.call import Answer, Call
 from relay.problem import UNAVAILABLE, Problem
 from relay.route import Route
-from relay.wire import Health
+from relay.store import checkpoints
+from relay.wire import AuditCheckpoint, Health, RelayFacts
+from secagg import __version__
 
 
 async def livez(call: Call, request: web.Request) -> Answer:
@@ -23,6 +26,22 @@ async def readyz(call: Call, request: web.Request) -> Answer:
     if reason is not None:
         raise Problem(UNAVAILABLE, reason)
     return Answer(200, Health(status="ready"))
+
+
+def show(call: Call, db: Connection) -> Answer:
+    """Return the relay's epoch, and the latest checkpoint of its audit log for sites to keep."""
+    latest = checkpoints.latest(db)
+    signed = None
+    if latest is not None:
+        signed = AuditCheckpoint(
+            entries=latest.entries,
+            at_ms=latest.at_ms,
+            head=latest.head.hex(),
+            public=latest.key,
+            proof=latest.signature,
+        )
+    epoch = call.relay.epoch
+    return Answer(200, RelayFacts(version=__version__, epoch=epoch.id, since=epoch.since, checkpoint=signed))
 
 
 async def describe(call: Call, request: web.Request) -> web.Response:
@@ -49,6 +68,15 @@ ROUTES = (
         access=Access.PUBLIC,
         answers={200: Health},
         streams=readyz,
+    ),
+    Route(
+        name="relay",
+        method="GET",
+        path="/v1/relay",
+        summary="The relay's epoch, and the latest signed checkpoint of its audit log",
+        access=Access.SITE,
+        answers={200: RelayFacts},
+        reads=show,
     ),
     Route(
         name="openapi",

@@ -14,18 +14,25 @@ Readiness = Callable[[], Awaitable[str | None]]
 def admin_app(registry: CollectorRegistry, readiness: Readiness) -> web.Application:
     """Return the application of a daemon's admin port.
 
-    `GET /livez` says that the process answers, `GET /readyz` whether it can work (503 and the reason if not),
-    `GET /metrics` is Prometheus's text format, `GET` and `PUT /log-level` show and change what is logged.
+    `GET /livez` says that the process answers, `GET /readyz` (also `/health`) whether it can work, with 503 and the
+    reason if not, `GET /startupz` whether it ever could since its start. `GET /metrics` is Prometheus's text format;
+    `GET` and `PUT /log-level` show and change what is logged.
     """
+    started = False
 
     async def livez(_request: web.Request) -> web.Response:
         return web.json_response({"status": "alive"})
 
     async def readyz(_request: web.Request) -> web.Response:
+        nonlocal started
         reason = await readiness()
         if reason is None:
+            started = True
             return web.json_response({"status": "ready"})
         return web.json_response({"status": "not ready", "reason": reason}, status=503)
+
+    async def startupz(request: web.Request) -> web.Response:
+        return web.json_response({"status": "started"}) if started else await readyz(request)
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -43,6 +50,8 @@ def admin_app(registry: CollectorRegistry, readiness: Readiness) -> web.Applicat
     app = web.Application(client_max_size=1024)
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
+    app.router.add_get("/health", readyz)
+    app.router.add_get("/startupz", startupz)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/log-level", show_level)
     app.router.add_put("/log-level", change_level)

@@ -1,20 +1,25 @@
 """The audit log: append-only and hash-chained, so that an entry that was edited, removed or moved shows.
 
-An entry's bytes are the canonical encoding of its columns. A chain alone cannot show that its tail was cut off; the
-relay therefore logs the head once a minute, and `verify` takes a head that somebody remembers.
+Spec: operations §4. An entry's bytes are the canonical encoding of its columns. A chain alone cannot show that its tail
+was cut off; the relay therefore signs checkpoints, and `verify` takes those that somebody kept elsewhere.
 """
 
 import json
 import time
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 from sqlalchemy import Connection, desc, insert, select
 
 from relay import schema
-from secagg.audit import GENESIS, BrokenChainError, link, verify_chain
+from relay.checkpoint import Checkpoint
+from relay.store import checkpoints
+from secagg.audit import GENESIS, BrokenChainError, link
 from secagg.codec import U64, Blob, Record, record
+from secagg.errors import SecaggError
 
 OPERATOR = "operator"
+_PAGE = 1000
 
 _audit = schema.audit
 
@@ -31,6 +36,13 @@ class _Entry(Record):
     action: Annotated[bytes, Blob(256)]
     object: Annotated[bytes, Blob(512)]
     detail: Annotated[bytes, Blob(4096)]
+
+
+class TruncatedLogError(SecaggError):
+    """The end of the log was cut off: a checkpoint covers more entries than there are."""
+
+    def __init__(self, entries_: int, covered: int) -> None:
+        super().__init__(f"the log has {entries_} entries, and a checkpoint covers {covered}: its end was cut off")
 
 
 def append(db: Connection, *, actor: str, action: str, on: str, **detail: Any) -> None:
@@ -61,27 +73,54 @@ def head(db: Connection) -> tuple[int, bytes]:
     return (0, GENESIS) if last is None else (last.seq, last.head)
 
 
-def verify(db: Connection, remembered: bytes | None = None) -> int:
-    """Check the whole chain and return the number of entries.
+def verify(db: Connection, remembered: bytes | None = None, kept: Iterable[Checkpoint] = ()) -> int:
+    """Check the whole chain against the stored checkpoints and those kept elsewhere; return the number of entries.
 
     Args:
         db: a view.
         remembered: a head that was noted earlier; some entry must have led to it.
+        kept: checkpoints that somebody kept; their signatures are checked already.
 
     Raises:
         BrokenChainError: an entry was edited, removed or moved, or the remembered head never was one of this chain.
+        TruncatedLogError: a checkpoint covers more entries than there are.
+        BadCheckpointError: a stored checkpoint is not signed by its key.
     """
-    rows = db.execute(_ALL).all()
-    verify_chain((_encode(row._asdict()), row.head) for row in rows)
-    gap = next((at for at, row in enumerate(rows) if row.seq != at + 1), None)
-    if gap is not None:
-        raise BrokenChainError(gap)
-    if remembered is not None and remembered != GENESIS and all(row.head != remembered for row in rows):
-        raise BrokenChainError(len(rows))
-    return len(rows)
+    stored = checkpoints.all_checkpoints(db)
+    for checkpoint in stored:
+        checkpoint.check()
+    return verify_entries(entries(db), [*stored, *kept], remembered)
 
 
-def _encode(columns: dict[str, Any]) -> bytes:
+def entries(db: Connection) -> Iterator[Mapping[str, Any]]:
+    """Yield every entry from the first on, with the head after it."""
+    for row in db.execute(_ALL.execution_options(yield_per=_PAGE)):
+        yield row._asdict()
+
+
+def verify_entries(
+    found: Iterable[Mapping[str, Any]], checkpoints_: Iterable[Checkpoint], remembered: bytes | None = None
+) -> int:
+    """Check entries from wherever they come; arguments and errors as for `verify`."""
+    at: dict[int, list[Checkpoint]] = {}
+    for checkpoint in checkpoints_:
+        at.setdefault(checkpoint.entries, []).append(checkpoint)
+    number, current, seen = 0, GENESIS, remembered in {None, GENESIS}
+    for number, entry in enumerate(found, start=1):
+        current = link(current, _encode(entry))
+        if entry["head"] != current or entry["seq"] != number:
+            raise BrokenChainError(number - 1)
+        if any(checkpoint.head != current for checkpoint in at.pop(number, ())):
+            raise BrokenChainError(number - 1)
+        seen = seen or current == remembered
+    if any(checkpoint.head != GENESIS for checkpoint in at.pop(0, ())) or not seen:
+        raise BrokenChainError(number)
+    if at:
+        raise TruncatedLogError(number, max(at))
+    return number
+
+
+def _encode(columns: Mapping[str, Any]) -> bytes:
     return _Entry(
         seq=columns["seq"],
         at_ms=columns["at_ms"],

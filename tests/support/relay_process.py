@@ -116,14 +116,14 @@ class RelayProcess:
     async def polls_wait(self, number: int, within_s: float = 20) -> None:
         """Return when this many long polls wait at the relay."""
         deadline = time.monotonic() + within_s
-        async with aiohttp.ClientSession() as session:
-            while True:
-                async with session.get(f"{self.admin_url}/metrics") as answer:
-                    metrics = await answer.text()
-                if f"secagg_relay_waiting_polls {number}.0" in metrics:
-                    return
-                assert time.monotonic() < deadline, f"{number} polls were expected"
-                await asyncio.sleep(0.02)
+        while f"secagg_relay_waiting_polls {number}.0" not in await self.metrics():
+            assert time.monotonic() < deadline, f"{number} polls were expected"
+            await asyncio.sleep(0.02)
+
+    async def metrics(self) -> str:
+        """A scrape of the admin port."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.admin_url}/metrics") as answer:
+            return await answer.text()
 
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None

@@ -75,6 +75,9 @@ class Requests:
         body = {"token": self.scene.relay.token(), "name": uuid4().hex, "key": to_base64url(self.me.public)}
         return "/v1/sites", body
 
+    async def relay(self):
+        return "/v1/relay", b""
+
     async def sites(self):
         return "/v1/sites", b""
 

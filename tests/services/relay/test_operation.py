@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,11 +16,13 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from relay import openapi
+from relay import migrate, openapi
 from relay.cli import app, main
 from relay.config import FILE_NAME, sqlite_url
 from relay.routes import ROUTES
 from relay.store.database import transact
+from relay.wire import to_base64url
+from secagg.audit import BrokenChainError
 from secagg.errors import ParameterError
 from tests.support.relay_process import RelayProcess
 from tests.support.relay_requests import Signature, send
@@ -81,6 +85,8 @@ def test_a_broken_audit_log_is_named(tmp_path):
         (("token", "create", "--label", "x", "--ttl", "soon"), "is no time"),
         (("token", "create", "--label", "\n"), "printable"),
         (("audit", "verify", "--head", "xyz"), "hex digits"),
+        (("audit", "verify", "--key", "xyz"), "43 characters"),
+        (("audit", "checkpoint"), "there is no relay in"),
         (("serve", "--config", "/nowhere/relay.toml"), "no file"),
     ],
 )
@@ -99,8 +105,8 @@ def test_what_goes_wrong_is_said_in_one_line(tmp_path, words, reason, monkeypatc
 
 def test_migrate_says_what_it_did(tmp_path):
     data = ("--data", str(tmp_path / "data"), "--json")
-    assert json.loads(told("migrate", *data)) == {"from": "", "to": "0001"}
-    assert json.loads(told("migrate", *data)) == {"from": None, "to": "0001"}
+    assert json.loads(told("migrate", *data)) == {"from": "", "to": migrate.REVISION}
+    assert json.loads(told("migrate", *data)) == {"from": None, "to": migrate.REVISION}
 
 
 def test_a_newer_schema_refuses_to_start(tmp_path):
@@ -137,6 +143,81 @@ async def test_health_and_metrics(relay, shared_scene):
     families = {line.split()[2] for line in metrics.splitlines() if line.startswith("# TYPE")}
     assert all(name.startswith(("secagg_relay_", "process_", "python_")) for name in families)
     assert shared_scene.first.public.hex() not in metrics
+
+
+async def test_the_names_of_the_metrics_are_as_prometheus_wants_them(relay, shared_scene):
+    promtool = shutil.which("promtool") or pytest.skip("promtool (Debian package prometheus) is not installed")
+    async with shared_scene.client(shared_scene.first) as first:
+        await first.heartbeat()
+    scrape = await relay.metrics()
+    ours = "".join(f"{line}\n" for line in scrape.splitlines() if "secagg_relay_" in line)
+    check = [promtool, "check", "metrics"]
+    checked = await asyncio.to_thread(subprocess.run, check, input=ours, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+async def test_the_relay_started_once_it_was_ready(relay):
+    for path in ("startupz", "health"):
+        assert (await send("GET", f"{relay.admin_url}/{path}")).status == 200
+
+
+async def test_a_checkpoint_is_signed_logged_and_shown_to_sites(tmp_path):
+    told("token", "create", "--label", "one", "--data", str(tmp_path / "data"))
+    with RelayProcess.start(tmp_path / "data") as relay:
+        scene = await Scene.on(relay)
+        async with scene.client(scene.first) as first:
+            for _ in range(100):
+                if (facts := await first.relay()).checkpoint is not None:
+                    break
+                await asyncio.sleep(0.2)
+        answer = await send("GET", f"{relay.url}/livez")
+        assert answer.headers["Secagg-Relay-Epoch"] == str(facts.epoch)
+        kept = tmp_path / "kept.jsonl"
+        kept.write_text(relay.log)
+        data = ("--data", str(relay.data))
+        told_ = json.loads(told("audit", "verify", "--checkpoints", str(kept), "--json", *data))
+        assert (told_["entries"], told_["signed_entries"], told_["ok"]) == (1, 1, True)
+        assert told_["keys"] == [to_base64url(facts.checkpoint.public)]
+        assert json.loads(told("audit", "checkpoint", *data))["head"] == facts.checkpoint.head
+        assert "secagg_relay_audit_entries 1.0" in await relay.metrics()
+
+
+async def test_an_exported_log_is_checked_anywhere(tmp_path):
+    data = ("--data", str(tmp_path / "data"))
+    for label in ("one", "two", "three"):
+        told("token", "create", "--label", label, *data)
+    export = tmp_path / "export.jsonl"
+    export.write_text(told("audit", "export", *data))
+    assert told("audit", "verify", "--export", str(export)) == "3 entries, unbroken\n"
+    export.write_text(export.read_text().replace("two", "too"))
+    with pytest.raises(BrokenChainError):
+        told("audit", "verify", "--export", str(export))
+    export.write_text('{"entry": {"seq": 1}}\n')
+    with pytest.raises(ParameterError, match="no exported audit log"):
+        told("audit", "verify", "--export", str(export))
+
+
+async def test_addresses_are_logged_only_if_the_operator_wants_them(tmp_path, relay):
+    await send("GET", f"{relay.url}/livez")
+    assert "127.0.0.1" not in relay.log.replace('"host": "127.0.0.1"', "")
+    with RelayProcess.start(tmp_path / "data", environment={"SECAGG_RELAY_LOG_ADDRESSES": "true"}) as telling:
+        await send("GET", f"{telling.url}/livez")
+        assert '"address": "127.0.0.1"' in telling.log
+
+
+async def test_systemd_hears_that_the_relay_is_ready_alive_and_stopping(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        with RelayProcess.start(tmp_path / "data", environment=environment) as relay:
+            assert systemd.recv(200).startswith(b"READY=1\nSTATUS=listening")
+            assert [systemd.recv(200) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+            assert await asyncio.to_thread(relay.stop) == 0
+        systemd.settimeout(1)
+        heard = b""
+        while heard != b"STOPPING=1":
+            heard = systemd.recv(200)
 
 
 async def test_the_level_of_the_log_changes_while_it_runs(relay):
@@ -282,7 +363,9 @@ async def test_a_locked_database_is_503_and_recovers(tmp_path):
             assert (answer.status, answer.problem) == (503, "unavailable")
             assert int(answer.headers["Retry-After"]) > 0
         assert (await send("GET", f"{relay.url}/v1/sites", signature=Signature.of(scene.first))).status == 200
+        await asyncio.sleep(1.1)  # an answer is kept for a second
         assert (await send("GET", f"{relay.admin_url}/readyz")).status == 503
+        assert 'secagg_relay_faults_total{cause="busy"} 4.0' in (await relay.metrics())
         holder.close()
         async with scene.client(scene.coordinator) as lead:
             assert await lead.post_message(scene.run, None, scene.frame(scene.coordinator)) > 0

@@ -6,10 +6,13 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
 from relay import schema
+from relay.checkpoint import KEY_FILE, BadCheckpointError, Checkpoint, signing_key
 from relay.config import sqlite_url
-from relay.store import audit
+from relay.store import audit, checkpoints
 from relay.store.database import transact
 from secagg.audit import BrokenChainError
+from secagg.errors import ParameterError
+from secagg.identity import Identity
 
 TABLE = schema.audit
 
@@ -93,3 +96,83 @@ def test_a_head_from_before_later_entries_is_still_good(log):
     _, remembered = log(audit.head)
     log(lambda db: audit.append(db, actor="a", action="b", on="c"))
     assert log(lambda db: audit.verify(db, remembered)) == 7
+
+
+def signed(log, identity=None) -> Checkpoint:
+    entries, head = log(audit.head)
+    made = Checkpoint.sign(identity or Identity(bytes(range(32))), entries=entries, head=head, at_ms=1_000)
+    return Checkpoint.of_document(made.document())
+
+
+def test_a_checkpoint_that_was_kept_shows_a_cut_off_tail(log):
+    """Recipe 21."""
+    kept = signed(log)
+    log(lambda db: audit.append(db, actor="a", action="b", on="c"))
+    assert log(lambda db: audit.verify(db, kept=[kept])) == 7
+    log(lambda db: db.execute(delete(TABLE).where(TABLE.c.seq > 4)))
+    with pytest.raises(audit.TruncatedLogError, match="has 4 entries, and a checkpoint covers 6"):
+        log(lambda db: audit.verify(db, kept=[kept]))
+
+
+def test_a_log_that_was_written_anew_shows_against_a_checkpoint(log):
+    """Recipe 21: with all hashes right, and as long as the true one."""
+    kept = signed(log)
+    log(lambda db: db.execute(delete(TABLE)))
+    for number in range(6):
+        log(lambda db, number=number: audit.append(db, actor="operator", action="forged", on=f"token/{number}"))
+    assert log(audit.verify) == 6
+    with pytest.raises(BrokenChainError) as caught:
+        log(lambda db: audit.verify(db, kept=[kept]))
+    assert caught.value.position == 5
+
+
+def test_stored_checkpoints_count_and_are_checked(log):
+    kept = signed(log)
+    log(lambda db: checkpoints.put(db, kept))
+    assert log(audit.verify) == 6
+    log(lambda db: db.execute(update(schema.checkpoint).values(entries=5)))
+    with pytest.raises(BadCheckpointError, match="5 entries is not signed"):
+        log(audit.verify)
+
+
+def test_a_stored_checkpoint_shows_a_cut_off_tail_too(log):
+    kept = signed(log)
+    log(lambda db: checkpoints.put(db, kept))
+    log(lambda db: db.execute(delete(TABLE).where(TABLE.c.seq == 6)))
+    with pytest.raises(audit.TruncatedLogError):
+        log(audit.verify)
+
+
+def test_a_checkpoint_of_the_same_length_replaces_the_older_one(log):
+    kept = signed(log)
+    log(lambda db: checkpoints.put(db, kept))
+    later = Checkpoint.sign(Identity(bytes(32)), entries=6, head=kept.head, at_ms=2_000)
+    log(lambda db: checkpoints.put(db, later))
+    assert log(checkpoints.all_checkpoints) == [later] == [log(checkpoints.latest)]
+
+
+@given(st.sampled_from(["entries", "at_ms", "head", "public", "proof"]), st.data())
+def test_a_changed_checkpoint_is_none(name, data):
+    document = Checkpoint.sign(Identity(bytes(32)), entries=6, head=bytes(32), at_ms=1).document()
+    other = {
+        "entries": st.integers(-1, 2**70),
+        "at_ms": st.integers(-1, 2**70),
+        "head": st.binary(max_size=33).map(bytes.hex),
+    }.get(name, st.text(max_size=90))
+    value = data.draw(st.one_of(other, st.none()).filter(lambda value: value != document[name]))
+    with pytest.raises(BadCheckpointError):
+        Checkpoint.of_document(document | {name: value})
+
+
+def test_the_signing_key_is_drawn_once_and_is_private(tmp_path):
+    path = tmp_path / KEY_FILE
+    first = signing_key(path)
+    assert signing_key(path).public == first.public
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    with pytest.raises(ParameterError, match="chmod 600"):
+        signing_key(path)
+    path.chmod(0o600)
+    path.write_text("short\n")
+    with pytest.raises(ParameterError, match="no signing key"):
+        signing_key(path)

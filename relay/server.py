@@ -35,7 +35,8 @@ async def serve(config: RelayConfig, *, announce: bool) -> None:
     app = create_app(config)
     relay = app[RELAY]
     if certificate is not None:
-        relay.metrics.certificate_expiry.labels("public").set_function(lambda: certificate.expires.timestamp())
+        expiry = relay.metrics.certificate_expiry.labels("public")
+        expiry.set_function(lambda: certificate.expires.timestamp())  # noqa: PLW0108  # of the one then in force
     admin = admin_app(relay.metrics.registry, relay.readiness)
     async with (  # the admin port ends last, and tells until then how the end goes
         _listening(admin, config.admin_host, config.admin_port, _ADMIN_SHUTDOWN_S) as admin_port,

@@ -54,7 +54,8 @@ class Connection(web.RequestHandler):
     __slots__ = ("_ends", "_head_since", "_idle_since", "_pipe", "_serving", "_stalled_since", "_vouched")
 
     def __init__(self, server: web.Server, ends: Callable[["Connection"], None], **options: Any) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), access_log=None, **options)
+        # the relay writes its own line for each request, without an address; aiohttp takes None, whatever its types say
+        super().__init__(server, loop=asyncio.get_running_loop(), access_log=None, **options)  # type: ignore[arg-type]
         self._ends = ends
         self._pipe: asyncio.Transport | None = None
         self._serving = False

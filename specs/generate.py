@@ -20,6 +20,7 @@ from secagg.messages import (
     ShareSlot,
 )
 from secagg.protocol.table import TABLE
+from specs import bounds
 from specs.ref import vectors
 
 SPECS = Path(__file__).parent
@@ -40,6 +41,8 @@ def _filled(block: re.Match[str]) -> str:
 def _content(what: str) -> str:
     if what == "transitions":
         return _transitions()
+    if what in (tables := dict(bounds.tables())):
+        return tables[what]
     if what == "messages":
         parts: list[type[Record]] = [Listing, EncapsulationPackage, EncapsulationSlot, SharePackage, ShareSlot]
         parts.append(ProvenShareSlot)

@@ -32,12 +32,12 @@ def is_private(n: int, k: int, t: int, colluders: int, lost: int, *, malicious: 
     if gaps >= Fraction(1, 2**41):
         return False
     c = k
-    while c and _more_than(c - 1, n, k, colluders) <= Fraction(1, n * 2**41):
+    while c and more_than(c - 1, n, k, colluders) <= Fraction(1, n * 2**41):
         c -= 1
     return 2 * t > k + c if malicious else t > c
 
 
-def _more_than(c: int, n: int, k: int, colluders: int) -> Fraction:
+def more_than(c: int, n: int, k: int, colluders: int) -> Fraction:
     """The probability of more than c colluders among k of n sites."""
     ways = sum(comb(colluders, x) * comb(n - colluders, k - x) for x in range(c + 1, k + 1))
     return Fraction(ways, comb(n, k))

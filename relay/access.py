@@ -10,10 +10,11 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from relay.call import Call
-from relay.problem import FORBIDDEN, NOT_FOUND, Problem
-from relay.store import messages, payloads, projects, runs
+from relay.problem import FORBIDDEN, NOT_FOUND, REVOKED, UNKNOWN_SITE, Problem
+from relay.store import messages, payloads, projects, runs, sites
 from relay.store.database import Row
-from relay.transitions import ACTIVE_MEMBER, Role
+from relay.transitions import ACTIVE_MEMBER, TAKES_PART, Role
+from relay.wire import from_base64url
 
 
 class Access(Enum):
@@ -21,31 +22,50 @@ class Access(Enum):
 
     PUBLIC = "anyone, without a signature"
     ENROLLING = "whoever signs with the key that enrols"
-    SITE = "every enrolled site"
+    ENROLLED = "everybody who is enrolled, in whatever role"
+    SITE = "every enrolled site, coordinators included"
+    SITE_OR_OPERATOR = "every enrolled site, and operators"
+    SITE_OWNER = "the site itself, and operators"
     COORDINATOR = "a site whose token made it a coordinator"
+    OPERATOR = "operators, who have no part in projects"
+    AUDITOR = "auditors, who have no other right"
     PROJECT_LEADER = "the project's coordinator"
     PROJECT_READER = "the project's coordinator and its members, until they decline or leave"
     PROJECT_INVITED = "a site that was ever invited to the project"
     RUN_LEADER = "the coordinator of the run's project"
     RUN_READER = "the coordinator and the members of the run's project"
     RUN_WRITER = "the coordinator, and the sites of the run's roster that have not left"
+    RUN_SITE = "the sites of the run's roster that have not left"
     MESSAGE_PARTY = "the message's sender and its recipients"
     BLOB_SENDER = "the site that announced the payload"
     BLOB_PARTY = "the payload's sender and its recipients"
 
 
 _BY_PROJECT = {Access.PROJECT_LEADER, Access.PROJECT_READER, Access.PROJECT_INVITED}
-_BY_RUN = {Access.RUN_LEADER, Access.RUN_READER, Access.RUN_WRITER}
+_BY_RUN = {Access.RUN_LEADER, Access.RUN_READER, Access.RUN_WRITER, Access.RUN_SITE}
+_BY_ROLE = {
+    Access.SITE: TAKES_PART,
+    Access.SITE_OR_OPERATOR: TAKES_PART | {Role.OPERATOR},
+    Access.COORDINATOR: {Role.COORDINATOR},
+    Access.OPERATOR: {Role.OPERATOR},
+    Access.AUDITOR: {Role.AUDITOR},
+}
+_OPEN = {Access.PUBLIC, Access.ENROLLING}
 
 
 def authorise(db: Connection, access: Access, call: Call) -> None:
     """Check the rule for a call and load what its path names.
 
     Raises:
-        Problem: `not-found` or `forbidden`.
+        Problem: `unknown-site` or `revoked` for the signer, `not-found` or `forbidden` for what it wants.
     """
-    if access is Access.COORDINATOR and call.role != Role.COORDINATOR:
-        raise Problem(FORBIDDEN, "only a site that enrolled with a coordinator's token may lead projects")
+    if access in _OPEN:
+        return
+    call.role = role_of(db, call.signer)  # again, as it may have ended while the body came
+    if call.role not in _BY_ROLE.get(access, {call.role}):
+        raise Problem(FORBIDDEN, f"this endpoint is for {access.value}; this key enrolled as {call.role}")
+    if access is Access.SITE_OWNER and call.role != Role.OPERATOR and path_key(call) != call.signer:
+        raise not_found("site")
     if access in _BY_PROJECT:
         _load_project(db, call, parse_uuid(call.path["project"], "project"))
         _check_project(access, call)
@@ -56,6 +76,24 @@ def authorise(db: Connection, access: Access, call: Call) -> None:
         _load_message(db, call)
     elif access in {Access.BLOB_SENDER, Access.BLOB_PARTY}:
         _load_blob(db, access, call)
+
+
+def role_of(db: Connection, key: bytes) -> str:
+    """Return the role of a key that is enrolled and has not ended; raises `unknown-site` or `revoked`."""
+    site = sites.find(db, key)
+    if site is None:
+        raise Problem(UNKNOWN_SITE, "this key is not enrolled here; enrol it with a join token of this relay")
+    if site.ended is not None:
+        raise Problem(REVOKED, f"this key was {site.ending} and will not be valid again; enrol with a new one")
+    return str(site.role)
+
+
+def path_key(call: Call) -> bytes:
+    """Return the key that the path names; raises `not-found` for what is none."""
+    try:
+        return from_base64url(call.path["key"])
+    except ValueError:
+        raise not_found("site") from None
 
 
 def not_found(what: str) -> Problem:
@@ -87,9 +125,13 @@ def _check_project(access: Access, call: Call) -> None:
 def _check_run(db: Connection, access: Access, call: Call) -> None:
     if not (call.leads or call.membership in ACTIVE_MEMBER):
         raise not_found("run")
+    if access is Access.RUN_SITE and call.leads:
+        raise Problem(FORBIDDEN, "the coordinator is no site of its own runs")
     if access is Access.RUN_LEADER and not call.leads:
         raise Problem(FORBIDDEN, "only the coordinator of the run's project may do this")
-    if access is Access.RUN_WRITER and not (call.leads or runs.takes_part(db, call.run, call.signer)):
+    if access in {Access.RUN_WRITER, Access.RUN_SITE} and not (
+        call.leads or runs.takes_part(db, call.run, call.signer)
+    ):
         raise Problem(FORBIDDEN, "this site does not stand in the roster of this run")
 
 

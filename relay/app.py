@@ -40,7 +40,10 @@ RELAY = web.AppKey("relay", Relay)
 
 LOOK_S = 1.0
 """How often a relay looks for messages that other processes wrote."""
+ENDINGS_S = 2.0
+"""How often it looks for keys that ended: a long poll or a download in progress then ends too."""
 PRESENCE_S = 5.0
+SWEEP_S = 10.0
 HOUSEKEEPING_S = 60.0
 
 _TRACED = ("project", "run", "blob", "message")
@@ -69,6 +72,7 @@ def create_app(config: RelayConfig) -> web.Application:
         blobs=blobs,
         wakeups=wakeups,
         presence=Presence(),
+        endings=set(),
         metrics=metrics,
         readiness=Readiness(config, database, blobs),
         epoch=Epoch(),
@@ -187,6 +191,8 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
         asyncio.create_task(_every(CENSUS_S, CensusTaker(relay.database, relay.readiness, relay.metrics))),
         asyncio.create_task(_every(NOTARY_S, notary)),
         asyncio.create_task(_every(LOOK_S, _Look(relay))),
+        asyncio.create_task(_every(ENDINGS_S, lambda: _look_for_endings(relay))),
+        asyncio.create_task(_every(SWEEP_S, lambda: _sweep(relay))),
         asyncio.create_task(_every(PRESENCE_S, lambda: _write_presence(relay))),
         asyncio.create_task(_every(HOUSEKEEPING_S, lambda: _keep_house(relay))),
     ]
@@ -221,6 +227,23 @@ class _Look:
         if seen is not None and newest > seen:
             self._relay.wakeups.wake(await self._relay.database.read(lambda db: messages.readers_since(db, seen)))
         self._seen = newest
+
+
+async def _look_for_endings(relay: Relay) -> None:
+    ended = await relay.database.read(sites.ended)
+    relay.wakeups.wake(ended - relay.endings)
+    relay.endings.update(ended)
+
+
+async def _sweep(relay: Relay) -> None:
+    """Note which sites fell silent and which came back; one replica finds the change and logs it."""
+    then = time.time() - relay.config.silent_after_s
+    if not await relay.database.read(lambda db: sites.needs_sweep(db, then=then)):
+        return
+    silent, back = await relay.database.write(lambda db: sites.sweep(db, then=then))
+    for event, rows in (("site silent", silent), ("site back", back)):
+        for row in rows:
+            _log.info(event, site=fingerprint(row.key), name=row.name)
 
 
 async def _write_presence(relay: Relay) -> None:

@@ -20,7 +20,11 @@ from relay.wire import to_base64url
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """What requests need. Holds no state that another replica would miss; `description` is the OpenAPI document."""
+    """What requests need. Holds no state that another replica would miss.
+
+    `endings` are the keys that are not valid any more, looked up every two seconds: for what goes on for a while.
+    `description` is the OpenAPI document.
+    """
 
     config: RelayConfig
     edge: Edge
@@ -28,6 +32,7 @@ class Relay:
     blobs: BlobFolder
     wakeups: Wakeups
     presence: Presence
+    endings: set[bytes]
     metrics: Metrics
     readiness: Readiness
     epoch: Epoch

@@ -5,7 +5,7 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,18 +14,20 @@ from sqlalchemy import Connection
 
 from relay import migrate
 from relay.commands import audit as audit_commands
-from relay.commands import tls
+from relay.commands import sites, tls
 from relay.commands.options import AsJson, Config, Data, on_database
 from relay.config import RelayConfig
 from relay.service import logs
 from relay.service.command import report, run
 from relay.store import audit, tokens
+from relay.tokens import new_token, token_hash, token_state
 from relay.transitions import Role
 from secagg.errors import ParameterError
 
 app = typer.Typer(name="secagg-relay", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 token_app = typer.Typer(no_args_is_help=True, help="Join tokens: one enrols one site.")
 app.add_typer(tls.app, name="tls")
+app.add_typer(sites.app, name="site")
 app.add_typer(token_app, name="token")
 app.add_typer(audit_commands.app, name="audit")
 
@@ -101,7 +103,7 @@ def token_list(data: Data = None, config: Config = None, as_json: AsJson = False
             "id": row.id,
             "role": row.role,
             "label": row.label,
-            "state": _token_state(row, now),
+            "state": token_state(used=row.used, revoked=row.revoked, expires=row.expires, now=now),
             "created": row.created,
             "expires": row.expires,
             "used_by": row.used_by_name,
@@ -130,11 +132,35 @@ def token_revoke(
     report({"id": number, "state": "revoked"}, f"token {number} is revoked", as_json=as_json)
 
 
+@token_app.command("rotate")
+def token_rotate(
+    number: Annotated[int, typer.Argument(help="the number of a token that is not used")],
+    ttl: Annotated[str, typer.Option(help="how long the new one is valid: 30m, 12h, 7d")] = "7d",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Revoke a join token and make another one for the same role and label, as when it went to the wrong person."""
+    now = time.time()
+    expires = now + _seconds(ttl)
+
+    def work(db: Connection) -> tuple[int, str]:
+        row = tokens.numbered(db, number)
+        revoke_token(db, number, now=now)
+        assert row is not None  # it was revoked
+        return create_token(db, role=Role(row.role), label=row.label, now=now, expires=expires)
+
+    made, text = on_database(RelayConfig.load(data=data, config=config), work)
+    facts = {"id": made, "token": text, "expires": expires, "revoked": number}
+    report(facts, f"{text}\n(number {made}, in place of {number}, valid until {_date(expires)})", as_json=as_json)
+
+
 def create_token(db: Connection, *, role: Role, label: str, now: float, expires: float) -> tuple[int, str]:
     """Make a join token and note it in the audit log; returns its number and its text."""
     if not 1 <= len(label) <= 100 or not label.isprintable():
         raise ParameterError("a label has 1 to 100 printable characters")
-    number, text = tokens.create(db, role=role, label=label, now=now, expires=expires)
+    text = new_token()
+    number = tokens.add(db, hash_=token_hash(text), role=role, label=label, now=now, expires=expires)
     audit.append(db, actor=audit.OPERATOR, action="token.created", on=f"token/{number}", role=role, label=label)
     return number, text
 
@@ -151,14 +177,6 @@ def _seconds(ttl: str) -> float:
     if match is None or int(match[1]) == 0:
         raise ParameterError(f"{ttl!r} is no time; write 30m, 12h or 7d")
     return int(match[1]) * {"m": 60, "h": 3600, "d": 86400}[match[2]]
-
-
-def _token_state(row: Any, now: float) -> str:
-    if row.used is not None:
-        return "used"
-    if row.revoked is not None:
-        return "revoked"
-    return "open" if now < row.expires else "expired"
 
 
 def _date(seconds: float) -> str:

@@ -59,6 +59,8 @@ class RelayConfig(Settings):
     stall_s: float = Field(default=10, gt=0, description="longest time in which a reader takes next to nothing")
     max_polls: int = Field(default=8192, ge=1, description="long polls of all sites that wait at a time")
     max_polls_per_site: int = Field(default=4, ge=1, description="long polls of one site that wait at a time")
+    max_open_projects: int = Field(default=100, ge=1, description="open projects of one coordinator")
+    max_open_runs: int = Field(default=50, ge=1, description="open runs of one project")
     max_messages: int = Field(default=200_000, ge=1, description="messages of one site in one run")
     max_frame_bytes: int = Field(default=1 * _GIB, ge=1, description="bytes of all frames of one site in one run")
     max_payload_bytes: int = Field(default=64 * _GIB, ge=1, description="bytes of all payloads of one site in one run")
@@ -66,6 +68,7 @@ class RelayConfig(Settings):
 
     body_grace_s: float = Field(default=10, gt=0, description="time that any body may take")
     body_min_rate: float = Field(default=16 * _KIB, gt=0, description="bytes a second that a body keeps up after that")
+    silent_after_s: float = Field(default=90, gt=0, description="time without a request after which a site is silent")
     database_wait_s: float = Field(default=5, gt=0, description="longest wait for another process's write")
     log_addresses: bool = Field(default=False, description="let the log name the address that a request came from")
     shutdown_s: float = Field(default=8, gt=0, description="time for running requests to end at SIGTERM")

@@ -10,15 +10,15 @@ from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from relay import problem
-from relay.access import Access, authorise
+from relay.access import Access, authorise, role_of
 from relay.auth import authenticate, check_digest, read_body
 from relay.body import BYTES, JSON, explain
 from relay.call import Answer, Call, Relay
-from relay.problem import BAD_REQUEST, NONCE_REUSED, STALE_SIGNATURE, UNKNOWN_SITE, Problem
+from relay.problem import BAD_REQUEST, NONCE_REUSED, STALE_SIGNATURE, Problem
 from relay.route import Reading, Route, Streaming, Writing
 from relay.service.crashpoints import crashpoint
 from relay.signatures import Signed
-from relay.store import nonces, sites
+from relay.store import nonces
 from relay.wire import encode, parse_query
 from secagg.codec import tagged_hash
 
@@ -74,10 +74,7 @@ class Endpoint:
         self._relay.edge.admit_site(signed.key)
         if self.route.access is Access.ENROLLING:
             return call
-        site = await self._relay.database.read(lambda db: sites.find(db, signed.key))
-        if site is None:
-            raise Problem(UNKNOWN_SITE, "this key is not enrolled here; enrol it with a join token of this relay")
-        call.role = site.role
+        call.role = await self._relay.database.read(lambda db: role_of(db, signed.key))
         self._relay.presence.saw(signed.key)
         return call
 

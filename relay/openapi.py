@@ -19,6 +19,7 @@ from relay.problem import (
     INTERNAL,
     NONCE_REUSED,
     RATE_LIMITED,
+    REVOKED,
     STALE_SIGNATURE,
     STORAGE_FULL,
     TOO_LARGE,
@@ -52,6 +53,7 @@ _PATH_PARAMETERS = {
     "run": {"type": "string", "format": "uuid"},
     "blob": {"type": "string", "format": "uuid"},
     "message": {"type": "integer", "minimum": 1},
+    "token": {"type": "integer", "minimum": 1},
     "key": {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"},
 }
 
@@ -62,7 +64,7 @@ def refusals(route: Route) -> list[Kind]:
     if route.access is not Access.PUBLIC:
         kinds.update(_SIGNED)
     if route.access not in {Access.PUBLIC, Access.ENROLLING}:
-        kinds.add(UNKNOWN_SITE)
+        kinds.update({UNKNOWN_SITE, REVOKED})
     if route.writes is not None:
         kinds.update(_WRITES)
     return sorted(kinds, key=lambda kind: (kind.status, kind.name))

@@ -36,9 +36,14 @@ site = Table(
     metadata,
     Column("key", LargeBinary(32), primary_key=True, comment="Ed25519 verify key; the site's name on the wire"),
     Column("name", _Name, nullable=False, unique=True, comment="name for people, as the site gave it"),
-    Column("role", String(16), nullable=False, comment="site or coordinator, from the join token"),
+    Column("role", String(16), nullable=False, comment="see relay.transitions.Role; from the join token"),
     Column("enrolled", Double, nullable=False, comment="when the site enrolled"),
     Column("last_seen", Double, comment="last request that it signed, to about ten seconds"),
+    Column("labels", String(2500), nullable=False, server_default="{}", comment="operator's and site's words, JSON"),
+    Column("silent_since", Double, comment="last request before it fell silent; empty while it comes"),
+    Column("predecessor", LargeBinary(32), comment="key that it took the place of"),
+    Column("ended", Double, comment="when its key stopped being valid"),
+    Column("ending", String(16), comment="how: see relay.transitions.Ending"),
     comment="Enrolled sites",
 )
 
@@ -74,7 +79,18 @@ project = Table(
     Column("state", String(16), nullable=False, comment="open or closed"),
     Column("roster_version", Integer, comment="version of the roster that is in force; empty before the first"),
     Column("created", Double, nullable=False, comment="when it was created"),
+    Column("tasks_version", Integer, nullable=False, server_default="0", comment="counts changes of its tasks"),
     comment="Projects",
+)
+
+task = Table(
+    "task",
+    metadata,
+    Column("project", ForeignKey("project.id"), primary_key=True, comment="project"),
+    Column("position", Integer, primary_key=True, autoincrement=False, comment="its place, from 0 on"),
+    Column("name", String(100), nullable=False, comment="name for people"),
+    Column("parameters", LargeBinary, nullable=False, comment="opaque bytes"),
+    comment="Tasks of a project, in their order",
 )
 
 member = Table(
@@ -111,7 +127,21 @@ run = Table(
     Column("reason", String(200), nullable=False, comment="the coordinator's word on the last change"),
     Column("created", Double, nullable=False, comment="when it was created"),
     Column("updated", Double, nullable=False, comment="when the state last changed"),
+    Column("task", Integer, comment="task of the project that it carries out, from 0 on"),
+    Column("number", Integer, nullable=False, server_default="0", comment="counts the project's runs from 1 on"),
     comment="Runs",
+)
+
+report = Table(
+    "report",
+    metadata,
+    Column("run", ForeignKey("run.id"), primary_key=True, comment="run"),
+    Column("site", ForeignKey("site.key"), primary_key=True, comment="site that reports"),
+    Column("state", String(16), nullable=False, comment="see relay.transitions.SiteState"),
+    Column("round", BigInteger, nullable=False, comment="the round that it is in"),
+    Column("reason", String(200), nullable=False, comment="the site's word on the last change"),
+    Column("updated", Double, nullable=False, comment="when the state last changed"),
+    comment="Where each site says that it stands in a run",
 )
 
 blob = Table(
@@ -248,5 +278,5 @@ probe = Table(
 
 __all__ = [
     "audit", "blob", "checkpoint", "delivery", "epoch", "member", "message", "metadata", "milestone", "nonce", "probe",
-    "project", "roster", "run", "site", "token", "usage",
+    "project", "report", "roster", "run", "site", "task", "token", "usage",
 ]  # fmt: skip

@@ -1,16 +1,37 @@
-"""Which state may follow which: one table for runs, one for members. The store changes states by compare-and-set.
+"""Which state may follow which: a table each for members, for runs and for what sites report of a run.
 
-Spec: 04-relay-api §3 and §4. A change that is not in a table does not exist.
+The store changes states by compare-and-set. A change that is not in a table does not exist. Spec: 04-relay-api §3, §4.
 """
 
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a site's join token made it."""
+    """What a join token made of its key. The last two take no part in projects and see nothing of them."""
 
     SITE = "site"
     COORDINATOR = "coordinator"
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+
+
+TAKES_PART = frozenset({Role.SITE, Role.COORDINATOR})
+
+
+class Liveness(StrEnum):
+    """Whether a site comes."""
+
+    CONNECTED = "connected"
+    SILENT = "silent"
+    ENDED = "ended"
+
+
+class Ending(StrEnum):
+    """Why a key is not valid any more. It never will be again."""
+
+    REVOKED = "revoked"
+    ROTATED = "rotated"
+    DEREGISTERED = "deregistered"
 
 
 class ProjectState(StrEnum):
@@ -48,6 +69,7 @@ class Cause(StrEnum):
     INVITATION = "invitation"  # of the coordinator
     ANSWER = "answer"  # of the site itself
     ROSTER = "roster"  # a new version of the roster voids the confirmation of the old one
+    REMOVAL = "removal"  # by the coordinator, or with the site's key
 
 
 MEMBER: frozenset[tuple[MemberState, Cause, MemberState]] = frozenset(
@@ -58,6 +80,9 @@ MEMBER: frozenset[tuple[MemberState, Cause, MemberState]] = frozenset(
         (MemberState.JOINED, Cause.ANSWER, MemberState.LEFT),
         (MemberState.CONFIRMED, Cause.ANSWER, MemberState.LEFT),
         (MemberState.CONFIRMED, Cause.ROSTER, MemberState.JOINED),
+        (MemberState.INVITED, Cause.REMOVAL, MemberState.LEFT),
+        (MemberState.JOINED, Cause.REMOVAL, MemberState.LEFT),
+        (MemberState.CONFIRMED, Cause.REMOVAL, MemberState.LEFT),
         (MemberState.DECLINED, Cause.INVITATION, MemberState.INVITED),
         (MemberState.LEFT, Cause.INVITATION, MemberState.INVITED),
     }
@@ -79,4 +104,25 @@ RUN: dict[RunState, frozenset[RunState]] = {
     RunState.COMPLETED: frozenset(),
     RunState.FAILED: frozenset(),
     RunState.CANCELLED: frozenset(),
+}
+
+
+class SiteState(StrEnum):
+    """Where a site says that it stands in a run; who has not said anything waits."""
+
+    WAITING = "waiting"
+    READY = "ready"
+    WORKING = "working"
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+SITE: dict[SiteState, frozenset[SiteState]] = {
+    SiteState.WAITING: frozenset({SiteState.READY, SiteState.REFUSED, SiteState.FAILED}),
+    SiteState.READY: frozenset({SiteState.WORKING, SiteState.DONE, SiteState.REFUSED, SiteState.FAILED}),
+    SiteState.WORKING: frozenset({SiteState.READY, SiteState.DONE, SiteState.FAILED}),
+    SiteState.DONE: frozenset(),
+    SiteState.REFUSED: frozenset(),
+    SiteState.FAILED: frozenset({SiteState.WAITING}),
 }

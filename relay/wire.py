@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic_core import CoreSchema, core_schema
 
-from relay.transitions import MemberState, ProjectState, Role, RunState
+from relay.transitions import Ending, Liveness, MemberState, ProjectState, Role, RunState, SiteState
 
 CHUNK_BYTES = 4 << 20
 """Largest piece of a payload in one request."""
@@ -34,11 +34,20 @@ MAX_WAIT_S = 30
 MAX_PAGE = 256
 """Most messages in one answer."""
 MAX_TERMS_BYTES = 64 << 10
+FIRST_PARCEL = 240
+"""Frames of this kind and above are no messages of the protocol: logs and artifacts, which people send each other."""
+MAX_PARAMETERS_BYTES = 16 << 10
+MAX_TASKS = 100
+MAX_LABELS = 16
+MAX_TTL_S = 366 * 86_400
 MAX_SITES = 65_534
 
 KEY_BYTES = 32
 DIGEST_BYTES = 32
+SIGNATURE_BYTES = 64
 EVERYONE = "all"
+KEY_ROTATION = "key-rotation"
+"""Label under which a key signs that another one takes its place."""
 
 T = TypeVar("T")
 
@@ -153,6 +162,12 @@ To = Annotated[bytes | None, Recipient()]
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
 Reason = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 Token = Annotated[str, Field(min_length=20, max_length=100, pattern="^[A-Za-z0-9_-]+$")]
+LabelName = Annotated[str, Field(pattern="^[a-z][a-z0-9-]{0,31}$")]
+Labels = Annotated[dict[LabelName, Name], Field(max_length=MAX_LABELS)]
+Parameters = Annotated[bytes, Opaque(0, MAX_PARAMETERS_BYTES)]
+SignatureBytes = Annotated[bytes, Opaque(SIGNATURE_BYTES, SIGNATURE_BYTES)]
+Seconds = Annotated[int, Field(ge=60, le=MAX_TTL_S)]
+Round = Annotated[int, Field(ge=0, lt=2**32)]
 Size = Annotated[int, Field(ge=1, le=2**53)]
 Number = Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_plain_number)]
 
@@ -168,9 +183,56 @@ class Enrolment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class Succession:
+    """`handover`: the signature of the old key over the new one, with the label `key-rotation`."""
+
+    handover: SignatureBytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class NewLabels:
+    labels: Labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class Revocation:
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class NewToken:
+    """`hash`: SHA-256 of the token, which its maker keeps: the relay sees it when it is used."""
+
+    hash: Digest
+    role: Role
+    label: Name
+    ttl_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class TokenRotation:
+    hash: Digest
+    ttl_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class NewProject:
     name: Name
     terms: Terms = Field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class NewTask:
+    name: Name
+    parameters: Parameters = Field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class NewTasks:
+    """`version`: that of the tasks which these are to replace, 0 before the first."""
+
+    version: Number
+    tasks: Annotated[list[NewTask], Field(max_length=MAX_TASKS)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
@@ -187,13 +249,24 @@ class RosterSites:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class NewRun:
+    """`task`: which of the project's tasks it carries out, from 0 on."""
+
     name: Name
+    task: Annotated[int, Field(ge=0, lt=MAX_TASKS)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class RunChange:
     from_: Annotated[RunState, Field(alias="from")]
     to: RunState
+    reason: Reason = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class Report:
+    from_: Annotated[SiteState, Field(alias="from")]
+    to: SiteState
+    round: Round = 0
     reason: Reason = ""
 
 
@@ -221,6 +294,12 @@ class PollQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
+class PageQuery:
+    after: Number = 0
+    limit: Annotated[Number, Field(ge=1, le=MAX_PAGE)] = MAX_PAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
 class ChunkQuery:
     offset: Number
 
@@ -230,17 +309,65 @@ class ChunkQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class Site:
-    """`last_seen`: seconds since 1970, or None for a site that did not come since it enrolled."""
+    """An enrolled key.
+
+    Attributes:
+        last_seen: seconds since 1970, or None for a site that did not come since it enrolled.
+        silent_since: when it was last seen, where it is `silent`.
+        ending: why it is `ended`.
+        predecessor: the key that it took the place of.
+    """
 
     key: Key
     name: str
     role: Role
     last_seen: float | None = None
+    status: Liveness = Liveness.CONNECTED
+    silent_since: float | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    ending: Ending | None = None
+    predecessor: Key | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class Sites:
     sites: list[Site]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class JoinToken:
+    """`state`: open, used, revoked or expired; `used_by`: the name of the site that used it."""
+
+    id: int
+    role: Role
+    label: str
+    state: str
+    created: float
+    expires: float
+    used_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class JoinTokens:
+    tokens: list[JoinToken]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class AuditEntry:
+    """`head`: the hash over this entry and the head before it."""
+
+    seq: int
+    at_ms: int
+    actor: str
+    action: str
+    object: str
+    detail: str
+    head: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class AuditEntries:
+    entries: list[AuditEntry]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
@@ -263,6 +390,12 @@ class SealedRoster:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class Task:
+    name: str
+    parameters: Parameters = Field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class Project:
     id: UUID
     name: str
@@ -271,6 +404,8 @@ class Project:
     state: ProjectState
     roster: SealedRoster | None
     members: list[Member]
+    tasks: list[Task] = Field(default_factory=list)
+    tasks_version: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
@@ -292,7 +427,13 @@ class Projects:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class Run:
-    """`roster_version`: the roster that was in force when the run was created; it stays the run's."""
+    """A run.
+
+    Attributes:
+        roster_version: the roster that was in force when the run was created; it stays the run's.
+        task: which of the project's tasks it carries out, where its coordinator said so.
+        number: counts the project's runs from 1 on.
+    """
 
     id: UUID
     project: UUID
@@ -302,11 +443,30 @@ class Run:
     reason: str
     created: float
     updated: float
+    task: int | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class Runs:
     runs: list[Run]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class SiteReport:
+    """Where a site says that it stands in a run; `updated` is None for one that has said nothing."""
+
+    key: Key
+    name: str
+    state: SiteState
+    round: int
+    reason: str
+    updated: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class SiteReports:
+    sites: list[SiteReport]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)

@@ -6,7 +6,7 @@ public key stands beside it in clear, so that commands which only show it need n
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal
 
 from nacl.exceptions import CryptoError
 from nacl.pwhash import argon2id
@@ -94,6 +94,32 @@ def unlock(path: Path, passphrase: str) -> Identity:
 def unlock_or_create(path: Path, passphrase: str) -> Identity:
     """Open the identity that is there, or draw one where none is; raises KeystoreError."""
     return unlock(path, passphrase) if path.exists() else create(path, passphrase)
+
+
+def replace(path: Path, successor: Path) -> None:
+    """Put another key file in the place of this one, whose bytes are then overwritten."""
+    with path.open("r+b") as old:
+        successor.replace(path)
+        sync_folder(path.parent)
+        _overwrite(old)
+
+
+def destroy(path: Path) -> None:
+    """Overwrite and remove a key file.
+
+    On disks that write elsewhere (flash, journals, snapshots) the old bytes may stay; they are sealed under the
+    passphrase.
+    """
+    with path.open("r+b") as file:
+        _overwrite(file)
+    path.unlink()
+    sync_folder(path.parent)
+
+
+def _overwrite(file: BinaryIO) -> None:
+    file.write(os.urandom(os.fstat(file.fileno()).st_size))
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _read(path: Path) -> _KeyFile:

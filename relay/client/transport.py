@@ -5,7 +5,7 @@ their author's signature, and a payload counts when its digest is the one that a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -14,32 +14,47 @@ from pydantic import ValidationError
 
 from relay.client.errors import RelayError, RelayUnavailableError
 from relay.client.exchange import Exchange, Request, Tls, no_relay
-from relay.transitions import MemberState, RunState
+from relay.tokens import new_token, token_hash
+from relay.transitions import MemberState, Role, RunState, SiteState
 from relay.wire import (
     CHUNK_BYTES,
     MAX_WAIT_S,
     Announcement,
+    AuditEntries,
+    AuditEntry,
     Enrolment,
+    JoinToken,
+    JoinTokens,
     Member,
     MemberAnswer,
     Message,
     MessageId,
     Messages,
+    NewLabels,
     NewProject,
     NewRun,
+    NewTask,
+    NewTasks,
+    NewToken,
     PayloadRef,
     Project,
     Projects,
     ProjectSummary,
     Received,
     RelayFacts,
+    Report,
+    Revocation,
     RosterSites,
     Run,
     RunChange,
     Runs,
     SealedRoster,
     Site,
+    SiteReport,
+    SiteReports,
     Sites,
+    Succession,
+    TokenRotation,
     Upload,
     encode,
     parse,
@@ -49,8 +64,9 @@ from secagg.errors import ParameterError
 from secagg.identity import Identity
 
 __all__ = [
-    "Member", "MemberState", "Message", "PayloadRef", "Project", "ProjectSummary", "RelayClient", "RelayError",
-    "RelayUnavailableError", "Run", "RunState", "SealedRoster", "Site",
+    "AuditEntry", "JoinToken", "Member", "MemberState", "Message", "PayloadRef", "Project", "ProjectSummary",
+    "RelayClient", "RelayError", "RelayUnavailableError", "Role", "Run", "RunState", "SealedRoster", "Site",
+    "SiteReport", "SiteState",
 ]  # fmt: skip
 
 _JSON = "application/json"
@@ -111,9 +127,57 @@ class RelayClient:
         """Return all sites to a coordinator; to a site, itself and those that share a project with it."""
         return (await self._send(Sites, "GET", "/v1/sites")).sites
 
+    async def succeed(self, predecessor: bytes, handover: bytes) -> Site:
+        """Take the place of another key, which signed the `handover` (see `relay.client.enrolment.rotate`)."""
+        path = f"/v1/sites/{to_base64url(predecessor)}/successor"
+        return await self._send(Site, "POST", path, Succession(handover=handover))
+
+    async def label_site(self, key: bytes, labels: dict[str, str]) -> Site:
+        """Give this site, or as an operator another one, other labels."""
+        return await self._send(Site, "PUT", f"/v1/sites/{to_base64url(key)}/labels", NewLabels(labels=labels))
+
+    async def deregister(self, key: bytes) -> None:
+        """End this site, or as an operator another one: its key will never be valid again."""
+        try:
+            await self._send(Site, "DELETE", f"/v1/sites/{to_base64url(key)}")
+        except RelayError as error:
+            if key != self.key or error.type != "revoked":  # it had an effect, and only its answer was lost
+                raise
+
+    async def revoke_site(self, key: bytes, reason: str = "") -> Site:
+        """End a site whose key is not to be trusted any more; for operators."""
+        path = f"/v1/sites/{to_base64url(key)}/revocation"
+        return await self._send(Site, "POST", path, Revocation(reason=reason))
+
     async def heartbeat(self) -> None:
         """Say that this site is there; every other request says so too."""
         await self._exchange.send(Request(method="POST", path="/v1/heartbeat"))
+
+    # Tokens and the audit log
+
+    async def tokens(self) -> list[JoinToken]:
+        """Return all join tokens, without what they are; for operators."""
+        return (await self._send(JoinTokens, "GET", "/v1/tokens")).tokens
+
+    async def create_token(self, role: Role | str, label: str, ttl_s: int) -> tuple[JoinToken, str]:
+        """Draw a join token and let the relay know its hash; returns the token too, which is nowhere else."""
+        text = new_token()
+        wanted = NewToken(hash=token_hash(text), role=Role(role), label=label, ttl_s=ttl_s)
+        return await self._send(JoinToken, "POST", "/v1/tokens", wanted), text
+
+    async def rotate_token(self, number: int, ttl_s: int) -> tuple[JoinToken, str]:
+        """Revoke a join token and draw another one in its place, for the same role and label."""
+        text = new_token()
+        wanted = TokenRotation(hash=token_hash(text), ttl_s=ttl_s)
+        return await self._send(JoinToken, "POST", f"/v1/tokens/{number}/rotation", wanted), text
+
+    async def revoke_token(self, number: int) -> JoinToken:
+        """Revoke a join token that is not used."""
+        return await self._send(JoinToken, "DELETE", f"/v1/tokens/{number}")
+
+    async def audit(self, after: int = 0) -> list[AuditEntry]:
+        """Return the entries of the audit log behind one, at most 256; for auditors."""
+        return (await self._send(AuditEntries, "GET", "/v1/audit", query={"after": str(after)})).entries
 
     # Projects
 
@@ -140,6 +204,15 @@ class RelayClient:
         answer = MemberAnswer(state=MemberState(state), reason=reason, roster_version=roster_version)
         return await self._send(Member, "PUT", f"/v1/projects/{project}/answer", answer)
 
+    async def remove_member(self, project: UUID, site: bytes) -> Member:
+        """Take a member out of a project."""
+        return await self._send(Member, "DELETE", f"/v1/projects/{project}/members/{to_base64url(site)}")
+
+    async def set_tasks(self, project: UUID, tasks: Iterable[tuple[str, bytes]], *, version: int) -> Project:
+        """Replace a project's tasks (name and parameters), if they still have this version."""
+        wanted = NewTasks(version=version, tasks=[NewTask(name=name, parameters=rest) for name, rest in tasks])
+        return await self._send(Project, "PUT", f"/v1/projects/{project}/tasks", wanted)
+
     async def seal_roster(self, project: UUID, sites: Iterable[bytes]) -> SealedRoster:
         """Put a set of joined sites in force as the roster."""
         return await self._send(SealedRoster, "PUT", f"/v1/projects/{project}/roster", RosterSites(sites=list(sites)))
@@ -150,9 +223,9 @@ class RelayClient:
 
     # Runs
 
-    async def create_run(self, project: UUID, run: UUID, name: str) -> Run:
-        """Create a run with the roster that is in force."""
-        return await self._send(Run, "PUT", f"/v1/projects/{project}/runs/{run}", NewRun(name=name))
+    async def create_run(self, project: UUID, run: UUID, name: str, task: int | None = None) -> Run:
+        """Create a run with the roster that is in force, of one of the project's tasks if one is named."""
+        return await self._send(Run, "PUT", f"/v1/projects/{project}/runs/{run}", NewRun(name=name, task=task))
 
     async def runs(self, project: UUID) -> list[Run]:
         """Return a project's runs, the newest first."""
@@ -166,6 +239,17 @@ class RelayClient:
         """Change a run's state, if it still is `from_`; else RelayError `conflict`, whose `state` says what it is."""
         change = RunChange(**{"from": RunState(from_)}, to=RunState(to), reason=reason)
         return await self._send(Run, "POST", f"/v1/runs/{run}/state", change)
+
+    async def report(
+        self, run: UUID, from_: SiteState | str, to: SiteState | str, *, round_: int = 0, reason: str = ""
+    ) -> SiteReport:
+        """Say where this site stands in a run, if it still is `from_`; else RelayError `conflict` with its `state`."""
+        wanted = Report(**{"from": SiteState(from_)}, to=SiteState(to), round=round_, reason=reason)
+        return await self._send(SiteReport, "POST", f"/v1/runs/{run}/report", wanted)
+
+    async def reports(self, run: UUID) -> list[SiteReport]:
+        """Return where the sites of a run stand: all for its coordinator, its own for a site."""
+        return (await self._send(SiteReports, "GET", f"/v1/runs/{run}/reports")).sites
 
     # Messages
 
@@ -195,6 +279,10 @@ class RelayClient:
         query = {"after": str(after), "wait": f"{min(wait, MAX_WAIT_S):g}"} | ({"limit": str(limit)} if limit else {})
         reply = await self._exchange.send(Request(method="GET", path="/v1/messages", query=query, wait_s=wait))
         return _parsed(Messages, reply.body).messages
+
+    async def parcels(self, run: UUID, after: int = 0) -> list[Message]:
+        """Return the next parcels of a run to this site (`relay.client.parcels` opens them)."""
+        return (await self._send(Messages, "GET", f"/v1/runs/{run}/parcels", query={"after": str(after)})).messages
 
     async def frame(self, message_id: int) -> bytes:
         """Return the frame of a message, for those that are too large to come with the list."""
@@ -265,10 +353,13 @@ class RelayClient:
                 return error.received
             raise
 
-    async def _send(self, kind: type[T], method: str, path: str, content: Any = None) -> T:
+    async def _send(
+        self, kind: type[T], method: str, path: str, content: Any = None, *, query: Mapping[str, str] | None = None
+    ) -> T:
         body = b"" if content is None else encode(content)
         media_type = None if content is None else _JSON
-        reply = await self._exchange.send(Request(method=method, path=path, body=body, media_type=media_type))
+        request = Request(method=method, path=path, query=query or {}, body=body, media_type=media_type)
+        reply = await self._exchange.send(request)
         return _parsed(kind, reply.body)
 
 

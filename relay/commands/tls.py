@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 
 from relay import authority
+from relay.commands.options import AsJson
 from relay.service.command import report
 
 app = typer.Typer(no_args_is_help=True, help="Certificates of a private authority.")
-
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
 
 
 @app.command("init")

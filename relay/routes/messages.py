@@ -7,7 +7,7 @@ from hashlib import sha256
 from aiohttp import web
 from sqlalchemy import Connection
 
-from relay.access import Access
+from relay.access import Access, role_of
 from relay.body import PostedFrame, SignedFrame
 from relay.call import Answer, Call
 from relay.problem import (
@@ -25,7 +25,7 @@ from relay.store import audit, payloads, runs
 from relay.store import messages as store
 from relay.store.database import Row
 from relay.transitions import FINAL_RUN
-from relay.wire import Message, MessageId, Messages, PayloadRef, PollQuery, PostQuery
+from relay.wire import FIRST_PARCEL, Message, MessageId, Messages, PageQuery, PayloadRef, PollQuery, PostQuery
 from secagg.envelope import COORDINATOR, EVERYONE, Frame
 
 PAGE_BYTES = 1 << 20
@@ -42,7 +42,8 @@ def post(call: Call, db: Connection) -> Answer | Problem:
     earlier = store.in_slot(db, slot)
     if earlier is not None and earlier.digest == sha256(posted.data).digest() and earlier.payload == query.payload:
         return Answer(200, MessageId(id=earlier.id))
-    must_take_more(call)
+    if posted.frame.kind < FIRST_PARCEL:  # people send each other logs of a run that is over
+        must_take_more(call)
     _charge(call, db, len(posted.data))
     if earlier is not None:
         return _second_frame(call, db, posted, earlier)
@@ -146,7 +147,21 @@ async def poll(call: Call, request: web.Request) -> Answer:
 
 
 async def _page(call: Call, query: PollQuery) -> Messages:
-    rows = await call.relay.database.read(lambda db: store.page(db, call.signer, after=query.after, limit=query.limit))
+    def view(db: Connection) -> list[Row]:
+        role_of(db, call.signer)  # it may have ended while it waited
+        return store.page(db, call.signer, after=query.after, limit=query.limit)
+
+    return _cut(await call.relay.database.read(view), query.after)
+
+
+def parcels(call: Call, db: Connection) -> Answer:
+    """Return the next parcels of a run to the signer."""
+    query: PageQuery = call.query
+    rows = store.parcels(db, call.signer, call.run.id, after=query.after, limit=query.limit)
+    return Answer(200, _cut(rows, query.after))
+
+
+def _cut(rows: list[Row], after: int) -> Messages:
     found: list[Message] = []
     size = 0
     for row in rows:
@@ -154,7 +169,7 @@ async def _page(call: Call, query: PollQuery) -> Messages:
         if found and size > PAGE_BYTES:
             break
         found.append(_message(row))
-    return Messages(messages=found, next=found[-1].id if found else query.after)
+    return Messages(messages=found, next=found[-1].id if found else after)
 
 
 def fetch(call: Call, db: Connection) -> Answer:
@@ -195,6 +210,17 @@ ROUTES = (
         query=PollQuery,
         answers={200: Messages},
         streams=poll,
+    ),
+    Route(
+        name="parcels",
+        method="GET",
+        path="/v1/runs/{run}/parcels",
+        summary="The next parcels of a run to this site: logs and artifacts",
+        access=Access.RUN_READER,
+        query=PageQuery,
+        answers={200: Messages},
+        refusals=(NOT_FOUND,),
+        reads=parcels,
     ),
     Route(
         name="frame",

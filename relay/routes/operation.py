@@ -74,7 +74,7 @@ ROUTES = (
         method="GET",
         path="/v1/relay",
         summary="The relay's epoch, and the latest signed checkpoint of its audit log",
-        access=Access.SITE,
+        access=Access.ENROLLED,
         answers={200: RelayFacts},
         reads=show,
     ),

@@ -1,6 +1,5 @@
 """Payloads: announced, uploaded in pieces, fetched in ranges. Spec: 04-relay-api §6."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,9 +27,6 @@ from relay.routes.messages import must_take_more, recipients
 from relay.store import payloads as store
 from relay.store import runs
 from relay.wire import Announcement, ChunkQuery, Received, Upload
-
-STALL_S = 60.0
-"""Longest time in which a reader takes nothing of a payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +113,12 @@ async def fetch(call: Call, request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     try:
         async for piece in call.relay.blobs.read(blob.id, start, stop):
-            async with asyncio.timeout(STALL_S):
-                await response.write(piece)
+            if call.signer in call.relay.endings:
+                raise ConnectionAbortedError  # its key has ended meanwhile
+            await response.write(piece)
             call.relay.metrics.payload_bytes.labels("out").inc(len(piece))
         await response.write_eof()
-    except (OSError, TimeoutError):  # a problem document would now be taken for the payload's next bytes
+    except OSError:  # a problem document would now be taken for the payload's next bytes
         if request.transport is not None:
             request.transport.abort()
     return response

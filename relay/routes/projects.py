@@ -2,25 +2,26 @@
 
 from sqlalchemy import Connection
 
-from relay.access import Access, not_found, parse_uuid
+from relay.access import Access, not_found, parse_uuid, path_key
 from relay.body import Json
 from relay.call import Answer, Call
-from relay.problem import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, Problem
+from relay.problem import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, QUOTA, Problem
 from relay.route import Route
 from relay.store import audit, sites
 from relay.store import projects as store
 from relay.store.database import Row
-from relay.transitions import IN_ROSTER, MEMBER, Cause, MemberState, ProjectState
+from relay.transitions import IN_ROSTER, MEMBER, TAKES_PART, Cause, MemberState, ProjectState
 from relay.wire import (
     Member,
     MemberAnswer,
     NewProject,
+    NewTasks,
     Project,
     Projects,
     ProjectSummary,
     RosterSites,
     SealedRoster,
-    from_base64url,
+    Task,
     to_base64url,
 )
 
@@ -31,6 +32,8 @@ def create(call: Call, db: Connection) -> Answer:
     number = parse_uuid(call.path["project"], "project")
     found = store.find(db, number)
     if found is None:
+        if store.open_projects(db, call.signer) >= call.relay.config.max_open_projects:
+            raise Problem(QUOTA, "this coordinator has as many open projects as it may; close one")
         store.add(db, project=number, name=wanted.name, coordinator=call.signer, terms=wanted.terms, now=call.now)
         audit.append(db, actor=call.actor, action="project.created", on=f"project/{number}", name=wanted.name)
         return Answer(201, _project(db, store.find(db, number)))
@@ -56,10 +59,11 @@ def show(call: Call, db: Connection) -> Answer:
 def invite(call: Call, db: Connection) -> Answer:
     """Invite a site, also one that declined or left before."""
     _must_be_open(call)
-    key = _key(call)
+    key = path_key(call)
     if key == call.signer:
         raise Problem(BAD_REQUEST, "the coordinator of a project is no member of it")
-    if sites.find(db, key) is None:
+    site = sites.find(db, key)
+    if site is None or site.role not in TAKES_PART or site.ended is not None:
         raise not_found("site")
     member = store.member(db, call.project.id, key)
     state = None if member is None else MemberState(member.state)
@@ -71,6 +75,40 @@ def invite(call: Call, db: Connection) -> Answer:
         return Answer(200, _member(member))
     _audit_member(db, call, "member.invited", key)
     return Answer(201, _member(store.member(db, call.project.id, key)))
+
+
+def remove(call: Call, db: Connection) -> Answer:
+    """Take a member out; it learns nothing more about the project, and stands in no run from now on."""
+    key = path_key(call)
+    member = store.member(db, call.project.id, key)
+    if member is None:
+        raise not_found("member")
+    state = MemberState(member.state)
+    if (state, Cause.REMOVAL, MemberState.LEFT) in MEMBER:
+        store.move_member(
+            db,
+            project=call.project.id,
+            site=key,
+            from_=state,
+            to=MemberState.LEFT,
+            now=call.now,
+            reason="removed by the coordinator",
+        )
+        _audit_member(db, call, "member.removed", key)
+    return Answer(200, _member(store.member(db, call.project.id, key)))
+
+
+def set_tasks(call: Call, db: Connection) -> Answer:
+    """Replace a project's tasks, if they are still those that the coordinator saw."""
+    _must_be_open(call)
+    wanted: NewTasks = call.body
+    tasks = [(task.name, task.parameters) for task in wanted.tasks]
+    if not store.replace_tasks(db, call.project.id, version=wanted.version, tasks=tasks):
+        raise Problem(CONFLICT, f"the tasks have version {call.project.tasks_version}; read them again")
+    audit.append(
+        db, actor=call.actor, action="project.tasks", on=f"project/{call.project.id}", version=wanted.version + 1
+    )
+    return Answer(200, _project(db, store.find(db, call.project.id)))
 
 
 def answer(call: Call, db: Connection) -> Answer:
@@ -144,13 +182,6 @@ def _must_be_open(call: Call) -> None:
         raise Problem(CONFLICT, "the project is closed", state=call.project.state)
 
 
-def _key(call: Call) -> bytes:
-    try:
-        return from_base64url(call.path["key"])
-    except ValueError:
-        raise not_found("site") from None
-
-
 def _audit_member(db: Connection, call: Call, action: str, key: bytes, **detail: object) -> None:
     given = {name: value for name, value in detail.items() if value}
     audit.append(
@@ -169,6 +200,8 @@ def _project(db: Connection, row: Row | None) -> Project:
         state=ProjectState(row.state),
         roster=None if version is None else SealedRoster(version=version, sites=store.roster(db, row.id, version)),
         members=[_member(member) for member in store.members(db, row.id)],
+        tasks=[Task(name=task.name, parameters=task.parameters) for task in store.tasks(db, row.id)],
+        tasks_version=row.tasks_version,
     )
 
 
@@ -203,7 +236,7 @@ ROUTES = (
         access=Access.COORDINATOR,
         body=Json(NewProject, most=128 << 10),
         answers={201: Project, 200: Project},
-        refusals=(FORBIDDEN, CONFLICT),
+        refusals=(FORBIDDEN, CONFLICT, QUOTA),
         writes=create,
     ),
     Route(
@@ -234,6 +267,27 @@ ROUTES = (
         answers={201: Member, 200: Member},
         refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
         writes=invite,
+    ),
+    Route(
+        name="remove_member",
+        method="DELETE",
+        path="/v1/projects/{project}/members/{key}",
+        summary="Take a member out of a project",
+        access=Access.PROJECT_LEADER,
+        answers={200: Member},
+        refusals=(FORBIDDEN, NOT_FOUND),
+        writes=remove,
+    ),
+    Route(
+        name="set_tasks",
+        method="PUT",
+        path="/v1/projects/{project}/tasks",
+        summary="Replace a project's tasks",
+        access=Access.PROJECT_LEADER,
+        body=Json(NewTasks, most=3 << 20),
+        answers={200: Project},
+        refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
+        writes=set_tasks,
     ),
     Route(
         name="answer",

@@ -5,13 +5,13 @@ from sqlalchemy import Connection
 from relay.access import Access, parse_uuid
 from relay.body import Json
 from relay.call import Answer, Call
-from relay.problem import CONFLICT, FORBIDDEN, NOT_FOUND, Problem
+from relay.problem import CONFLICT, FORBIDDEN, NOT_FOUND, QUOTA, Problem
 from relay.route import Route
-from relay.store import audit
+from relay.store import audit, projects
 from relay.store import runs as store
 from relay.store.database import Row
-from relay.transitions import RUN, ProjectState, RunState
-from relay.wire import NewRun, Run, RunChange, Runs
+from relay.transitions import RUN, SITE, ProjectState, RunState, SiteState
+from relay.wire import NewRun, Report, Run, RunChange, Runs, SiteReport, SiteReports
 
 
 def create(call: Call, db: Connection) -> Answer:
@@ -20,15 +20,27 @@ def create(call: Call, db: Connection) -> Answer:
     number = parse_uuid(call.path["run"], "run")
     found = store.find(db, number)
     if found is not None:
-        if (found.project, found.name) != (call.project.id, wanted.name):
+        if (found.project, found.name, found.task) != (call.project.id, wanted.name, wanted.task):
             raise Problem(CONFLICT, "another run has this ID; choose a random one")
         return Answer(200, _run(found))
     if call.project.state != ProjectState.OPEN:
         raise Problem(CONFLICT, "the project is closed", state=call.project.state)
     if call.project.roster_version is None:
         raise Problem(CONFLICT, "the project has no roster yet")
+    if wanted.task is not None and wanted.task >= len(projects.tasks(db, call.project.id)):
+        raise Problem(CONFLICT, f"the project has no task {wanted.task}; they are counted from 0 on")
+    if len(store.open_runs(db, call.project.id)) >= call.relay.config.max_open_runs:
+        raise Problem(QUOTA, "this project has as many open runs as it may; end one")
     version = call.project.roster_version
-    store.add(db, run=number, project=call.project.id, roster_version=version, name=wanted.name, now=call.now)
+    store.add(
+        db,
+        run=number,
+        project=call.project.id,
+        roster_version=version,
+        name=wanted.name,
+        now=call.now,
+        task=wanted.task,
+    )
     audit.append(
         db, actor=call.actor, action="run.created", on=f"run/{number}", project=str(call.project.id), roster=version
     )
@@ -68,6 +80,45 @@ def change(call: Call, db: Connection) -> Answer:
     return Answer(200, _run(store.find(db, call.run.id)))
 
 
+def report(call: Call, db: Connection) -> Answer:
+    """Note where the signer says that it stands in the run."""
+    wanted: Report = call.body
+    found = store.reported(db, call.run.id, call.signer)
+    state = SiteState.WAITING if found is None else SiteState(found.state)
+    if state != wanted.from_:
+        raise Problem(CONFLICT, f"this site is {state}, not {wanted.from_}", state=state)
+    if wanted.to not in SITE[state] or not store.report(
+        db,
+        call.run.id,
+        call.signer,
+        from_=state,
+        to=wanted.to,
+        round_=wanted.round,
+        reason=wanted.reason,
+        now=call.now,
+    ):
+        raise Problem(CONFLICT, f"a site that is {state} cannot become {wanted.to}", state=state)
+    mine = next(row for row in store.reports(db, call.run) if row.key == call.signer)
+    return Answer(200, _report(mine))
+
+
+def reports(call: Call, db: Connection) -> Answer:
+    """Return where all sites of the run stand to its coordinator, and to a site where it stands itself."""
+    rows = [row for row in store.reports(db, call.run) if call.leads or row.key == call.signer]
+    return Answer(200, SiteReports(sites=[_report(row) for row in rows]))
+
+
+def _report(row: Row) -> SiteReport:
+    return SiteReport(
+        key=row.key,
+        name=row.name,
+        state=SiteState.WAITING if row.state is None else SiteState(row.state),
+        round=row.round or 0,
+        reason=row.reason or "",
+        updated=row.updated,
+    )
+
+
 def _run(row: Row | None) -> Run:
     assert row is not None
     return Run(
@@ -79,6 +130,8 @@ def _run(row: Row | None) -> Run:
         reason=row.reason,
         created=row.created,
         updated=row.updated,
+        task=row.task,
+        number=row.number,
     )
 
 
@@ -91,7 +144,7 @@ ROUTES = (
         access=Access.PROJECT_LEADER,
         body=Json(NewRun),
         answers={201: Run, 200: Run},
-        refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
+        refusals=(FORBIDDEN, NOT_FOUND, CONFLICT, QUOTA),
         writes=create,
     ),
     Route(
@@ -124,5 +177,26 @@ ROUTES = (
         answers={200: Run},
         refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
         writes=change,
+    ),
+    Route(
+        name="report",
+        method="POST",
+        path="/v1/runs/{run}/report",
+        summary="Say where this site stands in a run, by compare-and-set",
+        access=Access.RUN_SITE,
+        body=Json(Report),
+        answers={200: SiteReport},
+        refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
+        writes=report,
+    ),
+    Route(
+        name="reports",
+        method="GET",
+        path="/v1/runs/{run}/reports",
+        summary="Where the sites of a run say that they stand: all for its coordinator, its own for a site",
+        access=Access.RUN_READER,
+        answers={200: SiteReports},
+        refusals=(NOT_FOUND,),
+        reads=reports,
     ),
 )

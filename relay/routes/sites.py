@@ -1,18 +1,32 @@
-"""Sites: enrolling, listing, being there. Spec: 04-relay-api §2."""
+"""Sites: enrolling, listing, being there, handing over to another key, and the end. Spec: 04-relay-api §2."""
+
+import json
 
 from aiohttp import web
 from sqlalchemy import Connection
 
-from relay.access import Access
+from relay import endings
+from relay.access import Access, not_found, path_key
 from relay.body import Json
 from relay.call import Answer, Call
-from relay.problem import BAD_TOKEN, CONFLICT, FORBIDDEN, Problem
+from relay.problem import BAD_TOKEN, CONFLICT, FORBIDDEN, NOT_FOUND, Problem
 from relay.route import Route
 from relay.store import audit, tokens
 from relay.store import sites as store
 from relay.store.database import Row
-from relay.transitions import Role
-from relay.wire import Enrolment, Site, Sites
+from relay.tokens import token_hash
+from relay.transitions import TAKES_PART, Ending, Liveness, Role
+from relay.wire import (
+    KEY_ROTATION,
+    Enrolment,
+    NewLabels,
+    Revocation,
+    Site,
+    Sites,
+    Succession,
+    to_base64url,
+)
+from secagg.identity import InvalidSignatureError, verify
 
 
 def enrol(call: Call, db: Connection) -> Answer:
@@ -23,7 +37,7 @@ def enrol(call: Call, db: Connection) -> Answer:
     token = _valid_token(db, wanted, call.now)
     known = store.find(db, call.signer)
     if known is not None:
-        if token.used_by != call.signer:
+        if token.used_by != call.signer or known.ended is not None:
             raise Problem(CONFLICT, "this key is already enrolled; a key enrols once")
         return Answer(200, _site(known))
     if store.name_is_taken(db, wanted.name):
@@ -33,11 +47,11 @@ def enrol(call: Call, db: Connection) -> Answer:
     audit.append(
         db, actor=call.actor, action="site.enrolled", on=f"site/{call.actor}", name=wanted.name, token=token.id
     )
-    return Answer(201, Site(key=call.signer, name=wanted.name, role=Role(token.role)))
+    return Answer(201, _site(store.find(db, call.signer)))
 
 
 def _valid_token(db: Connection, wanted: Enrolment, now: float) -> Row:
-    token = tokens.find(db, wanted.token)
+    token = tokens.find(db, token_hash(wanted.token))
     repeated = token is not None and token.used_by == wanted.key
     if token is None or not (repeated or (token.used is None and token.revoked is None and now < token.expires)):
         raise Problem(
@@ -47,8 +61,13 @@ def _valid_token(db: Connection, wanted: Enrolment, now: float) -> Row:
 
 
 def list_sites(call: Call, db: Connection) -> Answer:
-    """Return all sites to a coordinator, and to a site those that it shares a project with."""
-    rows = store.all_sites(db) if call.role == Role.COORDINATOR else store.around(db, call.signer)
+    """Return all sites to coordinators and operators, and to a site those that it shares a project with."""
+    if call.role == Role.OPERATOR:
+        rows = store.all_sites(db)
+    elif call.role == Role.COORDINATOR:
+        rows = [row for row in store.all_sites(db) if row.role in TAKES_PART and row.ended is None]
+    else:
+        rows = store.around(db, call.signer)
     return Answer(200, Sites(sites=[_site(row) for row in rows]))
 
 
@@ -58,8 +77,74 @@ async def heartbeat(call: Call, request: web.Request) -> Answer:
     return Answer(204)
 
 
-def _site(row: Row) -> Site:
-    return Site(key=row.key, name=row.name, role=Role(row.role), last_seen=row.last_seen)
+def label(call: Call, db: Connection) -> Answer:
+    """Give a site other labels."""
+    wanted: NewLabels = call.body
+    row = _named(call, db)
+    store.label(db, row.key, json.dumps(wanted.labels, sort_keys=True, ensure_ascii=False))
+    audit.append(db, actor=call.actor, action="site.labelled", on=f"site/{to_base64url(row.key)}")
+    return Answer(200, _site(store.find(db, row.key)))
+
+
+def deregister(call: Call, db: Connection) -> Answer:
+    """End a site at its own or the operator's wish."""
+    return _end(call, db, Ending.DEREGISTERED, "")
+
+
+def revoke(call: Call, db: Connection) -> Answer:
+    """End a site whose key is not to be trusted any more."""
+    wanted: Revocation = call.body
+    return _end(call, db, Ending.REVOKED, wanted.reason)
+
+
+def _end(call: Call, db: Connection, ending: Ending, reason: str) -> Answer:
+    row = _named(call, db, ended=True)
+    if row.ended is None:
+        call.woken.update(endings.end(db, row, ending, actor=call.actor, reason=reason, now=call.now))
+    return Answer(200, _site(store.find(db, row.key)))
+
+
+def succeed(call: Call, db: Connection) -> Answer:
+    """Let the key that signs take the place of the one in the path, which agreed to it with its own signature."""
+    wanted: Succession = call.body
+    old, known = store.find(db, path_key(call)), store.find(db, call.signer)
+    try:
+        verify(path_key(call), KEY_ROTATION, call.signer, wanted.handover)
+    except InvalidSignatureError:
+        raise Problem(FORBIDDEN, "the handover is not signed by the old key, for the key that signs") from None
+    if old is None:
+        raise not_found("site")
+    if known is not None:
+        if known.predecessor != old.key or known.ended is not None:
+            raise Problem(CONFLICT, "this key is already enrolled; a key enrols once")
+        return Answer(200, _site(known))
+    if old.ended is not None:
+        raise Problem(CONFLICT, f"the old key was {old.ending} and hands over nothing", state=old.ending)
+    call.woken.update(endings.succeed(db, old, call.signer, now=call.now))
+    return Answer(201, _site(store.find(db, call.signer)))
+
+
+def _named(call: Call, db: Connection, *, ended: bool = False) -> Row:
+    row = store.find(db, path_key(call))
+    if row is None or (row.ended is not None and not ended):
+        raise not_found("site")
+    return row
+
+
+def _site(row: Row | None) -> Site:
+    assert row is not None
+    silent = row.silent_since is not None
+    return Site(
+        key=row.key,
+        name=row.name,
+        role=Role(row.role),
+        last_seen=row.last_seen,
+        status=Liveness.ENDED if row.ended is not None else Liveness.SILENT if silent else Liveness.CONNECTED,
+        silent_since=row.silent_since,
+        labels=json.loads(row.labels),
+        ending=row.ending,
+        predecessor=row.predecessor,
+    )
 
 
 ROUTES = (
@@ -78,17 +163,60 @@ ROUTES = (
         name="sites",
         method="GET",
         path="/v1/sites",
-        summary="All sites for a coordinator; for a site, itself and those that share a project with it",
-        access=Access.SITE,
+        summary="All sites for coordinators and operators; for a site, itself and those that share a project with it",
+        access=Access.SITE_OR_OPERATOR,
         answers={200: Sites},
         reads=list_sites,
+    ),
+    Route(
+        name="label_site",
+        method="PUT",
+        path="/v1/sites/{key}/labels",
+        summary="Give a site other labels",
+        access=Access.SITE_OWNER,
+        body=Json(NewLabels),
+        answers={200: Site},
+        refusals=(NOT_FOUND,),
+        writes=label,
+    ),
+    Route(
+        name="deregister",
+        method="DELETE",
+        path="/v1/sites/{key}",
+        summary="End a site: its key, its memberships, the projects that it leads",
+        access=Access.SITE_OWNER,
+        answers={200: Site},
+        refusals=(NOT_FOUND,),
+        writes=deregister,
+    ),
+    Route(
+        name="revoke_site",
+        method="POST",
+        path="/v1/sites/{key}/revocation",
+        summary="End a site whose key is not to be trusted any more",
+        access=Access.OPERATOR,
+        body=Json(Revocation),
+        answers={200: Site},
+        refusals=(NOT_FOUND,),
+        writes=revoke,
+    ),
+    Route(
+        name="succeed_site",
+        method="POST",
+        path="/v1/sites/{key}/successor",
+        summary="Let the key that signs take the place of an older one",
+        access=Access.ENROLLING,
+        body=Json(Succession),
+        answers={201: Site, 200: Site},
+        refusals=(NOT_FOUND, CONFLICT),
+        writes=succeed,
     ),
     Route(
         name="heartbeat",
         method="POST",
         path="/v1/heartbeat",
         summary="Say that the site is there",
-        access=Access.SITE,
+        access=Access.ENROLLED,
         answers={204: None},
         streams=heartbeat,
     ),

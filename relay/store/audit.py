@@ -9,11 +9,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
-from sqlalchemy import Connection, desc, insert, select
+from sqlalchemy import Connection, bindparam, desc, insert, select
 
 from relay import schema
 from relay.checkpoint import Checkpoint
 from relay.store import checkpoints
+from relay.store.database import Row
 from secagg.audit import GENESIS, BrokenChainError, link
 from secagg.codec import U64, Blob, Record, record
 from secagg.errors import SecaggError
@@ -26,6 +27,7 @@ _audit = schema.audit
 _ADD = insert(_audit)
 _LAST = select(_audit.c.seq, _audit.c.head).order_by(desc(_audit.c.seq)).limit(1)
 _ALL = select(_audit).order_by(_audit.c.seq)
+_BEHIND = _ALL.where(_audit.c.seq > bindparam("after")).limit(bindparam("most"))
 
 
 @record
@@ -71,6 +73,11 @@ def head(db: Connection) -> tuple[int, bytes]:
     """Return the number of entries and the chain's head."""
     last = db.execute(_LAST).first()
     return (0, GENESIS) if last is None else (last.seq, last.head)
+
+
+def page(db: Connection, *, after: int, limit: int) -> list[Row]:
+    """Return the entries behind one, in their order."""
+    return list(db.execute(_BEHIND, {"after": after, "most": limit}))
 
 
 def verify(db: Connection, remembered: bytes | None = None, kept: Iterable[Checkpoint] = ()) -> int:

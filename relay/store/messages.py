@@ -5,11 +5,11 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Connection, Select, bindparam, case, func, insert, select
+from sqlalchemy import BigInteger, Connection, Select, bindparam, case, delete, func, insert, select
 
 from relay import schema
 from relay.store.database import Row
-from relay.wire import INLINE_FRAME_BYTES
+from relay.wire import FIRST_PARCEL, INLINE_FRAME_BYTES
 from secagg.codec import tagged_hash, u32
 from secagg.envelope import Frame
 
@@ -20,7 +20,7 @@ _this = _message.c.id == bindparam("the_message")
 _IN_SLOT = select(_message.c.id, _message.c.digest, _message.c.payload).where(_message.c.slot == bindparam("the_slot"))
 _ADD = insert(_message).returning(_message.c.id)
 _DELIVER = insert(_delivery)
-_PAGE = (
+_PAGE_OF = (
     select(
         _message.c.id,
         _message.c.run,
@@ -40,8 +40,11 @@ _PAGE = (
     .order_by(_delivery.c.message)
     .limit(bindparam("most"))
 )
+_PAGE = _PAGE_OF.where(_message.c.kind < FIRST_PARCEL)
+_PARCELS = _PAGE_OF.where(_message.c.kind >= FIRST_PARCEL, _message.c.run == bindparam("the_run"))
 _FIND = select(_message.c.id, _message.c.sender, _message.c.frame).where(_this)
 _IS_READER = select(_delivery.c.message).where(_to_me, _delivery.c.message == bindparam("the_message"))
+_DROP = delete(_delivery).where(_to_me)
 _ORDER = 0x5EC_A67
 _AFTER_THOSE_TO_ONE = select(
     func.pg_advisory_xact_lock_shared(_ORDER), func.pg_advisory_xact_lock(bindparam("the_reader", type_=BigInteger))
@@ -116,6 +119,17 @@ def _turn(readers: list[bytes]) -> tuple[Select[Any], dict[str, int]]:
 def page(db: Connection, reader: bytes, *, after: int, limit: int) -> list[Row]:
     """Return a site's next messages in ascending order, with their payloads; large frames are left out."""
     return list(db.execute(_PAGE, {"the_reader": reader, "after": after, "most": limit}))
+
+
+def parcels(db: Connection, reader: bytes, run: UUID, *, after: int, limit: int) -> list[Row]:
+    """Return a site's next parcels of a run, in the form of `page`."""
+    row = {"the_reader": reader, "the_run": run, "after": after, "most": limit}
+    return list(db.execute(_PARCELS, row))
+
+
+def drop_deliveries(db: Connection, reader: bytes) -> None:
+    """Forget that messages are for a site, which cannot open them any more."""
+    db.execute(_DROP, {"the_reader": reader})
 
 
 def find(db: Connection, number: int) -> Row | None:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, desc, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, desc, func, insert, select, update
 
 from relay import schema
 from relay.store.database import Row
 from relay.transitions import ACTIVE_MEMBER, MemberState, ProjectState
 
 _project, _member, _roster, _site = schema.project, schema.member, schema.roster, schema.site
+_task = schema.task
 _this = _project.c.id == bindparam("the_project")
 _of_this = _member.c.project == bindparam("the_project")
 _mine = _member.c.site == bindparam("the_site")
@@ -29,12 +30,26 @@ _JOINED_BY = (
 _MEMBERS = _named.where(_of_this).order_by(_member.c.site)
 _MEMBER = _named.where(_of_this, _mine)
 _STATE = select(_member.c.state).where(_of_this, _mine)
-_INVITE = insert(_member)
+_ADD_MEMBER = insert(_member)
 _MOVE = update(_member).where(_of_this, _mine, _member.c.state == bindparam("the_state"))
 _VOID = update(_member).where(_of_this, _member.c.state == MemberState.CONFIRMED)
 _ROSTER = select(_roster.c.site).where(_version)
 _IN_ROSTER = select(_roster.c.site).where(_version, _roster.c.site == bindparam("the_site"))
 _ADD_TO_ROSTER = insert(_roster)
+_MEMBERSHIPS = select(_member).where(_mine, _member.c.state.in_(ACTIVE_MEMBER)).order_by(_member.c.project)
+_TASKS = (
+    select(_task.c.name, _task.c.parameters)
+    .where(_task.c.project == bindparam("the_project"))
+    .order_by(_task.c.position)
+)
+_CLEAR_TASKS = delete(_task).where(_task.c.project == bindparam("the_project"))
+_ADD_TASK = insert(_task)
+_NEXT_TASKS = update(_project).where(_this, _project.c.tasks_version == bindparam("the_version"))
+_OPEN = (
+    select(func.count())
+    .select_from(_project)
+    .where(_project.c.coordinator == bindparam("the_site"), _project.c.state == ProjectState.OPEN)
+)
 
 
 def find(db: Connection, project: UUID) -> Row | None:
@@ -79,10 +94,10 @@ def membership(db: Connection, project: UUID, site: bytes) -> MemberState | None
     return None if state is None else MemberState(state)
 
 
-def invite(db: Connection, *, project: UUID, site: bytes, now: float) -> None:
-    """Make a site, which is not yet a member, an invited one."""
-    values = {"project": project, "site": site, "state": MemberState.INVITED, "reason": "", "updated": now}
-    db.execute(_INVITE, values)
+def invite(db: Connection, *, project: UUID, site: bytes, now: float, state: MemberState = MemberState.INVITED) -> None:
+    """Make a site, which is not yet a member, an invited one; in another state where it takes another key's place."""
+    values = {"project": project, "site": site, "state": state, "reason": "", "updated": now}
+    db.execute(_ADD_MEMBER, values)
 
 
 def move_member(
@@ -123,3 +138,38 @@ def add_roster(db: Connection, *, project: UUID, version: int, sites: Sequence[b
     """Store a version of the roster and put it in force."""
     db.execute(_ADD_TO_ROSTER, [{"project": project, "version": version, "site": site} for site in sites])
     db.execute(_CHANGE, {"the_project": project, "roster_version": version})
+
+
+def memberships(db: Connection, site: bytes) -> list[Row]:
+    """Return where a site is an active member."""
+    return list(db.execute(_MEMBERSHIPS, {"the_site": site}))
+
+
+def lead(db: Connection, project: UUID, coordinator: bytes) -> None:
+    """Let another site lead a project."""
+    db.execute(_CHANGE, {"the_project": project, "coordinator": coordinator})
+
+
+def open_projects(db: Connection, coordinator: bytes) -> int:
+    """Return how many open projects a site leads."""
+    return db.execute(_OPEN, {"the_site": coordinator}).scalar_one()
+
+
+def tasks(db: Connection, project: UUID) -> list[Row]:
+    """Return a project's tasks in their order."""
+    return list(db.execute(_TASKS, {"the_project": project}))
+
+
+def replace_tasks(db: Connection, project: UUID, *, version: int, tasks: Sequence[tuple[str, bytes]]) -> bool:
+    """Replace the tasks, if they still have this version, and count it up; False if they have not."""
+    there = {"the_project": project, "the_version": version}
+    if db.execute(_NEXT_TASKS, there | {"tasks_version": version + 1}).rowcount == 0:
+        return False
+    db.execute(_CLEAR_TASKS, {"the_project": project})
+    rows = [
+        {"project": project, "position": at, "name": name, "parameters": parameters}
+        for at, (name, parameters) in enumerate(tasks)
+    ]
+    if rows:
+        db.execute(_ADD_TASK, rows)
+    return True

@@ -2,13 +2,14 @@
 
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, desc, insert, select, update
+from sqlalchemy import Connection, bindparam, desc, func, insert, select, update
 
 from relay import schema
 from relay.store.database import Row
-from relay.transitions import IN_ROSTER, RunState
+from relay.transitions import FINAL_RUN, IN_ROSTER, RunState, SiteState
 
 _run, _usage, _roster, _member = schema.run, schema.usage, schema.roster, schema.member
+_report, _site = schema.report, schema.site
 _this = _run.c.id == bindparam("the_run")
 
 _FIND = select(_run).where(_this)
@@ -25,6 +26,20 @@ _SITES = (
     )
 )
 _SITE = _SITES.where(_roster.c.site == bindparam("the_site"))
+_COUNT = select(func.count()).select_from(_run).where(_run.c.project == bindparam("the_project"))
+_OPEN = select(_run).where(_run.c.project == bindparam("the_project"), _run.c.state.not_in(FINAL_RUN))
+_its_report = (_report.c.run == bindparam("the_run")) & (_report.c.site == bindparam("the_site"))
+_REPORT = update(_report).where(_its_report, _report.c.state == bindparam("the_state"))
+_FIRST_REPORT = insert(_report)
+_REPORTED = select(_report).where(_its_report)
+_REPORTS = (
+    select(_site.c.key, _site.c.name, _report.c.state, _report.c.round, _report.c.reason, _report.c.updated)
+    .select_from(_roster)
+    .join(_site, _site.c.key == _roster.c.site)
+    .outerjoin(_report, (_report.c.run == bindparam("the_run")) & (_report.c.site == _roster.c.site))
+    .where(_roster.c.project == bindparam("the_project"), _roster.c.version == bindparam("the_version"))
+    .order_by(_site.c.key)
+)
 _CHARGE = (
     update(_usage)
     .where(_usage.c.run == bindparam("the_run"), _usage.c.site == bindparam("the_site"))
@@ -43,10 +58,44 @@ def find(db: Connection, run: UUID) -> Row | None:
     return db.execute(_FIND, {"the_run": run}).first()
 
 
-def add(db: Connection, *, run: UUID, project: UUID, roster_version: int, name: str, now: float) -> None:
-    """Create a run with the roster that is in force."""
+def add(
+    db: Connection, *, run: UUID, project: UUID, roster_version: int, name: str, now: float, task: int | None = None
+) -> None:
+    """Create a run with the roster that is in force, and number it."""
+    number = db.execute(_COUNT, {"the_project": project}).scalar_one() + 1
     values = {"id": run, "project": project, "roster_version": roster_version, "name": name}
-    db.execute(_ADD, values | {"state": RunState.CREATED, "reason": "", "created": now, "updated": now})
+    state = {"state": RunState.CREATED, "reason": "", "created": now, "updated": now}
+    db.execute(_ADD, values | state | {"task": task, "number": number})
+
+
+def open_runs(db: Connection, project: UUID) -> list[Row]:
+    """Return a project's runs that are in no final state."""
+    return list(db.execute(_OPEN, {"the_project": project}))
+
+
+def report(
+    db: Connection, run: UUID, site: bytes, *, from_: SiteState, to: SiteState, round_: int, reason: str, now: float
+) -> bool:
+    """Note where a site says that it stands, if it stood at `from_`; False if it did not."""
+    there = {"the_run": run, "the_site": site}
+    values = {"state": to, "round": round_, "reason": reason, "updated": now}
+    if db.execute(_REPORT, there | {"the_state": from_} | values).rowcount == 1:
+        return True
+    if from_ != SiteState.WAITING or db.execute(_REPORTED, there).first() is not None:
+        return False
+    db.execute(_FIRST_REPORT, {"run": run, "site": site} | values)
+    return True
+
+
+def reported(db: Connection, run: UUID, site: bytes) -> Row | None:
+    """Return what a site last reported of a run."""
+    return db.execute(_REPORTED, {"the_run": run, "the_site": site}).first()
+
+
+def reports(db: Connection, run: Row) -> list[Row]:
+    """Return key and name of each site of the run's roster, with what it last reported, by key."""
+    row = {"the_run": run.id, "the_project": run.project, "the_version": run.roster_version}
+    return list(db.execute(_REPORTS, row))
 
 
 def of_project(db: Connection, project: UUID) -> list[Row]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 
 from relay import schema
 from relay.store.database import Row
@@ -14,8 +14,18 @@ _FIND = select(_site).where(_site.c.key == bindparam("the_key"))
 _FIND_NAME = select(_site.c.key).where(_site.c.name == bindparam("the_name"))
 _ALL = select(_site).order_by(_site.c.name)
 _ADD = insert(_site)
-_SEEN = update(_site).where(
-    _site.c.key == bindparam("the_key"), func.coalesce(_site.c.last_seen, 0) < bindparam("last_seen")
+_CHANGE = update(_site).where(_site.c.key == bindparam("the_key"))
+_ENDED = select(_site.c.key).where(_site.c.ended.is_not(None))
+_last = func.coalesce(_site.c.last_seen, _site.c.enrolled)
+_fell_silent = (_site.c.ended.is_(None), _site.c.silent_since.is_(None), _last < bindparam("then"))
+_came_back = (_site.c.silent_since.is_not(None), _last > _site.c.silent_since)
+_MOVED = select(_site.c.key).where(or_(and_(*_fell_silent), and_(*_came_back))).limit(1)
+_SILENCE = update(_site).where(*_fell_silent).values(silent_since=_last).returning(_site.c.key, _site.c.name)
+_RETURN = update(_site).where(*_came_back).values(silent_since=None).returning(_site.c.key, _site.c.name)
+_SEEN = (
+    update(_site)
+    .where(_site.c.key == bindparam("the_key"), func.coalesce(_site.c.last_seen, 0) < bindparam("the_time"))
+    .values(last_seen=bindparam("the_time"))
 )
 
 _active = _member.c.state.in_(ACTIVE_MEMBER)
@@ -47,9 +57,45 @@ def name_is_taken(db: Connection, name: str) -> bool:
     return db.execute(_FIND_NAME, {"the_name": name}).first() is not None
 
 
-def add(db: Connection, *, key: bytes, name: str, role: str, now: float) -> None:
+def add(
+    db: Connection,
+    *,
+    key: bytes,
+    name: str,
+    role: str,
+    now: float,
+    labels: str = "{}",
+    predecessor: bytes | None = None,
+) -> None:
     """Enrol a site."""
-    db.execute(_ADD, {"key": key, "name": name, "role": role, "enrolled": now})
+    values = {"key": key, "name": name, "role": role, "enrolled": now, "labels": labels, "predecessor": predecessor}
+    db.execute(_ADD, values)
+
+
+def label(db: Connection, key: bytes, labels: str) -> None:
+    """Give a site these labels, as JSON, in place of its earlier ones."""
+    db.execute(_CHANGE, {"the_key": key, "labels": labels})
+
+
+def end(db: Connection, key: bytes, *, name: str, ending: str, now: float) -> None:
+    """Make a key invalid for good and give its site this name, so that another one may have the old name."""
+    values = {"name": name, "ending": ending, "ended": now, "silent_since": None}
+    db.execute(_CHANGE, {"the_key": key} | values)
+
+
+def ended(db: Connection) -> set[bytes]:
+    """Return the keys that are not valid any more."""
+    return set(db.scalars(_ENDED))
+
+
+def needs_sweep(db: Connection, *, then: float) -> bool:
+    """Tell whether `sweep` would change anything."""
+    return db.execute(_MOVED, {"then": then}).first() is not None
+
+
+def sweep(db: Connection, *, then: float) -> tuple[list[Row], list[Row]]:
+    """Note who was not seen since `then`, and who came back; returns key and name of those that changed."""
+    return list(db.execute(_SILENCE, {"then": then})), list(db.execute(_RETURN))
 
 
 def all_sites(db: Connection) -> list[Row]:
@@ -64,4 +110,4 @@ def around(db: Connection, key: bytes) -> list[Row]:
 
 def seen(db: Connection, times: Mapping[bytes, float]) -> None:
     """Note when sites were last seen; always in the same order, so that no two replicas wait for each other."""
-    db.execute(_SEEN, [{"the_key": key, "last_seen": at} for key, at in sorted(times.items())])
+    db.execute(_SEEN, [{"the_key": key, "the_time": at} for key, at in sorted(times.items())])

@@ -1,23 +1,18 @@
 """Join tokens: made by the operator, used once by the site that enrols.
 
-Only a token's SHA-256 is stored. It has 256 random bits, so there is no list of likely tokens to try and nothing that a
-salt or a slow hash would add.
+Only a token's SHA-256 is stored (`relay.tokens`).
 """
-
-import secrets
-from hashlib import sha256
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from relay import schema
 from relay.store.database import Row
 
-_PREFIX = "secagg-join-"  # lets people and secret scanners see what it is
-
 _token, _site = schema.token, schema.site
 _this = _token.c.id == bindparam("the_id")
 
 _ADD = insert(_token).returning(_token.c.id)
+_NUMBERED = select(_token).where(_this)
 _FIND = select(_token).where(_token.c.hash == bindparam("the_hash"))
 _USE = update(_token).where(_this)
 _REVOKE = update(_token).where(_this, _token.c.used.is_(None), _token.c.revoked.is_(None))
@@ -28,16 +23,21 @@ _ALL = (
 )
 
 
-def create(db: Connection, *, role: str, label: str, now: float, expires: float) -> tuple[int, str]:
-    """Make a token and return its number and its text, which is nowhere else."""
-    text = _PREFIX + secrets.token_urlsafe(32)
-    values = {"hash": _hash(text), "role": role, "label": label, "created": now, "expires": expires}
-    return db.execute(_ADD, values).scalar_one(), text
+def add(db: Connection, *, hash_: bytes, role: str, label: str, now: float, expires: float) -> int:
+    """Note a token by its hash and return its number."""
+    values = {"hash": hash_, "role": role, "label": label, "created": now, "expires": expires}
+    number: int = db.execute(_ADD, values).scalar_one()
+    return number
 
 
-def find(db: Connection, text: str) -> Row | None:
-    """Return the token with this text, whatever its state."""
-    return db.execute(_FIND, {"the_hash": _hash(text)}).first()
+def find(db: Connection, hash_: bytes) -> Row | None:
+    """Return the token with this hash, whatever its state."""
+    return db.execute(_FIND, {"the_hash": hash_}).first()
+
+
+def numbered(db: Connection, number: int) -> Row | None:
+    """Return the token with this number, whatever its state."""
+    return db.execute(_NUMBERED, {"the_id": number}).first()
 
 
 def use(db: Connection, number: int, *, key: bytes, now: float) -> None:
@@ -53,7 +53,3 @@ def revoke(db: Connection, number: int, *, now: float) -> bool:
 def all_tokens(db: Connection) -> list[Row]:
     """Return every token, by number, with the name of the site that used it."""
     return list(db.execute(_ALL))
-
-
-def _hash(text: str) -> bytes:
-    return sha256(text.encode()).digest()

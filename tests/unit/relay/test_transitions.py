@@ -1,4 +1,4 @@
-"""The two tables are the specification's: its lines are read here."""
+"""The tables are the specification's: its lines are read here."""
 
 import itertools
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from relay.problem import KINDS
 from relay.routes import ROUTES
-from relay.transitions import FINAL_RUN, MEMBER, RUN, Cause, MemberState, RunState
+from relay.transitions import FINAL_RUN, MEMBER, RUN, SITE, Cause, MemberState, RunState, SiteState
 
 SPEC = Path("specs/04-relay-api.md").read_text(encoding="utf-8")
 
@@ -38,6 +38,15 @@ def test_runs_as_specified():
     }
     assert specified == RUN
     assert {state for state, after in RUN.items() if not after} == FINAL_RUN
+
+
+def test_reports_as_specified():
+    specified = {
+        SiteState(before): frozenset(map(SiteState, names(afters)))
+        for befores, afters in rows("| site is")
+        for before in names(befores)
+    }
+    assert specified == SITE
 
 
 def test_problems_as_specified():

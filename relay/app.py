@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from aiohttp import web
@@ -21,6 +21,7 @@ from relay.connections import Connection
 from relay.edge import Edge
 from relay.endpoint import CALL, PROBLEM, REQUEST_ID, Endpoint, instance, note_problem
 from relay.epoch import HEADER, Epoch
+from relay.housekeeping import EVERY_S, Housekeeping
 from relay.metrics import Metrics
 from relay.notary import LOOK_S as NOTARY_S
 from relay.notary import Notary
@@ -30,11 +31,14 @@ from relay.readiness import Readiness
 from relay.routes import ROUTES
 from relay.service import logs
 from relay.service.folders import private_folder
-from relay.store import epochs, messages, nonces, sites
+from relay.store import epochs, messages, sites
 from relay.store.database import connect
 from relay.vitals import Vitals
 from relay.wakeups import Wakeups
 from secagg.identity import fingerprint
+
+if TYPE_CHECKING:
+    from relay.store.notices import Notices
 
 RELAY = web.AppKey("relay", Relay)
 
@@ -44,7 +48,6 @@ ENDINGS_S = 2.0
 """How often it looks for keys that ended: a long poll or a download in progress then ends too."""
 PRESENCE_S = 5.0
 SWEEP_S = 10.0
-HOUSEKEEPING_S = 60.0
 
 _TRACED = ("project", "run", "blob", "message")
 """The parts of a path that stand in the log."""
@@ -71,6 +74,7 @@ def create_app(config: RelayConfig) -> web.Application:
         database=database,
         blobs=blobs,
         wakeups=wakeups,
+        notices=_notices(config, wakeups),
         presence=Presence(),
         endings=set(),
         metrics=metrics,
@@ -87,6 +91,14 @@ def create_app(config: RelayConfig) -> web.Application:
     app.on_shutdown.append(_end_polls)
     app.cleanup_ctx.append(_run)
     return app
+
+
+def _notices(config: RelayConfig, wakeups: Wakeups) -> "Notices | None":
+    if config.database_url.get_backend_name() == "sqlite":
+        return None
+    from relay.store.notices import Notices  # noqa: PLC0415  # the driver only where it is used
+
+    return Notices(config.database_url, wakeups.wake, timeout_s=config.database_wait_s)
 
 
 def handler_options(config: RelayConfig) -> dict[str, Any]:
@@ -186,6 +198,7 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
         _log.info("database prepared", schema=migrate.REVISION, before=before or "none")
     relay.epoch.begin(await relay.database.write(lambda db: epochs.ensure(db, now=time.time())))
     notary = Notary(signing_key(relay.config.data / KEY_FILE), relay.database, relay.metrics)
+    house = Housekeeping(relay)
     jobs = [
         asyncio.create_task(relay.vitals.watch()),
         asyncio.create_task(_every(CENSUS_S, CensusTaker(relay.database, relay.readiness, relay.metrics))),
@@ -194,14 +207,17 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
         asyncio.create_task(_every(ENDINGS_S, lambda: _look_for_endings(relay))),
         asyncio.create_task(_every(SWEEP_S, lambda: _sweep(relay))),
         asyncio.create_task(_every(PRESENCE_S, lambda: _write_presence(relay))),
-        asyncio.create_task(_every(HOUSEKEEPING_S, lambda: _keep_house(relay))),
+        asyncio.create_task(_every(EVERY_S, house)),
     ]
+    if relay.notices is not None:
+        jobs.append(asyncio.create_task(relay.notices.run()))
     yield
     for job in jobs:
         job.cancel()
     await asyncio.gather(*jobs, return_exceptions=True)
-    with suppress(Exception):  # an observation, not worth a failed stop
+    with suppress(Exception):  # observations, not worth a failed stop
         await _write_presence(relay)
+        await house.stop()
     await relay.database.close()
 
 
@@ -249,8 +265,3 @@ async def _sweep(relay: Relay) -> None:
 async def _write_presence(relay: Relay) -> None:
     if seen := relay.presence.take():
         await relay.database.write(lambda db: sites.seen(db, seen), appends=True)
-
-
-async def _keep_house(relay: Relay) -> None:
-    forgotten = await relay.database.write(lambda db: nonces.forget(db, now=time.time()))
-    _log.debug("nonces forgotten", number=forgotten)

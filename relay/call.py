@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relay.blobs import BlobFolder
 from relay.config import RelayConfig
@@ -17,13 +17,17 @@ from relay.vitals import Vitals
 from relay.wakeups import Wakeups
 from relay.wire import to_base64url
 
+if TYPE_CHECKING:
+    from relay.store.notices import Notices  # needs a driver that only PostgreSQL's users have
+
 
 @dataclass(frozen=True, slots=True)
 class Relay:
     """What requests need. Holds no state that another replica would miss.
 
-    `endings` are the keys that are not valid any more, looked up every two seconds: for what goes on for a while.
-    `description` is the OpenAPI document.
+    `notices` tell other replicas of new messages; None on SQLite, where each looks by itself. `endings` are the keys
+    that are not valid any more, looked up every two seconds: for what goes on for a while. `description` is the OpenAPI
+    document.
     """
 
     config: RelayConfig
@@ -31,6 +35,7 @@ class Relay:
     database: Database
     blobs: BlobFolder
     wakeups: Wakeups
+    notices: "Notices | None"
     presence: Presence
     endings: set[bytes]
     metrics: Metrics

@@ -125,6 +125,8 @@ class Endpoint:
             async with self.route.stage(call):
                 encoded = await self._transact(handler, call, signed, request)
         self._relay.wakeups.wake(call.woken)
+        if self._relay.notices is not None:
+            self._relay.notices.tell(call.woken)
         for count in call.counts:
             count()
         crashpoint("relay.before-answer")

@@ -46,6 +46,7 @@ METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This path does not take th
 TOO_SLOW = Kind("too-slow", 408, "The body arrived too slowly")
 CONFLICT = Kind("conflict", 409, "The object is in another state than the request assumes")
 SLOT_TAKEN = Kind("slot-taken", 409, "The sender already has another frame in this slot")
+STALE_LEASE = Kind("stale-lease", 409, "The run's lease is with another process of its coordinator")
 NONCE_REUSED = Kind("nonce-reused", 409, "This nonce belongs to another request")
 TOO_LARGE = Kind("too-large", 413, "The body is over its limit")
 BAD_RANGE = Kind("bad-range", 416, "The range is not within the payload")
@@ -58,7 +59,7 @@ STORAGE_FULL = Kind("storage-full", 507, "The relay's storage is full")
 
 KINDS = (
     BAD_REQUEST, BAD_FRAME, UNSIGNED, BAD_SIGNATURE, STALE_SIGNATURE, UNKNOWN_SITE, REVOKED, BAD_TOKEN, FORBIDDEN,
-    NOT_FOUND, METHOD_NOT_ALLOWED, TOO_SLOW, CONFLICT, SLOT_TAKEN, NONCE_REUSED, TOO_LARGE, BAD_RANGE,
+    NOT_FOUND, METHOD_NOT_ALLOWED, TOO_SLOW, CONFLICT, SLOT_TAKEN, STALE_LEASE, NONCE_REUSED, TOO_LARGE, BAD_RANGE,
     BAD_DIGEST, RATE_LIMITED, QUOTA, INTERNAL, UNAVAILABLE, STORAGE_FULL,
 )  # fmt: skip
 

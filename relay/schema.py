@@ -129,6 +129,7 @@ run = Table(
     Column("updated", Double, nullable=False, comment="when the state last changed"),
     Column("task", Integer, comment="task of the project that it carries out, from 0 on"),
     Column("number", Integer, nullable=False, server_default="0", comment="counts the project's runs from 1 on"),
+    Column("purged", Double, comment="when its messages and payloads were removed"),
     comment="Runs",
 )
 
@@ -164,6 +165,18 @@ blob = Table(
     Column("complete", Boolean, nullable=False, comment="all bytes are there and have the digest"),
     Column("created", Double, nullable=False, comment="when it was announced"),
     comment="Sealed payloads; their bytes are in the blob folder",
+)
+
+piece = Table(
+    "piece",
+    metadata,
+    Column("blob", ForeignKey("blob.id"), primary_key=True, comment="payload"),
+    Column(
+        "offset", BigInteger, primary_key=True, autoincrement=False, comment="place of its first byte in the payload"
+    ),
+    Column("size", Integer, nullable=False, comment="bytes"),
+    Column("digest", LargeBinary(32), nullable=False, comment="SHA-256; names its object"),
+    comment="Pieces of payloads that are objects of their own; none where payloads are files",
 )
 
 message = Table(
@@ -239,6 +252,16 @@ audit = Table(
     comment="Append-only, hash-chained log of what matters for security",
 )
 
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(60), primary_key=True, comment="what is leased: a job, or run/<id>"),
+    Column("holder", String(64), nullable=False, comment="name that the holder gave itself"),
+    Column("token", BigInteger, nullable=False, comment="counts up with each holder; a smaller one is stale"),
+    Column("until", Double, nullable=False, comment="when it ends unless it is renewed"),
+    comment="Who does what nobody else may do at the same time",
+)
+
 checkpoint = Table(
     "checkpoint",
     metadata,
@@ -277,6 +300,6 @@ probe = Table(
 )
 
 __all__ = [
-    "audit", "blob", "checkpoint", "delivery", "epoch", "member", "message", "metadata", "milestone", "nonce", "probe",
-    "project", "report", "roster", "run", "site", "task", "token", "usage",
+    "audit", "blob", "checkpoint", "delivery", "epoch", "lease", "member", "message", "metadata", "milestone", "nonce",
+    "piece", "probe", "project", "report", "roster", "run", "site", "task", "token", "usage",
 ]  # fmt: skip

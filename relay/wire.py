@@ -33,6 +33,8 @@ MAX_WAIT_S = 30
 """Longest long poll, below the idle limit of common proxies."""
 MAX_PAGE = 256
 """Most messages in one answer."""
+MAX_LEASE_S = 600
+"""Longest lease of a run; its holder renews it meanwhile."""
 MAX_TERMS_BYTES = 64 << 10
 FIRST_PARCEL = 240
 """Frames of this kind and above are no messages of the protocol: logs and artifacts, which people send each other."""
@@ -257,9 +259,20 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class RunChange:
+    """`lease`: token of the lease under which the process changes the run, where it has one."""
+
     from_: Annotated[RunState, Field(alias="from")]
     to: RunState
     reason: Reason = ""
+    lease: Annotated[int, Field(ge=1, le=2**53)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class LeaseRequest:
+    """`holder`: a name that the process made up for itself; `ttl_s` 0 gives the lease back."""
+
+    holder: Annotated[str, Field(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
+    ttl_s: Annotated[float, Field(ge=0, le=MAX_LEASE_S)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
@@ -450,6 +463,14 @@ class Run:
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class Runs:
     runs: list[Run]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class RunLease:
+    """`until` by the relay's clock. `token` counts up with each holder."""
+
+    token: int
+    until: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)

@@ -25,6 +25,7 @@ from relay.wire import (
     Enrolment,
     JoinToken,
     JoinTokens,
+    LeaseRequest,
     Member,
     MemberAnswer,
     Message,
@@ -47,6 +48,7 @@ from relay.wire import (
     RosterSites,
     Run,
     RunChange,
+    RunLease,
     Runs,
     SealedRoster,
     Site,
@@ -235,10 +237,28 @@ class RelayClient:
         """Return a run."""
         return await self._send(Run, "GET", f"/v1/runs/{run}")
 
-    async def change_run(self, run: UUID, from_: RunState | str, to: RunState | str, reason: str = "") -> Run:
-        """Change a run's state, if it still is `from_`; else RelayError `conflict`, whose `state` says what it is."""
-        change = RunChange(**{"from": RunState(from_)}, to=RunState(to), reason=reason)
+    async def change_run(
+        self, run: UUID, from_: RunState | str, to: RunState | str, reason: str = "", *, lease: int | None = None
+    ) -> Run:
+        """Change a run's state, if it still is `from_`; else RelayError `conflict`, whose `state` says what it is.
+
+        `lease` is the token of this process's lease; RelayError `stale-lease` where another process holds the run.
+        """
+        change = RunChange(**{"from": RunState(from_)}, to=RunState(to), reason=reason, lease=lease)
         return await self._send(Run, "POST", f"/v1/runs/{run}/state", change)
+
+    async def lease_run(self, run: UUID, holder: str, ttl_s: float) -> RunLease:
+        """Take or renew the lease of a run, or give it back with `ttl_s` 0.
+
+        Args:
+            run: the run.
+            holder: a name that this process made up for itself, letters, digits, - and _.
+            ttl_s: for how long, at most ten minutes.
+
+        Raises:
+            RelayError: `stale-lease` while another process of this coordinator holds it.
+        """
+        return await self._send(RunLease, "PUT", f"/v1/runs/{run}/lease", LeaseRequest(holder=holder, ttl_s=ttl_s))
 
     async def report(
         self, run: UUID, from_: SiteState | str, to: SiteState | str, *, round_: int = 0, reason: str = ""

@@ -5,13 +5,13 @@ from sqlalchemy import Connection
 from relay.access import Access, parse_uuid
 from relay.body import Json
 from relay.call import Answer, Call
-from relay.problem import CONFLICT, FORBIDDEN, NOT_FOUND, QUOTA, Problem
+from relay.problem import CONFLICT, FORBIDDEN, NOT_FOUND, QUOTA, STALE_LEASE, Problem
 from relay.route import Route
-from relay.store import audit, projects
+from relay.store import audit, leases, projects
 from relay.store import runs as store
 from relay.store.database import Row
 from relay.transitions import RUN, SITE, ProjectState, RunState, SiteState
-from relay.wire import NewRun, Report, Run, RunChange, Runs, SiteReport, SiteReports
+from relay.wire import LeaseRequest, NewRun, Report, Run, RunChange, RunLease, Runs, SiteReport, SiteReports
 
 
 def create(call: Call, db: Connection) -> Answer:
@@ -61,6 +61,7 @@ def show(call: Call, db: Connection) -> Answer:
 def change(call: Call, db: Connection) -> Answer:
     """Change a run's state by compare-and-set."""
     wanted: RunChange = call.body
+    _check_lease(db, call, wanted.lease)
     state = RunState(call.run.state)
     if state != wanted.from_:
         raise Problem(CONFLICT, f"the run is {state}, not {wanted.from_}", state=state)
@@ -78,6 +79,28 @@ def change(call: Call, db: Connection) -> Answer:
         reason=wanted.reason,
     )
     return Answer(200, _run(store.find(db, call.run.id)))
+
+
+def lease(call: Call, db: Connection) -> Answer:
+    """Give the run to one of its coordinator's processes for a time, or take it back."""
+    wanted: LeaseRequest = call.body
+    taken = leases.take(db, _lease_name(call), holder=wanted.holder, ttl_s=wanted.ttl_s)
+    if taken is None:
+        raise Problem(STALE_LEASE, "another process of this coordinator holds the run; it is free when its lease ends")
+    return Answer(200, RunLease(token=taken.token, until=taken.until))
+
+
+def _check_lease(db: Connection, call: Call, token: int | None) -> None:
+    """A process that lost its lease without noticing must not change the run under the next one."""
+    name = _lease_name(call)
+    if token is None and leases.is_held(db, name):
+        raise Problem(STALE_LEASE, "a process of this coordinator holds the run; changes carry the token of its lease")
+    if token is not None and not leases.is_current(db, name, token):
+        raise Problem(STALE_LEASE, "the lease was taken by another process of this coordinator since")
+
+
+def _lease_name(call: Call) -> str:
+    return f"run/{call.run.id}"
 
 
 def report(call: Call, db: Connection) -> Answer:
@@ -175,8 +198,19 @@ ROUTES = (
         access=Access.RUN_LEADER,
         body=Json(RunChange),
         answers={200: Run},
-        refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
+        refusals=(FORBIDDEN, NOT_FOUND, CONFLICT, STALE_LEASE),
         writes=change,
+    ),
+    Route(
+        name="lease_run",
+        method="PUT",
+        path="/v1/runs/{run}/lease",
+        summary="Take, renew or give back the lease of a run, for one process of its coordinator",
+        access=Access.RUN_LEADER,
+        body=Json(LeaseRequest),
+        answers={200: RunLease},
+        refusals=(FORBIDDEN, NOT_FOUND, STALE_LEASE),
+        writes=lease,
     ),
     Route(
         name="report",

@@ -60,6 +60,7 @@ MATRIX = {
     "runs": READER,
     "run": READER,
     "change_run": LEADER,
+    "lease_run": LEADER,
     "report": ({"participant"}, "not-found", {"invited": "forbidden", "coordinator": "forbidden"}),
     "reports": READER,
     "post_message": WRITER,
@@ -254,6 +255,9 @@ class Requests:
     async def change_run(self):
         run = await self.scene.make_run(uuid4(), RunState.CREATED)
         return f"/v1/runs/{run}/state", {"from": "created", "to": "cancelled"}
+
+    async def lease_run(self):
+        return f"/v1/runs/{self.scene.run}/lease", {"holder": "matrix", "ttl_s": 0}
 
     async def report(self):
         run = await self.scene.make_run(uuid4(), RunState.COMPLETED)

@@ -9,7 +9,7 @@ DEMO   ?=
 # what `make bench` measures; NAME=server takes another ten minutes, NAME=sparse twenty
 NAME   ?= kernels start round growth memory relayed peers
 
-.PHONY: help demo test check bench fuzz soak vectors model lock format clean
+.PHONY: help demo test check bench fuzz soak coverage mutation vectors model lock format clean
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -49,6 +49,20 @@ fuzz: $(READY)   ## every decoder and machine on wrong bytes, for MINUTES (defau
 
 soak: $(READY)   ## cohorts behind a hostile relay, with crashes, for MINUTES (default 10)
 	$(BIN)/python -m tests.machine.soak --minutes $(or $(MINUTES),10)
+
+# Compiled runs do not tell which branches of a kernel they took: kernels run a second time as plain Python, whose integers
+# warn where compiled ones wrap.
+coverage: $(READY) ## the branches of secagg/ that its tests take; all of them, or it fails
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n $(JOBS) tests/unit/secagg tests/vectors tests/reject tests/machine tests/property tests/meta
+	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -n 0 -W "ignore:overflow encountered:RuntimeWarning" \
+	  tests/unit/secagg/test_kernels.py tests/unit/secagg/test_packing.py tests/unit/secagg/test_shamir.py \
+	  tests/unit/secagg/test_quantize.py tests/unit/secagg/test_masks.py
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=100
+
+mutation: $(READY) ## small faults in protocol, codec, messages and Shamir: which do the tests notice? for MINUTES (default 15)
+	$(BIN)/python -m tests.mutation --minutes $(or $(MINUTES),15)
 
 vectors: $(READY) ## make the vectors anew from the independent reference, and the tables of the specification
 	$(BIN)/python -m specs.generate

@@ -94,12 +94,9 @@ def _log_disconnected(sites: int, degree: int, bad: int) -> float:
 def _most_corrupt(sites: int, corrupt: int, degree: int, probability: float) -> int:
     """Return the least c such that a site has more than c corrupt neighbours with at most this probability."""
     total, count = 0.0, min(corrupt, degree)
-    while count >= 0:
-        total += _mass(count, sites, corrupt, degree)
-        if total > probability:
-            return count
+    while (total := total + _mass(count, sites, corrupt, degree)) <= probability:
         count -= 1
-    return 0
+    return count
 
 
 def _below(threshold: int, sites: int, left: int, degree: int) -> float:

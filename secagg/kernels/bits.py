@@ -60,7 +60,5 @@ def unpack(data: NDArray[np.uint8], bits: int, out: NDArray[np.unsignedinteger[A
         else:
             for k in range(min(np.uint64(8), last - at)):
                 value |= np.uint64(data[at + np.uint64(k)]) << np.uint64(8 * k)
-            if at + np.uint64(8) < last:
-                beyond = np.uint64(data[at + np.uint64(8)])
         # A shift by 64 has no meaning, so that it is made in two steps: nothing comes from beyond where shift is 0.
         out[i] = (value >> shift | (beyond << np.uint64(1)) << (np.uint64(63) - shift)) & mask

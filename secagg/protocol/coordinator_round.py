@@ -341,9 +341,7 @@ def on_unmask(state: AwaitAnswers, received: Received, means: Means) -> Step:
 
 def close_answers(state: AwaitAnswers, _event: Close, means: Means) -> Step:
     """Rebuild the survivors' seeds and the lost sites' vault keys, and derive every mask that is left in the total."""
-    manifest, turn, eh = state.idle.manifest, state.turn, state.idle.epoch
-    if len(state.answers) < manifest.threshold:
-        raise NotEnoughParticipantsError(f"{len(state.answers)} answers, {manifest.threshold} are needed")
+    turn, eh = state.turn, state.idle.epoch
     survivors, removed = set(state.survivors), []
     for site, secret in _secrets(state).items():
         dealer, position = state.idle.dealers[site], _position(state.idle, turn.round)

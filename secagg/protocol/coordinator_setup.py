@@ -219,7 +219,7 @@ def close_joins(state: AwaitJoins, _event: Close, means: Means) -> Step:
         raise NotEnoughParticipantsError(f"{len(joins)} sites joined, too few for a graph that keeps secrets")
     commitments = {site: body_of(Join, frame, blame_for(site)).nonce_commitment for site, frame in joins.items()}
     nonces = d.nonces_hash(state.epoch, commitments.values())
-    strangers = Graph(neighbours=dict.fromkeys(joins, ())) if state.manifest.is_sparse else COMPLETE
+    strangers = Graph(neighbours=dict.fromkeys(joins, ()))  # on the complete graph one frame shows everyone everything
     desk, sends = _close(
         state, Cohort, strangers, lambda _, joins: Cohort(joins=joins, nonces=nonces), means, bound=(nonces,)
     )

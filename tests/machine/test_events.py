@@ -19,6 +19,7 @@ from secagg.messages import (
     Join,
     Manifest,
     Open,
+    PrekeyList,
     Prekeys,
     Ready,
     Receipt,
@@ -33,7 +34,19 @@ from secagg.protocol import coordinator_setup as cs
 from secagg.protocol import participant_round as pr
 from secagg.protocol.coordinator_setup import announce, mutual_members
 from secagg.protocol.ring_vector import RingVector
-from secagg.protocol.step import Abandon, Ask, Close, Contribute, Learned, Means, Publish, Refuse, Tick, signed
+from secagg.protocol.step import (
+    Abandon,
+    Ask,
+    Close,
+    Contribute,
+    Learned,
+    Means,
+    Publish,
+    Refuse,
+    Send,
+    Tick,
+    signed,
+)
 from secagg.quantize import BeyondClipError
 from tests.support.dealing import dealt, slot_of
 from tests.support.playbook import QUERY, ROUND_DEADLINE, SCHEMA, Play, at
@@ -126,6 +139,18 @@ def test_members_accepted_each_other(accepted, colluders, members):
 def test_rounds_that_are_not_opened(ask, error):
     play = prepared(n=4, max_lanes=100, max_ring_bits=32)
     play.denies(0, Ask(**{"query": QUERY, "schema": SCHEMA, "deadline": ROUND_DEADLINE, **ask}), error)
+
+
+def test_a_vector_as_large_as_the_manifest_allows_is_asked_for_and_sent():
+    play = prepared(n=4, max_lanes=SCHEMA.length, max_ring_bits=SCHEMA.ring_bits)
+    play.until(Result)
+
+
+def test_a_list_for_everyone_comes_without_a_payload():
+    """Only a sparse graph needs all nonces beside the prekeys."""
+    play = at(PrekeyList)
+    sends = [effect for effect in play.parties[0].effects if isinstance(effect, Send)]
+    assert {(send.payload, send.shared) for send in sends} == {((), False)}
 
 
 def test_no_round_beyond_the_epoch():

@@ -31,6 +31,30 @@ def test_the_manifest_as_it_is_passes():
     assert [parcel.frame.kind for parcel in play.parties[1].receive(offered(play))] == [Join.KIND]
 
 
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"threshold": 5, "colluders": 3, "survivors": 5},
+        {"survivors": 5},
+        {"slack": 1},
+        {"rounds": 3276},  # times five sites
+        {"first_round": 2**32 - 2},
+        {"max_lanes": 1},
+        {"max_lanes": 2**30, "max_ring_bits": 64},
+        {"setup_deadline": EXPIRES},
+        {"epoch": 2**32 - 1},
+    ],
+)
+def test_terms_at_their_limits_pass(terms):
+    play = at(Manifest, n=5)
+    play.parties[1].receive(offered(play, **terms))
+
+
+def test_floors_that_are_just_met_pass():
+    play = at(Manifest, n=5)
+    with_floors(play, sites=5, survivors=4, colluders_one_in=3).parties[1].receive(offered(play))
+
+
 def test_V_0301_name_is_not_the_hash():
     """Recipe 15: terms are named by their hash, so two terms are two epochs."""
     play = at(Manifest)

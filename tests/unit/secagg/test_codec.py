@@ -159,6 +159,8 @@ def test_every_wire_type_reads_what_it_writes(wire, values, data):
         (Ascending(U8, 9), (1, 1)),
         (Ascending(U8, 9), (2, 1)),
         (Ascending(U8, 1), (1, 2)),
+        (Ascending(U8, 9), (1, 256)),
+        (Ascending(U8, 9), (-1, 1)),
         (Map(U8, U8, 1), {1: 1, 2: 2}),
         (Map(U8, U8, 9), {256: 1}),
         (Map(U8, U8, 9), {1: 256}),
@@ -263,3 +265,9 @@ def test_repr_shows_sizes_and_not_contents():
         "Outer(name='a b~', inner=Inner(index=258, colour=<Colour.DARK_BLUE: 7>), "
         "items=<1 items>, weights=<2 entries>, last=<1 bytes>)"
     )
+
+
+def test_fields_are_named():
+    """Two fields of one type cannot change places unnoticed."""
+    with pytest.raises(TypeError):
+        Inner(1, Colour.RED)

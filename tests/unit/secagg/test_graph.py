@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secagg.errors import ParameterError
-from secagg.graph import COMPLETE, Graph, Parameters, draw, find, is_private, least_threshold
+from secagg.graph import COMPLETE, Graph, Parameters, _mass, draw, find, is_private, least_threshold
 
 # The rows of graph_parameter_finder_test.cc of federated-compute (Google, Apache 2.0), security 2^-40, correctness
 # 2^-20: corrupt rate, drop-out rate, adversary, then sites: degree, threshold. Left out are rows that take longest, and
@@ -189,3 +189,12 @@ def test_a_graph_of_whom_some_did_not_join_bears_less():
 def test_no_sparse_graph_that_is_private(graph):
     assert is_private(9, Parameters(6, 5), corrupt=2, lost=3, malicious=True)
     assert not is_private(9, Parameters(*graph), corrupt=2, lost=3, malicious=True)
+
+
+@pytest.mark.parametrize(("sites", "marked", "drawn"), [(10, 3, 4), (10, 8, 5), (7, 7, 3), (7, 0, 3)])
+def test_the_chances_of_all_counts_are_one(sites, marked, drawn):
+    chances = [_mass(count, sites, marked, drawn) for count in range(-1, sites + 2)]
+    exact = [comb(marked, x) * comb(sites - marked, drawn - x) / comb(sites, drawn) for x in range(drawn + 1)]
+    assert chances[1 : drawn + 2] == pytest.approx(exact)
+    assert sum(chances) == pytest.approx(1)
+    assert chances[0] == chances[-1] == 0

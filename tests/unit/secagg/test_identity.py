@@ -157,3 +157,8 @@ def test_a_request_s_signature_is_none_for_anything_else(base):
     """The same key signs frames and requests; what one signature covers is never what another one does."""
     with pytest.raises(ParameterError, match="no signature base"):
         Identity(bytes(32)).sign_request(base)
+
+
+def test_an_identity_shows_its_fingerprint_and_no_key():
+    own = Identity(bytes(range(32)))
+    assert repr(own) == f"Identity({fingerprint(own.public)})"

@@ -1,0 +1,21 @@
+"""Seeds of randomised tests are printed when the run is over, whether or not something failed."""
+
+import pytest
+
+SEED = "seed"
+
+
+@pytest.fixture
+def note_seed(record_property, request):
+    """Return what notes a seed: the name of the test and the number stand in the summary of the run."""
+    return lambda number: record_property(SEED, f"{request.node.nodeid}: {number}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    reports = (
+        report for kind in terminalreporter.stats.values() for report in kind if hasattr(report, "user_properties")
+    )
+    seeds = {value for report in reports for name, value in report.user_properties if name == SEED}
+    if seeds:
+        terminalreporter.section("seeds", sep="-")
+        terminalreporter.write_line("\n".join(sorted(seeds)))

@@ -20,7 +20,7 @@ from relay.config import RelayConfig
 from relay.connections import Connection
 from relay.edge import Edge
 from relay.endpoint import CALL, PROBLEM, REQUEST_ID, Endpoint, instance, note_problem
-from relay.epoch import HEADER, Epoch
+from relay.epoch import Epoch
 from relay.housekeeping import EVERY_S, Housekeeping
 from relay.metrics import Metrics
 from relay.notary import LOOK_S as NOTARY_S
@@ -35,6 +35,7 @@ from relay.store import epochs, messages, sites
 from relay.store.database import connect
 from relay.vitals import Vitals
 from relay.wakeups import Wakeups
+from relay.wire import EPOCH_HEADER
 from secagg.identity import fingerprint
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _record(relay: Relay, request: web.Request, status: int, name: str, seconds:
 
 
 async def _headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers[HEADER] = str(request.app[RELAY].epoch.id)
+    response.headers[EPOCH_HEADER] = str(request.app[RELAY].epoch.id)
     response.headers["Server"] = "secagg-relay"
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -46,6 +46,10 @@ class BlobFolder:
         """
         await asyncio.to_thread(self._write, self._path(blob), offset, data)
 
+    async def holds(self, blob: UUID) -> bool:
+        """Tell whether there is anything of a payload."""
+        return await asyncio.to_thread(self._path(blob).exists)
+
     async def digest(self, blob: UUID) -> bytes:
         """Return the SHA-256 of a whole file."""
         return await asyncio.to_thread(_digest, self._path(blob))

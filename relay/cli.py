@@ -14,9 +14,10 @@ from sqlalchemy import Connection
 
 from relay import migrate
 from relay.commands import audit as audit_commands
-from relay.commands import sites, tls
-from relay.commands.options import AsJson, Config, Data, on_database
+from relay.commands import sites, tls, upkeep
+from relay.commands.options import AsJson, Config, Data
 from relay.config import RelayConfig
+from relay.outside import on_database
 from relay.service import logs
 from relay.service.command import report, run
 from relay.store import audit, tokens
@@ -29,6 +30,7 @@ token_app = typer.Typer(no_args_is_help=True, help="Join tokens: one enrols one 
 app.add_typer(tls.app, name="tls")
 app.add_typer(sites.app, name="site")
 app.add_typer(token_app, name="token")
+app.add_typer(upkeep.app)
 app.add_typer(audit_commands.app, name="audit")
 
 

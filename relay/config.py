@@ -70,6 +70,12 @@ class RelayConfig(Settings):
     body_min_rate: float = Field(default=16 * _KIB, gt=0, description="bytes a second that a body keeps up after that")
     silent_after_s: float = Field(default=90, gt=0, description="time without a request after which a site is silent")
     database_wait_s: float = Field(default=5, gt=0, description="longest wait for another process's write")
+    backup_to: Path | None = Field(default=None, description="folder in which backups are collected")
+    backup_recipients: tuple[str, ...] = Field(
+        default=(), description="public keys (age1...) that backups are sealed to"
+    )
+    backup_keep: int = Field(default=14, ge=1, description="backups that are kept whatever their age")
+    backup_days: int = Field(default=35, ge=0, description="older backups beyond these are removed")
     log_addresses: bool = Field(default=False, description="let the log name the address that a request came from")
     shutdown_s: float = Field(default=8, gt=0, description="time for running requests to end at SIGTERM")
 

@@ -9,8 +9,6 @@ from uuid import UUID
 from relay.store import epochs
 from relay.store.database import Row
 
-HEADER = "Secagg-Relay-Epoch"
-
 
 class Epoch:
     """Unknown until `begin`, which comes before the relay listens."""

@@ -44,6 +44,9 @@ MAX_LABELS = 16
 MAX_TTL_S = 366 * 86_400
 MAX_SITES = 65_534
 
+EPOCH_HEADER = "Secagg-Relay-Epoch"
+"""Stands in every answer; changes when the relay was set back to a backup."""
+
 KEY_BYTES = 32
 DIGEST_BYTES = 32
 SIGNATURE_BYTES = 64

@@ -25,7 +25,7 @@ from relay import signatures
 from relay.client.errors import RelayError, RelayUnavailableError
 from relay.service import logs
 from relay.signatures import RequestHead
-from relay.wire import ProblemDocument, parse, to_base64url
+from relay.wire import EPOCH_HEADER, ProblemDocument, parse, to_base64url
 from secagg import __version__
 from secagg.errors import ParameterError
 from secagg.identity import Identity
@@ -118,6 +118,7 @@ class Exchange:
         self._proxy = proxy
         self._give_up_after_s = give_up_after_s
         self._session: aiohttp.ClientSession | None = None
+        self.epoch: str | None = None
 
     async def __aenter__(self) -> Self:
         context = self._tls.context() if self._base.scheme == "https" else True
@@ -193,6 +194,7 @@ class Exchange:
                 allow_redirects=False,  # a signature is for this relay
                 timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=ANSWER_S + request.wait_s),
             ) as response:
+                self._note_epoch(response)
                 if not 200 <= response.status < 300:
                     raise await _refusal(response)
                 yield response
@@ -200,6 +202,12 @@ class Exchange:
             raise RelayUnavailableError(f"TLS with {self._base}: {_reason(error)}") from error  # no try mends that
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _TransientError(_reason(error)) from error
+
+    def _note_epoch(self, response: aiohttp.ClientResponse) -> None:
+        epoch = response.headers.get(EPOCH_HEADER, self.epoch)
+        if self.epoch not in {None, epoch}:
+            _log.error("the relay was restored from a backup; the runs that were open are void", relay=str(self._base))
+        self.epoch = epoch
 
     def _say_so(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

@@ -115,6 +115,11 @@ class RelayClient:
     async def __aexit__(self, *details: object) -> None:
         await self._exchange.__aexit__(*details)
 
+    @property
+    def epoch(self) -> str | None:
+        """The relay's epoch as its last answer named it: another one says that the relay was set back to a backup."""
+        return self._exchange.epoch
+
     # Sites
 
     async def enrol(self, token: str, name: str) -> Site:

@@ -11,8 +11,9 @@ import typer
 from sqlalchemy import Connection
 
 from relay.checkpoint import BadCheckpointError, Checkpoint
-from relay.commands.options import AsJson, Config, Data, on_database, over_view
+from relay.commands.options import AsJson, Config, Data
 from relay.config import RelayConfig
+from relay.outside import on_database, over_view
 from relay.service.command import report
 from relay.signatures import public_key
 from relay.store import audit, checkpoints, milestones

@@ -11,8 +11,9 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from relay import endings
-from relay.commands.options import AsJson, Config, Data, on_database
+from relay.commands.options import AsJson, Config, Data
 from relay.config import RelayConfig
+from relay.outside import on_database
 from relay.service.command import report
 from relay.store import audit, sites
 from relay.store.database import Row

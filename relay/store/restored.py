@@ -21,7 +21,7 @@ _OPEN = select(_run.c.id, _run.c.state).where(_run.c.state.not_in(FINAL_RUN)).or
 _FAIL = update(_run).where(_run.c.state.not_in(FINAL_RUN))
 _REVOKE = update(_token).where(_token.c.used.is_(None), _token.c.revoked.is_(None))
 _FORGET_NONCES = delete(_nonce)
-_FORGET_LEASES = delete(_lease)
+_END_LEASES = update(_lease).values(until=0.0, token=_lease.c.token + (1 << 32))  # above all that were given since
 _FORGET_PIECES = delete(_piece).where(_piece.c.blob.in_(select(_blob.c.id).where(_blob.c.complete.is_(False))))
 _FORGET_PARTS = delete(_blob).where(_blob.c.complete.is_(False))
 
@@ -48,8 +48,8 @@ def void(db: Connection, *, cause: str, now: float) -> Voided:
     db.execute(_FAIL, {"state": RunState.FAILED, "reason": REASON, "updated": now})
     tokens = db.execute(_REVOKE, {"revoked": now}).rowcount
     nonces = db.execute(_FORGET_NONCES).rowcount
-    for forget in (_FORGET_LEASES, _FORGET_PIECES, _FORGET_PARTS):
-        db.execute(forget)
+    for statement in (_END_LEASES, _FORGET_PIECES, _FORGET_PARTS):
+        db.execute(statement)
     _skip_numbers(db, int(now) * _MESSAGES_A_SECOND)
     epoch = epochs.begin(db, cause=cause, now=now)
     audit.append(

@@ -6,10 +6,11 @@ party that was about to take the right one. A dealer that deals wrongly is refus
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from specs.ref import keys, rounds, setup, wire
-from specs.ref.frames import Value, parse
+from specs.ref.frames import Value, parse, show
 from specs.ref.hashes import H, merkle_path, merkle_root
 from specs.ref.play import Plan, RoundPlan, Tape
 from specs.ref.samples import octets, refusal
@@ -421,7 +422,9 @@ def _rounds(tape: Tape) -> list[Value]:
     cases += [
         at.refuse("sum_of_another_set", at.changed(statement=_ANY)),
         at.refuse("sum_of_another_digest", at.changed(root=_ANY)),
-        at.refuse("sum_altered", *_false_sum(at)),
+        at.refuse("sum_altered", *_published(at, _raised)),
+        at.refuse("sum_and_lanes_of_zeros", *_published(at, partial(_times, 0))),
+        at.refuse("sum_and_lanes_doubled", *_published(at, partial(_times, 2))),
     ]
     return cases
 
@@ -458,6 +461,9 @@ def _sparse(tape: Tape) -> list[Value]:
         at.refuse("degree_of_the_complete_graph", at.changed(degree=6)),
         at.refuse("too_many_graphs", at.changed(epoch=1025)),
     ]
+    at = Bench(tape, "Cohort", 0, 1)
+    joins = {u: parse(tape.sent[_place(tape, "Join", u)].frame) for u in range(1, 6)}
+    cases += [at.refuse("graph_over_too_few_that_joined", at.changed(joins=show(at.c, joins, 1)))]
     at = Bench(tape, "PrekeyList", 0, 1)
     listing, nonces = at.value["prekeys"], at.message.payload
     first, *others = listing["frames"]
@@ -506,10 +512,20 @@ def _place(tape: Tape, kind: str, sender: int) -> int:
     return next(i for i, one in enumerate(headers) if (one["kind"], one["sender"]) == (KINDS[kind], sender))
 
 
-def _false_sum(at: Bench) -> tuple[bytes, bytes]:
-    """A sum with one entry raised by one step, sealed and signed as it should be."""
+def _published(at: Bench, change: Callable[[int, rounds.vector.Vector], rounds.vector.Vector]) -> tuple[bytes, bytes]:
+    """Another sum and lanes, made of b and the true ones, sealed and signed as they should be."""
     (m, lanes, b), vector = at.party.here.shape(), rounds.vector
     ad = rounds.vector_ad(at.party, "Result", 0)
-    total, tail = vector.unseal_vector(at.value["key"], at.message.payload, m, lanes, b, ad, "V-0513")
-    false = ([(total[0] + 1) % (1 << b), *total[1:]], tail)
+    false = change(b, vector.unseal_vector(at.value["key"], at.message.payload, m, lanes, b, ad, "V-0513"))
     return at.changed(root=vector.vector_root(false, b)), vector.seal_vector(at.value["key"], false, b, ad)
+
+
+def _raised(b: int, total: rounds.vector.Vector) -> rounds.vector.Vector:
+    """One entry is a step higher."""
+    elements, lanes = total
+    return [(elements[0] + 1) % (1 << b), *elements[1:]], lanes
+
+
+def _times(factor: int, b: int, total: rounds.vector.Vector) -> rounds.vector.Vector:
+    elements, lanes = total
+    return [x * factor % (1 << b) for x in elements], [x * factor % (1 << 64) for x in lanes]

@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
+from typing import Annotated, Any
 
 import typer
 
 from participant.config import ParticipantConfig
+from participant.data_commands import data_app
 from participant.ledger import TABLES, Ledger
+from participant.options import AsJson, Config, Data, ProjectId
 from relay.client import keystore
 from relay.client.journal import Journal
 from relay.client.transport import RelayClient
@@ -21,19 +22,10 @@ from relay.service.command import report, run
 from secagg.errors import ParameterError
 from secagg.identity import Identity, key_words
 
-if TYPE_CHECKING:
-    from participant.data import Description
-
 app = typer.Typer(name="secagg-participant", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-data_app = typer.Typer(no_args_is_help=True, help="The site's datasets; nothing of them leaves by these commands.")
 project_app = typer.Typer(no_args_is_help=True, help="Projects this site is invited to or takes part in.")
 app.add_typer(data_app, name="data")
 app.add_typer(project_app, name="project")
-
-Data = Annotated[Path | None, typer.Option("--data", help="folder of identity, journal and datasets")]
-Config = Annotated[Path | None, typer.Option(help="TOML file with settings")]
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
-ProjectId = Annotated[UUID, typer.Argument(help="the project's ID, from: project list")]
 
 
 def main() -> None:
@@ -97,36 +89,6 @@ def ledger(data: Data = None, config: Config = None, as_json: AsJson = False) ->
         f"{_date(entry['at'])}  {entry['what']:<10} round {entry['round']}  run {entry['run']}" for entry in entries
     ]
     report({"entries": entries, "unbroken": True}, "\n".join(lines) or "nothing has left this site", as_json=as_json)
-
-
-# Datasets ----------------------------------------------------------------------------------------------------------
-
-
-@data_app.command("import")
-def data_import(
-    name: Annotated[str, typer.Argument(help="name under which projects ask for it")],
-    path: Annotated[Path, typer.Argument(help="CSV file, UTF-8, with a header")],
-    separator: Annotated[str, typer.Option(help="between cells")] = ",",
-    data: Data = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Import a CSV file as the next version of a dataset."""
-    from participant.data import DatasetStore  # noqa: PLC0415  # only these commands need data frames
-
-    store = DatasetStore(ParticipantConfig.load(data=data, config=config).datasets)
-    described = store.import_csv(name, path, imported_at=datetime.now(UTC), separator=separator)
-    report(described.model_dump(mode="json"), _described(described), as_json=as_json)
-
-
-@data_app.command("list")
-def data_list(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """List the newest version of each dataset."""
-    from participant.data import DatasetStore  # noqa: PLC0415
-
-    found = DatasetStore(ParticipantConfig.load(data=data, config=config).datasets).list()
-    words = "\n".join(_described(one) for one in found) or "there is no dataset; import one with: data import"
-    report({"datasets": [one.model_dump(mode="json") for one in found]}, words, as_json=as_json)
 
 
 # Projects ----------------------------------------------------------------------------------------------------------
@@ -260,10 +222,6 @@ def _relay_url(settings: ParticipantConfig) -> str:
     if not settings.relay:
         raise ParameterError("no relay is named; set SECAGG_PARTICIPANT_RELAY, or relay = ... in the TOML file")
     return settings.relay
-
-
-def _described(one: "Description") -> str:
-    return f"{one.name} version {one.version}: {one.rows} rows, {len(one.columns)} columns ({one.source.name})"
 
 
 def _date(seconds: float) -> str:

@@ -1,11 +1,13 @@
-"""The site's data: from a file to a typed, versioned, verified dataset, and from there to the columns of a query."""
+"""The site's data: from a table to a typed, versioned, verified dataset, and from there to the columns of a query."""
 
-from participant.data.columns import Kind
-from participant.data.description import Column, Description
+from participant.data.declaration import Declaration
+from participant.data.description import Column, Description, Kind
 from participant.data.errors import (
+    BadRowsError,
     DamagedDatasetError,
     DatasetError,
     DatasetNameError,
+    DeclarationError,
     HeaderError,
     InsecureFolderError,
     NoSuchDatasetError,
@@ -15,11 +17,14 @@ from participant.data.errors import (
 from participant.data.store import DatasetStore
 
 __all__ = [
+    "BadRowsError",
     "Column",
     "DamagedDatasetError",
     "DatasetError",
     "DatasetNameError",
     "DatasetStore",
+    "Declaration",
+    "DeclarationError",
     "Description",
     "HeaderError",
     "InsecureFolderError",

@@ -1,27 +1,56 @@
 """What is known about a stored dataset without opening it; small JSON beside the data."""
 
+from enum import StrEnum
 from typing import Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, FiniteFloat
 
-from participant.data.columns import Kind
 from participant.statistics.query import Name, Strict
 
 
+class Kind(StrEnum):
+    """What a column holds. Categories are stored as numbers and booleans as 0 and 1, so statistics can use them."""
+
+    INTEGER = "integer"
+    REAL = "real"
+    BOOLEAN = "boolean"
+    CATEGORY = "category"
+    DATE = "date"
+    TEXT = "text"
+
+
+NUMERIC = frozenset({Kind.INTEGER, Kind.REAL, Kind.BOOLEAN, Kind.CATEGORY})
+
+
 class Column(Strict):
-    """A column: its name, its type, and the number of rows without a value."""
+    """A column.
+
+    Attributes:
+        name, kind, missing: its name, its type, and the number of rows without a value.
+        header: what the source called it, if that is another name.
+        label, unit: in words, where they are known.
+        categories: labels by the number that stands for them.
+        low, high: the declared range.
+    """
 
     name: Name
     kind: Kind
     missing: int = Field(ge=0)
+    header: str | None = None
+    label: str = ""
+    unit: str = ""
+    categories: dict[str, int] | None = None
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
 
 
 class File(Strict):
-    """A file: its name, size and SHA-256."""
+    """A file, or another source: its name, and of a file size and SHA-256."""
 
     name: str
-    bytes: int = Field(ge=0)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    bytes: int | None = Field(default=None, ge=0)
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    kind: Literal["csv", "parquet", "excel", "sql", "mongo", "dataset", "file"] = "file"
 
 
 class Description(Strict):
@@ -32,10 +61,12 @@ class Description(Strict):
         name: of the dataset.
         version: counts from 1; the number of a dropped version is not used again.
         rows: rows.
-        columns: in the order of the file.
-        source: the file that was imported.
+        columns: in the order of the source.
+        source: what was imported.
         data: the Parquet file.
         imported_at: when.
+        bad_rows: rows of the source that were left out, for the reasons in bad-rows.csv.
+        mapping: SHA-256 of the mapping to a project's variables that was applied, if one was.
     """
 
     format: Literal[1] = 1
@@ -46,8 +77,10 @@ class Description(Strict):
     source: File
     data: File
     imported_at: AwareDatetime
+    bad_rows: int = Field(default=0, ge=0)
+    mapping: str | None = None
 
     @property
     def numeric(self) -> tuple[str, ...]:
         """Names of the columns that statistics can use."""
-        return tuple(column.name for column in self.columns if column.kind is not Kind.TEXT)
+        return tuple(column.name for column in self.columns if column.kind in NUMERIC)

@@ -4,6 +4,7 @@ No message carries a value from the table: a file without a header would otherwi
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from secagg.errors import SecaggError
 
@@ -13,27 +14,45 @@ class DatasetError(SecaggError):
 
 
 class SourceError(DatasetError):
-    """The file cannot be imported: it is missing, empty, of another encoding, or not a regular table."""
+    """The table cannot be read: it is missing, empty, of another encoding, larger than allowed, or no regular table."""
 
 
 class HeaderError(SourceError):
     """The first line does not name the columns properly."""
 
 
+class DeclarationError(DatasetError):
+    """The declaration of a table, or the mapping of its columns, is wrong; says where."""
+
+
+class BadRowsError(DatasetError):
+    """More rows are bad than the import may leave out; nothing was stored.
+
+    Attributes:
+        bad, rows: how many of how many.
+        folder: where the report and the list of bad rows are.
+    """
+
+    def __init__(self, bad: int, rows: int, share: float, folder: Path) -> None:
+        self.bad = bad
+        self.rows = rows
+        self.folder = folder
+        super().__init__(
+            f"{bad:,} of {rows:,} rows are bad, and {share:.2%} may be: nothing was stored. They are listed with their "
+            f"reasons in {folder / 'bad-rows.csv'}, and {folder / 'report.html'} shows the whole table"
+        )
+
+
 class NotNumericError(DatasetError):
-    """A column is needed as numbers and holds something else.
+    """A column is needed as numbers and is stored as something else.
 
     Attributes:
         column: its name.
-        lines: the first lines of the file where that is so; none where the column is stored as text.
     """
 
-    def __init__(self, column: str, cells: int = 0, lines: Sequence[int] = ()) -> None:
+    def __init__(self, column: str) -> None:
         self.column = column
-        self.lines = tuple(lines)
-        where = f": cells that are no numbers: {cells}, on line {', '.join(map(str, lines))}" if lines else ""
-        more = " and others" if cells > len(lines) else ""
-        super().__init__(f"column {column} is not numeric{where}{more}")
+        super().__init__(f"column {column} is not numeric")
 
 
 class DatasetNameError(DatasetError):
@@ -50,3 +69,9 @@ class DamagedDatasetError(DatasetError):
 
 class InsecureFolderError(DatasetError):
     """Other users of the machine can read the folder of the datasets."""
+
+
+def some(items: Sequence[object], most: int = 5) -> str:
+    """Return the first few items in words."""
+    shown = ", ".join(str(item) for item in items[:most])
+    return f"{shown} and {len(items) - most} more" if len(items) > most else shown

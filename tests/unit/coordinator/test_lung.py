@@ -1,4 +1,3 @@
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +6,7 @@ from coordinator.lung import COLUMNS, COX, lung_by_institution, write_csv
 from participant.data import DatasetStore
 from participant.statistics import COX_RISK_SETS, evaluate
 from tests.support.plain_sum import PlainSum
+from tests.support.tables import import_csv
 from tests.support.trials import rows
 
 
@@ -29,7 +29,7 @@ def test_the_files_hold_the_tables(tmp_path: Path) -> None:
     sites = lung_by_institution()
     secure_sum = PlainSum(sites)
     for site, path in write_csv(tmp_path).items():
-        store.import_csv("lung", path, imported_at=datetime(2024, 1, 1, tzinfo=UTC))
+        import_csv(store, "lung", path)
         loaded = store.load("lung", COLUMNS)
         for name in COLUMNS:
             np.testing.assert_array_equal(loaded[name], sites[site][name])

@@ -1,6 +1,5 @@
 """What a site allows: every rule has a project or a query that it refuses, and says by which rule."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from participant.statistics.moments import MomentsParams
 from participant.statistics.terms import ProjectTerms, TermsError
 from relay.transitions import MemberState
 from secagg.params import LossRule, Profile
+from tests.support.tables import import_csv
 
 TERMS = {
     "purpose": "survival",
@@ -46,7 +46,7 @@ def store(tmp_path: Path) -> DatasetStore:
     table = tmp_path / "lung.csv"
     table.write_text("time,status,age,ward\n" + "".join(f"{10 + i},{i % 2},{50 + i},north\n" for i in range(ROWS)))
     made = DatasetStore(tmp_path / "datasets")
-    made.import_csv("lung", table, imported_at=datetime.now(UTC))
+    import_csv(made, "lung", table)
     return made
 
 
@@ -121,7 +121,7 @@ def test_a_decision_is_the_same_whatever_the_rows_hold(store: DatasetStore, tmp_
     table = tmp_path / "other.csv"
     table.write_text("time,status,age,ward\n" + "10,0,90,north\n" * ROWS)  # no event, and nobody under 90
     other = DatasetStore(tmp_path / "others")
-    other.import_csv("lung", table, imported_at=datetime.now(UTC))
+    import_csv(other, "lung", table)
     for policy in (Policy(), Policy(minimum_rows=ROWS + 1)):
         assert decide(terms().encode(), store, policy) == decide(terms().encode(), other, policy)
     narrow = moments.model_copy(update={"filter": (Comparison(column="status", op="==", value=1.0),)})

@@ -1,0 +1,76 @@
+"""What an import shows while it works: a bar for people, JSON lines for programs. Names, counts and seconds alone."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+STEPS = ("load", "names", "duplicates", "types", "validate", "map", "store", "verify", "report")
+_EVERY_S = 0.5
+
+
+class Show(Protocol):
+    """Shows how far a step is."""
+
+    def __call__(self, step: str, done: int, of: int | None, rows: int) -> None:
+        """Take the work done so far (bytes or rows), all of it if that is known, and the rows that went through."""
+
+
+class Clock:
+    """Seconds by step; a step that is taken in turns with others adds up."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
+
+
+def nowhere(step: str, done: int, of: int | None, rows: int) -> None:
+    """Show nothing."""
+
+
+def as_json() -> Show:
+    """Return a printer of JSON lines on stderr, at most two a second in a step."""
+    last: dict[str, float] = {}
+
+    def show(step: str, done: int, of: int | None, rows: int) -> None:
+        now = time.monotonic()
+        if done != of and now - last.get(step, 0.0) < _EVERY_S:
+            return
+        last[step] = now
+        sys.stderr.write(json.dumps({"event": "progress", "step": step, "done": done, "of": of, "rows": rows}) + "\n")
+        sys.stderr.flush()
+
+    return show
+
+
+@contextmanager
+def on_terminal() -> Iterator[Show]:
+    """Show a bar for each step on stderr, if that is a terminal."""
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]:,} rows"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, int] = {}
+
+        def show(step: str, done: int, of: int | None, rows: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=of, rows=0)
+            bars.update(tasks[step], completed=done, total=of, rows=rows)  # type: ignore[arg-type]  # an int is a TaskID
+
+        yield show

@@ -1,0 +1,39 @@
+"""The report as CSV: a line for each column, for those who keep such lists. No cell is one that a spreadsheet runs."""
+
+import csv
+from io import StringIO
+
+from participant.data.bad_rows import disarmed
+from participant.data.report import Facts, in_figures
+
+HEADER = (
+    "column", "header", "label", "type", "unit", "rows", "missing", "missing_share", "distinct", "minimum",
+    "first_quartile", "median", "third_quartile", "maximum", "mean", "standard_deviation", "most_frequent", "notes",
+)  # fmt: skip
+
+
+def table(facts: Facts) -> str:
+    """Return the table."""
+    out = StringIO()
+    writer = csv.writer(out)
+    writer.writerow(HEADER)
+    for seen in facts.columns:
+        column = seen.column
+        quartiles = seen.quartiles or (None, None, None)
+        cells = [
+            column.name,
+            column.header or column.name,
+            column.label,
+            column.kind.value,
+            column.unit,
+            str(facts.stored),
+            str(column.missing),
+            f"{column.missing / max(facts.stored, 1):.4f}",
+            str(seen.distinct),
+            *(in_figures(one, column.kind).replace(",", "") for one in (seen.low, *quartiles, seen.high, seen.mean)),
+            "" if seen.sd is None else f"{seen.sd:.6g}",
+            "; ".join(f"{value[:80]}: {count}" for value, count in seen.levels),
+            "; ".join(facts.notes.get(column.name, ())),
+        ]
+        writer.writerow([disarmed(cell) for cell in cells])
+    return out.getvalue()

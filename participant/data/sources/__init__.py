@@ -1,0 +1,99 @@
+"""Where a table comes from: one module a kind, each handing on batches of text cells.
+
+Everything is text at first, also what a database has types for, so that one rule decides what a column is. A source
+never holds the whole table, knows limits for whatever a file can say about itself, and names lines as people see them.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import polars as pl
+
+from participant.data.errors import SourceError
+
+MAX_COLUMNS = 2000
+MAX_CELL_CHARS = 1 << 20
+BATCH_CELLS = 1 << 22  # cells in a batch, about; a batch is what is in memory at a time
+
+
+class Fault(NamedTuple):
+    """A line that is no row of the table, with the reason."""
+
+    line: int
+    reason: str
+
+
+class Batch(NamedTuple):
+    """Some rows of a table.
+
+    Attributes:
+        lines: (rows,) Int64, where each row stands in the source: the line of a file, else the row, from 1 on.
+        cells: a column of text for each of the source's columns so far, named by position: "0", "1" ...
+        faults: lines that are no rows.
+        read: bytes (of a file) or rows that were read so far, for the progress.
+    """
+
+    lines: pl.Series
+    cells: pl.DataFrame
+    faults: tuple[Fault, ...]
+    read: int
+
+
+class Origin(NamedTuple):
+    """What is written down about a source. Never a credential, a query or a value.
+
+    Attributes:
+        kind: csv, parquet, excel, sql or mongo.
+        name: the file's name, or database and table.
+        bytes, sha256: of the file, else None.
+        notes: how it was read, for the report.
+    """
+
+    kind: str
+    name: str
+    bytes: int | None = None
+    sha256: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """A table that can be read once, from its first row to its last."""
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """Return the columns' names as the source has them; a source without a schema may learn more while read."""
+
+    @property
+    def size(self) -> int | None:
+        """Return what `Batch.read` will come to, if that is known."""
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the rows. Raises SourceError."""
+
+    def origin(self) -> Origin:
+        """Return what is written down about the source, once it was read."""
+
+
+def check_columns(count: int) -> None:
+    """Refuse tables that are wider than what anybody keeps about a patient."""
+    if count > MAX_COLUMNS:
+        raise SourceError(f"the table has {count:,} columns; at most {MAX_COLUMNS:,} can be imported")
+    if not count:
+        raise SourceError("the table has no columns")
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is no file."""
+    if not path.is_file():
+        raise SourceError(f"there is no file {path.name}")
+
+
+def positions(count: int) -> list[str]:
+    """Return the names of a batch's columns."""
+    return [str(position) for position in range(count)]
+
+
+def batch_rows(columns: int) -> int:
+    """Return how many rows of a table a batch holds."""
+    return max(1, min(BATCH_CELLS // max(columns, 1), 1 << 18))

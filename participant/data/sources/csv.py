@@ -1,0 +1,256 @@
+"""A CSV file: a header line, then one line a row with as many cells.
+
+The file is read in blocks of some megabytes. A line that is not regular is a fault, with its number, and never
+repaired: a short line is more often a torn file than a row of missing values. One line is one row, so that a stray
+quotation mark cannot swallow the lines after it. A blank line is a row without a value.
+"""
+
+import csv
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder, lookup
+from collections.abc import Iterator
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+
+import polars as pl
+
+from participant.data.errors import HeaderError, SourceError
+from participant.data.sources import Batch, Fault, Origin, check_columns, check_file, positions
+
+MAX_LINE_BYTES = 1 << 20
+_BLOCK = 16 << 20
+_CANDIDATES = ",;\t|"
+_ENCODINGS = {"utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso8859-1", "cp1252", "iso8859-15", "cp850", "mac-roman"}
+_MARKS = {BOM_UTF8: "utf-8-sig", BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"}
+
+
+class CsvSource:
+    """A CSV file.
+
+    Args:
+        path: the file.
+        separator: between cells; by default the one of comma, semicolon, tab and bar that the header has most of.
+        encoding: by default UTF-8, or what a byte-order mark at the beginning says.
+
+    Raises:
+        SourceError: there is no such file, it is empty, or no text in this encoding.
+        HeaderError: its first line cannot be one of names.
+    """
+
+    def __init__(self, path: Path, *, separator: str | None = None, encoding: str | None = None) -> None:
+        check_file(path)
+        if separator is not None and (len(separator) != 1 or separator in '"\r\n' or not separator.isascii()):
+            raise SourceError("the separator is one character, such as a comma, a semicolon or a tab")
+        self._path = path
+        self._encoding = _known(encoding) if encoding else _marked(path)
+        self._digest = sha256()
+        first = self._first_line()
+        self._separator = separator or max(_CANDIDATES, key=lambda one: _outside_quotes(first).count(one))
+        self._header = _cells_of(first, self._separator)
+        check_columns(len(self._header))
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        return self._header
+
+    @property
+    def size(self) -> int:
+        return self._path.stat().st_size
+
+    def origin(self) -> Origin:
+        shown = {"\t": "tab"}.get(self._separator, self._separator)
+        notes = (f"encoding {self._encoding}", f"cells separated by {shown}")
+        return Origin("csv", self._path.name, self.size, self._digest.hexdigest(), notes)
+
+    def batches(self) -> Iterator[Batch]:
+        self._digest = sha256()
+        first = 2  # the line of the first row
+        for number, (block, read) in enumerate(self._blocks()):
+            body = block if number else block[block.index(b"\n") + 1 :]
+            if body:
+                lines = pl.read_lines(BytesIO(body), row_index_name="number", row_index_offset=first)
+                first += lines.height
+                yield self._batch(lines.cast({"number": pl.Int64}), body, read)
+
+    def _batch(self, lines: pl.DataFrame, body: bytes, read: int) -> Batch:
+        line, columns = pl.col("line"), len(self._header)
+        bare, odd = _unquoted(line, self._separator) if b'"' in body else (line, pl.lit(value=False))
+        judged = lines.select(
+            "number",
+            long=line.str.len_bytes() > MAX_LINE_BYTES,
+            blank=line.str.strip_chars() == "",
+            odd=odd,
+            cells=bare.str.count_matches(self._separator, literal=True) + 1,
+        )
+        blank, cells = pl.col("blank"), pl.col("cells")
+        if judged["long"].any():
+            raise SourceError(_too_long(self._path.name, judged.filter("long")["number"][0], b""))
+        odd_lines = judged.filter(pl.col("odd"))["number"]
+        short = judged.filter(~pl.col("odd") & ~blank & (cells != columns)).select("number", "cells")
+        faults = [
+            Fault(one, "quotation marks that do not enclose a whole cell, or a cell of several lines")
+            for one in odd_lines
+        ]
+        faults += [Fault(one, f"{there} cells, where the header has {columns}") for one, there in short.iter_rows()]
+        if faults or judged["blank"].any():
+            good = judged.select(~pl.col("odd") & (blank | (cells == columns))).to_series()
+            empty = pl.lit('""' + self._separator * (columns - 1))
+            lines = lines.with_columns(pl.when(judged["blank"]).then(empty).otherwise(line).alias("line")).filter(good)
+            body = "\n".join(lines["line"].to_list()).encode() + b"\n"
+        return Batch(lines["number"], self._parsed(body, lines.height), tuple(sorted(faults)), read)
+
+    def _parsed(self, body: bytes, rows: int) -> pl.DataFrame:
+        names = positions(len(self._header))
+        if not rows:
+            return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+        try:
+            cells = pl.read_csv(
+                BytesIO(body),
+                separator=self._separator,
+                has_header=False,
+                infer_schema=False,
+                quote_char='"' if b'"' in body else None,
+                new_columns=names,
+                low_memory=True,
+            )
+        except pl.exceptions.PolarsError:  # its message quotes the file
+            raise SourceError(f"{self._path.name} is no regular table; look for quotation marks in cells") from None
+        if cells.shape != (rows, len(names)):
+            raise SourceError(f"the cells of {self._path.name} cannot be told apart; look for quotation marks in cells")
+        return cells
+
+    def _blocks(self) -> Iterator[tuple[bytes, int]]:
+        """Yield the file as UTF-8, in pieces of whole lines, each with the number of bytes read so far."""
+        decoder, rest, read, lines = getincrementaldecoder(self._encoding)(), b"", 0, 1
+        direct = self._encoding in {"utf-8", "utf-8-sig"}
+        with self._path.open("rb") as file:
+            while True:
+                chunk = file.read(_BLOCK)
+                self._digest.update(chunk)
+                read += len(chunk)
+                if direct:
+                    text = chunk.removeprefix(BOM_UTF8) if read == len(chunk) else chunk
+                else:
+                    text = self._decoded(decoder, chunk, lines)
+                if b"\0" in text:
+                    raise SourceError(
+                        f"{self._path.name} holds NUL bytes; it is no text, or UTF-16 (then say --encoding utf-16)"
+                    )
+                whole = rest + text
+                end = whole.rfind(b"\n") + 1 if chunk else len(whole)
+                block, rest = whole[:end], whole[end:]
+                if direct:
+                    _check_utf8(block, self._path.name, lines)
+                if len(rest) > MAX_LINE_BYTES:
+                    raise SourceError(_too_long(self._path.name, lines + block.count(b"\n"), rest))
+                lines += block.count(b"\n")
+                if block:
+                    yield (block if block.endswith(b"\n") else block + b"\n"), read
+                if not chunk:
+                    return
+
+    def _decoded(self, decoder: object, chunk: bytes, lines: int) -> bytes:
+        try:
+            return str(decoder.decode(chunk, final=not chunk)).encode()  # type: ignore[attr-defined]  # of codecs
+        except UnicodeError:
+            raise SourceError(
+                f"{self._path.name} is not {self._encoding}: the bytes after line {lines} cannot be decoded"
+            ) from None
+
+    def _first_line(self) -> str:
+        """Return the header line.
+
+        Raises:
+            SourceError, HeaderError: it is not there.
+        """
+        with self._path.open("rb") as file:
+            head = file.read(4 * MAX_LINE_BYTES)
+        if not head:
+            raise SourceError(f"{self._path.name} is empty")
+        if self._encoding == "utf-8" and b"\0" in head:
+            raise SourceError(
+                f"{self._path.name} holds NUL bytes; it is no text, or UTF-16 (then say --encoding utf-16)"
+            )
+        try:
+            text = getincrementaldecoder(self._encoding)().decode(head)
+        except UnicodeError:
+            line = head[: _first_bad(head)].count(b"\n") + 1
+            raise SourceError(_not_utf8(self._path.name, line, self._encoding)) from None
+        first, feed, _ = text.removeprefix("\ufeff").partition("\n")
+        if not first.strip():
+            raise SourceError(f"{self._path.name} is empty, or begins with a blank line")
+        if len(first) >= MAX_LINE_BYTES:
+            raise HeaderError(_too_long(self._path.name, 1, first[:1000].encode()))
+        if "\r" in first.rstrip("\r"):
+            raise HeaderError("the lines end in a carriage return alone; save the file with line feeds")
+        if not feed:
+            raise SourceError(f"{self._path.name} has a header and no rows")
+        return first.rstrip("\r")
+
+
+def _known(encoding: str) -> str:
+    try:
+        name = lookup(encoding).name
+    except LookupError:
+        name = ""
+    if name not in _ENCODINGS:
+        raise SourceError(f"the encoding is one of {', '.join(sorted(_ENCODINGS))}")
+    return name
+
+
+def _marked(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(3)
+    return next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), "utf-8")
+
+
+def _cells_of(line: str, separator: str) -> tuple[str, ...]:
+    try:
+        return tuple(name.strip() for name in next(csv.reader([line], delimiter=separator, strict=True)))
+    except csv.Error:
+        raise HeaderError("the quotation marks of the first line are not closed, or a name is too long") from None
+
+
+def _outside_quotes(line: str) -> str:
+    return "".join(line.split('"')[::2])
+
+
+def _unquoted(line: pl.Expr, separator: str) -> tuple[pl.Expr, pl.Expr]:
+    """Return the line without its quoted text, and whether it is quoted in a way that programs read differently.
+
+    A quoted cell becomes a pair of quotation marks, so that it hides no separator; then a mark that is not one of a
+    pair at both ends of a cell shows such quoting.
+    """
+    between = f"\\x{{{ord(separator):x}}}"
+    bare = line.str.strip_chars_end("\r").str.replace_all('"(?:[^"]|"")*"', '""')
+    unopened = bare.str.replace_all(f'(^|{between})""', "$1").str.contains('"', literal=True)
+    unclosed = bare.str.contains(f'""[^{between}]')
+    return bare, unopened | unclosed
+
+
+def _check_utf8(block: bytes, name: str, lines: int) -> None:
+    try:
+        block.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SourceError(_not_utf8(name, lines + block[: error.start].count(b"\n"), "utf-8")) from None
+
+
+def _first_bad(data: bytes) -> int:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(data)
+
+
+def _not_utf8(name: str, line: int, encoding: str) -> str:
+    remedy = (
+        "; if it comes from an older Windows program, say --encoding cp1252" if encoding.startswith("utf-8") else ""
+    )
+    shown = "UTF-8" if encoding.startswith("utf-8") else encoding
+    return f"{name} is not {shown}: line {line} cannot be decoded{remedy}"
+
+
+def _too_long(name: str, line: int, rest: bytes) -> str:
+    hint = "; the lines end in a carriage return alone, save it with line feeds" if b"\r" in rest else ""
+    return f"line {line} of {name} is longer than {MAX_LINE_BYTES:,} bytes{hint}"

@@ -1,0 +1,105 @@
+"""A MongoDB collection. Needs the extra `secagg[mongo]`.
+
+A document inside a document becomes columns with dotted names, a few levels deep; lists are no cells and are refused.
+Any document may have fields of its own, so the collection is read twice: for the names, then for the values.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import polars as pl
+
+from participant.data.errors import SourceError
+from participant.data.sources import Batch, Origin, batch_rows, check_columns, positions
+from participant.data.sources.sql import as_text
+
+MAX_DEPTH = 4
+
+
+class MongoSource:
+    """A collection.
+
+    Args:
+        collection: of pymongo, or of what has its `find`.
+
+    Raises:
+        SourceError: it is empty, cannot be read, or its documents do not make a table.
+    """
+
+    def __init__(self, collection: Any) -> None:
+        self._collection = collection
+        self._columns: dict[str, int] = {}
+        for row in self._rows():
+            for name in row:
+                self._columns.setdefault(name, len(self._columns))
+            check_columns(len(self._columns))
+        if not self._columns:
+            raise SourceError("the collection is empty")
+
+    @classmethod
+    def connect(cls, url: str, name: str) -> "MongoSource":
+        """Connect to a collection.
+
+        Args:
+            url: mongodb://... ; it may hold a password and is kept nowhere.
+            name: database.collection
+
+        Raises:
+            SourceError: pymongo is not installed, no such name, or the server does not answer.
+        """
+        try:
+            from pymongo import MongoClient  # noqa: PLC0415 - an extra
+            from pymongo.errors import PyMongoError  # noqa: PLC0415
+        except ImportError:
+            raise SourceError("MongoDB needs the extra: pip install 'secagg[mongo]'") from None
+        database, _, collection = name.partition(".")
+        if not collection:
+            raise SourceError("name the collection with --collection database.collection")
+        try:
+            client: Any = MongoClient(url, serverSelectionTimeoutMS=10_000)
+            return cls(client[database][collection])
+        except PyMongoError as error:
+            raise SourceError(f"MongoDB cannot be read ({type(error).__name__})") from None
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        return tuple(self._columns)
+
+    @property
+    def size(self) -> None:
+        return None
+
+    def batches(self) -> Iterator[Batch]:
+        names, first, rows = positions(len(self._columns)), 1, self._rows()
+        while batch := list(islice(rows, batch_rows(len(names)))):
+            if any(name not in self._columns for row in batch for name in row):
+                raise SourceError("the collection got new fields while it was read; import it again")
+            cells = {
+                position: [row.get(name) for row in batch] for name, position in zip(self._columns, names, strict=True)
+            }
+            lines = pl.int_range(first, first + len(batch), dtype=pl.Int64, eager=True)
+            first += len(batch)
+            yield Batch(lines, pl.DataFrame(cells, dict.fromkeys(names, pl.String)), (), first - 1)
+
+    def origin(self) -> Origin:
+        return Origin("mongo", f"collection {self._collection.full_name}")
+
+    def _rows(self) -> Iterator[dict[str, str | None]]:
+        try:
+            for document in self._collection.find({}, {"_id": False}):
+                yield {name: as_text(value, name) for name, value in _flat(document, "", MAX_DEPTH)}
+        except SourceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a driver's words may quote the address
+            raise SourceError(f"the collection cannot be read ({type(error).__name__})") from None
+
+
+def _flat(document: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
+    if depth == 0:
+        raise SourceError(f"a document nests more than {MAX_DEPTH} levels deep; flatten it in the database first")
+    for name, value in document.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.", depth - 1)
+        else:
+            yield f"{prefix}{name}", value

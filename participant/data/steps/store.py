@@ -1,0 +1,51 @@
+"""Store: the values of all parts as one Parquet file, each column in the smallest type that holds it."""
+
+from collections.abc import Sequence
+from hashlib import file_digest
+from pathlib import Path
+
+import polars as pl
+
+from participant.data.description import Column, File
+from participant.data.private import private
+
+_INTEGERS = ((pl.Int8, 7), (pl.Int16, 15), (pl.Int32, 31))
+
+
+def store(parts: Sequence[Path], path: Path) -> int:
+    """Write typed parts as one file, batch by batch, and return the number of rows; no file without any."""
+    table = pl.scan_ipc(list(parts))
+    spans = table.select(
+        pl.len().alias("#"), pl.col(pl.Int64).min().name.suffix("<"), pl.col(pl.Int64).max().name.suffix(">")
+    )
+    ends = spans.collect(engine="streaming").row(0, named=True)
+    if not ends["#"]:
+        return 0
+    kinds = {
+        name: _smallest(ends[f"{name}<"], ends[f"{name}>"])
+        for name, kind in table.collect_schema().items()
+        if kind == pl.Int64
+    }
+    with open(path, "xb", opener=private) as out:
+        table.cast(kinds).sink_parquet(out, compression="zstd", compression_level=1, row_group_size=1 << 18)  # type: ignore[arg-type]  # types by name
+    return int(ends["#"])
+
+
+def counted(path: Path, columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Return the columns with the number of values that each lacks in the stored file."""
+    missing = pl.scan_parquet(path, glob=False).select(pl.all().null_count()).collect(engine="streaming")
+    counts = missing.row(0, named=True)
+    return tuple(column.model_copy(update={"missing": counts[column.name]}) for column in columns)
+
+
+def file_of(path: Path) -> File:
+    """Return name, size and hash of a file."""
+    with path.open("rb") as written:
+        return File(name=path.name, bytes=path.stat().st_size, sha256=file_digest(written, "sha256").hexdigest())
+
+
+def _smallest(low: int | None, high: int | None) -> type[pl.DataType]:
+    for kind, bits in _INTEGERS:
+        if -(2**bits) <= (low or 0) and (high or 0) < 2**bits:
+            return kind
+    return pl.Int64

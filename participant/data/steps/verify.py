@@ -1,0 +1,45 @@
+"""Verify: what is stored is what was imported - the file's hash, rows, columns, types and missing values."""
+
+from hashlib import file_digest
+from pathlib import Path
+
+import polars as pl
+
+from participant.data.description import Description, Kind
+from participant.data.errors import DamagedDatasetError
+
+_STORED: dict[Kind, tuple[type[pl.DataType], ...]] = {
+    Kind.INTEGER: (pl.Int8, pl.Int16, pl.Int32, pl.Int64),
+    Kind.CATEGORY: (pl.Int8, pl.Int16, pl.Int32, pl.Int64),
+    Kind.REAL: (pl.Float64,),
+    Kind.BOOLEAN: (pl.Boolean,),
+    Kind.DATE: (pl.Date,),
+    Kind.TEXT: (pl.String,),
+}
+
+
+def verify(path: Path, description: Description) -> None:
+    """Check a stored table against its description.
+
+    Raises:
+        DamagedDatasetError: it is not what is described.
+    """
+    place = f"{description.name} version {description.version}"
+    try:
+        with path.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+    except OSError:
+        digest = ""
+    if digest != description.data.sha256:
+        raise DamagedDatasetError(f"the data of {place} is missing or was changed")
+    frame = pl.scan_parquet(path, glob=False)
+    schema = frame.collect_schema()
+    expected = {column.name: column for column in description.columns}
+    counts = frame.select(pl.len().alias("#"), pl.all().null_count()).collect(engine="streaming").row(0, named=True)
+    if (
+        schema.names() != list(expected)
+        or counts["#"] != description.rows
+        or any(counts[name] != column.missing for name, column in expected.items())
+        or any(schema[name].base_type() not in _STORED[column.kind] for name, column in expected.items())
+    ):
+        raise DamagedDatasetError(f"the data of {place} is not what is described")

@@ -4,7 +4,7 @@ Everything is text at first, also what a database has types for, so that one rul
 never holds the whole table, knows limits for whatever a file can say about itself, and names lines as people see them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -13,6 +13,8 @@ import polars as pl
 from participant.data.errors import SourceError
 
 MAX_COLUMNS = 2000
+MAX_ROWS = 1 << 27
+MAX_EMPTY_ROWS = 1_000_000
 MAX_CELL_CHARS = 1 << 20
 BATCH_CELLS = 1 << 22  # cells in a batch, about; a batch is what is in memory at a time
 
@@ -36,7 +38,7 @@ class Batch(NamedTuple):
 
     lines: pl.Series
     cells: pl.DataFrame
-    faults: tuple[Fault, ...]
+    faults: Iterable[Fault]
     read: int
 
 
@@ -81,6 +83,18 @@ def check_columns(count: int) -> None:
         raise SourceError(f"the table has {count:,} columns; at most {MAX_COLUMNS:,} can be imported")
     if not count:
         raise SourceError("the table has no columns")
+
+
+def check_rows(count: int) -> None:
+    """Refuse tables that are longer than what the steps are made for."""
+    if count > MAX_ROWS:
+        raise SourceError(f"the table has more than {MAX_ROWS:,} rows")
+
+
+def check_empty(count: int) -> None:
+    """Refuse what is mostly nothing."""
+    if count > MAX_EMPTY_ROWS:
+        raise SourceError(f"more than {MAX_EMPTY_ROWS:,} rows have no value; is the separator right?")
 
 
 def check_file(path: Path) -> None:

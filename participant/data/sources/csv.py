@@ -10,15 +10,16 @@ from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder, 
 from collections.abc import Iterator
 from hashlib import sha256
 from io import BytesIO
+from itertools import starmap
 from pathlib import Path
 
 import polars as pl
 
 from participant.data.errors import HeaderError, SourceError
-from participant.data.sources import Batch, Fault, Origin, check_columns, check_file, positions
+from participant.data.sources import Batch, Fault, Origin, check_columns, check_empty, check_file, positions
 
 MAX_LINE_BYTES = 1 << 20
-_BLOCK = 16 << 20
+_BLOCK = 4 << 20
 _CANDIDATES = ",;\t|"
 _ENCODINGS = {"utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso8859-1", "cp1252", "iso8859-15", "cp850", "mac-roman"}
 _MARKS = {BOM_UTF8: "utf-8-sig", BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"}
@@ -85,19 +86,17 @@ class CsvSource:
         blank, cells = pl.col("blank"), pl.col("cells")
         if judged["long"].any():
             raise SourceError(_too_long(self._path.name, judged.filter("long")["number"][0], b""))
-        odd_lines = judged.filter(pl.col("odd"))["number"]
-        short = judged.filter(~pl.col("odd") & ~blank & (cells != columns)).select("number", "cells")
-        faults = [
-            Fault(one, "quotation marks that do not enclose a whole cell, or a cell of several lines")
-            for one in odd_lines
-        ]
-        faults += [Fault(one, f"{there} cells, where the header has {columns}") for one, there in short.iter_rows()]
-        if faults or judged["blank"].any():
+        check_empty(int(judged["blank"].sum()))
+        quoting = pl.lit("quotation marks that do not enclose a whole cell, or a cell of several lines")
+        width = pl.format(f"{{}} cells, where the header has {columns}", cells)
+        faulty = judged.filter(pl.col("odd") | (~blank & (cells != columns)))
+        if faulty.height or judged["blank"].any():
             good = judged.select(~pl.col("odd") & (blank | (cells == columns))).to_series()
             empty = pl.lit('""' + self._separator * (columns - 1))
             lines = lines.with_columns(pl.when(judged["blank"]).then(empty).otherwise(line).alias("line")).filter(good)
             body = "\n".join(lines["line"].to_list()).encode() + b"\n"
-        return Batch(lines["number"], self._parsed(body, lines.height), tuple(sorted(faults)), read)
+        reasons = faulty.select("number", pl.when("odd").then(quoting).otherwise(width))
+        return Batch(lines["number"], self._parsed(body, lines.height), starmap(Fault, reasons.iter_rows()), read)
 
     def _parsed(self, body: bytes, rows: int) -> pl.DataFrame:
         names = positions(len(self._header))

@@ -91,7 +91,7 @@ def _check_archive(path: Path) -> None:
                     while piece := file.read(_PIECE):
                         unpacked += len(piece)
                         if unpacked > MAX_UNPACKED_BYTES:
-                            raise SourceError(f"{path.name} unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB")
+                            raise SourceError(f"{path.name} unpacks to more than {MAX_UNPACKED_BYTES >> 20:,} MiB")
                         if member.filename.startswith("xl/worksheets/"):
                             reach.look(piece)
                 if reach.cells > MAX_CELLS:

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from participant.data.errors import SourceError
-from participant.data.sources import Batch, Origin, batch_rows, check_columns, check_file, positions
+from participant.data.sources import Batch, Origin, batch_rows, check_columns, check_file, check_rows, positions
 
 MAX_FOOTER_BYTES = 16 << 20
 _MAGIC = b"PAR1"
@@ -27,10 +27,12 @@ class ParquetSource:
         try:
             self._frame = pl.scan_parquet(path, glob=False)
             schema = self._frame.collect_schema()
+            rows = self._frame.select(pl.len()).collect().item()  # of the footer
         except pl.exceptions.PolarsError:
             raise SourceError(f"{path.name} is no Parquet file that can be read") from None
         self._header = tuple(schema.names())
         check_columns(len(self._header))
+        check_rows(rows)
         if odd := [name for name, kind in schema.items() if kind.is_nested() or kind in (pl.Binary, pl.Object)]:
             raise SourceError(f"{len(odd)} columns of {path.name} hold lists, structures or bytes; flatten it first")
 

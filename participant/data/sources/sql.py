@@ -40,6 +40,8 @@ class SqlSource:
             self._engine = sqlalchemy.create_engine(self._url, hide_parameters=True)
         except (SQLAlchemyError, ImportError, ValueError, TypeError) as error:
             raise _told("the address is none of a database, or its driver is not installed", error) from None
+        if self._engine.dialect.is_async:
+            raise SourceError("this driver is an asynchronous one; name another, such as postgresql+psycopg://")
         self._table, self._query = table, query
         statement = sqlalchemy.text(query) if query else sqlalchemy.text(f"SELECT * FROM {self._quoted(str(table))}")  # noqa: S608 - quoted by the dialect
         try:

@@ -14,7 +14,7 @@ from participant.data.bad_rows import BadRows
 from participant.data.declaration import Declaration
 from participant.data.errors import SourceError
 from participant.data.progress import Clock, Show
-from participant.data.sources import Fault, Source
+from participant.data.sources import Fault, Source, check_empty, check_rows
 from participant.data.steps.duplicates import Duplicates
 from participant.data.steps.names import NamedColumn
 from participant.data.steps.persons import Persons
@@ -74,6 +74,7 @@ def load(
             if not table.height:
                 continue
             rows += table.height
+            check_rows(rows)
             parts.append(folder / f"cells-{len(parts):06d}.arrow")
             table.write_ipc(parts[-1], compression="lz4")
             cells, lines = table.drop(LINE), table[LINE]
@@ -98,6 +99,7 @@ def _filled(table: pl.DataFrame, bad: BadRows) -> tuple[pl.DataFrame, pl.DataFra
     empty = table.select(pl.all_horizontal(pl.exclude(LINE).is_null())).to_series()
     if not empty.any():
         return table, table.clear()
+    check_empty(int(empty.sum()))
     filled = (~empty).arg_true()
     end = int(filled[-1]) + 1 if len(filled) else 0
     head, gaps = table.head(end), empty.head(end)

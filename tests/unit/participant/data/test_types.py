@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from participant.data import DatasetStore, Declaration, Kind
@@ -145,6 +145,7 @@ def test_categories_and_missing_codes() -> None:
     assert (reading.kind, values) == (Kind.CATEGORY, [1, 2, None, None])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
 def test_every_double_survives_as_it_was_written(numbers: list[float]) -> None:
     reading, values = read([repr(one) for one in numbers])
@@ -152,6 +153,7 @@ def test_every_double_survives_as_it_was_written(numbers: list[float]) -> None:
         assert values == numbers
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789.,eE+- '", max_size=12))
 def test_a_number_is_what_python_takes_for_one(cell: str) -> None:
     reading, values = read([cell.strip() or None])

@@ -24,14 +24,19 @@ from specs import bounds
 from specs.ref import vectors
 
 SPECS = Path(__file__).parent
+PAGES = (SPECS / "01-wire.md", SPECS / "02-protocol.md")
 _BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n)(?:.*?<!-- end -->\n)?", re.DOTALL)
 
 
 def main() -> None:
-    for name in ("01-wire.md", "02-protocol.md"):
-        page = SPECS / name
-        page.write_text(_BLOCK.sub(_filled, page.read_text()))
+    for page in PAGES:
+        page.write_text(filled(page.read_text()))
     vectors.write(SPECS / "vectors" / "v1")
+
+
+def filled(page: str) -> str:
+    """Return a page with its tables made anew."""
+    return _BLOCK.sub(_filled, page)
 
 
 def _filled(block: re.Match[str]) -> str:

@@ -34,8 +34,8 @@ SURVIVORS = Path(__file__).parent / "survivors.md"
 LIMIT = 120  # seconds; a mutant that takes longer has a loop without an end
 
 OWN_TESTS = {
-    "codec": "unit/secagg/test_codec vectors/test_vectors_codec reject/test_wire",
-    "messages": "vectors/test_vectors_codec vectors/test_vectors_schemas",
+    "codec": "unit/secagg/test_codec vectors/test_vectors_codec reject/test_wire meta/test_tables",
+    "messages": "unit/secagg/test_messages meta/test_tables vectors/test_vectors_codec vectors/test_vectors_schemas",
     "shamir": "unit/secagg/test_shamir vectors/test_vectors_functions",
     "protocol.contribution": "unit/secagg/test_contribution",
     "protocol.coordinator_round": "reject/test_round_at_coordinator",
@@ -46,7 +46,7 @@ OWN_TESTS = {
     "protocol.participant_setup": "reject/test_setup_at_site reject/test_manifest",
     "protocol.ring_vector": "unit/secagg/test_ring_vector unit/secagg/test_contribution",
     "protocol.step": "reject/test_frames",
-    "protocol.table": "reject/test_frames",
+    "protocol.table": "meta/test_tables reject/test_frames",
 }
 """The tests of each module that is mutated."""
 ALL_TESTS = (

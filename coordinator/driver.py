@@ -87,7 +87,7 @@ class Driver:
         self._machine = str(run)
         self._state: Record | None = None
         self._packages = self._tables.packages(self._machine)
-        self._total: RingVector | None = None  # of the round that is open; not on disk, so a crash costs the round
+        self._total: Any = None  # of the round that is open; not on disk, so a crash costs the round
         self._excluded: set[int] = set()
         self.bytes_heard: dict[str, int] = dict.fromkeys(cast.names.values(), 0)
 

@@ -16,6 +16,9 @@ different for each recipient, travels beside it as a payload that the body binds
             ShareList           ->
                                 <-   Receipt
             Ready               ->
+
+In a homomorphic epoch the sites answer a Quorum with SealedShares; the coordinator sends the encrypted sum as Opening,
+and the sites that are to publish what they opened send Opened.
 """
 
 from collections.abc import Mapping
@@ -68,9 +71,10 @@ class Listing(Record):
 
 
 class Suite(IntEnum):
-    """The algorithms of an epoch."""
+    """The algorithms of an epoch, with their parameters: the second one sums under homomorphic encryption."""
 
     X25519_MLKEM768_AES256 = 1
+    X25519_MLKEM768_AES256_BFV = 2
 
 
 class Message(Record):
@@ -121,6 +125,11 @@ class Manifest(Message):
     @property
     def is_sparse(self) -> bool:
         return self.degree > 0
+
+    @property
+    def is_homomorphic(self) -> bool:
+        """The coordinator adds ciphertexts, and the sites alone open the sum."""
+        return self.suite is Suite.X25519_MLKEM768_AES256_BFV
 
     @property
     def most_holders(self) -> int:
@@ -363,6 +372,39 @@ class Result(Message):
     key: Annotated[bytes, Fixed(32)]
 
 
+@record
+class SealedShares(Message):
+    """What Unmask holds, for the sites alone: shares in the roster's order, sealed to all members."""
+
+    KIND = 24
+    statement: Hash
+    sealed: Annotated[bytes, Blob(MAX_SITES * SHARE_BYTES + TAG_BYTES)]
+
+
+@record
+class Opening(Message):
+    """The ciphertexts of a sum as the payload, sealed in chunks under `key`; shares, and the vaults of the lost."""
+
+    KIND = 25
+    SEALED = True
+    statement: Hash
+    root: Hash
+    key: Annotated[bytes, Fixed(32)]
+    answers: Frames
+    vaults: Annotated[Mapping[int, bytes], Map(U16, Blob(MAX_FRAME_BYTES), MAX_SITES)]
+
+
+@record
+class Opened(Message):
+    """The sum as a site opened it, for a coordinator that may know it; its elements are the payload, as in Result."""
+
+    KIND = 26
+    SEALED = True
+    statement: Hash
+    root: Hash
+    key: Annotated[bytes, Fixed(32)]
+
+
 MESSAGES: dict[int, type[Message]] = {
     kind.KIND: kind
     for kind in (
@@ -385,5 +427,13 @@ MESSAGES: dict[int, type[Message]] = {
         Quorum,
         Unmask,
         Result,
+        SealedShares,
+        Opening,
+        Opened,
     )
 }
+
+
+def last_kinds(manifest: Manifest) -> tuple[type[Message], type[Message]]:
+    """Return what is sealed last in a round, from a site to the coordinator and from there to the sites."""
+    return (Opened, Opening) if manifest.is_homomorphic else (Unmask, Result)

@@ -21,6 +21,7 @@ MIN_FORGERY_BITS = 64
 MAX_SEGMENTS = 4096
 MAX_LEVELS = 1 << 62
 MAX_ROTATION = 16
+MAX_HOMOMORPHIC_SITES = 256  # so that all sealed shares of a round fit into a frame
 
 
 class Profile(IntEnum):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from time import perf_counter, time
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,7 @@ from secagg.codec import Record
 from secagg.envelope import EVERYONE
 from secagg.errors import ParameterError
 from secagg.identity import Identity, Roster
-from secagg.messages import EncapsulationPackage, SharePackage
+from secagg.messages import EncapsulationPackage, SharePackage, Suite
 from secagg.params import (
     MIN_SITES,
     Floors,
@@ -34,6 +34,7 @@ from secagg.params import (
 )
 from secagg.protocol.coordinator_round import AwaitTotal
 from secagg.protocol.coordinator_setup import Plan, announce
+from secagg.protocol.encrypted_vector import EncryptedVector
 from secagg.protocol.participant_setup import AwaitCohort, Outside
 from secagg.protocol.ring_vector import RingVector
 from secagg.protocol.step import Add, Ask, Close, Confirm, Contribute, Event, Keep, Learned, Means, Publish, Send, Step
@@ -75,6 +76,7 @@ def simulate(
     drop_before_upload: Collection[int] = (),
     drop_before_unmask: Collection[int] = (),
     neighbours: int | Literal["auto"] | None = None,
+    mode: Literal["masks", "he"] = "masks",
 ) -> SimulationResult:
     """Run one epoch of one round over the rows of `vectors`, one site a row.
 
@@ -88,6 +90,8 @@ def simulate(
         neighbours: of each site, for cohorts of hundreds and more: an even number for a random regular graph that bears
             5 % corrupt and 5 % lost sites, "auto" for the least one, None for the complete graph. The threshold is then
             one of the neighbourhoods, by default the least that is private; the sum carries no lanes.
+        mode: "he" sums under homomorphic encryption, and the coordinator does not learn the sum; `total` is then what
+            the sites opened. On the complete graph alone; needs the extra `he`.
 
     Raises:
         ParameterError: shapes or values, or neighbours that are too few to be private; HeadroomError: the sum does not
@@ -103,11 +107,14 @@ def simulate(
         raise ParameterError(f"clip is a number, or one for each of {rows.shape[1]} entries, got shape {clips.shape}")
     if profile not in PROFILES:
         raise ParameterError(f"profile is one of {', '.join(PROFILES)}")
+    if mode not in {"masks", "he"} or (mode == "he" and neighbours is not None):
+        raise ParameterError('mode is "masks", or "he" on the complete graph')
     schema = _schema(np.broadcast_to(clips, rows.shape[1:]), value_bits, len(rows), lanes=neighbours is None)
     terms = _complete(len(rows), PROFILES[profile], threshold)
     if neighbours is not None:
         terms = _sparse(len(rows), PROFILES[profile], threshold, neighbours)
-    cohort = Cohort.of(len(rows), PROFILES[profile], terms)
+    suite = Suite.X25519_MLKEM768_AES256_BFV if mode == "he" else Suite.X25519_MLKEM768_AES256
+    cohort = Cohort.of(len(rows), PROFILES[profile], terms, suite)
     total, survivors, clipped = cohort.run(rows, schema, set(drop_before_upload), set(drop_before_unmask))
     return SimulationResult(total, survivors, clipped, *cohort.costs())
 
@@ -133,10 +140,10 @@ class Cohort:
     phase: Phase = "epoch"
     encapsulations: dict[int, EncapsulationPackage] = field(default_factory=dict)
     shares: dict[int, SharePackage] = field(default_factory=dict)
-    total: RingVector | None = None
+    total: Any = None  # the sum of the vectors that the effect Add hands out
 
     @classmethod
-    def of(cls, n: int, profile: Profile, terms: "Terms") -> "Cohort":
+    def of(cls, n: int, profile: Profile, terms: "Terms", suite: Suite = Suite.X25519_MLKEM768_AES256) -> "Cohort":
         """Draw identities, and plan an epoch of one round."""
         head = Identity(secrets.token_bytes(32))
         identities = sorted((Identity(secrets.token_bytes(32)) for _ in range(n)), key=lambda one: one.public)
@@ -151,6 +158,7 @@ class Cohort:
             setup_deadline=hour,
             expires=hour,
             profile=profile,
+            suite=suite,
             **terms,
         )
         outside = Outside(roster=roster, run=run, floors=Floors(profile=profile, colluders_one_in=n), last_epoch=0)
@@ -179,7 +187,8 @@ class Cohort:
 
         # Upload: the coordinator opens the round; each site that is still there masks its vector and sends it.
         self.phase = "upload"
-        self.total = RingVector.zeros(schema)
+        homomorphic = self.plan.suite is Suite.X25519_MLKEM768_AES256_BFV
+        self.total = EncryptedVector.zeros(schema) if homomorphic else RingVector.zeros(schema)
         sends = self._tell(self.coordinator, Ask(b"simulation", schema, self.plan.expires))
         uploading = [i for i in everyone if i not in lost_before_upload]
         self._deliver(sends, uploading)
@@ -197,6 +206,8 @@ class Cohort:
         if self.plan.profile is Profile.MALICIOUS or self.plan.degree:
             sends = self._tell(self.coordinator, Close())
             self._collect(self._deliver(sends, answering))
+        if homomorphic:
+            return *self._open_at_the_sites(answering), clipped
         self._tell(self.coordinator, Close())
         with self._clocked(self.coordinator):
             removal: AwaitTotal = self.coordinator.state  # type: ignore[assignment]
@@ -205,6 +216,18 @@ class Cohort:
         learned = next(effect for effect in effects if isinstance(effect, Learned))
         self._deliver([effect for effect in effects if isinstance(effect, Send)], answering)
         return np.asarray(learned.total), tuple(site - 1 for site in learned.survivors), clipped
+
+    def _open_at_the_sites(self, answering: Collection[int]) -> tuple[NDArray[np.float64], tuple[int, ...]]:
+        """Hand the encrypted sum to the sites, and return what they opened: all the same."""
+        sends = self._tell(self.coordinator, Publish(self.total))
+        opened: list[Learned] = []
+        for i in answering:
+            self._deliver(sends, [i], learned=opened)
+        self._tell(self.coordinator, Close())
+        first = opened[0]
+        if not all(np.array_equal(np.asarray(first.total), np.asarray(other.total)) for other in opened):
+            raise AssertionError("two sites opened different sums")
+        return np.asarray(first.total), tuple(site - 1 for site in first.survivors)
 
     def _share_manifest(self, site: Party) -> None:
         """Let the site hold the coordinator's copy of the manifest: n copies of n keys would be gigabytes."""
@@ -226,7 +249,9 @@ class Cohort:
             },
         )
 
-    def _deliver(self, sends: Sequence[Send], present: Collection[int]) -> list[Send]:
+    def _deliver(
+        self, sends: Sequence[Send], present: Collection[int], learned: list[Learned] | None = None
+    ) -> list[Send]:
         """Hand the coordinator's frames to the sites that are there, and return what these send."""
         answers = []
         for send in sends:
@@ -236,6 +261,8 @@ class Cohort:
                 with self._clocked(party):
                     step = receive(party.state, data, self._means(party), payload)
                 answers += self._settle(party, step)
+                if learned is not None:
+                    learned += [effect for effect in step.effects if isinstance(effect, Learned)]
         return answers
 
     def _collect(self, sends: Sequence[Send]) -> None:

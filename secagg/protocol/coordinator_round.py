@@ -14,6 +14,8 @@ from secagg.codec import U16, Blob, Fixed, Hash, Map, Nested, Record, Round, Seq
 from secagg.envelope import COORDINATOR, EVERYONE, Frame
 from secagg.errors import FaultyParticipantError, FaultyRelayError, NotEnoughParticipantsError, ParameterError
 from secagg.graph import Graph
+from secagg.he.parameters import SUMS
+from secagg.he.slots import SlotLayout
 from secagg.identity import MAX_SITES, InvalidSignatureError
 from secagg.keys import UnsealError, unseal
 from secagg.masks import Mask
@@ -32,11 +34,13 @@ from secagg.messages import (
     Survivors,
     Unmask,
     Upload,
+    last_kinds,
 )
 from secagg.params import LossRule, Profile, Schema
 from secagg.protocol import derivations as d
+from secagg.protocol.encrypted_vector import open_ciphertexts
 from secagg.protocol.listing import Shown
-from secagg.protocol.ring_vector import VectorError, open_vector, seal_vector
+from secagg.protocol.ring_vector import RingVector, VectorError, open_vector, seal_vector
 from secagg.protocol.step import (
     Abandon,
     Add,
@@ -153,6 +157,24 @@ class AwaitTotal(InRound):
     masks: Annotated[tuple[Mask, ...], Seq(Nested(Mask), MAX_SITES * MAX_SITES)]
 
 
+@record
+class AwaitSealedShares(InRound):
+    """The survivors were asked for shares, which they seal for each other (homomorphic epoch)."""
+
+    survivors: Indices
+    statement: Hash
+    frames: Frames
+
+
+@record
+class AwaitOpened(InRound):
+    """The survivors have all that opens the sum; `roots` are the digests of what they publish of it."""
+
+    survivors: Indices
+    statement: Hash
+    roots: Annotated[Mapping[int, bytes], Map(U16, Fixed(32), MAX_SITES)]
+
+
 def admit(manifest: Manifest, epoch: bytes, transcript: bytes, frame: Frame) -> None:
     """Check that a site signed this frame for the coordinator, epoch and transcript.
 
@@ -196,6 +218,8 @@ def ask(state: Prepared, event: Ask, means: Means) -> Step:
     if manifest.profile is Profile.MALICIOUS and not manifest.is_sparse and not event.schema.mac_lanes:
         raise ParameterError("no lanes authenticate the sum, and sites of the malicious profile ask for them")
     event.schema.check(len(roster))
+    if manifest.is_homomorphic:
+        SlotLayout(event.schema, SUMS).check(len(roster))
     message = Open(
         salt=d.draw(means.rand, "salt"),
         query=event.query,
@@ -204,12 +228,13 @@ def ask(state: Prepared, event: Ask, means: Means) -> Step:
         roster=tuple(sorted(roster)),
     )
     chains = {site: state.channel_chains[site] for site in message.roster}
+    answer, result = last_kinds(manifest)
     keys = {
         site: RoundKeys(
             decline=d.channel_key(chain, round_, Decline.KIND, state.epoch),
             upload=d.channel_key(chain, round_, Upload.KIND, state.epoch),
-            answer=d.channel_key(chain, round_, Unmask.KIND, state.epoch),
-            result=d.channel_key(chain, round_, Result.KIND, state.epoch),
+            answer=d.channel_key(chain, round_, answer.KIND, state.epoch),
+            result=d.channel_key(chain, round_, result.KIND, state.epoch),
         )
         for site, chain in chains.items()
     }
@@ -222,7 +247,7 @@ def ask(state: Prepared, event: Ask, means: Means) -> Step:
     turn = Turn(round=round_, context=context, schema=message.schema, roster=message.roster, keys=keys)
     following = AwaitUploads(idle=idle, turn=turn, uploads={}, declined={})
     sends = (
-        _send(following, message, means, site, key=d.channel_key(chain, round_, Open.KIND, state.epoch))
+        send(following, message, means, site, key=d.channel_key(chain, round_, Open.KIND, state.epoch))
         for site, chain in chains.items()
     )
     return Step(following, tuple(sends))
@@ -235,7 +260,7 @@ def on_upload(state: AwaitUploads, received: Received, _means: Means) -> Step:
     """Open and check a masked vector, and hand it out to be added to the total."""
     frame, turn = received.frame, state.turn
     site, blame = frame.sender, blame_for(frame.sender)
-    if _is_repeated(frame, state.uploads, turn.roster):
+    if is_repeated(frame, state.uploads, turn.roster):
         return Step(state)
     if site in state.declined:
         raise blame("V-0702", "the site contributed to a round that it had declined")
@@ -243,11 +268,12 @@ def on_upload(state: AwaitUploads, received: Received, _means: Means) -> Step:
     if message.context != turn.context:
         raise blame("V-0703", "the site masked its vector for another query, roster or schema")
     bound = d.vector_bound(state.idle.epoch, Upload.KIND, site, turn.round, turn.context)
+    open_payload = open_ciphertexts if state.idle.manifest.is_homomorphic else open_vector
     try:
-        vector = open_vector(received.payload or b"", turn.schema, turn.keys[site].upload, bound, message.root)
+        vector = open_payload(received.payload or b"", turn.schema, turn.keys[site].upload, bound, message.root)
     except VectorError as error:
         raise blame("V-0704", str(error)) from None
-    return Step(replace(state, uploads=_with(state.uploads, frame)), (Add(site, vector),))
+    return Step(replace(state, uploads=with_frame(state.uploads, frame)), (Add(site, vector),))
 
 
 def on_decline(state: AwaitUploads, received: Received, _means: Means) -> Step:
@@ -274,13 +300,12 @@ def close_uploads(state: AwaitUploads, _event: Close, means: Means) -> Step:
     statement = d.survivors_statement(state.idle.epoch, turn.round, turn.context, survivors, shown.root)
     idle = replace(state.idle, survivors=survivors)
     if manifest.is_shared(Survivors):
-        sends = [_send(state, Survivors(uploads=shown.to_everyone()), means)]
+        sends = [send(state, Survivors(uploads=shown.to_everyone()), means)]
     else:
         graph = state.idle.graph
-        sends = [_send(state, Survivors(uploads=shown.to(site, graph)), means, site) for site in survivors]
+        sends = [send(state, Survivors(uploads=shown.to(site, graph)), means, site) for site in survivors]
     if not manifest.signs_survivors:
-        asked = AwaitAnswers(idle=idle, turn=turn, survivors=survivors, statement=statement, frames={}, answers={})
-        return Step(asked, tuple(sends))
+        return Step(_asked(idle, turn, survivors, statement), tuple(sends))
     following = AwaitSignatures(idle=idle, turn=turn, survivors=survivors, statement=statement, signatures={})
     return Step(following, tuple(sends))
 
@@ -292,11 +317,11 @@ def on_consistency(state: AwaitSignatures, received: Received, _means: Means) ->
     """Note a survivor's signature on the proposed set."""
     frame = received.frame
     blame = blame_for(frame.sender)
-    if _is_repeated(frame, state.signatures, state.survivors):
+    if is_repeated(frame, state.signatures, state.survivors):
         return Step(state)
     if body_of(Consistency, frame, blame).statement != state.statement:
         raise blame("V-0705", "the site signed another set of survivors")
-    return Step(replace(state, signatures=_with(state.signatures, frame)))
+    return Step(replace(state, signatures=with_frame(state.signatures, frame)))
 
 
 def close_signatures(state: AwaitSignatures, _event: Close, means: Means) -> Step:
@@ -305,16 +330,22 @@ def close_signatures(state: AwaitSignatures, _event: Close, means: Means) -> Ste
         raise NotEnoughParticipantsError(
             f"{len(state.signatures)} sites signed the survivors, {state.idle.manifest.threshold} are needed"
         )
-    following = AwaitAnswers(
-        idle=state.idle, turn=state.turn, survivors=state.survivors, statement=state.statement, frames={}, answers={}
-    )
+    following = _asked(state.idle, state.turn, state.survivors, state.statement)
     if state.idle.manifest.is_shared(Quorum):
-        return Step(following, (_send(state, Quorum(signatures=tuple(state.signatures.values())), means),))
+        return Step(following, (send(state, Quorum(signatures=tuple(state.signatures.values())), means),))
     sends = []
     for site in state.survivors:
         near = state.idle.graph.seen_by(site, state.signatures)
-        sends.append(_send(state, Quorum(signatures=tuple(state.signatures[s] for s in near)), means, site))
+        sends.append(send(state, Quorum(signatures=tuple(state.signatures[s] for s in near)), means, site))
     return Step(following, tuple(sends))
+
+
+def _asked(
+    idle: Prepared, turn: Turn, survivors: tuple[int, ...], statement: bytes
+) -> AwaitAnswers | AwaitSealedShares:
+    if idle.manifest.is_homomorphic:
+        return AwaitSealedShares(idle=idle, turn=turn, survivors=survivors, statement=statement, frames={})
+    return AwaitAnswers(idle=idle, turn=turn, survivors=survivors, statement=statement, frames={}, answers={})
 
 
 # Unmask -> the masks -----------------------------------------------------------------------------------------------
@@ -324,7 +355,7 @@ def on_unmask(state: AwaitAnswers, received: Received, means: Means) -> Step:
     """Check every share of an answer against the hash that its dealer signed."""
     frame, turn = received.frame, state.turn
     holder, blame = frame.sender, blame_for(frame.sender)
-    if _is_repeated(frame, state.frames, state.survivors):
+    if is_repeated(frame, state.frames, state.survivors):
         return Step(state)
     message = sealed_body_of(Unmask, frame, turn.keys[holder].answer, blame)
     if list(message.shares) != state.idle.graph.holders(holder, set(turn.roster)):
@@ -332,11 +363,11 @@ def on_unmask(state: AwaitAnswers, received: Received, means: Means) -> Step:
     survivors = set(state.survivors)
     for dealer, share in message.shares.items():
         kind = d.SEED_SHARE if dealer in survivors else d.VAULT_SHARE
-        leaf = means.shares[dealer].slots[holder].leaves[2 * _position(state.idle, turn.round) + kind]
+        leaf = means.shares[dealer].slots[holder].leaves[2 * place_of(state.idle, turn.round) + kind]
         if d.share_leaf(state.idle.epoch, dealer, holder, turn.round, kind, share) != leaf:
             raise blame("V-0707", f"the share of site {dealer}'s secret is not the one that was dealt")
     answers = {**state.answers, holder: b"".join(message.shares.values())}
-    return Step(replace(state, frames=_with(state.frames, frame), answers=answers))
+    return Step(replace(state, frames=with_frame(state.frames, frame), answers=answers))
 
 
 def close_answers(state: AwaitAnswers, _event: Close, means: Means) -> Step:
@@ -344,7 +375,7 @@ def close_answers(state: AwaitAnswers, _event: Close, means: Means) -> Step:
     turn, eh = state.turn, state.idle.epoch
     survivors, removed = set(state.survivors), []
     for site, secret in _secrets(state).items():
-        dealer, position = state.idle.dealers[site], _position(state.idle, turn.round)
+        dealer, position = state.idle.dealers[site], place_of(state.idle, turn.round)
         if site in survivors:
             if d.self_commitment(eh, site, turn.round, secret) != dealer.self_commitments[position]:
                 raise blame_for(site)("V-0708", "the shares that it dealt do not give the seed it committed to")
@@ -362,7 +393,7 @@ def close_answers(state: AwaitAnswers, _event: Close, means: Means) -> Step:
 def _left_masks(state: AwaitAnswers, lost: int, secret: bytes, means: Means) -> list[Mask]:
     """Open a lost site's vault: its pair seeds give the masks that the survivors added for it."""
     turn, eh, blame = state.turn, state.idle.epoch, blame_for(lost)
-    position, package = _position(state.idle, turn.round), means.shares[lost]
+    position, package = place_of(state.idle, turn.round), means.shares[lost]
     vault = package.vaults[position]
     try:
         key = d.vault_key(secret, lost, turn.round, eh)
@@ -431,14 +462,13 @@ def publish(state: AwaitTotal, event: Publish, means: Means) -> Step:
         ParameterError: the sum is not one of the round's schema.
     """
     turn, key = state.turn, d.draw(means.rand, "result-key")
-    if event.total.schema != turn.schema:
+    if not isinstance(event.total, RingVector) or event.total.schema != turn.schema:
         raise ParameterError("the total is of another schema than the round")
     bound = d.vector_bound(state.idle.epoch, Result.KIND, COORDINATOR, turn.round, turn.context)
     sealed = seal_vector(event.total, key, bound)
     message = Result(statement=state.statement, root=sealed.root, key=key)
     sends = (
-        _send(state, message, means, site, key=turn.keys[site].result, payload=sealed.chunks)
-        for site in state.survivors
+        send(state, message, means, site, key=turn.keys[site].result, payload=sealed.chunks) for site in state.survivors
     )
     reals = dequantize(event.total.values(), turn.schema, d.rotation_key(turn.context))
     return Step(state.idle, (*sends, Learned(turn.round, state.survivors, reals)))
@@ -452,7 +482,7 @@ def abandon(state: InRound, _event: Abandon, _means: Means) -> Step:
 # Pieces ------------------------------------------------------------------------------------------------------------
 
 
-def _is_repeated(frame: Frame, earlier: Mapping[int, Frame], expected: tuple[int, ...]) -> bool:
+def is_repeated(frame: Frame, earlier: Mapping[int, Frame], expected: tuple[int, ...]) -> bool:
     if frame.sender not in expected:
         raise FaultyParticipantError("V-0701", "the site was not asked", party=frame.sender)
     if (known := earlier.get(frame.sender)) is not None and known != frame:
@@ -460,7 +490,7 @@ def _is_repeated(frame: Frame, earlier: Mapping[int, Frame], expected: tuple[int
     return known is not None
 
 
-def _with(frames: Mapping[int, Frame], frame: Frame) -> dict[int, Frame]:
+def with_frame(frames: Mapping[int, Frame], frame: Frame) -> dict[int, Frame]:
     return dict(sorted({**frames, frame.sender: frame}.items()))
 
 
@@ -470,11 +500,11 @@ def _check_loss(idle: Prepared, left: Collection[int]) -> None:
         raise NotEnoughParticipantsError("a site was lost, and the manifest says that the run ends then")
 
 
-def _position(idle: Prepared, round_: int) -> int:
+def place_of(idle: Prepared, round_: int) -> int:
     return round_ - idle.manifest.first_round
 
 
-def _send(
+def send(
     state: InRound,
     message: Message,
     means: Means,

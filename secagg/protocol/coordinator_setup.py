@@ -140,6 +140,7 @@ class Plan:
         setup_deadline, expires: seconds since 1970.
         degree: of a sparse graph, whose neighbourhoods the threshold then is for; 0 is the complete one.
         survivors: the least number of sites in a sum; by default the least that is safe.
+        suite: the homomorphic one gives sums that the coordinator does not learn.
     """
 
     roster: Roster
@@ -159,6 +160,7 @@ class Plan:
     degree: int = 0
     max_lanes: int = MAX_LANES
     max_ring_bits: int = MAX_RING_BITS
+    suite: Suite = Suite.X25519_MLKEM768_AES256
 
 
 def announce(plan: Plan, means: Means) -> Step:
@@ -174,7 +176,7 @@ def announce(plan: Plan, means: Means) -> Step:
     threshold = default_threshold(len(plan.sites), plan.profile) if plan.threshold is None else plan.threshold
     colluders = default_colluders(len(plan.sites), plan.profile) if plan.colluders is None else plan.colluders
     manifest = Manifest(
-        suite=Suite.X25519_MLKEM768_AES256,
+        suite=plan.suite,
         profile=plan.profile,
         loss_rule=plan.loss_rule,
         project=plan.roster.project,

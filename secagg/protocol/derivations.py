@@ -153,6 +153,15 @@ def next_channel_chain(chain: bytes, round_: int, eh: bytes) -> bytes:
     return derive(chain, "channel-ratchet", u32(round_), epoch=eh)
 
 
+def group_chain(kappas: Iterable[bytes], eh: bytes) -> bytes:
+    """Return the first value of the chain that all members share, and nobody else."""
+    return derive(b"".join(kappas), "group-chain", epoch=eh)
+
+
+def next_group_chain(chain: bytes, round_: int, eh: bytes) -> bytes:
+    return derive(chain, "group-ratchet", u32(round_), epoch=eh)
+
+
 # Keys of one use ---------------------------------------------------------------------------------------------------
 
 
@@ -194,3 +203,29 @@ def pair_mask(seed: bytes, site: int, other: int, *, round_: int, context: bytes
 
 def self_mask(seed: bytes, site: int, *, round_: int, context: bytes, eh: bytes) -> Mask:
     return Mask(key=derive(seed, "self-mask", u32(round_), u16(site), context, epoch=eh), negate=False)
+
+
+# Homomorphic epochs ------------------------------------------------------------------------------------------------
+
+
+def group_key(chain: bytes, round_: int, context: bytes, eh: bytes) -> bytes:
+    """Return what the members share in one round: everything that the coordinator must not open is derived from it."""
+    return derive(chain, "group-key", u32(round_), context, epoch=eh)
+
+
+def he_seed(group: bytes, eh: bytes) -> bytes:
+    """Return the seed of the round's homomorphic secret key."""
+    return derive(group, "he-key", epoch=eh)
+
+
+def sealed_shares_key(group: bytes, holder: int, eh: bytes) -> bytes:
+    return derive(group, "sealed-shares", u16(holder), epoch=eh)
+
+
+def slot_lane_key(group: bytes, lane: int, eh: bytes) -> bytes:
+    return derive(group, "slot-mac", u16(lane), epoch=eh)
+
+
+def sealed_shares_bound(eh: bytes, holder: int, round_: int, statement: bytes) -> bytes:
+    """Return the associated data of the shares that a holder seals for all members."""
+    return tag("sealed-shares-seal") + prefixed(eh, u16(holder), u32(round_), statement)

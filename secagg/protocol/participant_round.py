@@ -13,29 +13,37 @@ from typing import Annotated
 import numpy as np
 
 from secagg import mac
-from secagg.codec import U16, U32, U64, Fixed, Hash, Map, Nested, Record, Round, Seq, Text, record
+from secagg.codec import U16, U32, U64, Blob, Fixed, Flag, Hash, Map, Nested, Record, Round, Seq, Text, record
 from secagg.envelope import COORDINATOR, EVERYONE, Frame
 from secagg.errors import FaultyCoordinatorError, FaultyRelayError, HeadroomError, ParameterError
 from secagg.graph import Graph
+from secagg.he.parameters import SUMS
+from secagg.he.slots import SlotLayout
 from secagg.identity import MAX_SITES, InvalidSignatureError
+from secagg.keys import seal
 from secagg.masks import Mask
 from secagg.messages import (
     MESSAGES,
+    SECRET_BYTES,
     SHARE_BYTES,
     Consistency,
     Decline,
     Indices,
     Manifest,
     Open,
+    Opened,
     Quorum,
     Result,
+    SealedShares,
     Survivors,
     Unmask,
     Upload,
+    last_kinds,
 )
 from secagg.params import MAX_ROUNDS, LossRule, Profile, Schema
 from secagg.protocol import derivations as d
 from secagg.protocol.contribution import Authenticate, contribute
+from secagg.protocol.encrypted_vector import GroupKeys, contribute_encrypted
 from secagg.protocol.listing import forwarded, read_listing
 from secagg.protocol.ring_vector import VectorError, open_vector
 from secagg.protocol.step import (
@@ -120,13 +128,15 @@ class Closed(Record):
 class AwaitOpen(Seated):
     """Ready for a round. The chains stand at `next_round`; rows hold the shares for it and later ones.
 
-    `survivors` is the set that the next roster must lie in: the members, or the last set that it signed.
+    `survivors` is the set that the next roster must lie in: the members, or the last set that it signed. The group's
+    chain is there in a homomorphic epoch alone.
     """
 
     pair_chains: Keys
     self_chain: Hash
     channel_chain: Hash
     mac_key: Hash
+    group_chain: Annotated[bytes, Blob(SECRET_BYTES)]
     next_round: Round
     survivors: Indices
     rows: Annotated[
@@ -136,7 +146,11 @@ class AwaitOpen(Seated):
 
 @record
 class Turn(Record):
-    """One round as this site sees it, with the keys for its remaining messages and its shares for the answer."""
+    """One round as this site sees it, with the keys for its remaining messages and its shares for the answer.
+
+    In a homomorphic epoch these keys are for Opened and Opening, and the group's key opens what the sites have for each
+    other.
+    """
 
     round: Round
     context: Hash
@@ -145,6 +159,7 @@ class Turn(Record):
     deadline: Annotated[int, U64]
     answer_key: Hash
     result_key: Hash
+    group_key: Annotated[bytes, Blob(SECRET_BYTES)]
     row: Row
 
 
@@ -201,6 +216,16 @@ class AwaitQuorum(InTurn):
 
     survivors: Indices
     statement: Hash
+    publish: Annotated[bool, Flag()]
+
+
+@record
+class AwaitOpening(InTurn):
+    """The site answered in a homomorphic epoch; its shares are erased, the group's key stays until the sum is open."""
+
+    survivors: Indices
+    statement: Hash
+    publish: Annotated[bool, Flag()]
 
 
 @record
@@ -233,14 +258,16 @@ def on_open(state: AwaitOpen | InRound, received: Received, _means: Means) -> St
     message = sealed_body_of(Open, frame, opening_key, FaultyCoordinatorError)
     _check_open(idle, message)
     context = d.context_hash(seat.epoch, idle.transcript, round_, message.encode())
+    answer, result = last_kinds(seat.manifest)
     turn = Turn(
         round=round_,
         context=context,
         schema=message.schema,
         roster=message.roster,
         deadline=message.deadline,
-        answer_key=d.channel_key(idle.channel_chain, round_, Unmask.KIND, seat.epoch),
-        result_key=d.channel_key(idle.channel_chain, round_, Result.KIND, seat.epoch),
+        answer_key=d.channel_key(idle.channel_chain, round_, answer.KIND, seat.epoch),
+        result_key=d.channel_key(idle.channel_chain, round_, result.KIND, seat.epoch),
+        group_key=d.group_key(idle.group_chain, round_, context, seat.epoch) if idle.group_chain else b"",
         row={site: idle.rows[round_][site] for site in seat.graph.holders(seat.index, set(message.roster))},
     )
     following = AwaitVector(
@@ -266,6 +293,11 @@ def _check_open(idle: AwaitOpen, message: Open) -> None:
         schema.check(max(1, len(roster)))
     except (ParameterError, HeadroomError) as error:
         raise FaultyCoordinatorError("V-0504", f"the schema is not valid: {error}") from None
+    if seat.manifest.is_homomorphic:
+        try:
+            SlotLayout(schema, SUMS).check(len(roster))
+        except (ParameterError, HeadroomError) as error:
+            raise FaultyCoordinatorError("V-0516", f"no homomorphic sum of this schema: {error}") from None
     if not roster <= set(idle.survivors):
         raise FaultyCoordinatorError("V-0505", "the roster names a site that is no member or was lost in this run")
     if seat.index not in roster or len(roster) < seat.manifest.survivors:
@@ -290,15 +322,18 @@ def _forward(idle: AwaitOpen, round_: int) -> AwaitOpen:
     """Move all chains to a round and forget what belongs to earlier ones."""
     eh = idle.seat.epoch
     pair_chains, self_chain, channel_chain = dict(idle.pair_chains), idle.self_chain, idle.channel_chain
+    group_chain = idle.group_chain
     for passed in range(idle.next_round, round_):
         pair_chains = {site: d.next_pair_chain(chain, passed, eh) for site, chain in pair_chains.items()}
         self_chain = d.next_self_chain(self_chain, passed, eh)
         channel_chain = d.next_channel_chain(channel_chain, passed, eh)
+        group_chain = d.next_group_chain(group_chain, passed, eh) if group_chain else b""
     return replace(
         idle,
         pair_chains=pair_chains,
         self_chain=self_chain,
         channel_chain=channel_chain,
+        group_chain=group_chain,
         next_round=round_,
         rows={r: row for r, row in idle.rows.items() if r >= round_},
     )
@@ -311,27 +346,32 @@ def on_contribute(state: AwaitVector, event: Contribute, means: Means) -> Step:
         ParameterError: the vector's length, NaN or infinity, or values that the schema refuses. The state stays.
     """
     seat, turn, schema = state.seat, state.turn, state.turn.schema
-    authenticate = _lanes_of(state.idle, turn.round, turn.context, schema)
     bound = d.vector_bound(seat.epoch, Upload.KIND, seat.index, turn.round, turn.context)
     coins = Coins(rotation=d.rotation_key(turn.context), rounding=d.draw(means.rand, "rounding"))
-    made = contribute(
-        event.vector,
-        schema,
-        state.masks,
-        authenticate,
-        coins,
-        site=seat.index,
-        upload_key=state.upload_key,
-        associated=bound,
-    )
-    frame = _frame(state, Upload(context=turn.context, root=made.sealed.root), turn.round, means)
+    if seat.manifest.is_homomorphic:
+        sealing = GroupKeys.of(turn.group_key, schema.mac_lanes, seat.epoch)
+        made = contribute_encrypted(
+            event.vector, schema, state.masks, sealing, coins, upload_key=state.upload_key, associated=bound
+        )
+    else:
+        made = contribute(
+            event.vector,
+            schema,
+            state.masks,
+            _lanes_of(state.idle, turn.round, turn.context, schema),
+            coins,
+            site=seat.index,
+            upload_key=state.upload_key,
+            associated=bound,
+        )
+    frame = frame_of(state, Upload(context=turn.context, root=made.sealed.root), turn.round, means)
     following = AwaitSurvivors(idle=state.idle, turn=turn, upload=frame, clipped=made.clipped)
     return Step(following, (Send(frame, made.sealed.chunks),))
 
 
 def on_refuse(state: AwaitVector, event: Refuse, means: Means) -> Step:
     """Decline the round; it is over for this site."""
-    frame = _frame(state, Decline(reason=event.reason), state.turn.round, means, key=state.decline_key)
+    frame = frame_of(state, Decline(reason=event.reason), state.turn.round, means, key=state.decline_key)
     return Step(state.idle, (Send(frame),))
 
 
@@ -341,7 +381,7 @@ def on_refuse(state: AwaitVector, event: Refuse, means: Means) -> Step:
 def on_survivors(state: AwaitSurvivors, received: Received, _means: Means) -> Step:
     """Check the proposed set of survivors; whether it is signed is for the site's policy to say."""
     seat, turn = state.seat, state.turn
-    _check_round(received.frame, turn.round)
+    check_round(received.frame, turn.round)
     message = body_of(Survivors, received.frame, FaultyCoordinatorError)
     listed = read_listing(
         message.uploads,
@@ -371,13 +411,15 @@ def on_survivors(state: AwaitSurvivors, received: Received, _means: Means) -> St
     return Step(following)
 
 
-def on_confirm(state: AwaitConfirmation, _event: Confirm, means: Means) -> Step:
+def on_confirm(state: AwaitConfirmation, event: Confirm, means: Means) -> Step:
     """Sign the set of survivors, or answer at once where nobody does."""
     idle = replace(state.idle, survivors=state.survivors)
-    following = AwaitQuorum(idle=idle, turn=state.turn, survivors=state.survivors, statement=state.statement)
+    following = AwaitQuorum(
+        idle=idle, turn=state.turn, survivors=state.survivors, statement=state.statement, publish=event.publish
+    )
     if not state.seat.manifest.signs_survivors:
         return _answer(following, means)
-    frame = _frame(state, Consistency(statement=state.statement), state.turn.round, means)
+    frame = frame_of(state, Consistency(statement=state.statement), state.turn.round, means)
     return Step(following, (Send(frame),))
 
 
@@ -392,7 +434,7 @@ def on_quorum(state: AwaitQuorum, received: Received, means: Means) -> Step:
     Only those count that hold its shares: a quorum of strangers on a sparse graph could be one for each neighbour.
     """
     seat, turn = state.seat, state.turn
-    _check_round(received.frame, turn.round)
+    check_round(received.frame, turn.round)
     message = body_of(Quorum, received.frame, FaultyCoordinatorError)
     signatures = forwarded(
         message.signatures,
@@ -416,7 +458,9 @@ def _answer(state: AwaitQuorum, means: Means) -> Step:
     """Reveal, for each site asked, the share of its seed or of its vault key, and erase the row."""
     turn, survivors = state.turn, set(state.survivors)
     shares = {site: row[:SHARE_BYTES] if site in survivors else row[SHARE_BYTES:] for site, row in turn.row.items()}
-    frame = _frame(state, Unmask(shares=shares), turn.round, means, key=turn.answer_key)
+    if state.seat.manifest.is_homomorphic:
+        return _answer_to_the_sites(state, b"".join(shares.values()), means)
+    frame = frame_of(state, Unmask(shares=shares), turn.round, means, key=turn.answer_key)
     following = AwaitResult(
         idle=state.idle,
         round=turn.round,
@@ -430,13 +474,29 @@ def _answer(state: AwaitQuorum, means: Means) -> Step:
     return Step(following, (Send(frame),))
 
 
+def _answer_to_the_sites(state: AwaitQuorum, shares: bytes, means: Means) -> Step:
+    """Reveal the shares to the members alone; the coordinator passes them on with the sum."""
+    turn, seat = state.turn, state.seat
+    key = d.sealed_shares_key(turn.group_key, seat.index, seat.epoch)
+    bound = d.sealed_shares_bound(seat.epoch, seat.index, turn.round, state.statement)
+    message = SealedShares(statement=state.statement, sealed=seal(key, shares, bound))
+    following = AwaitOpening(
+        idle=state.idle,
+        turn=replace(turn, row={}),
+        survivors=state.survivors,
+        statement=state.statement,
+        publish=state.publish,
+    )
+    return Step(following, (Send(frame_of(state, message, turn.round, means)),))
+
+
 # Result ------------------------------------------------------------------------------------------------------------
 
 
 def on_result(state: AwaitResult, received: Received, _means: Means) -> Step:
     """Check the published sum against the lanes that the sites alone can make."""
     seat = state.seat
-    _check_round(received.frame, state.round)
+    check_round(received.frame, state.round)
     message = sealed_body_of(Result, received.frame, state.result_key, FaultyCoordinatorError)
     if message.statement != state.statement:
         raise FaultyCoordinatorError("V-0513", "the sum is over another set of survivors than was unmasked")
@@ -483,14 +543,14 @@ def _lanes_of(idle: AwaitOpen, round_: int, context: bytes, schema: Schema) -> A
     )
 
 
-def _check_round(frame: Frame, round_: int) -> None:
+def check_round(frame: Frame, round_: int) -> None:
     if frame.round != round_:
         raise FaultyRelayError("V-0201", f"the frame is of round {frame.round}, this is round {round_}")
 
 
-def _frame(
+def frame_of(
     state: InRound,
-    message: Upload | Decline | Consistency | Unmask,
+    message: Upload | Decline | Consistency | Unmask | SealedShares | Opened,
     round_: int,
     means: Means,
     key: bytes | None = None,

@@ -49,6 +49,7 @@ from secagg.messages import (
     ShareSlot,
 )
 from secagg.params import (
+    MAX_HOMOMORPHIC_SITES,
     MAX_LANES,
     MAX_RING_BITS,
     MAX_ROUNDS,
@@ -236,6 +237,11 @@ def _check_manifest(manifest: Manifest, frame: Frame, state: Outside, me: bytes)
             "the graph's degree and threshold keep secrets",
         ),
         ("V-0315", not manifest.is_sparse or manifest.epoch <= MAX_DRAWS, f"a run draws at most {MAX_DRAWS} graphs"),
+        (
+            "V-0316",
+            not manifest.is_homomorphic or (n <= MAX_HOMOMORPHIC_SITES and not manifest.is_sparse),
+            f"homomorphic sums are for at most {MAX_HOMOMORPHIC_SITES} sites, on the complete graph",
+        ),
         ("V-0313", manifest.setup_deadline <= manifest.expires, "setup ends before the epoch does"),
     ):
         if not holds:
@@ -585,14 +591,15 @@ def on_ready(state: AwaitReady, received: Received, _means: Means) -> Step:
         receipt = body_of(Receipt, frame, FaultyCoordinatorError)
         if not set(seat.graph.seen_by(site, members)) - {site} <= set(receipt.accepted):
             raise FaultyCoordinatorError("V-0414", f"site {site} did not accept every member")
-    held = seat.graph.holders(me, members)
+    held, kappas = seat.graph.holders(me, members), [state.kappas[site] for site in listed.frames]
     following = AwaitOpen(
         seat=seat,
         transcript=transcript,
         pair_chains={site: chain for site, chain in state.pair_chains.items() if site in members},
         self_chain=state.self_chain,
         channel_chain=state.channel_chain,
-        mac_key=session_key((state.kappas[site] for site in listed.frames), epoch=seat.epoch),
+        mac_key=session_key(kappas, epoch=seat.epoch),
+        group_chain=d.group_chain(kappas, seat.epoch) if seat.manifest.is_homomorphic else b"",
         next_round=seat.manifest.first_round,
         survivors=listed.senders,
         rows={round_: {site: row[site] for site in held} for round_, row in state.rows.items()},

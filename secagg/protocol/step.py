@@ -25,6 +25,7 @@ from secagg.identity import Identity
 from secagg.keys import Encapsulate, UnsealError, encapsulate, seal, unseal
 from secagg.messages import EncapsulationPackage, Message, SharePackage
 from secagg.params import Schema
+from secagg.protocol.encrypted_vector import EncryptedVector
 from secagg.protocol.ring_vector import RingVector
 
 RAND_BYTES = 32
@@ -85,7 +86,13 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """The site's policy agrees to unmask the set of survivors that was proposed."""
+    """The site's policy agrees to unmask the set of survivors that was proposed.
+
+    Attributes:
+        publish: in a homomorphic epoch, send the coordinator the sum that the sites opened.
+    """
+
+    publish: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +117,9 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """The sum of the round, from which every mask of `AwaitTotal` was removed."""
+    """The sum of the round: without the masks of `AwaitTotal`, or in a homomorphic epoch as it was added up."""
 
-    total: RingVector
+    total: RingVector | EncryptedVector
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,7 @@ class Add:
     """A verified upload; the coordinator adds it to the round's total."""
 
     site: int
-    vector: RingVector
+    vector: RingVector | EncryptedVector
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ A site                                                     The coordinator
   AwaitOpen ─Open→ AwaitVector ─Contribute→ AwaitSurvivors   Prepared ─Ask→ AwaitUploads ─Close→ AwaitSignatures
   ─Survivors→ AwaitConfirmation ─Confirm→ AwaitQuorum        ─Close→ AwaitAnswers ─Close→ AwaitTotal
   ─Quorum→ AwaitResult ─Result→ AwaitOpen                    ─Publish→ Prepared
+
+In a homomorphic epoch AwaitQuorum ─Quorum→ AwaitOpening ─Opening→ AwaitOpen, and AwaitSignatures ─Close→
+AwaitSealedShares ─Publish→ AwaitOpened ─Opened, Close→ Prepared.
 """
 
 from typing import TypeAlias, TypeVar
@@ -28,20 +31,25 @@ from secagg.messages import (
     Join,
     Manifest,
     Open,
+    Opened,
+    Opening,
     PrekeyList,
     Prekeys,
     Quorum,
     Ready,
     Receipt,
     Result,
+    SealedShares,
     ShareList,
     Shares,
     Survivors,
     Unmask,
     Upload,
 )
+from secagg.protocol import coordinator_opening as co
 from secagg.protocol import coordinator_round as cr
 from secagg.protocol import coordinator_setup as cs
+from secagg.protocol import opening as op
 from secagg.protocol import participant_round as pr
 from secagg.protocol import participant_setup as ps
 from secagg.protocol.step import (
@@ -74,6 +82,7 @@ ParticipantState: TypeAlias = (
     | pr.AwaitConfirmation
     | pr.AwaitQuorum
     | pr.AwaitResult
+    | pr.AwaitOpening
     | pr.Closed
 )
 CoordinatorState: TypeAlias = (
@@ -87,6 +96,8 @@ CoordinatorState: TypeAlias = (
     | cr.AwaitSignatures
     | cr.AwaitAnswers
     | cr.AwaitTotal
+    | cr.AwaitSealedShares
+    | cr.AwaitOpened
 )
 
 TABLE: dict[tuple[type[Record], type], Handler] = {
@@ -122,6 +133,9 @@ TABLE: dict[tuple[type[Record], type], Handler] = {
     (pr.AwaitResult, Result): pr.on_result,
     (pr.AwaitResult, Open): pr.on_open,
     (pr.AwaitResult, Tick): pr.on_turn_tick,
+    (pr.AwaitOpening, Opening): op.on_opening,
+    (pr.AwaitOpening, Open): pr.on_open,
+    (pr.AwaitOpening, Tick): pr.on_turn_tick,
     # The coordinator, setup
     (cs.AwaitJoins, Join): cs.on_join,
     (cs.AwaitJoins, Close): cs.close_joins,
@@ -147,6 +161,12 @@ TABLE: dict[tuple[type[Record], type], Handler] = {
     (cr.AwaitAnswers, Abandon): cr.abandon,
     (cr.AwaitTotal, Publish): cr.publish,
     (cr.AwaitTotal, Abandon): cr.abandon,
+    (cr.AwaitSealedShares, SealedShares): co.on_sealed_shares,
+    (cr.AwaitSealedShares, Publish): co.send_opening,
+    (cr.AwaitSealedShares, Abandon): cr.abandon,
+    (cr.AwaitOpened, Opened): co.on_opened,
+    (cr.AwaitOpened, Close): co.close_opened,
+    (cr.AwaitOpened, Abandon): cr.abandon,
 }
 
 # The number of a state in its encoding is its place here; append only.
@@ -174,6 +194,9 @@ STATES: tuple[type[Record], ...] = (
     cr.AwaitSignatures,
     cr.AwaitAnswers,
     cr.AwaitTotal,
+    pr.AwaitOpening,
+    cr.AwaitSealedShares,
+    cr.AwaitOpened,
 )
 
 S = TypeVar("S", bound=Record)

@@ -99,6 +99,15 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
     "Quorum": [{"signatures": [_frame]}],
     "Unmask": [{"shares": {1: octets("share 1"), 2: octets("share 2")}}],
     "Result": [{"statement": octets("statement"), "root": octets("root"), "key": octets("key")}],
+    "SealedShares": [{"statement": octets("statement"), "sealed": octets("shares", 48)}],
+    "Opening": [
+        {
+            "statement": octets("statement"), "root": octets("root"), "key": octets("key"), "answers": [_frame],
+            "vaults": {4: octets("vault", 144)},
+        },
+        {"statement": octets("statement"), "root": octets("root"), "key": octets("key"), "answers": [], "vaults": {}},
+    ],
+    "Opened": [{"statement": octets("statement"), "root": octets("root"), "key": octets("key")}],
 }  # fmt: skip
 
 
@@ -144,7 +153,7 @@ def faulty() -> dict[str, list[dict[str, Any]]]:
         ],
         "unknown_choice": [
             put("Manifest", 0, b"\0"),
-            put("Manifest", 0, b"\2"),
+            put("Manifest", 0, b"\3"),
             put("Manifest", 1, b"\3"),
             put("Manifest", 2, b"\4"),
             put("Segment", 20, b"\0"),
@@ -167,7 +176,7 @@ def faulty() -> dict[str, list[dict[str, Any]]]:
         ],
         "map_with_a_repetition": [put("Unmask", 4, bytes([0, 2]))],
         "frame_of_another_version": [put("Frame", 0, b"\0"), put("Frame", 0, b"\2")],
-        "frame_of_unknown_kind": [put("Frame", 1, bytes([kind])) for kind in (0, 12, 15, 24, 255)],
+        "frame_of_unknown_kind": [put("Frame", 1, bytes([kind])) for kind in (0, 12, 15, 27, 255)],
     }
     return {
         fault: [

@@ -150,7 +150,7 @@ RECORDS = {
     "ShareSlot": SHARE_SLOT,
     "ProvenShareSlot": PROVEN_SHARE_SLOT,
     "Manifest": _record(
-        suite=_one_of(1), profile=_one_of(1, 2), loss_rule=_one_of(1, 2, 3), project=B16, roster=B32, run=B16,
+        suite=_one_of(1, 2), profile=_one_of(1, 2), loss_rule=_one_of(1, 2, 3), project=B16, roster=B32, run=B16,
         epoch=U32, first_round=U32, rounds=U32, threshold=U16, colluders=U16, survivors=U16, slack=U16,
         setup_deadline=U64, expires=U64, max_lanes=U32, max_ring_bits=U8, degree=U16, privacy=_data(4096),
         coordinator=B32, coordinator_curve=B32, sites=_list(B32),
@@ -177,11 +177,14 @@ RECORDS = {
     "Quorum": _record(signatures=_frames),
     "Unmask": _record(shares=_map(B32)),
     "Result": _record(statement=B32, root=B32, key=B32),
+    "SealedShares": _record(statement=B32, sealed=_data(65_534 * 32 + 16)),
+    "Opening": _record(statement=B32, root=B32, key=B32, answers=_frames, vaults=_map(_data(4 << 20))),
+    "Opened": _record(statement=B32, root=B32, key=B32),
 }  # fmt: skip
 
 KINDS = {
     "Manifest": 1, "Join": 2, "Cohort": 3, "Prekeys": 4, "PrekeyList": 5, "Encapsulations": 6, "EncapsulationList": 7,
     "Shares": 8, "ShareList": 9, "Receipt": 10, "Ready": 11, "Open": 16, "Decline": 17, "Upload": 18, "Survivors": 19,
-    "Consistency": 20, "Quorum": 21, "Unmask": 22, "Result": 23,
+    "Consistency": 20, "Quorum": 21, "Unmask": 22, "Result": 23, "SealedShares": 24, "Opening": 25, "Opened": 26,
 }  # fmt: skip
-SEALED = {"Open", "Decline", "Unmask", "Result"}
+SEALED = {"Open", "Decline", "Unmask", "Result", "Opening", "Opened"}

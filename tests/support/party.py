@@ -10,9 +10,12 @@ from secagg.codec import Record
 from secagg.envelope import Frame
 from secagg.identity import Identity
 from secagg.messages import SharePackage, Unmask
+from secagg.protocol.encrypted_vector import EncryptedVector
 from secagg.protocol.ring_vector import RingVector
 from secagg.protocol.step import Add, Effect, Event, Keep, Means, Send, Step
 from secagg.protocol.table import receive, tell
+
+Vector = RingVector | EncryptedVector
 
 
 class Parcel(NamedTuple):
@@ -32,7 +35,7 @@ class Party:
     seed: bytes
     steps: int = 0
     packages: tuple[dict[int, Any], dict[int, Any]] = field(default_factory=lambda: ({}, {}))
-    total: RingVector | None = None
+    total: Vector | None = None
     past: list[Record] = field(default_factory=list)
     taken: list[tuple[Record, Parcel]] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
@@ -87,9 +90,9 @@ class Party:
         )
 
 
-def sum_of(total: RingVector | None, vector: RingVector) -> RingVector:
+def sum_of(total: Vector | None, vector: Vector) -> Any:
     """Return a fresh total: what a driver adds up, without changing an array that an earlier snapshot holds."""
-    result = RingVector.zeros(vector.schema)
+    result: Any = type(vector).zeros(vector.schema)
     for part in (total, vector):
         if part is not None:
             result.add(part)

@@ -34,14 +34,18 @@ from secagg.messages import (
     Manifest,
     Message,
     Open,
+    Opened,
+    Opening,
     PrekeyList,
     Prekeys,
     Quorum,
     Ready,
     Receipt,
     Result,
+    SealedShares,
     ShareList,
     Shares,
+    Suite,
     Survivors,
     Unmask,
     Upload,
@@ -83,7 +87,11 @@ ORDER: tuple[type[Message], ...] = (
     Quorum,
     Unmask,
     Result,
+    SealedShares,
+    Opening,
+    Opened,
 )
+HOMOMORPHIC = (SealedShares, Opening, Opened)
 LISTS: dict[type[Message], str] = {
     Cohort: "joins",
     PrekeyList: "prekeys",
@@ -166,6 +174,10 @@ class Play:
     def is_sparse(self) -> bool:
         return self.plan.degree > 0
 
+    @property
+    def is_homomorphic(self) -> bool:
+        return self.plan.suite is Suite.X25519_MLKEM768_AES256_BFV
+
     # Going on ------------------------------------------------------------------------------------------------------
 
     def until(self, kind: type[Message]) -> "Play":
@@ -188,7 +200,9 @@ class Play:
         """Return the kind of message that follows in this play; a round follows a round."""
         merged = self.plan.profile is Profile.SEMI_HONEST and not self.is_sparse
         steps = [one for one in ORDER if not (merged and one in {Consistency, Quorum})]
-        return Open if kind is Result else steps[steps.index(kind) + 1]
+        left_out = (Unmask, Result) if self.is_homomorphic else HOMOMORPHIC
+        steps = [one for one in steps if one not in left_out]
+        return Open if kind is steps[-1] else steps[steps.index(kind) + 1]
 
     def _went_on(self, delivered: type[Message]) -> Iterator[Parcel]:
         """Tell the parties what their drivers would tell them after this delivery."""
@@ -199,8 +213,12 @@ class Play:
                 if delivered is Open and self._is_asked(site):
                     yield from party.tell(Contribute(self.vectors[site]))
                 elif delivered is Survivors:
-                    yield from party.tell(Confirm())
-        elif delivered in {Ready, Result}:
+                    yield from party.tell(Confirm(publish=self.is_homomorphic))
+        elif delivered is SealedShares:
+            yield from coordinator.tell(Publish(sum_of(None, coordinator.total)))
+        elif delivered in {Ready, Result, Opened}:
+            if delivered is Opened:
+                yield from coordinator.tell(Close())
             coordinator.total = None
             yield from coordinator.tell(Ask(QUERY, self.schema, ROUND_DEADLINE, self.asked))
         elif delivered in FROM_SITES:
@@ -264,7 +282,9 @@ class Play:
         if kind is Open:
             chain, eh = self.state(site).channel_chain, self.epoch
             return d.channel_key(chain, self.frame(Open, to=site).round, Open.KIND, eh)
-        name = {Unmask: "answer", Result: "result", Upload: "upload"}.get(kind, "decline")
+        name = {Unmask: "answer", Opened: "answer", Result: "result", Opening: "result", Upload: "upload"}.get(
+            kind, "decline"
+        )
         return getattr(self._turn_of_coordinator().keys[site], name)
 
     def _turn_of_coordinator(self) -> Any:
@@ -413,10 +433,11 @@ def at(kind: type[Message], **options: Any) -> Play:
 
 @cache
 def _played(kind: type[Message], options: tuple[tuple[str, Any], ...]) -> Play:
-    before = ORDER.index(kind)
-    if before == 0:
+    if kind is Manifest:
         return Play(**dict(options))
-    play = _played(ORDER[before - 1], options).copy()
+    homomorphic = dict(options).get("suite") is Suite.X25519_MLKEM768_AES256_BFV
+    steps = [one for one in ORDER if one not in ((Unmask, Result) if homomorphic else HOMOMORPHIC)]
+    play = _played(steps[steps.index(kind) - 1], options).copy()
     if play.after(play.stage) is kind:
         play.advance()
     return play

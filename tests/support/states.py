@@ -5,7 +5,7 @@ from functools import cache
 
 from secagg.codec import Record
 from secagg.envelope import Frame
-from secagg.messages import Decline, Manifest, Message, Open, Result, Upload
+from secagg.messages import Decline, Manifest, Message, Open, Opened, Result, Suite, Upload
 from secagg.params import LossRule, Profile
 from secagg.protocol.step import Refuse, Tick
 from tests.support.party import Party
@@ -22,6 +22,8 @@ def runs() -> tuple[Play, ...]:
             play.until(Open).present.difference_update(lost)
             play.until(Result).until(Open).until(Result)
             plays.append(play)
+        homomorphic = at(Manifest, n=4, rounds=2, profile=profile, suite=Suite.X25519_MLKEM768_AES256_BFV)
+        plays.append(homomorphic.copy().until(Opened).until(Open).until(Opened))
     declining = at(Open, n=4)
     declining.parties[4].receive(declining.parcel(Open, to=4))
     (decline,) = declining.parties[4].tell(Refuse("too few rows"))

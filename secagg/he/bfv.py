@@ -1,0 +1,61 @@
+"""BFV encryption (Brakerski 2012; Fan and Vercauteren 2012) of vectors of slots, with TenSEAL.
+
+Spec: 02-protocol §11. All members hold one secret key, derived from a seed, and encrypt with it: no public key exists,
+so nobody else can encrypt, and no context is ever sent. Parameters are the suite's.
+"""
+
+import numpy as np
+import tenseal
+from numpy.typing import NDArray
+
+from secagg.errors import ParameterError
+from secagg.he import seal
+from secagg.he.ciphertext import Ciphertext
+from secagg.he.parameters import HeParameters
+from secagg.he.secret import ternary, transform
+from secagg.he.slots import Slots
+
+UNSCALED = -1.0  # how TenSEAL writes that there is no scale
+
+
+class BfvKey:
+    """The secret key of a seed; encrypts and opens.
+
+    Args:
+        seed: 32 secret bytes, of one use: everything under it belongs to one round.
+    """
+
+    __slots__ = ("_context", "parameters")
+
+    def __init__(self, seed: bytes, parameters: HeParameters) -> None:
+        self.parameters = parameters
+        coefficients = ternary(seed, parameters.degree)
+        transforms = [transform(coefficients, prime) for prime in parameters.primes]
+        self._context = tenseal.context_from(seal.context_bytes(parameters, transforms, UNSCALED), n_threads=1)
+
+    def encrypt(self, slots: Slots) -> Ciphertext:
+        """Return the ciphertext of N slots, with the operating system's randomness.
+
+        Raises:
+            ParameterError: not N slots below t.
+        """
+        if slots.shape != (self.parameters.degree,) or (slots >= self.parameters.plain_modulus).any():
+            raise ParameterError(f"a ciphertext holds {self.parameters.degree} slots, each below t")
+        vector = tenseal.bfv_vector(self._context, slots.tolist())
+        return Ciphertext(self.parameters, seal.residues_of(vector.serialize(), self.parameters).copy())
+
+    def open(self, ciphertext: Ciphertext) -> Slots:
+        """Return the slots of a ciphertext of these parameters; with another key they are nothing.
+
+        Raises:
+            ParameterError: it is of other parameters.
+        """
+        vector = self.load(ciphertext)
+        centred: NDArray[np.int64] = np.array(vector.decrypt(), np.int64)
+        return np.where(centred < 0, centred + np.int64(self.parameters.plain_modulus), centred).view(np.uint64)
+
+    def load(self, ciphertext: Ciphertext) -> tenseal.BFVVector:
+        if ciphertext.parameters != self.parameters:
+            raise ParameterError("the ciphertext is of another context")
+        data = seal.vector_bytes(self.parameters, ciphertext.residues, self.parameters.degree, 1.0)
+        return tenseal.bfv_vector_from(self._context, data)

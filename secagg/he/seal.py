@@ -1,0 +1,88 @@
+"""The bytes that SEAL and TenSEAL exchange: contexts with a secret key of our own, ciphertexts from and to residues.
+
+SEAL's files have a 16-byte header (magic, version, compression, length) and little-endian words behind it; TenSEAL
+wraps them in Protocol Buffers. Everything that is read here was written by TenSEAL in this process; what is given to it
+is uncompressed and of our own making, from residues that `secagg.he.ciphertext` has checked. So no byte of another
+party reaches SEAL's parsers.
+"""
+
+from collections.abc import Iterator
+from struct import pack
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from secagg.he.parameters import BFV, HeParameters
+
+_MAGIC, _HEADER_BYTES, _VERSION = b"\x5e\xa1", 16, b"\x04\x03"
+_SYMMETRIC = 1
+
+
+def context_bytes(parameters: HeParameters, secret: list[NDArray[np.uint64]], scale: float) -> bytes:
+    """Return a context with parameters and the transforms of the secret polynomial, one for each prime."""
+    words = np.concatenate(secret)
+    key = parameters.identity(parameters.primes) + pack("<Qd", len(words), 1.0) + _array(words)
+    moduli = b"".join(_sealed(pack("<Q", prime)) for prime in (*parameters.primes, parameters.plain_modulus))
+    terms = pack("<BQQ", parameters.scheme, parameters.degree, len(parameters.primes)) + moduli
+    public = b"\x10\x01\x19" + pack("<d", scale)  # flag 1: relinearise, which never happens; then the scale
+    return (
+        _field(1, _sealed(terms))
+        + _field(2, public)
+        + _field(3, _field(1, _sealed(key)))
+        + pack("2B", 4 << 3, _SYMMETRIC)
+    )
+
+
+def vector_bytes(parameters: HeParameters, residues: NDArray[np.uint64], slots: int, scale: float) -> bytes:
+    """Return TenSEAL's vector of one ciphertext."""
+    name = parameters.identity(parameters.levels)
+    facts = pack("<BQQQdQ", 0, 2, parameters.degree, len(parameters.levels), scale, 1)
+    vector = _field(1, _varint(slots)) + _field(2, _sealed(name + facts + _array(residues.reshape(-1))))
+    return vector if parameters.scheme == BFV else vector + b"\x19" + pack("<d", scale)
+
+
+def residues_of(vector: bytes, parameters: HeParameters) -> NDArray[np.uint64]:
+    """Return the residues of the one ciphertext in a vector that TenSEAL serialised in this process."""
+    ciphertext = next(content for number, content in _fields(vector) if number == 2)
+    shape = (2, len(parameters.levels), parameters.degree)
+    words = zstandard.ZstdDecompressor().decompressobj().decompress(ciphertext[_HEADER_BYTES:])
+    return np.frombuffer(words, "<u8", shape[0] * shape[1] * shape[2], len(words) - 8 * int(np.prod(shape))).reshape(
+        shape
+    )
+
+
+def _sealed(content: bytes) -> bytes:
+    return _MAGIC + bytes([_HEADER_BYTES]) + _VERSION + bytes(3) + pack("<Q", _HEADER_BYTES + len(content)) + content
+
+
+def _array(words: NDArray[np.uint64]) -> bytes:
+    return _sealed(pack("<Q", len(words)) + words.astype("<u8", copy=False).tobytes())
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2]) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    low, rest = value & 0x7F, value >> 7
+    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the fields of a message that are bytes."""
+    at = 0
+    while at < len(data):
+        number, wire = data[at] >> 3, data[at] & 7
+        if wire == 1:
+            at += 9
+            continue
+        size, shift, at = 0, 0, at + 1
+        while True:
+            size |= (data[at] & 0x7F) << shift
+            shift, at = shift + 7, at + 1
+            if data[at - 1] < 0x80:
+                break
+        if wire == 2:
+            yield number, data[at : at + size]
+            at += size

@@ -1,0 +1,86 @@
+"""The coordinator's side of a homomorphic round, from the sites' sealed shares on: it passes on what it cannot read.
+
+Spec: 02-protocol §11. It sends every survivor the encrypted sum, the shares that the survivors sealed for each other
+and the vaults of the lost. What they opened it learns only where they publish it.
+"""
+
+from dataclasses import replace
+
+from secagg.envelope import COORDINATOR
+from secagg.errors import NotEnoughParticipantsError, ParameterError
+from secagg.messages import Opened, Opening, SealedShares
+from secagg.protocol import derivations as d
+from secagg.protocol.coordinator_round import AwaitOpened, AwaitSealedShares, is_repeated, place_of, send, with_frame
+from secagg.protocol.encrypted_vector import EncryptedVector, seal_ciphertexts
+from secagg.protocol.ring_vector import VectorError, open_vector
+from secagg.protocol.step import Close, Learned, Means, Publish, Received, Step, blame_for, body_of, sealed_body_of
+from secagg.quantize import dequantize
+
+
+def on_sealed_shares(state: AwaitSealedShares, received: Received, _means: Means) -> Step:
+    """Note a survivor's sealed shares for the proposed set."""
+    frame, blame = received.frame, blame_for(received.frame.sender)
+    if is_repeated(frame, state.frames, state.survivors):
+        return Step(state)
+    if body_of(SealedShares, frame, blame).statement != state.statement:
+        raise blame("V-0710", "the site sealed shares for another set of survivors")
+    return Step(replace(state, frames=with_frame(state.frames, frame)))
+
+
+def send_opening(state: AwaitSealedShares, event: Publish, means: Means) -> Step:
+    """Send every survivor the encrypted sum with all that opens it.
+
+    Raises:
+        ParameterError: the sum is not one of the round's schema.
+        NotEnoughParticipantsError: fewer sites than the threshold sealed shares.
+    """
+    turn, manifest, key = state.turn, state.idle.manifest, d.draw(means.rand, "result-key")
+    if len(state.frames) < manifest.threshold:
+        raise NotEnoughParticipantsError(f"{len(state.frames)} answers, {manifest.threshold} are needed")
+    if not isinstance(event.total, EncryptedVector) or event.total.schema != turn.schema:
+        raise ParameterError("the total is not the encrypted one of the round's schema")
+    bound = d.vector_bound(state.idle.epoch, Opening.KIND, COORDINATOR, turn.round, turn.context)
+    sealed, place = seal_ciphertexts(event.total, key, bound), place_of(state.idle, turn.round)
+    lost = set(turn.roster) - set(state.survivors)
+    message = Opening(
+        statement=state.statement,
+        root=sealed.root,
+        key=key,
+        answers=tuple(state.frames.values()),
+        vaults={site: means.shares[site].vaults[place] for site in sorted(lost)},
+    )
+    following = AwaitOpened(idle=state.idle, turn=turn, survivors=state.survivors, statement=state.statement, roots={})
+    sends = (
+        send(state, message, means, site, key=turn.keys[site].result, payload=sealed.chunks) for site in state.survivors
+    )
+    return Step(following, tuple(sends))
+
+
+def on_opened(state: AwaitOpened, received: Received, _means: Means) -> Step:
+    """Take a sum that a site opened; it is learned once more sites than may collude published the same."""
+    frame, turn = received.frame, state.turn
+    site, blame = frame.sender, blame_for(frame.sender)
+    if site not in state.survivors:
+        raise blame("V-0701", "the site is not in the sum")
+    message = sealed_body_of(Opened, frame, turn.keys[site].answer, blame)
+    if message.statement != state.statement:
+        raise blame("V-0711", "the opened sum is over another set of survivors")
+    if state.roots.get(site, message.root) != message.root:
+        raise blame("V-0702", "the site published two sums of one round")
+    bare = replace(turn.schema, mac_lanes=0)
+    bound = d.vector_bound(state.idle.epoch, Opened.KIND, site, turn.round, turn.context)
+    try:
+        total = open_vector(received.payload or b"", bare, message.key, bound, message.root)
+    except VectorError as error:
+        raise blame("V-0711", str(error)) from None
+    roots = dict(sorted({**state.roots, site: message.root}.items()))
+    following = replace(state, roots=roots)
+    if site in state.roots or list(roots.values()).count(message.root) != state.idle.manifest.colluders + 1:
+        return Step(following)
+    reals = dequantize(total.values(), turn.schema, d.rotation_key(turn.context))
+    return Step(following, (Learned(turn.round, state.survivors, reals),))
+
+
+def close_opened(state: AwaitOpened, _event: Close, _means: Means) -> Step:
+    """Wait no longer for what the sites opened; without an order to publish, they tell nobody."""
+    return Step(state.idle)

@@ -1,0 +1,138 @@
+"""How a site opens the sum of a homomorphic round: with the shares that the survivors sealed for each other.
+
+Spec: 02-protocol §11. The coordinator passes the shares on and cannot read them; it holds the dealers' hashes, and the
+sites do not. So false shares are found by the others that lie on the same polynomials, and a false secret by the sum's
+lanes.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg import ring, shamir
+from secagg.envelope import COORDINATOR
+from secagg.errors import FaultyCoordinatorError, ParameterError
+from secagg.keys import UnsealError, unseal
+from secagg.masks import Mask
+from secagg.messages import SECRET_BYTES, SHARE_BYTES, Opened, Opening, SealedShares
+from secagg.protocol import derivations as d
+from secagg.protocol.encrypted_vector import GroupKeys, open_ciphertexts, open_sum
+from secagg.protocol.listing import forwarded
+from secagg.protocol.participant_round import AwaitOpening, check_round, frame_of
+from secagg.protocol.ring_vector import RingVector, VectorError, seal_vector
+from secagg.protocol.step import Learned, Means, Received, Send, Step, body_of, sealed_body_of
+from secagg.quantize import dequantize
+
+
+def on_opening(state: AwaitOpening, received: Received, means: Means) -> Step:
+    """Open the encrypted sum with the shares of a quorum, check its lanes, and publish it where that is asked.
+
+    Whatever the coordinator made of the ciphertexts, a false sum fits the lanes with probability 2^-58 at most for
+    each.
+    """
+    seat, turn = state.seat, state.turn
+    check_round(received.frame, turn.round)
+    message = sealed_body_of(Opening, received.frame, turn.result_key, FaultyCoordinatorError)
+    if message.statement != state.statement:
+        raise FaultyCoordinatorError("V-0513", "the sum is over another set of survivors than was unmasked")
+    bound = d.vector_bound(seat.epoch, Opening.KIND, COORDINATOR, turn.round, turn.context)
+    try:
+        total = open_ciphertexts(received.payload or b"", turn.schema, message.key, bound, message.root)
+    except VectorError as error:
+        raise FaultyCoordinatorError("V-0513", f"the encrypted sum: {error}") from None
+    masks = _left_masks(state, message)
+    try:
+        values = open_sum(total, masks, GroupKeys.of(turn.group_key, turn.schema.mac_lanes, seat.epoch))
+    except VectorError as error:
+        raise FaultyCoordinatorError("V-0518", str(error)) from None
+    learned = Learned(turn.round, state.survivors, dequantize(values, turn.schema, d.rotation_key(turn.context)))
+    if not state.publish:
+        return Step(state.idle, (learned,))
+    return Step(state.idle, (learned, _published(state, values, means)))
+
+
+def _published(state: AwaitOpening, values: NDArray[np.int64], means: Means) -> Send:
+    """Return the opened sum, sealed to the coordinator."""
+    seat, turn, key = state.seat, state.turn, d.draw(means.rand, "opened-key")
+    bare = replace(turn.schema, mac_lanes=0)
+    vector = RingVector(bare, ring.embed(values, bare.ring_bits), np.zeros(0, np.uint64))
+    bound = d.vector_bound(seat.epoch, Opened.KIND, seat.index, turn.round, turn.context)
+    sealed = seal_vector(vector, key, bound)
+    message = Opened(statement=state.statement, root=sealed.root, key=key)
+    return Send(frame_of(state, message, turn.round, means, key=turn.answer_key), sealed.chunks)
+
+
+def _left_masks(state: AwaitOpening, message: Opening) -> list[Mask]:
+    """Return all masks that are left in a sum over this site's survivors.
+
+    Raises:
+        FaultyCoordinatorError: V-0205, V-0206 of the frames; V-0517 too few sites sealed shares for this very set;
+        V-0518
+            the shares or the vaults do not fit together.
+    """
+    seat, turn, survivors = state.seat, state.turn, set(state.survivors)
+    eh, removed = seat.epoch, list[Mask]()
+    for site, secret in _secrets(state, _shares(state, message)).items():
+        if site in survivors:
+            removed.append(d.self_mask(secret, site, round_=turn.round, context=turn.context, eh=eh))
+            continue
+        seeds = _vault(message.vaults, site, d.vault_key(secret, site, turn.round, eh), state)
+        removed += [
+            d.pair_mask(seeds[other], other, site, round_=turn.round, context=turn.context, eh=eh)
+            for other in state.survivors
+        ]
+    return removed
+
+
+def _shares(state: AwaitOpening, message: Opening) -> dict[int, bytes]:
+    """Return what each holder sealed: its shares of the roster's secrets, in the roster's order."""
+    seat, turn, shares = state.seat, state.turn, dict[int, bytes]()
+    answers = forwarded(
+        message.answers,
+        seat.manifest,
+        kind=SealedShares,
+        epoch=seat.epoch,
+        transcript=state.idle.transcript,
+        round_=turn.round,
+    )
+    for holder, frame in answers.items():
+        answer = body_of(SealedShares, frame, FaultyCoordinatorError)
+        bound = d.sealed_shares_bound(seat.epoch, holder, turn.round, state.statement)
+        try:
+            opened = unseal(d.sealed_shares_key(turn.group_key, holder, seat.epoch), answer.sealed, bound)
+        except UnsealError:
+            continue  # another statement, or nothing at all: it does not count
+        if holder in state.survivors and len(opened) == SHARE_BYTES * len(turn.roster):
+            shares[holder] = opened
+    if len(shares) < seat.manifest.threshold:
+        raise FaultyCoordinatorError("V-0517", "fewer survivors than the threshold sealed shares for this set")
+    return shares
+
+
+def _secrets(state: AwaitOpening, shares: Mapping[int, bytes]) -> dict[int, bytes]:
+    """Return each dealer's secret; the one holder without whom all others agree is left out."""
+    threshold, roster = state.seat.manifest.threshold, state.turn.roster
+    leaving_out: list[Collection[int]] = [()]
+    if len(shares) > threshold + 1:  # so many agree by chance with probability 2^-16 for each symbol of the secrets
+        leaving_out += [(holder,) for holder in shares]
+    for false in leaving_out:
+        try:
+            joined = shamir.combine({h: one for h, one in shares.items() if h not in false}, threshold)
+        except ParameterError:
+            continue
+        return {site: joined[i * SECRET_BYTES : (i + 1) * SECRET_BYTES] for i, site in enumerate(roster)}
+    raise FaultyCoordinatorError("V-0518", "the shares lie on no one polynomial")
+
+
+def _vault(vaults: Mapping[int, bytes], lost: int, key: bytes, state: AwaitOpening) -> dict[int, bytes]:
+    """Return the seeds that a lost site shares with each other one."""
+    seat = state.seat
+    try:
+        content = unseal(key, vaults.get(lost, b""), d.vault_bound(seat.epoch, lost, state.turn.round))
+    except UnsealError:
+        raise FaultyCoordinatorError("V-0518", f"the vault of site {lost} does not open") from None
+    if len(content) != SECRET_BYTES * len(seat.sites):
+        raise FaultyCoordinatorError("V-0518", f"the vault of site {lost} does not hold one seed a site")
+    return {site: content[(site - 1) * SECRET_BYTES : site * SECRET_BYTES] for site in seat.sites}

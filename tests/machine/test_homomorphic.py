@@ -1,0 +1,152 @@
+"""Whole homomorphic rounds: sums are the plain ones, and who pools what it recorded sees masks."""
+
+import numpy as np
+import pytest
+
+from secagg import keys
+from secagg.errors import NotEnoughParticipantsError
+from secagg.he.bfv import BfvKey
+from secagg.he.parameters import SUMS
+from secagg.he.slots import SlotLayout, mask, unpack_values
+from secagg.masks import Mask
+from secagg.messages import Open, Opened, Opening, SealedShares, Suite, Upload
+from secagg.params import Profile, Schema, Segment, ring_bits_for
+from secagg.protocol import derivations as d
+from secagg.protocol import participant_round as pr
+from secagg.protocol.encrypted_vector import (
+    EncryptedVector,
+    GroupKeys,
+    contribute_encrypted,
+    open_ciphertexts,
+    open_sum,
+)
+from secagg.protocol.ring_vector import VectorError
+from secagg.protocol.step import Learned
+from secagg.quantize import Coins, quantize
+from secagg.simulate import simulate
+from tests.support.playbook import Play, at
+
+BFV = Suite.X25519_MLKEM768_AES256_BFV
+
+
+def play_to(kind, **options) -> Play:
+    return at(kind, suite=BFV, **{"n": 5} | options)
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "before", "after"), [(3, 700, (), ()), (5, 9_000, (1,), ()), (12, 30, (0, 7), (3,))]
+)
+@pytest.mark.parametrize("profile", ["malicious", "semi-honest"])
+def test_sums_are_the_plain_sums_to_the_last_bit(n, d, before, after, profile):
+    vectors = np.random.default_rng(n).normal(scale=3, size=(n, d))  # noqa: TID251 test data
+    options = {"clip": 8.0, "profile": profile, "drop_before_upload": before, "drop_before_unmask": after}
+    encrypted, plain = simulate(vectors, mode="he", **options), simulate(vectors, **options)
+    assert encrypted.total.tolist() == plain.total.tolist()
+    assert (encrypted.survivors, encrypted.clipped) == (plain.survivors, plain.clipped)
+
+
+@pytest.mark.parametrize("n", [3, 200])
+def test_sums_of_many_uploads_are_exact(n):
+    """Of the uploads of n sites, as the coordinator adds them; epochs of so many are measured elsewhere."""
+    bits = ring_bits_for(2**19 - 1, n)
+    schema = Schema(ring_bits=bits, mac_lanes=2, segments=(Segment(count=90, clip=1.0, step=1 / (2**19 - 1)),))
+    sealing = GroupKeys.of(bytes(32), 2, bytes(32))
+    rows = np.sin(np.arange(90 * n)).reshape(n, 90)
+    rows[:, :2], rows[:, 2:4] = 1.0, -1.0  # as far as head-room goes
+    total, masks = EncryptedVector.zeros(schema), []
+    for i, row in enumerate(rows):
+        own = Mask(key=i.to_bytes(32, "big"), negate=False)
+        masks.append(own)
+        made = contribute_encrypted(
+            row, schema, [own], sealing, Coins(bytes(32), bytes(32)), upload_key=bytes(32), associated=b""
+        )
+        payload = b"".join(made.sealed.chunks)
+        total.add(open_ciphertexts(payload, schema, bytes(32), b"", made.sealed.root))
+    exact = np.rint(rows * (2**19 - 1)).astype(np.int64).sum(axis=0)
+    assert open_sum(total, masks, sealing).tolist() == exact.tolist()
+    with pytest.raises(VectorError):
+        open_sum(total, masks[1:], sealing)
+
+
+def test_too_few_sites():
+    with pytest.raises(NotEnoughParticipantsError):
+        simulate(np.ones((6, 4)), mode="he", clip=1.0, drop_before_upload=(0, 1))
+
+
+@pytest.mark.parametrize("lost", [(), (4,)])
+def test_coordinator_relay_and_a_site_see_no_vector(lost):
+    """The colluding site opens every ciphertext that the relay stored, and finds masked slots; what it shares itself it
+    takes off. With the answers, which it opens as well, it has what the coordinator has in protocol 1: the sum.
+    """
+    play = play_to(Open)
+    play.present.difference_update(lost)
+    play.until(Upload)
+    uploads = {parcel.frame.sender: parcel for parcel in play.mail[Upload]}
+    play.until(Opening)
+    colluder, turn = play.parties[1], play.state(1).turn
+    he_key = BfvKey(GroupKeys.of(turn.group_key, 0, play.epoch).he_seed, SUMS)
+    waiting, place = colluder.was(pr.AwaitVector), SlotLayout(turn.schema, SUMS)
+    opened = {}
+    for site, parcel in uploads.items():
+        bound = d.vector_bound(play.epoch, Upload.KIND, site, 1, turn.context)
+        message = Upload.decode(parcel.frame.body)
+        vector = open_ciphertexts(parcel.payload, turn.schema, play.key(Upload, site), bound, message.root)
+        opened[site] = he_key.open(vector.ciphertexts[0])
+    own = opened[1].copy()
+    mask(own, waiting.masks, SUMS.plain_modulus, remove=True)
+    assert unpack_values(own, place, 3).tolist() == play.integers(1)  # so the key and the masks are the right ones
+    for site in uploads.keys() - {1}:
+        known = [
+            one for one in play.parties[site].was(pr.AwaitVector).masks if one.key in {m.key for m in waiting.masks}
+        ]
+        assert len(known) == 1  # of the site's masks the colluder shares one
+        left = opened[site].copy()
+        mask(left, known, SUMS.plain_modulus, remove=True)
+        assert unpack_values(left, place, 3).tolist() != play.integers(site)
+        assert np.mean(left < SUMS.plain_modulus // 2) == pytest.approx(0.5, abs=0.05)  # all 4,096 slots are masked
+        assert len(set(left.tolist())) == len(left)
+
+
+def test_the_coordinator_alone_cannot_read_the_shares_or_the_sum():
+    """It holds every key of its channels, and none of those opens what the sites sealed for each other."""
+    play = play_to(SealedShares)
+    coordinator = play.parties[0]
+    for parcel in play.mail[SealedShares]:
+        sealed = SealedShares.decode(parcel.frame.body)
+        round_keys = vars_of(coordinator.state.turn.keys)
+        bound = d.sealed_shares_bound(play.epoch, parcel.frame.sender, 1, sealed.statement)
+        for key in round_keys:
+            with pytest.raises(keys.UnsealError):
+                keys.unseal(key, sealed.sealed, bound)
+    assert not any(isinstance(effect, Learned) for effect in coordinator.effects)
+
+
+def vars_of(by_site) -> list[bytes]:
+    return [getattr(row, name) for row in by_site.values() for name in ("decline", "upload", "answer", "result")]
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_sites_learn_and_the_coordinator_only_what_is_published(profile):
+    play = play_to(Opened, profile=profile, rounds=2)
+    for site in play.present:
+        (learned,) = [effect for effect in play.parties[site].effects if isinstance(effect, Learned)]
+        exact = sum(quantize(play.vectors[s], play.schema).values for s in play.present)
+        assert np.asarray(learned.total).tolist() == (exact * 0.0625).tolist()
+    assert not [effect for effect in play.parties[0].effects if isinstance(effect, Learned)]
+    play.advance()
+    (published,) = [effect for effect in play.parties[0].effects if isinstance(effect, Learned)]
+    assert np.asarray(published.total).tolist() == np.asarray(learned.total).tolist()
+
+
+def test_keys_of_rounds_are_apart_and_erased():
+    """Pitfall 26: after the opening a site holds the next round's chain, and neither this round's key nor its seed."""
+    play = play_to(Open, rounds=2)
+    before = play.state(1)
+    play.until(Opened)
+    after = play.state(1)
+    assert after.group_chain == d.next_group_chain(before.group_chain, 1, play.epoch)
+    assert d.group_key(before.group_chain, 1, bytes(32), play.epoch) != d.group_key(
+        after.group_chain, 2, bytes(32), play.epoch
+    )
+    used = play.parties[1].was(pr.AwaitOpening).turn.group_key
+    assert used not in after.encode()

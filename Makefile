@@ -9,7 +9,7 @@ DEMO   ?=
 # what `make bench` measures; NAME=server takes another ten minutes, NAME=sparse twenty
 NAME   ?= kernels start round growth memory relayed peers
 
-.PHONY: help demo test check bench fuzz soak coverage mutation vectors model lock format clean
+.PHONY: help demo test check bench fuzz fuzz-api soak coverage mutation vectors model lock format clean
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -46,6 +46,9 @@ fuzz: $(READY)   ## every decoder and machine on wrong bytes, for MINUTES (defau
 	    --requirement tests/fuzz/requirements.lock && $(BIN)/python -c "import atheris"; \
 	then $(BIN)/python -m tests.fuzz.guided --seconds $$((30 * $(or $(MINUTES),10))); \
 	else echo "SKIPPED: no atheris for this platform, so nothing was fuzzed by coverage"; fi
+
+fuzz-api: $(READY) ## the relay's interface by its own description, CASES requests (default 50000) in MINUTES (30) at most
+	$(BIN)/python -m tests.fuzz.api --cases $(or $(CASES),50000) --seconds $$((60 * $(or $(MINUTES),30)))
 
 soak: $(READY)   ## cohorts behind a hostile relay, with crashes, for MINUTES (default 10)
 	$(BIN)/python -m tests.machine.soak --minutes $(or $(MINUTES),10)

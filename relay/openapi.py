@@ -18,6 +18,7 @@ from relay.problem import (
     FORBIDDEN,
     INTERNAL,
     NONCE_REUSED,
+    NOT_FOUND,
     RATE_LIMITED,
     REVOKED,
     STALE_SIGNATURE,
@@ -67,6 +68,8 @@ def refusals(route: Route) -> list[Kind]:
         kinds.update({UNKNOWN_SITE, REVOKED})
     if route.writes is not None:
         kinds.update(_WRITES)
+    if "{" in route.path:
+        kinds.add(NOT_FOUND)
     return sorted(kinds, key=lambda kind: (kind.status, kind.name))
 
 

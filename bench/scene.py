@@ -43,6 +43,7 @@ class Scene:
     project: UUID
     coordinator: Member
     sites: list[Member]
+    url: str
 
     @property
     def roster(self) -> Roster:
@@ -76,7 +77,7 @@ async def scene(folder: Path, n: int) -> AsyncIterator[Scene]:
         roster = await head.relay.seal_roster(project, [site.identity.public for site in sites])
         for site in sites:
             await site.relay.answer(project, MemberState.CONFIRMED, roster_version=roster.version)
-        yield Scene(project, head, sites)
+        yield Scene(project, head, sites, stage.url)
 
 
 async def _member(stack: AsyncExitStack, stage: Stage, role: str, name: str, identity: Identity) -> Member:

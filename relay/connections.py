@@ -10,6 +10,7 @@ import asyncio
 import errno
 import socket
 import ssl
+import struct
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +26,7 @@ from relay.service import logs
 _LOOK_S = 1.0
 _WRITE_BUFFER_BYTES = 64 << 10
 """A reader has stalled when this much waits and three quarters of it do not go within the deadline."""
+_AT_ONCE = struct.pack("ii", 1, 0)
 _OUT_OF_HANDLES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 _log = logs.logger(__name__)
@@ -85,8 +87,10 @@ class Connection(web.RequestHandler):
         return "idle" if now - self._idle_since > idle_s else None
 
     def abort(self) -> None:
-        """End the connection at once."""
+        """End the connection at once, and forget what the kernel still has for a reader that does not read."""
         if self._pipe is not None:
+            with suppress(OSError):  # it may be gone already
+                self._pipe.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             self._pipe.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiohttp import web
@@ -30,6 +31,7 @@ async def serve(config: RelayConfig, *, announce: bool) -> None:
         config: the settings.
         announce: print one JSON line with the ports on stdout when the relay is ready.
     """
+    _allow_handles()
     stop = stop_requested()
     certificate = config.certificate()
     app = create_app(config)
@@ -54,6 +56,13 @@ async def serve(config: RelayConfig, *, announce: bool) -> None:
         _log.info("stopping")
         relay.readiness.stop()
     _log.info("stopped")
+
+
+def _allow_handles() -> None:
+    """Let this process have as many files open as the system allows it: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems have no number for "all"
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """Identities, signatures under a label, and the words by which people compare a roster."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from secagg.codec import tag
 from secagg.errors import ParameterError
@@ -162,3 +163,9 @@ def test_a_request_s_signature_is_none_for_anything_else(base):
 def test_an_identity_shows_its_fingerprint_and_no_key():
     own = Identity(bytes(range(32)))
     assert repr(own) == f"Identity({fingerprint(own.public)})"
+
+
+def test_a_request_is_signed_as_it_is():
+    base = b'"@method": POST\n"@path": /v1/runs'
+    own = Identity(bytes(range(32)))
+    Ed25519PublicKey.from_public_bytes(own.public).verify(own.sign_request(base), base)

@@ -32,7 +32,8 @@ from relay.routes import ROUTES
 from relay.service import logs
 from relay.service.folders import private_folder
 from relay.store import epochs, messages, sites
-from relay.store.database import connect
+from relay.store.database import Database, connect
+from relay.store.measured import MeasuredDatabase
 from relay.vitals import Vitals
 from relay.wakeups import Wakeups
 from relay.wire import EPOCH_HEADER
@@ -66,9 +67,9 @@ def create_app(config: RelayConfig) -> web.Application:
         config: where the data is, and the limits.
     """
     wakeups = Wakeups(config.max_polls_per_site)
-    database = connect(config.database_url, wait_s=config.database_wait_s, connections=config.database_connections)
     blobs = BlobFolder(private_folder(config.data) / "blobs")
     metrics = Metrics(config.data, wakeups.waiting, [kind.name for kind in problem.KINDS])
+    database = _database(config, metrics)
     relay = Relay(
         config=config,
         edge=Edge(config),
@@ -106,6 +107,13 @@ def handler_options(config: RelayConfig) -> dict[str, Any]:
     """Return how aiohttp is to serve a connection."""
     # bodies are signed as they are sent, and decompressing is how bombs work
     return {"auto_decompress": False, "keepalive_timeout": config.idle_s, "lingering_time": 2.0}
+
+
+def _database(config: RelayConfig, metrics: Metrics) -> Database:
+    most = config.database_connections
+    metrics.database_limit.labels("read").set(most)
+    metrics.database_limit.labels("write").set(1 if config.database is None else most)
+    return MeasuredDatabase(connect(config.database_url, wait_s=config.database_wait_s, connections=most), metrics)
 
 
 @web.middleware
@@ -198,7 +206,9 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     if before is not None:
         _log.info("database prepared", schema=migrate.REVISION, before=before or "none")
     relay.epoch.begin(await relay.database.write(lambda db: epochs.ensure(db, now=time.time())))
-    notary = Notary(signing_key(relay.config.data / KEY_FILE), relay.database, relay.metrics)
+    key_file = relay.config.data / KEY_FILE
+    notary = Notary(signing_key(key_file), relay.database, relay.metrics)
+    relay.metrics.oldest_key.labels("audit").set(key_file.stat().st_mtime)
     house = Housekeeping(relay)
     jobs = [
         asyncio.create_task(relay.vitals.watch()),

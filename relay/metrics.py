@@ -59,11 +59,8 @@ class Metrics:
         )
         self.database_busy = self._gauge("database_connections_busy", "Database connections in use", "activity")
         self.database_limit = self._gauge("database_connections_limit", "Database connections at most", "activity")
-        self.database_queue = self._gauge("database_queue", "Requests that wait for a connection", "activity")
+        self.database_users = self._gauge("database_users", "Who works with the database or waits for it", "activity")
         self.database_retries = self._counter("database_retries", "Transactions that were tried again after a conflict")
-        self.leases_expired = self._counter(
-            "leases_expired", "Leases that were taken over from a replica that fell silent"
-        )
         self._gauge("disk_free_bytes", "Free space on the disk of the data folder").set_function(
             lambda: shutil.disk_usage(data).free
         )
@@ -109,7 +106,7 @@ class Metrics:
         for activity in ACTIVITIES:
             self.database_seconds.labels(activity)
             self.database_wait_seconds.labels(activity)
-            for gauge in (self.database_busy, self.database_limit, self.database_queue):
+            for gauge in (self.database_busy, self.database_limit, self.database_users):
                 gauge.labels(activity)
         for state in RunState:
             self.runs.labels(state)

@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,20 +51,49 @@ def enroll(
     from relay.client.enrolment import enrol  # noqa: PLC0415  # the other commands need no enrolment
 
     settings = CoordinatorConfig.load(relay=relay, data=data, config=config)
+    settings.require_relay()
     identity, site = asyncio.run(
-        enrol(
-            settings.identity,
-            settings.passphrase.get_secret_value(),
-            url=_relay_url(settings),
-            token=token,
-            name=name,
-            ca_file=settings.ca_file,
-            proxy=settings.proxy,
-        )
+        enrol(settings.identity, settings.passphrase.get_secret_value(), settings.client, token=token, name=name)
     )
     words = key_words(identity.public)
     facts = {"name": site.name, "key": identity.public.hex(), "words": words}
     report(facts, f"enrolled as {site.name}\n  {words}", as_json=as_json)
+
+
+@app.command("rotate-key")
+def rotate_key(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Let a new key take the place of this identity's, in every project; officers then confirm the words anew.
+
+    Stop runs before. The old key is destroyed.
+    """
+    from relay.client.enrolment import rotate  # noqa: PLC0415
+
+    settings = CoordinatorConfig.load(data=data, config=config)
+    settings.require_relay()
+    with _alone(settings):
+        identity = asyncio.run(rotate(settings.identity, _passphrase(settings), settings.client))
+    words = key_words(identity.public)
+    report({"key": identity.public.hex(), "words": words}, f"the new key's words:\n  {words}", as_json=as_json)
+
+
+@app.command()
+def deregister(
+    confirm: Annotated[bool, typer.Option("--yes", help="it cannot be undone")] = False,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Leave the relay for good: memberships end, the key is refused from now on and destroyed here."""
+    from relay.client.enrolment import deregister as end  # noqa: PLC0415
+
+    settings = CoordinatorConfig.load(data=data, config=config)
+    settings.require_relay()
+    if not confirm:
+        raise ParameterError("this ends all memberships and destroys the key; say --yes to do it")
+    with _alone(settings):
+        identity = keystore.unlock(settings.identity, _passphrase(settings))
+        asyncio.run(end(settings.identity, identity, settings.client))
+    report({"key": identity.public.hex(), "destroyed": True}, "deregistered; the key is destroyed", as_json=as_json)
 
 
 # Projects ----------------------------------------------------------------------------------------------------------
@@ -218,19 +247,28 @@ def _in_office(data: Path | None, config: Path | None, work: Any) -> Any:
 
 @asynccontextmanager
 async def _office(settings: CoordinatorConfig) -> AsyncIterator[Office]:
-    passphrase = settings.passphrase.get_secret_value()
-    if not passphrase and sys.stdin.isatty():
-        passphrase = typer.prompt("passphrase of the identity", hide_input=True)
-    identity = keystore.unlock(settings.identity, passphrase)
+    identity = keystore.unlock(settings.identity, _passphrase(settings))
     journal = Journal(settings.data, TABLES)
     try:
-        async with RelayClient(_relay_url(settings), identity, ca_file=settings.ca_file, proxy=settings.proxy) as relay:
+        async with settings.client(identity) as relay:
             yield Office(settings, identity, relay, journal)
     finally:
         journal.close()
 
 
-def _relay_url(settings: CoordinatorConfig) -> str:
-    if not settings.relay:
-        raise ParameterError("no relay is named; set SECAGG_COORDINATOR_RELAY, or relay = ... in the TOML file")
-    return settings.relay
+def _passphrase(settings: CoordinatorConfig) -> str:
+    passphrase = settings.passphrase.get_secret_value()
+    if not passphrase and sys.stdin.isatty():
+        passphrase = typer.prompt("passphrase of the identity", hide_input=True)
+    return passphrase
+
+
+@contextmanager
+def _alone(settings: CoordinatorConfig) -> Iterator[None]:
+    """Keep runs from working with this identity meanwhile; raises JournalError where it does already."""
+    journal = Journal(settings.data, TABLES)
+    try:
+        journal.lock()
+        yield
+    finally:
+        journal.close()

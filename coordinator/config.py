@@ -5,7 +5,10 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from coordinator.recovery import OnCluster, Recover, here
+from relay.client.transport import RelayClient
 from relay.service.settings import Settings, default_data_folder, service_config
+from secagg.errors import ParameterError
+from secagg.identity import Identity
 
 
 class CoordinatorConfig(Settings):
@@ -19,6 +22,8 @@ class CoordinatorConfig(Settings):
     )
     passphrase: SecretStr = Field(default=SecretStr(""), description="opens the identity key")
     ca_file: Path | None = Field(default=None, description="certificates that the relay's one must lead to")
+    cert_file: Path | None = Field(default=None, description="certificate to show to a relay that asks for one")
+    key_file: Path | None = Field(default=None, description="the key of that certificate")
     proxy: str | None = Field(default=None, description="HTTPS proxy, if not that of the environment")
     step_s: float = Field(default=120, gt=0, description="longest wait for the sites in each step")
     grace_s: float = Field(default=15, ge=0, description="wait for the last sites once enough have answered")
@@ -37,6 +42,24 @@ class CoordinatorConfig(Settings):
         if not self.scheduler:
             return here
         return OnCluster(self.scheduler, self.scheduler_ca_file, self.scheduler_cert_file, self.scheduler_key_file)
+
+    def require_relay(self) -> None:
+        """Check that a relay is named; raises ParameterError."""
+        if not self.relay:
+            raise ParameterError("no relay is named; set SECAGG_COORDINATOR_RELAY, or relay = ... in the TOML file")
+
+    def client(self, identity: Identity, give_up_after_s: float = 60.0) -> RelayClient:
+        """Return an identity's client of the relay; raises ParameterError where none is named."""
+        self.require_relay()
+        return RelayClient(
+            self.relay,
+            identity,
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+            proxy=self.proxy,
+            give_up_after_s=give_up_after_s,
+        )
 
     @property
     def identity(self) -> Path:

@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,16 +46,9 @@ def enroll(
     from relay.client.enrolment import enrol  # noqa: PLC0415  # the other commands need no enrolment
 
     settings = ParticipantConfig.load(relay=relay, data=data, config=config)
+    settings.require_relay()
     identity, site = asyncio.run(
-        enrol(
-            settings.identity,
-            settings.passphrase.get_secret_value(),
-            url=_relay_url(settings),
-            token=token,
-            name=name,
-            ca_file=settings.ca_file,
-            proxy=settings.proxy,
-        )
+        enrol(settings.identity, settings.passphrase.get_secret_value(), settings.client, token=token, name=name)
     )
     words = key_words(identity.public)
     report(
@@ -63,6 +56,42 @@ def enroll(
         f"enrolled as {site.name}\nThe relay's operator sees the same twelve words for this site:\n  {words}",
         as_json=as_json,
     )
+
+
+@app.command("rotate-key")
+def rotate_key(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Let a new key take the place of this identity's, in every project; officers then confirm the words anew.
+
+    Stop the daemon before. The old key is destroyed.
+    """
+    from relay.client.enrolment import rotate  # noqa: PLC0415
+
+    settings = ParticipantConfig.load(data=data, config=config)
+    settings.require_relay()
+    with _alone(settings):
+        identity = asyncio.run(rotate(settings.identity, _passphrase(settings), settings.client))
+    words = key_words(identity.public)
+    report({"key": identity.public.hex(), "words": words}, f"the new key's words:\n  {words}", as_json=as_json)
+
+
+@app.command()
+def deregister(
+    confirm: Annotated[bool, typer.Option("--yes", help="it cannot be undone")] = False,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Leave the relay for good: memberships end, the key is refused from now on and destroyed here."""
+    from relay.client.enrolment import deregister as end  # noqa: PLC0415
+
+    settings = ParticipantConfig.load(data=data, config=config)
+    settings.require_relay()
+    if not confirm:
+        raise ParameterError("this ends all memberships and destroys the key; say --yes to do it")
+    with _alone(settings):
+        identity = keystore.unlock(settings.identity, _passphrase(settings))
+        asyncio.run(end(settings.identity, identity, settings.client))
+    report({"key": identity.public.hex(), "destroyed": True}, "deregistered; the key is destroyed", as_json=as_json)
 
 
 @app.command()
@@ -76,7 +105,7 @@ def start(
     from participant.serve import serve  # noqa: PLC0415  # Numba is loaded by the daemon alone
 
     settings = ParticipantConfig.load(data=data, admin_port=admin_port, config=config)
-    _relay_url(settings)
+    settings.require_relay()
     asyncio.run(serve(settings, _unlocked(settings), announce=as_json))
 
 
@@ -203,26 +232,33 @@ async def _office(settings: ParticipantConfig) -> AsyncIterator[Office]:
     identity = _unlocked(settings)
     journal = Journal(settings.data, TABLES)
     try:
-        async with RelayClient(
-            _relay_url(settings), identity, ca_file=settings.ca_file, proxy=settings.proxy, give_up_after_s=20
-        ) as relay:
+        async with settings.client(identity, give_up_after_s=20) as relay:
             yield Office(identity, relay, journal)
     finally:
         journal.close()
 
 
 def _unlocked(settings: ParticipantConfig) -> Identity:
-    passphrase = settings.passphrase.get_secret_value()
-    if not passphrase and sys.stdin.isatty():
-        passphrase = typer.prompt("passphrase of the identity", hide_input=True)
-    return keystore.unlock(settings.identity, passphrase)
-
-
-def _relay_url(settings: ParticipantConfig) -> str:
-    if not settings.relay:
-        raise ParameterError("no relay is named; set SECAGG_PARTICIPANT_RELAY, or relay = ... in the TOML file")
-    return settings.relay
+    return keystore.unlock(settings.identity, _passphrase(settings))
 
 
 def _date(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _passphrase(settings: ParticipantConfig) -> str:
+    passphrase = settings.passphrase.get_secret_value()
+    if not passphrase and sys.stdin.isatty():
+        passphrase = typer.prompt("passphrase of the identity", hide_input=True)
+    return passphrase
+
+
+@contextmanager
+def _alone(settings: ParticipantConfig) -> Iterator[None]:
+    """Keep the daemon from working with this identity meanwhile; raises JournalError where it does already."""
+    journal = Journal(settings.data, TABLES)
+    try:
+        journal.lock()
+        yield
+    finally:
+        journal.close()

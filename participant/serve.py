@@ -10,7 +10,6 @@ from participant.daemon import Daemon
 from participant.ledger import TABLES
 from participant.policy import Policy
 from relay.client.journal import Journal
-from relay.client.transport import RelayClient
 from relay.service import logs
 from relay.service.admin import admin_app
 from relay.service.signals import stop_requested
@@ -29,7 +28,7 @@ async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool
     stop = stop_requested()
     journal = Journal(config.data, TABLES)
     journal.lock()
-    async with RelayClient(config.relay, identity, ca_file=config.ca_file, proxy=config.proxy) as relay:
+    async with config.client(identity) as relay:
         daemon = Daemon(config, identity, journal, relay, policy)
         runner = web.AppRunner(admin_app(daemon.registry, daemon.readiness), access_log=None)
         await runner.setup()

@@ -10,7 +10,8 @@ from hashlib import scrypt
 from typing import Annotated
 
 from mnemonic import Mnemonic
-from nacl.exceptions import BadSignatureError
+from nacl.exceptions import BadSignatureError, CryptoError
+from nacl.public import SealedBox
 from nacl.signing import SigningKey, VerifyKey
 
 from secagg.codec import Fixed, Hash, Record, Seq, record, tag, tagged_hash
@@ -27,6 +28,10 @@ _WORDS = Mnemonic("english")
 
 class InvalidSignatureError(SecaggError):
     """The signature is not the key's for this label and message. Callers turn it into an error that names the blame."""
+
+
+class SealError(SecaggError):
+    """The bytes are no sealed box to this identity, or were changed."""
 
 
 class Identity:
@@ -60,6 +65,13 @@ class Identity:
         if not base.startswith(b'"'):
             raise ParameterError("this is no signature base of an HTTP request")
         return self._key.sign(base).signature
+
+    def unseal(self, sealed: bytes) -> bytes:
+        """Open a libsodium sealed box to the X25519 form of this identity; raises SealError."""
+        try:
+            return SealedBox(self._key.to_curve25519_private_key()).decrypt(sealed)
+        except (CryptoError, ValueError, TypeError):
+            raise SealError("it is not sealed for this identity") from None
 
     def __repr__(self) -> str:
         return f"Identity({fingerprint(self.public)})"

@@ -10,17 +10,23 @@ from secagg.identity import Identity
 
 
 async def enrol(
-    path: Path, passphrase: str, *, url: str, token: str, name: str, ca_file: Path | None, proxy: str | None
+    path: Path, passphrase: str, relay: Callable[[Identity], RelayClient], *, token: str, name: str
 ) -> tuple[Identity, Site]:
     """Draw an identity if there is none yet, and enrol it with a join token. Repeating it is harmless.
+
+    Args:
+        path: the key file.
+        passphrase: seals the key, or opens the one that is there.
+        relay: makes the client of an identity.
+        token, name: as the operator gave the token, and how others will see this party.
 
     Raises:
         KeystoreError: the identity cannot be stored or opened.
         RelayError, RelayUnavailableError: the token is not valid, or the relay is not there.
     """
     identity = keystore.unlock_or_create(path, passphrase)
-    async with RelayClient(url, identity, ca_file=ca_file, proxy=proxy) as relay:
-        return identity, await relay.enrol(token, name)
+    async with relay(identity) as client:
+        return identity, await client.enrol(token, name)
 
 
 async def rotate(path: Path, passphrase: str, relay: Callable[[Identity], RelayClient]) -> Identity:

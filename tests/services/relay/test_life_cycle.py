@@ -2,22 +2,30 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import time
 from hashlib import sha256
+from importlib import import_module
 from uuid import uuid4
 
 import pytest
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
+from typer.testing import CliRunner
 
+from relay.cli import app as relay_app
 from relay.client import enrolment, keystore
 from relay.client.transport import MemberState, RelayError, RunState, SiteState
+from relay.config import RelayConfig
 from relay.store import sites
+from relay.store.database import transact
 from relay.transitions import Ending, Liveness, ProjectState
 from relay.wire import KEY_ROTATION
 from secagg.audit import link
-from secagg.identity import Identity
+from secagg.errors import ParameterError
+from secagg.identity import Identity, key_words
+from tests.support.relay_process import apart
 from tests.support.relay_requests import Signature, send
 from tests.support.relay_scene import Scene
 
@@ -324,3 +332,51 @@ async def test_quotas_of_projects_and_runs(start_relay):
             await lead.change_run(scene.run, "running", "cancelled")
             await lead.close_project(scene.project)
         assert await status(new[1], {"name": "another", "terms": ""}) == "ok"
+
+
+@pytest.mark.parametrize("party", ["participant", "coordinator"])
+def test_the_commands_of_a_key_s_life(relay, tmp_path, party, monkeypatch):
+    app = import_module(f"{party}.cli").app
+    role = {"participant": "site", "coordinator": "coordinator"}[party]
+    monkeypatch.setenv(f"SECAGG_{party.upper()}_PASSPHRASE", PASSPHRASE)
+    monkeypatch.setenv(f"SECAGG_{party.upper()}_RELAY", relay.url)
+    data = ("--json", "--data", str(tmp_path / "data"))
+
+    def told(*words: str) -> dict:
+        return json.loads(apart(lambda: CliRunner().invoke(app, [*words, *data], catch_exceptions=False)).stdout)
+
+    name = uuid4().hex
+    enrolled = told("enroll", "--token", relay.token(role), "--name", name)
+    rotated = told("rotate-key")
+    assert rotated["key"] != enrolled["key"]
+    with pytest.raises(ParameterError, match="--yes"):
+        told("deregister")
+    assert told("deregister", "--yes") == {"key": rotated["key"], "destroyed": True}
+    assert not (tmp_path / "data" / "identity.json").exists()
+    listed = {row.key.hex(): row.ending for row in relay.transact(sites.all_sites)}
+    assert (listed[enrolled["key"]], listed[rotated["key"]]) == ("rotated", "deregistered")
+
+
+def test_the_operator_s_commands(tmp_path):
+    data = ("--json", "--data", str(tmp_path / "data"))
+
+    def told(*words: str) -> dict:
+        return json.loads(CliRunner().invoke(relay_app, [*words, *data], catch_exceptions=False).stdout)
+
+    first = told("token", "create", "--label", "Klinikum", "--role", "auditor")
+    second = told("token", "rotate", str(first["id"]))
+    assert [(token["role"], token["state"]) for token in told("token", "list")["tokens"]] == [
+        ("auditor", "revoked"),
+        ("auditor", "open"),
+    ]
+    assert second["token"] != first["token"]
+    keys = [fresh().public for _ in range(2)]
+    url = RelayConfig(data=tmp_path / "data").database_url
+    for key, name in zip(keys, ("Klinikum A", "Klinikum B"), strict=True):
+        transact(url, lambda db, key=key, name=name: sites.add(db, key=key, name=name, role="site", now=0.0))
+    assert told("site", "show", "Klinikum A")["words"] == key_words(keys[0])
+    assert told("site", "revoke", "Klinikum A", "--reason", "stolen")["status"] == "revoked"
+    assert told("site", "deregister", "Klinikum B")["status"] == "deregistered"
+    with pytest.raises(ParameterError, match="no site 'Klinikum A'"):  # the name is free again
+        told("site", "revoke", "Klinikum A")
+    assert [site["status"] for site in told("site", "list")["sites"]] == ["revoked", "deregistered"]

@@ -28,15 +28,21 @@ def measured(*, n: int, d: int) -> Iterator[Row]:
     epoch = Epoch(n, d)
     with Worker("coordinator") as coordinator, TemporaryDirectory() as folder:
         idle = coordinator("prepare", n=n, d=d)
-        holding = coordinator("hold_shares")
+        coordinator("keep_packages", path=str(Path(folder) / "journal"))
         context = bytes.fromhex(coordinator("open"))
         vector = RingVector.zeros(epoch.schema)
         for site in range(1, n + 1):
             coordinator("take", **_upload(epoch, site, vector, context, Path(folder) / "payload"))
         peak = coordinator("finish")
-    case = f"coordinator's peak memory in a round, n = {n:,}, d = {d:,}, {n:,} uploads"
-    yield _row(f"{case}, above what it holds after the epoch", peak - holding, n, d)
-    yield _row(f"{case}, above idle, with the epoch's share packages as the driver holds them", peak - idle, n, d)
+    words = f"{(peak - idle) / 1e6:.0f} MB (all vectors side by side: {4 * n * d / 1e6:,.0f} MB)"
+    yield Row(
+        f"coordinator's peak memory in a round above idle, n = {n:,}, d = {d:,}, {n:,} uploads, "
+        "the epoch's packages in its journal on disk",
+        "<= 200 MB",
+        words,
+        peak - idle <= LIMIT,
+        {"bytes": peak - idle},
+    )
 
 
 def _upload(epoch: Epoch, site: int, vector: RingVector, context: bytes, path: Path) -> dict[str, str]:
@@ -57,8 +63,3 @@ def _upload(epoch: Epoch, site: int, vector: RingVector, context: bytes, path: P
         recipient=envelope.COORDINATOR,
     )
     return {"frame": frame.encode().hex(), "payload": str(path)}
-
-
-def _row(name: str, above: int, n: int, d: int) -> Row:
-    words = f"{above / 1e6:.0f} MB (all vectors side by side: {4 * n * d / 1e6:,.0f} MB)"
-    return Row(name, "<= 200 MB", words, above <= LIMIT, {"bytes": above})

@@ -28,7 +28,7 @@ from secagg.envelope import EVERYONE
 from secagg.errors import AbortError, FaultyParticipantError, ProtocolError
 from secagg.identity import Identity, Roster
 from secagg.masks import Mask
-from secagg.messages import EncapsulationPackage, SharePackage
+from secagg.messages import EncapsulationPackage, HeldLeaves, SharePackage
 from secagg.params import Profile, Schema
 from secagg.protocol import coordinator_round as cr
 from secagg.protocol import coordinator_setup as cs
@@ -86,7 +86,6 @@ class Driver:
         self._began = time.monotonic()
         self._machine = str(run)
         self._state: Record | None = None
-        self._packages = self._tables.packages(self._machine)
         self._total: Any = None  # of the round that is open; not on disk, so a crash costs the round
         self._excluded: set[int] = set()
         self.bytes_heard: dict[str, int] = dict.fromkeys(cast.names.values(), 0)
@@ -134,7 +133,6 @@ class Driver:
             expires=now + self._pace.epoch_s,
             **terms,
         )
-        self._packages = {EncapsulationPackage: {}, SharePackage: {}}
         step = cs.announce(plan, self._means())
         with self._commit(step):
             self._tables.forget_packages(self._machine)
@@ -310,9 +308,6 @@ class Driver:
                 elif isinstance(effect, Send):
                     to, data = self._address(step, effect), effect.frame.encode()
                     batch.post(self._run, to, data, effect.payload, shared=effect.shared)
-        for effect in step.effects:
-            if isinstance(effect, Keep):
-                self._packages[type(effect.package)][effect.site] = effect.package
         self._state = step.state
 
     def _address(self, step: Step, send: Send) -> bytes | None:
@@ -332,8 +327,9 @@ class Driver:
         return Means(
             identity=self._identity,
             rand=os.urandom(32),
-            encapsulations=self._packages[EncapsulationPackage],  # type: ignore[arg-type]
-            shares=self._packages[SharePackage],  # type: ignore[arg-type]
+            encapsulations=self._tables.packages(self._machine, EncapsulationPackage),
+            shares=self._tables.packages(self._machine, SharePackage),
+            leaves=self._tables.packages(self._machine, HeldLeaves),
         )
 
     def _say(self, what: What, *, step: str = "", round_: int = 0, site: str = "", detail: str = "") -> None:

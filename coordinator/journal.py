@@ -6,19 +6,22 @@ are answered here are not asked again.
 
 import json
 import sqlite3
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.messages import EncapsulationPackage, SharePackage
+from secagg.codec import Record
+from secagg.protocol.step import Package
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS package (
     machine TEXT NOT NULL,
-    kind    TEXT NOT NULL,         -- EncapsulationPackage or SharePackage
-    site    INTEGER NOT NULL,      -- index of the site that sent it
+    kind    TEXT NOT NULL,         -- EncapsulationPackage, SharePackage or HeldLeaves
+    site    INTEGER NOT NULL,      -- index of the site that it is for, or that sent it
     data    BLOB NOT NULL,
     PRIMARY KEY (machine, kind, site)
 ) STRICT;
@@ -40,8 +43,7 @@ CREATE TABLE IF NOT EXISTS answer (
 ) STRICT;
 """
 
-Package = EncapsulationPackage | SharePackage
-_KINDS: dict[str, type[Package]] = {kind.__name__: kind for kind in (EncapsulationPackage, SharePackage)}
+P = TypeVar("P", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,34 @@ class Answer:
     ring_bits: int
     survivors: tuple[str, ...]
     total: NDArray[np.float64]
+
+
+class Packages(Mapping[int, P], Generic[P]):
+    """A machine's packages of one kind by site. Each is read when it is asked for: together they grow with n^2."""
+
+    def __init__(self, connection: sqlite3.Connection, machine: str, kind: type[P]) -> None:
+        self._connection = connection
+        self._machine = machine
+        self._kind = kind
+
+    def __getitem__(self, site: int) -> P:
+        row = self._connection.execute(
+            "SELECT data FROM package WHERE machine = ? AND kind = ? AND site = ?",
+            (self._machine, self._kind.__name__, site),
+        ).fetchone()
+        if row is None:
+            raise KeyError(site)
+        return self._kind.decode(row[0])
+
+    def __iter__(self) -> Iterator[int]:
+        rows = self._connection.execute(
+            "SELECT site FROM package WHERE machine = ? AND kind = ? ORDER BY site",
+            (self._machine, self._kind.__name__),
+        )
+        return iter([site for (site,) in rows])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 class RunTables:
@@ -68,13 +98,9 @@ class RunTables:
             (machine, type(package).__name__, site, package.encode()),
         )
 
-    def packages(self, machine: str) -> dict[type[Package], dict[int, Package]]:
-        """Return all packages of a machine, by kind and site."""
-        found: dict[type[Package], dict[int, Package]] = {kind: {} for kind in _KINDS.values()}
-        rows = self._connection.execute("SELECT kind, site, data FROM package WHERE machine = ?", (machine,))
-        for kind, site, data in rows:
-            found[_KINDS[kind]][site] = _KINDS[kind].decode(data)
-        return found
+    def packages(self, machine: str, kind: type[P]) -> Packages[P]:
+        """Return a machine's packages of one kind, as they are at any time."""
+        return Packages(self._connection, machine, kind)
 
     def forget_packages(self, machine: str) -> None:
         self._connection.execute("DELETE FROM package WHERE machine = ?", (machine,))

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 from functools import cache, lru_cache
 from hashlib import sha256
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import isfinite
 from operator import lt
 from struct import Struct
@@ -44,7 +44,7 @@ LABEL_PREFIX = b"secagg/1 "
 T = TypeVar("T")
 R = TypeVar("R", bound="Record")
 
-_DOUBLE = Struct(">d")
+_DOUBLE, _COUNT = Struct(">d"), Struct(">I")
 
 
 def tagged_hash(label: str, *parts: bytes) -> bytes:
@@ -95,6 +95,21 @@ class Source:
         self.at = end
         return part
 
+    def count(self) -> int:
+        """Read a u32, which stands before everything whose length is not fixed."""
+        end = self.at + 4
+        if end > len(self.data):
+            self.fail("V-0101", "count ends after the last byte")
+        (value,) = _COUNT.unpack_from(self.data, self.at)
+        self.at = end
+        return int(value)
+
+    def skip(self, size: int, expected: str) -> None:
+        end = self.at + size
+        if end > len(self.data):
+            self.fail("V-0101", f"{expected} ends after the last byte")
+        self.at = end
+
     def fail(self, check: str, detail: str) -> NoReturn:
         raise DecodeError(check, f"at byte {self.at}: {detail}")
 
@@ -109,6 +124,10 @@ class Wire(ABC, Generic[T]):
     @abstractmethod
     def read(self, source: Source) -> T:
         """Read one value; raises DecodeError."""
+
+    def skip(self, source: Source) -> None:
+        """Check one value as `read` does, and go behind it."""
+        self.read(source)
 
     @abstractmethod
     def describe(self) -> str:
@@ -183,6 +202,9 @@ class Fixed(Wire[bytes]):
     def read(self, source: Source) -> bytes:
         return source.take(self.size, self.describe())
 
+    def skip(self, source: Source) -> None:
+        source.skip(self.size, "bytes")
+
     def describe(self) -> str:
         return f"{self.size} bytes"
 
@@ -204,6 +226,9 @@ class Blob(Wire[bytes]):
 
     def read(self, source: Source) -> bytes:
         return source.take(_read_count(source, self.limit, "bytes"), "bytes")
+
+    def skip(self, source: Source) -> None:
+        source.skip(_read_count(source, self.limit, "bytes"), "bytes")
 
     def describe(self) -> str:
         return f"u32 length, then at most {self.limit} bytes"
@@ -284,6 +309,31 @@ class Nested(Wire[R]):
 
 
 @dataclass(frozen=True, slots=True)
+class Encoded(Wire[bytes]):
+    """A record inside a record that stays as its bytes, for those who only hash it and pass it on.
+
+    What is read was checked, so that `kind.decode` opens it; what is written is to come from there, or from `encode`.
+    """
+
+    kind: "type[Record]"
+
+    def write(self, out: bytearray, value: bytes) -> None:
+        out += value
+
+    def read(self, source: Source) -> bytes:
+        begin = source.at
+        self.skip(source)
+        return source.data[begin : source.at]
+
+    def skip(self, source: Source) -> None:
+        for _, wire in layout(self.kind):
+            wire.skip(source)
+
+    def describe(self) -> str:
+        return self.kind.__name__
+
+
+@dataclass(frozen=True, slots=True)
 class Optional(Wire[T | None]):
     """A flag, then the value where the flag is 1."""
 
@@ -322,8 +372,14 @@ class Seq(Wire[tuple[T, ...]]):
     def read(self, source: Source) -> tuple[T, ...]:
         count = _read_count(source, self.limit, "items")
         if self.item.code:  # thousands of hashes and seeds: one read for all
-            return tuple(value for (value,) in _read_rows(source, self.item.code, count))
+            return tuple(chain.from_iterable(_read_rows(source, self.item.code, count)))
         return tuple(self.item.read(source) for _ in range(count))
+
+    def skip(self, source: Source) -> None:
+        if isinstance(self.item, Fixed):
+            source.skip(_read_count(source, self.limit, "items") * self.item.size, "a list")
+        else:
+            self.read(source)
 
     def describe(self) -> str:
         return f"u32 count, then at most {self.limit} of ({self.item.describe()})"
@@ -397,8 +453,11 @@ class Map(Wire[Mapping[int, T]]):
         )
 
 
+_struct = cache(Struct)
+
+
 def _read_rows(source: Source, code: str, count: int) -> Iterator[tuple[Any, ...]]:
-    row = Struct(">" + code)
+    row = _struct(">" + code)
     return row.iter_unpack(source.take(count * row.size, f"a list of {count}"))
 
 
@@ -409,7 +468,7 @@ def _numbers(data: bytes, code: str) -> tuple[int, ...] | None:
 
 
 def _read_count(source: Source, limit: int, what: str) -> int:
-    count = int.from_bytes(source.take(4, "count"), "big")
+    count = source.count()
     if count > limit:
         source.fail("V-0103", f"{count} {what}, at most {limit} are allowed")
     return count
@@ -462,6 +521,32 @@ class Record:
         """Bytes and arrays are shown by their size alone, so that no record can print a secret."""
         shown = (f"{field.name}={_sketch(getattr(self, field.name))}" for field in fields(self))  # type: ignore[arg-type]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Kept(Record):
+    """Base of records that are hashed and passed on many times: they keep their bytes once these are made or read."""
+
+    __slots__ = ("_bytes",)
+    _bytes: bytes
+
+    def encode(self) -> bytes:
+        try:
+            return self._bytes
+        except AttributeError:
+            out = bytearray()
+            Record.write(self, out)
+            object.__setattr__(self, "_bytes", bytes(out))
+            return self._bytes
+
+    def write(self, out: bytearray) -> None:
+        out += self.encode()
+
+    @classmethod
+    def read(cls, source: Source) -> Self:
+        begin = source.at
+        value = cls(**{name: wire.read(source) for name, wire in layout(cls)})
+        object.__setattr__(value, "_bytes", source.data[begin : source.at])  # a value has one encoding
+        return value
 
 
 def layout(cls: type[Record]) -> tuple[tuple[str, Wire[Any]], ...]:

@@ -7,7 +7,7 @@ A frame's slot is its place in the protocol: an author signs one frame for a slo
 from dataclasses import replace
 from typing import Annotated, NamedTuple
 
-from secagg.codec import U8, U16, U32, Blob, Fixed, Hash, Record, record, tagged_hash
+from secagg.codec import U8, U16, U32, Blob, Fixed, Hash, Kept, record, tagged_hash
 from secagg.errors import DecodeError, ParameterError
 from secagg.identity import SIGNATURE_BYTES, Identity, verify
 
@@ -30,7 +30,7 @@ class Slot(NamedTuple):
 
 
 @record
-class Frame(Record):
+class Frame(Kept):
     """A message with its header and its author's signature over both.
 
     `epoch` is the manifest's hash, `transcript` the running hash of all that was agreed so far, `round` 0 during setup.

@@ -17,19 +17,18 @@ class Tree:
     __slots__ = ("_levels", "root")
 
     def __init__(self, leaves: Iterable[bytes]) -> None:
-        self._levels = [[_leaf(leaf) for leaf in leaves]]
+        self._levels = [[sha256(b"\0" + leaf).digest() for leaf in leaves]]  # without a call: there are many
         while len(self._levels[-1]) > 1:
             self._levels.append(_parents(self._levels[-1]))
         self.root = self._levels[-1][0] if self._levels[0] else sha256(b"").digest()
 
-    def path(self, position: int) -> tuple[bytes, ...]:
-        """Return the siblings from leaf `position` up to the root."""
-        siblings = []
-        for level in self._levels[:-1]:
-            if (sibling := position ^ 1) < len(level):  # the last node of an odd level moves up alone
-                siblings.append(level[sibling])
-            position //= 2
-        return tuple(siblings)
+    def paths(self) -> list[tuple[bytes, ...]]:
+        """Return for each leaf its path: the siblings from it up to the root."""
+        above: list[tuple[bytes, ...]] = [()]
+        for level in reversed(self._levels[:-1]):
+            last = len(level) - 1  # which moves up alone where it has no sibling
+            above = [above[i >> 1] if i ^ 1 > last else (level[i ^ 1], *above[i >> 1]) for i in range(len(level))]
+        return above if self._levels[0] else []
 
     def siblings(self, positions: Collection[int]) -> tuple[bytes, ...]:
         """Return the nodes that lead to the root beside these leaves, from the leaves' level up, from left to right."""
@@ -89,5 +88,5 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 
 def _parents(level: list[bytes]) -> list[bytes]:
-    pairs = [_node(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+    pairs = [sha256(b"\1" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
     return pairs + level[-1:] if len(level) % 2 else pairs

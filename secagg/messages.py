@@ -23,6 +23,7 @@ and the sites that are to publish what they opened send Opened.
 
 from collections.abc import Mapping
 from enum import IntEnum
+from struct import Struct
 from typing import Annotated, ClassVar
 
 from secagg.codec import (
@@ -32,8 +33,10 @@ from secagg.codec import (
     U64,
     Ascending,
     Blob,
+    Encoded,
     Fixed,
     Hash,
+    Kept,
     Map,
     Nested,
     Record,
@@ -48,9 +51,11 @@ from secagg.identity import KEY_BYTES, MAX_SITES, PublicKey
 from secagg.keys import KEM_CIPHERTEXT_BYTES, KEM_PUBLIC_BYTES, TAG_BYTES, X25519_BYTES
 from secagg.params import MAX_ROUNDS, LossRule, Profile, Schema
 
+HASH_BYTES = 32
 SECRET_BYTES = 32
 SHARE_BYTES = SECRET_BYTES
 MAX_QUERY_BYTES = 1 << 20
+_COUNT = Struct(">I")
 MAX_PATH = 17  # a Merkle tree over 65,534 leaves
 
 Frames = Annotated[tuple[Frame, ...], Seq(Nested(Frame), MAX_SITES)]
@@ -62,7 +67,7 @@ Ciphertext = Annotated[bytes, Fixed(KEM_CIPHERTEXT_BYTES)]
 
 
 @record
-class Listing(Record):
+class Listing(Kept):
     """A list of the sites' frames, of which the recipient is shown some: the siblings lead to the root over all."""
 
     senders: Indices
@@ -224,7 +229,7 @@ class EncapsulationList(Message):
 
     KIND = 7
     headers: Listing
-    slots: Annotated[Mapping[int, EncapsulationSlot], Map(U16, Nested(EncapsulationSlot), MAX_SITES)]
+    slots: Annotated[Mapping[int, bytes], Map(U16, Encoded(EncapsulationSlot), MAX_SITES)]
 
 
 @record
@@ -249,7 +254,22 @@ class ShareSlot(Record):
 
     sealed: Annotated[bytes, Blob(MAX_ROUNDS * 2 * SHARE_BYTES + SECRET_BYTES + TAG_BYTES)]
     edges: Hashes
-    leaves: Annotated[tuple[bytes, ...], Seq(Fixed(32), 2 * MAX_ROUNDS)]
+    leaves: Annotated[tuple[bytes, ...], Seq(Fixed(HASH_BYTES), 2 * MAX_ROUNDS)]
+
+    @staticmethod
+    def counts(slot: bytes) -> tuple[int, int]:
+        """Return how many edges and leaves an encoded slot has: their counts stand behind `sealed` and behind edges."""
+        (sealed,) = _COUNT.unpack_from(slot)
+        (edges,) = _COUNT.unpack_from(slot, at := _COUNT.size + sealed)
+        (leaves,) = _COUNT.unpack_from(slot, at + _COUNT.size + HASH_BYTES * edges)
+        return edges, leaves
+
+    @staticmethod
+    def edge(slot: bytes, position: int) -> bytes:
+        """Return one of the edges of an encoded slot, which has so many."""
+        (sealed,) = _COUNT.unpack_from(slot)
+        at = 2 * _COUNT.size + sealed + HASH_BYTES * position
+        return slot[at : at + HASH_BYTES]
 
 
 @record
@@ -257,14 +277,21 @@ class SharePackage(Record):
     """Payload of Shares: a vault for each round, and a slot for each member of the cohort."""
 
     vaults: Annotated[tuple[bytes, ...], Seq(Blob(MAX_FRAME_BYTES), MAX_ROUNDS)]
-    slots: Annotated[Mapping[int, ShareSlot], Map(U16, Nested(ShareSlot), MAX_SITES)]
+    slots: Annotated[Mapping[int, bytes], Map(U16, Encoded(ShareSlot), MAX_SITES)]
+
+
+@record
+class HeldLeaves(Record):
+    """What the coordinator keeps for a holder's answers: the leaves of its slots, by dealer, one after the other."""
+
+    dealers: Annotated[Mapping[int, bytes], Map(U16, Blob(2 * MAX_ROUNDS * HASH_BYTES), MAX_SITES)]
 
 
 @record
 class ProvenShareSlot(Record):
     """A slot with the path to its dealer's signed root."""
 
-    slot: ShareSlot
+    slot: Annotated[bytes, Encoded(ShareSlot)]
     path: Path
 
 
@@ -274,7 +301,7 @@ class ShareList(Message):
 
     KIND = 9
     headers: Listing
-    slots: Annotated[Mapping[int, ProvenShareSlot], Map(U16, Nested(ProvenShareSlot), MAX_SITES)]
+    slots: Annotated[Mapping[int, bytes], Map(U16, Encoded(ProvenShareSlot), MAX_SITES)]
 
 
 @record

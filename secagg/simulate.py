@@ -20,7 +20,7 @@ from secagg.codec import Record
 from secagg.envelope import EVERYONE
 from secagg.errors import ParameterError
 from secagg.identity import Identity, Roster
-from secagg.messages import EncapsulationPackage, SharePackage, Suite
+from secagg.messages import EncapsulationPackage, HeldLeaves, SharePackage, Suite
 from secagg.params import (
     MIN_SITES,
     Floors,
@@ -37,12 +37,27 @@ from secagg.protocol.coordinator_setup import Plan, announce
 from secagg.protocol.encrypted_vector import EncryptedVector
 from secagg.protocol.participant_setup import AwaitCohort, Outside
 from secagg.protocol.ring_vector import RingVector
-from secagg.protocol.step import Add, Ask, Close, Confirm, Contribute, Event, Keep, Learned, Means, Publish, Send, Step
+from secagg.protocol.step import (
+    Add,
+    Ask,
+    Close,
+    Confirm,
+    Contribute,
+    Event,
+    Keep,
+    Learned,
+    Means,
+    Package,
+    Publish,
+    Send,
+    Step,
+)
 from secagg.protocol.table import receive, tell
 from secagg.quantize import as_reals
 
 Phase = Literal["epoch", "upload", "unmask"]
 PHASES: tuple[Phase, ...] = ("epoch", "upload", "unmask")
+PACKAGES: tuple[type[Package], ...] = (EncapsulationPackage, SharePackage, HeldLeaves)
 ONE_IN = 20  # sites that a sparse graph takes to be corrupt, and as many to be lost
 PROFILES = {"malicious": Profile.MALICIOUS, "semi-honest": Profile.SEMI_HONEST}
 
@@ -138,8 +153,7 @@ class Cohort:
     sites: list[Party]
     plan: Plan
     phase: Phase = "epoch"
-    encapsulations: dict[int, EncapsulationPackage] = field(default_factory=dict)
-    shares: dict[int, SharePackage] = field(default_factory=dict)
+    kept: dict[type[Package], dict[int, Any]] = field(default_factory=lambda: {kind: {} for kind in PACKAGES})
     total: Any = None  # the sum of the vectors that the effect Add hands out
 
     @classmethod
@@ -291,8 +305,7 @@ class Cohort:
         sends = []
         for effect in step.effects:
             if isinstance(effect, Keep):
-                kept = self.shares if isinstance(effect.package, SharePackage) else self.encapsulations
-                kept[effect.site] = effect.package  # type: ignore[assignment]
+                self.kept[type(effect.package)][effect.site] = effect.package
             elif isinstance(effect, Send):
                 party.sent[self.phase] += len(effect.frame.encode()) + sum(map(len, effect.payload))
                 sends.append(effect)
@@ -302,8 +315,9 @@ class Cohort:
         return Means(
             identity=party.identity,
             rand=secrets.token_bytes(32),
-            encapsulations=self.encapsulations,
-            shares=self.shares,
+            encapsulations=self.kept[EncapsulationPackage],
+            shares=self.kept[SharePackage],
+            leaves=self.kept[HeldLeaves],
         )
 
     @contextmanager

@@ -1,13 +1,15 @@
 """A coordinator that takes the uploads of one round by the protocol's own steps, and says how much memory it has."""
 
+import sqlite3
 from itertools import islice
 from pathlib import Path
+from uuid import UUID
 
 from bench.workers.epoch import Epoch
 from bench.workers.pipe import serve
 from bench.workers.work import left
+from coordinator.journal import TABLES, RunTables
 from secagg.masks import Mask
-from secagg.messages import SharePackage
 from secagg.protocol.coordinator_round import AwaitTotal, AwaitUploads
 from secagg.protocol.ring_vector import RingVector
 from secagg.protocol.step import Add, Ask, Learned, Publish
@@ -21,7 +23,6 @@ class Round:
 
     def __init__(self) -> None:
         self.epoch: Epoch
-        self.packages: dict[int, SharePackage]
         self.state: AwaitUploads
         self.total: RingVector
 
@@ -31,10 +32,14 @@ class Round:
         self.state = self.epoch.prepared
         return _status("VmRSS")
 
-    def hold_shares(self) -> int:
-        """Hold all dealers' packages, as the driver does; return the resident bytes."""
-        self.packages = {site: self.epoch.package(site) for site in self.state.survivors}
-        return _status("VmRSS")
+    def keep_packages(self, path: str) -> None:
+        """Keep every site's packages as the driver does: in its journal, which is on disk."""
+        journal = sqlite3.connect(path, isolation_level=None)
+        journal.executescript(TABLES)
+        tables = RunTables(journal, UUID(int=1))
+        for site in self.state.survivors:
+            tables.keep("run", site, self.epoch.package(site))
+            tables.keep("run", site, self.epoch.leaves(site))
 
     def open(self) -> str:
         """Open the round; return its context."""
@@ -77,4 +82,4 @@ def _status(field: str) -> int:
 
 if __name__ == "__main__":
     one = Round()
-    serve({job.__name__: job for job in (one.prepare, one.hold_shares, one.open, one.take, one.finish)})
+    serve({job.__name__: job for job in (one.prepare, one.keep_packages, one.open, one.take, one.finish)})

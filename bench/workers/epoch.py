@@ -7,7 +7,7 @@ from hashlib import sha256
 from bench.workers.work import CLIP, VALUE_BITS
 from secagg.graph import COMPLETE
 from secagg.identity import Identity, Roster
-from secagg.messages import SharePackage, ShareSlot
+from secagg.messages import HeldLeaves, SharePackage, ShareSlot
 from secagg.params import Schema, Segment, mac_lanes_for, ring_bits_for
 from secagg.protocol.coordinator_round import Dealer, Prepared
 from secagg.protocol.coordinator_setup import Plan, announce
@@ -75,8 +75,12 @@ class Epoch:
         slot = ShareSlot(
             sealed=bytes(SEALED_BYTES), edges=(_made_up("edge", dealer),), leaves=(_made_up("leaf", dealer),) * 2
         )
-        package = SharePackage(vaults=(bytes(32 * self.n + 16),), slots=dict.fromkeys(range(1, self.n + 1), slot))
-        return SharePackage.decode(package.encode())  # objects of its own, as after they came over the wire
+        slots = dict.fromkeys(range(1, self.n + 1), slot.encode())
+        return SharePackage(vaults=(bytes(32 * self.n + 16),), slots=slots)
+
+    def leaves(self, holder: int) -> HeldLeaves:
+        """What checks a holder's answers weighs."""
+        return HeldLeaves(dealers=dict.fromkeys(range(1, self.n + 1), _made_up("leaf", holder) * 2))
 
     def means(self) -> Means:
         return Means(identity=self.coordinator, rand=_made_up("rand"))

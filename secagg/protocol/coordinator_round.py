@@ -20,6 +20,7 @@ from secagg.identity import MAX_SITES, InvalidSignatureError
 from secagg.keys import UnsealError, unseal
 from secagg.masks import Mask
 from secagg.messages import (
+    HASH_BYTES,
     SECRET_BYTES,
     SHARE_BYTES,
     Consistency,
@@ -31,6 +32,7 @@ from secagg.messages import (
     Open,
     Quorum,
     Result,
+    ShareSlot,
     Survivors,
     Unmask,
     Upload,
@@ -300,7 +302,7 @@ def close_uploads(state: AwaitUploads, _event: Close, means: Means) -> Step:
     statement = d.survivors_statement(state.idle.epoch, turn.round, turn.context, survivors, shown.root)
     idle = replace(state.idle, survivors=survivors)
     if manifest.is_shared(Survivors):
-        sends = [send(state, Survivors(uploads=shown.to_everyone()), means)]
+        sends = [send(state, Survivors(uploads=shown.whole), means)]
     else:
         graph = state.idle.graph
         sends = [send(state, Survivors(uploads=shown.to(site, graph)), means, site) for site in survivors]
@@ -360,11 +362,13 @@ def on_unmask(state: AwaitAnswers, received: Received, means: Means) -> Step:
     message = sealed_body_of(Unmask, frame, turn.keys[holder].answer, blame)
     if list(message.shares) != state.idle.graph.holders(holder, set(turn.roster)):
         raise blame("V-0706", "the answer does not hold one share for each site that was asked")
-    survivors = set(state.survivors)
+    survivors, leaves = set(state.survivors), means.leaves[holder].dealers
+    first = 2 * place_of(state.idle, turn.round) * HASH_BYTES
     for dealer, share in message.shares.items():
         kind = d.SEED_SHARE if dealer in survivors else d.VAULT_SHARE
-        leaf = means.shares[dealer].slots[holder].leaves[2 * place_of(state.idle, turn.round) + kind]
-        if d.share_leaf(state.idle.epoch, dealer, holder, turn.round, kind, share) != leaf:
+        at = first + kind * HASH_BYTES
+        leaf = d.share_leaf(state.idle.epoch, dealer, holder, turn.round, kind, share)
+        if leaf != leaves[dealer][at : at + HASH_BYTES]:
             raise blame("V-0707", f"the share of site {dealer}'s secret is not the one that was dealt")
     answers = {**state.answers, holder: b"".join(message.shares.values())}
     return Step(replace(state, frames=with_frame(state.frames, frame), answers=answers))
@@ -408,7 +412,8 @@ def _left_masks(state: AwaitAnswers, lost: int, secret: bytes, means: Means) -> 
         if site not in survivors:
             continue
         seed = content[i * SECRET_BYTES : (i + 1) * SECRET_BYTES]
-        if d.edge_commitment(eh, turn.round, lost, site, seed) != package.slots[site].edges[position]:
+        edge = ShareSlot.edge(package.slots[site], position)
+        if d.edge_commitment(eh, turn.round, lost, site, seed) != edge:
             raise blame("V-0709", f"its vault does not hold the seed that it shares with site {site}")
         left.append(d.pair_mask(seed, site, lost, round_=turn.round, context=turn.context, eh=eh))
     return left

@@ -23,11 +23,13 @@ from secagg.graph import COMPLETE, Graph, draw
 from secagg.identity import Roster
 from secagg.keys import InvalidKeyError, KeyAgreement, check_curve_key, check_kem_key, pair_secret
 from secagg.messages import (
+    HASH_BYTES,
     Cohort,
     EncapsulationList,
     EncapsulationPackage,
     Encapsulations,
     EncapsulationSlot,
+    HeldLeaves,
     Indices,
     Join,
     Listing,
@@ -41,6 +43,7 @@ from secagg.messages import (
     ShareList,
     SharePackage,
     Shares,
+    ShareSlot,
     Suite,
 )
 from secagg.params import (
@@ -312,7 +315,7 @@ def on_encapsulations(state: AwaitEncapsulations, received: Received, _means: Me
     package = _package(EncapsulationPackage, received, "V-0606")
     if list(package.slots) != [other for other in state.graph.seen_by(site, state.prekeys) if other > site]:
         raise blame("V-0606", "there is not one ciphertext for each site of higher index")
-    if merkle.root(list(package.slots.values())) != header.root:
+    if merkle.root(package.slots.values()) != header.root:
         raise blame("V-0606", "the ciphertexts are not those that were signed")
     return Step(following, (Keep(site, package),))
 
@@ -320,13 +323,13 @@ def on_encapsulations(state: AwaitEncapsulations, received: Received, _means: Me
 def close_encapsulations(state: AwaitEncapsulations, _event: Close, means: Means) -> Step:
     """Pass to each site what those of lower index encapsulated to it."""
     frames = _closed(state)
-    slots: dict[int, dict[int, EncapsulationSlot]] = {site: {} for site in frames}
+    slots: dict[int, dict[int, bytes]] = {site: {} for site in frames}
     for site in frames:
         package = means.encapsulations[site].slots
-        tree = merkle.Tree(list(package.values()))
-        for position, (recipient, ciphertext) in enumerate(package.items()):
+        paths = merkle.Tree(package.values()).paths()
+        for (recipient, ciphertext), path in zip(package.items(), paths, strict=True):
             if recipient in slots:
-                slots[recipient][site] = EncapsulationSlot(ciphertext=ciphertext, path=tree.path(position))
+                slots[recipient][site] = EncapsulationSlot(ciphertext=ciphertext, path=path).encode()
     desk, sends = _close(
         state,
         EncapsulationList,
@@ -359,14 +362,13 @@ def on_shares(state: AwaitShares, received: Received, _means: Means) -> Step:
     if {len(header.vault_commitments), len(header.vault_hashes), len(package.vaults)} != {count}:
         raise blame("V-0607", "there is not one vault a round")
     if any(
-        len(slot.leaves) != 2 * count or len(slot.edges) != (0 if holder == site else count)
-        for holder, slot in package.slots.items()
+        ShareSlot.counts(slot) != (0 if holder == site else count, 2 * count) for holder, slot in package.slots.items()
     ):
         raise blame("V-0607", "a slot has another number of edges or leaves than the epoch has rounds")
     hashes = (d.vault_hash(state.epoch, site, r, vault) for r, vault in zip(rounds, package.vaults, strict=True))
     if tuple(hashes) != header.vault_hashes:
         raise blame("V-0607", "the vaults are not those that were signed")
-    if merkle.root([slot.encode() for slot in package.slots.values()]) != header.root:
+    if merkle.root(package.slots.values()) != header.root:
         raise blame("V-0607", "the slots are not those that were signed")
     if header.channel_confirmation != d.channel_confirmation(state.epoch, site, state.channel_chains[site]):
         raise blame("V-0608", "the channel's keys are not the same at both ends")
@@ -376,13 +378,19 @@ def on_shares(state: AwaitShares, received: Received, _means: Means) -> Step:
 def close_shares(state: AwaitShares, _event: Close, means: Means) -> Step:
     """Pass to each holder its slots from all dealers."""
     frames = _closed(state)
-    slots: dict[int, dict[int, ProvenShareSlot]] = {site: {} for site in frames}
+    slots: dict[int, dict[int, bytes]] = {site: {} for site in frames}
+    leaves: dict[int, dict[int, bytes]] = {site: {} for site in frames}
+    tail = 2 * len(state.rounds) * HASH_BYTES  # of a slot: its leaves
     for dealer in frames:
         package = means.shares[dealer].slots
-        tree = merkle.Tree([slot.encode() for slot in package.values()])
-        for position, (holder, slot) in enumerate(package.items()):
-            if holder in slots and holder != dealer:
-                slots[holder][dealer] = ProvenShareSlot(slot=slot, path=tree.path(position))
+        paths = merkle.Tree(package.values()).paths()
+        for (holder, slot), path in zip(package.items(), paths, strict=True):
+            if holder not in slots:
+                continue
+            leaves[holder][dealer] = slot[-tail:]
+            if holder != dealer:
+                slots[holder][dealer] = ProvenShareSlot(slot=slot, path=path).encode()
+    keeps = [Keep(site, HeldLeaves(dealers=leaves[site])) for site in frames]
     desk, sends = _close(
         state, ShareList, state.graph, lambda site, headers: ShareList(headers=headers, slots=slots[site]), means
     )
@@ -393,7 +401,7 @@ def close_shares(state: AwaitShares, _event: Close, means: Means) -> Step:
         channel_chains=state.channel_chains,
         shares=frames,
     )
-    return Step(following, sends)
+    return Step(following, (*keeps, *sends))
 
 
 # Receipt -> Ready --------------------------------------------------------------------------------------------------
@@ -520,7 +528,7 @@ def _close(
 
     shared = state.manifest.is_shared(kind)
     recipients = [EVERYONE] if shared else list(state.frames)
-    sends = tuple(send(shown.to_everyone() if shared else shown.to(site, graph), site) for site in recipients)
+    sends = tuple(send(shown.whole if shared else shown.to(site, graph), site) for site in recipients)
     desk = {
         "manifest": state.manifest,
         "epoch": state.epoch,

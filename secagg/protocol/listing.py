@@ -6,6 +6,7 @@ different frames of one list still agree on all of it. On the complete graph eve
 
 from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from secagg import envelope, merkle
@@ -38,9 +39,12 @@ class Shown:
         self.root = self._tree.root
 
     def to(self, site: int, graph: Graph) -> Listing:
-        return self._listing(graph.seen_by(site, self._frames))
+        seen = graph.seen_by(site, self._frames)
+        return self.whole if len(seen) == len(self._senders) else self._listing(seen)
 
-    def to_everyone(self) -> Listing:
+    @cached_property
+    def whole(self) -> Listing:
+        """The list as everyone is shown it on the complete graph: made and encoded once."""
         return self._listing(self._senders)
 
     def _listing(self, seen: Collection[int]) -> Listing:

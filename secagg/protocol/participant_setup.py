@@ -33,6 +33,7 @@ from secagg.messages import (
     EncapsulationList,
     EncapsulationPackage,
     Encapsulations,
+    EncapsulationSlot,
     Id,
     Indices,
     Join,
@@ -41,6 +42,7 @@ from secagg.messages import (
     Message,
     PrekeyList,
     Prekeys,
+    ProvenShareSlot,
     Ready,
     Receipt,
     ShareList,
@@ -330,7 +332,7 @@ def on_prekey_list(state: AwaitPrekeyList, received: Received, means: Means) -> 
         )
     frame = signed(
         means,
-        Encapsulations(root=merkle.root(list(ciphertexts.values()))),
+        Encapsulations(root=merkle.root(ciphertexts.values())),
         epoch=seat.epoch,
         transcript=transcript,
         sender=me,
@@ -432,7 +434,8 @@ def _pair_secrets(
     if set(message.slots) != {site for site in frames if site < me}:
         raise FaultyCoordinatorError("V-0408", "the slots are not those of the sites of lower index")
     keys, earlier = KeyAgreement(state.curve_private, state.kem_seed), set(state.listed)
-    for site, slot in message.slots.items():
+    for site, encoded in message.slots.items():
+        slot = EncapsulationSlot.decode(encoded)
         header = body_of(Encapsulations, frames[site], FaultyCoordinatorError)
         recipients = [other for other in seat.graph.seen_by(site, earlier) if other > site]
         if header.root != merkle.root_from_path(slot.ciphertext, recipients.index(me), len(recipients), slot.path):
@@ -473,12 +476,12 @@ def _deal(
     for holder in holders:
         leaves = d.share_leaves(eh, me, holder, seat.rounds, shares[holder])
         if holder == me:
-            slots[holder] = ShareSlot(sealed=b"", edges=(), leaves=leaves)
+            slots[holder] = ShareSlot(sealed=b"", edges=(), leaves=leaves).encode()
             continue
         key = d.share_key(secrets[holder], me, holder, eh)
         edges = tuple(d.edge_commitment(eh, r, me, holder, seed) for r, seed in pair_seeds[holder].items())
         sealed = seal(key, shares[holder] + state.kappa, d.share_bound(eh, me, holder, seat.rounds))
-        slots[holder] = ShareSlot(sealed=sealed, edges=edges, leaves=leaves)
+        slots[holder] = ShareSlot(sealed=sealed, edges=edges, leaves=leaves).encode()
     vaults = []
     for round_ in seat.rounds:
         content = b"".join(
@@ -491,7 +494,7 @@ def _deal(
         vault_hashes=tuple(d.vault_hash(eh, me, r, vault) for r, vault in zip(seat.rounds, vaults, strict=True)),
         vault_commitments=tuple(d.vault_commitment(eh, me, r, vault_secrets[r]) for r in seat.rounds),
         channel_confirmation=d.channel_confirmation(eh, me, state.channel_chain),
-        root=merkle.root([slot.encode() for slot in slots.values()]),
+        root=merkle.root(slots.values()),
     )
     return dealt, shares.get(me, b""), SharePackage(vaults=tuple(vaults), slots=slots)
 
@@ -511,13 +514,14 @@ def on_share_list(state: AwaitShareList, received: Received, means: Means) -> St
     if state.own_shares:
         shares[me] = state.own_shares
     earlier = set(state.listed)
-    for dealer, proven in message.slots.items():
+    for dealer, encoded in message.slots.items():
+        proven = ProvenShareSlot.decode(encoded)
         header = body_of(Shares, frames[dealer], FaultyCoordinatorError)
         holders = seat.graph.holders(dealer, earlier)
-        if header.root != merkle.root_from_path(proven.slot.encode(), holders.index(me), len(holders), proven.path):
+        if header.root != merkle.root_from_path(proven.slot, holders.index(me), len(holders), proven.path):
             raise FaultyCoordinatorError("V-0408", "a slot is not the one that its dealer signed")
         try:
-            shares[dealer], kappas[dealer] = _open_slot(state, dealer, header, proven.slot)
+            shares[dealer], kappas[dealer] = _open_slot(state, dealer, header, ShareSlot.decode(proven.slot))
         except _RefusedError as refusal:
             refused[dealer] = int(refusal.check[2:])
     frame = signed(

@@ -23,7 +23,7 @@ from secagg.errors import (
 )
 from secagg.identity import Identity
 from secagg.keys import Encapsulate, UnsealError, encapsulate, seal, unseal
-from secagg.messages import EncapsulationPackage, Message, SharePackage
+from secagg.messages import EncapsulationPackage, HeldLeaves, Message, SharePackage
 from secagg.params import Schema
 from secagg.protocol.encrypted_vector import EncryptedVector
 from secagg.protocol.ring_vector import RingVector
@@ -39,7 +39,8 @@ class Means:
         identity: signs the party's frames.
         rand: 32 secret bytes, drawn anew for each step and never used for a second one.
         encapsulate: ML-KEM-768 encapsulation, whose randomness the library draws itself.
-        encapsulations, shares: what the coordinator kept of the sites' packages, by site (see `Keep`).
+        encapsulations, shares, leaves: what the coordinator kept for the sites, by site (see `Keep`). Each is asked
+            for once a step, so that mappings that read from a disk will do.
     """
 
     identity: Identity
@@ -47,10 +48,15 @@ class Means:
     encapsulate: Encapsulate = encapsulate
     encapsulations: Mapping[int, EncapsulationPackage] = field(default_factory=dict, repr=False)
     shares: Mapping[int, SharePackage] = field(default_factory=dict, repr=False)
+    leaves: Mapping[int, HeldLeaves] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.rand) != RAND_BYTES:
             raise ParameterError(f"a step takes {RAND_BYTES} random bytes, got {len(self.rand)}")
+
+
+Package: TypeAlias = EncapsulationPackage | SharePackage | HeldLeaves
+"""What the coordinator keeps: what a site sent for others, and what checks its answers."""
 
 
 class Received(NamedTuple):
@@ -147,10 +153,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """The coordinator stores a site's package durably; it comes back in `Means`."""
+    """The coordinator stores a package for a site durably; it comes back in `Means`."""
 
     site: int
-    package: EncapsulationPackage | SharePackage = field(repr=False)
+    package: Package = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

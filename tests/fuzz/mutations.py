@@ -11,6 +11,7 @@ from typing import Any
 
 from secagg.codec import Record
 from secagg.envelope import Frame
+from tests.support.records import closed, opened
 
 Random = random.Random
 Sign = Callable[[Frame], Frame]
@@ -69,7 +70,8 @@ def changed_record(rng: Random, record: Record, sign: Sign) -> Record:
     if not names:
         return record
     name = rng.choice(names)
-    result = replace(record, **{name: _changed(rng, getattr(record, name), sign)})
+    value = _changed(rng, opened(record, name), sign)
+    result = replace(record, **{name: closed(record, name, value)})
     return sign(result) if isinstance(result, Frame) else result
 
 

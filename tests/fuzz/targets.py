@@ -165,10 +165,7 @@ def with_changed_payload(rng: Random, transition: Transition, body: bytes) -> tu
     if kind in PACKAGES and rng.random() < 0.7:
         with suppress(ParameterError, DecodeError):
             package: Any = changed_record(rng, PACKAGES[kind].decode(payload), lambda frame: frame)
-            slots = [
-                slot if isinstance(slot, bytes) else slot.encode()
-                for slot in dict(sorted(package.slots.items())).values()
-            ]
+            slots = dict(sorted(package.slots.items())).values()
             message: Any = replace(kind.decode(body), root=merkle.root(slots))  # type: ignore[call-arg]
             if kind is Shares:
                 site, first = transition.parcel.frame.sender, transition.state.rounds.start

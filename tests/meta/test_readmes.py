@@ -14,7 +14,7 @@ from participant.policy import Policy
 from participant.statistics.terms import ProjectTerms
 from secagg.envelope import EVERYONE
 from secagg.identity import Identity, Roster
-from secagg.messages import EncapsulationPackage, SharePackage
+from secagg.messages import EncapsulationPackage, HeldLeaves, SharePackage
 from secagg.params import Schema, Segment, ring_bits_for
 from secagg.protocol.coordinator_setup import Plan, announce
 from secagg.protocol.participant_round import AwaitOpen
@@ -65,7 +65,7 @@ def test_the_loop_of_the_core_s_readme_carries_a_round() -> None:
         )
 
     sites = {one.public: site(one) for one in members}
-    kept: dict[type, dict[int, Any]] = {EncapsulationPackage: {}, SharePackage: {}}
+    kept: dict[type, dict[int, Any]] = {EncapsulationPackage: {}, SharePackage: {}, HeldLeaves: {}}
     steps = count(1)
     segments = (Segment(count=6, clip=64.0, step=2.0**-10),)
     schema = Schema(ring_bits=ring_bits_for(segments[0].levels, 4), mac_lanes=2, segments=segments)
@@ -73,10 +73,12 @@ def test_the_loop_of_the_core_s_readme_carries_a_round() -> None:
 
     def means() -> Means:
         rand = next(steps).to_bytes(32, "big")
-        return Means(identity=head, rand=rand, encapsulations=kept[EncapsulationPackage], shares=kept[SharePackage])
+        encapsulations, shares, leaves = kept.values()
+        return Means(identity=head, rand=rand, encapsulations=encapsulations, shares=shares, leaves=leaves)
 
     def deliver(step: Step) -> Any:
         """Bring the coordinator's frames to the sites and their answers back; return the coordinator's next state."""
+        keep(step)
         for send in (effect for effect in step.effects if isinstance(effect, Send)):
             to = send.frame.recipient
             for key in roster.sites if to == EVERYONE else [roster.sites[to - 1]]:
@@ -86,12 +88,16 @@ def test_the_loop_of_the_core_s_readme_carries_a_round() -> None:
             frame, payload = mail.pop(0)
             answer = receive(state, frame, means(), payload)
             state = answer.state
+            keep(answer)
             for effect in answer.effects:
-                if isinstance(effect, Keep):
-                    kept[type(effect.package)][effect.site] = effect.package
-                elif isinstance(effect, Add):
+                if isinstance(effect, Add):
                     total.add(effect.vector)
         return state
+
+    def keep(step: Step) -> None:
+        for effect in step.effects:
+            if isinstance(effect, Keep):
+                kept[type(effect.package)][effect.site] = effect.package
 
     plan = Plan(roster=roster, sites=roster.sites, run=run, rounds=1, setup_deadline=10**10, expires=10**10)
     state = deliver(announce(plan, means()))

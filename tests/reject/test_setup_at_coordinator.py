@@ -146,7 +146,7 @@ def test_V_0607_slot_missing_or_too_many():
         {**package.slots, 4: package.slots[3]},
     ):
         wrong = replace(package, slots=slots)
-        root = merkle.root([slot.encode() for slot in slots.values()])
+        root = merkle.root(slots.values())
         parcel = play.forge(Shares, 2, root=root, payload=wrong.encode())
         play.refuses(0, parcel, FaultyParticipantError, "V-0607", blames=2)
 

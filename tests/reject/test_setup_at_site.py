@@ -11,13 +11,16 @@ from secagg.messages import (
     EncapsulationList,
     EncapsulationPackage,
     Encapsulations,
+    EncapsulationSlot,
     Join,
     PrekeyList,
     Prekeys,
+    ProvenShareSlot,
     Ready,
     Receipt,
     ShareList,
     Shares,
+    ShareSlot,
 )
 from tests.support.dealing import dealt, flipped, resealed, shown, slot_of
 from tests.support.playbook import SETUP_LISTS, Parcel, Play, at
@@ -152,16 +155,16 @@ def test_V_0408_encapsulation_missing_or_from_a_higher_site():
 def test_V_0408_encapsulation_that_was_not_signed():
     play = at(EncapsulationList, n=5)
     slots = play.message(EncapsulationList, to=3).slots
-    first = slots[1]
+    first, second = EncapsulationSlot.decode(slots[1]), EncapsulationSlot.decode(slots[2])
     for wrong in (
-        slots[2],
-        replace(first, ciphertext=slots[2].ciphertext),
+        second,
+        replace(first, ciphertext=second.ciphertext),
         replace(first, path=first.path[:-1]),
         replace(first, path=(*first.path, OTHER)),
         replace(first, path=(OTHER, *first.path[1:])),
-        play.message(EncapsulationList, to=4).slots[1],
+        EncapsulationSlot.decode(play.message(EncapsulationList, to=4).slots[1]),
     ):
-        forged = play.forge(EncapsulationList, to=3, slots={**slots, 1: wrong})
+        forged = play.forge(EncapsulationList, to=3, slots={**slots, 1: wrong.encode()})
         play.refuses(3, forged, FaultyCoordinatorError, "V-0408")
 
 
@@ -189,16 +192,18 @@ def test_V_0408_share_slot_that_was_not_signed():
     """Recipe 17."""
     play = at(ShareList, n=4)
     slots = play.message(ShareList).slots
-    second = slots[2]
+    second, third = ProvenShareSlot.decode(slots[2]), ProvenShareSlot.decode(slots[3])
+    slot = ShareSlot.decode(second.slot)
     for wrong in (
-        slots[3],
-        replace(second, slot=replace(second.slot, sealed=second.slot.sealed[:-1])),
-        replace(second, slot=replace(second.slot, edges=(OTHER,))),
+        third,
+        replace(second, slot=replace(slot, sealed=slot.sealed[:-1]).encode()),
+        replace(second, slot=replace(slot, edges=(OTHER,)).encode()),
         replace(second, path=second.path[:-1]),
         replace(second, path=(*second.path, OTHER)),
-        play.message(ShareList, to=3).slots[2],
+        ProvenShareSlot.decode(play.message(ShareList, to=3).slots[2]),
     ):
-        play.refuses(1, play.forge(ShareList, slots={**slots, 2: wrong}), FaultyCoordinatorError, "V-0408")
+        forged = play.forge(ShareList, slots={**slots, 2: wrong.encode()})
+        play.refuses(1, forged, FaultyCoordinatorError, "V-0408")
 
 
 def test_V_0409_blob_does_not_open():

@@ -15,7 +15,7 @@ def package_of(play: Play, dealer: int) -> SharePackage:
 
 
 def slot_of(play: Play, dealer: int, holder: int = 1) -> ShareSlot:
-    return package_of(play, dealer).slots[holder]
+    return ShareSlot.decode(package_of(play, dealer).slots[holder])
 
 
 def dealt(
@@ -28,9 +28,10 @@ def dealt(
 ) -> Parcel:
     """Return a dealer's Shares with other slots or vaults, whose hashes it signs as they should be."""
     package, state = package_of(play, dealer), play.state(dealer)
-    package = replace(package, slots={**package.slots, **(slots or {})}, vaults=tuple(vaults or package.vaults))
+    changed = {holder: slot.encode() for holder, slot in (slots or {}).items()}
+    package = replace(package, slots={**package.slots, **changed}, vaults=tuple(vaults or package.vaults))
     header = {
-        "root": merkle.root([slot.encode() for slot in package.slots.values()]),
+        "root": merkle.root(package.slots.values()),
         "vault_hashes": tuple(
             d.vault_hash(state.seat.epoch, dealer, round_, vault)
             for round_, vault in zip(state.seat.rounds, package.vaults, strict=True)
@@ -41,13 +42,13 @@ def dealt(
 
 def shown(play: Play, dealer: int, slot: ShareSlot, *, holder: int = 1, **header: object) -> Parcel:
     """Return the list of shares in which a dealer signed another slot for a holder, past the coordinator's checks."""
-    slots = {**package_of(play, dealer).slots, holder: slot}
-    tree = merkle.Tree([one.encode() for one in slots.values()])
+    slots = {**package_of(play, dealer).slots, holder: slot.encode()}
+    tree = merkle.Tree(slots.values())
     forged = play.forge(Shares, dealer, root=tree.root, **header).frame
     headers = tuple(forged if frame.sender == dealer else frame for frame in play.listed(ShareList, to=holder))
-    proven = ProvenShareSlot(slot=slot, path=tree.path(list(slots).index(holder)))
+    proven = ProvenShareSlot(slot=slot.encode(), path=tree.paths()[list(slots).index(holder)])
     others = play.message(ShareList, to=holder).slots
-    return play.forge(ShareList, to=holder, headers=listing(headers), slots={**others, dealer: proven})
+    return play.forge(ShareList, to=holder, headers=listing(headers), slots={**others, dealer: proven.encode()})
 
 
 def resealed(play: Play, dealer: int, holder: int, change: Callable[[bytes], bytes]) -> ShareSlot:

@@ -9,7 +9,7 @@ from secagg import keys
 from secagg.codec import Record
 from secagg.envelope import Frame
 from secagg.identity import Identity
-from secagg.messages import SharePackage, Unmask
+from secagg.messages import EncapsulationPackage, HeldLeaves, SharePackage, Unmask
 from secagg.protocol.encrypted_vector import EncryptedVector
 from secagg.protocol.ring_vector import RingVector
 from secagg.protocol.step import Add, Effect, Event, Keep, Means, Send, Step
@@ -25,6 +25,9 @@ class Parcel(NamedTuple):
     payload: bytes = b""
 
 
+KINDS = (EncapsulationPackage, SharePackage, HeldLeaves)
+
+
 @dataclass
 class Party:
     """One machine: its identity, its state, and all that it went through and gave out."""
@@ -34,7 +37,7 @@ class Party:
     state: Record
     seed: bytes
     steps: int = 0
-    packages: tuple[dict[int, Any], dict[int, Any]] = field(default_factory=lambda: ({}, {}))
+    packages: dict[type, dict[int, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     total: Vector | None = None
     past: list[Record] = field(default_factory=list)
     taken: list[tuple[Record, Parcel]] = field(default_factory=list)
@@ -46,8 +49,9 @@ class Party:
             identity=self.identity,
             rand=sha256(b"%b step %d" % (self.seed, self.steps)).digest(),
             encapsulate=lambda public: _encapsulation(self.index, public),
-            encapsulations=self.packages[0],
-            shares=self.packages[1],
+            encapsulations=self.packages[EncapsulationPackage],
+            shares=self.packages[SharePackage],
+            leaves=self.packages[HeldLeaves],
         )
 
     def receive(self, parcel: Parcel) -> list[Parcel]:
@@ -71,7 +75,7 @@ class Party:
             if isinstance(effect, Send):
                 sent.append(Parcel(effect.frame, b"".join(effect.payload)))
             elif isinstance(effect, Keep):
-                self.packages[isinstance(effect.package, SharePackage)][effect.site] = effect.package
+                self.packages[type(effect.package)][effect.site] = effect.package
             elif isinstance(effect, Add):
                 self.total = sum_of(self.total, effect.vector)
         return sent
@@ -83,7 +87,7 @@ class Party:
     def copy(self) -> "Party":
         return replace(
             self,
-            packages=(dict(self.packages[0]), dict(self.packages[1])),
+            packages={kind: dict(of) for kind, of in self.packages.items()},
             past=list(self.past),
             taken=list(self.taken),
             effects=list(self.effects),

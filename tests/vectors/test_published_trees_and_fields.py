@@ -66,7 +66,7 @@ def test_tree_heads(size):
 @pytest.mark.parametrize(("position", "size", "path"), PATHS)
 def test_paths(position, size, path):
     siblings = [bytes.fromhex(node) for node in path]
-    assert list(merkle.Tree(LEAVES[:size]).path(position)) == siblings
+    assert list(merkle.Tree(LEAVES[:size]).paths()[position]) == siblings
     assert merkle.root_from_path(LEAVES[position], position, size, siblings).hex() == HEADS[size]
 
 

@@ -22,6 +22,7 @@ from secagg.params import Floors
 from secagg.protocol.participant_setup import Outside
 from secagg.protocol.step import Means
 from secagg.protocol.table import receive
+from tests.support.records import opened
 from tests.vectors.files import FOLDER, load
 
 PARTS = (Listing, EncapsulationPackage, EncapsulationSlot, ProvenShareSlot, SharePackage, ShareSlot)
@@ -33,7 +34,7 @@ FAULTS = sorted(path.stem for path in (FOLDER / "refused").glob("*.json"))
 def plain(value: Any) -> Any:
     """A record as the vectors write it."""
     if isinstance(value, Record):
-        return {name: plain(getattr(value, name)) for name, _ in layout(type(value))}
+        return {name: plain(opened(value, name)) for name, _ in layout(type(value))}
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Mapping):

@@ -120,7 +120,7 @@ def test_merkle_trees():
         tree = merkle.Tree(leaves)
         assert merkle.root(leaves) == tree.root == case["root"]
         for i, path in enumerate(paths):
-            assert list(tree.path(i)) == path
+            assert list(tree.paths()[i]) == path
             assert merkle.root_from_path(leaves[i], i, len(leaves), path) == case["root"]
         positions, siblings = case["part"]["positions"], case["part"]["siblings"]
         assert list(tree.siblings(positions)) == siblings

@@ -54,6 +54,7 @@ class Player:
             encapsulate=lambda _key: tuple(next(drawn)),
             encapsulations=kept.get("EncapsulationPackage", {}),
             shares=kept.get("SharePackage", {}),
+            leaves=kept.get("HeldLeaves", {}),
         )
 
     def sent(self, place: int) -> tuple[bytes, bytes]:

@@ -1,5 +1,6 @@
 """Canonical bytes: every value has one encoding, and every other byte string is refused."""
 
+from dataclasses import replace
 from enum import IntEnum
 from typing import Annotated
 
@@ -17,8 +18,10 @@ from secagg.codec import (
     Blob,
     Choice,
     Double,
+    Encoded,
     Fixed,
     Flag,
+    Kept,
     Map,
     Nested,
     Optional,
@@ -123,6 +126,8 @@ WIRES = [
     (Seq(U16, 4), st.lists(st.integers(0, 2**16 - 1), max_size=4).map(tuple)),
     (Ascending(U8, 6), st.sets(st.integers(0, 255), max_size=6).map(sorted).map(tuple)),
     (Map(U8, Flag(), 6), st.dictionaries(st.integers(0, 255), st.booleans(), max_size=6)),
+    (Seq(Fixed(2), 4), st.lists(st.binary(min_size=2, max_size=2), max_size=4).map(tuple)),
+    (Encoded(Outer), st.just(OUTER.encode())),
 ]
 
 
@@ -135,6 +140,9 @@ def test_every_wire_type_reads_what_it_writes(wire, values, data):
     wire.write(out, value)
     source = Source(bytes(out))
     assert wire.read(source) == value
+    assert source.at == len(out)
+    source = Source(bytes(out) + b"more")
+    wire.skip(source)
     assert source.at == len(out)
 
 
@@ -194,12 +202,20 @@ def test_what_has_no_encoding_is_refused(wire, value):
         (Map(U8, U8, 9), "00000002 0101 0101", "V-0105"),
         (Map(U8, U8, 9), "00000002 0201 0101", "V-0105"),
         (Nested(Inner), "0000", "V-0101"),
+        (Encoded(Inner), "0000", "V-0101"),
+        (Encoded(Inner), "0000 02", "V-0104"),
+        (Fixed(2), "00", "V-0101"),
+        (Seq(Fixed(2), 2), "00000001 00", "V-0101"),
+        (Seq(Fixed(2), 2), "00000003 000000000000", "V-0103"),
+        (Blob(3), "00000003 6162", "V-0101"),
+        (Blob(3), "000000", "V-0101"),
     ],
 )
 def test_what_is_no_encoding_is_refused(wire, data, check):
-    with pytest.raises(DecodeError) as caught:
-        wire.read(Source(bytes.fromhex(data)))
-    assert caught.value.check == check
+    for take in (wire.read, wire.skip):
+        with pytest.raises(DecodeError) as caught:
+            take(Source(bytes.fromhex(data)))
+        assert caught.value.check == check
 
 
 def test_minus_zero_is_written_as_zero():
@@ -245,6 +261,19 @@ def test_a_field_without_a_wire_type_is_a_mistake_of_ours():
 @pytest.mark.parametrize("kind", [*MESSAGES.values(), *STATES], ids=lambda kind: kind.__qualname__)
 def test_every_layout_has_words_for_the_specification(kind):
     assert all(wire.describe() for _, wire in codec.layout(kind))
+
+
+def test_records_that_keep_their_bytes():
+    @record
+    class Passed(Kept):
+        name: Annotated[str, Text(8)]
+
+    made, data = Passed(name="ab"), bytes.fromhex("00000002 6162")
+    assert made.encode() == made.encode() == data
+    assert Passed.decode(data) == made
+    assert Passed.decode(data).encode() == data
+    assert replace(Passed.decode(data), name="c").encode() == bytes.fromhex("00000001 63")
+    assert repr(made) == "Passed(name='ab')"
 
 
 def test_other_annotations_of_a_field_do_not_matter():

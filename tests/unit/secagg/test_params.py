@@ -185,7 +185,7 @@ def test_every_list_of_the_setup_fits_into_a_frame(n):
     rounds = min(params.MAX_ROUNDS, MAX_SITE_ROUNDS // n)
     hashes = (bytes(32),) * rounds
     shares = Shares(vault_hashes=hashes, vault_commitments=hashes, channel_confirmation=bytes(32), root=bytes(32))
-    slot = ShareSlot(sealed=bytes(64 * rounds + 48), edges=hashes, leaves=hashes * 2)
+    slot = ShareSlot(sealed=bytes(64 * rounds + 48), edges=hashes, leaves=hashes * 2).encode()
     path = (bytes(32),) * (n - 1).bit_length()
     prekeys = Prekeys(
         nonce=bytes(32), curve=bytes(32), kem=bytes(1184), self_commitments=hashes, mac_commitment=bytes(32)
@@ -196,7 +196,7 @@ def test_every_list_of_the_setup_fits_into_a_frame(n):
         Ready(receipts=frames(n, receipt.encode())),
         ShareList(
             headers=frames(n, shares.encode()),
-            slots={site: ProvenShareSlot(slot=slot, path=path) for site in range(2, n + 1)},
+            slots=dict.fromkeys(range(2, n + 1), ProvenShareSlot(slot=slot, path=path).encode()),
         ),
     ):
         assert len(message.encode()) <= MAX_FRAME_BYTES - 256, type(message).__name__

@@ -1,0 +1,41 @@
+"""The coordinator's tables: packages come back one by one, as they were kept."""
+
+import sqlite3
+from uuid import UUID
+
+import pytest
+
+from coordinator.journal import TABLES, RunTables
+from secagg.messages import HeldLeaves, SharePackage
+
+
+@pytest.fixture
+def tables():
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(TABLES)
+    yield RunTables(connection, UUID(int=1))
+    connection.close()
+
+
+def test_packages_are_read_when_they_are_asked_for(tables):
+    shares, leaves = (tables.packages("run", kind) for kind in (SharePackage, HeldLeaves))
+    assert len(shares) == 0
+    package, held = SharePackage(vaults=(b"vault",), slots={}), HeldLeaves(dealers={2: bytes(64)})
+    for site in (3, 1):
+        tables.keep("run", site, package)
+    tables.keep("run", 1, held)
+    tables.keep("another", 2, package)
+    assert list(shares) == [1, 3]
+    assert shares[3] == package
+    assert dict(leaves) == {1: held}
+    with pytest.raises(KeyError):
+        shares[2]
+    tables.forget_packages("run")
+    assert not shares
+    assert not leaves
+
+
+def test_a_package_that_is_kept_again_is_the_same_one(tables):
+    for _ in range(2):
+        tables.keep("run", 1, HeldLeaves(dealers={}))
+    assert len(tables.packages("run", HeldLeaves)) == 1

@@ -25,6 +25,7 @@ KEM_CIPHERTEXT_BYTES = 1088
 TAG_BYTES = 16
 
 _CURVE_PRIME = 2**255 - 19
+_SHA256 = SHA256()
 
 Encapsulate = Callable[[bytes], tuple[bytes, bytes]]
 """Takes an ML-KEM-768 public key and returns (ciphertext, shared secret).
@@ -43,7 +44,7 @@ class UnsealError(SecaggError):
 
 def derive(key: bytes, label: str, *parts: bytes, epoch: bytes) -> bytes:
     """Return KDF(key, label, parts): 32 bytes of HKDF-SHA256 with the epoch's hash as salt and a tagged info."""
-    return HKDF(SHA256(), KEY_BYTES, salt=epoch, info=tag(label) + prefixed(*parts)).derive(key)
+    return HKDF(_SHA256, KEY_BYTES, salt=epoch, info=tag(label) + prefixed(*parts)).derive(key)
 
 
 class KeyAgreement:

@@ -4,12 +4,13 @@ Spec: 02-protocol §3, whose table lists the same labels. `eh` is the epoch's ha
 """
 
 from collections.abc import Collection, Iterable
-from struct import pack
+from hashlib import sha256
+from struct import Struct, pack
 
 from secagg.codec import prefixed, tag, tagged_hash, u16, u32
 from secagg.keys import derive
 from secagg.masks import Mask
-from secagg.messages import SHARE_BYTES
+from secagg.messages import SECRET_BYTES, SHARE_BYTES
 
 # Randomness of a step ----------------------------------------------------------------------------------------------
 
@@ -65,6 +66,10 @@ def graph_seed(eh: bytes, nonces: Iterable[bytes]) -> bytes:
     return tagged_hash("graph", eh, b"".join(nonces))
 
 
+# Hashed once for each pair of sites: tags, and the length-prefixed parts, which are all of one size.
+_EDGE, _EDGE_PARTS = tag("edge"), Struct(">I32sIIIHIHI32s")
+_SHARE, _SHARE_PARTS = tag("share"), Struct(">I32sIHIHIIIBI32s")
+
 # Commitments -------------------------------------------------------------------------------------------------------
 
 
@@ -86,13 +91,15 @@ def mac_commitment(eh: bytes, site: int, kappa: bytes) -> bytes:
 
 def edge_commitment(eh: bytes, round_: int, site: int, other: int, seed: bytes) -> bytes:
     """Return the commitment that both ends make to the seed of their edge; both must be equal."""
-    low, high = sorted((site, other))
-    return tagged_hash("edge", eh, u32(round_), u16(low), u16(high), seed)
+    low, high = (site, other) if site < other else (other, site)
+    return sha256(_EDGE + _EDGE_PARTS.pack(32, eh, 4, round_, 2, low, 2, high, SECRET_BYTES, seed)).digest()
 
 
 def share_leaf(eh: bytes, dealer: int, holder: int, round_: int, kind: int, share: bytes) -> bytes:
     """Return the hash of one share; `kind` is SEED_SHARE or VAULT_SHARE."""
-    return tagged_hash("share", eh, u16(dealer), u16(holder), u32(round_), bytes([kind]), share)
+    return sha256(
+        _SHARE + _SHARE_PARTS.pack(32, eh, 2, dealer, 2, holder, 4, round_, 1, kind, SHARE_BYTES, share)
+    ).digest()
 
 
 SEED_SHARE = 0

@@ -6,7 +6,7 @@ import sys
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from bench.measure import Row, in_words, seconds_of
+from bench.measure import Row, in_words, waited_for
 from bench.workers.pipe import ROOT
 
 _IMPORT = "from time import perf_counter as now; start = now(); import secagg; print(now() - start)"
@@ -28,8 +28,8 @@ def _import(repetitions: int = 9) -> Row:
 def _first_calls() -> list[Row]:
     """Whole processes, interpreter and imports included: what a user waits for after an installation, and later."""
     with TemporaryDirectory() as cache:
-        cold = seconds_of(lambda: _python(_MASK, NUMBA_CACHE_DIR=cache))
-        warm = median(seconds_of(lambda: _python(_MASK, NUMBA_CACHE_DIR=cache)) for _ in range(5))
+        cold = waited_for(lambda: _python(_MASK, NUMBA_CACHE_DIR=cache))
+        warm = median(waited_for(lambda: _python(_MASK, NUMBA_CACHE_DIR=cache)) for _ in range(5))
     return [
         Row("first add_keystream without a compile cache", "< 3 s", in_words(cold), cold < 3, {"seconds": cold}),
         Row("first add_keystream of a process, compile cache warm", "", in_words(warm), None, {"seconds": warm}),

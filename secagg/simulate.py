@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from time import perf_counter, time
+from time import process_time, time
 from typing import Any, Literal, TypedDict
 
 import numpy as np
@@ -70,7 +70,7 @@ class SimulationResult:
         total: (d,) float64, the sum of the survivors' clipped vectors.
         survivors: 0-based rows that are in the sum, also those that were lost before unmasking.
         clipped: number of values that were moved to the clip, over all survivors.
-        seconds: role -> phase -> seconds on one core; a participant's are the mean over all.
+        seconds: role -> phase -> seconds of one core that it was busy; a participant's are the mean over all.
         bytes_sent: role -> phase -> bytes; a participant's are the mean over all.
     """
 
@@ -322,9 +322,9 @@ class Cohort:
 
     @contextmanager
     def _clocked(self, party: Party) -> Iterator[None]:
-        start = perf_counter()
+        start = process_time()
         yield
-        party.seconds[self.phase] += perf_counter() - start
+        party.seconds[self.phase] += process_time() - start
 
 
 class Terms(TypedDict):

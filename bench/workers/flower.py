@@ -6,7 +6,7 @@ Key agreement, encryption and transport are left out on all sides; vectors, seed
 from collections.abc import Iterable
 from itertools import islice
 from statistics import median
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 from flwr.common.secure_aggregation.crypto.shamir import combine_shares, create_shares
@@ -43,9 +43,9 @@ def added(parameters: list[np.ndarray], seed: bytes, negate: bool) -> list[np.nd
 def client(n: int, d: int, *, pairs_alone: bool = False) -> float:
     """Seconds; with `pairs_alone` for n - 1 masks with a reduction each, else for all as its client adds them."""
     values, masks = vector(0, d), seeds(0, n)
-    start = perf_counter()
+    start = process_time()
     masked(values, masks[1:] if pairs_alone else masks, mod_each=pairs_alone)
-    return perf_counter() - start
+    return process_time() - start
 
 
 def removal(n: int, d: int, lost: int, sample: int, *, mod_each: bool = False) -> float:
@@ -56,20 +56,20 @@ def removal(n: int, d: int, lost: int, sample: int, *, mod_each: bool = False) -
     acc = [np.zeros(d, np.int64)]
     seconds = []
     for seed, negate in islice(left(n, lost), sample):
-        start = perf_counter()
+        start = process_time()
         acc = added(acc, seed, not negate)
         if mod_each:
             acc = parameters_mod(acc, MODULUS)
-        seconds.append(perf_counter() - start)
+        seconds.append(process_time() - start)
     return median(seconds)
 
 
 def addition(d: int) -> float:
     """Seconds to add one upload."""
     acc, upload = [np.zeros(d, np.int64)], quantize([vector(0, d)], CLIP, TARGET)
-    start = perf_counter()
+    start = process_time()
     parameters_addition(acc, upload)
-    return perf_counter() - start
+    return process_time() - start
 
 
 def total(n: int, d: int, lost: int) -> list[float]:
@@ -86,9 +86,9 @@ def total(n: int, d: int, lost: int) -> list[float]:
 def split_and_combine(secret: str, holders: int, threshold: int) -> float:
     """Seconds for both, after the secret came back right."""
     data = bytes.fromhex(secret)
-    start = perf_counter()
+    start = process_time()
     back = combine_shares(create_shares(data, threshold, holders)[:threshold])
-    seconds = perf_counter() - start
+    seconds = process_time() - start
     if back != data:
         raise AssertionError("the secret did not come back")
     return seconds

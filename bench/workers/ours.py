@@ -19,7 +19,6 @@ from secagg.protocol import participant_setup
 from secagg.quantize import Quantizer
 from secagg.simulate import simulate
 
-
 CHECKED_BY_ALL = (
     (envelope, "verify"),
     (keys, "check_curve_key"),

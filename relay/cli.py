@@ -13,8 +13,8 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from relay import migrate
+from relay.commands import admin, doctor, sites, tls, upkeep
 from relay.commands import audit as audit_commands
-from relay.commands import sites, tls, upkeep
 from relay.commands.options import AsJson, Config, Data
 from relay.config import RelayConfig
 from relay.outside import on_database
@@ -31,6 +31,8 @@ app.add_typer(tls.app, name="tls")
 app.add_typer(sites.app, name="site")
 app.add_typer(token_app, name="token")
 app.add_typer(upkeep.app)
+app.add_typer(doctor.app)
+app.add_typer(admin.app, name="admin")
 app.add_typer(audit_commands.app, name="audit")
 
 

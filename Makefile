@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 # pytest-xdist workers
 JOBS   ?= auto
 DEMO   ?=
-# what `make bench` measures; NAME=server takes another ten minutes, NAME=sparse twenty
+# what `make bench` measures; NAME=server takes another ten minutes, NAME=sparse twenty, NAME=he two
 NAME   ?= kernels start round growth memory relayed peers
 
 .PHONY: help demo test check bench fuzz fuzz-api soak coverage mutation vectors model lock format clean

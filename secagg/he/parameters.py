@@ -35,7 +35,7 @@ class HeParameters:
 
     Attributes:
         scheme: SEAL's number: 1 is BFV, 2 is CKKS.
-        plain_modulus: t, a prime = 1 mod 2 N, so that N slots are independent; 1 in CKKS.
+        plain_modulus: t, a prime = 1 mod 2 N, so that N slots are independent; 0 in CKKS.
         primes: those of the ciphertexts, then one for key switching.
     """
 
@@ -64,8 +64,7 @@ class HeParameters:
 
     def identity(self, primes: tuple[int, ...]) -> bytes:
         """Return SEAL's name for these parameters modulo some of the primes."""
-        plain = (self.plain_modulus,) if self.scheme == BFV else (0,)
-        words = (self.scheme, self.degree, *primes, *plain)
+        words = (self.scheme, self.degree, *primes, self.plain_modulus)
         return blake2b(pack(f"<{len(words)}Q", *words), digest_size=32).digest()
 
     @property
@@ -100,6 +99,14 @@ BFV, CKKS = 1, 2
 
 SUMS = HeParameters(BFV, 4096, 288230376151760897, (137438822401, 68719230977, 68719403009))
 """For sums: the least bytes. t = 2^58 + 49,153 holds two values of 29 bits, q has 73 bits, 762 additions are exact."""
+
+PRODUCTS = HeParameters(
+    BFV, 8192, SUMS.plain_modulus, (288230376150876161, 288230376150712321, 288230376150630401, 17592186028033)
+)
+"""For one product of a sum with a plain vector: q has 174 bits."""
+
+APPROXIMATE = HeParameters(CKKS, 4096, 0, SUMS.primes)
+"""For approximate sums, of N / 2 reals in a ciphertext."""
 
 
 def barrett(modulus: int) -> tuple[np.uint64, np.uint64, np.uint64]:

@@ -37,7 +37,7 @@ def context_bytes(parameters: HeParameters, secret: list[NDArray[np.uint64]], sc
 def vector_bytes(parameters: HeParameters, residues: NDArray[np.uint64], slots: int, scale: float) -> bytes:
     """Return TenSEAL's vector of one ciphertext."""
     name = parameters.identity(parameters.levels)
-    facts = pack("<BQQQdQ", 0, 2, parameters.degree, len(parameters.levels), scale, 1)
+    facts = pack("<BQQQdQ", parameters.scheme != BFV, 2, parameters.degree, len(parameters.levels), scale, 1)
     vector = _field(1, _varint(slots)) + _field(2, _sealed(name + facts + _array(residues.reshape(-1))))
     return vector if parameters.scheme == BFV else vector + b"\x19" + pack("<d", scale)
 

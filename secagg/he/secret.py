@@ -30,7 +30,7 @@ def transform(coefficients: NDArray[np.int64], prime: int) -> NDArray[np.uint64]
     from secagg.kernels import modular  # noqa: PLC0415 Numba is loaded on first use
 
     degree, modulus = len(coefficients), barrett(prime)
-    values, roots = (coefficients % prime).astype(np.uint64), _roots(degree, prime)
+    values, roots = (coefficients % prime).astype(np.uint64), powers(degree, prime)
     blocks = 1
     while blocks < degree:
         pairs = values.reshape(blocks, 2, -1)
@@ -45,7 +45,7 @@ def transform(coefficients: NDArray[np.int64], prime: int) -> NDArray[np.uint64]
 
 
 @cache
-def _roots(degree: int, prime: int) -> NDArray[np.uint64]:
+def powers(degree: int, prime: int) -> NDArray[np.uint64]:
     """Return the powers of psi, the exponents in bit-reversed order."""
     psi, width = _least_root(degree, prime), degree.bit_length() - 1
     powers = [1]

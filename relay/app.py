@@ -11,13 +11,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from relay import migrate, openapi, problem
-from relay.blobs import BlobFolder
+from relay.blobs import open_blobs
 from relay.call import Call, Relay
 from relay.census import EVERY_S as CENSUS_S
 from relay.census import CensusTaker
 from relay.checkpoint import KEY_FILE, signing_key
 from relay.config import RelayConfig
 from relay.connections import Connection
+from relay.digests import RunningDigests
 from relay.edge import Edge
 from relay.endpoint import CALL, PROBLEM, REQUEST_ID, Endpoint, instance, note_problem
 from relay.epoch import Epoch
@@ -67,7 +68,8 @@ def create_app(config: RelayConfig) -> web.Application:
         config: where the data is, and the limits.
     """
     wakeups = Wakeups(config.max_polls_per_site)
-    blobs = BlobFolder(private_folder(config.data) / "blobs")
+    private_folder(config.data)
+    blobs = open_blobs(config)
     metrics = Metrics(config.data, wakeups.waiting, [kind.name for kind in problem.KINDS])
     database = _database(config, metrics)
     relay = Relay(
@@ -75,6 +77,7 @@ def create_app(config: RelayConfig) -> web.Application:
         edge=Edge(config),
         database=database,
         blobs=blobs,
+        digests=RunningDigests(),
         wakeups=wakeups,
         notices=_notices(config, wakeups),
         presence=Presence(),

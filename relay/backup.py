@@ -27,7 +27,7 @@ from sqlalchemy import URL, Connection, func, select, text
 
 from relay import migrate, schema
 from relay.archive import ArchiveWriter, BackupError, writing
-from relay.blobs import BlobFolder
+from relay.blob_folder import BlobFolder
 from relay.checkpoint import KEY_FILE, signing_key
 from relay.config import FILE_NAME, RelayConfig
 from relay.outside import on_database, over_view
@@ -238,7 +238,12 @@ def postgres_tool(program: str, url: URL, *arguments: str) -> None:
 
 
 async def _add_payloads(settings: RelayConfig, archive: ArchiveWriter, payloads: tuple[Payload, ...]) -> list[str]:
-    """Add the payloads' bytes; returns the IDs of those that were removed since the database was copied."""
+    """Add the payloads' bytes; returns the IDs of those that were removed since the database was copied.
+
+    What is in an object store stays there: such stores have versions and copies of their own.
+    """
+    if settings.objects is not None:
+        return [str(payload.id) for payload in payloads]
     blobs = BlobFolder(settings.data / "blobs")
     gone = []
     for payload in payloads:
@@ -246,7 +251,7 @@ async def _add_payloads(settings: RelayConfig, archive: ArchiveWriter, payloads:
             gone.append(str(payload.id))
             continue
         digest = await archive.add_pieces(
-            f"{PAYLOADS}{payload.id}", payload.size, blobs.read(payload.id, 0, payload.size)
+            f"{PAYLOADS}{payload.id}", payload.size, blobs.read(payload.id, (), 0, payload.size)
         )
         if digest != payload.digest:
             raise BackupError(f"payload {payload.id} is not what was uploaded; see the incident page on storage")

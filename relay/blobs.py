@@ -1,104 +1,101 @@
-"""The blob folder: payloads as files, written piece by piece, with constant memory at any size.
+"""Where the bytes of payloads are: a folder, or an object store; written piece by piece, with constant memory.
 
-The database says how many bytes of a file count; what a file has beyond that is left from a crash and will be written
-over. A piece is on the disk before the database counts it, so an acknowledged byte is never lost.
+The database says how many bytes of a payload count. A piece is durable before the database counts it, so an
+acknowledged byte is never lost; what is stored and not counted is left from a crash, and is written over or swept away.
 """
 
-import asyncio
-import os
-import shutil
-from collections.abc import AsyncIterator
-from hashlib import file_digest
-from pathlib import Path
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
-from weakref import WeakValueDictionary
 
-from relay.service.crashpoints import crashpoint
-from relay.service.folders import private_folder, sync_folder
+from relay.config import RelayConfig
+from relay.service.folders import private_folder
 
 READ_BYTES = 256 << 10
 
 
-class BlobFolder:
-    """Payload bytes under one folder, 256 subfolders by the first byte of the ID.
+class BlobBusyError(Exception):
+    """Another request writes this payload at this moment."""
 
-    Args:
-        root: the folder; made where it is missing.
-    """
 
-    def __init__(self, root: Path) -> None:
-        self._root = private_folder(root)
-        self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+class StorageError(OSError):
+    """The store failed; nothing of this piece is known to be durable."""
 
-    def lock(self, blob: UUID) -> asyncio.Lock:
-        """Return the lock under which one payload is written; of two pieces at once, one waits for the other."""
-        return self._locks.setdefault(blob, asyncio.Lock())
 
-    def free_bytes(self) -> int:
-        """Return the free space of the folder's disk."""
-        return shutil.disk_usage(self._root).free
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of a payload that is an object of its own: its place in bytes, its size and its SHA-256."""
 
-    async def write(self, blob: UUID, offset: int, data: bytes) -> None:
+    offset: int
+    size: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file or an object of the store: its name there, its payload, and when it was written (seconds since 1970)."""
+
+    name: str
+    blob: UUID
+    modified: float
+
+
+class Writer(Protocol):
+    """The one who writes a payload now."""
+
+    async def write(self, offset: int, data: bytes) -> Piece | None:
         """Put a piece at its place; it is durable when this returns.
+
+        Returns:
+            What the database has to remember to find the piece again, None where the offset is enough.
 
         Raises:
             OSError: it could not be written; nothing may be acknowledged.
         """
-        await asyncio.to_thread(self._write, self._path(blob), offset, data)
-
-    async def holds(self, blob: UUID) -> bool:
-        """Tell whether there is anything of a payload."""
-        return await asyncio.to_thread(self._path(blob).exists)
-
-    async def digest(self, blob: UUID) -> bytes:
-        """Return the SHA-256 of a whole file."""
-        return await asyncio.to_thread(_digest, self._path(blob))
-
-    async def read(self, blob: UUID, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Yield the bytes from `start` up to `stop` in pieces."""
-        with self._path(blob).open("rb", buffering=0) as file:
-            file.seek(start)
-            while start < stop:
-                piece = await asyncio.to_thread(file.read, min(READ_BYTES, stop - start))
-                if not piece:
-                    raise OSError(f"the file of payload {blob} is shorter than the database says")
-                yield piece
-                start += len(piece)
-
-    async def discard(self, blob: UUID) -> None:
-        """Remove a file, if it is there."""
-        await asyncio.to_thread(self._path(blob).unlink, missing_ok=True)
-
-    def _path(self, blob: UUID) -> Path:
-        return self._root / blob.hex[:2] / blob.hex
-
-    def _write(self, path: Path, offset: int, data: bytes) -> None:
-        if not path.exists():
-            self._create(path)
-        handle = os.open(path, os.O_WRONLY)
-        try:
-            _write_all(handle, offset, data)
-            crashpoint("relay.blob-before-fsync")
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        crashpoint("relay.blob-after-fsync")
-
-    def _create(self, path: Path) -> None:
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            sync_folder(self._root)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-        sync_folder(path.parent)
 
 
-def _write_all(handle: int, offset: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        written = os.pwrite(handle, rest, offset)
-        rest, offset = rest[written:], offset + written
+class Blobs(Protocol):
+    """The store. `pieces` are those that the database remembers of a payload, ascending; none where it is one file."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why this process must not acknowledge a payload any more, in words for the operator."""
+
+    def writing(self, blob: UUID) -> AbstractAsyncContextManager[Writer]:
+        """Become the one who writes a payload; raises BlobBusyError where another process does."""
+
+    async def digest(self, blob: UUID, pieces: Sequence[Piece]) -> bytes:
+        """Return the SHA-256 of a whole payload, read back."""
+
+    def read(self, blob: UUID, pieces: Sequence[Piece], start: int, stop: int) -> AsyncIterator[bytes]:
+        """Yield the bytes from `start` up to `stop`; raises OSError where the store does not have them."""
+
+    async def discard(self, blob: UUID, pieces: Sequence[Piece]) -> None:
+        """Remove a payload, if it is there."""
+
+    def stored(self) -> AsyncIterator[Stored]:
+        """Yield all that is in the store."""
+
+    async def remove(self, name: str) -> None:
+        """Remove one file or object."""
+
+    def free_bytes(self) -> int | None:
+        """Return the free space, None where nobody knows it."""
 
 
-def _digest(path: Path) -> bytes:
-    with path.open("rb", buffering=0) as file:
-        return file_digest(file, "sha256").digest()
+def object_name(blob: UUID, piece: Piece) -> str:
+    """Return the name of a piece's object: made from its content, so that two writers cannot mix."""
+    return f"{blob.hex}/{piece.offset:016x}-{piece.digest.hex()}"
+
+
+def open_blobs(config: RelayConfig) -> Blobs:
+    """Return the store that the settings name."""
+    if config.objects is not None:
+        from relay.blob_objects import BlobObjects  # noqa: PLC0415  # its library only where it is used
+
+        return BlobObjects(config.objects)
+    from relay.blob_folder import BlobFolder  # noqa: PLC0415
+
+    return BlobFolder(private_folder(config.data) / "blobs")

@@ -1,11 +1,12 @@
 """One request on its way through the relay: what the relay has, what the request brings, and what is answered."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from relay.blobs import BlobFolder
+from relay.blobs import Blobs, Piece
 from relay.config import RelayConfig
+from relay.digests import RunningDigests
 from relay.edge import Edge
 from relay.epoch import Epoch
 from relay.metrics import Metrics
@@ -33,7 +34,8 @@ class Relay:
     config: RelayConfig
     edge: Edge
     database: Database
-    blobs: BlobFolder
+    blobs: Blobs
+    digests: RunningDigests
     wakeups: Wakeups
     notices: "Notices | None"
     presence: Presence
@@ -60,6 +62,7 @@ class Call:
         leads: the signer is the project's coordinator.
         membership: the signer's state in the project, None if it is no member.
         staged: what the route's stage prepared for the transaction.
+        discarded: objects of a payload that the transaction discarded, for the stage to remove.
         woken: sites whose long polls are woken once the transaction is durable.
         counts: what is counted once the transaction is durable; one that ran twice counts once.
         waited_s: how long a long poll waited; not counted as time to answer.
@@ -79,6 +82,7 @@ class Call:
     leads: bool = False
     membership: MemberState | None = None
     staged: Any = None
+    discarded: Sequence[Piece] = ()
     woken: set[bytes] = field(default_factory=set)
     counts: list[Callable[[], None]] = field(default_factory=list)
     waited_s: float = 0.0

@@ -27,6 +27,11 @@ class RelayConfig(Settings):
     database: SecretStr | None = Field(
         default=None, description="postgresql://user@host/name; without it SQLite, in the data folder"
     )
+    objects: str | None = Field(
+        default=None,
+        pattern="^(s3|gs|az)://",
+        description="s3://bucket/prefix: payloads in an object store; without it in the data folder",
+    )
     database_connections: int = Field(default=8, ge=2, description="connections to the database at a time")
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8440, ge=0, le=65535, description="port to listen on; 0 means any free one")
@@ -65,6 +70,11 @@ class RelayConfig(Settings):
     max_frame_bytes: int = Field(default=1 * _GIB, ge=1, description="bytes of all frames of one site in one run")
     max_payload_bytes: int = Field(default=64 * _GIB, ge=1, description="bytes of all payloads of one site in one run")
     disk_reserve_bytes: int = Field(default=256 * _MIB, ge=0, description="free space that payloads do not touch")
+
+    retention_days: float = Field(
+        default=30, gt=0, description="messages and payloads are kept so long after a run ended"
+    )
+    unfinished_days: float = Field(default=7, gt=0, description="an upload that is not complete by then is discarded")
 
     body_grace_s: float = Field(default=10, gt=0, description="time that any body may take")
     body_min_rate: float = Field(default=16 * _KIB, gt=0, description="bytes a second that a body keeps up after that")

@@ -2,7 +2,7 @@
 
 import time
 
-from relay.blobs import BlobFolder
+from relay.blobs import Blobs
 from relay.config import RelayConfig
 from relay.store import probe
 from relay.store.database import Database
@@ -13,7 +13,7 @@ _KEPT_S = 1.0
 class Readiness:
     """Answers readiness checks; asked more often than once a second it repeats itself, as anyone may ask."""
 
-    def __init__(self, config: RelayConfig, database: Database, blobs: BlobFolder) -> None:
+    def __init__(self, config: RelayConfig, database: Database, blobs: Blobs) -> None:
         self._config = config
         self._database = database
         self._blobs = blobs
@@ -40,4 +40,6 @@ class Readiness:
             free = self._blobs.free_bytes()
         except Exception as error:  # noqa: BLE001  # whatever it is, this relay cannot store
             return f"the database cannot be written: {type(error).__name__}"
-        return None if free > self._config.disk_reserve_bytes else "the disk is full"
+        if self._blobs.failure is not None:
+            return self._blobs.failure
+        return "the disk is full" if free is not None and free <= self._config.disk_reserve_bytes else None

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, inspect
 
 from relay import backup, migrate
 from relay.archive import BackupError, reading
-from relay.blobs import BlobFolder
+from relay.blob_folder import BlobFolder
 from relay.config import FILE_NAME, RelayConfig
 from relay.outside import on_database, over_view
 from relay.service.folders import private_folder, sync_folder
@@ -161,9 +161,10 @@ def _write(path: Path, content: Any) -> None:
 
 async def _write_payload(blobs: BlobFolder, blob: UUID, content: Any) -> None:
     offset = 0
-    while piece := content.read(_PIECE):
-        await blobs.write(blob, offset, piece)
-        offset += len(piece)
+    async with blobs.writing(blob) as writer:
+        while piece := content.read(_PIECE):
+            await writer.write(offset, piece)
+            offset += len(piece)
 
 
 def _read_manifest(data: bytes) -> Manifest:
@@ -229,7 +230,7 @@ async def _compare_payloads(settings: RelayConfig, facts: backup.Facts, gone: se
     for payload in facts.payloads:
         if str(payload.id) in gone:
             continue
-        if not await blobs.holds(payload.id) or await blobs.digest(payload.id) != payload.digest:
+        if not await blobs.holds(payload.id) or await blobs.digest(payload.id, ()) != payload.digest:
             raise BackupError(f"payload {payload.id} is missing from the backup, or damaged")
 
 

@@ -195,7 +195,7 @@ message = Table(
     ),
     Column("round", BigInteger, nullable=False, comment="the frame's round, for operators who look where a run stands"),
     Column("kind", Integer, nullable=False, comment="the frame's kind, likewise"),
-    Column("payload", ForeignKey("blob.id"), comment="payload that travels with it"),
+    Column("payload", ForeignKey("blob.id"), index=True, comment="payload that travels with it"),
     Column("created", Double, nullable=False, comment="when it was accepted"),
     Column("digest", LargeBinary(32), nullable=False, comment="SHA-256 of the frame"),
     Column("size", Integer, nullable=False, comment="bytes of the frame"),

@@ -1,5 +1,6 @@
 """Payloads: announced, uploaded in pieces, fetched in ranges. Spec: 04-relay-api §6."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from relay.access import Access
+from relay.blobs import BlobBusyError, Piece
 from relay.body import BYTES, Chunk, Json
 from relay.call import Answer, Call
 from relay.problem import (
@@ -31,9 +33,10 @@ from relay.wire import Announcement, ChunkQuery, Received, Upload
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What happened to the file before the transaction: `end` is where the piece ends, `digest` the whole file's."""
+    """What was stored before the transaction: `end` is where the piece ends, `digest` the whole payload's."""
 
     end: int
+    piece: Piece | None
     digest: bytes | None
 
 
@@ -49,7 +52,8 @@ def announce(call: Call, db: Connection) -> Answer:
     used = runs.charge(db, call.run.id, call.signer, payload_bytes=wanted.size)
     if used.payload_bytes > call.relay.config.max_payload_bytes:
         raise Problem(QUOTA, "this site's quota of payload bytes in this run is used up")
-    if call.relay.blobs.free_bytes() < wanted.size + call.relay.config.disk_reserve_bytes:
+    free = call.relay.blobs.free_bytes()
+    if free is not None and free < wanted.size + call.relay.config.disk_reserve_bytes:
         raise Problem(STORAGE_FULL, "the relay's disk has no room for this payload; its operator has to free space")
     made = store.add(
         db,
@@ -66,18 +70,32 @@ def announce(call: Call, db: Connection) -> Answer:
 
 @asynccontextmanager
 async def stage(call: Call) -> AsyncIterator[None]:
-    """Write a piece to its file before the transaction counts it; under the payload's lock."""
-    blobs = call.relay.blobs
-    async with blobs.lock(call.blob.id):
-        blob = await call.relay.database.read(lambda db: store.find(db, call.blob.id))
-        offset, data = call.query.offset, call.body
-        if blob is not None and blob.received == offset and offset + len(data) <= blob.size:
-            await blobs.write(blob.id, offset, data)
-            end = offset + len(data)
-            call.staged = Staged(end, await blobs.digest(blob.id) if end == blob.size else None)
-        yield
-        if call.staged is not None and call.staged.digest not in {None, call.blob.digest}:
-            await blobs.discard(call.blob.id)
+    """Store a piece before the transaction counts it, as the one who writes this payload."""
+    number, offset, data = call.blob.id, call.query.offset, call.body
+    try:
+        async with call.relay.blobs.writing(number) as writer:
+            blob = await call.relay.database.read(lambda db: store.find(db, number))
+            if blob is not None and blob.received == offset and offset + len(data) <= blob.size:
+                hashing = asyncio.to_thread(call.relay.digests.add, number, offset, data)
+                piece, _ = await asyncio.gather(writer.write(offset, data), hashing)
+                end = offset + len(data)
+                call.staged = Staged(end, piece, await _whole(call, piece) if end == blob.size else None)
+            yield
+            if call.staged is not None and call.staged.digest not in {None, call.blob.digest}:
+                await call.relay.blobs.discard(number, call.discarded)
+    except BlobBusyError:
+        raise Problem(
+            CONFLICT, "the payload is being written by another request", received=call.blob.received
+        ) from None
+
+
+async def _whole(call: Call, last: Piece | None) -> bytes:
+    """Return the digest of the payload whose last piece was stored a moment ago."""
+    running = call.relay.digests.take(call.blob.id, call.blob.size)
+    if running is not None:
+        return running
+    pieces = await call.relay.database.read(lambda db: store.pieces(db, call.blob.id))
+    return await call.relay.blobs.digest(call.blob.id, pieces if last is None else [*pieces, last])
 
 
 def write(call: Call, db: Connection) -> Answer | Problem:
@@ -91,8 +109,10 @@ def write(call: Call, db: Connection) -> Answer | Problem:
     if staged is None:  # it was at another offset a moment ago
         raise Problem(CONFLICT, "the payload is being written by another request", received=blob.received)
     if staged.digest is not None and staged.digest != blob.digest:
-        store.discard(db, blob.id)
+        call.discarded = [*store.discard(db, blob.id), *([] if staged.piece is None else [staged.piece])]
         return Problem(BAD_DIGEST, "the payload does not have the announced digest and was discarded; announce it anew")
+    if staged.piece is not None:
+        store.add_piece(db, blob.id, staged.piece)
     store.advance(db, blob.id, from_=offset, to=staged.end, complete=staged.digest is not None)
     call.counts.append(partial(call.relay.metrics.payload_bytes.labels("in").inc, len(call.body)))
     return Answer(200, Received(received=staged.end))
@@ -104,6 +124,7 @@ async def fetch(call: Call, request: web.Request) -> web.StreamResponse:
     if not blob.complete:
         raise Problem(CONFLICT, "the payload is not complete yet", received=blob.received)
     start, stop = _range(request, blob.size)
+    pieces = await call.relay.database.read(lambda db: store.pieces(db, blob.id))
     partial = "Range" in request.headers
     response = web.StreamResponse(status=206 if partial else 200, headers={"Accept-Ranges": "bytes"})
     response.content_type = BYTES
@@ -112,7 +133,7 @@ async def fetch(call: Call, request: web.Request) -> web.StreamResponse:
         response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{blob.size}"
     await response.prepare(request)
     try:
-        async for piece in call.relay.blobs.read(blob.id, start, stop):
+        async for piece in call.relay.blobs.read(blob.id, pieces, start, stop):
             if call.signer in call.relay.endings:
                 raise ConnectionAbortedError  # its key has ended meanwhile
             await response.write(piece)

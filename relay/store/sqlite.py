@@ -72,7 +72,7 @@ class SqliteDatabase:
 def _transact(writer: Engine, work: Callable[[Connection], T]) -> T:
     try:
         with writer.begin() as db:
-            return work(db)
+            return _clean(db, work)
     except OperationalError as error:
         raise _translated(error) from error
 
@@ -80,9 +80,18 @@ def _transact(writer: Engine, work: Callable[[Connection], T]) -> T:
 def _view(reader: Engine, work: Callable[[Connection], T]) -> T:
     try:
         with reader.connect() as db:
-            return work(db)
+            return _clean(db, work)
     except OperationalError as error:
         raise _translated(error) from error
+
+
+def _clean(db: Connection, work: Callable[[Connection], T]) -> T:
+    try:
+        return work(db)
+    except BaseException:
+        db.rollback()
+        db.invalidate()  # a query that was not read to its end would hold its old view over the next transaction
+        raise
 
 
 def _translated(error: OperationalError) -> DatabaseUnavailableError:

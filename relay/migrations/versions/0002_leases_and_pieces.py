@@ -1,4 +1,4 @@
-"""Leases of jobs and runs, pieces of payloads in an object store, and when a run's content was removed."""
+"""Leases of jobs and runs, pieces of payloads in an object store, when a run's content was removed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("blob", "offset", name=op.f("pk_piece")),
         comment="Pieces of payloads that are objects of their own; none where payloads are files",
     )
+    op.create_index(op.f("ix_message_payload"), "message", ["payload"])
     op.add_column(
         "run", sa.Column("purged", sa.Double(), nullable=True, comment="when its messages and payloads were removed")
     )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.blobs import BlobFolder
+from relay.blob_folder import BlobFolder
 from relay.wire import CHUNK_BYTES, to_base64url
 from tests.support.relay_requests import Signature, send
 from tests.support.relay_scene import Scene
@@ -211,10 +211,12 @@ def test_what_a_crash_left_behind_the_counted_bytes_is_written_over(tmp_path_fac
     async def write() -> bytes:
         offset = 0
         for piece in pieces:
-            await folder.write(blob, offset, garbage)  # a piece that was written, and never counted
-            await folder.write(blob, offset, piece)
+            async with folder.writing(blob) as writer:
+                await writer.write(offset, garbage)  # a piece that was written, and never counted
+            async with folder.writing(blob) as writer:
+                await writer.write(offset, piece)
             offset += len(piece)
-        return b"".join([part async for part in folder.read(blob, 0, offset)])
+        return b"".join([part async for part in folder.read(blob, (), 0, offset)])
 
     assert asyncio.run(write()) == b"".join(pieces)
 

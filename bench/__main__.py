@@ -13,7 +13,20 @@ from bench.machine import describe
 from bench.measure import Row
 from secagg.errors import ParameterError
 
-NAMES = ("kernels", "start", "round", "growth", "memory", "relayed", "peers", "server", "sparse", "slow", "he")
+NAMES = (
+    "kernels",
+    "start",
+    "round",
+    "growth",
+    "memory",
+    "relayed",
+    "peers",
+    "server",
+    "sparse",
+    "slow",
+    "he",
+    "ingest",
+)
 
 
 def main(

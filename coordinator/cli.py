@@ -172,6 +172,27 @@ def project_seal(project: ProjectId, data: Data = None, config: Config = None, a
     )
 
 
+@app.command()
+def catalogue(
+    project: ProjectId,
+    entries: Annotated[list[Path], typer.Argument(help="the entries that the sites signed, a file each")],
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which site has which of the project's variables, how coded, and about how many rows."""
+    from coordinator import catalogue as catalogues  # noqa: PLC0415
+    from participant.statistics.terms import ProjectTerms  # noqa: PLC0415
+
+    async def work(office: "Office") -> Any:
+        return await office.relay.project(project)
+
+    found = _in_office(data, config, work)
+    names = {member.key: member.name for member in found.members}
+    gathered = catalogues.gather(project, ProjectTerms.decode(found.terms), names, entries)
+    report(catalogues.as_facts(gathered), catalogues.as_words(gathered), as_json=as_json)
+
+
 # Runs --------------------------------------------------------------------------------------------------------------
 
 

@@ -1,10 +1,6 @@
 """The hospital's commands: `secagg-participant`, also `python -m participant`."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,13 +10,13 @@ import typer
 from participant.config import ParticipantConfig
 from participant.data_commands import data_app
 from participant.ledger import TABLES, Ledger
+from participant.office import Office, alone, in_office, passphrase, unlocked
 from participant.options import AsJson, Config, Data, ProjectId
 from relay.client import keystore
 from relay.client.journal import Journal
-from relay.client.transport import RelayClient
 from relay.service.command import report, run
 from secagg.errors import ParameterError
-from secagg.identity import Identity, key_words
+from secagg.identity import key_words
 
 app = typer.Typer(name="secagg-participant", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 project_app = typer.Typer(no_args_is_help=True, help="Projects this site is invited to or takes part in.")
@@ -68,8 +64,8 @@ def rotate_key(data: Data = None, config: Config = None, as_json: AsJson = False
 
     settings = ParticipantConfig.load(data=data, config=config)
     settings.require_relay()
-    with _alone(settings):
-        identity = asyncio.run(rotate(settings.identity, _passphrase(settings), settings.client))
+    with alone(settings):
+        identity = asyncio.run(rotate(settings.identity, passphrase(settings), settings.client))
     words = key_words(identity.public)
     report({"key": identity.public.hex(), "words": words}, f"the new key's words:\n  {words}", as_json=as_json)
 
@@ -88,8 +84,8 @@ def deregister(
     settings.require_relay()
     if not confirm:
         raise ParameterError("this ends all memberships and destroys the key; say --yes to do it")
-    with _alone(settings):
-        identity = keystore.unlock(settings.identity, _passphrase(settings))
+    with alone(settings):
+        identity = keystore.unlock(settings.identity, passphrase(settings))
         asyncio.run(end(settings.identity, identity, settings.client))
     report({"key": identity.public.hex(), "destroyed": True}, "deregistered; the key is destroyed", as_json=as_json)
 
@@ -106,7 +102,7 @@ def start(
 
     settings = ParticipantConfig.load(data=data, admin_port=admin_port, config=config)
     settings.require_relay()
-    asyncio.run(serve(settings, _unlocked(settings), announce=as_json))
+    asyncio.run(serve(settings, unlocked(settings), announce=as_json))
 
 
 @app.command()
@@ -114,9 +110,7 @@ def ledger(data: Data = None, config: Config = None, as_json: AsJson = False) ->
     """Show all that ever left this site, and check that no entry was changed."""
     journal = Journal(ParticipantConfig.load(data=data, config=config).data, TABLES)
     entries = Ledger(journal.connection).entries()
-    lines = [
-        f"{_date(entry['at'])}  {entry['what']:<10} round {entry['round']}  run {entry['run']}" for entry in entries
-    ]
+    lines = [f"{_date(entry['at'])}  {entry['what']:<10} {_place(entry)}" for entry in entries]
     report({"entries": entries, "unbroken": True}, "\n".join(lines) or "nothing has left this site", as_json=as_json)
 
 
@@ -127,13 +121,13 @@ def ledger(data: Data = None, config: Config = None, as_json: AsJson = False) ->
 def project_list(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """List the projects that this site was invited to."""
 
-    async def work(office: "Office") -> list[dict[str, Any]]:
+    async def work(office: Office) -> list[dict[str, Any]]:
         return [
             {"id": str(one.id), "name": one.name, "state": one.state.value, "membership": str(one.membership or "")}
             for one in await office.relay.projects()
         ]
 
-    projects = _in_office(data, config, work)
+    projects = in_office(data, config, work)
     words = "\n".join(f"{one['id']}  {one['membership']:<10} {one['name']}" for one in projects)
     report({"projects": projects}, words or "this site has no invitation", as_json=as_json)
 
@@ -143,10 +137,10 @@ def project_show(project: ProjectId, data: Data = None, config: Config = None, a
     """Show what a project may ask, who is in it, and the words of its roster."""
     from participant.projects import View, view  # noqa: PLC0415
 
-    async def work(office: "Office") -> View:
+    async def work(office: Office) -> View:
         return await view(office.relay, project)
 
-    seen = _in_office(data, config, work)
+    seen = in_office(data, config, work)
     words = seen.roster.words() if seen.roster else None
     facts = {
         "id": str(project),
@@ -186,10 +180,10 @@ def project_accept(
         raise ParameterError("give the words with --words, or a file with --words-file")
     given = words if words is not None else Path(str(words_file)).read_text(encoding="utf-8")
 
-    async def work(office: "Office") -> str:
+    async def work(office: Office) -> str:
         return (await accept(office.relay, office.journal, office.identity, project, given)).project.name
 
-    name = _in_office(data, config, work)
+    name = in_office(data, config, work)
     report({"project": str(project), "confirmed": True}, f"confirmed: {name}", as_json=as_json)
 
 
@@ -198,67 +192,16 @@ def project_leave(project: ProjectId, data: Data = None, config: Config = None, 
     """Leave a project; its coordinator sees it, and no further run is joined."""
     from participant.projects import leave  # noqa: PLC0415
 
-    async def work(office: "Office") -> None:
+    async def work(office: Office) -> None:
         await leave(office.relay, office.journal, project)
 
-    _in_office(data, config, work)
+    in_office(data, config, work)
     report({"project": str(project), "left": True}, "left", as_json=as_json)
-
-
-# Pieces ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Office:
-    """What a command works with: identity, relay and journal."""
-
-    identity: Identity
-    relay: RelayClient
-    journal: Journal
-
-
-def _in_office(data: Path | None, config: Path | None, work: Any) -> Any:
-    settings = ParticipantConfig.load(data=data, config=config)
-
-    async def inside() -> Any:
-        async with _office(settings) as office:
-            return await work(office)
-
-    return asyncio.run(inside())
-
-
-@asynccontextmanager
-async def _office(settings: ParticipantConfig) -> AsyncIterator[Office]:
-    identity = _unlocked(settings)
-    journal = Journal(settings.data, TABLES)
-    try:
-        async with settings.client(identity, give_up_after_s=20) as relay:
-            yield Office(identity, relay, journal)
-    finally:
-        journal.close()
-
-
-def _unlocked(settings: ParticipantConfig) -> Identity:
-    return keystore.unlock(settings.identity, _passphrase(settings))
 
 
 def _date(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _passphrase(settings: ParticipantConfig) -> str:
-    passphrase = settings.passphrase.get_secret_value()
-    if not passphrase and sys.stdin.isatty():
-        passphrase = typer.prompt("passphrase of the identity", hide_input=True)
-    return passphrase
-
-
-@contextmanager
-def _alone(settings: ParticipantConfig) -> Iterator[None]:
-    """Keep the daemon from working with this identity meanwhile; raises JournalError where it does already."""
-    journal = Journal(settings.data, TABLES)
-    try:
-        journal.lock()
-        yield
-    finally:
-        journal.close()
+def _place(entry: dict[str, Any]) -> str:
+    return f"round {entry['round']}  run {entry['run']}" if "run" in entry else f"project {entry['project']}"

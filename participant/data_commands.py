@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 
 from participant.config import ParticipantConfig
-from participant.options import AsJson, Config, Data
+from participant.office import Office, in_office
+from participant.options import AsJson, Config, Data, ProjectId
 from relay.service.command import report
 from secagg.errors import ParameterError
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from participant.data import DatasetStore, Description
     from participant.data.importing import Imported
     from participant.data.progress import Show
+    from participant.projects import View
 
 data_app = typer.Typer(no_args_is_help=True, help="The site's datasets; nothing of them leaves by these commands.")
 
@@ -140,6 +143,74 @@ def data_drop(
         typer.confirm(f"Remove {what} of {name}?", abort=True, err=True)
     store.drop(name, version)
     report({"name": name, "dropped": dropped}, f"removed: {what} of {name}", as_json=as_json)
+
+
+@data_app.command("map")
+def data_map(
+    name: Name,
+    mapping: Annotated[Path, typer.Argument(help="TOML file: the project's variables, and where each comes from")],
+    definitions: Annotated[
+        Path | None, typer.Option(help="TOML file with the project's [[variables]], if the project is not on the relay")
+    ] = None,
+    project: Annotated[UUID | None, typer.Option(help="the project whose variables are meant")] = None,
+    bad_rows: BadRows = None,
+    progress: ShowProgress = True,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Map a dataset's columns to a project's variables; the next version holds them, and so does every later import."""
+    from participant.data.importing import map_dataset  # noqa: PLC0415
+    from participant.data.mapping import Mapping, definitions_of  # noqa: PLC0415
+
+    if (definitions is None) == (project is None):
+        raise ParameterError("name the project with --project, or a file with its variables with --definitions")
+    store = _store(data, config)
+    known = definitions_of(definitions) if definitions else _view(UUID(str(project)), data, config).terms.variables
+    read = Mapping.read(mapping, known)
+    with _shown(progress, as_json=as_json) as show:
+        done = map_dataset(store, name, read, mapped_at=datetime.now(UTC), bad_rows=bad_rows or 0.0, show=show)
+    _report(done, as_json=as_json)
+
+
+@data_app.command("catalogue")
+def data_catalogue(
+    project: ProjectId,
+    export: Annotated[Path | None, typer.Option(help="write the signed entry into this file")] = None,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what this site would tell a project's catalogue, and sign it into a file for the coordinator.
+
+    Variables, their coding, and rows in bands. Your policy must allow the project; the ledger notes the export.
+    """
+    from participant.catalogue import entry_of, export_entry  # noqa: PLC0415
+
+    settings = ParticipantConfig.load(data=data, config=config)
+    seen = _view(project, data, config)
+    entry = entry_of(project, seen.terms, _store(data, config), settings.policy)
+    lines = [
+        f"{entry.dataset} version {entry.version}: {entry.rows} rows",
+        *(f"  {one.code:<24} {one.type:<9} {one.unit:<8} missing: {one.missing}" for one in entry.variables),
+    ]
+    if export is not None:
+
+        async def work(office: Office) -> None:
+            export_entry(entry, office.identity, office.journal, export)
+
+        in_office(data, config, work)
+        lines.append(f"signed: {export}")
+    report(entry.model_dump(mode="json"), "\n".join(lines), as_json=as_json)
+
+
+def _view(project: UUID, data: Path | None, config: Path | None) -> "View":
+    from participant.projects import view  # noqa: PLC0415
+
+    async def work(office: Office) -> "View":
+        return await view(office.relay, project)
+
+    return in_office(data, config, work)
 
 
 def _store(data: Path | None, config: Path | None) -> "DatasetStore":

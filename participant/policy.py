@@ -91,6 +91,10 @@ class Policy(Strict):
             raise RefusedError(f"the dataset has fewer rows than this site's floor of {self.minimum_rows}")
         if missing := sorted(set(terms.columns) - set(dataset.numeric)):
             raise RefusedError(f"the dataset lacks numeric columns: {', '.join(missing)}")
+        for defined in terms.variables:
+            held = next(one for one in dataset.columns if one.name == defined.code)
+            if not held.means(defined):
+                raise RefusedError(f"column {defined.code} is not coded as the project defines it; map it: data map")
         if unknown := sorted(set(terms.statistics) - set(STATISTICS)):
             raise RefusedError(f"this version does not know the statistics {', '.join(unknown)}")
         if self.statistics is not None and (refused := sorted(set(terms.statistics) - set(self.statistics))):

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field, FiniteFloat
 
+from participant.statistics.definitions import Definition
 from participant.statistics.query import Name, Strict
 
 
@@ -42,6 +43,16 @@ class Column(Strict):
     categories: dict[str, int] | None = None
     low: FiniteFloat | None = None
     high: FiniteFloat | None = None
+
+    def means(self, definition: Definition) -> bool:
+        """Return whether the column is coded as a project defines it: type, unit, and numbers of the categories."""
+        numbers = {one.number for one in definition.categories}
+        return (
+            self.kind == definition.type
+            and self.unit == definition.unit
+            and (not numbers or set((self.categories or {}).values()) <= numbers)
+            and (not numbers or self.categories is not None)
+        )
 
 
 class File(Strict):

@@ -125,6 +125,23 @@ class Mapper(NamedTuple):
         return pl.DataFrame(values + [table[name] for name in self.mapping.keep]), complaints
 
 
+class _Published(Strict):
+    variables: Definitions = Field(min_length=1)
+
+
+def definitions_of(path: Path) -> tuple[Definition, ...]:
+    """Read a project's variables from a TOML file with [[variables]], such as the terms of the project.
+
+    Raises:
+        DeclarationError: no TOML, or something that is no variable.
+    """
+    try:
+        published = _Published.model_validate({"variables": read_toml(path).get("variables", ())}, strict=False)
+    except ValidationError as error:
+        raise DeclarationError(f"{path.name}: {in_words(error)}") from None
+    return published.variables
+
+
 def of_version(datasets: DatasetStore, name: str) -> Mapping | None:
     """Return the mapping that was applied to the newest version of a dataset, or None.
 

@@ -34,14 +34,12 @@ class Band(Strict):
     @classmethod
     def of(cls, rows: int) -> "Band":
         """Return the band of a number of rows."""
-        if rows < FLOOR:
-            return cls(low=0, high=FLOOR)
-        low = 1 << (rows.bit_length() - 1)
-        return cls(low=low, high=2 * low)
+        low, high = _edges(rows)
+        return cls(low=low, high=high)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if Band.of(self.low) != self if self.low else self.high != FLOOR:
+        if (self.low, self.high) != _edges(self.low):
             raise ValueError("this is no band")
         return self
 
@@ -146,6 +144,13 @@ def share(missing: int, rows: int) -> Share:
     if not missing and rows >= FLOOR:
         return "none"
     return "some" if part < 0.25 else "a quarter" if part < 0.5 else "half" if part < 0.75 else "most"
+
+
+def _edges(rows: int) -> tuple[int, int]:
+    if rows < FLOOR:
+        return 0, FLOOR
+    low = 1 << (rows.bit_length() - 1)
+    return low, 2 * low
 
 
 def _hash(entry: Entry) -> bytes:

@@ -4,17 +4,16 @@ Their bytes are opaque to the relay. The roster that every officer confirms by i
 cannot be changed behind anybody's back.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from participant.statistics.definitions import Definitions, Words
 from participant.statistics.query import MAX_COLUMNS, Name, Query, Strict, canonical, in_words
 from secagg.errors import ParameterError
 from secagg.params import MIN_SITES
 
 MAX_TERMS_BYTES = 64 << 10
-
-Sentence = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,200}$")]
 
 
 class TermsError(ParameterError):
@@ -35,19 +34,28 @@ class ProjectTerms(Strict):
         purpose: what it is for, in one or two sentences of printable ASCII.
         dataset: name under which every site keeps its table.
         columns: columns that queries may read or filter by, sorted.
+        variables: what the columns mean: definitions that every site maps its own columns to; of all columns, some or
+            none.
         statistics: names of the statistics that may be asked for, sorted.
         profile: what the protocol holds against.
         loss_rule: what the loss of a site does to a run.
         minimum_sites: fewer sites in a roster and nothing starts.
     """
 
-    purpose: Sentence
+    purpose: Words
     dataset: Name
     columns: Names
+    variables: Definitions = ()
     statistics: Names
     profile: Literal["malicious", "semi-honest"] = "malicious"
     loss_rule: Literal["continue", "pause", "abort"] = "pause"
     minimum_sites: int = Field(default=MIN_SITES, ge=MIN_SITES, le=65_534)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if beyond := sorted({one.code for one in self.variables} - set(self.columns)):
+            raise ValueError(f"variables that are no columns of the project: {', '.join(beyond)}")
+        return self
 
     def encode(self) -> bytes:
         """Return the canonical bytes (RFC 8785)."""

@@ -86,7 +86,7 @@ def load(
             for name, evidence in seen.items():
                 evidence.read(cells[name].filter(~cells[name].is_in(missing.get(name, list(declared.missing)))))
         show("load", batch.read, source.size, rows)
-    if not rows:
+    if not rows and not bad.lines:
         raise SourceError("the table has a header and no rows")
     return Staged(tuple(parts), rows, seen, duplicates, persons)
 

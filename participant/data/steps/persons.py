@@ -20,6 +20,8 @@ class Persons:
 
     def numbers(self) -> list[pl.Series]:
         """Return a number for each row, from 1 on, batch by batch."""
+        if not self._hashes:
+            return []
         _, first, inverse = np.unique(np.concatenate(self._hashes), return_index=True, return_inverse=True)
         rank = np.empty(len(first), np.int64)
         rank[np.argsort(first)] = np.arange(1, len(first) + 1)

@@ -14,6 +14,8 @@ _INTEGERS = ((pl.Int8, 7), (pl.Int16, 15), (pl.Int32, 31))
 
 def store(parts: Sequence[Path], path: Path) -> int:
     """Write typed parts as one file, batch by batch, and return the number of rows; no file without any."""
+    if not parts:
+        return 0
     table = pl.scan_ipc(list(parts))
     spans = table.select(
         pl.len().alias("#"), pl.col(pl.Int64).min().name.suffix("<"), pl.col(pl.Int64).max().name.suffix(">")

@@ -1,0 +1,48 @@
+"""A table is imported, or read by pandas; with what each took."""
+
+import resource
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from bench.workers.pipe import serve
+
+
+def ours(path: str, folder: str) -> dict[str, Any]:
+    """Import through the steps of `data import`, with its progress counted instead of shown."""
+    from participant.data import DatasetStore  # noqa: PLC0415 - loaded before the clock starts, by this worker alone
+    from participant.data.importing import import_table  # noqa: PLC0415
+    from participant.data.report import html  # noqa: F401, PLC0415
+    from participant.data.sources.csv import CsvSource  # noqa: PLC0415
+
+    shown: list[tuple[Any, ...]] = []
+    idle, start = _peak(), perf_counter()
+    store = DatasetStore(Path(folder))
+    done = import_table(
+        store, "table", CsvSource(Path(path)), imported_at=datetime.now(UTC), show=lambda *what: shown.append(what)
+    )
+    taken = perf_counter() - start
+    return {"seconds": taken, "idle": idle, "peak": _peak(), "steps": dict(done.facts.seconds), "shown": len(shown)}
+
+
+def pandas(path: str, folder: str) -> dict[str, Any]:
+    """Read, and count what a report needs."""
+    del folder  # nothing is stored: that would need pyarrow
+    import pandas as pd  # noqa: PLC0415
+
+    idle, start = _peak(), perf_counter()
+    table = pd.read_csv(path)
+    table.duplicated().sum()
+    table.isna().sum()
+    table.nunique()
+    table.describe()
+    return {"seconds": perf_counter() - start, "idle": idle, "peak": _peak()}
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    serve({"ours": ours, "pandas": pandas})

@@ -1,0 +1,89 @@
+"""The site's entry in a project's catalogue: made from its dataset's description, and signed for the coordinator.
+
+Nothing is read from the rows: an entry holds what the description says, in bands.
+"""
+
+import os
+import time
+from pathlib import Path
+from uuid import UUID
+
+from participant.data import DatasetStore, Description
+from participant.data.description import NUMERIC
+from participant.ledger import Ledger
+from participant.policy import Policy
+from participant.statistics.catalogue import Band, Entry, Held, SignedEntry, share
+from participant.statistics.definitions import Category
+from participant.statistics.terms import ProjectTerms
+from relay.client.journal import Journal
+from secagg.identity import Identity
+
+
+def entry_of(project: UUID, terms: ProjectTerms, store: DatasetStore, policy: Path | None) -> Entry:
+    """Return what the catalogue of a project would be told.
+
+    Raises:
+        RefusedError: the site's policy does not allow the project.
+        DatasetError: the dataset is not there.
+    """
+    described = store.describe(terms.dataset)
+    (Policy() if policy is None else Policy.read(policy)).check_project(terms, described)
+    return entry(project, terms, described)
+
+
+def entry(project: UUID, terms: ProjectTerms, described: Description) -> Entry:
+    """Return the entry of a dataset, as far as the project's columns go."""
+    definitions = {one.code: one for one in terms.variables}
+    held = []
+    for column in sorted(described.columns, key=lambda one: one.name):
+        if column.name not in terms.columns or column.kind not in NUMERIC:
+            continue
+        defined = definitions.get(column.name)
+        held.append(
+            Held(
+                code=column.name,
+                type=column.kind.value,  # type: ignore[arg-type]  # of NUMERIC
+                unit=_printable(column.unit),
+                categories=defined.categories if defined else _categories(column.categories or {}),
+                mapped=defined is not None and column.means(defined),
+                missing=share(column.missing, described.rows),
+            )
+        )
+    return Entry(
+        project=project.hex,
+        dataset=described.name,
+        version=described.version,
+        rows=Band.of(described.rows),
+        variables=tuple(held),
+    )
+
+
+def export_entry(made: Entry, identity: Identity, journal: Journal, path: Path) -> None:
+    """Sign an entry into a file, after the ledger noted that it leaves."""
+    with journal.transaction() as batch:
+        Ledger(batch.connection).enter(
+            {
+                "what": "catalogue",
+                "at": round(time.time(), 3),
+                "project": str(UUID(made.project)),
+                "dataset_version": made.version,
+                "entry": made.model_dump(mode="json"),
+            }
+        )
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(SignedEntry.sign(made, identity).encode())
+
+
+def _categories(labels: dict[str, int]) -> tuple[Category, ...]:
+    """Return a site's own coding; several of its labels may stand for one number."""
+    by_number: dict[int, list[str]] = {}
+    for label, number in labels.items():
+        by_number.setdefault(number, []).append(label)
+    return tuple(
+        Category(number=number, label=_printable(" / ".join(by_number[number]))[:200] or "?")
+        for number in sorted(by_number)
+    )
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)

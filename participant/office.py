@@ -1,0 +1,75 @@
+"""What commands that speak to the relay work with: identity, relay and journal."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+
+from participant.config import ParticipantConfig
+from participant.ledger import TABLES
+from relay.client import keystore
+from relay.client.journal import Journal
+from relay.client.transport import RelayClient
+from secagg.identity import Identity
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What a command works with."""
+
+    identity: Identity
+    relay: RelayClient
+    journal: Journal
+
+
+def in_office(data: Path | None, config: Path | None, work: Callable[[Office], Awaitable[T]]) -> T:
+    """Do some work with the relay, and return what comes of it."""
+    settings = ParticipantConfig.load(data=data, config=config)
+
+    async def inside() -> T:
+        async with _open(settings) as office:
+            return await work(office)
+
+    return asyncio.run(inside())
+
+
+@asynccontextmanager
+async def _open(settings: ParticipantConfig) -> AsyncIterator[Office]:
+    identity = unlocked(settings)
+    journal = Journal(settings.data, TABLES)
+    try:
+        async with settings.client(identity, give_up_after_s=20) as relay:
+            yield Office(identity, relay, journal)
+    finally:
+        journal.close()
+
+
+def unlocked(settings: ParticipantConfig) -> Identity:
+    """Return the site's identity."""
+    return keystore.unlock(settings.identity, passphrase(settings))
+
+
+def passphrase(settings: ParticipantConfig) -> str:
+    """Return the identity's passphrase; it is asked for where nothing holds it."""
+    given = settings.passphrase.get_secret_value()
+    if not given and sys.stdin.isatty():
+        return str(typer.prompt("passphrase of the identity", hide_input=True))
+    return given
+
+
+@contextmanager
+def alone(settings: ParticipantConfig) -> Iterator[None]:
+    """Keep the daemon from working with this identity meanwhile; raises JournalError where it does already."""
+    journal = Journal(settings.data, TABLES)
+    try:
+        journal.lock()
+        yield
+    finally:
+        journal.close()

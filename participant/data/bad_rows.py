@@ -17,6 +17,7 @@ from participant.data.sources import Fault
 NAME = "bad-rows.csv"
 MAX_LISTED = 1_000_000
 _LONGEST = 200
+_REASONS = 500  # that are counted apart
 _NUMBER = re.compile(r"[+-]?[0-9.,]+(?:[eE][+-]?[0-9]+)?")
 
 
@@ -67,7 +68,8 @@ class BadRows:
             raise SourceError(
                 f"more than {MAX_LISTED:,} rows are bad; is it the table that was meant, and its separator?"
             )
-        self.reasons[column, re.sub("[0-9]+", "n", reason) if not column else reason] += 1
+        told = (column, reason) if (column, reason) in self.reasons or len(self.reasons) < _REASONS else ("", "others")
+        self.reasons[told] += 1
         self._out.writerow([line, column, reason, disarmed((value or "")[:_LONGEST])])
 
 

@@ -63,7 +63,7 @@ def _number(seen: Profile, present: pl.Series) -> Profile:
     numbers = present.to_physical().cast(pl.Float64).to_numpy()
     low, high = float(numbers.min()), float(numbers.max())
     q1, q2, q3 = (float(one) for one in np.quantile(numbers, (0.25, 0.5, 0.75)))
-    counts, edges = np.histogram(numbers, bins=_BINS, range=(low, high) if low < high else (low - 0.5, low + 0.5))
+    counts, edges = np.histogram(numbers, _edges(low, high, whole=seen.column.kind is not Kind.REAL))
     return seen._replace(
         low=low,
         quartiles=(q1, q2, q3),
@@ -73,3 +73,11 @@ def _number(seen: Profile, present: pl.Series) -> Profile:
         edges=edges,
         counts=counts.astype(np.float64),
     )
+
+
+def _edges(low: float, high: float, *, whole: bool) -> Array:
+    """Return the edges of a histogram's bins; those of whole numbers hold as many whole numbers each."""
+    if not whole and low < high:
+        return np.linspace(low, high, _BINS + 1)
+    width = max(1, -(-int(high - low + 1) // _BINS))
+    return low - 0.5 + width * np.arange(int(high - low) // width + 2, dtype=np.float64)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from coordinator.analyses import parse_spec
+from participant.data import Declaration
+from participant.data.mapping import Mapping
 from participant.policy import Policy
 from participant.statistics.terms import ProjectTerms
 from secagg.envelope import EVERYONE
@@ -116,6 +118,17 @@ def test_the_analyst_s_examples_are_valid() -> None:
     terms, analysis = blocks("coordinator/README.md", "toml")
     ProjectTerms.model_validate(tomllib.loads(terms), strict=False)
     assert [parse_spec(task).analysis for task in tomllib.loads(analysis)["task"]] == ["cox", "kaplan-meier"]
+
+
+def test_the_data_manager_s_examples_are_valid() -> None:
+    declaration, mapping = map(tomllib.loads, blocks("participant/README.md", "toml"))
+    Declaration.model_validate(declaration, strict=False)
+    types = {
+        "weight": {"type": "real"},
+        "sex": {"type": "category", "categories": [{"number": n, "label": "x"} for n in (1, 2)]},
+    }
+    definitions = [{"code": code, "label": code, **rest} for code, rest in types.items()]
+    Mapping.model_validate({**mapping, "definitions": definitions}, strict=False)
 
 
 def test_every_rule_of_the_policy_is_explained() -> None:

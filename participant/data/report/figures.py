@@ -29,8 +29,8 @@ _LONGEST = 18
 
 
 def distribution(seen: Profile) -> bytes | None:
-    """Return a column's histogram or its most frequent values as PNG; None without a value."""
-    if seen.edges is None and not seen.levels:
+    """Return a column's histogram or its most frequent values as PNG; None where there is nothing to see."""
+    if seen.edges is None and (not seen.levels or seen.levels[0][1] == 1):
         return None
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(2.6, 1.1), layout="constrained")

@@ -149,7 +149,7 @@ class Evidence:
             fits = text.str.contains(pattern)
             self.forms[mark] += _total(count, fits)
             new = fits & ~known
-            whole = text.filter(new).str.contains(rf"^[+-]?[0-9]{{1,15}}\s*({UNIT})?$")
+            whole = text.filter(new).str.extract(pattern, 1).str.contains("^[+-]?[0-9]{1,15}$")
             self.forms["whole"] += _total(count.filter(new), whole)
             self._count(self.units, text.filter(new).str.extract(pattern, 2), count.filter(new))
             known |= fits
@@ -260,7 +260,7 @@ def _numbers(reading: Reading, seen: Evidence, decimal: str | None, gone: int, t
         unit = reading.unit or next(iter(seen.units))
         reading = reading._replace(unit=unit, units={**reading.units, **{one: Conversion() for one in units}})
         notes += (f"unit {', '.join(seen.units)} taken out of {sum(seen.units.values()):,} cells",)
-    if mark == ",":
+    if mark == "," and seen.forms[","] > seen.forms["."]:
         notes += ("decimal comma",)
     elif seen.forms["grouped"]:
         notes += ("thousands separators",)

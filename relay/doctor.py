@@ -369,7 +369,9 @@ def _tls_key_private(settings: RelayConfig) -> Check:
 
 def _clock(settings: RelayConfig) -> Check:
     del settings
-    return _check(clock_synchronised(), "kept by the kernel's time service", "start chrony or systemd-timesyncd")
+    kept = clock_synchronised()
+    detail = f"the kernel says that {'a' if kept else 'no'} time service keeps it right"
+    return _check(kept, detail, "start chrony or systemd-timesyncd")
 
 
 def _clock_goes_forward(settings: RelayConfig) -> Check:

@@ -1,17 +1,20 @@
 """The catalogue of a project: which site has which variables, how coded, and about how many rows.
 
-Its entries are signed by the sites; an entry counts if its key is that of a member of the project. Of a site's entries
-the one of the newest version counts.
+Its entries are signed by the sites and come as parcels of a run of that name, or as files. An entry counts if its key
+is that of a member of the project. Of a site's entries the one of the newest version counts.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from participant.statistics.catalogue import MAX_ENTRY_BYTES, CatalogueError, Entry, Held, SignedEntry
+from participant.statistics.catalogue import MAX_ENTRY_BYTES, RUN_NAME, CatalogueError, Entry, Held, SignedEntry
 from participant.statistics.terms import ProjectTerms
+from relay.client.parcels import Parcels
+from relay.client.transport import RelayClient
+from secagg.identity import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,29 +25,52 @@ class Catalogue:
     entries: Mapping[str, Entry]
 
 
-def gather(project: UUID, terms: ProjectTerms, names: Mapping[bytes, str], files: Iterable[Path]) -> Catalogue:
+async def received(relay: RelayClient, identity: Identity, project: UUID) -> dict[str, bytes] | None:
+    """Return the entries that sites sent, by what to call each; None where they were asked just now.
+
+    Raises:
+        RelayError: the project's roster is not sealed, or another site coordinates it.
+    """
+    asked = [run.id for run in await relay.runs(project) if run.name == RUN_NAME]
+    if not asked:
+        await relay.create_run(project, uuid4(), RUN_NAME)
+        return None
+    parcels = Parcels(relay, identity, asked[0], leads=True)
+    found: dict[str, bytes] = {}
+    last = 0
+    while batch := await parcels.receive(last):
+        last = batch[-1].id
+        found |= {f"parcel {one.id}": one.text for one in batch if one.name == RUN_NAME and one.fault is None}
+    return found
+
+
+def read_files(paths: Iterable[Path]) -> dict[str, bytes]:
+    """Return the entries in files, by their names."""
+    return {path.name: path.read_bytes() if path.stat().st_size <= 2 * MAX_ENTRY_BYTES else b"" for path in paths}
+
+
+def gather(project: UUID, terms: ProjectTerms, names: Mapping[bytes, str], found: Mapping[str, bytes]) -> Catalogue:
     """Read signed entries.
 
     Args:
         project: that they are of.
         terms: of it.
         names: of its members, by their keys.
-        files: one entry each.
+        found: the entries, by what to call each.
 
     Raises:
-        CatalogueError: a file holds no entry, one of another project, or of a site that is no member; says which.
+        CatalogueError: one is no entry, of another project, or of a site that is no member; says which.
     """
     entries: dict[str, Entry] = {}
-    for path in files:
-        data = path.read_bytes() if path.stat().st_size <= 2 * MAX_ENTRY_BYTES else b""
+    for place, data in found.items():
         try:
             signed = SignedEntry.decode(data)
         except CatalogueError as error:
-            raise CatalogueError(f"{path.name}: {error}") from None
+            raise CatalogueError(f"{place}: {error}") from None
         if signed.site not in names:
-            raise CatalogueError(f"{path.name}: the site that signed it is no member of the project")
+            raise CatalogueError(f"{place}: the site that signed it is no member of the project")
         if (signed.entry.project, signed.entry.dataset) != (project.hex, terms.dataset):
-            raise CatalogueError(f"{path.name}: the entry is of another project or dataset")
+            raise CatalogueError(f"{place}: the entry is of another project or dataset")
         name = names[signed.site]
         if name not in entries or entries[name].version < signed.entry.version:
             entries[name] = signed.entry

@@ -175,22 +175,34 @@ def project_seal(project: ProjectId, data: Data = None, config: Config = None, a
 @app.command()
 def catalogue(
     project: ProjectId,
-    entries: Annotated[list[Path], typer.Argument(help="the entries that the sites signed, a file each")],
+    entries: Annotated[
+        list[Path] | None, typer.Argument(help="signed entries as files, instead of those that the sites sent")
+    ] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which site has which of the project's variables, how coded, and about how many rows."""
+    """Show which site has which of the project's variables, how coded, and about how many rows.
+
+    The first call asks for it, once the roster is sealed; the sites answer with: data catalogue PROJECT --send
+    """
     from coordinator import catalogue as catalogues  # noqa: PLC0415
     from participant.statistics.terms import ProjectTerms  # noqa: PLC0415
 
     async def work(office: "Office") -> Any:
-        return await office.relay.project(project)
+        if entries:
+            sent: dict[str, bytes] | None = catalogues.read_files(entries)
+        else:
+            sent = await catalogues.received(office.relay, office.identity, project)
+        return await office.relay.project(project), sent
 
-    found = _in_office(data, config, work)
+    found, sent = _in_office(data, config, work)
     names = {member.key: member.name for member in found.members}
-    gathered = catalogues.gather(project, ProjectTerms.decode(found.terms), names, entries)
-    report(catalogues.as_facts(gathered), catalogues.as_words(gathered), as_json=as_json)
+    gathered = catalogues.gather(project, ProjectTerms.decode(found.terms), names, sent or {})
+    words = (
+        "asked; the sites answer with: data catalogue PROJECT --send" if sent is None else catalogues.as_words(gathered)
+    )
+    report(catalogues.as_facts(gathered), words, as_json=as_json)
 
 
 # Runs --------------------------------------------------------------------------------------------------------------

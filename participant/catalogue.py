@@ -12,10 +12,13 @@ from participant.data import DatasetStore, Description
 from participant.data.description import NUMERIC
 from participant.ledger import Ledger
 from participant.policy import Policy
-from participant.statistics.catalogue import Band, Entry, Held, SignedEntry, share
+from participant.statistics.catalogue import RUN_NAME, Band, Entry, Held, SignedEntry, share
 from participant.statistics.definitions import Category
 from participant.statistics.terms import ProjectTerms
 from relay.client.journal import Journal
+from relay.client.parcels import Parcels
+from relay.client.transport import RelayClient
+from secagg.errors import ParameterError
 from secagg.identity import Identity
 
 
@@ -60,6 +63,31 @@ def entry(project: UUID, terms: ProjectTerms, described: Description) -> Entry:
 
 def export_entry(made: Entry, identity: Identity, journal: Journal, path: Path) -> None:
     """Sign an entry into a file, after the ledger noted that it leaves."""
+    signed = SignedEntry.sign(made, identity).encode()
+    _note(made, journal)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(signed)
+
+
+async def send_entry(made: Entry, identity: Identity, journal: Journal, relay: RelayClient) -> None:
+    """Sign an entry and send it, sealed to the coordinator of the roster that this site's officer confirmed.
+
+    Raises:
+        ParameterError: nobody confirmed the project here, or its coordinator did not ask for the catalogue yet.
+    """
+    project = UUID(made.project)
+    confirmed = Ledger(journal.connection).confirmed(project)
+    if confirmed is None:
+        raise ParameterError("no officer of this site confirmed the project's roster; project accept does")
+    asked = [run.id for run in await relay.runs(project) if run.name == RUN_NAME]
+    if not asked:
+        raise ParameterError("the project's coordinator has not asked for the catalogue yet")
+    _note(made, journal)
+    parcels = Parcels(relay, identity, asked[0], leads=False)
+    await parcels.send_log(confirmed.roster.coordinator, RUN_NAME, SignedEntry.sign(made, identity).encode())
+
+
+def _note(made: Entry, journal: Journal) -> None:
     with journal.transaction() as batch:
         Ledger(batch.connection).enter(
             {
@@ -70,8 +98,6 @@ def export_entry(made: Entry, identity: Identity, journal: Journal, path: Path) 
                 "entry": made.model_dump(mode="json"),
             }
         )
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(SignedEntry.sign(made, identity).encode())
 
 
 def _categories(labels: dict[str, int]) -> tuple[Category, ...]:

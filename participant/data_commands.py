@@ -176,16 +176,17 @@ def data_map(
 @data_app.command("catalogue")
 def data_catalogue(
     project: ProjectId,
-    export: Annotated[Path | None, typer.Option(help="write the signed entry into this file")] = None,
+    send: Annotated[bool, typer.Option("--send", help="sign the entry and send it to the coordinator, sealed")] = False,
+    export: Annotated[Path | None, typer.Option(help="sign the entry into this file instead")] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what this site would tell a project's catalogue, and sign it into a file for the coordinator.
+    """Show what this site would tell a project's catalogue, and tell it with --send.
 
-    Variables, their coding, and rows in bands. Your policy must allow the project; the ledger notes the export.
+    Variables, their coding, and rows in bands. Your policy must allow the project; the ledger notes what is sent.
     """
-    from participant.catalogue import entry_of, export_entry  # noqa: PLC0415
+    from participant.catalogue import entry_of, export_entry, send_entry  # noqa: PLC0415
 
     settings = ParticipantConfig.load(data=data, config=config)
     seen = _view(project, data, config)
@@ -194,13 +195,17 @@ def data_catalogue(
         f"{entry.dataset} version {entry.version}: {entry.rows} rows",
         *(f"  {one.code:<24} {one.type:<9} {one.unit:<8} missing: {one.missing}" for one in entry.variables),
     ]
-    if export is not None:
 
-        async def work(office: Office) -> None:
+    async def work(office: Office) -> None:
+        if send:
+            await send_entry(entry, office.identity, office.journal, office.relay)
+            lines.append("sent to the coordinator")
+        if export is not None:
             export_entry(entry, office.identity, office.journal, export)
+            lines.append(f"signed: {export}")
 
+    if send or export is not None:
         in_office(data, config, work)
-        lines.append(f"signed: {export}")
     report(entry.model_dump(mode="json"), "\n".join(lines), as_json=as_json)
 
 

@@ -16,6 +16,9 @@ from secagg.identity import SIGNATURE_BYTES, Identity, InvalidSignatureError, ve
 
 FLOOR = 32
 MAX_ENTRY_BYTES = 256 << 10
+RUN_NAME = "catalogue"
+"""Name of the run in which the sites of a project send their entries, as parcels of this name."""
+
 _LABEL = "catalogue"
 
 Share = Literal["none", "some", "a quarter", "half", "most"]

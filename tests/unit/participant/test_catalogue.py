@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.catalogue import as_facts, as_words, complete, gather
+from coordinator.catalogue import as_facts, as_words, complete, gather, read_files
 from participant.catalogue import entry, entry_of, export_entry
 from participant.data import DatasetStore
 from participant.ledger import TABLES, Ledger
@@ -105,7 +105,7 @@ def test_entries_make_a_catalogue(tmp_path: Path) -> None:
         (noted,) = Ledger(journal.connection).entries()
         assert (noted["what"], noted["project"]) == ("catalogue", str(PROJECT))
         journal.close()
-    found = gather(PROJECT, TERMS, NAMES, files)
+    found = gather(PROJECT, TERMS, NAMES, read_files(files))
     assert complete(found) == ["age", "sex", "weight"]
     facts = as_facts(found)
     assert [(one["site"], one["rows"]) for one in facts["sites"]] == [
@@ -131,11 +131,7 @@ def test_entries_that_do_not_count(tmp_path: Path) -> None:
         "signed": good[:40] + bytes([good[40] ^ 1]) + good[41:],
     }
     for complaint, data in cases.items():
-        path = tmp_path / "entry"
-        path.write_bytes(data)
-        with pytest.raises(CatalogueError, match=complaint):
-            gather(PROJECT, TERMS, NAMES, [path])
-    path.write_bytes(good)
-    newer = tmp_path / "newer"
-    newer.write_bytes(SignedEntry.sign(made.model_copy(update={"version": 2}), SITES["north"]).encode())
-    assert gather(PROJECT, TERMS, NAMES, [newer, path]).entries["north"].version == 2
+        with pytest.raises(CatalogueError, match=f"it: .*{complaint}"):
+            gather(PROJECT, TERMS, NAMES, {"it": data})
+    newer = SignedEntry.sign(made.model_copy(update={"version": 2}), SITES["north"]).encode()
+    assert gather(PROJECT, TERMS, NAMES, {"new": newer, "old": good}).entries["north"].version == 2

@@ -24,8 +24,11 @@ from secagg.messages import (
     Encapsulations,
     Manifest,
     Message,
+    Opened,
+    Opening,
     PrekeyList,
     Result,
+    SealedShares,
     SharePackage,
     Shares,
     Upload,
@@ -50,7 +53,7 @@ OTHERS: dict[int, type[Record]] = {
     75: Floors,
     76: Mask,
 }
-ON_GRAPHS = set(MESSAGES) - {Decline.KIND}
+ON_GRAPHS = set(MESSAGES) - {Decline.KIND, SealedShares.KIND, Opening.KIND, Opened.KIND}
 
 
 def run_input(data: bytes) -> str:

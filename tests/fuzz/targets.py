@@ -25,10 +25,10 @@ from secagg.messages import (
     Encapsulations,
     Message,
     Open,
+    Opening,
     Result,
     SharePackage,
     Shares,
-    Unmask,
     Upload,
 )
 from secagg.params import Floors
@@ -193,8 +193,10 @@ def channel_key(transition: Transition) -> bytes:
             return d.channel_key(chain, frame.round, Open.KIND, frame.epoch)
         case kind if kind is Result:
             return state.result_key
+        case kind if kind is Opening:
+            return state.turn.result_key
         case kind:
-            return getattr(state.turn.keys[frame.sender], {Decline: "decline", Unmask: "answer"}[kind])
+            return getattr(state.turn.keys[frame.sender], {Decline: "decline"}.get(kind, "answer"))
 
 
 EVENTS: tuple[Event, ...] = (Tick(0), Tick(2**63), Refuse("no"), Confirm(), Withhold(), Close(), Abandon())

@@ -35,6 +35,7 @@ from relay.service.folders import private_folder
 from relay.store import epochs, messages, sites
 from relay.store.database import Database, connect
 from relay.store.measured import MeasuredDatabase
+from relay.turns import Turns
 from relay.vitals import Vitals
 from relay.wakeups import Wakeups
 from relay.wire import EPOCH_HEADER
@@ -82,6 +83,7 @@ def create_app(config: RelayConfig) -> web.Application:
         notices=_notices(config, wakeups),
         presence=Presence(),
         endings=set(),
+        turns=Turns(config.database_connections),
         metrics=metrics,
         readiness=Readiness(config, database, blobs),
         epoch=Epoch(),

@@ -14,6 +14,7 @@ from relay.presence import Presence
 from relay.readiness import Readiness
 from relay.store.database import Database, Row
 from relay.transitions import MemberState
+from relay.turns import Turns
 from relay.vitals import Vitals
 from relay.wakeups import Wakeups
 from relay.wire import to_base64url
@@ -40,6 +41,7 @@ class Relay:
     notices: "Notices | None"
     presence: Presence
     endings: set[bytes]
+    turns: Turns
     metrics: Metrics
     readiness: Readiness
     epoch: Epoch

@@ -19,6 +19,7 @@ from relay.route import Reading, Route, Streaming, Writing
 from relay.service.crashpoints import crashpoint
 from relay.signatures import Signed
 from relay.store import nonces
+from relay.store.database import DatabaseBusyError
 from relay.wire import encode, parse_query
 from secagg.codec import tagged_hash
 
@@ -119,11 +120,11 @@ class Endpoint:
 
     async def _write(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> web.Response:
         if self.route.stage is None:
-            encoded = await self._transact(handler, call, signed, request)
+            encoded = await self._in_turn(handler, call, signed, request)
         else:
             await self._relay.database.read(lambda db: authorise(db, self.route.access, call))
             async with self.route.stage(call):
-                encoded = await self._transact(handler, call, signed, request)
+                encoded = await self._in_turn(handler, call, signed, request)
         self._relay.wakeups.wake(call.woken)
         if self._relay.notices is not None:
             self._relay.notices.tell(call.woken)
@@ -131,6 +132,15 @@ class Endpoint:
             count()
         crashpoint("relay.before-answer")
         return encoded.response()
+
+    async def _in_turn(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> Encoded:
+        """Wait for the turn of the run, or of the site where the path names no run."""
+        party = call.path.get("run", signed.key)
+        try:
+            async with self._relay.turns.turn(party, self._relay.config.database_wait_s):
+                return await self._transact(handler, call, signed, request)
+        except TimeoutError:
+            raise DatabaseBusyError("the database is busy") from None
 
     async def _transact(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> Encoded:
         """Do the deed and remember its answer in one transaction; a repeated write is only answered again."""

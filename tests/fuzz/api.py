@@ -13,8 +13,10 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from dataclasses import dataclass, field
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,6 +46,7 @@ from tests.support.relay_scene import Scene
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 UNLIMITED = {"SECAGG_RELAY_RATE_PER_SITE": "1000000", "SECAGG_RELAY_LOG_LEVEL": "warning"}
+IN_TURN = 100
 ROLES = ("coordinator", "first", "second", "outsider", "rival", "operator", "auditor", "stranger", "nobody")
 
 
@@ -113,8 +116,15 @@ class Stage:
         return stage
 
 
-def fuzz(relay: RelayProcess, *, cases: int, until: float, number: int) -> Counter[str]:
-    """Send about this many requests, as many to each endpoint; returns how often each status came.
+def fuzz(relay: RelayProcess, *, cases: int, until: float, number: int, share: slice = slice(None)) -> Counter[str]:
+    """Send requests, as many to each endpoint; returns how often each status came.
+
+    Args:
+        relay: is asked for its description, and then for everything in it.
+        cases: how many requests, if all endpoints are in the share.
+        until: monotonic time at which to stop.
+        number: the seed.
+        share: which of the endpoints.
 
     Raises:
         AssertionError: an answer is not as it must be; holds the request.
@@ -123,10 +133,13 @@ def fuzz(relay: RelayProcess, *, cases: int, until: float, number: int) -> Count
     schema = schemathesis.openapi.from_dict(described)
     operations = [found.ok() for found in schema.get_all_operations()]
     counts: Counter[str] = Counter()
+    left = max(1, cases // len(operations))
     with requests.Session() as session:
-        for operation in operations:
-            stage = asyncio.run(Stage.on(relay))
-            _fuzz_one(operation, stage, session, max(1, cases // len(operations)), until, number, counts)
+        while left > 0 and time.monotonic() < until:  # all endpoints in turn, so that none is left out by the clock
+            for operation in operations[share]:
+                stage = asyncio.run(Stage.on(relay))
+                _fuzz_one(operation, stage, session, min(left, IN_TURN), until, number + left, counts)
+            left -= IN_TURN
     return counts
 
 
@@ -158,7 +171,8 @@ def _fuzz_one(
         counts[f"{operation.definition.raw['operationId']} {answer.status_code}"] += 1
         case.validate_response(answer, checks=CHECKS)
 
-    run()
+    if time.monotonic() < until:
+        run()
 
 
 def _fitting_body(case: Any, stage: Stage, who: str, data: Any) -> Any:
@@ -178,20 +192,32 @@ def _do_not_wait(query: Any) -> None:
         pass
 
 
+def _fuzz_share(relay: RelayProcess, cases: int, until: float, number: int, share: slice) -> Counter[str]:
+    warnings.simplefilter("ignore")  # schemathesis's, on what it cannot generate
+    return fuzz(relay, cases=cases, until=until, number=number, share=share)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.api", description="Any request: a declared answer.")
     parser.add_argument("--cases", type=int, default=50_000, help="how many requests (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=1800.0, help="for how long at most (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"), help="decides every request")
+    parser.add_argument("--workers", type=int, default=4, help="processes that send (default: %(default)s)")
     options = parser.parse_args()
-    warnings.simplefilter("ignore")  # schemathesis's, on what it cannot generate
     print(f"seed {options.seed}", flush=True)
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,
         RelayProcess.start(Path(folder) / "data", environment=UNLIMITED) as relay,
     ):
-        counts = fuzz(relay, cases=options.cases, until=started + options.seconds, number=options.seed)
+        until, workers = started + options.seconds, options.workers
+        running = replace(relay, process=None)  # a process has no place in another one
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            shares = [
+                pool.submit(_fuzz_share, running, options.cases, until, options.seed, slice(at, None, workers))
+                for at in range(workers)
+            ]
+            counts = sum((share.result() for share in shares), Counter[str]())
         errors = [line for line in relay.log.splitlines() if '"level": "error"' in line]
     statuses: Counter[str] = Counter()
     for name, count in counts.items():

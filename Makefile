@@ -6,8 +6,8 @@ READY  := $(VENV)/.ready
 # pytest-xdist workers
 JOBS   ?= auto
 DEMO   ?=
-# what `make bench` measures; NAME=server takes another ten minutes, NAME=sparse twenty, NAME=he two
-NAME   ?= kernels start round growth memory relayed peers
+# what `make bench` measures; NAME=sparse takes another twenty minutes, NAME=he two
+NAME   ?= kernels start round growth memory relayed peers server
 
 .PHONY: help demo test check bench fuzz fuzz-api soak coverage mutation vectors model lock format clean
 help:            ## this list

@@ -9,7 +9,7 @@ DEMO   ?=
 # what `make bench` measures; NAME=sparse takes another twenty minutes, NAME=he two
 NAME   ?= kernels start round growth memory relayed peers server
 
-.PHONY: help demo test check bench fuzz fuzz-api soak coverage mutation vectors model lock format clean
+.PHONY: help demo test check bench fuzz fuzz-api soak crash coverage mutation vectors model lock format clean
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -66,6 +66,9 @@ coverage: $(READY) ## the branches of secagg/ that its tests take; all of them, 
 
 mutation: $(READY) ## small faults in protocol, codec, messages and Shamir: which do the tests notice? for MINUTES (default 15)
 	$(BIN)/python -m tests.mutation --minutes $(or $(MINUTES),15)
+
+crash: $(READY)  ## kill the relay at KILLS (default 500) random moments, over both databases
+	KILLS=$$(($(or $(KILLS),500) / 2)) $(BIN)/python -m pytest -s -n 0 --timeout 3600 tests/services/relay/test_crashes.py -k random
 
 vectors: $(READY) ## make the vectors anew from the independent reference, and the tables of the specification
 	$(BIN)/python -m specs.generate

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection
@@ -65,6 +66,23 @@ def migrate_command(data: Data = None, config: Config = None, as_json: AsJson = 
     words = {None: f"nothing to do: the schema is {migrate.REVISION}", "": f"created with schema {migrate.REVISION}"}
     done = words.get(before, f"upgraded from schema {before} to {migrate.REVISION}")
     report({"from": before, "to": migrate.REVISION}, done, as_json=as_json)
+
+
+@app.command("move")
+def move_command(
+    to: Annotated[str, typer.Option(help="postgresql://user@host/name: an empty database; see also PGPASSFILE")],
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy the SQLite database of a stopped relay to PostgreSQL and compare every row; payloads stay where they are."""
+    from relay import move  # noqa: PLC0415  # needs the driver that only PostgreSQL's users have
+
+    source = RelayConfig.load(data=data, config=config)
+    moved = move.move(source, source.model_copy(update={"database": SecretStr(to)}))
+    rows = sum(table.rows for table in moved)
+    facts = {table.name: {"rows": table.rows, "hash": table.digest.hex()} for table in moved}
+    report({"tables": facts, "rows": rows}, f"{rows} rows moved and compared; now set: database", as_json=as_json)
 
 
 @app.command("openapi")

@@ -34,8 +34,8 @@ class SqliteDatabase:
 
     def __init__(self, url: URL, *, wait_s: float, readers: int) -> None:
         self._wait_s = wait_s
-        self._writer = _engine(url, wait_s=wait_s, begin="BEGIN IMMEDIATE", connections=1)
-        self._reader = _engine(url, wait_s=wait_s, begin="BEGIN", connections=readers)
+        self._writer = engine(url, wait_s=wait_s, begin="BEGIN IMMEDIATE", connections=1)
+        self._reader = engine(url, wait_s=wait_s, begin="BEGIN", connections=readers)
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="relay-write")
         self._reading = ThreadPoolExecutor(readers, thread_name_prefix="relay-read")
         self._turn = asyncio.Lock()
@@ -103,7 +103,8 @@ def _translated(error: OperationalError) -> DatabaseUnavailableError:
     return DatabaseUnavailableError(f"the database failed: {error.orig}")
 
 
-def _engine(url: URL, *, wait_s: float, begin: str, connections: int) -> Engine:
+def engine(url: URL, *, wait_s: float, begin: str, connections: int) -> Engine:
+    """Return an engine whose transactions begin with the statement `begin`."""
     made = create_engine(
         url,
         pool_size=connections,

@@ -3,11 +3,13 @@
 import asyncio
 import errno
 import os
+import signal
 import time
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import aiohttp
 import obstore
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -71,6 +73,24 @@ async def test_pieces_are_objects_and_ranges_go_across_them(relay_on_objects, bu
         assert (answer.status, answer.body) == (206, data[start:stop])
     assert [name.split("-")[0] for name in names(bucket)] == [f"{UUID(blob).hex}/{at:016x}" for at in (0, 400, 700)]
     assert not (relay_on_objects.data / "blobs").exists()
+
+
+@pytest.mark.parametrize("point", ["relay.object-before-put", "relay.object-after-put"])
+async def test_killed_while_it_stores_an_object(relay_on_objects, endpoint, bucket, point):
+    relay, data = relay_on_objects, os.urandom(100)
+    scene = await Scene.on(relay)
+    hand = ByHand(scene)
+    blob = (await hand.announce(data)).json["id"]
+    assert (await hand.put(blob, 0, data[:40])).status == 200
+    dying = endpoint.environment | {"SECAGG_RELAY_OBJECTS": bucket, "SECAGG_CRASH_AT": point}
+    await asyncio.to_thread(relay.restart, environment=dying)
+    with pytest.raises(aiohttp.ClientError):
+        await hand.put(blob, 40, data[40:])
+    assert relay.wait() == -signal.SIGKILL
+    await asyncio.to_thread(relay.restart)
+    assert (await hand.announce(data)).json == {"id": blob, "received": 40}
+    assert (await hand.put(blob, 40, data[40:])).json == {"received": 100}
+    assert (await hand.get(blob)).body == data
 
 
 async def test_a_wrong_digest_removes_the_objects(relay_on_objects, bucket):

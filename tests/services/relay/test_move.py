@@ -1,0 +1,93 @@
+"""A relay moves from SQLite to PostgreSQL: same rows, same answers, numbers that go on, and nothing by halves."""
+
+import asyncio
+import json
+import os
+import sqlite3
+from hashlib import sha256
+
+import pytest
+from sqlalchemy import delete, func, select
+from typer.testing import CliRunner
+
+from relay import schema
+from relay.cli import app
+from relay.config import FILE_NAME
+from relay.store import audit
+from relay.store.database import DatabaseBusyError
+from secagg.errors import ParameterError
+from tests.support.relay_process import RelayProcess, apart
+from tests.support.relay_scene import Scene
+
+
+def move(relay: RelayProcess, to: str) -> dict:
+    command = ["move", "--to", to, "--data", str(relay.data), "--json"]
+    return json.loads(apart(lambda: CliRunner().invoke(app, command, catch_exceptions=False).stdout))
+
+
+def rows(relay: RelayProcess) -> int:
+    return relay.transact(lambda db: db.scalar(select(func.count()).select_from(schema.site)))
+
+
+async def test_a_relay_goes_on_in_postgresql(tmp_path, postgres):
+    with RelayProcess.start(tmp_path / "data") as relay:
+        scene = await Scene.on(relay)
+        to, payload = scene.coordinator.public, os.urandom(100)
+        async with scene.client(scene.first) as first, scene.client(scene.coordinator) as lead:
+            blob = await first.upload(scene.run, payload, size=100, digest=sha256(payload).digest(), to=to)
+            await first.post_message(scene.run, to, scene.frame(scene.first), blob)
+            last = await first.post_message(scene.run, to, scene.frame(scene.first, kind=2))
+            before = await lead.messages()
+        relay.token()
+        await asyncio.to_thread(relay.stop)
+        # the newest message is gone, and its number is still not given again
+        relay.transact(lambda db: db.execute(delete(schema.delivery).where(schema.delivery.c.message == last)))
+        relay.transact(lambda db: db.execute(delete(schema.message).where(schema.message.c.id == last)))
+        head = relay.transact(audit.head)
+
+        url = postgres.empty()
+        moved = move(relay, url)
+        assert moved["tables"]["site"]["rows"] == rows(relay)
+        assert moved["tables"]["message"]["rows"] == 1
+
+        relay.database = url
+        await asyncio.to_thread(relay.restart)
+        assert relay.transact(audit.head)[0] >= head[0]
+        assert relay.transact(lambda db: audit.verify(db, head[1])) >= head[0]
+        async with scene.client(scene.first) as first, scene.client(scene.coordinator) as lead:
+            assert await lead.messages() == before[:1]
+            assert b"".join([piece async for piece in lead.download(blob)]) == payload
+            assert await first.post_message(scene.run, to, scene.frame(scene.first, kind=3)) > last
+
+
+async def test_a_relay_that_still_writes_and_a_target_that_is_not_empty_are_refused(tmp_path, postgres):
+    relay = RelayProcess(tmp_path / "data")
+    with RelayProcess.start(relay.data):
+        pass
+    await Scene.on(relay)
+    holder = sqlite3.connect(relay.data / FILE_NAME, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    url = postgres.empty()
+    with pytest.raises(DatabaseBusyError):
+        move(relay, url)
+    holder.close()
+    move(relay, url)
+    with pytest.raises(ParameterError, match="holds sites already"):
+        move(relay, url)
+    with pytest.raises(ParameterError, match="there is no relay"):
+        move(RelayProcess(tmp_path / "nothing"), url)
+
+
+async def test_a_copy_that_differs_is_not_kept(tmp_path, postgres, monkeypatch):
+    from relay import move as module
+
+    relay = RelayProcess(tmp_path / "data")
+    with RelayProcess.start(relay.data):
+        pass
+    await Scene.on(relay)
+    url = postgres.empty()
+    spell = module._spelled
+    monkeypatch.setattr(module, "_spelled", lambda row: spell(row) + os.urandom(1))
+    with pytest.raises(module.MoveError, match="rows, or others"):
+        move(relay, url)
+    assert rows(RelayProcess(tmp_path / "data", database=url)) == 0

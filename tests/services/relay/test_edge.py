@@ -97,12 +97,23 @@ async def test_a_site_that_comes_too_often_does_not_hinder_another(guarded):
     assert (await send("GET", url, signature=Signature.of(guarded.first))).status == 200
 
 
+async def test_a_client_waits_as_it_is_told(guarded):
+    """All that it sends is taken in the end, and none of it fails."""
+    async with guarded.client(guarded.second) as site:
+        await asyncio.gather(*(site.heartbeat() for _ in range(48)))
+    refused = 'secagg_relay_problems_total{type="rate-limited"}'
+    async with aiohttp.ClientSession() as session, session.get(f"{guarded.relay.admin_url}/metrics") as answer:
+        assert any(
+            line.startswith(refused) and float(line.split()[1]) > 0 for line in (await answer.text()).splitlines()
+        )
+
+
 async def test_a_forged_signature_is_not_counted_against_the_site(guarded):
     url = f"{guarded.relay.url}/v1/sites"
-    forged = [Signature.of(guarded.rival, key_id=to_base64url(guarded.second.public)) for _ in range(50)]
+    forged = [Signature.of(guarded.rival, key_id=to_base64url(guarded.first.public)) for _ in range(50)]
     answers = await asyncio.gather(*(send("GET", url, signature=signature) for signature in forged))
     assert {answer.problem for answer in answers} == {"bad-signature"}
-    assert (await send("GET", url, signature=Signature.of(guarded.second))).status == 200
+    assert (await send("GET", url, signature=Signature.of(guarded.first))).status == 200
 
 
 async def test_connections_of_one_address(guarded):

@@ -54,6 +54,12 @@ def derivations() -> Case:
         "self-mask": keys.self_mask(EH, key, R, U, CTX),
         "mac-session": keys.lane_session(EH, [key, ss]),
         "mac": keys.lane_key(EH, key, R, CTX, LANE),
+        "group-chain": keys.kdf(EH, key + ss, "group-chain"),
+        "group-ratchet": keys.kdf(EH, key, "group-ratchet", u32(R)),
+        "group-key": keys.kdf(EH, key, "group-key", u32(R), CTX),
+        "he-key": keys.kdf(EH, key, "he-key"),
+        "sealed-shares": keys.kdf(EH, key, "sealed-shares", u16(U)),
+        "slot-mac": keys.kdf(EH, key, "slot-mac", u16(LANE)),
     }
     names = (
         "nonce",
@@ -67,11 +73,13 @@ def derivations() -> Case:
         "salt",
         "result-key",
         "rounding",
+        "opened-key",
     )
     bounds = {
         "share-blob": tag("share-blob") + LP(EH, u16(U), u16(V), u32(R), u32(4)),
         "vault-seal": tag("vault-seal") + LP(EH, u16(U), u32(R)),
         "vector-seal": tag("vector-seal") + LP(EH, u8(GIVEN["kind"]), u16(U), u32(R), CTX),
+        "sealed-shares-seal": tag("sealed-shares-seal") + LP(EH, u16(U), u32(R), CTX),
     }
     return {
         "given": GIVEN | {"rounds": 4, "key": key, "second_key": ss},

@@ -37,6 +37,12 @@ DERIVATIONS = {
     "self-mask": lambda: d.self_mask(KEY, U, round_=R, context=CTX, eh=EH).key,
     "mac-session": lambda: mac.session_key([KEY, GIVEN["second_key"]], epoch=EH),
     "mac": lambda: keys.derive(KEY, "mac", u32(R), CTX, u16(GIVEN["lane"]), epoch=EH),  # in mac.lanes: test_lanes
+    "group-chain": lambda: d.group_chain([KEY, GIVEN["second_key"]], EH),
+    "group-ratchet": lambda: d.next_group_chain(KEY, R, EH),
+    "group-key": lambda: d.group_key(KEY, R, CTX, EH),
+    "he-key": lambda: d.he_seed(KEY, EH),
+    "sealed-shares": lambda: d.sealed_shares_key(KEY, U, EH),
+    "slot-mac": lambda: d.slot_lane_key(KEY, GIVEN["lane"], EH),
 }
 
 
@@ -78,6 +84,7 @@ def test_associated_data():
         "share-blob": d.share_bound(EH, U, V, range(R, R + GIVEN["rounds"])),
         "vault-seal": d.vault_bound(EH, U, R),
         "vector-seal": d.vector_bound(EH, GIVEN["kind"], U, R, CTX),
+        "sealed-shares-seal": d.sealed_shares_bound(EH, U, R, CTX),
     } == KDF["associated_data"]
 
 

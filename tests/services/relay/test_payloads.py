@@ -197,6 +197,7 @@ async def test_a_full_disk_is_said_before_anything_is_sent(start_relay):
         scene = await Scene.on(relay)
         answer = await ByHand(scene).announce(b"x")
         assert (answer.status, answer.problem) == (507, "storage-full")
+        assert await relay.metric('problems_total{type="storage-full"}') == 1  # what the alert StorageFull looks at
         assert (await send("GET", f"{relay.url}/readyz")).problem == "unavailable"
         async with scene.client(scene.first) as first:  # the rest goes on
             await first.post_message(scene.run, scene.coordinator.public, scene.frame(scene.first))

@@ -277,7 +277,9 @@ async def test_after_a_failed_fsync_nothing_more_is_acknowledged(new_database, t
     process = RelayProcess(config.data, database=config.database and config.database.get_secret_value())
     scene = await Scene.on(process)
     data = os.urandom(90)
-    async with TestClient(TestServer(create_app(config))) as client:
+    app = create_app(config)
+    faults = app[RELAY].metrics.faults.labels("input-output")  # what the alert DiskFails looks at
+    async with TestClient(TestServer(app)) as client:
         process.port = client.port
         hand = ByHand(scene)
         blob = (await hand.announce(data)).json["id"]
@@ -290,8 +292,10 @@ async def test_after_a_failed_fsync_nothing_more_is_acknowledged(new_database, t
         with monkeypatch.context() as broken:
             broken.setattr("relay.blob_folder.os.fsync", fail)
             assert (await hand.put(blob, 30, data[30:60])).problem == "unavailable"
+        assert faults._value.get() == 1
         answer = await hand.put(blob, 30, data[30:60])
         assert (answer.status, answer.problem) == (503, "unavailable")
+        assert faults._value.get() == 2
         await asyncio.sleep(1.1)
         assert (await send("GET", f"{process.url}/readyz")).json["detail"].startswith("the disk failed to store")
     async with TestClient(TestServer(create_app(config))) as client:  # the disk is in order again

@@ -15,6 +15,7 @@ from participant.statistics import STATISTICS, Query, disclosure_of
 from participant.statistics.query import Name, Strict, in_words
 from participant.statistics.terms import ProjectTerms
 from secagg.errors import ParameterError
+from secagg.messages import Suite
 from secagg.params import MIN_SITES, Floors, LossRule, Profile
 
 _PROFILES = {"semi-honest": Profile.SEMI_HONEST, "malicious": Profile.MALICIOUS}
@@ -107,6 +108,11 @@ class Policy(Strict):
         """Raise RefusedError where a run would go on after a loss that this site wants to stop it."""
         if rule < _LOSS_RULES[self.loss_rule]:
             raise RefusedError(f"the policy asks that a run does not go beyond '{self.loss_rule}' when a site is lost")
+
+    def check_suite(self, suite: Suite) -> None:
+        """Raise RefusedError for a suite that the terms of no project can agree on yet."""
+        if suite is not Suite.X25519_MLKEM768_AES256:
+            raise RefusedError("the project's terms say nothing of homomorphic sums")
 
     def check_query(self, query: Query, terms: ProjectTerms) -> None:
         """Decide whether the site answers a query.

@@ -79,6 +79,7 @@ class SiteRun:
         step = receive(self.state, data, self._means(), payload)
         if isinstance(step.state, AwaitCohort):
             policy.check_loss_rule(step.state.seat.manifest.loss_rule)
+            policy.check_suite(step.state.seat.manifest.suite)
         self._commit(step, message=message)
 
     def tell(self, event: Event, *, query: Query | None = None, dataset_version: int | None = None) -> None:

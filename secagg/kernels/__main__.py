@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from secagg.kernels import bits, gf16, levels  # noqa: F401 compiled when imported
+from secagg.kernels import bits, gf16, levels, modular  # noqa: F401 compiled when imported
 from secagg.kernels.target import AES_VECTOR_BITS
 
 if AES_VECTOR_BITS:

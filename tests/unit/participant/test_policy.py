@@ -22,6 +22,7 @@ from participant.statistics.cox_risk_sets import CoxRiskSetsParams
 from participant.statistics.moments import MomentsParams
 from participant.statistics.terms import ProjectTerms, TermsError
 from relay.transitions import MemberState
+from secagg.messages import Suite
 from secagg.params import LossRule, Profile
 from tests.support.tables import import_csv
 
@@ -152,6 +153,12 @@ def test_a_query_beyond_the_terms_is_refused(moments: Query, changes: dict[str, 
 def test_the_floors_are_what_the_protocol_checks() -> None:
     floors = Policy(minimum_sites=5, minimum_survivors=4, profile="semi-honest", colluders_one_in=4).floors
     assert (floors.sites, floors.survivors, floors.profile, floors.colluders_one_in) == (5, 4, Profile.SEMI_HONEST, 4)
+
+
+def test_a_manifest_of_homomorphic_sums_is_refused_while_no_terms_speak_of_them() -> None:
+    Policy().check_suite(Suite.X25519_MLKEM768_AES256)
+    with pytest.raises(RefusedError, match="homomorphic"):
+        Policy().check_suite(Suite.X25519_MLKEM768_AES256_BFV)
 
 
 def test_the_loss_rule_of_a_manifest_is_checked_like_that_of_the_terms() -> None:

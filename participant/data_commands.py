@@ -53,6 +53,9 @@ def data_import(
     mapping: Annotated[
         bool, typer.Option("--mapping/--no-mapping", help="apply the mapping of the version before, if it has one")
     ] = True,
+    pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help="draw distributions and gaps in the report")
+    ] = True,
     progress: ShowProgress = True,
     data: Data = None,
     config: Config = None,
@@ -81,6 +84,7 @@ def data_import(
             declared=declared,
             mapping=of_version(store, name) if mapping else None,
             show=show,
+            pictures=pictures,
         )
     _report(done, as_json=as_json)
 

@@ -100,7 +100,8 @@ class Stage:
         token = await self._token("site", hospital.name)
         environment = self.environment_of(hospital)
         await command(["participant", "enroll", "--token", token, "--name", hospital.name, "--json"], environment)
-        await command(["participant", "data", "import", "lung", str(hospital.table), "--json"], environment)
+        importing = ["participant", "data", "import", "lung", str(hospital.table), "--no-pictures", "--json"]
+        await command(importing, environment)
         crash = {"SECAGG_CRASH_AT": hospital.crash_at} if hospital.crash_at else {}
         hospital.process, _ = await self._start(["participant", "start", "--json"], environment | crash, hospital.name)
 

@@ -64,6 +64,7 @@ def import_table(
     declared: Declaration | None = None,
     mapping: Mapping | None = None,
     show: Show = nowhere,
+    pictures: bool = True,
 ) -> Imported:
     """Import a table as the next version of a dataset.
 
@@ -75,13 +76,14 @@ def import_table(
         declared: what the site says about the table; nothing by default.
         mapping: to a project's variables, if there is one.
         show: takes the progress.
+        pictures: whether the report has any.
 
     Raises:
         DatasetNameError, SourceError, HeaderError, DeclarationError: as they say; nothing was stored.
         BadRowsError: more rows are bad than the declaration allows; report and list of bad rows were kept.
     """
     with _at_work(datasets, name, declared or Declaration(), mapping, imported_at, show) as task:
-        return task.finish(task.table(source), source)
+        return task.finish(task.table(source), source, pictures=pictures)
 
 
 def map_dataset(
@@ -102,7 +104,7 @@ def map_dataset(
     path = datasets.folder(name, described.version) / DATA
     with _at_work(datasets, name, Declaration().allowing(bad_rows), mapping, mapped_at, show) as task:
         origin = Origin("dataset", f"{name} version {described.version}", described.data.bytes, described.data.sha256)
-        return task.finish(task.stored(path, described), origin)
+        return task.finish(task.stored(path, described), origin, pictures=True)
 
 
 @contextmanager
@@ -184,7 +186,7 @@ class _Import:
             self._show("map", first - 1, described.rows, first - 1)
         return _Table(parts, mapper.columns, described.rows)
 
-    def finish(self, table: _Table, source: Source | Origin) -> Imported:
+    def finish(self, table: _Table, source: Source | Origin, *, pictures: bool) -> Imported:
         """Store the values if so many rows may be bad, and write the report in any case."""
         self.bad.close()
         origin = source if isinstance(source, Origin) else source.origin()
@@ -222,7 +224,7 @@ class _Import:
             columns=seen,
             notes=table.notes,
         )
-        report.write(facts, self._done)
+        report.write(facts, self._done, pictures=pictures)
         if described is None:
             path.unlink(missing_ok=True)
             folder = self._datasets.refuse(self._name, self._done)

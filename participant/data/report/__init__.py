@@ -55,12 +55,16 @@ class Facts:
         return self.version is None
 
 
-def write(facts: Facts, folder: Path) -> None:
+def write(facts: Facts, folder: Path, *, pictures: bool) -> None:
     """Write the report in all its forms into a folder."""
     from participant.data.private import private_file  # noqa: PLC0415
     from participant.data.report import csv, html, markdown  # noqa: PLC0415 - matplotlib takes its time to load
 
-    for name, text in ((HTML, html.page(facts)), (MARKDOWN, markdown.page(facts)), (CSV, csv.table(facts))):
+    for name, text in (
+        (HTML, html.page(facts, pictures=pictures)),
+        (MARKDOWN, markdown.page(facts)),
+        (CSV, csv.table(facts)),
+    ):
         with private_file(folder / name) as file:
             file.write(text)
 

@@ -1,11 +1,12 @@
 """The report as one page that needs nothing else: pictures are inside, nothing is fetched, nothing runs."""
 
 from base64 import b64encode
+from importlib import import_module
+from types import ModuleType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from participant.data.report import Facts, in_figures, summary
-from participant.data.report.figures import distribution, missingness
 
 PICTURES = 100  # columns that are drawn; wider tables are told in figures alone
 
@@ -14,20 +15,25 @@ _PAGES = Environment(
 )
 
 
-def page(facts: Facts) -> str:
-    """Return the page."""
-    drawn = facts.columns[:PICTURES]
+def page(facts: Facts, *, pictures: bool) -> str:
+    """Return the page, with pictures of the first columns or without any."""
+    drawn = facts.columns[:PICTURES] if pictures and facts.stored else ()
     return _PAGES.get_template("page.html.j2").render(
         facts=facts,
         summary=summary(facts),
         columns=[
-            (seen, _inside(distribution(seen) if position < PICTURES else None))
+            (seen, _inside(_drawing().distribution(seen) if position < len(drawn) else None))
             for position, seen in enumerate(facts.columns)
         ],
-        missing=_inside(missingness(drawn) if drawn and facts.stored else None),
-        left=len(facts.columns) - len(drawn),
+        missing=_inside(_drawing().missingness(drawn) if drawn else None),
+        left=len(facts.columns) - len(drawn) if drawn else 0,
         figures=in_figures,
     )
+
+
+def _drawing() -> ModuleType:
+    """Return the module that draws; matplotlib takes a second to load."""
+    return import_module("participant.data.report.figures")
 
 
 def _inside(picture: bytes | None) -> str | None:

@@ -1,6 +1,6 @@
 import pytest
 
-from participant.data.report import html
+from participant.data import report
 
 
 @pytest.fixture
@@ -11,5 +11,5 @@ def pictures() -> None:
 @pytest.fixture(autouse=True)
 def _quick_reports(request, monkeypatch) -> None:
     if "pictures" not in request.fixturenames:
-        monkeypatch.setattr(html, "distribution", lambda seen: None)
-        monkeypatch.setattr(html, "missingness", lambda columns: None)
+        write = report.write
+        monkeypatch.setattr(report, "write", lambda facts, folder, **_: write(facts, folder, pictures=False))

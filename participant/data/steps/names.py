@@ -87,8 +87,7 @@ def _named(position: int, given: str, own: Mapping[str, str]) -> NamedColumn:
 def _check_declared(columns: Sequence[NamedColumn], declared: Declaration) -> None:
     there = {column.name for column in columns}
     if absent := sorted({*declared.columns, *declared.identity} - there):
-        raise DeclarationError(
-            f"the table has no column {some(absent)}; it has {len(there)}: {some(sorted(there), 20)}"
-        )
+        # Without the names that are there: of a file without a header they would be its first patient.
+        raise DeclarationError(f"the table has no column {some(absent)}; its first line names {len(there)} others")
     if len(there) < len(columns):
         raise HeaderError("two columns have one name also with numbers; declare names for them")

@@ -53,7 +53,7 @@ def test_a_row_is_no_header(header: list[str]) -> None:
 
 
 def test_a_declared_column_must_be_there() -> None:
-    with pytest.raises(DeclarationError, match="no column b; it has 1: a"):
+    with pytest.raises(DeclarationError, match="no column b; its first line names 1 others"):
         named("a", columns={"b": {}})
     with pytest.raises(DeclarationError, match="no column id"):
         named("a", person="id")

@@ -78,7 +78,7 @@ model: $(READY)  ## search the model of epoch and round; prints what holds, and 
 
 lock: $(READY)   ## make the lock file anew (versions and hashes only); needs uv on the path
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --all-extras --group dev --output-file requirements.lock pyproject.toml
+	  --extra all --group dev --output-file requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --extra relay --extra postgres --extra objects --constraint requirements.lock \
 	  --output-file relay/deploy/container/requirements.lock pyproject.toml

@@ -15,6 +15,7 @@ from coordinator.analyses.cox import CoxSpec
 from coordinator.analyses.kaplan_meier import KaplanMeierSpec
 from coordinator.analyses.spec import SurvivalSpec
 from participant.statistics import Columns
+from participant.statistics.conditions import meets
 from participant.statistics.layout import Array
 
 _TO_THE_END = {"precision": 1e-13, "r_precision": 1e-13}  # by default lifelines stops about 1e-5 before the maximum
@@ -87,11 +88,10 @@ def pooled_kaplan_meier(table: Columns, spec: KaplanMeierSpec, *, on_grid: bool 
 def _rows(table: Columns, spec: SurvivalSpec, further: tuple[str, ...], *, on_grid: bool) -> pd.DataFrame:
     """Return the complete rows that meet the filter, with times on the grid or as they are."""
     columns = [spec.time, spec.event, *further]
-    filtered = [comparison.column for comparison in spec.filter]
-    frame = pd.DataFrame({name: table[name] for name in {*columns, *filtered}}).dropna(subset=filtered)
-    for comparison in spec.filter:
-        frame = frame.query(f"`{comparison.column}` {comparison.op} {comparison.value!r}")
-    rows = frame[columns].dropna()
+    frame = pd.DataFrame({name: table[name] for name in columns})
+    for condition in spec.filter:
+        frame = frame[meets(condition, table)[frame.index]]
+    rows = frame.dropna()
     if on_grid:
         last = spec.grid.width * spec.grid.count
         late = rows[spec.time] > last

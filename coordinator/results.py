@@ -8,7 +8,7 @@ from uuid import UUID
 
 import numpy as np
 
-from coordinator.analyses import CoxResult, KaplanMeierResult, Result
+from coordinator.analyses import CoxResult, GlmResult, KaplanMeierResult, Result
 from coordinator.runs import Report
 
 
@@ -34,13 +34,19 @@ def as_facts(run: UUID, report: Report) -> dict[str, Any]:
 
 def as_words(report: Report) -> str:
     """Return the results as tables for a terminal."""
-    return "\n\n".join(
-        _cox(result) if isinstance(result, CoxResult) else _kaplan_meier(result) for result in report.results
-    )
+    return "\n\n".join(_words(result) for result in report.results)
+
+
+def _words(result: Result) -> str:
+    if isinstance(result, CoxResult):
+        return _cox(result)
+    return _glm(result) if isinstance(result, GlmResult) else _kaplan_meier(result)
 
 
 def _name(result: Result) -> str:
-    return "cox" if isinstance(result, CoxResult) else "kaplan-meier"
+    if isinstance(result, CoxResult):
+        return "cox"
+    return "glm" if isinstance(result, GlmResult) else "kaplan-meier"
 
 
 def _plain(value: Any) -> Any:
@@ -72,9 +78,25 @@ def _cox(result: CoxResult) -> str:
     return "\n".join([head, *rows, tail, *(f"warning: {text}" for text in result.warnings)])
 
 
+def _glm(result: GlmResult) -> str:
+    width = max(len(name) for name in result.names) + 2
+    head = (
+        f"Generalised linear model ({result.family}): {result.rows} rows, {len(result.sites)} sites\n"
+        f"{'':<{width}}{'coef':>12}{'se':>11}{'statistic':>11}{'p':>10}   95 % CI"
+    )
+    rows = [
+        f"{row['name']:<{width}}{row['coef']:>12.6g}{row['se']:>11.4g}{row['statistic']:>11.3f}{row['p']:>10.2g}"
+        f"   {row['lower']:.5g} to {row['upper']:.5g}"
+        for row in result.table()
+    ]
+    tail = (
+        f"deviance {result.deviance:.6g} on {result.df:g} degrees of freedom, dispersion {result.dispersion:.4g}, "
+        f"AIC {result.aic:.2f}, BIC {result.bic:.2f}"
+    )
+    return "\n".join([head, *rows, tail, *(f"warning: {text}" for text in result.warnings)])
+
+
 def _kaplan_meier(result: KaplanMeierResult) -> str:
     median = "not reached" if result.median is None else f"{result.median:g} {result.time_unit}"
-    return (
-        f"Kaplan-Meier: {result.rows} patients, {result.events.sum():.0f} events, {len(result.sites)} sites\n"
-        f"median survival {median}"
-    )
+    head = f"Kaplan-Meier: {result.rows} patients, {result.events.sum():.0f} events, {len(result.sites)} sites"
+    return "\n".join([head, f"median survival {median}", *(f"warning: {text}" for text in result.warnings)])

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from participant.data import Description
 from participant.statistics import STATISTICS, Query, disclosure_of
-from participant.statistics.query import Name, Strict, in_words
+from participant.statistics.query import MAX_PERSONS, Name, Strict, in_words
 from participant.statistics.terms import ProjectTerms
 from secagg.errors import ParameterError
 from secagg.messages import Suite
@@ -41,6 +41,8 @@ class Policy(Strict):
         colluders_one_in: the epoch must bear ceil(n / this) - 1 colluding sites.
         loss_rule: the most that may go on after a site is lost: `continue`, `pause` or `abort`.
         single_persons: whether sums are allowed in which the values of one person can show (over all sites).
+        minimum_persons: what a site's own numbers must stand for at least, unless single persons may show; a query says
+            its floor, and what is below it is hidden inside the sum.
         statistics, datasets: names that are allowed; None allows all.
     """
 
@@ -51,6 +53,7 @@ class Policy(Strict):
     colluders_one_in: int = Field(default=3, ge=1)
     loss_rule: Literal["continue", "pause", "abort"] = "pause"
     single_persons: bool = False
+    minimum_persons: int = Field(default=5, ge=1, le=MAX_PERSONS)
     statistics: tuple[Name, ...] | None = None
     datasets: tuple[Name, ...] | None = None
 
@@ -124,3 +127,8 @@ class Policy(Strict):
         terms.check(query)
         if not self.single_persons and disclosure_of(query).singles_out:
             raise RefusedError("the policy does not allow sums in which the values of one person can show")
+        if not self.single_persons and query.minimum_persons < self.minimum_persons:
+            raise RefusedError(
+                f"the policy asks that a site's numbers stand for at least {self.minimum_persons} persons, "
+                f"the query for {query.minimum_persons}"
+            )

@@ -8,12 +8,13 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from coordinator.analyses.cox import CoxResult, CoxSpec, fit_cox
 from coordinator.analyses.errors import AnalysisError, SpecError
+from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
 from coordinator.analyses.kaplan_meier import KaplanMeierResult, KaplanMeierSpec, estimate_kaplan_meier
 from coordinator.analyses.secure_sum import SecureSum, Sum, value_bits_for
 from participant.statistics.query import in_words
 
-Spec = CoxSpec | KaplanMeierSpec
-Result = CoxResult | KaplanMeierResult
+Spec = CoxSpec | KaplanMeierSpec | GlmSpec
+Result = CoxResult | KaplanMeierResult | GlmResult
 
 _SPEC: TypeAdapter[Spec] = TypeAdapter(Annotated[Spec, Field(discriminator="analysis")])
 
@@ -32,9 +33,11 @@ def parse_spec(document: Mapping[str, Any]) -> Spec:
 
 
 async def analyse(spec: Spec, secure_sum: SecureSum) -> Result:
-    """Run the analysis that `spec` describes; raises as `fit_cox` and `estimate_kaplan_meier`."""
+    """Run the analysis that `spec` describes; raises as `fit_cox`, `fit_glm` and `estimate_kaplan_meier`."""
     if isinstance(spec, CoxSpec):
         return await fit_cox(spec, secure_sum)
+    if isinstance(spec, GlmSpec):
+        return await fit_glm(spec, secure_sum)
     return await estimate_kaplan_meier(spec, secure_sum)
 
 
@@ -42,6 +45,8 @@ __all__ = [
     "AnalysisError",
     "CoxResult",
     "CoxSpec",
+    "GlmResult",
+    "GlmSpec",
     "KaplanMeierResult",
     "KaplanMeierSpec",
     "Result",
@@ -52,6 +57,7 @@ __all__ = [
     "analyse",
     "estimate_kaplan_meier",
     "fit_cox",
+    "fit_glm",
     "parse_spec",
     "value_bits_for",
 ]

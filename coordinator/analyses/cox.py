@@ -39,10 +39,11 @@ from coordinator.analyses.errors import (
 from coordinator.analyses.partial_likelihood import Point, partial_likelihood, too_coarse
 from coordinator.analyses.secure_sum import SecureSum
 from coordinator.analyses.spec import SurvivalSpec
-from participant.statistics import COX_RISK_SETS, EVENT_COUNTS, MOMENTS, Variable
-from participant.statistics.cox_risk_sets import MAX_LINEAR, MAX_LOG_WEIGHT, MAX_VARIABLES, CoxRiskSetsParams
+from participant.statistics import COX_RISK_SETS, EVENT_COUNTS, MOMENTS, Design, Numeric, Variable
+from participant.statistics.cox_risk_sets import MAX_COVARIATES, MAX_LOG_WEIGHT, CoxRiskSetsParams
 from participant.statistics.event_counts import EventCountsParams
 from participant.statistics.layout import Array
+from participant.statistics.model import MAX_LINEAR
 from participant.statistics.moments import MomentsParams
 from participant.statistics.variables import distinct
 
@@ -68,7 +69,9 @@ class CoxSpec(SurvivalSpec):
     """`covariates`: columns with their declared ranges; values outside are moved to the range, and counted."""
 
     analysis: Literal["cox"] = "cox"
-    covariates: Annotated[tuple[Variable, ...], Field(min_length=1, max_length=MAX_VARIABLES), AfterValidator(distinct)]
+    covariates: Annotated[
+        tuple[Variable, ...], Field(min_length=1, max_length=MAX_COVARIATES), AfterValidator(distinct)
+    ]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -147,7 +150,8 @@ async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
         ParameterError: a range, coefficient or size is beyond what a query can hold.
     """
     centre, scale = await _standardisation(spec, secure_sum)
-    likelihood = _Likelihood(spec, secure_sum, centre, scale, await _event_times(spec, secure_sum))
+    times = await _event_times(spec, secure_sum)
+    likelihood = _Likelihood(spec, secure_sum, centre, scale, times)
     null = point = await likelihood.at_start()
     for _ in range(MAX_STEPS):
         step = _newton_step(spec, null, point)
@@ -157,7 +161,7 @@ async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
         if null.sites != point.sites:
             null = await likelihood.at_start()
         if null.sites == point.sites:
-            return _result(spec, null, point, point.beta + step, scale, likelihood.evaluations)
+            return _result(spec, null, point, point.beta + step, scale, likelihood.evaluations, times.warnings)
         point = await likelihood.at(point.beta)  # another site was lost; go on from here without it
     raise ConvergenceError(f"Newton's method did not converge in {MAX_STEPS} steps")
 
@@ -184,23 +188,33 @@ async def _standardisation(spec: CoxSpec, secure_sum: SecureSum) -> tuple[Array,
     return params.middles + shift, np.sqrt(variance)
 
 
+def _standardised(covariates: tuple[Variable, ...], centre: Array, scale: Array) -> Design:
+    return Design(
+        terms=tuple(
+            (Numeric(column=one.column, low=one.low, high=one.high, centre=float(mean), scale=float(deviation)),)
+            for one, mean, deviation in zip(covariates, centre, scale, strict=True)
+        )
+    )
+
+
 class _EventTimes(NamedTuple):
-    """Grid times with an event, those of them with more than one, and the sites that were counted."""
+    """Grid times with an event, those with more than one, the sites that were counted, and what they withheld."""
 
     at: tuple[int, ...]
     tied: tuple[int, ...]
     sites: tuple[str, ...]
+    warnings: list[str]
 
 
 async def _event_times(spec: CoxSpec, secure_sum: SecureSum) -> _EventTimes:
-    params = EventCountsParams(outcome=spec.outcome, row_limit=spec.row_limit)
+    params = EventCountsParams(outcome=spec.outcome, by=(), row_limit=spec.row_limit)
     answer = await secure_sum(spec.ask(EVENT_COUNTS, params, secure_sum.value_bits, complete=spec.names))
     spec.check_coding(answer.values["outside"])
     events = answer.values["events"]
     if not events.any():
         raise NoEventsError("no event over all sites lies on the grid; there is nothing to fit")
     at, tied = np.flatnonzero(events > 0) + 1, np.flatnonzero(events > 1) + 1
-    return _EventTimes(tuple(at.tolist()), tuple(tied.tolist()), answer.sites)
+    return _EventTimes(tuple(at.tolist()), tuple(tied.tolist()), answer.sites, spec.warn_of_withheld(answer.values))
 
 
 class _Likelihood:
@@ -211,13 +225,13 @@ class _Likelihood:
         self._secure_sum = secure_sum
         self._params = CoxRiskSetsParams(
             outcome=spec.outcome,
-            variables=spec.covariates,
-            centre=tuple(centre.tolist()),
-            scale=tuple(scale.tolist()),
+            design=_standardised(spec.covariates, centre, scale),
+            strata=(),
             beta=(0.0,) * len(spec.covariates),
             log_weight_limit=0.0,
             at=times.at,
             tied=times.tied,
+            trend=(),
             row_limit=spec.row_limit,
         )
         self._sites = times.sites
@@ -236,7 +250,7 @@ class _Likelihood:
         Raises:
             PrecisionError: the weights differ more than the sums can hold.
         """
-        if np.abs(beta) @ self._params.reach > MAX_LINEAR:
+        if np.abs(beta) @ self._params.design.reach > MAX_LINEAR:
             raise too_coarse(f"a patient's b.z could exceed {MAX_LINEAR:g}")
         while True:
             limit = min(1 + self._reach * float(np.linalg.norm(beta)), MAX_LOG_WEIGHT)
@@ -323,7 +337,9 @@ def _where(spec: CoxSpec, chosen: NDArray[np.bool_]) -> list[str]:
     return [name for name, is_chosen in zip(spec.names, chosen, strict=True) if is_chosen]
 
 
-def _result(spec: CoxSpec, null: Point, point: Point, beta: Array, scale: Array, evaluations: int) -> CoxResult:
+def _result(
+    spec: CoxSpec, null: Point, point: Point, beta: Array, scale: Array, evaluations: int, warnings: list[str]
+) -> CoxResult:
     _check_precision(point)
     covariance = np.linalg.inv(point.information) / np.outer(scale, scale)
     coef: Array = beta / scale
@@ -349,7 +365,7 @@ def _result(spec: CoxSpec, null: Point, point: Point, beta: Array, scale: Array,
         iterations=evaluations,
         rounding=point.rounding,
         sites=point.sites,
-        warnings=tuple(_warnings(spec, point)),
+        warnings=(*warnings, *_warnings(spec, point)),
     )
 
 

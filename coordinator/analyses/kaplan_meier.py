@@ -54,6 +54,7 @@ class KaplanMeierResult:
         rows: over all sites.
         time_unit: of the times.
         sites: whose rows are in the curve.
+        warnings: what a reader of the result should know.
     """
 
     times: Array
@@ -70,6 +71,7 @@ class KaplanMeierResult:
     rows: int
     time_unit: str
     sites: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
         """Return one row for each time, of plain numbers; None where the band does not exist."""
@@ -96,7 +98,7 @@ async def estimate_kaplan_meier(spec: KaplanMeierSpec, secure_sum: SecureSum) ->
         NoRowsError: no row over all sites meets the filter and is complete.
         CodingError: negative times, or event codes other than 0 and 1, at some site.
     """
-    params = EventCountsParams(outcome=spec.outcome, row_limit=spec.row_limit)
+    params = EventCountsParams(outcome=spec.outcome, by=(), row_limit=spec.row_limit)
     answer = await secure_sum(spec.ask(EVENT_COUNTS, params, secure_sum.value_bits, complete=spec.complete))
     spec.check_coding(answer.values["outside"])
     at_risk, events = answer.values["at_risk"], answer.values["events"]
@@ -119,6 +121,7 @@ async def estimate_kaplan_meier(spec: KaplanMeierSpec, secure_sum: SecureSum) ->
         rows=round(float(at_risk[0])),
         time_unit=spec.time_unit,
         sites=answer.sites,
+        warnings=tuple(spec.warn_of_withheld(answer.values)),
     )
 
 

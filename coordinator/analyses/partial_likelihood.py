@@ -91,7 +91,7 @@ def partial_likelihood(params: CoxRiskSetsParams, answer: Sum, steps: Mapping[st
         beta=beta,
         log_likelihood=float(beta @ sums["event_sum"] - np.log(total).sum()),
         score=sums["event_sum"] - m.sum(axis=1),
-        information=_symmetric(second, len(beta)) - m @ m.T,
+        information=symmetric(second, len(beta)) - m @ m.T,
         log_likelihood_error=float((error0 / total).sum() + half * np.abs(beta) @ steps["event_sum"]),
         score_error=half * steps["event_sum"] + ((error1 + np.abs(m) * error0) / total).sum(axis=1),
         rows=round(float(sums["rows"])),
@@ -113,7 +113,7 @@ def _at_all_times(sums: Array, tied: NDArray[np.intp], times: int) -> Array:
     return spread
 
 
-def _symmetric(upper: Array, p: int) -> Array:
+def symmetric(upper: Array, p: int) -> Array:
     """Return the (p, p) matrix of an upper triangle by rows."""
     matrix = np.empty((p, p))
     rows, columns = np.triu_indices(p)

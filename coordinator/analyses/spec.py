@@ -1,43 +1,35 @@
 """What all specifications of an analysis have in common. They are written by people, as the tables of a TOML file."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from coordinator.analyses.errors import CodingError
-from participant.statistics import Comparison, Grid, Outcome, Params, Statistic
+from participant.statistics import Condition, Grid, Outcome, Params, Statistic
 from participant.statistics.layout import Array
-from participant.statistics.query import MAX_VALUE_BITS, MIN_VALUE_BITS, Name, Query, Strict
+from participant.statistics.query import MAX_PERSONS, MAX_VALUE_BITS, MIN_VALUE_BITS, Name, Query, Strict
 from participant.statistics.statistic import MAX_ROWS
 
 
-class SurvivalSpec(Strict):
-    """Analysis of times to an event.
+class TableSpec(Strict):
+    """Analysis of the rows of one dataset.
 
     Attributes:
         dataset: name of the dataset at every site.
-        time, event: columns; event is 1, or 0 for censored.
-        grid: grid on which times are counted, in the units of the time column.
-        time_unit: what these units are called, for axes and tables.
-        filter: comparisons that a row must meet.
+        filter: conditions that a row must meet.
         missing: rows with a missing value in a named column are left out.
+        minimum_persons: fewer rows than this and a site sends zeros; its policy can ask for such a floor.
         row_limit: the most rows that a site's dataset may have. Bounds are proven from it: as small as is safe.
         value_bits: bits of a quantised real value; None for as many as the run has room for.
     """
 
     dataset: Name
-    time: Name
-    event: Name
-    grid: Grid
-    time_unit: Annotated[str, Field(max_length=32)] = "days"
-    filter: tuple[Comparison, ...] = ()
+    filter: tuple[Condition, ...] = ()
     missing: Literal["complete-cases"] = "complete-cases"
+    minimum_persons: int = Field(default=5, ge=1, le=MAX_PERSONS)
     row_limit: int = Field(ge=1, le=MAX_ROWS)
     value_bits: int | None = Field(default=None, ge=MIN_VALUE_BITS, le=MAX_VALUE_BITS)
-
-    @property
-    def outcome(self) -> Outcome:
-        return Outcome(time=self.time, event=self.event, grid=self.grid)
 
     def ask(
         self, statistic: Statistic[Any], params: Params, value_bits: int, *, complete: tuple[str, ...] = ()
@@ -49,7 +41,34 @@ class SurvivalSpec(Strict):
             value_bits=self.value_bits or value_bits,
             filter=self.filter,
             complete=complete,
+            minimum_persons=self.minimum_persons,
         )
+
+    def warn_of_withheld(self, sums: Mapping[str, Array]) -> list[str]:
+        """Return a warning where sites had too few rows for their numbers to be in the sum."""
+        sites = round(float(sums.get("withheld", 0.0)))
+        if not sites:
+            return []
+        return [f"{sites} sites have 1 to {self.minimum_persons - 1} rows; these rows are not in the sums"]
+
+
+class SurvivalSpec(TableSpec):
+    """Analysis of times to an event.
+
+    Attributes:
+        time, event: columns; event is 1, or 0 for censored.
+        grid: grid on which times are counted, in the units of the time column.
+        time_unit: what these units are called, for axes and tables.
+    """
+
+    time: Name
+    event: Name
+    grid: Grid
+    time_unit: Annotated[str, Field(max_length=32)] = "days"
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome(time=self.time, event=self.event, grid=self.grid)
 
     def check_coding(self, outside: Array) -> None:
         """Raise CodingError where some site counted odd times or event codes; `outside` is (2,), over all sites."""

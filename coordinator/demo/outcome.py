@@ -133,9 +133,9 @@ def curve(facts: dict[str, Any]) -> KaplanMeierResult:
     """Return the Kaplan-Meier result out of a run's report."""
     fields: dict[str, Any] = {name: content for name, content in facts.items() if name != "analysis"}
     for name, content in fields.items():
-        if isinstance(content, list) and name != "sites":
+        if isinstance(content, list) and name not in {"sites", "warnings"}:
             fields[name] = np.array([np.nan if value is None else value for value in content], np.float64)
-    return KaplanMeierResult(**fields | {"sites": tuple(facts["sites"])})
+    return KaplanMeierResult(**fields | {name: tuple(facts[name]) for name in ("sites", "warnings")})
 
 
 def _largest(estimate: Mapping[str, float], fit: PooledCox) -> float:

@@ -1,46 +1,106 @@
 """The vocabulary of statistics: what a site can be asked for, as pure functions over arrays.
 
 A query names one statistic; `evaluate` answers it from a table, `layout_of` says what the answer's vector holds and how
-large an entry can be, `disclosure_of` what the sum over the sites tells.
+large an entry can be, `disclosure_of` what the sum over the sites tells, `describe` all of that in words.
+
+    statistic      releases                                             serves
+    counts         rows, complete rows, values present                  cohort sizes, missingness
+    moments        n, sums, sums of squares                             means and standard deviations, one-sample t-test
+    class-moments  the same for each class                              t-tests, analysis of variance, naive Bayes
+    histogram      counts, and sums, in intervals of a column or of     quantiles, plots; residual summaries; ROC curve,
+                   a linear predictor, mean or residual, by groups      calibration, Hosmer-Lemeshow
+    contingency    rows of each combination of levels                   chi-square, Fisher, odds ratios
+    gram           sums of squares and products of a design             linear regression, ridge, lasso, correlation,
+                                                                        PCA, analysis of covariance, VIF
+    glm-score      score, information, deviance, Pearson's chi-square   logistic, Poisson, negative binomial and gamma
+                                                                        regression, AIC and BIC, overdispersion
+    ordinal-score  score and information of proportional odds           ordinal logistic regression
+    event-counts   events and rows at risk on a grid, by groups         Kaplan-Meier, log-rank, stratified log-rank
+    cox-risk-sets  risk-set sums, tie sums, event trend, by strata      Cox (Efron, Breslow, strata), and its test of
+                                                                        proportional hazards
+    k-means        n, sums, distances at each centre                    k-means
+    hinge          loss, (sub)gradient, curvature                       linear support vector machine
+    training       update of a model by an installed trainer            federated averaging and its kin
+    ranges         number of sites with entries above powers of two     bounds for any of the above with real entries
+
+Every module says its formula, bounds, disclosure and source.
 """
 
+from participant.statistics.conditions import AllOf, AnyOf, Comparison, Condition, negated
+from participant.statistics.describe import describe
+from participant.statistics.design import Category, Coding, Design, Indicator, Log, Numeric, Power
 from participant.statistics.disclosure import Disclosure, Group, Reveals
 from participant.statistics.evaluate import (
-    COUNTS,
-    COX_RISK_SETS,
-    EVENT_COUNTS,
-    MOMENTS,
-    STATISTICS,
     MissingColumnsError,
     RowLimitError,
     check_dataset,
     disclosure_of,
     evaluate,
     layout_of,
-    statistic_of,
 )
+from participant.statistics.formula import FormulaError, Model, declared, parse_formula
 from participant.statistics.layout import Block, Layout
 from participant.statistics.outcome import Grid, Outcome
-from participant.statistics.query import Comparison, Query, QueryError
+from participant.statistics.query import Query, QueryError
 from participant.statistics.statistic import Columns, Params, Statistic
 from participant.statistics.variables import Variable
+from participant.statistics.vocabulary import (
+    CLASS_MOMENTS,
+    CONTINGENCY,
+    COUNTS,
+    COX_RISK_SETS,
+    EVENT_COUNTS,
+    GLM_SCORE,
+    GRAM,
+    HINGE,
+    HISTOGRAM,
+    K_MEANS,
+    MOMENTS,
+    ORDINAL_SCORE,
+    RANGES,
+    STATISTICS,
+    TRAINING,
+    statistic_of,
+)
 
 __all__ = [
+    "CLASS_MOMENTS",
+    "CONTINGENCY",
     "COUNTS",
     "COX_RISK_SETS",
     "EVENT_COUNTS",
+    "GLM_SCORE",
+    "GRAM",
+    "HINGE",
+    "HISTOGRAM",
+    "K_MEANS",
     "MOMENTS",
+    "ORDINAL_SCORE",
+    "RANGES",
     "STATISTICS",
+    "TRAINING",
+    "AllOf",
+    "AnyOf",
     "Block",
+    "Category",
+    "Coding",
     "Columns",
     "Comparison",
+    "Condition",
+    "Design",
     "Disclosure",
+    "FormulaError",
     "Grid",
     "Group",
+    "Indicator",
     "Layout",
+    "Log",
     "MissingColumnsError",
+    "Model",
+    "Numeric",
     "Outcome",
     "Params",
+    "Power",
     "Query",
     "QueryError",
     "Reveals",
@@ -48,8 +108,12 @@ __all__ = [
     "Statistic",
     "Variable",
     "check_dataset",
+    "declared",
+    "describe",
     "disclosure_of",
     "evaluate",
     "layout_of",
+    "negated",
+    "parse_formula",
     "statistic_of",
 ]

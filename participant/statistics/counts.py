@@ -12,9 +12,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from participant.statistics.conditions import Name
 from participant.statistics.disclosure import Disclosure, Group, Reveals
 from participant.statistics.layout import Arrays, Block, Layout
-from participant.statistics.query import MAX_COLUMNS, Name
+from participant.statistics.query import MAX_COLUMNS
 from participant.statistics.statistic import Columns, Params, Statistic
 
 

@@ -55,3 +55,35 @@ class Disclosure:
     def singles_out(self) -> bool:
         """Whether the values of one person can show."""
         return any(group.reveals is Reveals.VALUES and (group.one_person or self.filtered) for group in self.groups)
+
+
+def of_model(sums: str, *, blocks: tuple[str, ...], minimum_rows: int = 10) -> Disclosure:
+    """Return what sums over all rows tell that a model is fitted to; `sums` says in a sentence which they are."""
+    return Disclosure(
+        tells=(
+            f"{sums} A covariate that is 0 for all but a few rows, or whose range leaves few rows inside, makes sums "
+            "over these few: ask for a floor (minimum_persons). If the filter leaves one or two rows over all sites, "
+            "their values show; with as many covariates as rows, all of them do."
+        ),
+        groups=(
+            Group(
+                blocks=blocks,
+                people="complete rows that meet the filter",
+                reveals=Reveals.VALUES,
+                one_person=False,
+            ),
+        ),
+        minimum_rows=minimum_rows,
+    )
+
+
+def of_cells(sums: str, cells: str, *, blocks: tuple[str, ...], reveals: Reveals) -> Disclosure:
+    """Return what numbers for disjoint groups tell; `sums` says in a sentence which they are, `cells` who is in one."""
+    return Disclosure(
+        tells=(
+            f"{sums} A cell can hold few rows, over all sites too, unless the query asks for a floor "
+            "(minimum_persons), at which a site hides its small cells."
+        ),
+        groups=(Group(blocks=blocks, people=cells, reveals=reveals, one_person=True),),
+        minimum_rows=5,
+    )

@@ -1,46 +1,25 @@
 """From a query and a table to the vector that leaves the site, masked.
 
 A site refuses on public grounds alone: the dataset lacks a column, it has more rows than the query's limit, the query
-is not of the vocabulary. Whatever depends on a patient - an empty group, a value out of range, a missing one - is part
-of the sum instead, because who drops out on such grounds tells something about a patient.
+is not of the vocabulary. Whatever depends on a patient - an empty group, a small one, a value out of range, a missing
+one - is part of the sum instead, because who drops out on such grounds tells something about a patient.
 """
 
-import operator
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from participant.statistics.counts import Counts
-from participant.statistics.cox_risk_sets import CoxRiskSets
+from participant.statistics import ranges, suppression
+from participant.statistics.conditions import meets
 from participant.statistics.disclosure import Disclosure
-from participant.statistics.event_counts import EventCounts
-from participant.statistics.layout import Array, Layout
-from participant.statistics.moments import Moments
-from participant.statistics.query import Comparison, Query, QueryError
-from participant.statistics.statistic import Columns, Statistic
+from participant.statistics.layout import Array, Arrays, Layout
+from participant.statistics.query import Query
+from participant.statistics.statistic import ROWS_PER_PARAMETER, Columns, Statistic
+from participant.statistics.vocabulary import statistic_of
 from secagg.errors import ParameterError
-
-COUNTS = Counts()
-MOMENTS = Moments()
-EVENT_COUNTS = EventCounts()
-COX_RISK_SETS = CoxRiskSets()
-
-STATISTICS: Mapping[str, Statistic[Any]] = {
-    statistic.name: statistic for statistic in (COUNTS, MOMENTS, EVENT_COUNTS, COX_RISK_SETS)
-}
-"""The vocabulary by name. Sites approve these, never code from outside."""
-
-_OPERATORS: Mapping[str, Callable[[Array, float], NDArray[np.bool_]]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 
 
 class MissingColumnsError(ParameterError):
@@ -61,27 +40,18 @@ class RowLimitError(ParameterError):
     """The dataset has more rows than the query's row limit. That much, and no more, shows when the site declines."""
 
 
-def statistic_of(query: Query) -> Statistic[Any]:
-    """Return the statistic that a query asks for.
-
-    Raises:
-        QueryError: there is none of that name.
-    """
-    try:
-        return STATISTICS[query.statistic]
-    except KeyError:
-        raise QueryError(f"no statistic is named {query.statistic}; known are {', '.join(STATISTICS)}") from None
-
-
 def layout_of(query: Query) -> Layout:
     """Return the layout of the vector that answers a query; all parties find the same one.
 
     Raises:
         QueryError: the query is not of the vocabulary.
-        ParameterError: its vector would be too long, or its bounds too large.
+        ParameterError: its vector would be too long, its bounds too large, or its ranges do not fit.
     """
     statistic = statistic_of(query)
-    return statistic.layout(statistic.read(query))
+    layout = statistic.layout(statistic.read(query))
+    if query.minimum_persons > 1:
+        layout = Layout(layout.blocks + suppression.lanes(layout))
+    return layout if query.ranges is None else ranges.narrowed(layout, query.ranges)
 
 
 def disclosure_of(query: Query) -> Disclosure:
@@ -111,7 +81,7 @@ def check_dataset(query: Query, columns: Collection[str], rows: int) -> None:
 
 
 def evaluate(query: Query, table: Columns) -> Array:
-    """Return the site's vector: filter, missing rule, statistic.
+    """Return the site's vector: filter, missing rule, statistic, floor, ranges.
 
     Args:
         query: what is asked.
@@ -129,14 +99,13 @@ def evaluate(query: Query, table: Columns) -> Array:
     rows = _rows(query, table)
     check_dataset(query, table.keys(), rows)
     statistic = statistic_of(query)
-    params = statistic.read(query)
-    kept = np.logical_and.reduce(
-        [np.ones(rows, np.bool_)] + [_meets(table[comparison.column], comparison) for comparison in query.filter]
-    )
-    if query.missing == "complete-cases":
-        kept &= ~np.isnan([table[name] for name in query.columns]).any(axis=0)
+    kept = _kept(query, table, rows)
     columns = {name: table[name][kept] for name in query.columns}
-    return statistic.layout(params).flatten(statistic.compute(params, columns))
+    layout = layout_of(query)
+    arrays = _floored(query, statistic, columns, layout)
+    if query.ranges is None:
+        return layout.flatten(arrays)
+    return ranges.clipped(layout, arrays)
 
 
 def _rows(query: Query, table: Columns) -> int:
@@ -148,5 +117,25 @@ def _rows(query: Query, table: Columns) -> int:
     return lengths.pop() if lengths else 0
 
 
-def _meets(column: Array, comparison: Comparison) -> NDArray[np.bool_]:
-    return _OPERATORS[comparison.op](column, comparison.value) & ~np.isnan(column)
+def _kept(query: Query, table: Columns, rows: int) -> NDArray[np.bool_]:
+    """Return which rows meet the filter and the rule for missing values."""
+    kept = np.ones(rows, np.bool_)
+    for condition in query.filter:
+        kept &= meets(condition, table)
+    if query.missing == "complete-cases":
+        for name in query.columns:
+            kept &= ~np.isnan(table[name])
+    return kept
+
+
+def _floored(query: Query, statistic: Statistic[Any], columns: Columns, layout: Layout) -> Arrays:
+    """Return the statistic's arrays as the floor lets them go, with the lanes that say what it hid."""
+    params = statistic.read(query)
+    if query.minimum_persons == 1:
+        return statistic.total(params, columns)
+    rows = len(columns[query.columns[0]])
+    persons = statistic.persons(params, columns) if rows else 0
+    if 0 < persons < query.minimum_persons or 0 < rows < ROWS_PER_PARAMETER * statistic.parameters(params):
+        return suppression.zeros(layout)
+    arrays = dict(statistic.total(params, columns)) | {suppression.WITHHELD: np.array(0.0)}
+    return suppression.suppress(layout, arrays, query.minimum_persons)

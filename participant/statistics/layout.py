@@ -3,14 +3,14 @@
 A bound is proven from the query's parameters (row limit, declared ranges, coefficients) and never taken from data, so
 that every site and the coordinator find the same segments, and the segments say nothing about anybody. For the same
 reason a value beyond its bound is refused and not clipped: no data can bring it about, only a defect, and then no sum
-is better than a wrong one.
+is better than a wrong one. Proven bounds can be wide; a round of `ranges` finds narrower ones (`Layout.narrowed`).
 
 Real bounds are widened to the next power of two. That makes the step a power of two, exact in floating point, and the
 same on platforms whose `exp` differs in the last digit.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import frexp, isfinite, ldexp, prod
 
 import numpy as np
@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 Arrays = Mapping[str, Array]
 
 _ROUNDING = 1 + 2.0**-20  # a floating-point sum of 2^30 terms is off by less than this factor
+_BELOW = 1 - 2.0**-18  # of a power of two: a bound that is widened to it, and no further
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +36,28 @@ class Block:
         shape: () for a number; a block may have no entries.
         clip: bound of the absolute value of each entry: one for all, or one for each index of the first axis.
         exact: the entries are whole numbers and travel with step 1; otherwise they are real and are quantised.
+        cells: name of the block that counts, cell by cell, the persons for whom these entries stand; its shape is the
+            last part of this one's. A block that counts disjoint groups of persons names itself. See `suppression`.
     """
 
     name: str
     shape: tuple[int, ...]
     clip: float | tuple[float, ...]
     exact: bool = False
+    cells: str | None = None
 
     @property
     def size(self) -> int:
         return prod(self.shape)
 
+    @property
+    def clips(self) -> tuple[float, ...]:
+        """One for all entries, or one for each index of the first axis."""
+        return self.clip if isinstance(self.clip, tuple) else (self.clip,)
+
     def segments(self, value_bits: int) -> Iterator[Segment]:
-        clips = self.clip if isinstance(self.clip, tuple) else (self.clip,)
-        for clip in clips:
-            if count := self.size // len(clips):
+        for clip in self.clips:
+            if count := self.size // len(self.clips):
                 yield _whole(count, clip) if self.exact else _real(count, clip, value_bits)
 
 
@@ -67,11 +75,12 @@ class Layout:
         if len({block.name for block in self.blocks}) != len(self.blocks):
             raise ParameterError("two blocks of a layout have the same name")
         for block in self.blocks:
-            clips = block.clip if isinstance(block.clip, tuple) else (block.clip,)
-            if isinstance(block.clip, tuple) and block.shape[:1] != (len(clips),):
+            if isinstance(block.clip, tuple) and block.shape[:1] != (len(block.clip),):
                 raise ParameterError(f"block {block.name} needs one clip for each index of its first axis")
-            if not all(isfinite(clip) and clip > 0 for clip in clips):
+            if not all(isfinite(clip) and clip > 0 for clip in block.clips):
                 raise ParameterError(f"block {block.name} has a bound that is not positive and finite")
+            if block.cells and block.shape[-len(self.block(block.cells).shape) :] != self.block(block.cells).shape:
+                raise ParameterError(f"block {block.name} does not have the cells of {block.cells}")
         if not 1 <= self.length <= MAX_LANES:
             raise ParameterError(f"a vector has 1 to {MAX_LANES} entries, this one would have {self.length}")
 
@@ -79,6 +88,10 @@ class Layout:
     def length(self) -> int:
         """Number d of entries."""
         return sum(block.size for block in self.blocks)
+
+    def block(self, name: str) -> Block:
+        """Return the block of this name."""
+        return next(block for block in self.blocks if block.name == name)
 
     def segments(self, value_bits: int) -> tuple[Segment, ...]:
         """Return clip and step of all entries, neighbours with the same ones joined.
@@ -100,6 +113,29 @@ class Layout:
         if len(joined) > MAX_SEGMENTS:
             raise ParameterError(f"a vector has at most {MAX_SEGMENTS} segments, this one would have {len(joined)}")
         return tuple(joined)
+
+    @property
+    def exponents(self) -> tuple[int, ...]:
+        """For each group of real entries that share a clip, the least k for which 2^k is a proven bound, with room for
+        the rounding of a sum. Blocks without entries have no groups.
+        """
+        return tuple(
+            frexp(clip * _ROUNDING)[1]
+            for block in self.blocks
+            if block.size and not block.exact
+            for clip in block.clips
+        )
+
+    def narrowed(self, exponents: tuple[int, ...]) -> "Layout":
+        """Return the layout with the bound 2^k for each group of real entries, k as given, where that is narrower.
+
+        Raises:
+            ParameterError: not one exponent for each group.
+        """
+        if len(exponents) != len(self.exponents):
+            raise ParameterError(f"{len(self.exponents)} groups of entries need as many ranges, got {len(exponents)}")
+        bounds = iter([min(pair) for pair in zip(exponents, self.exponents, strict=True)])
+        return Layout(tuple(_bounded(block, bounds) for block in self.blocks))
 
     def steps(self, value_bits: int) -> dict[str, Array]:
         """Return the step of every entry, as arrays of the blocks' shapes: an entry's sum over n sites is off by n / 2
@@ -139,6 +175,13 @@ class Layout:
             block.name: part.reshape(block.shape)
             for block, part in zip(self.blocks, np.split(vector, ends), strict=True)
         }
+
+
+def _bounded(block: Block, exponents: Iterator[int]) -> Block:
+    if block.exact or not block.size:
+        return block
+    clips = tuple(ldexp(_BELOW, next(exponents)) for _ in block.clips)
+    return replace(block, clip=clips if isinstance(block.clip, tuple) else clips[0])
 
 
 def _whole(count: int, clip: float) -> Segment:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat
 
+from participant.statistics.conditions import Name, Strict
 from participant.statistics.layout import Array
-from participant.statistics.query import Name, Strict
 from participant.statistics.statistic import Columns
 
 MAX_GRID_TIMES = 10_000

@@ -8,22 +8,39 @@ sorted, nothing has a default on the wire, and bytes that are not their own cano
 from typing import Annotated, Any, Literal
 
 import rfc8785
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
-from pydantic import FiniteFloat as Finite
+from pydantic import AfterValidator, Field, JsonValue, ValidationError
 
+from participant.statistics.conditions import (
+    MAX_COMPARISONS,
+    NAME_PATTERN,
+    Condition,
+    Name,
+    Strict,
+    comparisons,
+    ordered,
+)
 from secagg.errors import ParameterError
 
+__all__ = [
+    "MAX_COLUMNS",
+    "MAX_PERSONS",
+    "MAX_VALUE_BITS",
+    "MIN_VALUE_BITS",
+    "NAME_PATTERN",
+    "Name",
+    "Query",
+    "QueryError",
+    "Strict",
+]
+
 MAX_QUERY_BYTES = 256 << 10
-MAX_DEPTH = 8
+MAX_DEPTH = 12
 MAX_COLUMNS = 512
-MAX_COMPARISONS = 32
 MIN_VALUE_BITS = 8
 MAX_VALUE_BITS = 60  # nine sites and 60 bits fill the ring of 64
-NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
+MAX_PERSONS = 1000  # no floor needs to be higher
+MAX_EXPONENT = 900  # of two: neither a range nor its step leaves what a double can hold
 _WHOLE = 1 << 53  # from here on a JSON number is a double and no longer counts by ones
-
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-"""Name of a dataset, column or statistic: it can be shown, logged and be part of a path as it is."""
 
 Json = dict[str, JsonValue]
 
@@ -32,26 +49,14 @@ class QueryError(ParameterError):
     """The bytes are no query, or they ask for something that does not exist. Says what is wrong, for people."""
 
 
-class Strict(BaseModel):
-    """What everything inside a query has in common: unknown members and wrong types are refused, nothing changes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Comparison(Strict):
-    """One condition on a row; a missing value meets no condition, not even ``!=``."""
-
-    column: Name
-    op: Literal["==", "!=", "<", "<=", ">", ">="]
-    value: Finite
-
-
 def _ordered_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
-def _ordered_comparisons(comparisons: tuple[Comparison, ...]) -> tuple[Comparison, ...]:
-    return tuple(sorted(set(comparisons), key=lambda item: (item.column, item.op, item.value)))
+def _few(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    if sum(1 for _ in comparisons(conditions)) > MAX_COMPARISONS:
+        raise ValueError(f"a filter has at most {MAX_COMPARISONS} comparisons")
+    return conditions
 
 
 class Query(Strict):
@@ -62,10 +67,14 @@ class Query(Strict):
         version: its version; a site that has another one says so.
         dataset: name under which every site keeps its table.
         columns: the columns that the statistic reads, sorted. A row counts as complete by these.
-        filter: comparisons that a row must meet, all of them, sorted.
+        filter: conditions that a row must meet, all of them, sorted.
         missing: ``complete-cases`` leaves out rows with a missing value in `columns`; ``keep`` hands them on as NaN, to
             statistics that count missing values.
+        minimum_persons: what a site's own numbers stand for at least, or they are withheld inside the sum
+            (`suppression`); 1 for no such rule.
         value_bits: bits of a quantised real value, the sign included.
+        ranges: None for the bounds that are proven from the parameters; or for each group of real entries the power of
+            two that bounds it at every site, as a round of `ranges` found it.
         params: what the statistic's own `Params` reads; held to its canonical form there.
     """
 
@@ -74,16 +83,18 @@ class Query(Strict):
     dataset: Name
     columns: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_COLUMNS), AfterValidator(_ordered_names)]
     filter: Annotated[
-        tuple[Comparison, ...], Field(max_length=MAX_COMPARISONS), AfterValidator(_ordered_comparisons)
+        tuple[Condition, ...], Field(max_length=MAX_COMPARISONS), AfterValidator(ordered), AfterValidator(_few)
     ] = ()
     missing: Literal["complete-cases", "keep"] = "complete-cases"
+    minimum_persons: int = Field(default=1, ge=1, le=MAX_PERSONS)
     value_bits: int = Field(ge=MIN_VALUE_BITS, le=MAX_VALUE_BITS)
+    ranges: tuple[Annotated[int, Field(ge=-MAX_EXPONENT, le=MAX_EXPONENT)], ...] | None = None
     params: Json
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The columns to load: those of the statistic and those of the filter, sorted."""
-        return _ordered_names(self.columns + tuple(comparison.column for comparison in self.filter))
+        return _ordered_names(self.columns + tuple(comparison.column for comparison in comparisons(self.filter)))
 
     def encode(self) -> bytes:
         """Return the canonical bytes.
@@ -110,7 +121,7 @@ class Query(Strict):
         except ValidationError as error:
             raise QueryError(f"this is no query: {in_words(error)}") from None
         if query.encode() != data:
-            raise QueryError("the query is not in its canonical form (RFC 8785, names and comparisons sorted)")
+            raise QueryError("the query is not in its canonical form (RFC 8785, names and conditions sorted)")
         return query
 
 

@@ -6,15 +6,19 @@ rows is its value on all of them. The analyses rest on that, and the property te
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from math import sqrt
 from typing import Generic, TypeVar
 
 from pydantic import Field, ValidationError
 
+from participant.statistics.conditions import Condition, Strict
 from participant.statistics.disclosure import Disclosure
 from participant.statistics.layout import Array, Arrays, Layout
-from participant.statistics.query import Comparison, Query, QueryError, Strict, canonical, in_words
+from participant.statistics.query import Query, QueryError, canonical, in_words
 
 MAX_ROWS = 1 << 30
+PIECE = 1 << 16  # rows that are computed at a time: what the arrays in between need does not grow with the table
+ROWS_PER_PARAMETER = 3  # with fewer, sums of a model tell much about single rows; a site can be asked for more
 
 Columns = Mapping[str, Array]
 """Columns of a table by name, (rows,) float64 each."""
@@ -59,11 +63,46 @@ class Statistic(ABC, Generic[P]):
 
     @abstractmethod
     def compute(self, params: P, columns: Columns) -> Arrays:
-        """Return this site's arrays, from its rows after filter and missing rule; there may be none."""
+        """Return the arrays of some rows, after filter and missing rule; there may be none."""
 
     @abstractmethod
     def disclosure(self, params: P) -> Disclosure:
         """Return what the sum over the sites tells."""
+
+    def total(self, params: P, columns: Columns) -> Arrays:
+        """Return this site's arrays over all its rows, as the sum over pieces of them."""
+        arrays: dict[str, Array] = {}
+        rows = len(next(iter(columns.values())))
+        for start in range(0, max(rows, 1), PIECE):
+            piece = {name: column[start : start + PIECE] for name, column in columns.items()}
+            for name, array in self.compute(params, piece).items():
+                arrays[name] = arrays[name] + array if name in arrays else array
+        return arrays
+
+    def persons(self, params: P, columns: Columns) -> int:  # noqa: ARG002 - for statistics that single out groups
+        """Return the size of the smallest group, not empty, that this site's sums stand for as a whole or could be
+        divided into by subtracting one from another. Cells of counts are not meant: they are suppressed one by one.
+        """
+        return max((len(column) for column in columns.values()), default=0)
+
+    def parameters(self, params: P) -> int:  # noqa: ARG002 - of a model; others have none
+        """Return how many parameters a model has that can be fitted to these sums, 0 for none."""
+        return 0
+
+    def sensitivity(self, params: P) -> float:
+        """Return a bound of how far, in Euclidean distance, the vector moves when one row comes or goes. It is that of
+        the sums themselves: what is suppressed moves as well when a group passes the floor.
+
+        Raises:
+            ParameterError: as `layout` does.
+        """
+        of_one = self.layout(params.model_copy(update={"row_limit": 1}))
+        squares = 0.0
+        for block in of_one.blocks:
+            # A row is in one cell: of a block that follows cells it moves the entries of that cell only.
+            cells = max(of_one.block(block.cells).size, 1) if block.cells else 1
+            squares += block.size / len(block.clips) / cells * sum(clip * clip for clip in block.clips)
+        return sqrt(squares)
 
     def query(
         self,
@@ -71,8 +110,9 @@ class Statistic(ABC, Generic[P]):
         *,
         dataset: str,
         value_bits: int,
-        filter: tuple[Comparison, ...] = (),  # noqa: A002 - the query's own word
+        filter: tuple[Condition, ...] = (),  # noqa: A002 - the query's own word
         complete: tuple[str, ...] = (),
+        minimum_persons: int = 1,
     ) -> Query:
         """Return the query that asks for this statistic.
 
@@ -80,8 +120,9 @@ class Statistic(ABC, Generic[P]):
             params: its parameters.
             dataset: name of the dataset.
             value_bits: bits of a quantised real value, 8 to 60.
-            filter: comparisons that a row must meet.
+            filter: conditions that a row must meet.
             complete: further columns in which a row must be complete.
+            minimum_persons: what a site's numbers stand for at least.
 
         Raises:
             QueryError: a name, a number or the size of the whole is not allowed.
@@ -94,6 +135,7 @@ class Statistic(ABC, Generic[P]):
                 columns=self.columns(params) + complete,
                 filter=filter,
                 missing="keep" if self.keeps_missing else "complete-cases",
+                minimum_persons=minimum_persons,
                 value_bits=value_bits,
                 params=params.model_dump(mode="json"),
             )

@@ -8,8 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from participant.statistics.conditions import Name, Strict
 from participant.statistics.definitions import Definitions, Words
-from participant.statistics.query import MAX_COLUMNS, Name, Query, Strict, canonical, in_words
+from participant.statistics.query import MAX_COLUMNS, Query, canonical, in_words
 from secagg.errors import ParameterError
 from secagg.params import MIN_SITES
 

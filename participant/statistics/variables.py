@@ -11,8 +11,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from pydantic import FiniteFloat, model_validator
 
+from participant.statistics.conditions import Name, Strict
 from participant.statistics.layout import Array
-from participant.statistics.query import Name, Strict
 from participant.statistics.statistic import Columns
 
 

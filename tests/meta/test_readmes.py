@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coordinator.analyses import parse_spec
+from coordinator.analyses import GlmSpec, parse_spec
 from participant.data import Declaration
 from participant.data.mapping import Mapping
 from participant.policy import Policy
@@ -115,9 +115,12 @@ def test_the_loop_of_the_core_s_readme_carries_a_round() -> None:
 
 
 def test_the_analyst_s_examples_are_valid() -> None:
-    terms, analysis = blocks("coordinator/README.md", "toml")
+    terms, analysis, model = blocks("coordinator/README.md", "toml")
     ProjectTerms.model_validate(tomllib.loads(terms), strict=False)
     assert [parse_spec(task).analysis for task in tomllib.loads(analysis)["task"]] == ["cox", "kaplan-meier"]
+    spec = parse_spec(tomllib.loads(model))
+    assert isinstance(spec, GlmSpec)
+    assert spec.model()[1].names == ("1", "age", "sex[2]", "age^2")
 
 
 def test_the_data_manager_s_examples_are_valid() -> None:

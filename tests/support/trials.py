@@ -52,6 +52,7 @@ ROSSI = CoxSpec(
     ),
     grid=Grid(width=1, count=52),
     time_unit="weeks",
+    minimum_persons=1,
     row_limit=1000,
 )
 GBSG2 = CoxSpec(
@@ -69,6 +70,7 @@ GBSG2 = CoxSpec(
         Variable(column="estrec", low=0, high=1500),
     ),
     grid=Grid(width=30, count=90),
+    minimum_persons=1,
     row_limit=1000,
 )
 GBSG2_HALF_YEARS = GBSG2.model_copy(update={"grid": Grid(width=182.5, count=10)})  # heavy ties, censored at 5 years

@@ -74,7 +74,7 @@ async def test_the_named_analysis_runs() -> None:
         ("since = 2024-01-01", "not JSON serializable"),
         ("typo = 1", "typo: Extra inputs are not permitted"),
         ('missing = "impute"', "missing"),
-        ("filter = [{ column = 'age', op = '~', value = 1 }]", "filter.0.op"),
+        ("filter = [{ column = 'age', op = '~', value = 1 }]", "filter.0.comparison.op"),
     ],
 )
 def test_a_wrong_specification_says_where(change: str, complaint: str) -> None:

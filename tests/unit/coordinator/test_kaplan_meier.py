@@ -13,7 +13,12 @@ from tests.support.trials import TRIALS, lung, rossi, split
 def curve_of(name: str) -> KaplanMeierSpec:
     _, spec = TRIALS[name]
     return KaplanMeierSpec(
-        dataset=spec.dataset, time=spec.time, event=spec.event, grid=spec.grid, row_limit=spec.row_limit
+        minimum_persons=1,
+        dataset=spec.dataset,
+        time=spec.time,
+        event=spec.event,
+        grid=spec.grid,
+        row_limit=spec.row_limit,
     )
 
 
@@ -44,7 +49,9 @@ async def test_the_nine_institutions() -> None:
 
 
 async def test_filter_and_complete_columns() -> None:
-    spec = KAPLAN_MEIER.model_copy(update={"filter": (Comparison(column="sex", op="!=", value=1),)})
+    spec = KAPLAN_MEIER.model_copy(
+        update={"filter": (Comparison(column="sex", op="!=", value=1),), "minimum_persons": 1}
+    )
     result = await estimate_kaplan_meier(spec, PlainSum(split(lung(), 3, 0)))
     expected = pooled_kaplan_meier(lung(), spec)
     np.testing.assert_allclose(result.survival[np.searchsorted(result.times, expected.times)], expected.survival)
@@ -53,7 +60,9 @@ async def test_filter_and_complete_columns() -> None:
 async def test_worked_example() -> None:
     """Six rows: events at 1 and 2, a censored row between, then two events together and the last row."""
     table = {"time": np.array([1.0, 1.5, 2.0, 4.0, 4.0, 5.0]), "status": np.array([1.0, 0.0, 1.0, 1.0, 1.0, 1.0])}
-    spec = KaplanMeierSpec(dataset="d", time="time", event="status", grid=Grid(width=1, count=6), row_limit=10)
+    spec = KaplanMeierSpec(
+        dataset="d", time="time", event="status", grid=Grid(width=1, count=6), row_limit=10, minimum_persons=1
+    )
     result = await estimate_kaplan_meier(spec, PlainSum({"all": table}))
     assert result.at_risk.tolist() == [6, 6, 5, 3, 3, 1, 0]
     assert result.events.tolist() == [0, 1, 1, 0, 2, 1, 0]
@@ -71,6 +80,14 @@ async def test_no_median() -> None:
     assert (result.median, result.median_lower, result.median_upper) == (None, None, None)
 
 
+async def test_sites_below_the_floor_are_counted_and_left_out() -> None:
+    long, short = ({"time": np.arange(1.0, rows + 1), "status": np.ones(rows)} for rows in (6, 4))
+    spec = KaplanMeierSpec(dataset="d", time="time", event="status", grid=Grid(width=1, count=9), row_limit=10)
+    result = await estimate_kaplan_meier(spec, PlainSum({"a": long, "b": short, "c": long}))
+    assert result.rows == 12
+    assert result.warnings == ("1 sites have 1 to 4 rows; these rows are not in the sums",)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "complaint"),
     [
@@ -81,6 +98,8 @@ async def test_no_median() -> None:
 )
 async def test_no_curve(change: dict, error: type, complaint: str) -> None:
     table = {"time": np.array([1.0, 2.0, 3.0]), "status": np.array([1.0, 0.0, 1.0])} | change
-    spec = KaplanMeierSpec(dataset="d", time="time", event="status", grid=Grid(width=1, count=6), row_limit=10)
+    spec = KaplanMeierSpec(
+        dataset="d", time="time", event="status", grid=Grid(width=1, count=6), row_limit=10, minimum_persons=1
+    )
     with pytest.raises(error, match=complaint):
         await estimate_kaplan_meier(spec, PlainSum(split(table, 3, 0)))

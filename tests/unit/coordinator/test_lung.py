@@ -4,7 +4,7 @@ import numpy as np
 
 from coordinator.lung import COLUMNS, COX, lung_by_institution, write_csv
 from participant.data import DatasetStore
-from participant.statistics import COX_RISK_SETS, evaluate
+from participant.statistics import COX_RISK_SETS, Design, Numeric, evaluate
 from tests.support.plain_sum import PlainSum
 from tests.support.tables import import_csv
 from tests.support.trials import rows
@@ -41,12 +41,12 @@ def _params():
     p = len(COX.covariates)
     return COX_RISK_SETS.Params(
         outcome=COX.outcome,
-        variables=COX.covariates,
-        centre=(0.0,) * p,
-        scale=(1.0,) * p,
+        design=Design(terms=tuple((Numeric(**one.model_dump()),) for one in COX.covariates)),
+        strata=(),
         beta=(0.01,) * p,
         log_weight_limit=10.0,
         at=(10, 50),
         tied=(10,),
+        trend=(),
         row_limit=COX.row_limit,
     )

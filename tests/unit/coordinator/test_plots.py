@@ -34,6 +34,8 @@ async def test_no_date_and_no_global_state() -> None:
 @pytest.mark.parametrize("times", [[1.0, 2.0, 3.0], [1.0, 1.0, 1.0], [9.0, 9.0, 9.0]])
 @pytest.mark.parametrize("status", [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
 async def test_odd_curves(times: list[float], status: list[float]) -> None:
-    spec = KaplanMeierSpec(dataset="d", time="t", event="e", grid=Grid(width=1, count=5), row_limit=9)
+    spec = KaplanMeierSpec(
+        dataset="d", time="t", event="e", grid=Grid(width=1, count=5), row_limit=9, minimum_persons=1
+    )
     result = await estimate_kaplan_meier(spec, PlainSum({"all": {"t": np.array(times), "e": np.array(status)}}))
     assert kaplan_meier_plot(result, "png").startswith(b"\x89PNG")

@@ -12,7 +12,9 @@ from participant.statistics import (
     MOMENTS,
     STATISTICS,
     Comparison,
+    Design,
     Grid,
+    Numeric,
     Outcome,
     Query,
     Variable,
@@ -54,7 +56,7 @@ def store(tmp_path: Path) -> DatasetStore:
 @pytest.fixture
 def moments() -> Query:
     params = MomentsParams(variables=(Variable(column="age", low=0, high=120),), row_limit=100)
-    return MOMENTS.query(params, dataset="lung", value_bits=40)
+    return MOMENTS.query(params, dataset="lung", value_bits=40, minimum_persons=5)
 
 
 @pytest.fixture
@@ -63,12 +65,12 @@ def risk_sets() -> Query:
     outcome = Outcome(time="time", event="status", grid=Grid(width=7, count=10))
     params = CoxRiskSetsParams(
         outcome=outcome,
-        variables=(Variable(column="age", low=0, high=120),),
-        centre=(60.0,),
-        scale=(10.0,),
+        design=Design(terms=((Numeric(column="age", low=0, high=120, centre=60.0, scale=10.0),),)),
+        strata=(),
         beta=(0.0,),
         at=(1, 2),
         tied=(),
+        trend=(),
         log_weight_limit=1.0,
         row_limit=100,
     )
@@ -127,13 +129,21 @@ def test_a_decision_is_the_same_whatever_the_rows_hold(store: DatasetStore, tmp_
         assert decide(terms().encode(), store, policy) == decide(terms().encode(), other, policy)
     narrow = moments.model_copy(update={"filter": (Comparison(column="status", op="==", value=1.0),)})
     for answered in (store, other):
-        assert evaluate(narrow, answered.load("lung", narrow.needs)).shape == (4,)
+        assert evaluate(narrow, answered.load("lung", narrow.needs)).shape == (5,)
 
 
 def test_a_sum_that_can_show_one_person_needs_the_site_s_consent(risk_sets: Query) -> None:
     """Pitfall 11, recipe 18."""
     with pytest.raises(RefusedError, match="one person can show"):
         Policy().check_query(risk_sets, terms())
+
+
+def test_a_query_says_a_floor_that_is_high_enough(moments: Query) -> None:
+    low = moments.model_copy(update={"minimum_persons": 4})
+    with pytest.raises(RefusedError, match="at least 5 persons, the query for 4"):
+        Policy().check_query(low, terms())
+    Policy(minimum_persons=4).check_query(low, terms())
+    Policy(single_persons=True).check_query(low, terms())
 
 
 @pytest.mark.parametrize(

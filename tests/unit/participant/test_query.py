@@ -4,7 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from participant.statistics import COUNTS, COX_RISK_SETS, EVENT_COUNTS, Comparison, Grid, Outcome, Query, QueryError
+from participant.statistics import (
+    COUNTS,
+    COX_RISK_SETS,
+    EVENT_COUNTS,
+    Category,
+    Comparison,
+    Design,
+    Grid,
+    Numeric,
+    Outcome,
+    Query,
+    QueryError,
+)
 from participant.statistics import Variable as Var
 from participant.statistics.counts import CountsParams
 from participant.statistics.cox_risk_sets import CoxRiskSetsParams
@@ -19,13 +31,14 @@ QUERY = Query(
     columns=("sex", "age"),
     filter=(Comparison(column="age", op=">=", value=50), Comparison(column="age", op="<", value=70.5)),
     missing="keep",
+    minimum_persons=5,
     value_bits=40,
     params={"row_limit": 1000, "columns": ["age", "sex"]},
 )
 BYTES = (
     b'{"columns":["age","sex"],"dataset":"lung","filter":[{"column":"age","op":"<","value":70.5},'
-    b'{"column":"age","op":">=","value":50}],"missing":"keep","params":{"columns":["age","sex"],"row_limit":1000},'
-    b'"statistic":"counts","value_bits":40,"version":1}'
+    b'{"column":"age","op":">=","value":50}],"minimum_persons":5,"missing":"keep","params":{"columns":["age","sex"],"row_limit":1000},'
+    b'"ranges":null,"statistic":"counts","value_bits":40,"version":1}'
 )
 
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,15}", fullmatch=True)
@@ -122,14 +135,14 @@ def document(**changes) -> bytes:
         (document(columns=["a\n"]), "pattern"),
         (document(dataset="1lung"), "pattern"),
         (document(missing="drop"), "missing"),
-        (document(filter=[{"column": "age", "op": "in", "value": 1}]), "filter.0.op"),
+        (document(filter=[{"column": "age", "op": "in", "value": 1}]), "filter.0.comparison.op"),
         (document(filter=[{"column": "age", "op": "<", "value": float("nan")}]), "finite"),
         (document(filter=[{"column": "age", "op": "<", "value": float("inf")}]), "finite"),
         (document(filter=[{"column": "age", "op": "<", "value": 1}] * 40), "at most 32"),
         (document(params={"x": float("nan")}), "no canonical form"),
         (document(params={"x": float("inf")}), "no canonical form"),
         (document(params={"x": 10**400}), "no canonical form|range of a double|out of range"),
-        (document(params=json.loads('{"a":' * 9 + "1" + "}" * 9)), "levels deep"),
+        (document(params=json.loads('{"a":' * 13 + "1" + "}" * 13)), "levels deep"),
         (BYTES.replace(b"1000", b"[" * 5000 + b"]" * 5000), "recursion"),
         (document(params={"x": "a" * MAX_QUERY_BYTES}), "at most"),
         (BYTES.replace(b"lung", b"l\xff"), "this is no query"),
@@ -159,13 +172,13 @@ GRID = Grid(width=7, count=3)
 OUTCOME = Outcome(time="time", event="status", grid=GRID)
 COX = CoxRiskSetsParams(
     outcome=OUTCOME,
-    variables=(Var(column="age", low=0, high=100),),
-    centre=(50.0,),
-    scale=(10.0,),
+    design=Design(terms=((Numeric(column="age", low=0, high=100, centre=50, scale=10),),)),
+    strata=(),
     beta=(0.5,),
     log_weight_limit=5.0,
     at=(1, 3),
     tied=(3,),
+    trend=(),
     row_limit=100,
 )
 
@@ -177,7 +190,7 @@ def test_params_go_through_the_query() -> None:
 
 
 def query_with(params: dict, **changes) -> Query:
-    base = EVENT_COUNTS.query(EventCountsParams(outcome=OUTCOME, row_limit=5), dataset="lung", value_bits=50)
+    base = EVENT_COUNTS.query(EventCountsParams(outcome=OUTCOME, by=(), row_limit=5), dataset="lung", value_bits=50)
     return base.model_copy(update={"params": base.params | params, **changes})
 
 
@@ -188,7 +201,7 @@ def query_with(params: dict, **changes) -> Query:
         (query_with({"more": 1}), "more"),
         (query_with({"outcome": {"time": "time", "event": "status", "grid": {"width": 0, "count": 3}}}), "width"),
         (query_with({"outcome": {"time": "time", "event": "status", "grid": {"width": 7, "count": 10**6}}}), "count"),
-        (query_with({}, version=2), "version 1, the query asks for 2"),
+        (query_with({}, version=3), "version 2, the query asks for 3"),
         (query_with({}, columns=("time",)), "does not declare columns that event-counts reads: status"),
         (query_with({}, missing="keep"), "does not take missing"),
     ],
@@ -216,18 +229,19 @@ def test_a_query_that_cannot_be_made() -> None:
         ({"at": (0, 1)}, "not on the grid"),
         ({"at": (1, 4), "tied": ()}, "not on the grid"),
         ({"tied": (2,)}, "also in `at`"),
-        ({"centre": ()}, "one entry for each variable"),
-        ({"scale": (0.0,)}, "greater than 0"),
+        ({"beta": ()}, "one coefficient for each of the 1 covariates"),
         ({"log_weight_limit": 100.5}, "log_weight_limit"),
         ({"beta": (-1e308,)}, "could exceed"),
-        ({"scale": (1e-300,)}, "could exceed"),
-        ({"centre": (1e308,), "scale": (1e-9,), "beta": (0.0,)}, "could exceed"),
-        ({"variables": (Var(column="age", low=0, high=1),) * 2}, "listed twice"),
+        ({"design": Design(terms=((Numeric(column="age", low=0, high=1, scale=1e-300),),))}, "could exceed"),
+        ({"design": Design(terms=((), *COX.design.terms)), "beta": (0.0, 0.5)}, "no intercept"),
+        ({"trend": (1.0,)}, "one weight for each time"),
+        ({"strata": (Category(column="sex", levels=(1, 2)),), "at": (3, 4), "tied": ()}, "not on the grid"),
+        ({"strata": (Category(column="sex", levels=(1, 2)),), "at": (3, 12), "tied": ()}, "not on the grid"),
     ],
 )
 def test_cox_params_are_refused(changes: dict, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        CoxRiskSetsParams(**COX.model_dump() | {"outcome": COX.outcome, "variables": COX.variables} | changes)
+        CoxRiskSetsParams(**{name: getattr(COX, name) for name in CoxRiskSetsParams.model_fields} | changes)
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 1), (2, 1), (-1e308, 1e308)])

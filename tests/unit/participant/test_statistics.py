@@ -9,8 +9,10 @@ from participant.statistics import (
     EVENT_COUNTS,
     MOMENTS,
     Comparison,
+    Design,
     Grid,
     MissingColumnsError,
+    Numeric,
     Outcome,
     QueryError,
     Reveals,
@@ -38,7 +40,7 @@ TABLE = {
 AGE = Variable(column="age", low=0, high=100)
 OUTCOME = Outcome(time="time", event="status", grid=Grid(width=7, count=3))
 COUNT_ALL = CountsParams(columns=("age", "status"), row_limit=10)
-CURVE = EventCountsParams(outcome=OUTCOME, row_limit=10)
+CURVE = EventCountsParams(outcome=OUTCOME, by=(), row_limit=10)
 
 
 def answer(statistic, params, table=TABLE, **query):
@@ -84,24 +86,25 @@ def test_absurd_times_lie_beyond_the_grid() -> None:
 
 def test_cox_risk_sets_row_by_row() -> None:
     table = lung()
-    variables = (Variable(column="age", low=45, high=100), Variable(column="sex", low=1, high=2))
+    age = Numeric(column="age", low=45, high=100, centre=60, scale=9)
+    sex = Numeric(column="sex", low=1, high=2, centre=1.4, scale=0.5)
     params = CoxRiskSetsParams(
         outcome=Outcome(time="time", event="status", grid=Grid(width=91, count=8)),
-        variables=variables,
-        centre=(60.0, 1.4),
-        scale=(9.0, 0.5),
+        design=Design(terms=((age,), (sex,))),
+        strata=(),
         beta=(0.2, -0.3),
         log_weight_limit=0.5,
         at=(1, 2, 4, 8),
         tied=(2, 8),
+        trend=(1.0, -2.0, 3.0, 0.5),
         row_limit=1000,
     )
     result = answer(COX_RISK_SETS, params, table)
     expected = {name: np.zeros_like(array) for name, array in result.items()}
-    for time, event, age, sex in zip(table["time"], table["status"], table["age"], table["sex"], strict=True):
+    for time, event, years, man in zip(table["time"], table["status"], table["age"], table["sex"], strict=True):
         expected["rows"] += 1
-        expected["outside"][0] += age < 45
-        z = np.array([(max(age, 45) - 60) / 9, (sex - 1.4) / 0.5])
+        expected["outside"][0] += years < 45
+        z = np.array([(max(years, 45) - 60) / 9, (man - 1.4) / 0.5])
         w = np.exp(min(0.2 * z[0] - 0.3 * z[1], 0.5))
         expected["heavier"] += 0.2 * z[0] - 0.3 * z[1] > 0.5
         k = int(np.ceil(time / 91))
@@ -114,6 +117,7 @@ def test_cox_risk_sets_row_by_row() -> None:
             if k == at and event:
                 expected["events"][slot] += 1
                 expected["event_sum"] += z
+                expected["event_trend"] += params.trend[slot] * z
         for slot, at in enumerate(params.tied):
             if k == at and event:
                 expected["tied0"][slot] += w
@@ -197,13 +201,13 @@ def test_bounds_beyond_a_double_are_refused() -> None:
         layout_of(MOMENTS.query(wide, dataset="lung", value_bits=50))
     params = CoxRiskSetsParams(
         outcome=OUTCOME,
-        variables=(AGE,),
-        centre=(0.0,),
-        scale=(1e-300,),
+        design=Design(terms=((Numeric(**AGE.model_dump(), centre=0.0, scale=1e-300),),)),
+        strata=(),
         beta=(0.0,),
         log_weight_limit=1.0,
         at=(1,),
         tied=(),
+        trend=(),
         row_limit=10,
     )
     with pytest.raises(ParameterError, match="bound"):
@@ -217,13 +221,13 @@ def test_disclosures_say_what_shows() -> None:
         COX_RISK_SETS.query(
             CoxRiskSetsParams(
                 outcome=OUTCOME,
-                variables=(AGE,),
-                centre=(0.0,),
-                scale=(1.0,),
+                design=Design(terms=((Numeric(**AGE.model_dump(), centre=0.0, scale=1.0),),)),
+                strata=(),
                 beta=(0.0,),
                 log_weight_limit=0.0,
                 at=(1,),
                 tied=(),
+                trend=(),
                 row_limit=rows(TABLE),
             ),
             dataset="lung",
@@ -246,13 +250,13 @@ def test_a_single_event_shows_as_the_disclosure_says() -> None:
     """Pitfall 11: z = tied1 / tied0 where one event falls into an interval over all sites."""
     params = CoxRiskSetsParams(
         outcome=OUTCOME,
-        variables=(AGE,),
-        centre=(0.0,),
-        scale=(1.0,),
+        design=Design(terms=((Numeric(**AGE.model_dump(), centre=0.0, scale=1.0),),)),
+        strata=(),
         beta=(0.01,),
         log_weight_limit=2.0,
         at=(1, 2, 3),
         tied=(3,),
+        trend=(),
         row_limit=10,
     )
     table = TABLE | {"age": np.array([50.0, 60.0, 70.0, 80.0, 64.0, 40.0, 60.0])}

@@ -1,0 +1,408 @@
+"""Generalised linear models on the rows of all sites, from sums alone: linear, logistic, Poisson, negative binomial and
+gamma regression.
+
+The estimator is the pooled one: Fisher's scoring, b <- b + I^-1 U with the score U and the expected information I of
+all rows (`participant.statistics.glm_score`). With p parameters, weights w of sum W (the number of rows where there are
+none) and the residual degrees of freedom W - p,
+
+    dispersion = Pearson's chi-square / (W - p)     gaussian and gamma; 1 for the others
+    cov        = dispersion I^-1
+    p-values   from t with W - p degrees of freedom where the dispersion is estimated, from the normal otherwise
+
+The log-likelihood is that of the family; for the gaussian at the dispersion deviance / W, for the gamma at the
+estimated one, and for both it is NaN where there are weights. AIC and BIC count p parameters, as statsmodels does. With
+the gaussian family this is ordinary, or weighted, least squares.
+
+Rounds: one of moments for the starting value (an intercept at the link of the mean outcome), then one or two for each
+step, about six: where the bounds that are proven from ranges make sums too coarse, a round of `ranges` goes first. The
+linear predictor is cut at a limit that is doubled whenever some row exceeds it.
+
+Convergence: the next step is below 1e-8 standard errors, or below what the rounding of the sums can cause; that step is
+still taken. A step is halved while it raises the deviance. A site that is lost takes its rows out of the fit.
+
+Sources: McCullagh, Nelder 1989, "Generalized Linear Models", section 2.5 and chapter 8 for the gamma.
+"""
+
+from dataclasses import dataclass
+from math import log, nan, pi, sqrt
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, FiniteFloat
+from scipy.special import gammaln, logit, ndtr, ndtri, stdtr, stdtrit
+
+from coordinator.analyses.errors import (
+    CollinearityError,
+    ConvergenceError,
+    NoRowsError,
+    PrecisionError,
+    SeparationError,
+    SpecError,
+)
+from coordinator.analyses.partial_likelihood import symmetric, too_coarse
+from coordinator.analyses.ranged import ranged
+from coordinator.analyses.secure_sum import SecureSum, Sum
+from coordinator.analyses.spec import TableSpec
+from participant.statistics import (
+    GLM_SCORE,
+    MOMENTS,
+    Category,
+    Design,
+    FormulaError,
+    Numeric,
+    Variable,
+    layout_of,
+    parse_formula,
+)
+from participant.statistics.families import FamilyName
+from participant.statistics.glm_score import MAX_LIMIT, GlmScoreParams
+from participant.statistics.layout import Array
+from participant.statistics.moments import MomentsParams
+from participant.statistics.query import MAX_COLUMNS, Query
+
+TOLERANCE = 1e-8  # standard errors
+MAX_STEPS = 50
+MAX_HALVINGS = 12
+FINE = 1e-7  # standard errors by which rounding may move an estimate before ranges are asked for
+COARSE = 1e-3  # and at most
+COLLINEAR = 1e-9  # smallest eigenvalue of the information, scaled to unit diagonal
+VANISHED = 1e-6  # of a covariate's information at the start
+FIRST_LIMIT = 8.0  # of the linear predictor
+WIDE = 1e6  # the same for the gaussian family, where it makes no sum coarser than the declared ranges do
+
+_ESTIMATED = ("gaussian", "gamma")
+
+
+class GlmSpec(TableSpec):
+    """A model as a formula.
+
+    Attributes:
+        formula: such as ``y ~ age + C(sex)`` (`participant.statistics.formula`).
+        numbers: numeric variables that it names, with their declared ranges; values outside are moved there, counted.
+        categories: categories that it names, with their levels.
+        family: of the outcome; `alpha` is the negative binomial's, 0 elsewhere.
+        offset, weight: columns with their ranges, or None.
+    """
+
+    analysis: Literal["glm"] = "glm"
+    formula: Annotated[str, Field(max_length=2000)]
+    numbers: Annotated[tuple[Variable, ...], Field(max_length=MAX_COLUMNS)]
+    categories: Annotated[tuple[Category, ...], Field(max_length=MAX_COLUMNS)] = ()
+    family: FamilyName = "gaussian"
+    alpha: FiniteFloat = Field(default=0.0, ge=0)
+    offset: Variable | None = None
+    weight: Variable | None = None
+
+    def model(self) -> tuple[Numeric, Design]:
+        """Return outcome and design.
+
+        Raises:
+            SpecError: the formula is wrong, or its outcome is no number.
+        """
+        known: dict[str, Variable | Category] = {one.column: one for one in self.numbers}
+        known |= {one.column: one for one in self.categories}
+        try:
+            model = parse_formula(self.formula, known)
+        except FormulaError as error:
+            raise SpecError(str(error)) from None
+        if not isinstance(model.outcome, Numeric):
+            raise SpecError("the outcome is a number with a declared range; that of two classes is 0 to 1")
+        return model.outcome, model.design
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GlmResult:
+    """The fit. Arrays are (p,) float64 in the order of `names`.
+
+    Attributes:
+        family: of the outcome.
+        names: the covariates; ``1`` is the intercept.
+        coef, se, covariance: estimates, their standard errors, (p, p) covariance.
+        statistic, p: coef / se and its two-sided p-value; from t where the dispersion is estimated.
+        lower, upper: 95 % confidence interval of the coefficient.
+        dispersion: estimated, or 1.
+        deviance, pearson: goodness of fit; pearson / df above 1 tells of overdispersion where the dispersion is 1.
+        df: residual degrees of freedom.
+        log_likelihood, aic, bic: at the estimate.
+        rows: over all sites.
+        iterations: evaluations of the score.
+        rounding: bound of what the quantisation of the sums moves an estimate by, in standard errors.
+        sites: whose rows are in the fit.
+        warnings: what a reader of the result should know.
+    """
+
+    family: str
+    names: tuple[str, ...]
+    coef: Array
+    se: Array
+    covariance: Array
+    statistic: Array
+    p: Array
+    lower: Array
+    upper: Array
+    dispersion: float
+    deviance: float
+    pearson: float
+    df: float
+    log_likelihood: float
+    aic: float
+    bic: float
+    rows: int
+    iterations: int
+    rounding: float
+    sites: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return one row for each covariate, of plain numbers."""
+        columns = {
+            "coef": self.coef,
+            "se": self.se,
+            "lower": self.lower,
+            "upper": self.upper,
+            "statistic": self.statistic,
+            "p": self.p,
+        }
+        return [
+            {"name": name} | {key: float(column[i]) for key, column in columns.items()}
+            for i, name in enumerate(self.names)
+        ]
+
+
+class _Point(NamedTuple):
+    """The sums at some coefficients, and how exact they are.
+
+    Attributes:
+        b: (p,) coefficients.
+        score, information: (p,), (p, p).
+        score_error: (p,), bound of what rounding changes.
+        sums, sites, query: the whole answer.
+    """
+
+    b: Array
+    score: Array
+    information: Array
+    score_error: Array
+    sums: dict[str, float]
+    outside: Array
+    sites: tuple[str, ...]
+    withheld: list[str]
+
+    @property
+    def rounding(self) -> float:
+        """Bound of what rounding moves an estimate by, in standard errors with dispersion 1."""
+        diagonal = np.diag(self.information)
+        return float((self.score_error / np.sqrt(diagonal)).max()) if (diagonal > 0).all() else np.inf
+
+
+async def fit_glm(spec: GlmSpec, secure_sum: SecureSum) -> GlmResult:
+    """Fit the model that `spec` describes.
+
+    Raises:
+        SpecError: the formula or the family does not fit the declared ranges.
+        NoRowsError: no row over all sites meets the filter and has all values.
+        CollinearityError, SeparationError, ConvergenceError: there is no estimate, or no single one.
+        PrecisionError: the sums are too coarse; the message says what helps.
+    """
+    score = _Score(spec, secure_sum)
+    first = point = await score.at(await _start(spec, score, secure_sum))
+    _check_identifiable(score.names, first)
+    for _ in range(MAX_STEPS):
+        step = _step(score.names, first, point)
+        scale = sqrt(_dispersion(spec, point))
+        if sqrt(max(float(step @ point.score), 0.0)) <= max(TOLERANCE, point.rounding / scale) * scale:
+            return _result(spec, score, point, point.b + step)
+        point = await _descend(score, point, step)
+    raise ConvergenceError(f"Fisher's scoring did not converge in {MAX_STEPS} steps")
+
+
+class _Score:
+    """The sums over the sites at given coefficients."""
+
+    def __init__(self, spec: GlmSpec, secure_sum: SecureSum) -> None:
+        self._spec = spec
+        self._secure_sum = secure_sum
+        self.outcome, self.design = spec.model()
+        self.names = self.design.names
+        self._limit = WIDE if spec.family == "gaussian" else FIRST_LIMIT
+        self.evaluations = 0
+
+    async def at(self, b: Array) -> _Point:
+        """Return the sums at `b`; asks again with a higher limit where some row exceeds it."""
+        while True:
+            answered, answer = await self._ask(self._query(b))
+            if not answer.values["beyond"]:
+                return self._point(b, answered, answer)
+            if self._limit >= (1e9 if self._spec.family == "gaussian" else MAX_LIMIT):
+                raise too_coarse(f"a linear predictor exceeds {self._limit:g}")
+            self._limit = min(2 * self._limit, 1e9 if self._spec.family == "gaussian" else MAX_LIMIT)
+
+    async def _ask(self, query: Query) -> tuple[Query, Sum]:
+        self.evaluations += 1
+        answer = await self._secure_sum(query)
+        if answer.values["beyond"] or self._point(np.zeros(len(self.names)), query, answer).rounding <= FINE:
+            return query, answer
+        return await ranged(query, self._secure_sum)
+
+    def _query(self, b: Array) -> Query:
+        spec = self._spec
+        try:
+            params = GlmScoreParams(
+                family=spec.family,
+                alpha=spec.alpha,
+                design=self.design,
+                coefficients=tuple(b.tolist()),
+                outcome=self.outcome,
+                offset=Numeric(**spec.offset.model_dump()) if spec.offset else None,
+                weight=Numeric(**spec.weight.model_dump()) if spec.weight else None,
+                limit=self._limit,
+                row_limit=spec.row_limit,
+            )
+        except ValueError as error:
+            raise SpecError(f"the model does not fit the declared ranges: {error}") from None
+        return spec.ask(GLM_SCORE, params, self._secure_sum.value_bits)
+
+    def _point(self, b: Array, query: Query, answer: Sum) -> _Point:
+        values, steps = answer.values, layout_of(query).steps(query.value_bits)
+        if values["rows"] < 1:
+            raise NoRowsError("no row over all sites meets the filter and has all values")
+        return _Point(
+            b=b,
+            score=values["score"],
+            information=symmetric(values["information"], len(b)),
+            score_error=len(answer.sites) / 2 * steps["score"],
+            sums={name: float(values[name]) for name in ("rows", "weights", "deviance", "pearson", "own")},
+            outside=values["outside"],
+            sites=answer.sites,
+            withheld=self._spec.warn_of_withheld(values),
+        )
+
+
+async def _start(spec: GlmSpec, score: _Score, secure_sum: SecureSum) -> Array:
+    """Return the first coefficients: the link of the mean outcome as intercept, zeros elsewhere."""
+    start = np.zeros(len(score.names))
+    if "1" not in score.names or spec.family == "gaussian":
+        return start
+    low, high = score.outcome.low, score.outcome.high
+    outcome = Variable(column=score.outcome.column, low=low, high=high)
+    params = MomentsParams(variables=(outcome,), row_limit=spec.row_limit)
+    beside = tuple(one.column for one in (spec.offset, spec.weight) if one)
+    query = spec.ask(MOMENTS, params, secure_sum.value_bits, complete=score.design.columns + beside)
+    sums = (await secure_sum(query)).values
+    if sums["rows"] < 1:
+        raise NoRowsError("no row over all sites meets the filter and has all values")
+    mean = float(params.middles[0] + sums["sums"][0] / sums["rows"])
+    if spec.family == "binomial":
+        start[score.names.index("1")] = float(logit(min(max(mean, 1e-3), 1 - 1e-3)))
+    else:
+        start[score.names.index("1")] = log(max(mean, 1e-3))
+    return start
+
+
+async def _descend(score: _Score, point: _Point, step: Array) -> _Point:
+    """Return the point after a step, halved while it raises the deviance over the same sites."""
+    failure: Exception = ConvergenceError("no step along the scoring direction lowers the deviance")
+    for halving in range(MAX_HALVINGS + 1):
+        try:
+            there = await score.at(point.b + step / 2**halving)
+        except PrecisionError as error:
+            failure = error
+            continue
+        slack = 1e-9 * (1 + abs(point.sums["deviance"]))
+        if there.sites != point.sites or there.sums["deviance"] <= point.sums["deviance"] + slack:
+            return there
+    raise failure
+
+
+def _check_identifiable(names: tuple[str, ...], first: _Point) -> None:
+    diagonal = np.diag(first.information)
+    flat = [name for name, value in zip(names, diagonal, strict=True) if value <= 0]
+    if flat:
+        raise CollinearityError(flat, "always 0 among the rows, so nothing can be told about it")
+    if first.rounding > COARSE:
+        raise too_coarse(f"rounding could move an estimate by {first.rounding:.1g} standard errors")
+    values, vectors = np.linalg.eigh(first.information / np.sqrt(np.outer(diagonal, diagonal)))
+    if values[0] < COLLINEAR:
+        involved = [name for name, part in zip(names, vectors[:, 0], strict=True) if abs(part) > COARSE]
+        raise CollinearityError(involved, "one of these is a linear combination of the others; leave one of them out")
+
+
+def _step(names: tuple[str, ...], first: _Point, point: _Point) -> Array:
+    vanished = np.diag(point.information) <= VANISHED * np.diag(first.information)
+    if vanished.any():
+        endless = [name for name, gone in zip(names, vanished, strict=True) if gone]
+        raise SeparationError(
+            endless, "the estimate grows without end; these probably separate the outcomes, in some group at least"
+        )
+    return np.linalg.solve(point.information, point.score).astype(np.float64)
+
+
+def _dispersion(spec: GlmSpec, point: _Point) -> float:
+    df = point.sums["weights"] - len(point.b)
+    return point.sums["pearson"] / df if spec.family in _ESTIMATED and df > 0 and point.sums["pearson"] > 0 else 1.0
+
+
+def _log_likelihood(spec: GlmSpec, sums: dict[str, float], dispersion: float) -> float:
+    rows, deviance, own = sums["rows"], sums["deviance"], sums["own"]
+    if spec.family not in _ESTIMATED:
+        return own - deviance / 2
+    if spec.weight or deviance <= 0:
+        return nan
+    if spec.family == "gaussian":
+        return -rows / 2 * (log(2 * pi * deviance / rows) + 1)
+    shape = 1 / dispersion
+    return float(rows * (shape * log(shape) - gammaln(shape)) - shape * (deviance / 2 + rows) - own)
+
+
+def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array) -> GlmResult:
+    if point.rounding > COARSE:
+        raise too_coarse(f"rounding could move an estimate by {point.rounding:.1g} standard errors")
+    p, sums = len(b), point.sums
+    df = sums["weights"] - p
+    if df <= 0:
+        raise NoRowsError(f"{sums['rows']:.0f} rows over all sites are not enough for {p} coefficients")
+    estimated, dispersion = spec.family in _ESTIMATED, _dispersion(spec, point)
+    covariance: Array = dispersion * np.linalg.inv(point.information).astype(np.float64)
+    se: Array = np.sqrt(np.diag(covariance))
+    statistic = b / se
+    tail = stdtr(df, -np.abs(statistic)) if estimated else ndtr(-np.abs(statistic))
+    margin = float(stdtrit(df, 0.975) if estimated else ndtri(0.975)) * se
+    log_likelihood = _log_likelihood(spec, sums, dispersion)
+    return GlmResult(
+        family=spec.family,
+        names=score.names,
+        coef=b,
+        se=se,
+        covariance=covariance,
+        statistic=statistic,
+        p=2 * tail,
+        lower=b - margin,
+        upper=b + margin,
+        dispersion=dispersion,
+        deviance=sums["deviance"],
+        pearson=sums["pearson"],
+        df=df,
+        log_likelihood=log_likelihood,
+        aic=2 * p - 2 * log_likelihood,
+        bic=p * log(sums["rows"]) - 2 * log_likelihood,
+        rows=round(sums["rows"]),
+        iterations=score.evaluations,
+        rounding=point.rounding,
+        sites=point.sites,
+        warnings=(*point.withheld, *_warnings(spec, score, point)),
+    )
+
+
+def _warnings(spec: GlmSpec, score: _Score, point: _Point) -> list[str]:
+    beside = [score.outcome.column, *(one.column for one in (spec.offset, spec.weight) if one)]
+    found = [
+        f"{int(count)} values of {column} lie outside their declared range or levels"
+        for column, count in zip([*score.design.columns, *beside], point.outside, strict=True)
+        if count
+    ]
+    df = point.sums["weights"] - len(point.b)
+    if spec.family in {"binomial", "poisson"} and point.sums["pearson"] > 1.5 * df > 0:
+        found.append(
+            f"Pearson's chi-square is {point.sums['pearson'] / df:.2f} times its degrees of freedom: overdispersed"
+        )
+    return found

@@ -1,0 +1,66 @@
+"""The vocabulary by name. Sites approve these, never code from outside."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from participant.statistics.class_moments import ClassMoments
+from participant.statistics.contingency import Contingency
+from participant.statistics.counts import Counts
+from participant.statistics.cox_risk_sets import CoxRiskSets
+from participant.statistics.event_counts import EventCounts
+from participant.statistics.glm_score import GlmScore
+from participant.statistics.gram import Gram
+from participant.statistics.hinge import Hinge
+from participant.statistics.histogram import Histogram
+from participant.statistics.kmeans import KMeans
+from participant.statistics.moments import Moments
+from participant.statistics.ordinal_score import OrdinalScore
+from participant.statistics.query import Query, QueryError
+from participant.statistics.ranges import Ranges
+from participant.statistics.statistic import Statistic
+from participant.statistics.training import Training
+
+COUNTS = Counts()
+MOMENTS = Moments()
+CLASS_MOMENTS = ClassMoments()
+HISTOGRAM = Histogram()
+CONTINGENCY = Contingency()
+GRAM = Gram()
+GLM_SCORE = GlmScore()
+ORDINAL_SCORE = OrdinalScore()
+EVENT_COUNTS = EventCounts()
+COX_RISK_SETS = CoxRiskSets()
+K_MEANS = KMeans()
+HINGE = Hinge()
+TRAINING = Training()
+
+_OF_ROWS: tuple[Statistic[Any], ...] = (
+    COUNTS,
+    MOMENTS,
+    CLASS_MOMENTS,
+    HISTOGRAM,
+    CONTINGENCY,
+    GRAM,
+    GLM_SCORE,
+    ORDINAL_SCORE,
+    EVENT_COUNTS,
+    COX_RISK_SETS,
+    K_MEANS,
+    HINGE,
+    TRAINING,
+)
+RANGES = Ranges(_OF_ROWS)
+
+STATISTICS: Mapping[str, Statistic[Any]] = {statistic.name: statistic for statistic in (*_OF_ROWS, RANGES)}
+
+
+def statistic_of(query: Query) -> Statistic[Any]:
+    """Return the statistic that a query asks for.
+
+    Raises:
+        QueryError: there is none of that name.
+    """
+    try:
+        return STATISTICS[query.statistic]
+    except KeyError:
+        raise QueryError(f"no statistic is named {query.statistic}; known are {', '.join(STATISTICS)}") from None

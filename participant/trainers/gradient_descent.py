@@ -1,0 +1,73 @@
+"""Gradient descent for linear and logistic regression, in NumPy.
+
+    w <- w - rate (mean gradient of the loss + penalty w + proximal (w - w_0)),   `steps` times from w_0
+
+on all rows at once. The loss is the squared residual halved, or the negative log-likelihood. `proximal` pulls a site
+back to the model that it was given (Li et al. 2020, MLSys, "Federated optimization in heterogeneous networks").
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from pydantic import Field, FiniteFloat
+from scipy.special import expit
+
+from participant.statistics.conditions import Strict
+from participant.statistics.layout import Array
+from participant.statistics.trainer import Trained
+
+
+class DescentSettings(Strict):
+    """As in the module's formula."""
+
+    steps: int = Field(ge=1, le=100_000)
+    rate: FiniteFloat = Field(gt=0)
+    penalty: FiniteFloat = Field(ge=0)
+    proximal: FiniteFloat = Field(ge=0)
+
+
+class GradientDescent(ABC):
+    """One weight for each covariate; the design has the intercept, if there is one."""
+
+    Settings = DescentSettings
+
+    def size(self, covariates: int, settings: DescentSettings) -> int:  # noqa: ARG002 - a Trainer's signature
+        return covariates
+
+    def train(self, weights: Array, covariates: Array, outcome: Array, settings: DescentSettings) -> Trained:
+        w = weights
+        with np.errstate(over="ignore", invalid="ignore"):  # a rate that is too high ends in NaN, which is counted
+            for _ in range(settings.steps):
+                gradient = covariates.T @ (self.mean(covariates @ w) - outcome) / len(outcome)
+                w = w - settings.rate * (gradient + settings.penalty * w + settings.proximal * (w - weights))
+        return Trained(w, float(self.losses(covariates @ weights, outcome).mean()))
+
+    @abstractmethod
+    def mean(self, linear: Array) -> Array:
+        """Return the predicted outcome."""
+
+    @abstractmethod
+    def losses(self, linear: Array, outcome: Array) -> Array:
+        """Return the loss of each row."""
+
+
+class LinearRegression(GradientDescent):
+    """Least squares."""
+
+    def mean(self, linear: Array) -> Array:
+        return linear
+
+    def losses(self, linear: Array, outcome: Array) -> Array:
+        return (outcome - linear) ** 2 / 2
+
+
+class LogisticRegression(GradientDescent):
+    """Outcomes from 0 to 1."""
+
+    def mean(self, linear: Array) -> Array:
+        result: Array = expit(linear)
+        return result
+
+    def losses(self, linear: Array, outcome: Array) -> Array:
+        result: Array = np.logaddexp(0.0, linear) - outcome * linear
+        return result

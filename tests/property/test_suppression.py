@@ -1,0 +1,174 @@
+"""The floor under search: no release of a site's cells tells of fewer persons than it promises."""
+
+from collections import defaultdict
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+
+from participant.statistics import (
+    CLASS_MOMENTS,
+    CONTINGENCY,
+    GRAM,
+    HISTOGRAM,
+    MOMENTS,
+    AllOf,
+    AnyOf,
+    Category,
+    Comparison,
+    Design,
+    Indicator,
+    Numeric,
+    Variable,
+    evaluate,
+    layout_of,
+)
+from participant.statistics.histogram import Measured
+from participant.statistics.suppression import hides
+
+
+def unions(cells: int):
+    return [list(some) for size in range(1, cells + 1) for some in combinations(range(cells), size)]
+
+
+def isolated(floor: int, cells: int, rows: int) -> list[tuple]:
+    """Return all releases from which some union of cells is known to hold a certain 1 to floor - 1 rows, by somebody
+    who knows the site's number of rows and the rule. Tables with fewer rows than the floor are withheld whole.
+    """
+    tables = defaultdict(list)
+    for counts in product(range(rows + 1), repeat=cells):
+        if sum(counts) == 0 or floor <= sum(counts) <= rows:
+            array = np.array(counts, np.float64)
+            hidden = hides(array, floor)
+            tables[tuple(np.where(hidden, 0, array)), hidden.any(), sum(counts)].append(array)
+    found = []
+    for release, consistent in tables.items():
+        for union in unions(cells):
+            held = {float(counts[union].sum()) for counts in consistent}
+            if len(held) == 1 and 0 < next(iter(held)) < floor:
+                found.append((release, union))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("floor", "cells", "rows"), [(3, 2, 24), (3, 3, 15), (3, 4, 10), (4, 3, 15), (5, 2, 30), (5, 3, 16)]
+)
+def test_no_union_of_cells_is_known_to_hold_fewer_rows_than_the_floor(floor: int, cells: int, rows: int) -> None:
+    assert isolated(floor, cells, rows) == []
+
+
+def test_a_floor_of_two_has_the_limit_that_the_module_states() -> None:
+    """And so the search finds something where there is something to find."""
+    ((release, _), *others) = isolated(2, 2, 12)
+    assert release == ((0.0, 0.0), True, 2)
+    assert all(other[0] == release for other in others)
+    assert isolated(2, 3, 12) == []
+
+
+def test_every_small_cell_is_hidden_and_no_table_without_one_is_changed() -> None:
+    for floor, counts in product((2, 3, 5), product(range(8), repeat=3)):
+        hidden = hides(np.array(counts, np.float64), floor)
+        assert all(hidden[i] for i, count in enumerate(counts) if 0 < count < floor)
+        if not any(0 < count < floor for count in counts):
+            assert not hidden.any()
+
+
+FLOOR = 3
+LIMIT = {"row_limit": 20}
+X = Category(column="x", levels=(0, 1))
+Z = Category(column="z", levels=(0, 1))
+AGE = Numeric(column="z", low=0, high=2)
+STATISTICS = [
+    (CONTINGENCY, CONTINGENCY.Params(by=(X,), **LIMIT)),
+    (CONTINGENCY, CONTINGENCY.Params(by=(X, Z), **LIMIT)),
+    (CLASS_MOMENTS, CLASS_MOMENTS.Params(by=(X,), variables=(AGE,), dominance=1.0, **LIMIT)),
+    (
+        HISTOGRAM,
+        HISTOGRAM.Params(
+            quantity=Measured(column="z", low=0, high=2),
+            by=(X,),
+            origin=0.5,
+            width=1.0,
+            edges=(0, 1),
+            sums=True,
+            **LIMIT,
+        ),
+    ),
+]
+
+
+def filters():
+    """All filters of one or two comparisons with the values that occur."""
+    single = [
+        Comparison(column=column, op=op, value=value)
+        for column in ("x", "z")
+        for op in ("==", "!=", "<", ">=")
+        for value in (0.0, 1.0)
+    ]
+    yield ()
+    for one in single:
+        yield (one,)
+    for pair in combinations(single[::3], 2):
+        yield (AnyOf(any=pair),)
+        yield (AllOf(all=pair),)
+
+
+def small_tables():
+    """All tables of two binary columns with up to 8 rows, as counts of the four kinds of row."""
+    kinds = np.array([(0, 0), (0, 1), (1, 0), (1, 1)], np.float64)
+    for counts in product((0, 1, 2, 4), repeat=4):
+        if sum(counts) <= 8:
+            table = np.repeat(kinds, counts, axis=0)
+            yield {"x": table[:, 0].copy(), "z": table[:, 1].copy()}
+
+
+@pytest.mark.parametrize(("statistic", "params"), STATISTICS, ids=lambda value: getattr(value, "name", ""))
+def test_no_query_shows_a_cell_below_the_floor(statistic, params) -> None:
+    """Every filter over every small table: a cell shows no row, or at least as many as the floor, its sums with it."""
+    queries = [
+        statistic.query(params, dataset="d", value_bits=40, filter=one, minimum_persons=FLOOR) for one in filters()
+    ]
+    layout = layout_of(queries[0])
+    some = 0
+    for table, query in product(list(small_tables())[::8], queries):
+        shown = layout.unflatten(evaluate(query, table))
+        counts = shown["counts"]
+        assert ((counts == 0) | (counts >= FLOOR)).all()
+        for name in ("sums", "squares"):
+            if name in shown:
+                assert not shown[name][..., counts == 0].any()
+        some += bool(counts.any())
+    assert some > 50
+
+
+def test_too_few_rows_are_withheld_and_counted() -> None:
+    """Pitfall 31: nobody stays away because of a small group; the zeros are part of the sum."""
+    params = MOMENTS.Params(variables=(Variable(column="x", low=0, high=2),), **LIMIT)
+    for rows in range(7):
+        query = MOMENTS.query(params, dataset="d", value_bits=40, minimum_persons=FLOOR)
+        shown = layout_of(query).unflatten(evaluate(query, {"x": np.ones(rows)}))
+        assert shown["withheld"] == (0 < rows < FLOOR)
+        assert shown["rows"] == (rows if rows >= FLOOR else 0)
+
+
+def test_a_covariate_that_sets_few_rows_apart_is_withheld() -> None:
+    """An indicator is a filter in disguise, and so is a range that leaves few rows inside."""
+    old = Numeric(column="x", low=0, high=9, function=Indicator(op=">=", value=8))
+    narrow = Numeric(column="x", low=7.5, high=9)
+    for factor, apart in product((old, narrow), range(8)):
+        params = GRAM.Params(design=Design(terms=((), (factor,))), weight=None, row_limit=100)
+        query = GRAM.query(params, dataset="d", value_bits=40, minimum_persons=FLOOR)
+        table = {"x": np.array([8.5] * apart + [1.0] * 12)}
+        shown = layout_of(query).unflatten(evaluate(query, table))
+        assert shown["withheld"] == (0 < apart < FLOOR)
+        assert bool(shown["gram"].any()) != bool(shown["withheld"])
+
+
+@pytest.mark.parametrize(("rows", "withheld"), [(5, True), (6, False)])
+def test_a_model_with_a_parameter_for_every_other_row_is_withheld(rows: int, withheld: bool) -> None:
+    x = Numeric(column="x", low=0, high=9)
+    params = GRAM.Params(design=Design(terms=((), (x,), (Numeric(column="y", low=0, high=9),))), weight=None, **LIMIT)
+    query = GRAM.query(params, dataset="d", value_bits=40, minimum_persons=FLOOR)
+    rng = np.random.default_rng(1)  # noqa: TID251 - test data
+    table = {name: rng.uniform(0, 9, rows) for name in ("x", "y")}
+    assert bool(layout_of(query).unflatten(evaluate(query, table))["withheld"]) is withheld

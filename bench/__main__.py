@@ -20,6 +20,7 @@ NAMES = (
     "growth",
     "memory",
     "relayed",
+    "relay",
     "peers",
     "server",
     "sparse",

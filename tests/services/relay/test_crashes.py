@@ -6,6 +6,7 @@ What was not acknowledged can be said again. On both databases; `KILLS` in the e
 
 import asyncio
 import os
+import resource
 import secrets
 import time
 from hashlib import sha256
@@ -14,6 +15,7 @@ from random import Random  # noqa: TID251  # moments to kill at, and no secrets
 
 import pytest
 
+from relay.client.errors import RelayUnavailableError
 from relay.client.transport import RelayClient
 from relay.store import audit
 from relay.wire import CHUNK_BYTES
@@ -157,3 +159,54 @@ def test_crash_points_are_where_the_tests_look_for_them():
     source = "".join(path.read_text() for path in Path("relay").rglob("*.py") if "client" not in path.parts)
     labels = {part.split('"')[0] for part in source.split('crashpoint("')[1:]} - {"name"}
     assert labels == {*POINTS, *BLOB_POINTS, *OBJECT_POINTS}
+
+
+async def write_until(stopped: asyncio.Event, scene: Scene, first: int) -> dict[int, int]:
+    acknowledged: dict[int, int] = {}
+    async with scene.client(scene.first, give_up_after_s=60) as client:
+        while not stopped.is_set():
+            acknowledged |= await post_all(client, scene, [first + len(acknowledged)])
+    return acknowledged
+
+
+async def test_postgresql_breaks_all_connections_under_load(postgres, tmp_path):
+    """As when it restarts: some of the commits are in doubt, and none is lost or doubled."""
+    stopped = asyncio.Event()
+    with RelayProcess.start(tmp_path / "data", database=postgres.new()) as relay:
+        scene = await Scene.on(relay)
+        name = relay.config.database_url.database
+        writing = [asyncio.create_task(write_until(stopped, scene, first)) for first in (0, 1000, 2000)]
+        for _ in range(8):
+            await asyncio.sleep(0.2)
+            query = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            await asyncio.to_thread(postgres.execute, query)
+        stopped.set()
+        acknowledged = {round_: number for part in await asyncio.gather(*writing) for round_, number in part.items()}
+        assert len(acknowledged) >= 3
+        await check(scene, acknowledged)
+
+
+async def test_a_disk_that_takes_no_more_is_said_and_ends_by_itself(tmp_path):
+    """No file may grow: what is refused is not there, what was acknowledged is, and then it goes on."""
+    with RelayProcess.start(tmp_path / "data") as relay:
+        scene = await Scene.on(relay)
+        to, payload = scene.coordinator.public, os.urandom(CHUNK_BYTES)
+        async with scene.client(scene.first, give_up_after_s=0.5) as client:
+            acknowledged = await post_all(client, scene, range(3))
+            largest = max(path.stat().st_size for path in relay.data.glob("relay.sqlite*"))
+            resource.prlimit(relay.process.pid, resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+            refused = set()
+            for number in range(3, 60):
+                try:
+                    acknowledged |= await post_all(client, scene, [number])
+                except RelayUnavailableError as error:
+                    refused.add(str(error))
+                    break
+            assert any("503" in reason or "507" in reason for reason in refused), refused
+            digest = sha256(payload).digest()
+            with pytest.raises(RelayUnavailableError, match=r"50[37]"):
+                await client.upload(scene.run, payload, size=len(payload), digest=digest, to=to)
+            resource.prlimit(relay.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+            acknowledged |= await post_all(client, scene, [100])
+            await client.upload(scene.run, payload, size=len(payload), digest=digest, to=to)
+        await check(scene, acknowledged)

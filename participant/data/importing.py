@@ -224,7 +224,8 @@ class _Import:
             columns=seen,
             notes=table.notes,
         )
-        report.write(facts, self._done, pictures=pictures)
+        with self._clock("report"):  # its own page cannot tell all of it
+            report.write(facts, self._done, pictures=pictures)
         if described is None:
             path.unlink(missing_ok=True)
             folder = self._datasets.refuse(self._name, self._done)

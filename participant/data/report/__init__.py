@@ -98,5 +98,5 @@ def summary(facts: Facts) -> list[tuple[str, str]]:
     if facts.same:
         rows.append(("Equal rows", f"{facts.same:,} agree with an earlier one in every cell; without a key they stay"))
     if facts.persons is not None:
-        rows.append(("Persons", f"{facts.persons:,}; their identifiers were not stored"))
+        rows.append(("Persons", f"{facts.persons:,} in the rows read; their identifiers were not stored"))
     return rows

@@ -254,7 +254,7 @@ async def _add_payloads(settings: RelayConfig, archive: ArchiveWriter, payloads:
             f"{PAYLOADS}{payload.id}", payload.size, blobs.read(payload.id, (), 0, payload.size)
         )
         if digest != payload.digest:
-            raise BackupError(f"payload {payload.id} is not what was uploaded; see the incident page on storage")
+            raise BackupError(f"payload {payload.id} is not what was uploaded; see DiskFails in the runbook")
     return gone
 
 

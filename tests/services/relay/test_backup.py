@@ -188,7 +188,7 @@ def test_a_sealed_backup_shows_nothing_and_needs_its_key(sealed, tmp_path):
 
 
 @given(st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_backup_that_is_cut_off_or_changed_is_refused(sealed, tmp_path_factory, data):
     """Every cut, and every flipped bit: an authenticated stream has no byte that does not count."""
     shut, _, key_ = sealed

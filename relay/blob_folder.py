@@ -149,4 +149,5 @@ def _digest(path: Path) -> bytes:
 
 
 def _files(folder: Path) -> list[Stored]:
-    return [Stored(path.name, UUID(path.name), path.stat().st_mtime) for path in folder.iterdir()]
+    ours = [path for path in folder.glob("*") if len(path.name) == 32]  # and nothing that somebody else put there
+    return [Stored(path.name, UUID(path.name), path.stat().st_mtime) for path in ours]

@@ -66,8 +66,9 @@ class BlobObjects:
         try:
             async for found in obstore.list(self._store, chunk_size=1000):
                 for one in found:
-                    blob = one["path"].split("/")[-2]
-                    yield Stored(one["path"], UUID(blob), one["last_modified"].timestamp())
+                    blob, _, _ = one["path"].rpartition("/")
+                    if len(blob) == 32:  # and nothing that somebody else put there
+                        yield Stored(one["path"], UUID(blob), one["last_modified"].timestamp())
         except BaseError as error:
             raise _failed(error) from error
 

@@ -2,9 +2,9 @@
 
     load, names, duplicates, types, validate, map, store, verify, report
 
-Batches of text are laid aside in a folder that only the owner can read, and that is removed at the end; what is in
-memory at a time is a batch, and some 30 bytes a row for finding duplicates. The report and the list of bad rows stay
-beside the dataset, also when the import is refused.
+Batches of text are laid aside in a folder that only the owner can read, and that is removed at the end. What is in
+memory at a time is a batch, 16 bytes a row for finding duplicates (and more while they are sorted), and for the report
+one column. The report and the list of bad rows stay beside the dataset, also when the import is refused.
 """
 
 from collections import abc

@@ -146,14 +146,15 @@ class Evidence:
         text, count = different.to_series(0), different["count"]
         known = pl.repeat(value=False, n=len(text), dtype=pl.Boolean, eager=True)
         for mark, pattern in WITH_UNIT.items():
-            fits = text.str.contains(pattern)
+            numbers, _ = parse_numbers(text, mark)
+            fits = numbers.is_not_null()
             self.forms[mark] += _total(count, fits)
             new = fits & ~known
             whole = text.filter(new).str.extract(pattern, 1).str.contains("^[+-]?[0-9]{1,15}$")
             self.forms["whole"] += _total(count.filter(new), whole)
             self._count(self.units, text.filter(new).str.extract(pattern, 2), count.filter(new))
             known |= fits
-        self.forms["grouped"] += _total(count, text.str.contains(f"^{NUMBER['.']}$"))
+        self.forms["grouped"] += _total(count, known & text.str.contains(f"^{NUMBER['.']}$"))
         for form, shape in DATES.items():
             fits = text.str.contains(shape) & parse_date(text, form).is_not_null()
             self.forms[form] += _total(count, fits)
@@ -213,6 +214,14 @@ def _mark(seen: Evidence) -> str | None:
     if seen.hopeless or seen.codes or comma == point or max(comma, point) + _words_missing(seen) != seen.present:
         return None
     return "," if comma > point else "."
+
+
+def parse_numbers(cells: pl.Series, mark: str) -> tuple[pl.Series, pl.Series]:
+    """Return finite numbers with this decimal mark, null for cells that are none, and the units behind them."""
+    pattern = WITH_UNIT[mark]
+    plain = cells.str.extract(pattern, 1).str.replace_all(f"[{GAP}{',' if mark == '.' else '.'}]", "")
+    numbers = plain.str.replace(mark, ".", literal=True).cast(pl.Float64, strict=False)
+    return numbers.set(~numbers.is_finite().fill_null(value=False), None), cells.str.extract(pattern, 2)
 
 
 def parse_date(cells: pl.Series, form: str) -> pl.Series:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import polars as pl
 
 from participant.data.description import Kind
-from participant.data.steps.types import BOOLEANS, GAP, WITH_UNIT, Reading, parse_date
+from participant.data.steps.types import BOOLEANS, Reading, parse_date, parse_numbers
 
 _TRUE = [*(pair[0] for pair in BOOLEANS), "1"]
 _FALSE = [*(pair[1] for pair in BOOLEANS), "0"]
@@ -71,16 +71,11 @@ def _parsed(cells: pl.Series, reading: Reading) -> tuple[pl.Series, pl.Series]:
     if not left.any():
         return values, unknown
     rows = left.arg_true()
-    pattern = WITH_UNIT[reading.decimal]
-    rest = cells.gather(rows)
-    number = rest.str.extract(pattern, 1).str.replace_all(f"[{GAP}{',' if reading.decimal == '.' else '.'}]", "")
-    if reading.decimal == ",":
-        number = number.str.replace(",", ".", literal=True)
-    units = rest.str.extract(pattern, 2).fill_null(reading.unit)
+    parsed, units = parse_numbers(cells.gather(rows), reading.decimal)
+    units = units.fill_null(reading.unit)
     factors = {reading.unit: 1.0} | {unit: one.factor for unit, one in reading.units.items()}
     offsets = {reading.unit: 0.0} | {unit: one.offset for unit, one in reading.units.items()}
     factor = units.replace_strict(factors, default=None, return_dtype=pl.Float64)
-    parsed = number.cast(pl.Float64, strict=False)
     converted = parsed * factor + units.replace_strict(offsets, default=None, return_dtype=pl.Float64)
     converted = _where(converted, converted.is_finite())
     unknown = unknown.scatter(rows, parsed.is_not_null() & factor.is_null())

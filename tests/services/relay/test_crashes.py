@@ -130,14 +130,14 @@ async def test_killed_at_random_while_many_write(killed):
 
     async def write(first: int) -> dict[int, int]:
         acknowledged: dict[int, int] = {}
-        async with scene.client(scene.first, give_up_after_s=120) as client:
+        async with scene.client(scene.first, give_up_after_s=3600) as client:
             while not stopped.is_set():
                 acknowledged |= await post_all(client, scene, [first + len(acknowledged)])
         return acknowledged
 
     async def upload() -> list[str]:
         blobs = []
-        async with scene.client(scene.first, give_up_after_s=120) as client:
+        async with scene.client(scene.first, give_up_after_s=3600) as client:
             while not stopped.is_set():
                 mine = payload + len(blobs).to_bytes(4, "big")
                 digest, to = sha256(mine).digest(), scene.coordinator.public

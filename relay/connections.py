@@ -197,6 +197,7 @@ class PublicPort(web.BaseSite):
                     await asyncio.sleep(_LOOK_S)
                 continue
             self._admit(accepted, plain(peer[0]))
+            await asyncio.sleep(0)  # a full backlog would be emptied at one go, and requests wait for its end
 
     def _admit(self, accepted: socket.socket, address: Address) -> None:
         """Take a connection, or close it without a word: an answer would cost what the limit is to save."""
@@ -247,3 +248,4 @@ class PublicPort(web.BaseSite):
                     if (overdue := connection.overdue(now, self._patience)) is not None:
                         self._metrics.refused_connections.labels(overdue).inc()
                         connection.abort()
+                        await asyncio.sleep(0)  # many that came together are overdue together

@@ -19,7 +19,7 @@ from relay.checkpoint import KEY_FILE, signing_key
 from relay.config import RelayConfig
 from relay.connections import Connection
 from relay.digests import RunningDigests
-from relay.edge import Edge
+from relay.edge import ORIGIN, Edge
 from relay.endpoint import CALL, PROBLEM, REQUEST_ID, Endpoint, instance, note_problem
 from relay.epoch import Epoch
 from relay.housekeeping import EVERY_S, Housekeeping
@@ -188,7 +188,7 @@ def _record(relay: Relay, request: web.Request, status: int, name: str, seconds:
         seconds=round(seconds, 4),
         site=fingerprint(call.signer) if call and call.signer else None,
         problem=refused,
-        **({"address": request.remote} if relay.config.log_addresses else {}),
+        **({"address": request.get(ORIGIN, request.remote)} if relay.config.log_addresses else {}),
         **{part: call.path[part] for part in _TRACED if part in call.path} if call else {},
     )
 

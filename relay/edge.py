@@ -10,6 +10,9 @@ from relay.config import RelayConfig
 from relay.problem import FORBIDDEN, RATE_LIMITED, Problem
 from relay.rates import Rates
 
+ORIGIN = web.RequestKey("origin", str)
+"""Whose request it is, as trusted proxies say."""
+
 _BURST_S = 10
 """A burst is what the rate allows in this time."""
 
@@ -36,6 +39,7 @@ class Edge:
         if peer is None:
             return
         origin = self.addresses.origin(peer, request.headers.getall("X-Forwarded-For", ()))
+        request[ORIGIN] = str(origin)
         if self.addresses.is_trusted(origin):  # the machine itself, or a proxy's own check
             return
         if not self.addresses.is_allowed(origin):

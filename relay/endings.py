@@ -4,6 +4,7 @@ A key that ended is refused for ever, and leaves nothing that waits for it: no m
 no open run of such a project, no undelivered message.
 """
 
+from itertools import count
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -98,8 +99,16 @@ def _leave(db: Connection, membership: Row, *, reason: str, now: float) -> None:
 
 
 def _bury(db: Connection, site: Row, ending: Ending, *, now: float) -> None:
-    name = f"{site.name[:_KEPT_OF_NAME]} ({ending} {fingerprint(site.key)})"
-    sites.end(db, site.key, name=name, ending=ending, now=now)
+    sites.end(db, site.key, name=_free_name(db, site, ending), ending=ending, now=now)
+
+
+def _free_name(db: Connection, site: Row, ending: Ending) -> str:
+    """Return a name for a key that ended. Whoever sees the end coming may have enrolled with the first one."""
+    for number in count():
+        name = f"{site.name[:_KEPT_OF_NAME]} ({ending} {fingerprint(site.key)}{f' {number}' if number else ''})"
+        if not sites.name_is_taken(db, name):
+            return name
+    raise AssertionError("there is always another number")
 
 
 def _project(db: Connection, number: UUID) -> Row:

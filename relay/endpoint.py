@@ -1,4 +1,4 @@
-"""Serving a declared route: signature, site, body, rule, deed, answer, in this order."""
+"""Serving a declared route: signature, rule, body, the rule again with the deed, answer, in this order."""
 
 import time
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from relay.auth import authenticate, check_digest, read_body
 from relay.body import BYTES, JSON, explain
 from relay.call import Answer, Call, Relay
 from relay.problem import BAD_REQUEST, NONCE_REUSED, STALE_SIGNATURE, Problem
-from relay.route import Reading, Route, Streaming, Writing
+from relay.route import Reading, Route, Writing
 from relay.service.crashpoints import crashpoint
 from relay.signatures import Signed
 from relay.store import nonces
@@ -56,33 +56,56 @@ class Endpoint:
         """Answer a request; raises `Problem`, and what the database and the disk raise."""
         route = self.route
         signed = None if route.access is Access.PUBLIC else authenticate(request)
-        call = await self._identify(request, signed)
+        call = Call(self._relay, signed.key if signed else b"", "", time.time(), dict(request.match_info))
+        request[CALL] = call
+        kept = None if signed is None else await self._admit(call, signed, request)
         call.query = self._query(request)
         call.body = await self._body(request, signed)
+        if kept is not None:
+            return kept.response()
         if route.streams is not None:
-            return await self._stream(route.streams, call, request)
+            answer = await route.streams(call, request)
+            return _encode(answer).response() if isinstance(answer, Answer) else answer
         if route.writes is not None and signed is not None:
             return await self._write(route.writes, call, signed, request)
         assert route.reads is not None  # a route has exactly one handler
         return await self._read(route.reads, call)
 
-    async def _identify(self, request: web.Request, signed: Signed | None) -> Call:
-        call = Call(self._relay, signed.key if signed else b"", "", time.time(), dict(request.match_info))
-        request[CALL] = call
-        if signed is None:
-            return call
-        self._check_time(signed, call.now)
-        self._relay.edge.admit_site(signed.key)
-        if self.route.access is Access.ENROLLING:
-            return call
-        call.role = await self._relay.database.read(lambda db: role_of(db, signed.key))
-        self._relay.presence.saw(signed.key)
-        return call
+    async def _admit(self, call: Call, signed: Signed, request: web.Request) -> Encoded | None:
+        """Check who this is and what it may do, before its body or its turn costs anything.
 
-    def _check_time(self, signed: Signed, now: float) -> None:
+        Returns:
+            The answer that is kept of the same write, where this is a repeated one.
+        """
         if signed.created < self._relay.epoch.floor:
             raise Problem(STALE_SIGNATURE, "the request was signed before this relay was restored; sign it anew")
-        self._relay.vitals.signed(signed.created, now)
+        self._relay.edge.admit_site(signed.key)
+        access = self.route.access
+
+        def view(db: Connection) -> Encoded | None:
+            if access is not Access.ENROLLING:
+                call.role = role_of(db, signed.key)
+            kept = None if self.route.writes is None else self._kept(db, signed, request)
+            if kept is None:
+                authorise(db, access, call)
+            return kept
+
+        try:
+            return await self._relay.database.read(view)
+        finally:
+            if call.role:  # a stranger's clock says nothing
+                self._relay.vitals.signed(signed.created, call.now)
+                self._relay.presence.saw(signed.key)
+
+    def _kept(self, db: Connection, signed: Signed, request: web.Request) -> Encoded | None:
+        """Return the answer that is kept of a repeated write, None of a new one."""
+        earlier = nonces.find(db, signed.key, signed.nonce)
+        if earlier is None:
+            return None
+        if earlier.request != _identity(request, signed):
+            raise Problem(NONCE_REUSED, "this nonce was used for another request; use a new one")
+        self._relay.metrics.replays.inc()
+        return Encoded(earlier.status, earlier.content_type, earlier.answer)
 
     def _query(self, request: web.Request) -> Any:
         given = request.query
@@ -112,17 +135,10 @@ class Endpoint:
 
         return _encode(await self._relay.database.read(view)).response()
 
-    async def _stream(self, handler: Streaming, call: Call, request: web.Request) -> web.StreamResponse:
-        if self.route.access is not Access.PUBLIC:
-            await self._relay.database.read(lambda db: authorise(db, self.route.access, call))
-        answer = await handler(call, request)
-        return _encode(answer).response() if isinstance(answer, Answer) else answer
-
     async def _write(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> web.Response:
         if self.route.stage is None:
             encoded = await self._in_turn(handler, call, signed, request)
         else:
-            await self._relay.database.read(lambda db: authorise(db, self.route.access, call))
             async with self.route.stage(call):
                 encoded = await self._in_turn(handler, call, signed, request)
         self._relay.wakeups.wake(call.woken)
@@ -134,8 +150,8 @@ class Endpoint:
         return encoded.response()
 
     async def _in_turn(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> Encoded:
-        """Wait for the turn of the run, or of the site where the path names no run."""
-        party = call.path.get("run", signed.key)
+        """Wait for the turn of the run, or of the site where the path names no run; whoever enrols shares one."""
+        party = b"" if self.route.access is Access.ENROLLING else call.path.get("run", signed.key)
         try:
             async with self._relay.turns.turn(party, self._relay.config.database_wait_s):
                 return await self._transact(handler, call, signed, request)
@@ -144,17 +160,13 @@ class Endpoint:
 
     async def _transact(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> Encoded:
         """Do the deed and remember its answer in one transaction; a repeated write is only answered again."""
-        same = tagged_hash("relay-request", *(part.encode() for part in _identity(request, signed)))
 
         def work(db: Connection) -> Encoded:
             call.woken.clear()  # of a run before this one, which was undone
             call.counts.clear()
-            earlier = nonces.find(db, signed.key, signed.nonce)
-            if earlier is not None:
-                if earlier.request != same:
-                    raise Problem(NONCE_REUSED, "this nonce was used for another request; use a new one")
-                self._relay.metrics.replays.inc()
-                return Encoded(earlier.status, earlier.content_type, earlier.answer)
+            kept = self._kept(db, signed, request)
+            if kept is not None:
+                return kept
             authorise(db, self.route.access, call)
             result = handler(call, db)
             if isinstance(result, Problem):
@@ -166,7 +178,7 @@ class Endpoint:
                 db,
                 key=signed.key,
                 nonce=signed.nonce,
-                request=same,
+                request=_identity(request, signed),
                 status=encoded.status,
                 content_type=encoded.content_type,
                 answer=encoded.body,
@@ -190,9 +202,10 @@ def note_problem(request: web.Request, found: Problem) -> None:
     request[PROBLEM] = found.kind.name
 
 
-def _identity(request: web.Request, signed: Signed) -> tuple[str, ...]:
-    """What makes two requests the same, whenever they were signed."""
-    return (request.method, request.raw_path, signed.content_digest)
+def _identity(request: web.Request, signed: Signed) -> bytes:
+    """Return the hash of what makes two requests the same, whenever they were signed."""
+    parts = (request.method, request.raw_path, signed.content_digest)
+    return tagged_hash("relay-request", *(part.encode() for part in parts))
 
 
 def _encode(answer: Answer) -> Encoded:

@@ -1,5 +1,6 @@
 """Whether the relay can do its work: the database takes a write and the disk has room."""
 
+import asyncio
 import time
 
 from relay.blobs import Blobs
@@ -20,6 +21,7 @@ class Readiness:
         self._asked = 0.0
         self._reason: str | None = None
         self._stopping = False
+        self._look = asyncio.Lock()
 
     def stop(self) -> None:
         """Be ready no more: the relay ends, and whoever spreads requests is to send no new ones."""
@@ -29,10 +31,11 @@ class Readiness:
         """Return None if the relay is ready, else why it is not."""
         if self._stopping:
             return "the relay is stopping"
-        if time.monotonic() - self._asked > _KEPT_S:
-            self._reason = await self._find_reason()
-            self._asked = time.monotonic()
-        return self._reason
+        async with self._look:  # those who ask meanwhile get the answer of this one write
+            if time.monotonic() - self._asked > _KEPT_S:
+                self._reason = await self._find_reason()
+                self._asked = time.monotonic()
+            return self._reason
 
     async def _find_reason(self) -> str | None:
         try:

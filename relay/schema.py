@@ -31,6 +31,9 @@ metadata = MetaData(
 _Name = String(100).with_variant(String(100, collation="C"), "postgresql")  # sorted by code points, as SQLite does
 _Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what is declared INTEGER
 
+LABELS_CHARS = 2500
+"""What the labels of a site may take, as JSON."""
+
 site = Table(
     "site",
     metadata,
@@ -39,7 +42,9 @@ site = Table(
     Column("role", String(16), nullable=False, comment="see relay.transitions.Role; from the join token"),
     Column("enrolled", Double, nullable=False, comment="when the site enrolled"),
     Column("last_seen", Double, comment="last request that it signed, to about ten seconds"),
-    Column("labels", String(2500), nullable=False, server_default="{}", comment="operator's and site's words, JSON"),
+    Column(
+        "labels", String(LABELS_CHARS), nullable=False, server_default="{}", comment="operator's and site's words, JSON"
+    ),
     Column("silent_since", Double, comment="last request before it fell silent; empty while it comes"),
     Column("predecessor", LargeBinary(32), comment="key that it took the place of"),
     Column("ended", Double, comment="when its key stopped being valid"),

@@ -56,8 +56,8 @@ class Wakeups:
         waiting = self._polls[site]
         waiting.append(mine)
         self._waiting += 1
-        if len(waiting) > self._most:
-            waiting[0].end()
+        for poll in waiting[: -self._most]:  # those that were ended before may not have left yet
+            poll.end()
         if self._closed:
             mine.end()
         try:

@@ -9,8 +9,9 @@ from relay import endings
 from relay.access import Access, not_found, path_key
 from relay.body import Json
 from relay.call import Answer, Call
-from relay.problem import BAD_TOKEN, CONFLICT, FORBIDDEN, NOT_FOUND, Problem
+from relay.problem import BAD_REQUEST, BAD_TOKEN, CONFLICT, FORBIDDEN, NOT_FOUND, Problem
 from relay.route import Route
+from relay.schema import LABELS_CHARS
 from relay.store import audit, tokens
 from relay.store import sites as store
 from relay.store.database import Row
@@ -81,8 +82,12 @@ def label(call: Call, db: Connection) -> Answer:
     """Give a site other labels."""
     wanted: NewLabels = call.body
     row = _named(call, db)
-    store.label(db, row.key, json.dumps(wanted.labels, sort_keys=True, ensure_ascii=False))
-    audit.append(db, actor=call.actor, action="site.labelled", on=f"site/{to_base64url(row.key)}")
+    labels = json.dumps(wanted.labels, sort_keys=True, ensure_ascii=False)
+    if len(labels) > LABELS_CHARS:
+        raise Problem(BAD_REQUEST, f"the labels take {len(labels)} characters as JSON, and may take {LABELS_CHARS}")
+    if labels != row.labels:
+        store.label(db, row.key, labels)
+        audit.append(db, actor=call.actor, action="site.labelled", on=f"site/{to_base64url(row.key)}")
     return Answer(200, _site(store.find(db, row.key)))
 
 
@@ -114,6 +119,8 @@ def succeed(call: Call, db: Connection) -> Answer:
         raise Problem(FORBIDDEN, "the handover is not signed by the old key, for the key that signs") from None
     if old is None:
         raise not_found("site")
+    if old.role == Role.OPERATOR:
+        raise Problem(FORBIDDEN, "an operator's key hands over nothing; make another operator on the relay's machine")
     if known is not None:
         if known.predecessor != old.key or known.ended is not None:
             raise Problem(CONFLICT, "this key is already enrolled; a key enrols once")
@@ -208,7 +215,7 @@ ROUTES = (
         access=Access.ENROLLING,
         body=Json(Succession),
         answers={201: Site, 200: Site},
-        refusals=(NOT_FOUND, CONFLICT),
+        refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
         writes=succeed,
     ),
     Route(

@@ -77,6 +77,12 @@ async def test_a_proxy_that_passes_on_nonsense(guarded):
     assert (await get(guarded, **{"X-Forwarded-For": "somebody"})).problem == "bad-request"
 
 
+async def test_the_log_names_the_address_behind_the_proxy(tmp_path):
+    with RelayProcess.start(tmp_path / "data", environment=LIMITS | {"SECAGG_RELAY_LOG_ADDRESSES": "true"}) as relay:
+        await get(Scene(relay), **{"X-Forwarded-For": "203.0.113.7"})
+        assert '"address": "203.0.113.7"' in relay.log
+
+
 async def test_an_address_that_comes_too_often(guarded):
     answers = [await get(guarded, **{"X-Forwarded-For": "203.0.113.8"}) for _ in range(25)]
     assert [answer.status for answer in answers[:20]] == [200] * 20

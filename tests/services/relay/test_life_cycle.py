@@ -11,9 +11,11 @@ from uuid import uuid4
 
 import pytest
 from aiohttp.test_utils import TestServer
+from sqlalchemy import func, select
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
+from relay import schema
 from relay.cli import app as relay_app
 from relay.client import enrolment, keystore
 from relay.client.transport import MemberState, RelayError, RunState, SiteState
@@ -24,7 +26,7 @@ from relay.transitions import Ending, Liveness, ProjectState
 from relay.wire import KEY_ROTATION
 from secagg.audit import link
 from secagg.errors import ParameterError
-from secagg.identity import Identity, key_words
+from secagg.identity import Identity, fingerprint, key_words
 from tests.support.relay_process import apart
 from tests.support.relay_requests import Signature, send
 from tests.support.relay_scene import Scene
@@ -108,6 +110,47 @@ async def test_a_revocation_reaches_another_process(scene):
         await asyncio.to_thread(scene.relay.transact, lambda db: sites.end(db, scene.second.public, **end))
         async with asyncio.timeout(5):
             assert (await refused(poll)).type == "revoked"
+
+
+async def test_nobody_hinders_a_revocation_with_a_name(scene):
+    """Colluders enrol under the names that the revoked key's site would get."""
+    operator = enrol(scene, "operator")
+    taken = f"first {scene.first.public.hex()[:12]} (revoked {fingerprint(scene.first.public)})"
+    names = [taken, taken[:-1] + " 1)"]
+    for name in names:
+        async with scene.client(fresh()) as colluder:
+            await colluder.enrol(scene.relay.token(), name)
+    async with scene.client(operator) as office:
+        assert (await office.revoke_site(scene.first.public)).name == taken[:-1] + " 2)"
+
+
+async def test_an_operator_s_key_hands_over_nothing(scene):
+    """A thief's second key would outlive the revocation of the first one."""
+    operator, thief = enrol(scene, "operator"), fresh()
+    async with scene.client(thief) as site:
+        handover = operator.sign(KEY_ROTATION, thief.public)
+        assert (await refused(site.succeed(operator.public, handover))).type == "forbidden"
+        assert (await refused(site.sites())).type == "unknown-site"
+
+
+async def test_labels_are_stored_whole_or_refused(scene):
+    """Within the form of each, but all together longer than the database's column."""
+    async with scene.client(scene.first) as site:
+        many = {f"{'x' * 30}{number:02}": '"' * 100 for number in range(16)}
+        assert (await refused(site.label_site(scene.first.public, many))).type == "bad-request"
+        fitting = dict(list(many.items())[:10])
+        assert (await site.label_site(scene.first.public, fitting)).labels == fitting
+
+
+async def test_the_same_labels_again_are_no_news(scene):
+    def entries(db) -> int:
+        return db.scalar(select(func.count()).where(schema.audit.c.action == "site.labelled"))
+
+    async with scene.client(scene.first) as site:
+        before = scene.relay.transact(entries)
+        for _ in range(3):
+            await site.label_site(scene.first.public, {"region": "north"})
+        assert scene.relay.transact(entries) == before + 1
 
 
 async def test_a_coordinator_s_end_leaves_nothing_open(scene):

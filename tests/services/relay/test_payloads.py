@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from relay.blob_folder import BlobFolder
 from relay.wire import CHUNK_BYTES, to_base64url
-from tests.support.relay_requests import Signature, send
+from tests.support.relay_requests import Signature, new_nonce, send
 from tests.support.relay_scene import Scene
 
 
@@ -79,6 +79,16 @@ async def test_a_wrong_digest_discards_the_payload(hand):
     assert (anew.status, anew.json["received"]) == (201, 0)
     assert anew.json["id"] != blob
     assert (await hand.put(anew.json["id"], 0, data)).status == 200
+
+
+async def test_a_repeated_last_piece_is_refused_in_the_same_words(hand):
+    """The payload is gone by then, and the answer is kept."""
+    data, nonce = os.urandom(50), new_nonce()
+    blob = (await hand.announce(data)).json["id"]
+    url = f"{hand.scene.relay.url}/v1/blobs/{blob}?offset=0"
+    for _ in range(2):
+        answer = await send("PUT", url, bytes(50), signature=Signature.of(hand.scene.first, nonce=nonce))
+        assert (answer.status, answer.problem) == (422, "bad-digest")
 
 
 async def test_more_than_was_announced(hand):

@@ -1,6 +1,7 @@
 """No wake-up is lost between looking and waiting, and no poll waits for longer than it should."""
 
 import asyncio
+from contextlib import ExitStack
 
 from relay.wakeups import Wakeups
 
@@ -29,6 +30,14 @@ async def test_one_too_many_ends_the_oldest():
     with wakeups.poll(ME) as one, wakeups.poll(ME) as two, wakeups.poll(ME) as three:
         assert [poll.ended for poll in (one, two, three)] == [True, False, False]
         assert not await one.wait(5)
+
+
+async def test_many_at_once_end_all_but_the_latest():
+    """Also where those that were ended have not left yet."""
+    wakeups = Wakeups(2)
+    with ExitStack() as stack:
+        polls = [stack.enter_context(wakeups.poll(ME)) for _ in range(10)]
+        assert [poll.ended for poll in polls] == [True] * 8 + [False] * 2
 
 
 async def test_closing_ends_all_and_every_later_one():

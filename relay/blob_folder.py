@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from relay.blobs import READ_BYTES, BlobBusyError, Piece, StorageError, Stored
 from relay.service.crashpoints import crashpoint
-from relay.service.folders import private_folder, sync_folder
+from relay.service.folders import private_folder
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -34,10 +34,11 @@ class BlobFolder:
     @asynccontextmanager
     async def writing(self, blob: UUID) -> AsyncIterator["FolderWriter"]:
         """Hold the file's lock: of two pieces at once, one waits in this process, and is refused in another one."""
+        path = self._path(blob)
         async with self._turns.setdefault(blob, asyncio.Lock()):
-            handle = await asyncio.to_thread(self._open, self._path(blob))
+            handle = await asyncio.to_thread(self._open, path)
             try:
-                yield FolderWriter(self, handle)
+                yield FolderWriter(self, handle, path)
             finally:
                 os.close(handle)  # and with it the lock, as when the process dies
 
@@ -96,13 +97,21 @@ class BlobFolder:
                 self.failure = f"the disk failed to store a payload ({error.strerror}); check it, and restart the relay"
             raise
 
+    def sync_name(self, path: Path) -> None:
+        """Make a file's name and its subfolder's durable. Whoever made them may have been killed before this."""
+        for folder in (self._root, path.parent):
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                self.sync(handle)
+            finally:
+                os.close(handle)
+
     def _path(self, blob: UUID) -> Path:
         return self._root / blob.hex[:2] / blob.hex
 
     def _open(self, path: Path) -> int:
-        if not path.exists():
-            self._create(path)
-        handle = os.open(path, os.O_WRONLY)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -110,20 +119,14 @@ class BlobFolder:
             raise BlobBusyError from None
         return handle
 
-    def _create(self, path: Path) -> None:
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            sync_folder(self._root)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-        sync_folder(path.parent)
-
 
 class FolderWriter:
     """The one who holds a file's lock. See `relay.blobs.Writer`."""
 
-    def __init__(self, folder: BlobFolder, handle: int) -> None:
+    def __init__(self, folder: BlobFolder, handle: int, path: Path) -> None:
         self._folder = folder
         self._handle = handle
+        self._path = path
 
     async def write(self, offset: int, data: bytes) -> None:
         """Put a piece at its place; it is durable when this returns."""
@@ -131,6 +134,7 @@ class FolderWriter:
 
     def _write(self, handle: int, offset: int, data: bytes) -> None:
         """Write in a thread, with a handle of its own: the request may be cancelled meanwhile. The lock is shared."""
+        first = offset == 0
         try:
             rest = memoryview(data)
             while rest:
@@ -138,6 +142,8 @@ class FolderWriter:
                 rest, offset = rest[written:], offset + written
             crashpoint("relay.blob-before-fsync")
             self._folder.sync(handle)
+            if first:
+                self._folder.sync_name(self._path)
             crashpoint("relay.blob-after-fsync")
         finally:
             os.close(handle)

@@ -18,19 +18,25 @@ class RunningDigests:
     def __init__(self) -> None:
         self._running: OrderedDict[UUID, tuple[int, Any]] = OrderedDict()
 
-    def add(self, blob: UUID, offset: int, data: bytes) -> None:
-        """Take in a piece. One that does not go on where the last one ended ends this payload's digest."""
-        position, running = self._running.pop(blob, (0, None))
+    def after(self, blob: UUID, offset: int, data: bytes) -> Any:
+        """Return the running SHA-256 of a payload up to the end of a piece; None where not all before it came by.
+
+        Nothing is remembered yet: the piece may turn out not to count, and another take its place.
+        """
+        position, running = self._running.get(blob, (0, None))
         if offset == 0:
             running = sha256()
         elif running is None or position != offset:
-            return
+            return None
+        else:
+            running = running.copy()
         running.update(data)
-        self._running[blob] = (offset + len(data), running)
+        return running
+
+    def keep(self, blob: UUID, end: int, running: Any) -> None:
+        """Remember what `after` returned, once the piece that ends at `end` counts; None forgets the payload."""
+        self._running.pop(blob, None)
+        if running is not None:
+            self._running[blob] = (end, running)
         if len(self._running) > _MOST:
             self._running.popitem(last=False)
-
-    def take(self, blob: UUID, size: int) -> bytes | None:
-        """Return the digest of a whole payload and forget it; None where not all of it came by."""
-        position, running = self._running.pop(blob, (0, None))
-        return running.digest() if running is not None and position == size else None

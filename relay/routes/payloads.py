@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
+from uuid import UUID
 
 from aiohttp import web
 from sqlalchemy import Connection
@@ -23,21 +25,29 @@ from relay.problem import (
     QUOTA,
     STORAGE_FULL,
     Problem,
+    cause_of,
 )
 from relay.route import OCTETS, Route
 from relay.routes.messages import must_take_more, recipients
+from relay.service import logs
 from relay.store import payloads as store
 from relay.store import runs
 from relay.wire import Announcement, ChunkQuery, Received, Upload
 
+_log = logs.logger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What was stored before the transaction: `end` is where the piece ends, `digest` the whole payload's."""
+    """What was stored before the transaction: `end` is where the piece ends, `digest` the whole payload's.
+
+    `running` is the SHA-256 up to there, if it is known.
+    """
 
     end: int
     piece: Piece | None
     digest: bytes | None
+    running: Any
 
 
 def announce(call: Call, db: Connection) -> Answer:
@@ -52,9 +62,7 @@ def announce(call: Call, db: Connection) -> Answer:
     used = runs.charge(db, call.run.id, call.signer, payload_bytes=wanted.size)
     if used.payload_bytes > call.relay.config.max_payload_bytes:
         raise Problem(QUOTA, "this site's quota of payload bytes in this run is used up")
-    free = call.relay.blobs.free_bytes()
-    if free is not None and free < wanted.size + call.relay.config.disk_reserve_bytes:
-        raise Problem(STORAGE_FULL, "the relay's disk has no room for this payload; its operator has to free space")
+    _must_have_room(call, wanted.size)
     made = store.add(
         db,
         run=call.run.id,
@@ -68,6 +76,12 @@ def announce(call: Call, db: Connection) -> Answer:
     return Answer(201, Upload(id=str(made), received=0))
 
 
+def _must_have_room(call: Call, size: int) -> None:
+    free = call.relay.blobs.free_bytes()
+    if free is not None and free < size + call.relay.config.disk_reserve_bytes:
+        raise Problem(STORAGE_FULL, "the relay's disk has no room for this payload; its operator has to free space")
+
+
 @asynccontextmanager
 async def stage(call: Call) -> AsyncIterator[None]:
     """Store a piece before the transaction counts it, as the one who writes this payload."""
@@ -76,24 +90,33 @@ async def stage(call: Call) -> AsyncIterator[None]:
         async with call.relay.blobs.writing(number) as writer:
             blob = await call.relay.database.read(lambda db: store.find(db, number))
             if blob is not None and blob.received == offset and offset + len(data) <= blob.size:
-                hashing = asyncio.to_thread(call.relay.digests.add, number, offset, data)
-                piece, _ = await asyncio.gather(writer.write(offset, data), hashing)
+                _must_have_room(call, len(data))  # what was announced at the same time had the same room
+                hashing = asyncio.to_thread(call.relay.digests.after, number, offset, data)
+                piece, running = await asyncio.gather(writer.write(offset, data), hashing)
                 end = offset + len(data)
-                call.staged = Staged(end, piece, await _whole(call, piece) if end == blob.size else None)
+                digest = await _whole(call, piece, running) if end == blob.size else None
+                call.staged = Staged(end, piece, digest, running)
             yield
-            if call.staged is not None and call.staged.digest not in {None, call.blob.digest}:
-                await call.relay.blobs.discard(number, call.discarded)
+            if call.staged is not None:
+                await _counted(call, number, call.staged)
     except BlobBusyError:
         raise Problem(
             CONFLICT, "the payload is being written by another request", received=call.blob.received
         ) from None
 
 
-async def _whole(call: Call, last: Piece | None) -> bytes:
+async def _counted(call: Call, blob: UUID, staged: Staged) -> None:
+    """Follow the transaction that counted a piece, or found the whole payload to be another one."""
+    call.relay.digests.keep(blob, staged.end, staged.running if staged.digest is None else None)
+    if staged.digest not in {None, call.blob.digest}:
+        await call.relay.blobs.discard(blob, call.discarded)
+
+
+async def _whole(call: Call, last: Piece | None, running: Any) -> bytes:
     """Return the digest of the payload whose last piece was stored a moment ago."""
-    running = call.relay.digests.take(call.blob.id, call.blob.size)
     if running is not None:
-        return running
+        digest: bytes = running.digest()
+        return digest
     pieces = await call.relay.database.read(lambda db: store.pieces(db, call.blob.id))
     return await call.relay.blobs.digest(call.blob.id, pieces if last is None else [*pieces, last])
 
@@ -125,11 +148,11 @@ async def fetch(call: Call, request: web.Request) -> web.StreamResponse:
         raise Problem(CONFLICT, "the payload is not complete yet", received=blob.received)
     start, stop = _range(request, blob.size)
     pieces = await call.relay.database.read(lambda db: store.pieces(db, blob.id))
-    partial = "Range" in request.headers
-    response = web.StreamResponse(status=206 if partial else 200, headers={"Accept-Ranges": "bytes"})
+    ranged = "Range" in request.headers
+    response = web.StreamResponse(status=206 if ranged else 200, headers={"Accept-Ranges": "bytes"})
     response.content_type = BYTES
     response.content_length = stop - start
-    if partial:
+    if ranged:
         response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{blob.size}"
     await response.prepare(request)
     try:
@@ -139,7 +162,10 @@ async def fetch(call: Call, request: web.Request) -> web.StreamResponse:
             await response.write(piece)
             call.relay.metrics.payload_bytes.labels("out").inc(len(piece))
         await response.write_eof()
-    except OSError:  # a problem document would now be taken for the payload's next bytes
+    except OSError as error:  # a problem document would now be taken for the payload's next bytes
+        if not isinstance(error, ConnectionError):
+            call.relay.metrics.faults.labels(cause_of(error)).inc()
+            _log.error("payload cannot be read", blob=blob.id, exc_info=error)
         if request.transport is not None:
             request.transport.abort()
     return response

@@ -213,6 +213,19 @@ async def test_a_full_disk_is_said_before_anything_is_sent(start_relay):
             await first.post_message(scene.run, scene.coordinator.public, scene.frame(scene.first))
 
 
+async def test_pieces_leave_the_reserve_alone(start_relay):
+    """The disk had room when the payload was announced, and has none now."""
+    with start_relay() as relay:
+        scene = await Scene.on(relay)
+        hand, data = ByHand(scene), os.urandom(100)
+        blob = (await hand.announce(data)).json["id"]
+        await asyncio.to_thread(relay.restart, environment={"SECAGG_RELAY_DISK_RESERVE_BYTES": str(1 << 60)})
+        answer = await hand.put(blob, 0, data)
+        assert (answer.status, answer.problem) == (507, "storage-full")
+        await asyncio.to_thread(relay.restart)
+        assert (await hand.put(blob, 0, data)).json == {"received": 100}
+
+
 @given(pieces=st.lists(st.binary(min_size=1, max_size=5000), min_size=1, max_size=8), garbage=st.binary(max_size=3000))
 @settings(max_examples=30, deadline=None)
 def test_what_a_crash_left_behind_the_counted_bytes_is_written_over(tmp_path_factory, pieces, garbage):
@@ -240,3 +253,5 @@ async def test_a_file_that_broke_ends_the_connection_and_adds_nothing(scene, rel
     os.truncate(relay.data / "blobs" / blob[:2] / UUID(blob).hex, 600_000)
     with pytest.raises(aiohttp.ClientPayloadError):
         await hand.get(blob)
+    assert await relay.metric('faults_total{cause="input-output"}') == 1  # what the alert DiskFails looks at
+    assert "payload cannot be read" in relay.log

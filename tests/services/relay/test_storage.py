@@ -18,10 +18,13 @@ from sqlalchemy import func, select, update
 
 from relay import schema
 from relay.app import RELAY, create_app
+from relay.blob_folder import BlobFolder
+from relay.blobs import StorageError
 from relay.config import RelayConfig
 from relay.digests import RunningDigests
 from relay.housekeeping import Housekeeping
 from relay.store import leases, payloads
+from relay.store.database import DatabaseUnavailableError
 from relay.transitions import RunState
 from relay.wire import CHUNK_BYTES
 from tests.services.relay.test_payloads import ByHand
@@ -308,15 +311,73 @@ async def test_after_a_failed_fsync_nothing_more_is_acknowledged(new_database, t
 def test_running_digests_are_those_of_the_bytes_that_came_in_order():
     digests = RunningDigests()
     blob, data = uuid4(), os.urandom(100)
-    digests.add(blob, 0, data[:30])
-    digests.add(blob, 30, data[30:])
-    assert digests.take(blob, 100) == sha256(data).digest()
-    assert digests.take(blob, 100) is None
-    digests.add(blob, 30, data[30:])  # the beginning went to another replica
-    assert digests.take(blob, 100) is None
-    digests.add(blob, 0, data[:30])
-    digests.add(blob, 40, data[40:])
-    assert digests.take(blob, 100) is None
-    digests.add(blob, 0, data[:30])
-    digests.add(blob, 0, data)  # begun anew
-    assert digests.take(blob, 100) == sha256(data).digest()
+    assert digests.after(blob, 30, data[30:]) is None  # the beginning went to another replica
+    digests.keep(blob, 30, digests.after(blob, 0, data[:30]))
+    assert digests.after(blob, 40, data[40:]) is None
+    digests.after(blob, 30, os.urandom(70))  # a piece that did not count
+    whole = digests.after(blob, 30, data[30:])
+    assert whole.digest() == sha256(data).digest()
+    assert digests.after(blob, 0, data).digest() == sha256(data).digest()  # begun anew
+    digests.keep(blob, 100, None)
+    assert digests.after(blob, 30, data[30:]) is None
+
+
+async def test_a_piece_that_was_not_counted_is_no_part_of_the_digest(kept, monkeypatch):
+    """A replica's transaction fails, another replica takes other bytes in the same place: these are what is there."""
+    process = RelayProcess(kept.data, database=kept.database and kept.database.get_secret_value())
+    scene = await Scene.on(process)
+    data, other = os.urandom(60), os.urandom(30)
+    hand = ByHand(scene)
+
+    def broken(*_args, **_others):
+        raise DatabaseUnavailableError("the database is gone")
+
+    async with (
+        TestClient(TestServer(create_app(kept))) as first,
+        TestClient(TestServer(create_app(kept))) as second,
+    ):
+        process.port = first.port
+        blob = (await hand.announce(data)).json["id"]
+        with monkeypatch.context() as failing:
+            failing.setattr(payloads, "advance", broken)
+            assert (await hand.put(blob, 0, data[:30])).problem == "unavailable"
+        process.port = second.port
+        assert (await hand.put(blob, 0, other)).json == {"received": 30}
+        process.port = first.port
+        assert (await hand.put(blob, 30, data[30:])).problem == "bad-digest"
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+async def test_the_name_of_a_file_is_durable_before_its_first_bytes_count(tmp_path, monkeypatch, failing):
+    """Whoever made the file may have been killed before its name was on the disk."""
+    folder, blob = BlobFolder(tmp_path / "blobs"), uuid4()
+    place = tmp_path / "blobs" / blob.hex[:2]
+    place.mkdir(mode=0o700)
+    (place / blob.hex).touch()
+    synced, fsync = [], os.fsync
+
+    def note(handle):
+        synced.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    with monkeypatch.context() as watched:
+        watched.setattr("relay.blob_folder.os.fsync", note)
+        async with folder.writing(blob) as writer:
+            await writer.write(0, b"first")
+    assert {place.stat().st_ino, (tmp_path / "blobs").stat().st_ino} < set(synced)
+
+    broken = (place, tmp_path / "blobs")[failing].stat().st_ino
+
+    def fail(handle):
+        if os.fstat(handle).st_ino == broken:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as lost:
+        lost.setattr("relay.blob_folder.os.fsync", fail)
+        async with folder.writing(blob) as writer:
+            with pytest.raises(OSError, match="Input/output"):
+                await writer.write(0, b"first")
+    assert folder.failure.startswith("the disk failed to store")
+    async with folder.writing(blob) as writer:
+        with pytest.raises(StorageError):
+            await writer.write(0, b"first")

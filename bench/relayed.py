@@ -41,7 +41,7 @@ class Site:
     def __init__(self, member: Member, scene: Scene, run: UUID, values: NDArray[np.float64]) -> None:
         self._member, self._run, self._values = member, run, values
         self._coordinator = scene.coordinator.identity.public
-        self.state = Outside(roster=scene.roster, run=run.bytes, floors=Floors(), last_epoch=0)
+        self.state = Outside(roster=scene.roster, run=run.bytes, floors=Floors(), last_epoch=0, survivors=())
 
     async def until_idle(self) -> None:
         """Take part until the epoch is ready, or the round is over."""

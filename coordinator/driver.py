@@ -29,7 +29,7 @@ from secagg.errors import AbortError, FaultyParticipantError, ProtocolError
 from secagg.identity import Identity, Roster
 from secagg.masks import Mask
 from secagg.messages import EncapsulationPackage, HeldLeaves, SharePackage
-from secagg.params import Profile, Schema
+from secagg.params import LossRule, Profile, Schema
 from secagg.protocol import coordinator_round as cr
 from secagg.protocol import coordinator_setup as cs
 from secagg.protocol.ring_vector import RingVector
@@ -97,12 +97,12 @@ class Driver:
         self._state = decode_state(self._journal.state(self._machine))
         if isinstance(self._state, cr.InRound):
             self._tell(Abandon())
-        elif not isinstance(self._state, cr.Prepared):
-            self._state = None  # a setup that was cut off; the next epoch's number is higher
 
     @property
     def left(self) -> tuple[bytes, ...] | None:
         """Keys of the sites that may still be asked in this run, or None before its first epoch."""
+        if isinstance(self._state, cs.Desk):  # a setup that was cut off; the next epoch's number is higher
+            return self._state.manifest.sites
         if not isinstance(self._state, cr.Prepared):
             return None
         return tuple(self._state.manifest.sites[site - 1] for site in self._state.survivors)
@@ -131,6 +131,7 @@ class Driver:
             rounds=rounds,
             setup_deadline=now + int(6 * self._pace.step_s) + 60,
             expires=now + self._pace.epoch_s,
+            slack=self._slack(terms.get("loss_rule")),
             **terms,
         )
         step = cs.announce(plan, self._means())
@@ -147,6 +148,15 @@ class Driver:
             await deliver(self._journal, self._relay)
         ready: cr.Prepared = self._state  # type: ignore[assignment]
         self._say("epoch-ready", detail=f"{len(ready.survivors)} sites agreed on keys for {rounds} rounds")
+
+    def _slack(self, loss_rule: LossRule | None) -> int | None:
+        """Return the slack of the next epoch: unless the rule is `continue`, nobody may be lost after an earlier one.
+
+        A setup that was cut off is begun again as it was.
+        """
+        if isinstance(self._state, cs.Desk):
+            return self._state.manifest.slack
+        return 0 if self._state is None or loss_rule is LossRule.CONTINUE else None
 
     # Rounds --------------------------------------------------------------------------------------------------------
 

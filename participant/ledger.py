@@ -6,12 +6,13 @@ coordinator could open it does not matter. Entries are chained by hashes, so tha
 
 import json
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from secagg.audit import GENESIS, link, verify_chain
-from secagg.identity import Roster
+from secagg.identity import KEY_BYTES, Roster
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS release (
@@ -25,9 +26,10 @@ CREATE TABLE IF NOT EXISTS confirmed (
     terms   BLOB NOT NULL         -- the bytes of the terms that the roster names
 ) STRICT;
 CREATE TABLE IF NOT EXISTS epoch (
-    run     TEXT PRIMARY KEY,     -- UUID
-    project TEXT NOT NULL,
-    last    INTEGER NOT NULL      -- number of the last epoch that this site joined: never again one up to it
+    run       TEXT PRIMARY KEY,   -- UUID
+    project   TEXT NOT NULL,
+    last      INTEGER NOT NULL,   -- number of the last epoch that this site joined: never again one up to it
+    survivors BLOB NOT NULL       -- keys of the last set of survivors that it confirmed in this run: never again others
 ) STRICT;
 CREATE TABLE IF NOT EXISTS result (
     run       TEXT NOT NULL,      -- UUID
@@ -107,6 +109,16 @@ class Ledger:
     def join_epoch(self, run: UUID, project: UUID, number: int) -> None:
         """Note an epoch that this site joined."""
         self._connection.execute(
-            "INSERT INTO epoch VALUES (?1, ?2, ?3) ON CONFLICT (run) DO UPDATE SET last = ?3",
+            "INSERT INTO epoch VALUES (?1, ?2, ?3, x'') ON CONFLICT (run) DO UPDATE SET last = ?3",
             (str(run), str(project), number),
         )
+
+    def survivors(self, run: UUID) -> tuple[bytes, ...]:
+        """Return the keys of the last set of survivors that this site confirmed in a run, in any epoch; () for none."""
+        row = self._connection.execute("SELECT survivors FROM epoch WHERE run = ?", (str(run),)).fetchone()
+        keys = row[0] if row else b""
+        return tuple(keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES))
+
+    def keep_survivors(self, run: UUID, keys: Iterable[bytes]) -> None:
+        """Note a set of survivors that this site confirmed."""
+        self._connection.execute("UPDATE epoch SET survivors = ? WHERE run = ?", (b"".join(keys), str(run)))

@@ -20,7 +20,15 @@ from relay.wire import to_base64url
 from secagg.codec import Record
 from secagg.envelope import Frame
 from secagg.identity import Identity
-from secagg.protocol.participant_round import AwaitConfirmation, AwaitOpen, AwaitSurvivors, Closed
+from secagg.protocol.participant_round import (
+    AwaitConfirmation,
+    AwaitOpen,
+    AwaitOpening,
+    AwaitQuorum,
+    AwaitResult,
+    AwaitSurvivors,
+    Closed,
+)
 from secagg.protocol.participant_setup import AwaitCohort, Outside
 from secagg.protocol.step import Event, Learned, Means, Send, Step
 from secagg.protocol.table import decode_state, encode_state, receive, tell
@@ -61,11 +69,13 @@ class SiteRun:
         cls, place: Place, frame: Frame, confirmed: Confirmed, policy: Policy, journal: Journal, identity: Identity
     ) -> "SiteRun":
         """Return the machine of an epoch whose manifest is about to be received."""
+        ledger = Ledger(journal.connection)
         outside = Outside(
             roster=confirmed.roster,
             run=place.run.bytes,
             floors=policy.floors,
-            last_epoch=Ledger(journal.connection).last_epoch(place.run),
+            last_epoch=ledger.last_epoch(place.run),
+            survivors=ledger.survivors(place.run),
         )
         return cls(place, machine_name(place.run, frame.epoch), outside, journal, identity)
 
@@ -144,13 +154,10 @@ class SiteRun:
                 clipped=after.clipped,
                 roster=[to_base64url(after.seat.manifest.sites[site - 1]) for site in turn.roster],
             )
-        elif isinstance(before, AwaitConfirmation) and not isinstance(after, AwaitOpen):
-            sites = before.seat.manifest.sites
-            self._enter(
-                "survivors",
-                round=before.turn.round,
-                sites=[to_base64url(sites[site - 1]) for site in before.survivors],
-            )
+        elif isinstance(before, AwaitConfirmation) and isinstance(after, (AwaitQuorum, AwaitOpening, AwaitResult)):
+            keys = [before.seat.manifest.sites[site - 1] for site in before.survivors]
+            self._ledger.keep_survivors(self.place.run, keys)
+            self._enter("survivors", round=before.turn.round, sites=[to_base64url(key) for key in keys])
 
     def _enter(self, what: str, **facts: Any) -> None:
         self._ledger.enter(

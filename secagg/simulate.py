@@ -175,7 +175,8 @@ class Cohort:
             suite=suite,
             **terms,
         )
-        outside = Outside(roster=roster, run=run, floors=Floors(profile=profile, colluders_one_in=n), last_epoch=0)
+        floors = Floors(profile=profile, colluders_one_in=n)
+        outside = Outside(roster=roster, run=run, floors=floors, last_epoch=0, survivors=())
         return cls(roster, Party(head, outside), [Party(one, outside) for one in identities], plan)
 
     def run(

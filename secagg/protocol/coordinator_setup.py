@@ -143,6 +143,7 @@ class Plan:
         setup_deadline, expires: seconds since 1970.
         degree: of a sparse graph, whose neighbourhoods the threshold then is for; 0 is the complete one.
         survivors: the least number of sites in a sum; by default the least that is safe.
+        slack: so many more sites than the threshold must be left when the setup ends; with None nobody may be lost.
         suite: the homomorphic one gives sums that the coordinator does not learn.
     """
 
@@ -159,7 +160,7 @@ class Plan:
     threshold: int | None = None
     colluders: int | None = None
     survivors: int | None = None
-    slack: int = 0
+    slack: int | None = 0
     degree: int = 0
     max_lanes: int = MAX_LANES
     max_ring_bits: int = MAX_RING_BITS
@@ -191,7 +192,7 @@ def announce(plan: Plan, means: Means) -> Step:
         threshold=threshold,
         colluders=colluders,
         survivors=least_survivors(threshold, colluders) if plan.survivors is None else plan.survivors,
-        slack=plan.slack,
+        slack=len(plan.sites) - threshold if plan.slack is None else plan.slack,
         setup_deadline=plan.setup_deadline,
         expires=plan.expires,
         max_lanes=plan.max_lanes,

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Annotated
 
 from secagg import merkle, shamir
-from secagg.codec import U16, U32, Blob, Fixed, Hash, Map, Nested, Record, ascends, record
+from secagg.codec import U16, U32, Blob, Fixed, Hash, Map, Nested, Record, Seq, ascends, record
 from secagg.envelope import COORDINATOR, EVERYONE, NO_TRANSCRIPT, Frame
 from secagg.errors import FaultyCoordinatorError, FaultyRelayError
 from secagg.graph import COMPLETE, MAX_DRAWS, Graph, draw
-from secagg.identity import MAX_SITES, InvalidSignatureError, Roster
+from secagg.identity import KEY_BYTES, MAX_SITES, InvalidSignatureError, Roster
 from secagg.keys import (
     KEM_SEED_BYTES,
     InvalidKeyError,
@@ -58,6 +58,7 @@ from secagg.params import (
     MAX_SITE_ROUNDS,
     MIN_SITES,
     Floors,
+    LossRule,
     Profile,
     least_survivors,
 )
@@ -73,14 +74,15 @@ Secrets = Annotated[Mapping[int, bytes], Map(U16, Fixed(32), MAX_SITES)]
 
 @record
 class Outside(Record):
-    """Before an epoch: whom the site's officer confirmed, the run it is for, what the site asks for, and the last epoch
-    of this run that it joined.
+    """Before an epoch: whom the site's officer confirmed, the run it is for, what the site asks for, the last epoch of
+    this run that it joined, and the keys of the last set of survivors that it confirmed in this run, none at first.
     """
 
     roster: Roster
     run: Id
     floors: Floors
     last_epoch: Annotated[int, U32]
+    survivors: Annotated[tuple[bytes, ...], Seq(Fixed(KEY_BYTES), MAX_SITES)]
 
     def admit(self, frame: Frame) -> None:
         """Check the header and signature of a manifest; nothing else can be addressed to a site without a seat."""
@@ -204,6 +206,8 @@ def _check_manifest(manifest: Manifest, frame: Frame, state: Outside, me: bytes)
     holders = manifest.most_holders
     one_in = max(1, floors.colluders_one_in)  # 0 is as strict as 1, and no division by what an integrator forgot
     least_colluders = -(-n // one_in) - 1 if malicious else 0
+    left = set(state.survivors or manifest.sites)
+    may_lose = not state.survivors or manifest.loss_rule is LossRule.CONTINUE
     for check, holds, rule in (
         ("V-0301", d.epoch_hash(frame.body) == frame.epoch, "the epoch's name is the manifest's hash"),
         ("V-0302", n >= max(MIN_SITES, floors.sites), f"at least {max(MIN_SITES, floors.sites)} sites take part"),
@@ -243,6 +247,12 @@ def _check_manifest(manifest: Manifest, frame: Frame, state: Outside, me: bytes)
             "V-0316",
             not manifest.is_homomorphic or (n <= MAX_HOMOMORPHIC_SITES and not manifest.is_sparse),
             f"homomorphic sums are for at most {MAX_HOMOMORPHIC_SITES} sites, on the complete graph",
+        ),
+        ("V-0317", set(manifest.sites) <= left, "no site is asked that was lost earlier in this run"),
+        (
+            "V-0317",
+            may_lose or (set(manifest.sites) == left and manifest.slack == n - t),
+            "by the loss rule nobody is lost between two epochs of a run, nor until the later one is ready",
         ),
         ("V-0313", manifest.setup_deadline <= manifest.expires, "setup ends before the epoch does"),
     ):

@@ -233,6 +233,23 @@ def _manifests(tape: Tape) -> list[Value]:
         at.refuse("curve_key_of_low_order", at.changed(coordinator_curve=b"\1" + bytes(31))),
         at.refuse("curve_key_not_canonical", at.changed(coordinator_curve=b"\xff" * 31 + b"\x7f")),
         at.refuse("setup_after_expiry", at.changed(setup_deadline=1_900_086_401)),
+        *_later_epochs(at),
+    ]
+
+
+def _later_epochs(at: Bench) -> list[Value]:
+    """An earlier epoch of the run had a sum over all sites, or over all but the last one."""
+    keys_ = at.value["sites"]
+
+    def after(kept: list[bytes], name: str, **terms: Any) -> Value:
+        at.party.kept = kept
+        return at.refuse(name, at.changed(epoch=2, **terms)) | {"kept": kept}
+
+    return [
+        after(keys_[:3], "site_comes_back"),
+        after(keys_[:3], "site_comes_back_where_losses_pause", loss_rule=2, slack=1),
+        after(keys_, "site_lost_between_epochs", loss_rule=2, sites=keys_[:3]),
+        after(keys_, "site_may_be_lost_in_the_setup", loss_rule=3),
     ]
 
 

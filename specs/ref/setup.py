@@ -26,6 +26,7 @@ class Site(Party):
     roster: Value  # as its officer confirmed it
     run: bytes  # whose manifests the site awaits
     last_epoch: int = 0  # of that run, 0 before the first
+    kept: list[bytes] = field(default_factory=list)  # keys of the last set of survivors of that run, in earlier epochs
     own: dict[str, bytes] = field(default_factory=dict)  # its frames by kind
     listed: set[int] = field(default_factory=set)  # senders of the list before
     commitments: dict[int, bytes] = field(default_factory=dict)  # to nonces
@@ -143,6 +144,8 @@ def join(s: Site, frame: bytes, rand: bytes) -> bytes:
     check(m["setup_deadline"] <= m["expires"], "V-0313")
     check(not k or _is_private(m, n), "V-0314")
     check(not k or m["epoch"] <= 1024, "V-0315")
+    check(not s.kept or set(m["sites"]) <= set(s.kept), "V-0317")
+    check(not s.kept or m["loss_rule"] == 1 or (m["sites"] == s.kept and m["slack"] == n - t), "V-0317")
     s.index, s.listed, s.nonce = 1 + m["sites"].index(own), set(range(1, n + 1)), draw(rand, "nonce")
     s.graph = {s.index: []} if k else {}
     return send(s, "Join", {"nonce_commitment": H("nonce-commit", s.eh, u16(s.index), s.nonce)})

@@ -8,7 +8,7 @@ from secagg.errors import FaultyCoordinatorError
 from secagg.identity import Roster
 from secagg.keys import KeyAgreement
 from secagg.messages import Join, Manifest
-from secagg.params import Floors, Profile
+from secagg.params import Floors, LossRule, Profile
 from tests.support.playbook import EXPIRES, PROJECT, RUN, Play, at, offered
 
 OTHER = b"\xaa" * 32
@@ -204,6 +204,35 @@ def test_V_0312_coordinators_curve_key(key):
 
 def test_V_0313_setup_that_ends_after_the_epoch():
     refused(at(Manifest), "V-0313", setup_deadline=EXPIRES + 1)
+
+
+def after_a_sum(play: Play, count: int) -> Play:
+    """Return the play with a site 1 that confirmed a sum over the first sites in an earlier epoch of the run."""
+    party = play.parties[1]
+    party.state = replace(party.state, last_epoch=1, survivors=play.plan.sites[:count])
+    return play
+
+
+@pytest.mark.parametrize("rule", LossRule)
+def test_V_0317_site_that_comes_back_in_a_later_epoch(rule):
+    """Pitfalls 10 and 30, recipe 18: a lost site is the difference to the earlier sums, whatever the rule."""
+    play = after_a_sum(at(Manifest, n=5), 4)
+    refused(play, "V-0317", epoch=2, loss_rule=rule)
+    refused(play, "V-0317", epoch=2, loss_rule=rule, slack=1)
+
+
+@pytest.mark.parametrize("rule", [LossRule.PAUSE, LossRule.ABORT])
+def test_V_0317_site_that_is_lost_between_epochs(rule):
+    """Pitfalls 10 and 30, recipe 18: a new epoch is no way round the rule that pauses or ends a run with a loss."""
+    play = after_a_sum(at(Manifest, n=5), 5)
+    refused(play, "V-0317", epoch=2, loss_rule=rule, sites=play.plan.sites[:4], threshold=3, slack=1)
+    refused(play, "V-0317", epoch=2, loss_rule=rule)  # without slack site 5 could be lost in the setup
+    play.parties[1].receive(offered(play, epoch=2, loss_rule=rule, slack=1))
+
+
+def test_an_epoch_with_those_that_are_left_passes_where_the_rule_is_continue():
+    play = after_a_sum(at(Manifest, n=5), 5)
+    play.parties[1].receive(offered(play, epoch=2, sites=play.plan.sites[:4], threshold=3))
 
 
 def test_the_run_is_the_one_of_the_plan():

@@ -152,7 +152,7 @@ class Play:
             loss_rule=loss_rule,
             **terms,
         )
-        outside = Outside(roster=self.roster, run=RUN, floors=Floors(profile=profile), last_epoch=0)
+        outside = Outside(roster=self.roster, run=RUN, floors=Floors(profile=profile), last_epoch=0, survivors=())
         self.parties = {site: Party(site, one, outside, root + b"%d" % site) for site, one in enumerate(sites, 1)}
         coordinator = Party(COORDINATOR, head, outside, root + b"0")
         self.parties[COORDINATOR] = coordinator

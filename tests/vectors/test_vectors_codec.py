@@ -68,7 +68,7 @@ def read(fault: str, kind: type[Record], data: bytes) -> None:
     """Versions and kinds are read by whoever takes a frame, all else by the record."""
     if fault.startswith("frame_of"):
         roster = identity.Roster(project=bytes(16), terms=bytes(32), coordinator=bytes(32), sites=())
-        state = Outside(roster=roster, run=bytes(16), floors=Floors(), last_epoch=0)
+        state = Outside(roster=roster, run=bytes(16), floors=Floors(), last_epoch=0, survivors=())
         receive(state, data, Means(identity.Identity(bytes(32)), bytes(32)))
     else:
         kind.decode(data)

@@ -1,6 +1,6 @@
 """The machines, given the same randomness, send the reference's frames and payloads byte for byte."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class Player:
         self.roster = Roster.decode(unhex(self.script["roster"]))
         self.identities = [Identity(seed) for seed in unhex(self.script["identities"])]
         manifest = self.manifest()
-        outside = Outside(roster=self.roster, run=manifest.run, floors=FLOORS, last_epoch=0)
+        outside = Outside(roster=self.roster, run=manifest.run, floors=FLOORS, last_epoch=0, survivors=())
         self.states = [None, *(outside for _ in self.identities[1:])]
 
     def manifest(self) -> Manifest:
@@ -149,6 +149,8 @@ REFUSALS = [(run, case) for run in RUNS for case in load(run.replace("round", "r
 @pytest.mark.parametrize(("run", "case"), REFUSALS, ids=[case["fault"] for _, case in REFUSALS])
 def test_refusals(run, case, places):
     state, means = places[run][case["before"]]
+    if "kept" in case:  # by the site, of an earlier epoch of the run
+        state = replace(state, survivors=tuple(unhex(case["kept"])))
     frame, payload = unhex(case["frame"]), unhex(case["payload"])
     if "check" in case:
         before = state.encode()

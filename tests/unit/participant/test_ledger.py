@@ -69,3 +69,14 @@ def test_the_last_epoch_of_a_run_is_remembered(ledger: Ledger) -> None:
     ledger.join_epoch(RUN, PROJECT, 2)
     assert ledger.last_epoch(RUN) == 2
     assert ledger.project_of(RUN) == PROJECT
+
+
+def test_the_last_survivors_of_a_run_are_kept_over_its_epochs(ledger: Ledger) -> None:
+    assert ledger.survivors(RUN) == ()
+    ledger.join_epoch(RUN, PROJECT, 1)
+    assert ledger.survivors(RUN) == ()
+    keys = tuple(bytes([i]) * 32 for i in range(4))
+    for left in (keys, keys[1:]):
+        ledger.keep_survivors(RUN, left)
+    ledger.join_epoch(RUN, PROJECT, 2)
+    assert ledger.survivors(RUN) == keys[1:]

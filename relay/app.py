@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from relay import migrate, openapi, problem
 from relay.blobs import open_blobs
+from relay.bodies import Bodies
 from relay.call import Call, Relay
 from relay.census import EVERY_S as CENSUS_S
 from relay.census import CensusTaker
@@ -76,6 +77,7 @@ def create_app(config: RelayConfig) -> web.Application:
     relay = Relay(
         config=config,
         edge=Edge(config),
+        bodies=Bodies(config.body_memory_bytes),
         database=database,
         blobs=blobs,
         digests=RunningDigests(),

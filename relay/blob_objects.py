@@ -15,7 +15,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import from_url
 
-from relay.blobs import Piece, StorageError, Stored, object_name
+from relay.blobs import READ_BYTES, Piece, StorageError, Stored, object_name
 from relay.service.crashpoints import crashpoint
 
 
@@ -50,11 +50,11 @@ class BlobObjects:
         return total.digest()
 
     async def read(self, blob: UUID, pieces: Sequence[Piece], start: int, stop: int) -> AsyncIterator[bytes]:
-        """Yield the bytes from `start` up to `stop`, a piece at a time."""
+        """Yield the bytes from `start` up to `stop`, few at a time: slow readers hold what they have not taken."""
         for piece in pieces:
             first, last = max(start, piece.offset), min(stop, piece.offset + piece.size)
-            if first < last:
-                yield await self._part(blob, piece, first - piece.offset, last - piece.offset)
+            for at in range(first, last, READ_BYTES):
+                yield await self._part(blob, piece, at - piece.offset, min(at + READ_BYTES, last) - piece.offset)
 
     async def discard(self, blob: UUID, pieces: Sequence[Piece]) -> None:
         """Remove the objects of these pieces."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from relay.blobs import Blobs, Piece
+from relay.bodies import Bodies
 from relay.config import RelayConfig
 from relay.digests import RunningDigests
 from relay.edge import Edge
@@ -34,6 +35,7 @@ class Relay:
 
     config: RelayConfig
     edge: Edge
+    bodies: Bodies
     database: Database
     blobs: Blobs
     digests: RunningDigests

@@ -78,6 +78,9 @@ class RelayConfig(Settings):
 
     body_grace_s: float = Field(default=10, gt=0, description="time that any body may take")
     body_min_rate: float = Field(default=16 * _KIB, gt=0, description="bytes a second that a body keeps up after that")
+    body_memory_bytes: int = Field(
+        default=128 * _MIB, ge=32 * _MIB, description="bytes of all bodies at a time; one site has an eighth of it"
+    )
     silent_after_s: float = Field(default=90, gt=0, description="time without a request after which a site is silent")
     database_wait_s: float = Field(default=5, gt=0, description="longest wait for another process's write")
     backup_to: Path | None = Field(default=None, description="folder in which backups are collected")

@@ -1,7 +1,7 @@
 """Serving a declared route: signature, rule, body, the rule again with the deed, answer, in this order."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -54,13 +54,19 @@ class Endpoint:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer a request; raises `Problem`, and what the database and the disk raise."""
-        route = self.route
-        signed = None if route.access is Access.PUBLIC else authenticate(request)
+        signed = None if self.route.access is Access.PUBLIC else authenticate(request)
         call = Call(self._relay, signed.key if signed else b"", "", time.time(), dict(request.match_info))
         request[CALL] = call
         kept = None if signed is None else await self._admit(call, signed, request)
         call.query = self._query(request)
-        call.body = await self._body(request, signed)
+        with self._relay.bodies.room(call.signer, self._announced(request)):
+            call.body = await self._body(request, signed)
+            return await self._answer(call, signed, kept, request)
+
+    async def _answer(
+        self, call: Call, signed: Signed | None, kept: Encoded | None, request: web.Request
+    ) -> web.StreamResponse:
+        route = self.route
         if kept is not None:
             return kept.response()
         if route.streams is not None:
@@ -85,7 +91,7 @@ class Endpoint:
         def view(db: Connection) -> Encoded | None:
             if access is not Access.ENROLLING:
                 call.role = role_of(db, signed.key)
-            kept = None if self.route.writes is None else self._kept(db, signed, request)
+            kept = None if self.route.writes is None else self._kept(db, call, signed, request)
             if kept is None:
                 authorise(db, access, call)
             return kept
@@ -97,7 +103,7 @@ class Endpoint:
                 self._relay.vitals.signed(signed.created, call.now)
                 self._relay.presence.saw(signed.key)
 
-    def _kept(self, db: Connection, signed: Signed, request: web.Request) -> Encoded | None:
+    def _kept(self, db: Connection, call: Call, signed: Signed, request: web.Request) -> Encoded | None:
         """Return the answer that is kept of a repeated write, None of a new one."""
         earlier = nonces.find(db, signed.key, signed.nonce)
         if earlier is None:
@@ -105,6 +111,8 @@ class Endpoint:
         if earlier.request != _identity(request, signed):
             raise Problem(NONCE_REUSED, "this nonce was used for another request; use a new one")
         self._relay.metrics.replays.inc()
+        if self.route.again is not None:
+            return replace(_encode(self.route.again(call, db)), status=earlier.status)
         return Encoded(earlier.status, earlier.content_type, earlier.answer)
 
     def _query(self, request: web.Request) -> Any:
@@ -119,6 +127,14 @@ class Endpoint:
             return parse_query(self.route.query, dict(given))
         except ValidationError as error:
             raise Problem(BAD_REQUEST, explain("the query", error)) from None
+
+    def _announced(self, request: web.Request) -> int:
+        """Return how many bytes the body may have; a longer one is refused before it is read."""
+        most = 0 if self.route.body is None else self.route.body.most
+        length = request.content_length
+        if length is None:
+            return most if request.body_exists else 0
+        return min(length, most)
 
     async def _body(self, request: web.Request, signed: Signed | None) -> Any:
         config, kind = self._relay.config, self.route.body
@@ -164,7 +180,7 @@ class Endpoint:
         def work(db: Connection) -> Encoded:
             call.woken.clear()  # of a run before this one, which was undone
             call.counts.clear()
-            kept = self._kept(db, signed, request)
+            kept = self._kept(db, call, signed, request)
             if kept is not None:
                 return kept
             authorise(db, self.route.access, call)
@@ -181,7 +197,7 @@ class Endpoint:
                 request=_identity(request, signed),
                 status=encoded.status,
                 content_type=encoded.content_type,
-                answer=encoded.body,
+                answer=b"" if self.route.again is not None else encoded.body,
                 now=call.now,
             )
             crashpoint("relay.before-commit")

@@ -36,6 +36,7 @@ class Route:
         refusals: kinds of problem beyond those that every endpoint has.
         query: type of the query's parameters.
         body: kind of body.
+        again: answers a repeated write from what is there; for answers that are too large to be remembered.
         appends: the write only adds rows and advances rows by compare-and-set, see `Database.write`.
         stage: what surrounds the transaction of a write because it takes too long to be part of it.
     """
@@ -52,6 +53,7 @@ class Route:
     refusals: tuple[Kind, ...] = ()
     query: type | None = None
     body: Body | None = None
+    again: Reading | None = None
     appends: bool = False
     stage: Stage | None = None
 

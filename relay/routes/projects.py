@@ -56,6 +56,11 @@ def show(call: Call, db: Connection) -> Answer:
     return Answer(200, _project(db, call.project))
 
 
+def show_anew(call: Call, db: Connection) -> Answer:
+    """Return the project that a repeated write of its coordinator was about."""
+    return Answer(200, _project(db, store.find(db, parse_uuid(call.path["project"], "project"))))
+
+
 def invite(call: Call, db: Connection) -> Answer:
     """Invite a site, also one that declined or left before."""
     _must_be_open(call)
@@ -238,6 +243,7 @@ ROUTES = (
         answers={201: Project, 200: Project},
         refusals=(FORBIDDEN, CONFLICT, QUOTA),
         writes=create,
+        again=show_anew,
     ),
     Route(
         name="projects",
@@ -288,6 +294,7 @@ ROUTES = (
         answers={200: Project},
         refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
         writes=set_tasks,
+        again=show_anew,
     ),
     Route(
         name="answer",
@@ -320,5 +327,6 @@ ROUTES = (
         answers={200: Project},
         refusals=(FORBIDDEN, NOT_FOUND),
         writes=close,
+        again=show_anew,
     ),
 )

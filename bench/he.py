@@ -119,7 +119,7 @@ class _Common:
 def _encrypted(values: NDArray[np.int64], layout: SlotLayout, key: BfvKey) -> bytes:
     """Pack, encrypt, serialise."""
     packed, parts = sl.pack_values(values, layout), []
-    for start in range(0, layout.slots, SUMS.degree):
+    for start in range(0, layout.ciphertexts * SUMS.degree, SUMS.degree):
         filled = np.zeros(SUMS.degree, np.uint64)
         filled[: len(packed) - start] = packed[start : start + SUMS.degree]
         parts.append(key.encrypt(filled).encode())

@@ -13,7 +13,6 @@ secret bytes.
     │  ├ UnexpectedMessageError               a legal message in the wrong state
     │  ├ FaultyParticipantError(party)        the site of this index
     │  ├ FaultyCoordinatorError
-    │  ├ FaultyParticipantOrCoordinatorError(party)
     │  └ FaultyRelayError
     └ AbortError                   nobody is at fault; the run cannot go on
        ├ NotEnoughParticipantsError
@@ -70,10 +69,6 @@ class FaultyParticipantError(ProtocolError):
 
 class FaultyCoordinatorError(ProtocolError):
     """The coordinator broke the protocol. Raised by a participant's code."""
-
-
-class FaultyParticipantOrCoordinatorError(ProtocolError):
-    """One of the two is at fault, and this message alone does not prove which."""
 
 
 class FaultyRelayError(ProtocolError):

@@ -6,7 +6,6 @@ is uncompressed and of our own making, from residues that `secagg.he.ciphertext`
 party reaches SEAL's parsers.
 """
 
-from collections.abc import Iterator
 from struct import pack
 
 import numpy as np
@@ -44,7 +43,7 @@ def vector_bytes(parameters: HeParameters, residues: NDArray[np.uint64], slots: 
 
 def residues_of(vector: bytes, parameters: HeParameters) -> NDArray[np.uint64]:
     """Return the residues of the one ciphertext in a vector that TenSEAL serialised in this process."""
-    ciphertext = next(content for number, content in _fields(vector) if number == 2)
+    ciphertext = _content(vector, 2)
     shape = (2, len(parameters.levels), parameters.degree)
     words = zstandard.ZstdDecompressor().decompressobj().decompress(ciphertext[_HEADER_BYTES:])
     return np.frombuffer(words, "<u8", shape[0] * shape[1] * shape[2], len(words) - 8 * int(np.prod(shape))).reshape(
@@ -69,20 +68,16 @@ def _varint(value: int) -> bytes:
     return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the fields of a message that are bytes."""
+def _content(data: bytes, number: int) -> bytes:
+    """Return the first field of this number of a message; all before it are bytes, too."""
     at = 0
-    while at < len(data):
-        number, wire = data[at] >> 3, data[at] & 7
-        if wire == 1:
-            at += 9
-            continue
-        size, shift, at = 0, 0, at + 1
+    while True:
+        found, size, shift, at = data[at] >> 3, 0, 0, at + 1
         while True:
             size |= (data[at] & 0x7F) << shift
             shift, at = shift + 7, at + 1
             if data[at - 1] < 0x80:
                 break
-        if wire == 2:
-            yield number, data[at : at + size]
-            at += size
+        if found == number:
+            return data[at : at + size]
+        at += size

@@ -56,10 +56,6 @@ class SlotLayout:
         return -(-(self.value_slots + self.lanes) // self.parameters.degree)
 
     @property
-    def slots(self) -> int:
-        return self.ciphertexts * self.parameters.degree
-
-    @property
     def values_a_ciphertext(self) -> int:
         return self.values_a_slot * self.parameters.degree
 

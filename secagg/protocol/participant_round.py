@@ -290,7 +290,7 @@ def _check_open(idle: AwaitOpen, message: Open) -> None:
     if seat.manifest.is_sparse and schema.mac_lanes:
         raise FaultyCoordinatorError("V-0515", "on a sparse graph the sites share no key for lanes")
     try:
-        schema.check(max(1, len(roster)))
+        schema.check(len(roster))
     except (ParameterError, HeadroomError) as error:
         raise FaultyCoordinatorError("V-0504", f"the schema is not valid: {error}") from None
     if seat.manifest.is_homomorphic:

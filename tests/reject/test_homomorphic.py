@@ -1,19 +1,28 @@
 """Terms, schemas, shares and sums of a homomorphic epoch that a party refuses."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from secagg import keys
-from secagg.errors import FaultyCoordinatorError, FaultyParticipantError, HeadroomError, ParameterError
+from secagg.envelope import Frame
+from secagg.errors import (
+    FaultyCoordinatorError,
+    FaultyParticipantError,
+    HeadroomError,
+    NotEnoughParticipantsError,
+    ParameterError,
+)
 from secagg.he.parameters import SUMS
 from secagg.messages import Manifest, Open, Opened, Opening, SealedShares, Suite, Upload
 from secagg.params import MAX_HOMOMORPHIC_SITES, Profile
 from secagg.protocol import derivations as d
 from secagg.protocol.encrypted_vector import EncryptedVector, open_ciphertexts, seal_ciphertexts
-from secagg.protocol.ring_vector import open_vector, seal_vector
-from secagg.protocol.step import Ask, Learned
+from secagg.protocol.participant_setup import AwaitPrekeyList
+from secagg.protocol.ring_vector import RingVector, open_vector, seal_vector
+from secagg.protocol.step import Ask, Learned, Publish
 from tests.support.playbook import QUERY, ROUND_DEADLINE, SCHEMA, Parcel, Play, at, offered
 
 BFV = Suite.X25519_MLKEM768_AES256_BFV
@@ -61,9 +70,10 @@ def test_V_0516_schema(schema):
 
 
 def test_the_coordinator_asks_for_no_such_schema():
-    play = he(Open, rounds=2)
+    play = he(Open, rounds=2, profile=Profile.SEMI_HONEST)
     play.parties[0].state = play.state(0).idle
-    play.denies(0, Ask(QUERY, replace(SCHEMA, ring_bits=59, mac_lanes=11), ROUND_DEADLINE), ParameterError)
+    for schema in (replace(SCHEMA, ring_bits=59, mac_lanes=11), replace(SCHEMA, mac_lanes=0)):
+        play.denies(0, Ask(QUERY, schema, ROUND_DEADLINE), ParameterError)
 
 
 def test_noise_is_refused_before_anything_is_encrypted():
@@ -143,6 +153,19 @@ def test_V_0518_a_vault_that_is_missing_or_false():
         play.refuses(1, opening(play, vaults=vaults), FaultyCoordinatorError, "V-0518")
 
 
+def test_V_0518_a_vault_of_another_length():
+    """Pitfall 21: it opens, since its dealer sealed it so, and lacks a seed."""
+    play = he(Open)
+    play.present.discard(4)
+    play.until(Opening)
+    seed, round_ = play.parties[4].was(AwaitPrekeyList).vault_seed, play.state(1).turn.round
+    key = d.vault_key(d.vault_secret(seed, 4, round_, play.epoch), 4, round_, play.epoch)
+    bound = d.vault_bound(play.epoch, 4, round_)
+    short = keys.unseal(key, play.message(Opening).vaults[4], bound)[:-32]
+    vaults = {4: keys.seal(key, short, bound)}
+    play.refuses(1, opening(play, vaults=vaults), FaultyCoordinatorError, "V-0518")
+
+
 def test_V_0518_shares_of_no_polynomial():
     play = he(Opening, threshold=4)
     frames = list(play.message(Opening).answers)
@@ -161,14 +184,62 @@ def test_one_holder_with_false_shares_is_left_out():
     assert np.asarray(learned.total).tolist() == np.sum(list(play.vectors.values()), axis=0).tolist()
 
 
-def false_shares(play: Play, frame):
+def test_V_0517_shares_for_less_than_the_roster_do_not_count():
+    play = he(Opening)
+    answers = list(play.message(Opening).answers)
+    for i in (0, 1):
+        answers[i] = resealed(play, answers[i], lambda shares: shares[:-32])
+    play.refuses(1, opening(play, answers=tuple(answers)), FaultyCoordinatorError, "V-0517")
+
+
+def false_shares(play: Play, frame: Frame) -> Frame:
     """Return a holder's SealedShares with one bit changed inside the seal."""
+    return resealed(play, frame, lambda shares: bytes([shares[0] ^ 1]) + shares[1:])
+
+
+def resealed(play: Play, frame: Frame, change: Callable[[bytes], bytes]) -> Frame:
+    """Return a holder's SealedShares with other shares in it."""
     turn, body, holder = play.state(1).turn, SealedShares.decode(frame.body), frame.sender
     key = d.sealed_shares_key(turn.group_key, holder, play.epoch)
     bound = d.sealed_shares_bound(play.epoch, holder, turn.round, body.statement)
-    shares = bytearray(keys.unseal(key, body.sealed, bound))
-    shares[5] ^= 1
-    return play.resign(frame, replace(body, sealed=keys.seal(key, bytes(shares), bound)).encode())
+    shares = change(keys.unseal(key, body.sealed, bound))
+    return play.resign(frame, replace(body, sealed=keys.seal(key, shares, bound)).encode())
+
+
+def test_sealed_shares_that_come_twice_are_one_answer():
+    play = he(SealedShares)
+    coordinator = play.parties[0]
+    coordinator.receive(play.parcel(SealedShares, 2))
+    once = coordinator.state
+    assert coordinator.receive(play.parcel(SealedShares, 2)) == []
+    assert coordinator.state == once
+
+
+def test_a_sum_is_opened_with_a_threshold_of_answers_and_of_the_schema_that_was_asked():
+    play = he(SealedShares)
+    total = play.parties[0].total
+    play.denies(0, Publish(total), NotEnoughParticipantsError)
+    for site in range(1, 6):
+        play.parties[0].receive(play.parcel(SealedShares, site))
+    another = EncryptedVector.zeros(replace(SCHEMA, mac_lanes=3))
+    for wrong in (another, RingVector.zeros(SCHEMA)):
+        play.denies(0, Publish(wrong), ParameterError)
+    with pytest.raises(ParameterError):
+        another.add(total)
+
+
+def test_V_0701_an_opened_sum_of_a_site_that_is_not_in_it():
+    play = he(Open)
+    play.present.discard(4)
+    play.until(Opened)
+    forged = play.forge(Opened, 2, at={"sender": 4})
+    play.refuses(0, forged, FaultyParticipantError, "V-0701", blames=4)
+
+
+def test_V_0702_two_opened_sums_of_one_site():
+    play = he(Opened)
+    play.parties[0].receive(play.parcel(Opened, 2))
+    play.refuses(0, play.forge(Opened, 2, root=OTHER), FaultyParticipantError, "V-0702", blames=2)
 
 
 def test_V_0710_shares_for_another_set():

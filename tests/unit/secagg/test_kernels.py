@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from secagg.he.parameters import barrett
 from secagg.kernels import bits as bit_kernels
-from secagg.kernels import gf16, levels
+from secagg.kernels import gf16, levels, modular
 from secagg.packing import lane_dtype, packed_bytes
 from tests.support.integers import FIELD, inverse, packed, polynomial, times
 
@@ -121,3 +122,48 @@ def test_pack_and_unpack(bits):
             back = np.empty(count, dtype)
             unpack(data, bits, back)
             assert back.tolist() == [lane % 2**bits for lane in lanes]
+
+
+PRIMES = [12_289, (1 << 31) - 1, (1 << 60) - 173]
+
+
+def residues(prime: int, seed: int) -> np.ndarray:
+    """Return residues modulo a prime, its edges first."""
+    return np.array([0, 1, prime - 1, prime - 1, *(value % prime for value in noise(seed, 40))], np.uint64)
+
+
+@pytest.mark.parametrize("multiply", forms(modular.multiply), ids=["compiled", "python"])
+@pytest.mark.parametrize("prime", PRIMES)
+def test_products_modulo_a_prime(multiply, prime):
+    a, b = residues(prime, 1), residues(prime, 2)[::-1].copy()
+    out = np.empty_like(a)
+    with np.errstate(over="ignore"):
+        multiply(a, b, *map(np.uint64, barrett(prime)), out)
+    assert out.tolist() == [x * y % prime for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+
+
+@pytest.mark.parametrize("dot", forms(modular.dot), ids=["compiled", "python"])
+@pytest.mark.parametrize("prime", PRIMES)
+def test_inner_products_modulo_a_prime(dot, prime):
+    a, b = residues(prime, 3), residues(prime, 4)
+    with np.errstate(over="ignore"):
+        found = dot(a, b, *map(np.uint64, barrett(prime)))
+    assert int(found) == sum(x * y for x, y in zip(a.tolist(), b.tolist(), strict=True)) % prime
+
+
+@pytest.mark.parametrize("accumulate", forms(modular.accumulate), ids=["compiled", "python"])
+@pytest.mark.parametrize("settle", forms(modular.settle), ids=["compiled", "python"])
+@pytest.mark.parametrize("prime", PRIMES)
+def test_sums_of_wide_lanes_settle_modulo_a_prime(accumulate, settle, prime):
+    """Lanes of 128 bits as four words, added and subtracted; then reduced into slots."""
+    count, sums, expected = 5, np.zeros(20, np.int64), [0] * 5
+    for seed, sign in ((1, 1), (2, -1), (3, -1), (4, 1), (5, -1)):
+        words = np.array([value & 0xFFFFFFFF for value in noise(seed, 4 * count)], np.uint32)
+        accumulate(words, sign, sums)
+        lanes = [sum(int(words[4 * i + j]) << (32 * j) for j in range(4)) for i in range(count)]
+        expected = [x + sign * lane for x, lane in zip(expected, lanes, strict=True)]
+    slots = residues(prime, 6)[:count].copy()
+    before = slots.tolist()
+    with np.errstate(over="ignore"):
+        settle(sums, *map(np.uint64, barrett(prime)), slots)
+    assert slots.tolist() == [(x + y) % prime for x, y in zip(before, expected, strict=True)]

@@ -59,6 +59,15 @@ def test_the_inner_product_with_a_plain_vector():
     assert linear.open_product(key, again, weights, MASKS[1:], slots) != exact
 
 
+def test_the_inner_product_with_weights_for_one_ciphertext_of_two():
+    key, weights = BfvKey(SEED, PRODUCTS), np.zeros(PRODUCTS.degree + 3, np.int64)
+    rows = np.arange(5 * 2 * PRODUCTS.degree).reshape(5, -1) % (1 << 20)
+    weights[-3:] = (5, -7, 11)
+    product = linear.Evaluator(PRODUCTS).inner_product(uploads(rows, key), weights)
+    exact = int((rows.sum(axis=0)[: len(weights)] * weights).sum())
+    assert linear.open_product(key, product, weights, MASKS, 2 * PRODUCTS.degree) == exact
+
+
 def test_products_that_could_not_be_opened_are_refused_beforehand():
     weights = np.full(8, 1 << 30)
     linear.check_product(weights, 5, 1 << 19, PRODUCTS)

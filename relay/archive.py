@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import pyrage
 
+from relay.blobs import StorageError
 from secagg.errors import ParameterError, SecaggError
 
 _BLOCK = tarfile.BLOCKSIZE
@@ -60,12 +61,22 @@ class ArchiveWriter:
         self._fill(len(data))
 
     async def add_pieces(self, name: str, size: int, pieces: AsyncIterator[bytes]) -> bytes:
-        """Add a member of `size` bytes that come in pieces; returns their SHA-256."""
+        """Add a member of `size` bytes that come in pieces; returns their SHA-256.
+
+        Where they cannot be read to their end, zeros take the place of the rest: the archive goes on.
+        """
         digest = sha256()
         self._begin(name, size)
-        async for piece in pieces:
-            digest.update(piece)
-            self._out.write(piece)
+        left = size
+        try:
+            async for piece in pieces:
+                digest.update(piece)
+                self._out.write(piece)
+                left -= len(piece)
+        except StorageError:
+            while left:
+                self._out.write(bytes(min(_PIECE, left)))
+                left -= min(_PIECE, left)
         self._fill(size)
         return digest.digest()
 

@@ -23,14 +23,14 @@ from typing import Any
 from uuid import UUID
 
 import pyrage
-from sqlalchemy import URL, Connection, func, select, text
+from sqlalchemy import URL, Connection, func, inspect, select, table, text
 
 from relay import migrate, schema
 from relay.archive import ArchiveWriter, BackupError, writing
 from relay.blob_folder import BlobFolder
 from relay.checkpoint import KEY_FILE, signing_key
 from relay.config import FILE_NAME, RelayConfig
-from relay.outside import on_database, over_view
+from relay.outside import keep_idle, on_database, over_view
 from relay.service.folders import private_folder, sync_folder
 from relay.store import audit, epochs, milestones
 from relay.store.database import connect
@@ -84,13 +84,15 @@ def recipients_of(texts: list[str]) -> list[Any]:
 def make(settings: RelayConfig, folder: Path, recipients: list[Any]) -> dict[str, Any]:
     """Make a backup in a folder and return what it holds, with `file` and `bytes`.
 
+    Payloads that are not what was uploaded stop nobody else's backup: they are listed as `rotten`.
+
     Args:
         settings: of the relay, which may serve meanwhile.
         folder: where backups are collected; made where it is missing.
         recipients: age recipients; none leaves the backup open to read.
 
     Raises:
-        BackupError: the database cannot be copied, or a payload is not what the database says.
+        BackupError: the database cannot be copied.
         OSError: there is no room, or the folder cannot be written.
     """
     private_folder(folder)
@@ -103,7 +105,7 @@ def make(settings: RelayConfig, folder: Path, recipients: list[Any]) -> dict[str
             "database": archive.add(copy.name, copy),
             **facts.described,
             "payloads": len(facts.payloads),
-            "gone": asyncio.run(_add_payloads(settings, archive, facts.payloads)),
+            **asyncio.run(_add_payloads(settings, archive, facts.payloads)),
         }
         archive.add_bytes(MANIFEST, _signed(settings, manifest))
     sync_folder(folder)
@@ -132,17 +134,20 @@ def describe(db: Connection) -> Facts:
     blob = schema.blob
     complete = select(blob.c.id, blob.c.size, blob.c.digest).where(blob.c.complete.is_(True)).order_by(blob.c.id)
     return Facts(
-        {
-            "schema": migrate.revision(db),
+        count(db)
+        | {
             "epoch": None if epoch is None else str(epoch.id),
-            "rows": {
-                table.name: db.scalar(select(func.count()).select_from(table))
-                for table in schema.metadata.sorted_tables
-            },
             "audit": {"entries": entries, "head": head.hex()},
         },
         tuple(Payload(row.id, row.size, row.digest) for row in db.execute(complete)),
     )
+
+
+def count(db: Connection) -> dict[str, Any]:
+    """Return the schema of a database, which may be another release's, and the number of rows of each table."""
+    names = sorted(set(inspect(db).get_table_names()) - {migrate.VERSION_TABLE})
+    rows = {name: db.scalar(select(func.count()).select_from(table(name))) for name in names}
+    return {"schema": migrate.revision(db), "rows": rows}
 
 
 def describe_file(path: Path) -> Facts:
@@ -203,6 +208,7 @@ def _copy_sqlite(settings: RelayConfig, copy: Path) -> Facts:
 
 def _copy_postgres(settings: RelayConfig, copy: Path) -> Facts:
     def work(db: Connection) -> Facts:
+        keep_idle(db)  # pg_dump takes as long as it takes
         snapshot = db.scalar(text("SELECT pg_export_snapshot()"))
         postgres_tool(
             "pg_dump",
@@ -237,15 +243,17 @@ def postgres_tool(program: str, url: URL, *arguments: str) -> None:
         raise BackupError(f"{program} failed: {error.stderr.strip()[-300:]}") from None
 
 
-async def _add_payloads(settings: RelayConfig, archive: ArchiveWriter, payloads: tuple[Payload, ...]) -> list[str]:
-    """Add the payloads' bytes; returns the IDs of those that were removed since the database was copied.
+async def _add_payloads(
+    settings: RelayConfig, archive: ArchiveWriter, payloads: tuple[Payload, ...]
+) -> dict[str, list[str]]:
+    """Add the payloads' bytes; returns the IDs of those that are gone since the database was copied, and of the rotten.
 
     What is in an object store stays there: such stores have versions and copies of their own.
     """
     if settings.objects is not None:
-        return [str(payload.id) for payload in payloads]
+        return {"gone": [str(payload.id) for payload in payloads], "rotten": []}
     blobs = BlobFolder(settings.data / "blobs")
-    gone = []
+    gone, rotten = [], []
     for payload in payloads:
         if not await blobs.holds(payload.id):
             gone.append(str(payload.id))
@@ -254,8 +262,8 @@ async def _add_payloads(settings: RelayConfig, archive: ArchiveWriter, payloads:
             f"{PAYLOADS}{payload.id}", payload.size, blobs.read(payload.id, (), 0, payload.size)
         )
         if digest != payload.digest:
-            raise BackupError(f"payload {payload.id} is not what was uploaded; see DiskFails in the runbook")
-    return gone
+            rotten.append(str(payload.id))
+    return {"gone": gone, "rotten": rotten}
 
 
 def _signed(settings: RelayConfig, manifest: dict[str, Any]) -> bytes:

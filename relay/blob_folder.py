@@ -57,7 +57,10 @@ class BlobFolder:
         with self._path(blob).open("rb", buffering=0) as file:
             file.seek(start)
             while start < stop:
-                piece = await asyncio.to_thread(file.read, min(READ_BYTES, stop - start))
+                try:
+                    piece = await asyncio.to_thread(file.read, min(READ_BYTES, stop - start))
+                except OSError as error:
+                    raise StorageError(f"the file of payload {blob} cannot be read: {error.strerror}") from error
                 if not piece:
                     raise StorageError(f"the file of payload {blob} is shorter than the database says")
                 yield piece

@@ -16,9 +16,21 @@ from secagg.errors import SecaggError
 REVISION = "0004"
 """The newest revision in `migrations/versions`; a test compares."""
 
+VERSION_TABLE = "alembic_version"
+_MOVED = "moved"
+
 
 class SchemaError(SecaggError):
     """The database has another schema than this command needs."""
+
+
+class MovedError(SchemaError):
+    """The relay has its database elsewhere now."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this relay was moved to PostgreSQL and this database is closed; name the new one in the setting database"
+        )
 
 
 class NewerSchemaError(SchemaError):
@@ -36,6 +48,7 @@ async def prepare(config: RelayConfig) -> str | None:
 
     Raises:
         NewerSchemaError: the schema is not known to this release; nothing was changed.
+        MovedError: the relay has another database now.
         ParameterError: the folder is not private.
         DatabaseUnavailableError: there is no such database, or this user may not write it.
     """
@@ -51,7 +64,7 @@ async def prepare(config: RelayConfig) -> str | None:
 
 def revision(db: Connection) -> str | None:
     """Return the revision of the schema of a database, None for an empty one."""
-    if not inspect(db).has_table("alembic_version"):
+    if not inspect(db).has_table(VERSION_TABLE):
         return None
     found: str | None = db.scalar(text("SELECT version_num FROM alembic_version"))
     return found
@@ -60,8 +73,15 @@ def revision(db: Connection) -> str | None:
 def require(db: Connection) -> None:
     """Check that a database has this release's schema; raises SchemaError."""
     found = revision(db)
+    if found == _MOVED:
+        raise MovedError
     if found != REVISION:
         raise SchemaError(f"the database has schema {found}, this release {REVISION}; see: secagg-relay migrate")
+
+
+def mark_moved(db: Connection) -> None:
+    """Close a database to every start and every command."""
+    db.execute(text("UPDATE alembic_version SET version_num = :moved"), {"moved": _MOVED})
 
 
 def _make_private(config: RelayConfig) -> None:
@@ -81,6 +101,8 @@ def _upgrade(db: Connection) -> str | None:
     found = revision(db)
     if found == REVISION:
         return None
+    if found == _MOVED:
+        raise MovedError
     from alembic import command  # noqa: PLC0415  # half a second that an ordinary start need not spend
     from alembic.config import Config  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415

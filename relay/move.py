@@ -1,4 +1,8 @@
-"""Moving a relay from SQLite to PostgreSQL: one transaction on each side, and every row compared before the commit."""
+"""Moving a relay from SQLite to PostgreSQL: one transaction on each side, and every row compared before the commit.
+
+The source is closed in its own transaction: no relay starts on it again, and one that still runs, idle, can write
+nothing. What it acknowledged would be lost.
+"""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from relay import migrate, schema
 from relay.config import RelayConfig, sqlite_url
+from relay.outside import keep_idle
 from relay.store.database import DatabaseBusyError, DatabaseUnavailableError, connect
 from relay.store.sqlite import engine
 from secagg.errors import ParameterError, SecaggError
@@ -43,7 +48,7 @@ def move(source: RelayConfig, target: RelayConfig) -> list[Moved]:
 
     Raises:
         ParameterError: there is no relay in the folder, or the target holds sites already.
-        SchemaError: the source has another schema than this release.
+        SchemaError: the source has another schema than this release, or was moved already.
         DatabaseBusyError: a relay still writes to the source.
         MoveError: the copy differs.
     """
@@ -56,11 +61,23 @@ def move(source: RelayConfig, target: RelayConfig) -> list[Moved]:
     try:
         with from_.begin() as old:
             migrate.require(old)
+            _close(old)
             return asyncio.run(_copied(old, target))
     except OperationalError:
         raise DatabaseBusyError("a relay still writes to the database; stop it first") from None
     finally:
         from_.dispose()
+
+
+def _close(old: Connection) -> None:
+    migrate.mark_moved(old)
+    for table in schema.metadata.sorted_tables:
+        for deed in ("INSERT", "UPDATE", "DELETE"):
+            name = f"moved_{table.name}_{deed.lower()}"
+            old.exec_driver_sql(
+                f'CREATE TRIGGER "{name}" BEFORE {deed} ON "{table.name}" '
+                "BEGIN SELECT RAISE(ABORT, 'this database was moved to PostgreSQL'); END"
+            )
 
 
 async def _copied(old: Connection, target: RelayConfig) -> list[Moved]:
@@ -74,6 +91,7 @@ async def _copied(old: Connection, target: RelayConfig) -> list[Moved]:
 
 
 def _copy(old: Connection, new: Connection) -> list[Moved]:
+    keep_idle(new)  # the source is hashed meanwhile
     if new.scalar(select(func.count()).select_from(schema.site)):
         raise ParameterError("the target holds sites already; a relay is moved into a database of its own: createdb")
     moved = []
@@ -93,7 +111,7 @@ def _copy(old: Connection, new: Connection) -> list[Moved]:
 def _described(db: Connection, table: Table) -> Moved:
     """Hash each row and add the hashes up: the two databases sort differently."""
     rows, total = 0, 0
-    for found in db.execute(select(table)).partitions(_BATCH):
+    for found in db.execute(select(table), execution_options={"yield_per": _BATCH}).partitions():
         rows += len(found)
         total += sum(int.from_bytes(sha256(_spelled(row)).digest(), "big") for row in found)
     return Moved(table.name, rows, (total % 2**256).to_bytes(32, "big"))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from relay import migrate
 from relay.config import FILE_NAME, RelayConfig
@@ -29,6 +29,11 @@ def on_database(settings: RelayConfig, work: Callable[[Connection], T], *, creat
 def over_view(settings: RelayConfig, work: Callable[[Connection], T]) -> T:
     """Run a function that only reads, for as long as it takes: nobody waits for it. Raises as `on_database`."""
     return asyncio.run(_run(settings, lambda database: database.read(_checked(work))))
+
+
+def keep_idle(db: Connection) -> None:
+    """Let PostgreSQL wait for this transaction, however long it does something else meanwhile."""
+    db.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 async def _run(settings: RelayConfig, use: Callable[[Database], Awaitable[T]]) -> T:

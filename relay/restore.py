@@ -1,6 +1,7 @@
-"""Restoring a backup: everything is checked before the relay's folder gets its name, and the new life begins voided.
+"""Restoring a backup: everything is checked before the files get their names, and the new life begins voided.
 
-Spec: operations §3 and §5. Half a restore leaves a folder `<name>.restoring` behind and nothing else.
+Spec: operations §3 and §5. The relay's user may own its data folder alone, so that the work is done inside of it. A
+restore that fails leaves nothing behind, in the folder or in the database.
 """
 
 import asyncio
@@ -9,15 +10,15 @@ import shutil
 import sqlite3
 import tarfile
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pyrage
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, MetaData
 
 from relay import backup, migrate
 from relay.archive import BackupError, reading
@@ -32,6 +33,9 @@ from secagg.errors import ParameterError
 from secagg.identity import InvalidSignatureError, verify
 
 _PIECE = 4 << 20
+_WORK = ".restoring"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +78,21 @@ def restore(
         ParameterError: there is something already where the backup is to go.
     """
     _require_room(settings)
-    folder = settings.data.with_name(f"{settings.data.name}.restoring")
-    shutil.rmtree(folder, ignore_errors=True)
-    mine = settings.model_copy(update={"data": private_folder(folder)})
-    try:
+    with _room(settings, keep=keep) as mine:
         manifest = _unpack(file, mine, identities)
         if key is not None and manifest.key != key:
             raise BackupError(f"the backup is signed by {to_base64url(manifest.key)}, which is not the named key")
         _fill_database(mine, manifest)
         _compare(mine, manifest)
         voided = _begin_anew(mine, file)
-        if keep:
-            settings.data.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(settings.data, ignore_errors=True)  # it is empty
-            folder.rename(settings.data)
-            sync_folder(settings.data.parent)
-    finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
     says = manifest.says
+    rotten = says.get("rotten", [])
     return {
         "made": says["made"],
         "signed_by": to_base64url(manifest.key),
         "rows": says["rows"],
-        "payloads": says["payloads"] - len(says["gone"]),
+        "payloads": says["payloads"] - len(says["gone"]) - len(rotten),
+        "rotten": rotten,
         "audit_entries": says["audit"]["entries"],
         "epoch": str(voided.epoch.id),
         "failed_runs": voided.runs,
@@ -107,23 +102,62 @@ def restore(
 
 
 def _require_room(settings: RelayConfig) -> None:
-    if settings.data.exists() and any(settings.data.iterdir()):
+    if settings.data.exists() and any(path.name != _WORK for path in settings.data.iterdir()):
         raise ParameterError(f"{settings.data} is not empty; a backup is restored into a folder of its own")
-    if settings.database is not None and _tables(settings):
+    if settings.database is not None and _on_any(settings, _tables).tables:
         raise ParameterError("the database is not empty; a backup is restored into a new one: createdb")
 
 
-def _tables(settings: RelayConfig) -> list[str]:
-    """Return the names of the tables in a database, whatever its schema."""
+@contextmanager
+def _room(settings: RelayConfig, *, keep: bool) -> Iterator[RelayConfig]:
+    """Work in a subfolder of the data folder; at the end what is there is moved up, or all is as it was before."""
+    made = not settings.data.exists()
+    folder = private_folder(settings.data) / _WORK
+    shutil.rmtree(folder, ignore_errors=True)
+    kept = False
+    try:
+        yield settings.model_copy(update={"data": private_folder(folder)})
+        if keep:
+            _move_up(folder)
+            kept = True
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not kept:
+            _leave_nothing(settings, folder=made)
 
-    async def look() -> list[str]:
-        database = connect(settings.database_url, connections=1)
+
+def _move_up(folder: Path) -> None:
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == FILE_NAME):  # the database is the last
+        path.rename(folder.parent / path.name)
+    sync_folder(folder.parent)
+
+
+def _leave_nothing(settings: RelayConfig, *, folder: bool) -> None:
+    """Drop what came into the database, which was empty, and the folder if it was not there."""
+    if folder:
+        settings.data.rmdir()
+    if settings.database is not None:
+        _on_any(settings, lambda db: _tables(db).drop_all(db))
+
+
+def _tables(db: Connection) -> MetaData:
+    """Return the tables that are in a database, whatever its schema."""
+    found = MetaData()
+    found.reflect(db)
+    return found
+
+
+def _on_any(settings: RelayConfig, work: Callable[[Connection], T]) -> T:
+    """Run a function on a database, whatever its schema."""
+
+    async def run() -> T:
+        database = connect(settings.database_url, wait_s=settings.database_wait_s, connections=1)
         try:
-            return await database.read(lambda db: inspect(db).get_table_names())
+            return await database.alone(work)
         finally:
             await database.close()
 
-    return asyncio.run(look())
+    return asyncio.run(run())
 
 
 def _unpack(file: Path, settings: RelayConfig, identities: list[Any]) -> Manifest:
@@ -209,26 +243,30 @@ def _check_sqlite(path: Path) -> None:
 
 
 def _compare(settings: RelayConfig, manifest: Manifest) -> None:
-    """Compare what is there now with what the manifest says was there; then bring an older schema up to date."""
-    facts = _described(settings)
-    for name, was in manifest.says.items():
-        if name in facts.described and facts.described[name] != was:
-            raise BackupError(f"{name} in the database is not what was backed up: {facts.described[name]}, not {was}")
-    asyncio.run(_compare_payloads(settings, facts, set(manifest.says["gone"])))
+    """Compare what is there now with what the manifest says was there; an older schema is brought up to date between.
+
+    The tables are counted as they came, for this release may have others; the rest is read as this release reads it.
+    """
+    _require_same(manifest, _on_any(settings, backup.count))
     asyncio.run(migrate.prepare(settings))
+    facts = over_view(settings, backup.describe)
+    _require_same(manifest, {name: facts.described[name] for name in ("epoch", "audit")})
+    asyncio.run(_compare_payloads(settings, facts, {*manifest.says["gone"], *manifest.says.get("rotten", ())}))
     over_view(settings, audit.verify)
 
 
-def _described(settings: RelayConfig) -> backup.Facts:
-    if settings.database is None:
-        return backup.describe_file(settings.data / FILE_NAME)
-    return over_view(settings, backup.describe)
+def _require_same(manifest: Manifest, found: Mapping[str, Any]) -> None:
+    for name, value in found.items():
+        was = manifest.says.get(name)
+        if value != was:
+            raise BackupError(f"{name} in the database is not what was backed up: {value}, not {was}")
 
 
-async def _compare_payloads(settings: RelayConfig, facts: backup.Facts, gone: set[str]) -> None:
+async def _compare_payloads(settings: RelayConfig, facts: backup.Facts, known: set[str]) -> None:
+    """Check the payloads but those that are known to be gone or rotten since before the backup."""
     blobs = BlobFolder(settings.data / "blobs")
     for payload in facts.payloads:
-        if str(payload.id) in gone:
+        if str(payload.id) in known:
             continue
         if not await blobs.holds(payload.id) or await blobs.digest(payload.id, ()) != payload.digest:
             raise BackupError(f"payload {payload.id} is missing from the backup, or damaged")

@@ -54,6 +54,11 @@ def backup_command(
     removed = backup.expire(settings.backup_to, keep=settings.backup_keep, days=settings.backup_days, now=time.time())
     words = f"{made['file']}: {made['bytes']} bytes, {made['payloads']} payloads; {len(removed)} old backups removed"
     report(made | {"removed": removed}, words, as_json=as_json)
+    if made["rotten"]:
+        raise BackupError(
+            "the backup was made and has everything but the payloads that are not what was uploaded: "
+            f"{', '.join(made['rotten'])}; see DiskFails in the runbook"
+        )
 
 
 @app.command("backup-key")
@@ -92,10 +97,11 @@ def restore_command(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a backup, restore it into a new folder, and begin a new epoch. No relay may serve it meanwhile.
+    """Check a backup, restore it into an empty folder, and begin a new epoch. No relay may serve it meanwhile.
 
     Digests, numbers of rows, the database's integrity, the audit log and every payload are always checked. Then open
     runs are failed, unused tokens revoked and nonces forgotten: the relay has forgotten what it acknowledged since.
+    Keys that were revoked, rotated or deregistered since are valid again: end them before the relay starts.
     """
     if not file.is_file():
         raise BackupError(f"there is no file {file}")
@@ -106,4 +112,7 @@ def restore_command(
     done = f"restored into {settings.data}" if verify else "the backup is whole; nothing was restored"
     voided = f"{facts['failed_runs']} open runs failed, {facts['revoked_tokens']} unused tokens revoked"
     words = f"{done}: {facts['audit_entries']} audit entries, {facts['payloads']} payloads; {voided}"
+    if verify:
+        made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(facts["made"]))
+        words += f"\nkeys that ended after {made} are valid again; end them before the start: secagg-relay site revoke"
     report(facts | {"restored": verify}, words, as_json=as_json)

@@ -31,6 +31,7 @@ _CONFLICT = {"40001", "40P01", "0A000"}  # serialization failure, deadlock, a pl
 _BUSY = {"55P03", "57014", "53300"}  # lock or statement timeout, too many connections
 _FULL = {"53100"}
 _BROKEN = "08000"
+_IDLE = "60s"  # of a replica whose machine died, which holds locks
 # Classes of SQLSTATE: another transaction was first to add the same thing (the next run finds it), the connection
 # broke, the server stops or starts.
 _PASSING = ("23", "08", "57P")
@@ -128,7 +129,7 @@ def _engine(url: URL, wait_s: float, connections: int) -> AsyncEngine:
         "server_settings": {
             "application_name": "secagg-relay",
             "lock_timeout": f"{round(wait_s * 1000)}ms",
-            "idle_in_transaction_session_timeout": "60s",  # of a replica whose machine died, which holds locks
+            "idle_in_transaction_session_timeout": _IDLE,
             "jit": "off",  # compiling takes longer than any of these statements
         },
     }

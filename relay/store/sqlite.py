@@ -16,7 +16,7 @@ from contextvars import copy_context
 from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from relay.store.database import DatabaseBusyError, DatabaseFullError, DatabaseUnavailableError
 
@@ -73,8 +73,15 @@ def _transact(writer: Engine, work: Callable[[Connection], T]) -> T:
     try:
         with writer.begin() as db:
             return _clean(db, work)
-    except OperationalError as error:
+    except (OperationalError, IntegrityError) as error:
+        if isinstance(error, IntegrityError) and not _is_closed(error):
+            raise
         raise _translated(error) from error
+
+
+def _is_closed(error: IntegrityError) -> bool:
+    """Tell whether the triggers of a database that was moved refused a write: the schema has no other ones."""
+    return getattr(error.orig, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_TRIGGER
 
 
 def _view(reader: Engine, work: Callable[[Connection], T]) -> T:
@@ -94,7 +101,7 @@ def _clean(db: Connection, work: Callable[[Connection], T]) -> T:
         raise
 
 
-def _translated(error: OperationalError) -> DatabaseUnavailableError:
+def _translated(error: DBAPIError) -> DatabaseUnavailableError:
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the extended code's lowest byte is the primary one
     if code == sqlite3.SQLITE_FULL:
         return DatabaseFullError("the disk of the database is full")

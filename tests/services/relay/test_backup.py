@@ -4,18 +4,20 @@ import asyncio
 import io
 import json
 import os
+import shutil
 import tarfile
 import time
 from hashlib import sha256
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Column, Integer, Table, text
 from typer.testing import CliRunner
 
-from relay import backup
+from relay import backup, migrate, schema
 from relay.archive import BackupError
 from relay.cli import app
 from relay.client.transport import RelayError
@@ -255,7 +257,7 @@ def test_a_backup_that_was_rewritten_is_refused(sealed, tmp_path, change, reason
     _, plain, _ = sealed
     with pytest.raises(BackupError, match=reason):
         told("restore", rewritten(plain, tmp_path / "forged.tar", change), "--data", tmp_path / "data")
-    assert {path.name for path in tmp_path.iterdir()} <= {"forged.tar", "data.restoring"}
+    assert {path.name for path in tmp_path.iterdir()} == {"forged.tar"}
 
 
 def test_a_backup_of_another_relay_is_refused_where_the_key_is_named(sealed, tmp_path):
@@ -272,15 +274,100 @@ def test_a_folder_that_is_in_use_is_not_written_over(sealed, tmp_path):
         told("restore", plain, "--data", tmp_path / "data")
 
 
-def test_a_payload_that_rotted_is_not_backed_up_as_if_it_were_whole(sealed, tmp_path):
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_payload_that_rotted_is_named_and_stops_no_backup(sealed, tmp_path, cut):
     _, plain, _ = sealed
     told("restore", plain, "--data", tmp_path / "data")
     (payload,) = [path for path in (tmp_path / "data" / "blobs").rglob("*") if path.is_file()]
-    payload.write_bytes(b"\1" + payload.read_bytes()[1:])
-    with pytest.raises(BackupError, match="is not what was uploaded"):
+    payload.write_bytes(payload.read_bytes()[:-1] if cut else b"\1" + payload.read_bytes()[1:])
+    rotten = str(UUID(payload.name))
+    with pytest.raises(BackupError, match=f"not what was uploaded: {rotten}"):
         told("backup", "--to", tmp_path / "to", "--plain", "--data", tmp_path / "data")
-    assert list((tmp_path / "to").iterdir()) == []
     assert not (tmp_path / "data" / "backup.work").exists()
+    (file,) = (tmp_path / "to").iterdir()
+    restored = json.loads(told("restore", file, "--data", tmp_path / "again", "--json"))
+    assert (restored["rotten"], restored["payloads"]) == ([rotten], 0)
+
+
+def test_the_relays_user_may_own_its_data_folder_alone(sealed, tmp_path):
+    """As in /var/lib: the folder is there and empty, and nothing can be made beside it."""
+    _, plain, _ = sealed
+    data = tmp_path / "lib" / "data"
+    data.mkdir(mode=0o700, parents=True)
+    (data / ".restoring").mkdir()  # of a restore that was killed
+    before = data.stat().st_ino, data.parent.stat().st_mtime_ns
+    told("restore", plain, "--data", data)
+    assert (data.stat().st_ino, data.parent.stat().st_mtime_ns) == before
+    assert {path.name for path in data.iterdir()} >= {"relay.sqlite", "blobs"}
+    assert not (data / ".restoring").exists()
+
+
+def test_a_restore_says_that_ended_keys_are_valid_again(sealed, tmp_path):
+    _, plain, _ = sealed
+    assert "are valid again; end them before the start" in told("restore", plain, "--data", tmp_path / "data")
+
+
+@pytest.mark.parametrize("broken", [False, True])
+async def test_a_drill_leaves_the_database_as_empty_as_it_was(
+    start_relay, empty_database, tmp_path, broken, monkeypatch
+):
+    with start_relay() as relay:
+        await Scene.on(relay)
+        words = ("--to", tmp_path / "to", "--plain", "--data", relay.data)
+        await asyncio.to_thread(told, "backup", *words, database=relay.database)
+    (file,) = (tmp_path / "to").iterdir()
+    words = ["restore", file, "--data", tmp_path / "again"]
+    if broken:
+        with monkeypatch.context() as failing:
+            failing.setattr("relay.store.restored.void", lambda *_args, **_others: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                await asyncio.to_thread(told, *words, database=empty_database)
+    else:
+        await asyncio.to_thread(told, *words, "--verify-only", database=empty_database)
+    assert not (tmp_path / "again").exists()
+    await asyncio.to_thread(told, *words, database=empty_database)  # so that there is room again
+
+
+async def test_a_release_that_adds_a_table_restores_an_older_backup(start_relay, empty_database, tmp_path, monkeypatch):
+    with start_relay() as relay:
+        await Scene.on(relay)
+        words = ("--to", tmp_path / "to", "--plain", "--data", relay.data)
+        await asyncio.to_thread(told, "backup", *words, database=relay.database)
+    (file,) = (tmp_path / "to").iterdir()
+    later = Table("later", schema.metadata, Column("id", Integer, primary_key=True))
+
+    def upgrade(db) -> str:
+        later.create(db)
+        db.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        return "0004"
+
+    monkeypatch.setattr(migrate, "REVISION", "9999")
+    monkeypatch.setattr(migrate, "_upgrade", upgrade)
+    try:
+        words = ("restore", file, "--data", tmp_path / "again", "--json")
+        restored = json.loads(await asyncio.to_thread(told, *words, database=empty_database))
+        assert restored["restored"]
+        assert "later" not in restored["rows"]
+    finally:
+        schema.metadata.remove(later)
+
+
+async def test_a_server_that_ends_idle_transactions_waits_for_a_long_backup(
+    start_relay, empty_database, tmp_path, monkeypatch
+):
+    if empty_database is None:
+        pytest.skip("SQLite has no server")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    slow = tools / "pg_dump"
+    slow.write_text(f'#!/bin/sh\nsleep 1.5\nexec "{shutil.which("pg_dump")}" "$@"\n')
+    slow.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("relay.store.postgres._IDLE", "300ms")
+    with start_relay() as relay:
+        words = ("--to", tmp_path / "to", "--plain", "--data", relay.data, "--json")
+        made = json.loads(await asyncio.to_thread(told, "backup", *words, database=relay.database))
+    assert made["rows"]["epoch"] == 1
 
 
 async def test_the_age_of_the_last_backup_shows(sealed, tmp_path):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sqlite3
+import time
 from hashlib import sha256
 
 import pytest
@@ -13,10 +14,13 @@ from typer.testing import CliRunner
 from relay import schema
 from relay.cli import app
 from relay.config import FILE_NAME
+from relay.migrate import MovedError
 from relay.store import audit
 from relay.store.database import DatabaseBusyError
+from relay.wire import to_base64url
 from secagg.errors import ParameterError
 from tests.support.relay_process import RelayProcess, apart
+from tests.support.relay_requests import Signature, send
 from tests.support.relay_scene import Scene
 
 
@@ -72,10 +76,50 @@ async def test_a_relay_that_still_writes_and_a_target_that_is_not_empty_are_refu
         move(relay, url)
     holder.close()
     move(relay, url)
+    with pytest.raises(MovedError):
+        move(relay, postgres.empty())
+    other = RelayProcess(tmp_path / "other")
+    with RelayProcess.start(other.data):
+        pass
     with pytest.raises(ParameterError, match="holds sites already"):
-        move(relay, url)
+        move(other, url)
     with pytest.raises(ParameterError, match="there is no relay"):
         move(RelayProcess(tmp_path / "nothing"), url)
+
+
+async def test_a_relay_that_ran_idle_during_the_move_acknowledges_nothing_more(tmp_path, postgres):
+    with RelayProcess.start(tmp_path / "data") as relay:
+        scene = await Scene.on(relay)
+        async with scene.client(scene.first) as first:
+            await first.heartbeat()
+            await asyncio.to_thread(move, relay, postgres.empty())
+        url = f"{relay.url}/v1/runs/{scene.run}/blobs"
+        body = {"size": 1, "digest": "A" * 43, "to": to_base64url(scene.coordinator.public)}
+        answer = await send("POST", url, body, signature=Signature.of(scene.first))
+        assert (answer.status, answer.problem) == (503, "unavailable")
+        assert "was moved to PostgreSQL" in relay.log
+        with pytest.raises(AssertionError, match="was moved to PostgreSQL"):
+            await asyncio.to_thread(relay.restart)
+
+
+async def test_a_server_that_ends_idle_transactions_waits_for_a_long_move(tmp_path, postgres, monkeypatch):
+    from relay import move as module
+
+    relay = RelayProcess(tmp_path / "data")
+    with RelayProcess.start(relay.data):
+        pass
+    await Scene.on(relay)
+    spell, slept = module._spelled, []
+
+    def slowly(row):
+        if not slept:
+            slept.append(time.sleep(1.5))
+        return spell(row)
+
+    monkeypatch.setattr(module, "_spelled", slowly)
+    monkeypatch.setattr("relay.store.postgres._IDLE", "300ms")
+    assert move(relay, postgres.empty())["tables"]["site"]["rows"] == rows(relay)
+    assert slept
 
 
 async def test_a_copy_that_differs_is_not_kept(tmp_path, postgres, monkeypatch):

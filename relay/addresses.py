@@ -7,7 +7,7 @@ address that no trusted proxy has is whatever somebody wrote there.
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from relay.problem import BAD_REQUEST, Problem
+from relay.problem import BAD_ADDRESS, Problem
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -44,7 +44,7 @@ class Addresses:
             forwarded: the `X-Forwarded-For` headers in their order.
 
         Raises:
-            Problem: `bad-request`, where a trusted proxy passed on what is no list of addresses.
+            Problem: `bad-address`, where a trusted proxy passed on what is no list of addresses.
         """
         hops = [hop.strip() for header in forwarded for hop in header.split(",")]
         address = peer
@@ -52,7 +52,7 @@ class Addresses:
             try:
                 address = plain(hops.pop())
             except ValueError:
-                raise Problem(BAD_REQUEST, "X-Forwarded-For is no list of addresses") from None
+                raise Problem(BAD_ADDRESS, "X-Forwarded-For is no list of addresses") from None
         return address
 
 

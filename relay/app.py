@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
 from relay import migrate, openapi, problem
@@ -28,7 +28,7 @@ from relay.metrics import Metrics
 from relay.notary import LOOK_S as NOTARY_S
 from relay.notary import Notary
 from relay.presence import Presence
-from relay.problem import FORBIDDEN, INTERNAL, Problem
+from relay.problem import BAD_REQUEST, FORBIDDEN, INTERNAL, Problem
 from relay.readiness import Readiness
 from relay.routes import ROUTES
 from relay.service import logs
@@ -95,7 +95,8 @@ def create_app(config: RelayConfig) -> web.Application:
     app = web.Application(middlewares=[_gate], handler_args=handler_options(config))
     app[RELAY] = relay
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, Endpoint(relay, route).serve, name=route.name)
+        serve = Endpoint(relay, route).serve
+        app.router.add_route(route.method, route.path, serve, name=route.name, expect_handler=_expect)
     app.on_response_prepare.append(_headers)
     app.on_shutdown.append(_end_polls)
     app.cleanup_ctx.append(_run)
@@ -195,11 +196,30 @@ def _record(relay: Relay, request: web.Request, status: int, name: str, seconds:
     )
 
 
+async def _expect(request: web.Request) -> web.Response | None:
+    """Let a client go on that waits with its body; other expectations nobody has met."""
+    if request.version != HttpVersion11:
+        return None
+    if request.headers["Expect"].lower() != "100-continue":
+        refusal = Problem(BAD_REQUEST, "of the header Expect only 100-continue is known")
+        return problem.respond(refusal, f"urn:uuid:{uuid4()}")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # nothing of the answer has been sent
+    return None
+
+
+def common_headers(relay: Relay) -> dict[str, str]:
+    """Return the headers of every answer."""
+    return {
+        EPOCH_HEADER: str(relay.epoch.id),
+        "Server": "secagg-relay",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
 async def _headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers[EPOCH_HEADER] = str(request.app[RELAY].epoch.id)
-    response.headers["Server"] = "secagg-relay"
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.update(common_headers(request.app[RELAY]))
 
 
 async def _end_polls(app: web.Application) -> None:

@@ -90,7 +90,9 @@ class RelayConfig(Settings):
     backup_keep: int = Field(default=14, ge=1, description="backups that are kept whatever their age")
     backup_days: int = Field(default=35, ge=0, description="older backups beyond these are removed")
     log_addresses: bool = Field(default=False, description="let the log name the address that a request came from")
-    shutdown_s: float = Field(default=8, gt=0, description="time for running requests to end at SIGTERM")
+    shutdown_s: float = Field(
+        default=8, gt=0, description="time for all to end at SIGTERM, half of it for requests by themselves"
+    )
 
     @property
     def database_url(self) -> URL:

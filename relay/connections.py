@@ -12,15 +12,17 @@ import socket
 import ssl
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from aiohttp import web
 
 from relay.addresses import Address, Addresses, Network, household, plain
 from relay.metrics import Metrics
+from relay.problem import BAD_REQUEST, Problem, respond
 from relay.service import logs
 
 _LOOK_S = 1.0
@@ -53,12 +55,18 @@ class Patience:
 class Connection(web.RequestHandler):
     """A connection that knows since when it waits, and for what."""
 
-    __slots__ = ("_ends", "_head_since", "_idle_since", "_pipe", "_serving", "_stalled_since", "_vouched")
+    __slots__ = ("_common", "_ends", "_head_since", "_idle_since", "_pipe", "_serving", "_stalled_since", "_vouched")
 
-    def __init__(self, server: web.Server, ends: Callable[["Connection"], None], **options: Any) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        ends: Callable[["Connection"], None],
+        common: Callable[[], Mapping[str, str]],
+        **options: Any,
+    ) -> None:
         # the relay writes its own line for each request, without an address; aiohttp takes None, whatever its types say
         super().__init__(server, loop=asyncio.get_running_loop(), access_log=None, **options)  # type: ignore[arg-type]
-        self._ends = ends
+        self._ends, self._common = ends, common
         self._pipe: asyncio.Transport | None = None
         self._serving = False
         self._vouched = False
@@ -92,6 +100,17 @@ class Connection(web.RequestHandler):
             with suppress(OSError):  # it may be gone already
                 self._pipe.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             self._pipe.abort()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer what is no request of HTTP, and so reaches no endpoint, in the form of all refusals."""
+        if status != BAD_REQUEST.status or request.writer.output_size:
+            return super().handle_error(request, status, exc, message)
+        response = respond(Problem(BAD_REQUEST, "this is no request of HTTP/1.1"), f"urn:uuid:{uuid4()}")
+        response.headers.update(self._common())
+        response.force_close()
+        return response
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -128,6 +147,7 @@ class PublicPort(web.BaseSite):
         patience: how many, and how long each is waited for.
         tls: returns the context for the next connection; None for plain HTTP.
         metrics: counts connections, and those that were refused or ended.
+        common: returns the headers of all answers.
         options: for aiohttp's `RequestHandler`.
     """
 
@@ -141,12 +161,13 @@ class PublicPort(web.BaseSite):
         patience: Patience,
         tls: Callable[[], ssl.SSLContext] | None,
         metrics: Metrics,
+        common: Callable[[], Mapping[str, str]],
         options: dict[str, Any],
     ) -> None:
         super().__init__(runner)
         self._host, self.port = host, port
         self._addresses, self._patience, self._tls = addresses, patience, tls
-        self._metrics, self._options = metrics, options
+        self._metrics, self._common, self._options = metrics, common, options
         self._sockets: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: dict[Connection, Address | Network] = {}
@@ -212,7 +233,7 @@ class PublicPort(web.BaseSite):
         else:
             server = self._runner.server
             assert server is not None  # the runner has been set up
-            connection = Connection(server, self._release, **self._options)
+            connection = Connection(server, self._release, self._common, **self._options)
             self._open[connection] = party
             self._by_address[party] += 1
             self._spawn(self._begin(accepted, connection))

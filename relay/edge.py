@@ -7,7 +7,7 @@ from aiohttp import web
 
 from relay.addresses import Address, Addresses, household, plain
 from relay.config import RelayConfig
-from relay.problem import FORBIDDEN, RATE_LIMITED, Problem
+from relay.problem import BAD_ADDRESS, RATE_LIMITED, Problem
 from relay.rates import Rates
 
 ORIGIN = web.RequestKey("origin", str)
@@ -33,7 +33,7 @@ class Edge:
         """Let a request in by its address, before its signature costs anything.
 
         Raises:
-            Problem: `forbidden` for an address that may not come, `rate-limited` for one that comes too often.
+            Problem: `bad-address` for an address that may not come, `rate-limited` for one that comes too often.
         """
         peer = _peer(request)
         if peer is None:
@@ -43,7 +43,7 @@ class Edge:
         if self.addresses.is_trusted(origin):  # the machine itself, or a proxy's own check
             return
         if not self.addresses.is_allowed(origin):
-            raise Problem(FORBIDDEN, "requests from this address are not taken; the relay's operator keeps a list")
+            raise Problem(BAD_ADDRESS, "requests from this address are not taken; the relay's operator keeps a list")
         _take(self._by_address, household(origin), "this address")
 
     def admit_site(self, key: bytes) -> None:

@@ -40,6 +40,7 @@ STALE_SIGNATURE = Kind("stale-signature", 401, "The signature is too old, or fro
 UNKNOWN_SITE = Kind("unknown-site", 401, "This key is not enrolled here")
 REVOKED = Kind("revoked", 401, "This key is not valid any more")
 BAD_TOKEN = Kind("bad-token", 403, "The join token is not valid")
+BAD_ADDRESS = Kind("bad-address", 403, "Requests from this address are not taken")
 FORBIDDEN = Kind("forbidden", 403, "This site may not do this")
 NOT_FOUND = Kind("not-found", 404, "There is no such thing, or none that this site may know of")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This path does not take this method")
@@ -58,9 +59,9 @@ UNAVAILABLE = Kind("unavailable", 503, "The relay cannot store now", retry_after
 STORAGE_FULL = Kind("storage-full", 507, "The relay's storage is full")
 
 KINDS = (
-    BAD_REQUEST, BAD_FRAME, UNSIGNED, BAD_SIGNATURE, STALE_SIGNATURE, UNKNOWN_SITE, REVOKED, BAD_TOKEN, FORBIDDEN,
-    NOT_FOUND, METHOD_NOT_ALLOWED, TOO_SLOW, CONFLICT, SLOT_TAKEN, STALE_LEASE, NONCE_REUSED, TOO_LARGE, BAD_RANGE,
-    BAD_DIGEST, RATE_LIMITED, QUOTA, INTERNAL, UNAVAILABLE, STORAGE_FULL,
+    BAD_REQUEST, BAD_FRAME, UNSIGNED, BAD_SIGNATURE, STALE_SIGNATURE, UNKNOWN_SITE, REVOKED, BAD_TOKEN, BAD_ADDRESS,
+    FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_SLOW, CONFLICT, SLOT_TAKEN, STALE_LEASE, NONCE_REUSED, TOO_LARGE,
+    BAD_RANGE, BAD_DIGEST, RATE_LIMITED, QUOTA, INTERNAL, UNAVAILABLE, STORAGE_FULL,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.app import RELAY, create_app, handler_options
+from relay.app import RELAY, common_headers, create_app, handler_options
 from relay.config import RelayConfig
 from relay.connections import Patience, PublicPort
 from relay.service import logs, systemd
@@ -78,7 +78,8 @@ def _allow_handles() -> None:
 
 @asynccontextmanager
 async def _public(app: web.Application, config: RelayConfig, certificate: Certificate | None) -> AsyncIterator[int]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=config.shutdown_s)
+    # aiohttp waits twice: for requests to end by themselves, and then for those that it cancelled
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=config.shutdown_s / 2)
     await runner.setup()
     try:
         port = PublicPort(
@@ -95,6 +96,7 @@ async def _public(app: web.Application, config: RelayConfig, certificate: Certif
             ),
             tls=None if certificate is None else certificate.context,
             metrics=app[RELAY].metrics,
+            common=lambda: common_headers(app[RELAY]),
             options=handler_options(config),
         )
         await port.start()

@@ -169,7 +169,12 @@ class Stage:
             )
         finally:
             log.close()
-        line = await asyncio.wait_for(process.stdout.readline(), WAIT_S)  # type: ignore[union-attr]
+        try:
+            line = await asyncio.wait_for(process.stdout.readline(), WAIT_S)  # type: ignore[union-attr]
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise StageError(f"{name} did not say within {WAIT_S:g} s that it is ready") from None
         if not line:
             await process.wait()
             raise StageError(f"{name} did not start: {(self.folder / f'{name}.log').read_text()[-2000:]}")

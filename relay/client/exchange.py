@@ -35,8 +35,8 @@ MAX_ANSWER_BYTES = 16 << 20
 CONNECT_S = 15.0
 ANSWER_S = 30.0
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504, 507})
-_UNDECIDED = frozenset({"unsigned", "bad-signature", "stale-signature"})
-"""A request of ours is refused like this when a clock is wrong or when it was changed on the way."""
+_UNDECIDED = frozenset({"unsigned", "bad-signature", "stale-signature", "bad-address"})
+"""A request of ours is refused like this when a clock is wrong, or for what was done to it on the way."""
 _LONGEST_PAUSE_S = 60.0
 _PROBLEM = "application/problem+json"
 _URN = "urn:secagg:problem:"

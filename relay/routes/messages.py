@@ -42,8 +42,9 @@ def post(call: Call, db: Connection) -> Answer | Problem:
     earlier = store.in_slot(db, slot)
     if earlier is not None and earlier.digest == sha256(posted.data).digest() and earlier.payload == query.payload:
         return Answer(200, MessageId(id=earlier.id))
-    if posted.frame.kind < FIRST_PARCEL:  # people send each other logs of a run that is over
-        must_take_more(call)
+    if posted.frame.kind < FIRST_PARCEL:  # people send each other logs and files of a run that is over
+        _must_go_on(call)
+    must_keep(call)
     _charge(call, db, len(posted.data))
     if earlier is not None:
         return _second_frame(call, db, posted, earlier)
@@ -79,8 +80,14 @@ def recipients(call: Call, db: Connection, to: bytes | None) -> list[bytes]:
     return [to]
 
 
-def must_take_more(call: Call) -> None:
-    """Refuse what comes for a run that is over."""
+def must_keep(call: Call) -> None:
+    """Refuse what comes for a run whose messages were removed: nothing would remove it again."""
+    if call.run.purged is not None:
+        raise Problem(CONFLICT, "the run is over, and what belonged to it was removed", state=call.run.state)
+
+
+def _must_go_on(call: Call) -> None:
+    """Refuse a message of the protocol for a run that is over."""
     if call.run.state in FINAL_RUN:
         raise Problem(CONFLICT, f"the run is {call.run.state} and takes nothing more", state=call.run.state)
 

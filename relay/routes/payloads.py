@@ -24,11 +24,12 @@ from relay.problem import (
     NOT_FOUND,
     QUOTA,
     STORAGE_FULL,
+    UNAVAILABLE,
     Problem,
     cause_of,
 )
 from relay.route import OCTETS, Route
-from relay.routes.messages import must_take_more, recipients
+from relay.routes.messages import must_keep, recipients
 from relay.service import logs
 from relay.store import payloads as store
 from relay.store import runs
@@ -58,7 +59,7 @@ def announce(call: Call, db: Connection) -> Answer:
     found = store.announced(db, hash_)
     if found is not None:
         return Answer(200, Upload(id=str(found.id), received=found.received))
-    must_take_more(call)
+    must_keep(call)
     used = runs.charge(db, call.run.id, call.signer, payload_bytes=wanted.size)
     if used.payload_bytes > call.relay.config.max_payload_bytes:
         raise Problem(QUOTA, "this site's quota of payload bytes in this run is used up")
@@ -100,9 +101,7 @@ async def stage(call: Call) -> AsyncIterator[None]:
             if call.staged is not None:
                 await _counted(call, number, call.staged)
     except BlobBusyError:
-        raise Problem(
-            CONFLICT, "the payload is being written by another request", received=call.blob.received
-        ) from None
+        raise _busy() from None
 
 
 async def _counted(call: Call, blob: UUID, staged: Staged) -> None:
@@ -110,6 +109,11 @@ async def _counted(call: Call, blob: UUID, staged: Staged) -> None:
     call.relay.digests.keep(blob, staged.end, staged.running if staged.digest is None else None)
     if staged.digest not in {None, call.blob.digest}:
         await call.relay.blobs.discard(blob, call.discarded)
+
+
+def _busy() -> Problem:
+    """Perhaps it is the same piece, sent before over a connection that broke: no reason to give the payload up."""
+    return Problem(UNAVAILABLE, "the payload is being written by another request; send this piece again later")
 
 
 async def _whole(call: Call, last: Piece | None, running: Any) -> bytes:
@@ -130,7 +134,7 @@ def write(call: Call, db: Connection) -> Answer | Problem:
         raise Problem(BAD_REQUEST, f"the payload was announced with {blob.size} bytes")
     staged: Staged | None = call.staged
     if staged is None:  # it was at another offset a moment ago
-        raise Problem(CONFLICT, "the payload is being written by another request", received=blob.received)
+        raise _busy()
     if staged.digest is not None and staged.digest != blob.digest:
         call.discarded = [*store.discard(db, blob.id), *([] if staged.piece is None else [staged.piece])]
         return Problem(BAD_DIGEST, "the payload does not have the announced digest and was discarded; announce it anew")

@@ -2,7 +2,9 @@
 
 import json
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from relay.service.folders import private_umask
@@ -18,8 +20,17 @@ def run(app: Callable[[], Any], name: str) -> None:
         sys.stderr.write(f"{name}: {error}\n")
         sys.exit(1)
     except OSError as error:
-        sys.stderr.write(f"{name}: {error.strerror or error}: {error.filename or ''}\n")
+        sys.stderr.write(f"{name}: {_words(error)}\n")
         sys.exit(1)
+
+
+def _words(error: OSError) -> str:
+    """Say what the system refused and where; a time-out may have no words of its own, and then its origin says more."""
+    said = error.strerror or str(error)
+    if not said:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{type(error).__name__} in {frame.name} ({Path(frame.filename).name}, line {frame.lineno})"
+    return f"{said}: {error.filename}" if error.filename else said
 
 
 def report(facts: dict[str, Any], words: str, *, as_json: bool) -> None:

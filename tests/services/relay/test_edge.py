@@ -67,14 +67,14 @@ async def closed(reader) -> float:
 
 async def test_an_address_that_is_not_on_the_list(guarded):
     forwarded = {"X-Forwarded-For": "198.51.100.7"}
-    assert (await get(guarded, **forwarded)).problem == "forbidden"
+    assert (await get(guarded, **forwarded)).problem == "bad-address"
     assert (await get(guarded, **{"X-Forwarded-For": "203.0.113.7"})).status == 200
     # from a stranger the header says nothing
     assert (await get(guarded, from_="127.0.0.9", **forwarded)).status == 200
 
 
 async def test_a_proxy_that_passes_on_nonsense(guarded):
-    assert (await get(guarded, **{"X-Forwarded-For": "somebody"})).problem == "bad-request"
+    assert (await get(guarded, **{"X-Forwarded-For": "somebody"})).problem == "bad-address"
 
 
 async def test_the_log_names_the_address_behind_the_proxy(tmp_path):
@@ -193,6 +193,25 @@ async def test_a_bomb_is_not_unpacked(guarded, coding):
     async with socket_to(scene, "127.0.0.1") as (reader, writer):
         writer.write(f"POST {path} HTTP/1.1\r\nHost: relay\r\n{length}{head}\r\n".encode() + b"\x1f\x8b" * 10)
         assert (await asyncio.wait_for(reader.readline(), DEADLINE_S)).split()[1] == b"400"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nno header\r\n\r\n",
+        b"\x16\x03\x01\x00\x05\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nExpect: the best\r\nConnection: close\r\n\r\n",
+    ],
+    ids=["a broken head", "no HTTP at all", "an odd expectation"],
+)
+async def test_a_request_that_reaches_no_endpoint_is_refused_in_the_same_form(guarded, head):
+    async with socket_to(guarded, "127.0.0.1") as (reader, writer):
+        writer.write(head)
+        answer = await asyncio.wait_for(reader.read(), DEADLINE_S)
+    status, _, rest = answer.partition(b"\r\n")
+    assert status.split()[1] == b"400"
+    assert b"\r\nSecagg-Relay-Epoch: " in rest
+    assert b"urn:secagg:problem:bad-request" in rest
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from nacl.signing import VerifyKey
 
 from relay.client.parcels import LOG, PIECE_BYTES, ParcelError, Parcels, _Letter, _place
 from relay.client.transport import RelayError
+from relay.store import retention
 from secagg import envelope
 from secagg.errors import ParameterError
 from secagg.identity import SealError
@@ -58,6 +59,26 @@ async def test_parcels_are_no_messages_of_the_protocol(scene, desks):
             await relay.post_message(scene.run, None, scene.frame(scene.coordinator))
     await first.send_log(scene.coordinator.public, "why it failed", b"y")  # when it is needed most
     assert [parcel.name for parcel in await lead.receive()] == ["log", "why it failed"]
+
+
+async def test_a_run_that_is_over_takes_parcels_until_it_is_purged(scene, desks, tmp_path):
+    _, first, _ = desks
+    source = tmp_path / "source"
+    source.write_bytes(b"figures")
+    async with scene.client(scene.coordinator) as relay:
+        await relay.change_run(scene.run, "running", "completed")
+    await first.send_file(scene.coordinator.public, "figures", source)
+
+    def purge(db) -> None:
+        while not retention.purge(db, scene.run, most=100, now=1.0).done:
+            pass
+
+    scene.relay.transact(purge)
+    source.write_bytes(b"other figures")
+    with pytest.raises(RelayError, match="conflict"):
+        await first.send_file(scene.coordinator.public, "figures", source)
+    with pytest.raises(RelayError, match="conflict"):
+        await first.send_log(scene.coordinator.public, "log", b"x")
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE_BYTES, 2 * PIECE_BYTES + 77])

@@ -36,7 +36,7 @@ def test_origin(peer, forwarded, found):
 
 @pytest.mark.parametrize("forwarded", ["nonsense", "", "1.2.3.4:80", "203.0.113.1,"])
 def test_a_proxy_that_passes_on_nonsense(forwarded):
-    with pytest.raises(Problem, match="bad-request"):
+    with pytest.raises(Problem, match="bad-address"):
         origin(PROXY, forwarded)
 
 

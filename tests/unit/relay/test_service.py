@@ -10,6 +10,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry, Counter
 
+from relay.service import command
 from relay.service.admin import admin_app
 from relay.service.folders import private_folder, sync_folder
 from relay.service.signals import stop_requested
@@ -45,6 +46,26 @@ def test_a_private_folder(tmp_path):
     made.chmod(0o755)
     with pytest.raises(ParameterError, match=f"chmod 700 {made}"):
         private_folder(made)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TimeoutError(), "name: TimeoutError in fail (test_service.py, line "),
+        (TimeoutError("the relay did not answer"), "name: the relay did not answer\n"),
+        (FileNotFoundError(2, "No such file or directory", "/x"), "name: No such file or directory: /x\n"),
+    ],
+    ids=["silent", "with words", "with a file"],
+)
+def test_a_command_s_error_has_words(error, said, capsys, monkeypatch):
+    monkeypatch.setattr(command, "private_umask", lambda: None)
+
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(SystemExit):
+        command.run(fail, "name")
+    assert capsys.readouterr().err.startswith(said)
 
 
 async def test_sigterm_and_sigint_ask_to_stop():

@@ -12,6 +12,7 @@ from relay import problem, signatures
 from relay.access import Access
 from relay.body import BYTES, JSON, Json
 from relay.problem import (
+    BAD_ADDRESS,
     BAD_DIGEST,
     BAD_REQUEST,
     BAD_SIGNATURE,
@@ -34,7 +35,7 @@ from relay.route import OCTETS, Route
 from relay.wire import ProblemDocument
 from secagg import __version__
 
-_EVERY = (BAD_REQUEST, FORBIDDEN, TOO_LARGE, TOO_SLOW, RATE_LIMITED, INTERNAL, UNAVAILABLE)
+_EVERY = (BAD_REQUEST, BAD_ADDRESS, FORBIDDEN, TOO_LARGE, TOO_SLOW, RATE_LIMITED, INTERNAL, UNAVAILABLE)
 _SIGNED = (UNSIGNED, BAD_SIGNATURE, STALE_SIGNATURE, BAD_DIGEST)
 _WRITES = (NONCE_REUSED, STORAGE_FULL)
 

@@ -22,7 +22,6 @@ from secagg.envelope import Frame
 from secagg.identity import Identity
 from secagg.protocol.participant_round import (
     AwaitConfirmation,
-    AwaitOpen,
     AwaitOpening,
     AwaitQuorum,
     AwaitResult,
@@ -124,12 +123,15 @@ class SiteRun:
         self.state = step.state
 
     def _put(self, batch: Batch, state: Record) -> None:
-        """Store the state; a new epoch that is ready replaces the run's earlier ones, a closed one leaves nothing."""
+        """Store the state; an epoch that is joined ends the run's earlier ones, a closed one leaves nothing.
+
+        Were an earlier one to go on, it could have a sum that the manifest of the later one was not held against.
+        """
         if isinstance(state, Closed):
             batch.drop(self.name)
             return
         batch.put(self.name, encode_state(state))
-        if isinstance(state, AwaitOpen):
+        if isinstance(state, AwaitCohort):
             for other in self._journal.machines():
                 if other != self.name and other.startswith(f"{self.place.run}."):
                     batch.drop(other)

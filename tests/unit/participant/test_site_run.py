@@ -89,6 +89,15 @@ def test_a_confirmed_set_bounds_the_next_epoch_of_the_run(journal: Journal) -> N
     assert ledger.survivors(UUID(bytes=RUN)) == strict.plan.sites
 
 
+def test_an_epoch_that_is_joined_ends_the_earlier_ones(journal: Journal) -> None:
+    """Else two setups could go side by side, and the second one lose a site after a sum of the first."""
+    first = epoch(journal).until(Survivors)
+    second = epoch(journal, epoch=2, first_round=2)
+    second.parties[1].receive(second.parcel(Manifest))
+    assert journal.machines() == [second.parties[1].run.name]
+    assert journal.machines() != [first.parties[1].run.name]
+
+
 def test_a_set_that_is_withheld_from_binds_nobody(journal: Journal) -> None:
     play, ledger = epoch(journal).until(Survivors), Ledger(journal.connection)
     site = play.parties[1]

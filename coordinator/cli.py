@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 import typer
@@ -103,6 +103,14 @@ def deregister(
 def project_create(
     name: Annotated[str, typer.Argument(help="the project's name")],
     terms: Annotated[Path, typer.Option(help="TOML file with what the project may ask")],
+    mode: Annotated[
+        Literal["masks", "he"] | None,
+        typer.Option(help="masks, or he: sums that the sites alone open; else as in the file"),
+    ] = None,
+    publish: Annotated[
+        bool | None,
+        typer.Option("--publish/--no-publish", help="mode he: the sites send you the sums that they opened"),
+    ] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -110,7 +118,8 @@ def project_create(
     """Create a project. Its terms never change: they are part of what every officer confirms."""
     from coordinator.projects import read_terms  # noqa: PLC0415  # each command loads what it needs
 
-    content = read_terms(terms).encode()
+    said = {name: value for name, value in (("mode", mode), ("publish", publish)) if value is not None}
+    content = read_terms(terms, said).encode()
     project = uuid4()
 
     async def work(office: "Office") -> None:

@@ -1,4 +1,5 @@
-"""The coordinator's machine of a run, driven: it sends, waits for the sites, closes each step, adds and unmasks.
+"""The coordinator's machine of a run, driven: it sends, waits for the sites, closes each step, adds and unmasks. In a
+homomorphic epoch it adds what it cannot read, and the sites open the sum.
 
 Order of every step: fetch, step, commit state, packages and outbox, send. When a step is closed is decided here and
 nowhere else: all sites are heard, or enough are and the grace for the others is over, or the step's time is.
@@ -13,7 +14,6 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coordinator.journal import Answer, RunTables
 from coordinator.progress import Event, Show, What
@@ -25,13 +25,14 @@ from relay.service.crashpoints import crashpoint
 from secagg import envelope
 from secagg.codec import Record
 from secagg.envelope import EVERYONE
-from secagg.errors import AbortError, FaultyParticipantError, ProtocolError
+from secagg.errors import AbortError, FaultyParticipantError, NotEnoughParticipantsError, ProtocolError
 from secagg.identity import Identity, Roster
 from secagg.masks import Mask
 from secagg.messages import EncapsulationPackage, HeldLeaves, SharePackage
 from secagg.params import LossRule, Profile, Schema
 from secagg.protocol import coordinator_round as cr
 from secagg.protocol import coordinator_setup as cs
+from secagg.protocol.encrypted_vector import EncryptedVector
 from secagg.protocol.ring_vector import RingVector
 from secagg.protocol.step import Abandon, Add, Ask, Close, Keep, Learned, Means, Publish, Send, Step
 from secagg.protocol.table import decode_state, encode_state, receive, tell
@@ -54,6 +55,15 @@ class Cast:
 
     roster: Roster
     names: dict[bytes, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A query of the run, the schema of its answer, and its place among the run's queries."""
+
+    query: bytes
+    schema: Schema
+    position: int
 
 
 class Driver:
@@ -87,11 +97,16 @@ class Driver:
         self._machine = str(run)
         self._state: Record | None = None
         self._total: Any = None  # of the round that is open; not on disk, so a crash costs the round
+        self._question: Question | None = None  # that the round is to answer
         self._excluded: set[int] = set()
         self.bytes_heard: dict[str, int] = dict.fromkeys(cast.names.values(), 0)
 
-    def resume(self) -> None:
-        """Take up the machine that the journal holds. An open round is given up: its total is not on disk."""
+    async def resume(self) -> None:
+        """Send what a crash left in the outbox, and take up the machine that the journal holds.
+
+        An open round is given up: its total is not on disk.
+        """
+        await deliver(self._journal, self._relay)
         if self._machine not in self._journal.machines():
             return
         self._state = decode_state(self._journal.state(self._machine))
@@ -115,7 +130,7 @@ class Driver:
         Args:
             sites: verify keys, all of the roster.
             rounds: how many rounds to prepare.
-            terms: profile and loss_rule, as in `secagg.protocol.coordinator_setup.Plan`.
+            terms: profile, loss_rule and suite, as in `secagg.protocol.coordinator_setup.Plan`.
 
         Raises:
             NotEnoughParticipantsError: too few sites answered in some step.
@@ -166,17 +181,18 @@ class Driver:
             return 0
         return self._state.manifest.first_round + self._state.manifest.rounds - self._state.next_round
 
-    async def ask(self, query: bytes, schema: Schema, position: int) -> Answer:
+    async def ask(self, query: bytes, schema: Schema, position: int, *, learn: bool = True) -> Answer:
         """Run one round and return the sum, which the journal keeps as the answer to the run's query `position`.
 
-        A dealer whose shares or vault are wrong is named; the round is repeated without it.
+        A dealer whose shares or vault are wrong is named; the round is repeated without it. In a homomorphic epoch
+        nobody is named, and unless the coordinator is to `learn` the sum the answer holds none: the sites have it.
 
         Raises:
             NotEnoughParticipantsError: too few sites are left; the round is given up.
         """
         while True:
             try:
-                return await self._round(query, schema, position)
+                return await self._round(Question(query, schema, position), learn=learn)
             except FaultyParticipantError as error:
                 self._say("refused", site=self._name(error.party or 0), detail=str(error))
                 self._excluded.add(error.party or 0)
@@ -185,13 +201,14 @@ class Driver:
                 self._give_up(str(error))
                 raise
 
-    async def _round(self, query: bytes, schema: Schema, position: int) -> Answer:
+    async def _round(self, question: Question, *, learn: bool) -> Answer:
         idle: cr.Prepared = self._state  # type: ignore[assignment]
         manifest = idle.manifest
         roster = tuple(site for site in idle.survivors if site not in self._excluded)
         deadline = int(time.time() + 4 * (self._pace.step_s + self._pace.grace_s)) + 1
-        total = self._total = RingVector.zeros(schema)
-        self._tell(Ask(query, schema, deadline, roster))
+        schema, self._question = question.schema, question
+        self._total = EncryptedVector.zeros(schema) if manifest.is_homomorphic else RingVector.zeros(schema)
+        self._tell(Ask(question.query, schema, deadline, roster))
         opened: cr.AwaitUploads = self._state  # type: ignore[assignment]
         number = opened.turn.round
         self._say("round-opened", round_=number, detail=f"{len(roster)} sites asked for {schema.length} numbers")
@@ -199,24 +216,57 @@ class Driver:
         await self._wait("Upload", roster, enough=manifest.survivors, round_=number)
         self._tell(Close())
         await deliver(self._journal, self._relay)
-        proposed: cr.AwaitSignatures | cr.AwaitAnswers = self._state  # type: ignore[assignment]
+        proposed: cr.AwaitSignatures | cr.AwaitAnswers | cr.AwaitSealedShares = self._state  # type: ignore[assignment]
         answering: Collection[int] = proposed.survivors
         if manifest.profile is Profile.MALICIOUS:
             await self._wait("Consistency", proposed.survivors, enough=manifest.threshold, round_=number)
             answering = self._heard()  # who did not sign will not answer either
             self._tell(Close())
             await deliver(self._journal, self._relay)
-        await self._wait("Unmask", answering, enough=manifest.threshold, round_=number)
+        if manifest.is_homomorphic:
+            await self._pass_on(answering, learn=learn)
+        else:
+            await self._open(answering)
+        lost = len(roster) - len(proposed.survivors)
+        detail = f"sum over {len(proposed.survivors)} sites" + (f", {lost} lost on the way" if lost else "")
+        self._say("round-done", round_=number, detail=detail if learn else f"{detail}; the sites hold it")
+        return self._tables.answer(question.position, question.query)  # type: ignore[return-value]  # entered just now
+
+    async def _open(self, answering: Collection[int]) -> None:
+        """Take the masks away that are left in the sum, and send it to its sites."""
+        asked: cr.AwaitAnswers = self._state  # type: ignore[assignment]
+        await self._wait("Unmask", answering, enough=asked.idle.manifest.threshold, round_=asked.turn.round)
         crashpoint("before-unmask")
         self._tell(Close())
         removal: cr.AwaitTotal = self._state  # type: ignore[assignment]
-        await self._unmask(total, removal.masks)
-        answer = self._publish(total, query, position)
+        await self._unmask(self._total, removal.masks)
+        self._tell(Publish(self._total))
         await deliver(self._journal, self._relay)
-        lost = len(roster) - len(proposed.survivors)
-        detail = f"sum over {len(proposed.survivors)} sites" + (f", {lost} lost on the way" if lost else "")
-        self._say("round-done", round_=number, detail=detail)
-        return answer
+
+    async def _pass_on(self, answering: Collection[int], *, learn: bool) -> None:
+        """Send the encrypted sum to its sites with what opens it, and take what they publish if they do.
+
+        Raises:
+            NotEnoughParticipantsError: too few sites sealed their shares, or published the same sum.
+        """
+        asked: cr.AwaitSealedShares = self._state  # type: ignore[assignment]
+        manifest, number, survivors = asked.idle.manifest, asked.turn.round, asked.survivors
+        await self._wait("SealedShares", answering, enough=manifest.threshold, round_=number)
+        crashpoint("before-opening")
+        with self._commit(tell(self._state, Publish(self._total), self._means())):  # type: ignore[type-var]
+            if not learn:
+                self._enter(Answer(number, asked.turn.schema.ring_bits, self._names(survivors), None))
+        await deliver(self._journal, self._relay)
+        if learn:
+            # So many are heard that those who may lie are outnumbered.
+            await self._wait("Opened", survivors, enough=2 * manifest.colluders + 1, round_=number)
+            question: Question = self._question  # type: ignore[assignment]
+            if self._tables.answer(question.position, question.query) is None:
+                raise NotEnoughParticipantsError(
+                    f"{len(self._heard())} sites published what they opened, and no {manifest.colluders + 1} of them "
+                    "the same sum; the logs of the others say why they opened none"
+                )
+        self._tell(Close())
 
     async def _unmask(self, total: RingVector, left: Sequence[Mask]) -> None:
         try:
@@ -225,16 +275,10 @@ class Driver:
             self._say("cluster-failed", detail=f"{error}; the masks are taken away here")
             await here(total, left)
 
-    def _publish(self, summed: RingVector, query: bytes, position: int) -> Answer:
-        """Send the sum, and enter it as the answer in the same transaction."""
-        step = tell(self._state, Publish(summed), self._means())  # type: ignore[type-var]
-        learned = next(effect for effect in step.effects if isinstance(effect, Learned))
-        total: NDArray[np.float64] = np.asarray(learned.total, np.float64)
-        survivors = tuple(sorted(self._name(site) for site in learned.survivors))
-        answer = Answer(learned.round, summed.schema.ring_bits, survivors, total)
-        with self._commit(step):
-            self._tables.enter(position, query, answer)
-        return answer
+    def _enter(self, answer: Answer) -> None:
+        """Keep the answer to the question that is open, in the transaction of the step that gave it."""
+        question: Question = self._question  # type: ignore[assignment]
+        self._tables.enter(question.position, question.query, answer)
 
     def _give_up(self, reason: str) -> None:
         if isinstance(self._state, cr.InRound):
@@ -274,6 +318,10 @@ class Driver:
             return set(state.uploads) | set(state.declined)
         if isinstance(state, cr.AwaitSignatures):
             return set(state.signatures)
+        if isinstance(state, cr.AwaitSealedShares):
+            return set(state.frames)
+        if isinstance(state, cr.AwaitOpened):
+            return set(state.roots)
         return set(state.answers) if isinstance(state, cr.AwaitAnswers) else set()
 
     async def _take(self, message: Message, step: str, round_: int) -> None:
@@ -302,13 +350,13 @@ class Driver:
 
     # Pieces --------------------------------------------------------------------------------------------------------
 
-    def _tell(self, event: Ask | Close | Abandon) -> None:
+    def _tell(self, event: Ask | Close | Abandon | Publish) -> None:
         with self._commit(tell(self._state, event, self._means())):  # type: ignore[type-var]
             pass
 
     @contextmanager
     def _commit(self, step: Step) -> Iterator[Batch]:
-        """Make state, packages and frames of a step durable together with what the block adds, then adopt the state."""
+        """Make durable what a step gives (state, packages, frames, a sum) and what the block adds, then adopt it."""
         with self._journal.transaction() as batch:
             yield batch
             batch.put(self._machine, encode_state(step.state))
@@ -318,6 +366,9 @@ class Driver:
                 elif isinstance(effect, Send):
                     to, data = self._address(step, effect), effect.frame.encode()
                     batch.post(self._run, to, data, effect.payload, shared=effect.shared)
+                elif isinstance(effect, Learned):
+                    bits, total = self._question.schema.ring_bits, np.asarray(effect.total, np.float64)  # type: ignore[union-attr]
+                    self._enter(Answer(effect.round, bits, self._names(effect.survivors), total))
         self._state = step.state
 
     def _address(self, step: Step, send: Send) -> bytes | None:
@@ -329,6 +380,9 @@ class Driver:
         if isinstance(state, cr.InRound):
             return state.idle.manifest.sites
         return state.manifest.sites if isinstance(state, (cs.Desk, cr.Prepared)) else ()
+
+    def _names(self, sites: Collection[int]) -> tuple[str, ...]:
+        return tuple(sorted(self._name(site) for site in sites))
 
     def _name(self, site: int) -> str:
         return self._cast.names[self._manifest_sites(self._state)[site - 1]]

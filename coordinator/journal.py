@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS answer (
     round     INTEGER NOT NULL,
     ring_bits INTEGER NOT NULL,    -- bits of an element of the masked vectors
     survivors TEXT NOT NULL,       -- JSON: names of the sites in the sum
-    total     BLOB NOT NULL,       -- the sum, little-endian float64
+    total     BLOB NOT NULL,       -- the sum, little-endian float64; empty where the sites keep it to themselves
     PRIMARY KEY (run, position)
 ) STRICT;
 """
@@ -48,12 +48,12 @@ P = TypeVar("P", bound=Record)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A sum that was learnt, with the round that gave it and the bits of its ring."""
+    """A round that was finished: the sum, or None where its sites alone opened it, and the bits of its ring."""
 
     round: int
     ring_bits: int
     survivors: tuple[str, ...]
-    total: NDArray[np.float64]
+    total: NDArray[np.float64] | None
 
 
 class Packages(Mapping[int, P], Generic[P]):
@@ -127,7 +127,7 @@ class RunTables:
                 answer.round,
                 answer.ring_bits,
                 json.dumps(answer.survivors),
-                answer.total.astype("<f8").tobytes(),
+                b"" if answer.total is None else answer.total.astype("<f8").tobytes(),
             ),
         )
 
@@ -148,4 +148,5 @@ class RunTables:
 
 
 def _answer(round_: int, ring_bits: int, survivors: str, total: bytes) -> Answer:
-    return Answer(round_, ring_bits, tuple(json.loads(survivors)), np.frombuffer(total, "<f8").astype(np.float64))
+    found = np.frombuffer(total, "<f8").astype(np.float64) if total else None
+    return Answer(round_, ring_bits, tuple(json.loads(survivors)), found)

@@ -1,6 +1,7 @@
 """Projects from the coordinator's side: terms, invitations, the roster and its words."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -13,6 +14,7 @@ from participant.statistics.terms import ProjectTerms
 from relay.client.transport import MemberState, Project, RelayClient
 from secagg.errors import NotEnoughParticipantsError, ParameterError
 from secagg.identity import Roster
+from secagg.params import MAX_HOMOMORPHIC_SITES
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +31,16 @@ class Sealed:
         return {member.key: member.name for member in self.project.members}
 
 
-def read_terms(path: Path) -> ProjectTerms:
-    """Read a project's terms from a TOML file.
+def read_terms(path: Path, said: Mapping[str, object] | None = None) -> ProjectTerms:
+    """Read a project's terms from a TOML file; what was `said` beside it counts before what stands there.
 
     Raises:
         SpecError: no TOML, unknown members, or values that are not allowed.
     """
     try:
-        return ProjectTerms.model_validate(tomllib.loads(path.read_text(encoding="utf-8")), strict=False)
+        return ProjectTerms.model_validate(
+            {**tomllib.loads(path.read_text(encoding="utf-8")), **(said or {})}, strict=False
+        )
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is no TOML file: {error}") from None
     except ValidationError as error:
@@ -64,12 +68,19 @@ async def seal(relay: RelayClient, project: UUID) -> Sealed:
 
     Raises:
         NotEnoughParticipantsError: fewer sites joined than the terms ask for.
+        ParameterError: more than the terms' mode is for.
     """
     found = await relay.project(project)
     joined = [one.key for one in found.members if one.state in {MemberState.JOINED, MemberState.CONFIRMED}]
-    least = ProjectTerms.decode(found.terms).minimum_sites
-    if len(joined) < least:
-        raise NotEnoughParticipantsError(f"{len(joined)} sites joined, the project's terms ask for {least}")
+    terms = ProjectTerms.decode(found.terms)
+    if len(joined) < terms.minimum_sites:
+        raise NotEnoughParticipantsError(
+            f"{len(joined)} sites joined, the project's terms ask for {terms.minimum_sites}"
+        )
+    if terms.mode == "he" and len(joined) > MAX_HOMOMORPHIC_SITES:
+        raise ParameterError(
+            f"{len(joined)} sites joined, mode he is for at most {MAX_HOMOMORPHIC_SITES}: invite fewer"
+        )
     await relay.seal_roster(project, joined)
     return await sealed(relay, project)
 

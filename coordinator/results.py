@@ -9,20 +9,21 @@ from uuid import UUID
 import numpy as np
 
 from coordinator.analyses import CoxResult, GlmResult, KaplanMeierResult, Result
-from coordinator.runs import Report
+from coordinator.runs import Held, Report
+from participant.statistics import layout_of
 
 
 def as_facts(run: UUID, report: Report) -> dict[str, Any]:
     """Return a run's report as JSON can hold it: results, bytes, and every query with its round and sites."""
     return {
         "run": str(run),
-        "results": [{"analysis": _name(result), **_plain(result)} for result in report.results],
+        "results": [_result(result) for result in report.results],
         "rounds": [
             {
                 "round": answer.round,
                 "query": base64.b64encode(query.encode()).decode(),
                 "statistic": query.statistic,
-                "numbers": len(answer.total),
+                "numbers": layout_of(query).length,
                 "ring_bits": answer.ring_bits,
                 "sites": list(answer.survivors),
             }
@@ -37,7 +38,18 @@ def as_words(report: Report) -> str:
     return "\n\n".join(_words(result) for result in report.results)
 
 
-def _words(result: Result) -> str:
+def _result(result: Result | Held) -> dict[str, Any]:
+    if isinstance(result, Held):
+        return {"analysis": result.analysis, "held_by": list(result.sites), "round": result.round}
+    return {"analysis": _name(result), **_plain(result)}
+
+
+def _words(result: Result | Held) -> str:
+    if isinstance(result, Held):
+        return (
+            f"{result.analysis}: the sites hold the result of round {result.round}: {', '.join(result.sites)}\n"
+            "each shows it with: secagg-participant results"
+        )
     if isinstance(result, CoxResult):
         return _cox(result)
     return _glm(result) if isinstance(result, GlmResult) else _kaplan_meier(result)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from coordinator.analyses import Result, Spec, SpecError, Sum, analyse, parse_spec, value_bits_for
+from coordinator.analyses import KaplanMeierSpec, Result, Spec, SpecError, Sum, analyse, parse_spec, value_bits_for
 from coordinator.config import CoordinatorConfig
 from coordinator.driver import Cast, Driver, Pace
 from coordinator.journal import Answer, RunTables
@@ -16,11 +16,44 @@ from participant.statistics import Query, layout_of
 from relay.client.journal import Journal
 from relay.client.transport import RelayClient, RunState
 from secagg.errors import NotEnoughParticipantsError, SecaggError
+from secagg.he.parameters import SUMS
 from secagg.identity import Identity
-from secagg.params import MAX_SITE_ROUNDS, LossRule, Profile, Schema, mac_lanes_for, ring_bits_for
+from secagg.messages import Suite
+from secagg.params import (
+    MAX_RING_BITS,
+    MAX_SITE_ROUNDS,
+    LossRule,
+    Profile,
+    Schema,
+    mac_lanes_for,
+    ring_bits_for,
+)
 
 _PROFILES = {"semi-honest": Profile.SEMI_HONEST, "malicious": Profile.MALICIOUS}
 _LOSS_RULES = {"continue": LossRule.CONTINUE, "pause": LossRule.PAUSE, "abort": LossRule.ABORT}
+_SUITES = {"masks": Suite.X25519_MLKEM768_AES256, "he": Suite.X25519_MLKEM768_AES256_BFV}
+_RING_BITS = {"masks": MAX_RING_BITS, "he": SUMS.plain_modulus.bit_length() - 1}  # a slot holds one value at least
+
+
+class HeldBySitesError(SecaggError):
+    """The sites opened a sum and keep it: the analysis ends here.
+
+    Attributes:
+        answer: round and sites.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(f"the sites hold the result of round {answer.round}: {', '.join(answer.survivors)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a run gives of an analysis whose sum its sites keep to themselves."""
+
+    analysis: str
+    round: int
+    sites: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +61,12 @@ class Report:
     """What a run gave.
 
     Attributes:
-        results: one for each task, in order.
+        results: one for each task, in order; or who holds it.
         answers: every query that was asked, with its round, sites and sum.
         bytes_heard: bytes that each site sent to the coordinator, by its name.
     """
 
-    results: tuple[Result, ...]
+    results: tuple[Result | Held, ...]
     answers: tuple[tuple[Query, Answer], ...]
     bytes_heard: dict[str, int]
 
@@ -51,25 +84,32 @@ class RunSum:
         self._sealed = sealed
         self._rounds = rounds
         self._position = 0
-        self.value_bits = value_bits_for(len(sealed.confirmed))
+        self.value_bits = value_bits_for(len(sealed.confirmed), _RING_BITS[sealed.terms.mode])
 
     async def __call__(self, query: Query) -> Sum:
-        """Return the sum of a query: from the journal if it was learnt before a crash, else from a round."""
+        """Return the sum of a query: from the journal if it was learnt before a crash, else from a round.
+
+        Raises:
+            HeldBySitesError: the sites have opened it, and the project's terms leave it to them.
+        """
         self._sealed.terms.check(query)
         data = query.encode()
         answer = self._tables.answer(self._position, data)
         if answer is None:
             await self._ensure_epoch()
-            answer = await self._driver.ask(data, self._schema(query), self._position)
+            learn = self._sealed.terms.coordinator_learns
+            answer = await self._driver.ask(data, self._schema(query), self._position, learn=learn)
         self._position += 1
+        if answer.total is None:
+            raise HeldBySitesError(answer)
         return Sum(layout_of(query).unflatten(answer.total), answer.survivors)
 
     def _schema(self, query: Query) -> Schema:
         segments = layout_of(query).segments(query.value_bits)
         parties = len(self._driver.left or ())
         bits = max(ring_bits_for(segment.levels, parties) for segment in segments)
-        malicious = self._sealed.terms.profile == "malicious"
-        return Schema(ring_bits=bits, mac_lanes=mac_lanes_for(bits) if malicious else 0, segments=segments)
+        checked = self._sealed.terms.profile == "malicious" or self._sealed.terms.mode == "he"
+        return Schema(ring_bits=bits, mac_lanes=mac_lanes_for(bits) if checked else 0, segments=segments)
 
     async def _ensure_epoch(self) -> None:
         """Prepare the next epoch when the rounds of the last one are used up; lost sites stay out of this run."""
@@ -81,6 +121,7 @@ class RunSum:
             rounds=min(self._rounds, MAX_SITE_ROUNDS // len(sites)),
             profile=_PROFILES[self._sealed.terms.profile],
             loss_rule=_LOSS_RULES[self._sealed.terms.loss_rule],
+            suite=_SUITES[self._sealed.terms.mode],
         )
 
 
@@ -97,9 +138,12 @@ async def carry_out(
     """Carry out a run's tasks, or what is left of them after a crash, and bring the run to a final state.
 
     Raises:
+        SpecError: an analysis needs the sums, and the sites keep them.
         NotEnoughParticipantsError: too few sites confirmed the roster, or were left in some step.
         AnalysisError: the data give no answer.
     """
+    if not sealed.terms.coordinator_learns:
+        check_single(tasks)
     least = sealed.terms.minimum_sites
     if len(sealed.confirmed) < least:
         raise NotEnoughParticipantsError(f"{len(sealed.confirmed)} sites confirmed the roster, {least} are needed")
@@ -107,17 +151,33 @@ async def carry_out(
     pace = Pace(config.step_s, config.grace_s, config.epoch_s)
     cast = Cast(sealed.roster, sealed.names)
     driver = Driver(run, cast, identity, journal, relay, pace, show, config.recover)
-    driver.resume()
+    await driver.resume()
     tables = RunTables(journal.connection, run)
     secure_sum = RunSum(driver, tables, sealed, config.rounds)
     try:
-        results = tuple([await analyse(task, secure_sum) for task in tasks])
+        results = tuple([await _result(task, secure_sum) for task in tasks])
     except SecaggError as error:
         await relay.change_run(run, RunState.RUNNING, RunState.FAILED, str(error)[:200])
         raise
     await relay.change_run(run, RunState.RUNNING, RunState.COMPLETED)
     answers = tuple((Query.decode(query), answer) for query, answer in tables.answers())
     return Report(results, answers, dict(driver.bytes_heard))
+
+
+async def _result(task: Spec, secure_sum: RunSum) -> Result | Held:
+    try:
+        return await analyse(task, secure_sum)
+    except HeldBySitesError as held:
+        return Held(task.analysis, held.answer.round, held.answer.survivors)
+
+
+def check_single(tasks: tuple[Spec, ...]) -> None:
+    """Raise SpecError for an analysis of several sums, each asked for from the one before."""
+    if beyond := sorted({task.analysis for task in tasks if not isinstance(task, KaplanMeierSpec)}):
+        raise SpecError(
+            f"the sites of this project keep its sums, and {', '.join(beyond)} goes from one sum to the next: it needs "
+            "a project whose terms say publish = true, or mode masks"
+        )
 
 
 async def _enter_state(relay: RelayClient, project: UUID, run: UUID) -> None:

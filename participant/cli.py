@@ -114,6 +114,17 @@ def ledger(data: Data = None, config: Config = None, as_json: AsJson = False) ->
     report({"entries": entries, "unbroken": True}, "\n".join(lines) or "nothing has left this site", as_json=as_json)
 
 
+@app.command()
+def results(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Show the sums that this site was part of and has checked, those among them that the sites alone opened."""
+    from participant.results import as_facts, as_words, kept  # noqa: PLC0415  # needs the statistics
+
+    journal = Journal(ParticipantConfig.load(data=data, config=config).data, TABLES)
+    found = kept(Ledger(journal.connection))
+    words = "\n\n".join(as_words(one) for one in found)
+    report({"results": [as_facts(one) for one in found]}, words or "this site has no sum yet", as_json=as_json)
+
+
 # Projects ----------------------------------------------------------------------------------------------------------
 
 
@@ -154,6 +165,8 @@ def project_show(project: ProjectId, data: Data = None, config: Config = None, a
         f"dataset {seen.terms.dataset}, columns {', '.join(seen.terms.columns)}",
         f"statistics {', '.join(seen.terms.statistics)}",
         f"profile {seen.terms.profile}; if a site is lost: {seen.terms.loss_rule}",
+        f"mode {seen.terms.mode}: the sums are read by the sites"
+        + (" and the coordinator" if seen.terms.coordinator_learns else " alone"),
         *(f"  {one.name}: {one.state.value}" for one in seen.project.members),
         f"The roster's words, to be compared with the coordinator's officer by telephone:\n  {words}"
         if words

@@ -214,7 +214,7 @@ class Daemon:
             site_run.tell(Withhold())
             return
         log.info("survivors-signed", round=state.turn.round, sites=len(state.survivors), lost=len(lost))
-        site_run.tell(Confirm())
+        site_run.tell(Confirm(publish=site_run.place.terms.publish))
 
     async def _invitations(self) -> None:
         await answer_invitations(self._relay, self._store, self._policy)

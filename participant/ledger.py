@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS result (
     run       TEXT NOT NULL,      -- UUID
     round     INTEGER NOT NULL,
     survivors TEXT NOT NULL,      -- JSON: indices of the sites in the sum
-    total     BLOB NOT NULL,      -- the published sum, little-endian float64
+    total     BLOB NOT NULL,      -- the sum, little-endian float64
     PRIMARY KEY (run, round)
 ) STRICT;
 """
@@ -73,10 +73,15 @@ class Ledger:
         return [json.loads(entry) for entry, _ in rows]
 
     def keep_result(self, run: UUID, round_: int, survivors: tuple[int, ...], total: bytes) -> None:
-        """Keep a published sum that this site checked."""
+        """Keep a sum that this site checked: one that the coordinator published, or that the sites opened."""
         self._connection.execute(
             "INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?)", (str(run), round_, json.dumps(survivors), total)
         )
+
+    def results(self) -> list[tuple[UUID, int, bytes]]:
+        """Return run, round and sum (little-endian float64) of what `keep_result` kept."""
+        rows = self._connection.execute("SELECT run, round, total FROM result ORDER BY rowid").fetchall()
+        return [(UUID(run), round_, total) for run, round_, total in rows]
 
     def confirm(self, project: UUID, roster: Roster, terms: bytes) -> None:
         """Note that the officer compared the words of this roster."""

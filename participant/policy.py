@@ -14,12 +14,14 @@ from participant.data import Description
 from participant.statistics import STATISTICS, Query, disclosure_of
 from participant.statistics.query import MAX_PERSONS, Name, Strict, in_words
 from participant.statistics.terms import ProjectTerms
+from secagg import he
 from secagg.errors import ParameterError
 from secagg.messages import Suite
 from secagg.params import MIN_SITES, Floors, LossRule, Profile
 
 _PROFILES = {"semi-honest": Profile.SEMI_HONEST, "malicious": Profile.MALICIOUS}
 _LOSS_RULES = {"continue": LossRule.CONTINUE, "pause": LossRule.PAUSE, "abort": LossRule.ABORT}
+_SUITES = {"masks": Suite.X25519_MLKEM768_AES256, "he": Suite.X25519_MLKEM768_AES256_BFV}
 
 
 class PolicyError(ParameterError):
@@ -43,6 +45,7 @@ class Policy(Strict):
         single_persons: whether sums are allowed in which the values of one person can show (over all sites).
         minimum_persons: what a site's own numbers must stand for at least, unless single persons may show; a query says
             its floor, and what is below it is hidden inside the sum.
+        modes: how sums may be made: `masks`, which the coordinator reads, and `he`, which the sites alone open.
         statistics, datasets: names that are allowed; None allows all.
     """
 
@@ -54,6 +57,7 @@ class Policy(Strict):
     loss_rule: Literal["continue", "pause", "abort"] = "pause"
     single_persons: bool = False
     minimum_persons: int = Field(default=5, ge=1, le=MAX_PERSONS)
+    modes: tuple[Literal["masks", "he"], ...] = Field(default=("masks", "he"), min_length=1)
     statistics: tuple[Name, ...] | None = None
     datasets: tuple[Name, ...] | None = None
 
@@ -105,6 +109,7 @@ class Policy(Strict):
             raise RefusedError(f"the policy does not allow the statistics {', '.join(refused)}")
         if _PROFILES[terms.profile] < _PROFILES[self.profile]:
             raise RefusedError(f"the policy asks for the {self.profile} profile")
+        self.check_mode(terms)
         self.check_loss_rule(_LOSS_RULES[terms.loss_rule])
 
     def check_loss_rule(self, rule: LossRule) -> None:
@@ -112,10 +117,18 @@ class Policy(Strict):
         if rule < _LOSS_RULES[self.loss_rule]:
             raise RefusedError(f"the policy asks that a run does not go beyond '{self.loss_rule}' when a site is lost")
 
-    def check_suite(self, suite: Suite) -> None:
-        """Raise RefusedError for a suite that the terms of no project can agree on yet."""
-        if suite is not Suite.X25519_MLKEM768_AES256:
-            raise RefusedError("the project's terms say nothing of homomorphic sums")
+    def check_mode(self, terms: ProjectTerms) -> None:
+        """Raise RefusedError where sums would be made in a way that this site does not want, or has not installed."""
+        if terms.mode not in self.modes:
+            raise RefusedError(f"the policy does not allow sums in mode {terms.mode}")
+        if terms.mode == "he" and not he.is_installed():
+            raise RefusedError("mode he needs the extra `he`, which is not installed here: pip install 'secagg[he]'")
+
+    def check_suite(self, suite: Suite, terms: ProjectTerms) -> None:
+        """Raise RefusedError for a suite other than that of the mode in the terms, which the site must still allow."""
+        if suite is not _SUITES[terms.mode]:
+            raise RefusedError(f"the manifest's suite is not that of the project's terms, whose mode is {terms.mode}")
+        self.check_mode(terms)
 
     def check_query(self, query: Query, terms: ProjectTerms) -> None:
         """Decide whether the site answers a query.

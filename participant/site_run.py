@@ -88,7 +88,7 @@ class SiteRun:
         step = receive(self.state, data, self._means(), payload)
         if isinstance(step.state, AwaitCohort):
             policy.check_loss_rule(step.state.seat.manifest.loss_rule)
-            policy.check_suite(step.state.seat.manifest.suite)
+            policy.check_suite(step.state.seat.manifest.suite, self.place.terms)
         self._commit(step, message=message)
 
     def tell(self, event: Event, *, query: Query | None = None, dataset_version: int | None = None) -> None:
@@ -119,6 +119,8 @@ class SiteRun:
                     )
                 elif isinstance(effect, Learned):
                     self._keep(effect)
+                    if isinstance(before, AwaitOpening) and before.publish:
+                        self._enter("published", round=effect.round, numbers=before.turn.schema.length)
             self._note(before, step.state, query, dataset_version)
         self.state = step.state
 

@@ -38,10 +38,11 @@ class SecureSum(Protocol):
         """Return the sum; raises the errors of the run, of which an analysis catches none."""
 
 
-def value_bits_for(sites: int) -> int:
-    """Return the most value bits v with which the sum of so many sites fits the largest ring.
+def value_bits_for(sites: int, ring_bits: int = MAX_RING_BITS) -> int:
+    """Return the most value bits v with which the sum of so many sites fits a ring, by default the largest.
 
-    A value has at most 2^(v-1) levels on either side (`Layout.segments`), so sites * 2^(v-1) < 2^63 is asked. More bits
-    than the 53 of a double are worth having: they count from the bound of a sum, which the sum itself seldom nears.
+    A value has at most 2^(v-1) levels on either side (`Layout.segments`), so sites * 2^(v-1) < 2^(b-1) is asked. More
+    bits than the 53 of a double are worth having: they count from the bound of a sum, which the sum itself seldom
+    nears.
     """
-    return min(MAX_VALUE_BITS, MAX_RING_BITS - sites.bit_length())
+    return min(MAX_VALUE_BITS, ring_bits - sites.bit_length())

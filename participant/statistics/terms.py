@@ -12,7 +12,7 @@ from participant.statistics.conditions import Name, Strict
 from participant.statistics.definitions import Definitions, Words
 from participant.statistics.query import MAX_COLUMNS, Query, canonical, in_words
 from secagg.errors import ParameterError
-from secagg.params import MIN_SITES
+from secagg.params import MAX_HOMOMORPHIC_SITES, MIN_SITES
 
 MAX_TERMS_BYTES = 64 << 10
 
@@ -41,6 +41,8 @@ class ProjectTerms(Strict):
         profile: what the protocol holds against.
         loss_rule: what the loss of a site does to a run.
         minimum_sites: fewer sites in a roster and nothing starts.
+        mode: `masks`, and the coordinator learns the sums; or `he`, and it adds ciphertexts that the sites alone open.
+        publish: in mode `he`, the sites send the coordinator the sums that they opened.
     """
 
     purpose: Words
@@ -51,16 +53,28 @@ class ProjectTerms(Strict):
     profile: Literal["malicious", "semi-honest"] = "malicious"
     loss_rule: Literal["continue", "pause", "abort"] = "pause"
     minimum_sites: int = Field(default=MIN_SITES, ge=MIN_SITES, le=65_534)
+    mode: Literal["masks", "he"] = "masks"
+    publish: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if beyond := sorted({one.code for one in self.variables} - set(self.columns)):
             raise ValueError(f"variables that are no columns of the project: {', '.join(beyond)}")
+        if self.publish and self.mode == "masks":
+            raise ValueError("publish is for mode he; with masks the coordinator learns every sum")
+        if self.mode == "he" and self.minimum_sites > MAX_HOMOMORPHIC_SITES:
+            raise ValueError(f"mode he is for at most {MAX_HOMOMORPHIC_SITES} sites")
         return self
 
+    @property
+    def coordinator_learns(self) -> bool:
+        """Whether the coordinator learns the sums; otherwise its sites alone do."""
+        return self.mode == "masks" or self.publish
+
     def encode(self) -> bytes:
-        """Return the canonical bytes (RFC 8785)."""
-        return canonical(self.model_dump(mode="json"))
+        """Return the canonical bytes (RFC 8785). Masks go without saying, as they did before there was a choice."""
+        unsaid = {"mode", "publish"} if self.mode == "masks" else None
+        return canonical(self.model_dump(mode="json", exclude=unsaid))
 
     @classmethod
     def decode(cls, data: bytes) -> "ProjectTerms":

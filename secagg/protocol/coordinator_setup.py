@@ -47,6 +47,7 @@ from secagg.messages import (
     Suite,
 )
 from secagg.params import (
+    MAX_HOMOMORPHIC_SITES,
     MAX_LANES,
     MAX_RING_BITS,
     LossRule,
@@ -171,11 +172,14 @@ def announce(plan: Plan, means: Means) -> Step:
     """Begin an epoch: sign its manifest for everyone.
 
     Raises:
-        ParameterError: the identity is not the roster's coordinator, or a site is not in the roster. Whether the terms
-            are acceptable is for each site to say.
+        ParameterError: the identity is not the roster's coordinator, a site is not in the roster, or homomorphic sums
+            are asked for on a sparse graph or of too many sites. Whether the terms are acceptable is for each site to
+            say.
     """
     if means.identity.public != plan.roster.coordinator or not set(plan.sites) <= set(plan.roster.sites):
         raise ParameterError("an epoch is announced by the roster's coordinator, to sites of the roster")
+    if plan.suite is Suite.X25519_MLKEM768_AES256_BFV and (plan.degree or len(plan.sites) > MAX_HOMOMORPHIC_SITES):
+        raise ParameterError(f"homomorphic sums are for at most {MAX_HOMOMORPHIC_SITES} sites, on the complete graph")
     curve_private = d.draw(means.rand, "curve")
     threshold = default_threshold(len(plan.sites), plan.profile) if plan.threshold is None else plan.threshold
     colluders = default_colluders(len(plan.sites), plan.profile) if plan.colluders is None else plan.colluders

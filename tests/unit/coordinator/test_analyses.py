@@ -7,7 +7,8 @@ import pytest
 from coordinator.analyses import CoxResult, KaplanMeierResult, SpecError, analyse, parse_spec, value_bits_for
 from coordinator.lung import COX, KAPLAN_MEIER, lung_by_institution
 from secagg.errors import HeadroomError
-from secagg.params import ring_bits_for
+from secagg.he.parameters import SUMS
+from secagg.params import MAX_HOMOMORPHIC_SITES, ring_bits_for
 from tests.support.plain_sum import PlainSum
 
 COX_TOML = """
@@ -85,6 +86,13 @@ def test_a_wrong_specification_says_where(change: str, complaint: str) -> None:
 def test_no_analysis_is_named() -> None:
     with pytest.raises(SpecError, match="analysis"):
         parse_spec({})
+
+
+@pytest.mark.parametrize("sites", [3, 8, 255, MAX_HOMOMORPHIC_SITES])
+def test_value_bits_of_a_homomorphic_sum_fill_a_slot(sites: int) -> None:
+    room = SUMS.plain_modulus.bit_length() - 1
+    bits = value_bits_for(sites, room)
+    assert ring_bits_for(2 ** (bits - 1), sites) == room
 
 
 @pytest.mark.parametrize("sites", [1, 2, 3, 7, 8, 9, 15, 16, 17, 100, 1000, 65_534])

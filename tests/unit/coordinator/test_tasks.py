@@ -6,7 +6,7 @@ import pytest
 
 from coordinator.analyses import CoxSpec, KaplanMeierSpec, SpecError
 from coordinator.projects import read_terms
-from coordinator.runs import read_tasks
+from coordinator.runs import check_single, read_tasks
 
 KAPLAN_MEIER = """
 analysis = "kaplan-meier"
@@ -64,3 +64,20 @@ def test_terms_of_a_project(tmp_path: Path) -> None:
         read_terms(written(tmp_path, "purpose"))
     with pytest.raises(SpecError, match="columns"):
         read_terms(written(tmp_path, text.replace('["b", "a"]', "[]")))
+
+
+def test_what_the_command_line_says_of_terms_counts_before_the_file(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, 'purpose = "x"\ndataset = "lung"\ncolumns = ["a"]\nstatistics = ["moments"]\nmode = "he"\n'
+    )
+    assert read_terms(path).mode == "he"
+    assert read_terms(path, {"publish": True}).coordinator_learns
+    assert read_terms(path, {"mode": "masks"}).mode == "masks"
+    with pytest.raises(SpecError, match="publish is for mode he"):
+        read_terms(path, {"mode": "masks", "publish": True})
+
+
+def test_only_analyses_of_a_single_sum_go_without_it(tmp_path: Path) -> None:
+    check_single(read_tasks(written(tmp_path, KAPLAN_MEIER)))
+    with pytest.raises(SpecError, match="keep its sums, and cox goes from one sum to the next"):
+        check_single(read_tasks(written(tmp_path, f"[[task]]{KAPLAN_MEIER}\n[[task]]{COX}")))

@@ -24,6 +24,7 @@ from participant.statistics.cox_risk_sets import CoxRiskSetsParams
 from participant.statistics.moments import MomentsParams
 from participant.statistics.terms import ProjectTerms, TermsError
 from relay.transitions import MemberState
+from secagg import he
 from secagg.messages import Suite
 from secagg.params import LossRule, Profile
 from tests.support.tables import import_csv
@@ -90,6 +91,8 @@ def test_the_defaults_join_an_honest_project(store: DatasetStore) -> None:
         ({}, {"profile": "semi-honest"}, "asks for the malicious profile"),
         ({}, {"loss_rule": "continue"}, "does not go beyond 'pause'"),
         ({"loss_rule": "abort"}, {"loss_rule": "pause"}, "does not go beyond 'abort'"),
+        ({"modes": ("masks",)}, {"mode": "he"}, "does not allow sums in mode he"),
+        ({"modes": ("he",)}, {}, "does not allow sums in mode masks"),
         ({}, {"columns": ("age", "sex", "time")}, "lacks numeric columns: sex"),
         ({}, {"columns": ("age", "ward")}, "lacks numeric columns: ward"),
         ({}, {"statistics": ("mind-reading", "moments")}, "does not know the statistics mind-reading"),
@@ -165,10 +168,26 @@ def test_the_floors_are_what_the_protocol_checks() -> None:
     assert (floors.sites, floors.survivors, floors.profile, floors.colluders_one_in) == (5, 4, Profile.SEMI_HONEST, 4)
 
 
-def test_a_manifest_of_homomorphic_sums_is_refused_while_no_terms_speak_of_them() -> None:
-    Policy().check_suite(Suite.X25519_MLKEM768_AES256)
-    with pytest.raises(RefusedError, match="homomorphic"):
-        Policy().check_suite(Suite.X25519_MLKEM768_AES256_BFV)
+def test_a_manifest_has_the_suite_of_the_terms_that_were_confirmed() -> None:
+    masks, bfv = Suite.X25519_MLKEM768_AES256, Suite.X25519_MLKEM768_AES256_BFV
+    Policy().check_suite(masks, terms())
+    Policy().check_suite(bfv, terms(mode="he"))
+    for suite, confirmed in ((bfv, terms()), (masks, terms(mode="he"))):
+        with pytest.raises(RefusedError, match=f"whose mode is {confirmed.mode}"):
+            Policy().check_suite(suite, confirmed)
+    with pytest.raises(RefusedError, match="does not allow sums in mode he"):  # a policy that changed since
+        Policy(modes=("masks",)).check_suite(bfv, terms(mode="he"))
+
+
+def test_homomorphic_sums_are_joined_where_the_extra_is_installed(
+    store: DatasetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert decide(terms(mode="he").encode(), store, Policy()) == (MemberState.JOINED, "")
+    monkeypatch.setattr(he, "find_spec", {"tenseal": None, "zstandard": object()}.get)
+    state, said = decide(terms(mode="he").encode(), store, Policy())
+    assert state is MemberState.DECLINED
+    assert "not installed here: pip install 'secagg[he]'" in said
+    assert decide(terms().encode(), store, Policy()) == (MemberState.JOINED, "")
 
 
 def test_the_loss_rule_of_a_manifest_is_checked_like_that_of_the_terms() -> None:
@@ -208,6 +227,27 @@ def test_terms_have_one_encoding() -> None:
             ProjectTerms.decode(changed)
     with pytest.raises(TermsError, match="at most"):
         ProjectTerms.decode(b" " * (1 << 17))
+
+
+def test_terms_from_before_there_was_a_mode_mean_masks() -> None:
+    data = terms().encode()
+    assert b"mode" not in data
+    assert b"publish" not in data
+    found = ProjectTerms.decode(data)
+    assert (found.mode, found.publish, found.coordinator_learns) == ("masks", False, True)
+    with pytest.raises(TermsError, match="canonical"):  # one meaning, one encoding
+        ProjectTerms.decode(data.replace(b'"profile"', b'"mode":"masks","profile"'))
+
+
+def test_terms_say_who_learns_a_homomorphic_sum() -> None:
+    for publish in (False, True):
+        said = terms(mode="he", publish=publish)
+        assert ProjectTerms.decode(said.encode()) == said
+        assert said.coordinator_learns is publish
+    with pytest.raises(ValueError, match="publish is for mode he"):
+        terms(publish=True)
+    with pytest.raises(ValueError, match="at most 256 sites"):
+        terms(mode="he", minimum_sites=257)
 
 
 def test_the_vocabulary_covers_the_example() -> None:

@@ -17,31 +17,31 @@ from numpy.typing import NDArray
 from secagg.codec import Record
 from secagg.protocol.step import Package
 
-TABLES = """
-CREATE TABLE IF NOT EXISTS package (
-    machine TEXT NOT NULL,
-    kind    TEXT NOT NULL,         -- EncapsulationPackage, SharePackage or HeldLeaves
-    site    INTEGER NOT NULL,      -- index of the site that it is for, or that sent it
-    data    BLOB NOT NULL,
-    PRIMARY KEY (machine, kind, site)
-) STRICT;
-CREATE TABLE IF NOT EXISTS epoch (
-    run     TEXT NOT NULL,         -- UUID
-    number  INTEGER NOT NULL,      -- counts the epochs of the run from 1
-    next    INTEGER NOT NULL,      -- number of the first round that the next epoch may use
-    PRIMARY KEY (run, number)
-) STRICT;
-CREATE TABLE IF NOT EXISTS answer (
-    run       TEXT NOT NULL,       -- UUID
-    position  INTEGER NOT NULL,    -- counts the run's queries from 0
-    query     BLOB NOT NULL,       -- canonical bytes
-    round     INTEGER NOT NULL,
-    ring_bits INTEGER NOT NULL,    -- bits of an element of the masked vectors
-    survivors TEXT NOT NULL,       -- JSON: names of the sites in the sum
-    total     BLOB NOT NULL,       -- the sum, little-endian float64; empty where the sites keep it to themselves
-    PRIMARY KEY (run, position)
-) STRICT;
-"""
+TABLES = (
+    """CREATE TABLE IF NOT EXISTS package (
+        machine TEXT NOT NULL,
+        kind    TEXT NOT NULL,         -- EncapsulationPackage, SharePackage or HeldLeaves
+        site    INTEGER NOT NULL,      -- index of the site that it is for, or that sent it
+        data    BLOB NOT NULL,
+        PRIMARY KEY (machine, kind, site)
+    ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS epoch (
+        run     TEXT NOT NULL,         -- UUID
+        number  INTEGER NOT NULL,      -- counts the epochs of the run from 1
+        next    INTEGER NOT NULL,      -- number of the first round that the next epoch may use
+        PRIMARY KEY (run, number)
+    ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS answer (
+        run       TEXT NOT NULL,       -- UUID
+        position  INTEGER NOT NULL,    -- counts the run's queries from 0
+        query     BLOB NOT NULL,       -- canonical bytes
+        round     INTEGER NOT NULL,
+        ring_bits INTEGER NOT NULL,    -- bits of an element of the masked vectors
+        survivors TEXT NOT NULL,       -- JSON: names of the sites in the sum
+        total     BLOB NOT NULL,       -- the sum, little-endian float64; empty where the sites keep it to themselves
+        PRIMARY KEY (run, position)
+    ) STRICT""",
+)
 
 P = TypeVar("P", bound=Record)
 

@@ -14,31 +14,32 @@ from uuid import UUID
 from secagg.audit import GENESIS, link, verify_chain
 from secagg.identity import KEY_BYTES, Roster
 
-TABLES = """
-CREATE TABLE IF NOT EXISTS release (
-    number INTEGER PRIMARY KEY,   -- counts from 1 without gaps
-    entry  BLOB NOT NULL,         -- JSON: what left, when, for which project, run and round
-    head   BLOB NOT NULL          -- head of the hash chain after this entry
-) STRICT;
-CREATE TABLE IF NOT EXISTS confirmed (
-    project TEXT PRIMARY KEY,     -- UUID
-    roster  BLOB NOT NULL,        -- the encoded roster whose words the officer compared
-    terms   BLOB NOT NULL         -- the bytes of the terms that the roster names
-) STRICT;
-CREATE TABLE IF NOT EXISTS epoch (
-    run       TEXT PRIMARY KEY,   -- UUID
-    project   TEXT NOT NULL,
-    last      INTEGER NOT NULL,   -- number of the last epoch that this site joined: never again one up to it
-    survivors BLOB NOT NULL       -- keys of the last set of survivors that it confirmed in this run: never again others
-) STRICT;
-CREATE TABLE IF NOT EXISTS result (
-    run       TEXT NOT NULL,      -- UUID
-    round     INTEGER NOT NULL,
-    survivors TEXT NOT NULL,      -- JSON: indices of the sites in the sum
-    total     BLOB NOT NULL,      -- the sum, little-endian float64
-    PRIMARY KEY (run, round)
-) STRICT;
-"""
+TABLES = (
+    """CREATE TABLE IF NOT EXISTS release (
+        number INTEGER PRIMARY KEY,   -- counts from 1 without gaps
+        entry  BLOB NOT NULL,         -- JSON: what left, when, for which project, run and round
+        head   BLOB NOT NULL          -- head of the hash chain after this entry
+    ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS confirmed (
+        project TEXT PRIMARY KEY,     -- UUID
+        roster  BLOB NOT NULL,        -- the encoded roster whose words the officer compared
+        terms   BLOB NOT NULL         -- the bytes of the terms that the roster names
+    ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS epoch (
+        run       TEXT PRIMARY KEY,   -- UUID
+        project   TEXT NOT NULL,
+        last      INTEGER NOT NULL    -- number of the last epoch that this site joined: never again one up to it
+    ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS result (
+        run       TEXT NOT NULL,      -- UUID
+        round     INTEGER NOT NULL,
+        survivors TEXT NOT NULL,      -- JSON: indices of the sites in the sum
+        total     BLOB NOT NULL,      -- the sum, little-endian float64
+        PRIMARY KEY (run, round)
+    ) STRICT""",
+    # keys of the last set of survivors that it confirmed in this run: never again others
+    "ALTER TABLE epoch ADD COLUMN survivors BLOB NOT NULL DEFAULT x''",
+)
 
 
 @dataclass(frozen=True, slots=True)

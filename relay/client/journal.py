@@ -14,7 +14,7 @@ not be used.
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -76,10 +76,11 @@ class Journal:
 
     Args:
         folder: of this party alone.
-        tables: SQL that creates the party's own tables where they are missing.
+        tables: statements that create the party's own tables and, release by release, change them, each run once; or
+            none, where its tables are not of interest.
     """
 
-    def __init__(self, folder: Path, tables: str) -> None:
+    def __init__(self, folder: Path, tables: Sequence[str]) -> None:
         self._folder = private_folder(folder)
         self._spool = private_folder(folder / "spool")
         self._keys = private_folder(folder / "keys")
@@ -87,8 +88,32 @@ class Journal:
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = FULL")
         self.connection.execute("PRAGMA foreign_keys = ON")
-        self.connection.executescript(_SCHEMA + tables)
+        try:
+            self.connection.executescript(_SCHEMA)
+            self._upgrade(tables)
+        except BaseException:
+            self.connection.close()
+            raise
         self._lock: int | None = None
+
+    def _upgrade(self, tables: Sequence[str]) -> None:
+        """Run the statements that this journal has not seen; how many it has stands in the file's `user_version`."""
+        if not tables or self._seen() == len(tables):
+            return
+        if self._seen() > len(tables):
+            raise JournalError(f"a newer release wrote {self._folder / 'journal.sqlite'}; install that one")
+        self.connection.execute("BEGIN IMMEDIATE")  # a daemon and a command may open it at the same time
+        try:
+            for statement in tables[self._seen() :]:
+                self.connection.execute(statement)
+            self.connection.execute(f"PRAGMA user_version = {len(tables)}")
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+        self.connection.execute("COMMIT")
+
+    def _seen(self) -> int:
+        return int(self.connection.execute("PRAGMA user_version").fetchone()[0])
 
     def close(self) -> None:
         self.connection.close()

@@ -15,6 +15,12 @@ ROOT = Path(__file__).parents[2]
 MODULES = [path for name in ("secagg", "relay", "participant", "coordinator") for path in (ROOT / name).rglob("*.py")]
 LOADERS = {"pickle", "dill", "cloudpickle", "joblib", "jsonpickle", "marshal", "shelve", "yaml", "torch", "importlib"}
 CALLS = {"eval", "exec", "compile", "__import__"}
+LOCAL = {
+    "participant/statistics/trainer.py": ["importlib.metadata"],  # a query names a trainer that this site installed
+    "participant/trainers/torch_mlp.py": ["torch"],  # trains; loads nothing
+    "secagg/he/__init__.py": ["importlib.util"],  # whether an extra is installed
+}
+"""What looks like loading, and runs nothing that came from outside."""
 
 
 def loads_code(source: str) -> list[str]:
@@ -35,7 +41,7 @@ def loads_code(source: str) -> list[str]:
 def test_no_module_loads_code():
     assert len(MODULES) > 80
     found = {path.relative_to(ROOT).as_posix(): loads_code(path.read_text()) for path in MODULES}
-    assert {path: names for path, names in found.items() if names} == {}
+    assert {path: names for path, names in found.items() if names} == LOCAL
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The report as one page that needs nothing else: pictures are inside, nothing is fetched, nothing runs."""
 
 from base64 import b64encode
-from importlib import import_module
 from types import ModuleType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -33,7 +32,9 @@ def page(facts: Facts, *, pictures: bool) -> str:
 
 def _drawing() -> ModuleType:
     """Return the module that draws; matplotlib takes a second to load."""
-    return import_module("participant.data.report.figures")
+    from participant.data.report import figures  # noqa: PLC0415
+
+    return figures
 
 
 def _inside(picture: bytes | None) -> str | None:

@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def journal(folder: Path) -> Iterator[Journal]:
-    opened = Journal(folder, "")
+    opened = Journal(folder, ())
     opened.lock()
     yield opened
     opened.close()
@@ -143,15 +143,39 @@ def test_a_second_daemon_is_refused_and_a_command_without_the_lock_reads_no_stat
 ) -> None:
     with journal.transaction() as batch:
         batch.put("run", b"state")
-    other = Journal(folder, "")
+    other = Journal(folder, ())
     with pytest.raises(JournalError, match="another process works in"):
         other.lock()
     other.close()
-    command = Journal(folder, "")
+    command = Journal(folder, ())
     with pytest.raises(JournalError, match="lock"):
         command.state("run")
     assert command.machines() == ["run"]
     command.close()
+
+
+def test_tables_of_an_earlier_release_are_brought_up_to_date_and_those_of_a_newer_one_refused(folder: Path) -> None:
+    create = "CREATE TABLE IF NOT EXISTS own (a INTEGER) STRICT"
+    change = "ALTER TABLE own ADD COLUMN b INTEGER DEFAULT 7"
+    earlier = Journal(folder, (create,))
+    earlier.connection.execute("INSERT INTO own VALUES (1)")
+    earlier.connection.execute("PRAGMA user_version = 0")  # as before statements were counted
+    earlier.close()
+    for _ in range(2):
+        journal = Journal(folder, (create, change))
+        assert journal.connection.execute("SELECT a, b FROM own").fetchall() == [(1, 7)]
+        journal.close()
+    with pytest.raises(JournalError, match="a newer release"):
+        Journal(folder, (create,))
+    Journal(folder, ()).close()
+
+
+def test_a_change_that_fails_leaves_the_journal_as_it_was(folder: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        Journal(folder, ("CREATE TABLE own (a INTEGER) STRICT", "ALTER TABLE none ADD COLUMN b"))
+    journal = Journal(folder, ("CREATE TABLE own (a INTEGER) STRICT",))
+    assert journal.connection.execute("SELECT count(*) FROM own").fetchone() == (0,)
+    journal.close()
 
 
 def test_files_are_private(journal: Journal, folder: Path) -> None:
@@ -164,7 +188,7 @@ import sys
 from pathlib import Path
 from uuid import UUID
 from relay.client.journal import Journal
-journal = Journal(Path(sys.argv[1]), "")
+journal = Journal(Path(sys.argv[1]), ())
 journal.lock()
 start = int(journal.state("run")) if journal.machines() else 0
 for number in range(start + 1, start + 100):
@@ -183,7 +207,7 @@ def test_kill_at_each_labelled_point_keeps_state_outbox_and_position_equal(point
         ended = subprocess.run([sys.executable, "-c", _WRITER, str(folder)], env=environment, check=False)
         assert ended.returncode == -signal.SIGKILL
         committed += passage if point == "journal-after-commit" else passage - 1
-        journal = Journal(folder, "")
+        journal = Journal(folder, ())
         journal.lock()
         if committed:
             assert journal.state("run") == b"%d" % committed
@@ -203,7 +227,7 @@ def test_kill_at_random_moments_loses_no_committed_state(folder: Path) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        journal = Journal(folder, "")
+        journal = Journal(folder, ())
         journal.lock()
         if journal.machines():
             number = int(journal.state("run"))

@@ -45,9 +45,13 @@ def next_manifest(journal: Journal, play: Play | None, rule: LossRule) -> Manife
     relay, head = Deaf(), there.parties[0].identity
     pace = Pace(step_s=0, grace_s=0, epoch_s=100)
     driver = Driver(UUID(bytes=RUN), Cast(there.roster, names), head, journal, relay, pace, lambda _: None)
-    driver.resume()
+
+    async def go_on() -> None:
+        await driver.resume()
+        await driver.prepare(driver.left or there.plan.sites, rounds=1, loss_rule=rule)
+
     with pytest.raises(NotEnoughParticipantsError, match="0 sites answered"):
-        asyncio.run(driver.prepare(driver.left or there.plan.sites, rounds=1, loss_rule=rule))
+        asyncio.run(go_on())
     return Manifest.decode(relay.frames[0].body)
 
 

@@ -13,7 +13,8 @@ from secagg.messages import HeldLeaves, SharePackage
 @pytest.fixture
 def tables():
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.executescript(TABLES)
+    for statement in TABLES:
+        connection.execute(statement)
     yield RunTables(connection, UUID(int=1))
     connection.close()
 

@@ -172,7 +172,9 @@ def _refuse(relay: Relay, request: web.Request, error: Exception) -> web.Respons
     if found.kind.status >= INTERNAL.status:
         if found is not error:
             relay.metrics.faults.labels(problem.cause_of(error)).inc()
-        _log.error("request failed", problem=found.kind.name, exc_info=error)
+        # a traceback for what nobody expected; a busy database, asked a hundred times a second, has none to tell
+        unexpected = error if found.kind is INTERNAL else None
+        _log.error("request failed", problem=found.kind.name, reason=str(error), exc_info=unexpected)
     return problem.respond(found, instance(request))
 
 

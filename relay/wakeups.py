@@ -10,6 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+GATHER_S = 0.05
+"""Answers with messages to one site are at least so far apart: who reads a stream of them gets several at a time."""
+
 
 class Poll:
     """One waiting long poll."""
@@ -48,6 +51,17 @@ class Wakeups:
         self._polls: defaultdict[bytes, list[Poll]] = defaultdict(list)
         self._waiting = 0
         self._closed = False
+        self._rests: dict[bytes, float] = {}
+
+    def rest_s(self, site: bytes) -> float:
+        """Return how long the next look for messages of a site has to wait, in seconds."""
+        return max(0.0, self._rests.get(site, 0.0) - asyncio.get_running_loop().time())
+
+    def answered(self, site: bytes) -> None:
+        """Note that a site got messages just now."""
+        loop = asyncio.get_running_loop()
+        self._rests[site] = loop.time() + GATHER_S
+        loop.call_later(GATHER_S, self._rests.pop, site, None)
 
     @contextmanager
     def poll(self, site: bytes) -> Iterator[Poll]:

@@ -146,9 +146,12 @@ async def poll(call: Call, request: web.Request) -> Answer:
         raise Problem(UNAVAILABLE, "as many sites wait for messages as this relay takes; come again")
     with call.relay.wakeups.poll(call.signer) as waiting:
         while True:
+            await asyncio.sleep(call.relay.wakeups.rest_s(call.signer) if query.wait else 0)
             found = await _page(call, query)
             left = started + query.wait - clock()
             if found.messages or left <= 0 or not await waiting.wait(left):
+                if found.messages:
+                    call.relay.wakeups.answered(call.signer)
                 call.waited_s = clock() - started
                 return Answer(200, found)
 

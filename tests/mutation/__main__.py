@@ -67,8 +67,7 @@ def main() -> int:
     options = parser.parse_args()
     for name in LOADED:
         importlib.import_module(name)
-    settings.register_profile("mutation", database=None, phases=[Phase.explicit, Phase.generate])
-    settings.load_profile("mutation")
+    settings.register_profile("mutation", deadline=None, database=None, phases=[Phase.explicit, Phase.generate])
     texts = {name: (ROOT / "secagg" / f"{name.replace('.', '/')}.py").read_text() for name in OWN_TESTS}
     explained = set(re.findall(r"^- `(.+)`$", SURVIVORS.read_text(), re.MULTILINE))
     pool = [(name, make) for name, text in texts.items() if options.only in name for make in mutants(text)]
@@ -114,7 +113,8 @@ def _test(texts: Mapping[str, str]) -> None:
     os.dup2(silence, 2)
     os._exit(
         pytest.main(
-            ["-x", "-p", "no:xdist", "--assert=plain", "--tb=no", *(f"{ROOT}/tests/{name}.py" for name in names)]
+            ["-x", "-p", "no:xdist", "--assert=plain", "--tb=no", "--hypothesis-profile=mutation"]
+            + [f"{ROOT}/tests/{name}.py" for name in names]
         )
     )
 

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import ExitStack
 
-from relay.wakeups import Wakeups
+from relay.wakeups import GATHER_S, Wakeups
 
 ME, OTHER = b"m" * 32, b"o" * 32
 
@@ -49,3 +49,13 @@ async def test_closing_ends_all_and_every_later_one():
         assert not await waiting
     with wakeups.poll(ME) as late:
         assert not await late.wait(5)
+
+
+async def test_a_reader_of_a_stream_rests_between_answers_and_nobody_else_does():
+    wakeups = Wakeups(4)
+    assert wakeups.rest_s(ME) == 0
+    wakeups.answered(ME)
+    assert 0 < wakeups.rest_s(ME) <= GATHER_S
+    assert wakeups.rest_s(OTHER) == 0
+    await asyncio.sleep(2 * GATHER_S)
+    assert wakeups.rest_s(ME) == 0

@@ -35,7 +35,8 @@ class Round:
     def keep_packages(self, path: str) -> None:
         """Keep every site's packages as the driver does: in its journal, which is on disk."""
         journal = sqlite3.connect(path, isolation_level=None)
-        journal.executescript(TABLES)
+        for statement in TABLES:
+            journal.execute(statement)
         tables = RunTables(journal, UUID(int=1))
         for site in self.state.survivors:
             tables.keep("run", site, self.epoch.package(site))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from coordinator.analyses import KaplanMeierSpec, Result, Spec, SpecError, Sum, analyse, parse_spec, value_bits_for
+from coordinator.analyses import Result, SpecError, Sum, TableSpec, parse_spec, value_bits_for
 from coordinator.config import CoordinatorConfig
 from coordinator.driver import Cast, Driver, Pace
 from coordinator.journal import Answer, RunTables
@@ -126,7 +126,7 @@ class RunSum:
 
 
 async def carry_out(
-    tasks: tuple[Spec, ...],
+    tasks: tuple[TableSpec, ...],
     run: UUID,
     sealed: Sealed,
     config: CoordinatorConfig,
@@ -164,16 +164,16 @@ async def carry_out(
     return Report(results, answers, dict(driver.bytes_heard))
 
 
-async def _result(task: Spec, secure_sum: RunSum) -> Result | Held:
+async def _result(task: TableSpec, secure_sum: RunSum) -> Result | Held:
     try:
-        return await analyse(task, secure_sum)
+        return await task.analyse(secure_sum)
     except HeldBySitesError as held:
         return Held(task.analysis, held.answer.round, held.answer.survivors)
 
 
-def check_single(tasks: tuple[Spec, ...]) -> None:
+def check_single(tasks: tuple[TableSpec, ...]) -> None:
     """Raise SpecError for an analysis of several sums, each asked for from the one before."""
-    if beyond := sorted({task.analysis for task in tasks if not isinstance(task, KaplanMeierSpec)}):
+    if beyond := sorted({task.analysis for task in tasks if not task.single_sum}):
         raise SpecError(
             f"the sites of this project keep its sums, and {', '.join(beyond)} goes from one sum to the next: it needs "
             "a project whose terms say publish = true, or mode masks"
@@ -188,7 +188,7 @@ async def _enter_state(relay: RelayClient, project: UUID, run: UUID) -> None:
             state = (await relay.change_run(run, before, after)).state
 
 
-def read_tasks(path: Path) -> tuple[Spec, ...]:
+def read_tasks(path: Path) -> tuple[TableSpec, ...]:
     """Read the tasks of a run from a TOML or JSON file: one analysis, or several as `[[task]]`.
 
     Raises:

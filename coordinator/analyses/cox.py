@@ -19,7 +19,7 @@ Sources: Cox 1972, J R Stat Soc B 34:187; Therneau, Grambsch 2000, "Modeling sur
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,10 @@ from coordinator.analyses.errors import (
     SeparationError,
 )
 from coordinator.analyses.partial_likelihood import Point, partial_likelihood, too_coarse
+from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum
 from coordinator.analyses.spec import SurvivalSpec
+from coordinator.analyses.text_table import text_table
 from participant.statistics import COX_RISK_SETS, EVENT_COUNTS, MOMENTS, Design, Numeric, Variable
 from participant.statistics.cox_risk_sets import MAX_COVARIATES, MAX_LOG_WEIGHT, CoxRiskSetsParams
 from participant.statistics.event_counts import EventCountsParams
@@ -77,9 +79,13 @@ class CoxSpec(SurvivalSpec):
     def names(self) -> tuple[str, ...]:
         return tuple(covariate.column for covariate in self.covariates)
 
+    async def analyse(self, secure_sum: SecureSum) -> "CoxResult":
+        """Fit; raises as `fit_cox`."""
+        return await fit_cox(self, secure_sum)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CoxResult:
+class CoxResult(Result):
     """The fit. Arrays are (p,) float64 in the order of `names`.
 
     Attributes:
@@ -101,6 +107,8 @@ class CoxResult:
         sites: whose rows are in the fit.
         warnings: what a reader of the result should know.
     """
+
+    analysis: ClassVar[str] = "cox"
 
     names: tuple[str, ...]
     coef: Array
@@ -137,6 +145,21 @@ class CoxResult:
             {"name": name} | {key: float(column[i]) for key, column in columns.items()}
             for i, name in enumerate(self.names)
         ]
+
+    def summary(self) -> str:
+        """Return the fit as text for a terminal."""
+        formats = {"name": "", "coef": ".6f", "hazard_ratio": ".4f", "se": ".6f", "z": ".3f", "p": ".2g"}
+        return "\n".join(
+            [
+                f"Cox regression (Efron ties): {self.rows} patients, {self.events} events, {len(self.sites)} sites",
+                *text_table(self.table(), formats | {"lower": ".4f", "upper": ".4f"}),
+                (
+                    f"likelihood ratio {self.likelihood_ratio:.3f} on {len(self.names)} degrees of freedom, "
+                    f"p = {self.likelihood_ratio_p:.2g}"
+                ),
+                *(f"warning: {text}" for text in self.warnings),
+            ]
+        )
 
 
 async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:

@@ -25,7 +25,7 @@ Sources: McCullagh, Nelder 1989, "Generalized Linear Models", section 2.5 and ch
 
 from dataclasses import dataclass
 from math import log, nan, pi, sqrt
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, FiniteFloat
@@ -41,8 +41,10 @@ from coordinator.analyses.errors import (
 )
 from coordinator.analyses.partial_likelihood import symmetric, too_coarse
 from coordinator.analyses.ranged import ranged
+from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum, Sum
 from coordinator.analyses.spec import TableSpec
+from coordinator.analyses.text_table import text_table
 from participant.statistics import (
     GLM_SCORE,
     MOMENTS,
@@ -109,9 +111,13 @@ class GlmSpec(TableSpec):
             raise SpecError("the outcome is a number with a declared range; that of two classes is 0 to 1")
         return model.outcome, model.design
 
+    async def analyse(self, secure_sum: SecureSum) -> "GlmResult":
+        """Fit; raises as `fit_glm`."""
+        return await fit_glm(self, secure_sum)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class GlmResult:
+class GlmResult(Result):
     """The fit. Arrays are (p,) float64 in the order of `names`.
 
     Attributes:
@@ -130,6 +136,8 @@ class GlmResult:
         sites: whose rows are in the fit.
         warnings: what a reader of the result should know.
     """
+
+    analysis: ClassVar[str] = "glm"
 
     family: str
     names: tuple[str, ...]
@@ -167,6 +175,21 @@ class GlmResult:
             {"name": name} | {key: float(column[i]) for key, column in columns.items()}
             for i, name in enumerate(self.names)
         ]
+
+    def summary(self) -> str:
+        """Return the fit as text for a terminal."""
+        formats = {"name": "", "coef": ".6g", "se": ".4g", "statistic": ".3f", "p": ".2g"}
+        return "\n".join(
+            [
+                f"Generalised linear model ({self.family}): {self.rows} rows, {len(self.sites)} sites",
+                *text_table(self.table(), formats | {"lower": ".5g", "upper": ".5g"}),
+                (
+                    f"deviance {self.deviance:.6g} on {self.df:g} degrees of freedom, "
+                    f"dispersion {self.dispersion:.4g}, AIC {self.aic:.2f}, BIC {self.bic:.2f}"
+                ),
+                *(f"warning: {text}" for text in self.warnings),
+            ]
+        )
 
 
 class _Point(NamedTuple):

@@ -15,13 +15,14 @@ Biometrics 38:29, for the median's interval.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 from scipy.special import ndtri
 
 from coordinator.analyses.errors import NoRowsError
+from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum
 from coordinator.analyses.spec import SurvivalSpec
 from participant.statistics import EVENT_COUNTS
@@ -33,12 +34,17 @@ from participant.statistics.query import MAX_COLUMNS, Name
 class KaplanMeierSpec(SurvivalSpec):
     """`complete`: further columns in which a row must be complete, to have the curve of a regression's patients."""
 
+    single_sum: ClassVar[bool] = True
     analysis: Literal["kaplan-meier"] = "kaplan-meier"
     complete: Annotated[tuple[Name, ...], Field(max_length=MAX_COLUMNS - 2)] = ()
 
+    async def analyse(self, secure_sum: SecureSum) -> "KaplanMeierResult":
+        """Estimate; raises as `estimate_kaplan_meier`."""
+        return await estimate_kaplan_meier(self, secure_sum)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class KaplanMeierResult:
+class KaplanMeierResult(Result):
     """The curve. Arrays are (K + 1,) float64: time 0, then the K grid times.
 
     Attributes:
@@ -56,6 +62,8 @@ class KaplanMeierResult:
         sites: whose rows are in the curve.
         warnings: what a reader of the result should know.
     """
+
+    analysis: ClassVar[str] = "kaplan-meier"
 
     times: Array
     survival: Array
@@ -89,6 +97,17 @@ class KaplanMeierResult:
             {name: None if np.isnan(column[i]) else float(column[i]) for name, column in columns.items()}
             for i in range(len(self.times))
         ]
+
+    def summary(self) -> str:
+        """Return median survival as text for a terminal."""
+        median = "not reached" if self.median is None else f"{self.median:g} {self.time_unit}"
+        return "\n".join(
+            [
+                f"Kaplan-Meier: {self.rows} patients, {self.events.sum():.0f} events, {len(self.sites)} sites",
+                f"median survival {median}",
+                *(f"warning: {text}" for text in self.warnings),
+            ]
+        )
 
 
 async def estimate_kaplan_meier(spec: KaplanMeierSpec, secure_sum: SecureSum) -> KaplanMeierResult:

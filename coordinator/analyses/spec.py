@@ -1,21 +1,26 @@
 """What all specifications of an analysis have in common. They are written by people, as the tables of a TOML file."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from coordinator.analyses.errors import CodingError
+from coordinator.analyses.result import Result
+from coordinator.analyses.secure_sum import SecureSum
 from participant.statistics import Condition, Grid, Outcome, Params, Statistic
 from participant.statistics.layout import Array
 from participant.statistics.query import MAX_PERSONS, MAX_VALUE_BITS, MIN_VALUE_BITS, Name, Query, Strict
 from participant.statistics.statistic import MAX_ROWS
 
 
-class TableSpec(Strict):
+class TableSpec(Strict, ABC):
     """Analysis of the rows of one dataset.
 
     Attributes:
+        analysis: its name; every analysis narrows this to its own.
+        single_sum: whether it takes one sum and no more, so that it can end with the sites holding the sum.
         dataset: name of the dataset at every site.
         filter: conditions that a row must meet.
         missing: rows with a missing value in a named column are left out.
@@ -24,12 +29,22 @@ class TableSpec(Strict):
         value_bits: bits of a quantised real value; None for as many as the run has room for.
     """
 
+    analysis: str
+    single_sum: ClassVar[bool] = False
     dataset: Name
     filter: tuple[Condition, ...] = ()
     missing: Literal["complete-cases"] = "complete-cases"
     minimum_persons: int = Field(default=5, ge=1, le=MAX_PERSONS)
     row_limit: int = Field(ge=1, le=MAX_ROWS)
     value_bits: int | None = Field(default=None, ge=MIN_VALUE_BITS, le=MAX_VALUE_BITS)
+
+    @abstractmethod
+    async def analyse(self, secure_sum: SecureSum) -> Result:
+        """Carry the analysis out.
+
+        Raises:
+            AnalysisError: the data of all sites together give no answer; says why.
+        """
 
     def ask(
         self, statistic: Statistic[Any], params: Params, value_bits: int, *, complete: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ DEMO   ?=
 # what `make bench` measures; NAME=sparse takes another twenty minutes, NAME=he two
 NAME   ?= kernels start round growth memory relayed peers server
 
-.PHONY: help demo test check bench fuzz fuzz-api soak crash coverage mutation vectors model lock format clean
+.PHONY: help demo test check bench oracles fuzz fuzz-api soak crash coverage mutation vectors model lock format clean
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -38,6 +38,9 @@ bench: $(READY)  ## measure, keep the results, draw them (NAME="peers server"); 
 	@for name in $(NAME); do $(BIN)/python -m bench $$name --keep || exit 1; done
 	$(BIN)/python -m bench.plot
 	$(BIN)/python -m bench.readme
+
+oracles: $(READY) ## every analysis beside a trusted library on all rows in one table; kept in bench/results
+	$(BIN)/python -m tests.oracles
 
 # Half of the time for changed frames of real runs, half for what coverage leads to, where atheris is to be had.
 fuzz: $(READY)   ## every decoder and machine on wrong bytes, for MINUTES (default 10)

@@ -28,6 +28,7 @@ class PooledCox:
     names: tuple[str, ...]
     coef: Array
     se: Array
+    p: Array
     log_likelihood: float
     null_log_likelihood: float
     rows: int
@@ -63,6 +64,7 @@ def pooled_cox(table: Columns, spec: CoxSpec, *, on_grid: bool = True) -> Pooled
         names=spec.names,
         coef=fit.params_[list(spec.names)].to_numpy(np.float64),
         se=fit.standard_errors_[list(spec.names)].to_numpy(np.float64),
+        p=fit.summary.loc[list(spec.names), "p"].to_numpy(np.float64),
         log_likelihood=float(fit.log_likelihood_),
         null_log_likelihood=float(fit.log_likelihood_ - fit.log_likelihood_ratio_test().test_statistic / 2),
         rows=len(rows),

@@ -1,0 +1,41 @@
+"""Every analysis equals its oracle over nine sites of which one is lost; `make oracles` tries all settings."""
+
+import pytest
+
+from coordinator.analyses import ANALYSES
+from tests.oracles.case import COEFFICIENT, P_VALUE, Case, all_cases, coefficients, p_values, within
+
+
+@pytest.mark.parametrize("one", all_cases(), ids=lambda one: one.id)
+async def test_equals_its_oracle(one: Case) -> None:
+    for agreement in await one.run(9, dropped=1):
+        assert agreement.difference <= agreement.bound, agreement
+
+
+def test_every_analysis_has_cases_on_two_data_sets() -> None:
+    data = {name: {one.spec.dataset for one in all_cases() if one.spec.analysis == name} for name in ANALYSES}
+    assert {name for name, sets in data.items() if len(sets) < 2} == set()
+
+
+def test_bounds_that_are_wider_have_a_reason() -> None:
+    assert coefficients([1.0], [1.0]).bound == COEFFICIENT
+    assert p_values([0.5], [0.5]).bound == P_VALUE
+    assert within(0.1, "bins of 0.1", [1.0], [1.05], "quantiles").reason == "bins of 0.1"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "difference"),
+    [
+        ([1.0, 2.0], [1.0, 2.0], 0.0),
+        ([1.0, 0.0], [1.0, 0.0], 0.0),
+        ([1.0, 2.2], [1.0, 2.0], 0.1),
+        ([float("nan"), 1.0], [float("nan"), 1.0], 0.0),
+        ([float("nan")], [1.0], float("inf")),
+        ([float("inf")], [float("-inf")], float("inf")),
+        ([1e-9], [0.0], float("inf")),
+        ([1.0], [1.0, 1.0], float("inf")),
+        ([], [], float("inf")),
+    ],
+)
+def test_differences_are_relative_to_each_estimate(ours: list, theirs: list, difference: float) -> None:
+    assert coefficients(ours, theirs).difference == pytest.approx(difference)

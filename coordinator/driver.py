@@ -290,7 +290,7 @@ class Driver:
 
     async def _wait(self, step: str, expected: Collection[int], *, enough: int, round_: int = 0) -> None:
         """Read mail until all expected sites are heard, or enough and their grace is over, or the step's time is."""
-        self._say("step", step=step, round_=round_, detail=f"waiting for {len(expected)} sites")
+        self._say("step", step=step, round_=round_, detail=f"waiting for {len(expected)} sites", sites=len(expected))
         began = time.monotonic()
         heard = self._heard()
         enough_since = began if len(heard) >= enough else None
@@ -396,5 +396,7 @@ class Driver:
             leaves=self._tables.packages(self._machine, HeldLeaves),
         )
 
-    def _say(self, what: What, *, step: str = "", round_: int = 0, site: str = "", detail: str = "") -> None:
-        self._show(Event(what, step, round_, site, detail, round(time.monotonic() - self._began, 3)))
+    def _say(
+        self, what: What, *, step: str = "", round_: int = 0, site: str = "", detail: str = "", sites: int = 0
+    ) -> None:
+        self._show(Event(what, step, round_, site, detail, sites, round(time.monotonic() - self._began, 3)))

@@ -1,4 +1,4 @@
-"""The coordinator's own tables beside its machine: the packages it keeps for the sites, and the sums it has.
+"""The coordinator's own tables beside its machine: its runs, the packages it keeps for the sites, and the sums it has.
 
 A run that was cut off is run again from its sums: an analysis asks the same queries in the same order, so those that
 are answered here are not asked again.
@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -41,6 +41,20 @@ TABLES = (
         total     BLOB NOT NULL,       -- the sum, little-endian float64; empty where the sites keep it to themselves
         PRIMARY KEY (run, position)
     ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS run (
+        run        TEXT PRIMARY KEY,   -- UUID
+        project    TEXT NOT NULL,      -- UUID
+        name       TEXT NOT NULL,      -- of the project
+        terms      BLOB NOT NULL,      -- of the project, canonical bytes
+        tasks      TEXT NOT NULL,      -- JSON: the specifications in order, as `parse_spec` reads them
+        value_bits INTEGER NOT NULL,   -- bits of a value that leave room for all sites; part of what is asked
+        began      REAL NOT NULL,      -- seconds since 1970
+        ended      REAL,               -- NULL while it is open
+        outcome    TEXT NOT NULL       -- open, completed or failed
+            DEFAULT 'open',
+        detail     TEXT NOT NULL       -- why it failed
+            DEFAULT ''
+    ) STRICT""",
 )
 
 P = TypeVar("P", bound=Record)
@@ -54,6 +68,33 @@ class Answer:
     ring_bits: int
     survivors: tuple[str, ...]
     total: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What this coordinator knows of a run besides its answers.
+
+    Attributes:
+        run, project: their IDs.
+        name: of the project.
+        terms: of the project, canonical bytes.
+        tasks: the specifications in order, as plain JSON values.
+        value_bits: bits of a value that leave room for all sites that were there at its begin.
+        began, ended: seconds since 1970; `ended` is None while it is open.
+        outcome: open, completed or failed.
+        detail: why it failed.
+    """
+
+    run: UUID
+    project: UUID
+    name: str
+    terms: bytes
+    tasks: tuple[dict[str, Any], ...]
+    value_bits: int
+    began: float
+    ended: float | None = None
+    outcome: str = "open"
+    detail: str = ""
 
 
 class Packages(Mapping[int, P], Generic[P]):
@@ -88,37 +129,60 @@ class RunTables:
     """The coordinator's own tables in its journal, for one run. Changes belong into a transaction of the journal."""
 
     def __init__(self, connection: sqlite3.Connection, run: UUID) -> None:
-        self._connection = connection
+        self.connection = connection
         self._run = str(run)
+
+    def begin(self, record: RunRecord) -> RunRecord:
+        """Store what a run is before anything is asked, and return what is stored: the first record of a run stays."""
+        self.connection.execute(
+            "INSERT OR IGNORE INTO run (run, project, name, terms, tasks, value_bits, began) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                str(record.run),
+                str(record.project),
+                record.name,
+                record.terms,
+                json.dumps(record.tasks),
+                record.value_bits,
+                record.began,
+            ),
+        )
+        return next(one for one in run_records(self.connection) if one.run == record.run)
+
+    def end(self, outcome: str, at: float, detail: str = "") -> None:
+        """Note how the run ended; a run that is gone on with is open no more once it ends again."""
+        self.connection.execute(
+            "UPDATE run SET outcome = ?, ended = ?, detail = ? WHERE run = ?", (outcome, at, detail, self._run)
+        )
 
     def keep(self, machine: str, site: int, package: Package) -> None:
         """Store a site's package; a repetition is the same one."""
-        self._connection.execute(
+        self.connection.execute(
             "INSERT OR REPLACE INTO package VALUES (?, ?, ?, ?)",
             (machine, type(package).__name__, site, package.encode()),
         )
 
     def packages(self, machine: str, kind: type[P]) -> Packages[P]:
         """Return a machine's packages of one kind, as they are at any time."""
-        return Packages(self._connection, machine, kind)
+        return Packages(self.connection, machine, kind)
 
     def forget_packages(self, machine: str) -> None:
-        self._connection.execute("DELETE FROM package WHERE machine = ?", (machine,))
+        self.connection.execute("DELETE FROM package WHERE machine = ?", (machine,))
 
     def begin_epoch(self, number: int, next_round: int) -> None:
         """Note an epoch before its manifest is sent; its number and rounds are used from then on."""
-        self._connection.execute("INSERT INTO epoch VALUES (?, ?, ?)", (self._run, number, next_round))
+        self.connection.execute("INSERT INTO epoch VALUES (?, ?, ?)", (self._run, number, next_round))
 
     def last_epoch(self) -> tuple[int, int]:
         """Return the number of the run's last epoch and the first round that was not its own; (0, 1) for none."""
-        row = self._connection.execute(
+        row = self.connection.execute(
             "SELECT number, next FROM epoch WHERE run = ? ORDER BY number DESC LIMIT 1", (self._run,)
         ).fetchone()
         return (row[0], row[1]) if row else (0, 1)
 
     def enter(self, position: int, query: bytes, answer: Answer) -> None:
         """Store the answer to the run's query number `position`."""
-        self._connection.execute(
+        self.connection.execute(
             "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 self._run,
@@ -133,7 +197,7 @@ class RunTables:
 
     def answer(self, position: int, query: bytes) -> Answer | None:
         """Return the answer to the run's query number `position`, if it was asked with these bytes."""
-        row = self._connection.execute(
+        row = self.connection.execute(
             "SELECT round, ring_bits, survivors, total FROM answer WHERE run = ? AND position = ? AND query = ?",
             (self._run, position, query),
         ).fetchone()
@@ -141,10 +205,22 @@ class RunTables:
 
     def answers(self) -> list[tuple[bytes, Answer]]:
         """Return all queries of the run with their answers, in order."""
-        rows = self._connection.execute(
+        rows = self.connection.execute(
             "SELECT query, round, ring_bits, survivors, total FROM answer WHERE run = ? ORDER BY position", (self._run,)
         )
         return [(query, _answer(*row)) for query, *row in rows]
+
+
+def run_records(connection: sqlite3.Connection) -> list[RunRecord]:
+    """Return all runs of a journal, the newest first."""
+    rows = connection.execute(
+        "SELECT run, project, name, terms, tasks, value_bits, began, ended, outcome, detail FROM run "
+        "ORDER BY began DESC"
+    )
+    return [
+        RunRecord(UUID(run), UUID(project), name, terms, tuple(json.loads(tasks)), *rest)
+        for run, project, name, terms, tasks, *rest in rows
+    ]
 
 
 def _answer(round_: int, ring_bits: int, survivors: str, total: bytes) -> Answer:

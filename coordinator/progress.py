@@ -31,6 +31,7 @@ class Event:
         round: 0 during the setup.
         site: name of the site that it is about, if it is about one.
         detail: in words.
+        sites: how many sites are waited for in this step, 0 for other events.
         seconds: since the run began.
     """
 
@@ -39,6 +40,7 @@ class Event:
     round: int = 0
     site: str = ""
     detail: str = ""
+    sites: int = 0
     seconds: float = 0.0
 
 

@@ -1,21 +1,22 @@
 """A run: its tasks in order, each an analysis over secure sums, from the first epoch to a final state at the relay."""
 
 import json
+import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from coordinator.analyses import Result, SpecError, Sum, TableSpec, parse_spec, value_bits_for
+from coordinator.analyses import Result, SecureSum, SpecError, Sum, TableSpec, parse_spec, value_bits_for
 from coordinator.config import CoordinatorConfig
 from coordinator.driver import Cast, Driver, Pace
-from coordinator.journal import Answer, RunTables
+from coordinator.journal import Answer, RunRecord, RunTables
 from coordinator.progress import Show
 from coordinator.projects import Sealed
 from participant.statistics import Query, layout_of
 from relay.client.journal import Journal
 from relay.client.transport import RelayClient, RunState
-from secagg.errors import NotEnoughParticipantsError, SecaggError
+from secagg.errors import NotEnoughParticipantsError, ParameterError, SecaggError
 from secagg.he.parameters import SUMS
 from secagg.identity import Identity
 from secagg.messages import Suite
@@ -78,13 +79,13 @@ class RunSum:
         value_bits: bits of a value that leave room for all sites of the roster.
     """
 
-    def __init__(self, driver: Driver, tables: RunTables, sealed: Sealed, rounds: int) -> None:
+    def __init__(self, driver: Driver, tables: RunTables, sealed: Sealed, rounds: int, value_bits: int) -> None:
         self._driver = driver
         self._tables = tables
         self._sealed = sealed
         self._rounds = rounds
         self._position = 0
-        self.value_bits = value_bits_for(len(sealed.confirmed), _RING_BITS[sealed.terms.mode])
+        self.value_bits = value_bits
 
     async def __call__(self, query: Query) -> Sum:
         """Return the sum of a query: from the journal if it was learnt before a crash, else from a round.
@@ -139,6 +140,7 @@ async def carry_out(
 
     Raises:
         SpecError: an analysis needs the sums, and the sites keep them.
+        ParameterError: the run was begun with other tasks, or in another project.
         NotEnoughParticipantsError: too few sites confirmed the roster, or were left in some step.
         AnalysisError: the data give no answer.
     """
@@ -147,24 +149,47 @@ async def carry_out(
     least = sealed.terms.minimum_sites
     if len(sealed.confirmed) < least:
         raise NotEnoughParticipantsError(f"{len(sealed.confirmed)} sites confirmed the roster, {least} are needed")
+    tables = RunTables(journal.connection, run)
+    record = _begun(tables, tasks, run, sealed)
     await _enter_state(relay, sealed.project.id, run)
     pace = Pace(config.step_s, config.grace_s, config.epoch_s)
     cast = Cast(sealed.roster, sealed.names)
     driver = Driver(run, cast, identity, journal, relay, pace, show, config.recover)
     await driver.resume()
-    tables = RunTables(journal.connection, run)
-    secure_sum = RunSum(driver, tables, sealed, config.rounds)
+    secure_sum = RunSum(driver, tables, sealed, config.rounds, record.value_bits)
     try:
-        results = tuple([await _result(task, secure_sum) for task in tasks])
+        results = tuple([await result_of(task, secure_sum) for task in tasks])
     except SecaggError as error:
         await relay.change_run(run, RunState.RUNNING, RunState.FAILED, str(error)[:200])
+        tables.end("failed", time.time(), str(error))
         raise
     await relay.change_run(run, RunState.RUNNING, RunState.COMPLETED)
+    tables.end("completed", time.time())
     answers = tuple((Query.decode(query), answer) for query, answer in tables.answers())
     return Report(results, answers, dict(driver.bytes_heard))
 
 
-async def _result(task: TableSpec, secure_sum: RunSum) -> Result | Held:
+def _begun(tables: RunTables, tasks: tuple[TableSpec, ...], run: UUID, sealed: Sealed) -> RunRecord:
+    """Note what the run is, or return what was noted when it began: what is asked follows from it to the bit."""
+    record = RunRecord(
+        run=run,
+        project=sealed.project.id,
+        name=sealed.project.name,
+        terms=sealed.project.terms,
+        tasks=tuple(task.model_dump(mode="json", exclude_none=True) for task in tasks),
+        value_bits=value_bits_for(len(sealed.confirmed), _RING_BITS[sealed.terms.mode]),
+        began=time.time(),
+    )
+    first = tables.begin(record)
+    if (first.project, first.tasks) != (record.project, record.tasks):
+        raise ParameterError(
+            f"run {run} was begun with other tasks, or in another project; it goes on with its own alone"
+        )
+    return first
+
+
+async def result_of(task: TableSpec, secure_sum: SecureSum) -> Result | Held:
+    """Return what an analysis gives, or who holds it; raises as the analysis and the sum."""
     try:
         return await task.analyse(secure_sum)
     except HeldBySitesError as held:

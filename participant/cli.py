@@ -7,19 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
+from participant import key_commands, setup_commands
 from participant.config import ParticipantConfig
 from participant.data_commands import data_app
 from participant.ledger import TABLES, Ledger
-from participant.office import Office, alone, in_office, passphrase, unlocked
+from participant.office import Office, in_office, unlocked
 from participant.options import AsJson, Config, Data, ProjectId
-from relay.client import keystore
 from relay.client.journal import Journal
 from relay.service.command import report, run
 from secagg.errors import ParameterError
-from secagg.identity import key_words
 
 app = typer.Typer(name="secagg-participant", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 project_app = typer.Typer(no_args_is_help=True, help="Projects this site is invited to or takes part in.")
+app.add_typer(setup_commands.app)
+app.add_typer(key_commands.app)
 app.add_typer(data_app, name="data")
 app.add_typer(project_app, name="project")
 
@@ -27,67 +28,6 @@ app.add_typer(project_app, name="project")
 def main() -> None:
     """Run a command; what goes wrong is said in one line on stderr."""
     run(app, "secagg-participant")
-
-
-@app.command()
-def enroll(
-    token: Annotated[str, typer.Option(help="the join token that the relay's operator gave you")],
-    name: Annotated[str, typer.Option(help="the site's name, as the others will see it")],
-    relay: Annotated[str | None, typer.Option(help="the relay's address")] = None,
-    data: Data = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Draw this site's identity and enrol it at a relay. Its passphrase: SECAGG_PARTICIPANT_PASSPHRASE_FILE."""
-    from relay.client.enrolment import enrol  # noqa: PLC0415  # the other commands need no enrolment
-
-    settings = ParticipantConfig.load(relay=relay, data=data, config=config)
-    settings.require_relay()
-    identity, site = asyncio.run(
-        enrol(settings.identity, settings.passphrase.get_secret_value(), settings.client, token=token, name=name)
-    )
-    words = key_words(identity.public)
-    report(
-        {"name": site.name, "key": identity.public.hex(), "words": words},
-        f"enrolled as {site.name}\nThe relay's operator sees the same twelve words for this site:\n  {words}",
-        as_json=as_json,
-    )
-
-
-@app.command("rotate-key")
-def rotate_key(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Let a new key take the place of this identity's, in every project; officers then confirm the words anew.
-
-    Stop the daemon before. The old key is destroyed.
-    """
-    from relay.client.enrolment import rotate  # noqa: PLC0415
-
-    settings = ParticipantConfig.load(data=data, config=config)
-    settings.require_relay()
-    with alone(settings):
-        identity = asyncio.run(rotate(settings.identity, passphrase(settings), settings.client))
-    words = key_words(identity.public)
-    report({"key": identity.public.hex(), "words": words}, f"the new key's words:\n  {words}", as_json=as_json)
-
-
-@app.command()
-def deregister(
-    confirm: Annotated[bool, typer.Option("--yes", help="it cannot be undone")] = False,
-    data: Data = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Leave the relay for good: memberships end, the key is refused from now on and destroyed here."""
-    from relay.client.enrolment import deregister as end  # noqa: PLC0415
-
-    settings = ParticipantConfig.load(data=data, config=config)
-    settings.require_relay()
-    if not confirm:
-        raise ParameterError("this ends all memberships and destroys the key; say --yes to do it")
-    with alone(settings):
-        identity = keystore.unlock(settings.identity, passphrase(settings))
-        asyncio.run(end(settings.identity, identity, settings.client))
-    report({"key": identity.public.hex(), "destroyed": True}, "deregistered; the key is destroyed", as_json=as_json)
 
 
 @app.command()

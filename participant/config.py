@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from relay.client.exchange import Tls
 from relay.client.transport import RelayClient
 from relay.service.settings import Settings, default_data_folder, service_config
 from secagg.errors import ParameterError
@@ -20,6 +21,8 @@ class ParticipantConfig(Settings):
         default_factory=lambda: default_data_folder("participant"), description="folder of identity, journal, datasets"
     )
     passphrase: SecretStr = Field(default=SecretStr(""), description="opens the identity key")
+    passphrase_file: Path | None = Field(default=None, description="file that holds the passphrase")
+    passphrase_command: tuple[str, ...] = Field(default=(), description="prints the passphrase, as a keyring does")
     ca_file: Path | None = Field(default=None, description="certificates that the relay's one must lead to")
     cert_file: Path | None = Field(default=None, description="certificate to show to a relay that asks for one")
     key_file: Path | None = Field(default=None, description="the key of that certificate")
@@ -33,6 +36,11 @@ class ParticipantConfig(Settings):
         """Check that a relay is named; raises ParameterError."""
         if not self.relay:
             raise ParameterError("no relay is named; set SECAGG_PARTICIPANT_RELAY, or relay = ... in the TOML file")
+
+    @property
+    def tls(self) -> Tls:
+        """How the relay's certificate is checked, and which one is shown to it."""
+        return Tls(ca_file=self.ca_file, cert_file=self.cert_file, key_file=self.key_file)
 
     def client(self, identity: Identity, give_up_after_s: float = 60.0) -> RelayClient:
         """Return an identity's client of the relay; raises ParameterError where none is named."""

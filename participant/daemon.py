@@ -106,6 +106,17 @@ class Daemon:
             except RestoredStateError as error:
                 self._burn(name, str(error))
 
+    async def _void_old_mail(self) -> None:
+        """After a restore: what the relay has mail of began before it, and is over for this site, for good."""
+        while messages := await self._relay.messages(self._journal.position):
+            with self._journal.transaction() as batch:
+                for message in messages:
+                    self._ledger.void(message.run, message.project)
+                batch.read_to(messages[-1].id)
+            log.warning("mail-voided", reason="it was sent before this site was restored", messages=len(messages))
+        with self._journal.transaction():
+            self._ledger.settle_restore()
+
     def _burn(self, name: str, reason: str) -> None:
         """Give up an epoch for good; the other sites go on without this one."""
         log.error("epoch-burnt", machine=name, reason=reason)
@@ -114,6 +125,8 @@ class Daemon:
 
     async def _read_mail(self) -> None:
         """Send what is left from before, then wait for messages and deal with each."""
+        if self._ledger.is_restored():
+            await self._void_old_mail()
         async with self._working:
             await deliver(self._journal, self._relay)
             for site_run in list(self._runs.values()):

@@ -39,7 +39,15 @@ TABLES = (
     ) STRICT""",
     # keys of the last set of survivors that it confirmed in this run: never again others
     "ALTER TABLE epoch ADD COLUMN survivors BLOB NOT NULL DEFAULT x''",
+    """CREATE TABLE IF NOT EXISTS restored (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        made REAL NOT NULL            -- when the backup was made that this journal began with; mail from before the
+                                      -- restore is still to be voided
+    ) STRICT""",
 )
+
+NEVER_AGAIN = (1 << 63) - 1
+"""Number of an epoch above all others: a run with it is over for this site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,42 @@ class Ledger:
             "INSERT INTO epoch VALUES (?1, ?2, ?3, x'') ON CONFLICT (run) DO UPDATE SET last = ?3",
             (str(run), str(project), number),
         )
+
+    def void(self, run: UUID, project: UUID) -> None:
+        """End a run for this site: none of its epochs is ever joined (again)."""
+        self.join_epoch(run, project, NEVER_AGAIN)
+
+    def runs(self) -> list[tuple[UUID, UUID]]:
+        """Return the runs that this site has a memory of, each with its project."""
+        rows = self._connection.execute("SELECT run, project FROM epoch ORDER BY run").fetchall()
+        return [(UUID(run), UUID(project)) for run, project in rows]
+
+    def chain(self) -> list[tuple[bytes, bytes]]:
+        """Return the entries as they are stored, each with the head after it; raises BrokenChainError."""
+        rows = self._connection.execute("SELECT entry, head FROM release ORDER BY number").fetchall()
+        verify_chain(rows)
+        return rows
+
+    def begin_again(self, chain: list[tuple[bytes, bytes]], runs: list[tuple[UUID, UUID]], made: float) -> None:
+        """Begin an empty journal with what a backup knew; every run in it is over.
+
+        Raises:
+            BrokenChainError: the backup's entries are not a whole chain.
+        """
+        verify_chain(chain)
+        rows = [(number, entry, head) for number, (entry, head) in enumerate(chain, 1)]
+        self._connection.executemany("INSERT INTO release VALUES (?, ?, ?)", rows)
+        for run, project in runs:
+            self.void(run, project)
+        self._connection.execute("INSERT INTO restored VALUES (1, ?)", (made,))
+
+    def is_restored(self) -> bool:
+        """Tell whether mail from before a restore is still to be voided."""
+        return self._connection.execute("SELECT 1 FROM restored").fetchone() is not None
+
+    def settle_restore(self) -> None:
+        """Note that all mail from before the restore is voided."""
+        self._connection.execute("DELETE FROM restored")
 
     def survivors(self, run: UUID) -> tuple[bytes, ...]:
         """Return the keys of the last set of survivors that this site confirmed in a run, in any epoch; () for none."""

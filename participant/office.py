@@ -1,17 +1,15 @@
 """What commands that speak to the relay work with: identity, relay and journal."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import typer
-
 from participant.config import ParticipantConfig
 from participant.ledger import TABLES
+from participant.passphrase import passphrase
 from relay.client import keystore
 from relay.client.journal import Journal
 from relay.client.transport import RelayClient
@@ -54,14 +52,6 @@ async def _open(settings: ParticipantConfig) -> AsyncIterator[Office]:
 def unlocked(settings: ParticipantConfig) -> Identity:
     """Return the site's identity."""
     return keystore.unlock(settings.identity, passphrase(settings))
-
-
-def passphrase(settings: ParticipantConfig) -> str:
-    """Return the identity's passphrase; it is asked for where nothing holds it."""
-    given = settings.passphrase.get_secret_value()
-    if not given and sys.stdin.isatty():
-        return str(typer.prompt("passphrase of the identity", hide_input=True))
-    return given
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from relay import migrate
+from relay.bundle import Bundle
 from relay.commands import admin, doctor, sites, tls, upkeep
 from relay.commands import audit as audit_commands
 from relay.commands.options import AsJson, Config, Data
@@ -99,19 +101,40 @@ def token_create(
     label: Annotated[str, typer.Option(help="for whom it is made; stands in the list")],
     role: Annotated[Role, typer.Option(help="what the site may do that uses it")] = Role.SITE,
     ttl: Annotated[str, typer.Option(help="how long it is valid: 30m, 12h, 7d")] = "7d",
+    bundle: Annotated[
+        Path | None, typer.Option(help="write it into a file for the site, with the relay's address")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="for the bundle: the relay's address, https://...")] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="for the bundle: certificates of a private authority (ca.pem)")
+    ] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a join token. It is shown once, here; the relay keeps only its hash."""
+    """Make a join token. It is shown once, here, or written into a bundle; the relay keeps only its hash."""
     now = time.time()
     expires = now + _seconds(ttl)
+    if (bundle is None) != (address is None) or (ca is not None and bundle is None):
+        raise ParameterError("a bundle needs --bundle FILE and --address https://..., and may have --ca FILE")
+    if bundle is not None and bundle.exists():
+        raise ParameterError(f"{bundle} exists; a bundle never overwrites a file")
+    draft = None
+    if address is not None:
+        draft = Bundle(relay=address, ca=None if ca is None else ca.read_text(), label=label, expires=expires)
+        draft.check(now=now)
     number, text = on_database(
         RelayConfig.load(data=data, config=config),
         lambda db: create_token(db, role=role, label=label, now=now, expires=expires),
         create=True,
     )
-    facts = {"id": number, "token": text, "role": role.value, "label": label, "expires": expires}
+    facts = {"id": number, "role": role.value, "label": label, "expires": expires}
+    if bundle is not None and draft is not None:
+        draft.model_copy(update={"token": SecretStr(text)}).write(bundle)
+        words = f"{bundle}: for {label} alone, valid until {_date(expires)}; whoever has it first is enrolled"
+        report(facts | {"bundle": str(bundle)}, words, as_json=as_json)
+        return
+    facts["token"] = text
     report(facts, f"{text}\n(number {number}, role {role.value}, valid until {_date(expires)})", as_json=as_json)
 
 

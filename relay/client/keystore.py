@@ -1,27 +1,22 @@
-"""The identity key at rest: sealed under a passphrase, in a file of its own.
+"""The identity key at rest: sealed under a passphrase (`relay.client.sealed`), in a file of its own.
 
-Argon2id with the second recommended set of RFC 9106 (3 passes over 64 MiB) makes the key of a libsodium secret box. The
-public key stands beside it in clear, so that commands which only show it need no passphrase.
+The public key stands beside it in clear, so that commands which only show it need no passphrase.
 """
 
 import os
 from pathlib import Path
 from typing import Annotated, BinaryIO, Literal
 
-from nacl.exceptions import CryptoError
-from nacl.pwhash import argon2id
 from nacl.secret import SecretBox
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from relay.client.sealed import Sealed, WrongPassphraseError, seal
 from relay.service.folders import private_folder, sync_folder
 from relay.wire import Opaque
 from secagg.errors import ParameterError
 from secagg.identity import KEY_BYTES, Identity
 
-_PASSES = 3
-_MEMORY_BYTES = 64 << 20
 _SEALED_BYTES = SecretBox.NONCE_SIZE + KEY_BYTES + SecretBox.MACBYTES
-_MOST_MEMORY_BYTES = 4 << 30  # a forged file must not exhaust the machine
 MIN_PASSPHRASE = 12
 
 
@@ -29,15 +24,9 @@ class KeystoreError(ParameterError):
     """The key file is missing, damaged, exists already, or does not open with this passphrase."""
 
 
-class _KeyFile(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _KeyFile(Sealed):
     version: Literal[1]
     public: Annotated[bytes, Opaque(KEY_BYTES, KEY_BYTES)]
-    kdf: Literal["argon2id"]
-    passes: Annotated[int, Field(ge=1, le=64)]
-    memory_bytes: Annotated[int, Field(ge=8 << 20, le=_MOST_MEMORY_BYTES)]
-    salt: Annotated[bytes, Opaque(argon2id.SALTBYTES, argon2id.SALTBYTES)]
     sealed: Annotated[bytes, Opaque(_SEALED_BYTES, _SEALED_BYTES)]
 
 
@@ -47,22 +36,17 @@ def create(path: Path, passphrase: str) -> Identity:
     Raises:
         KeystoreError: there is a file already, or the passphrase is shorter than 12 characters.
     """
+    return store(path, os.urandom(KEY_BYTES), passphrase)
+
+
+def store(path: Path, seed: bytes, passphrase: str) -> Identity:
+    """Store the identity of a seed; raises as `create`."""
     if path.exists():
         raise KeystoreError(f"{path} exists; an identity is never overwritten")
     if len(passphrase) < MIN_PASSPHRASE:
         raise KeystoreError(f"the passphrase has at least {MIN_PASSPHRASE} characters")
-    seed, salt = os.urandom(KEY_BYTES), os.urandom(argon2id.SALTBYTES)
     identity = Identity(seed)
-    box = SecretBox(argon2id.kdf(SecretBox.KEY_SIZE, passphrase.encode(), salt, _PASSES, _MEMORY_BYTES))
-    content = _KeyFile(
-        version=1,
-        public=identity.public,
-        kdf="argon2id",
-        passes=_PASSES,
-        memory_bytes=_MEMORY_BYTES,
-        salt=salt,
-        sealed=bytes(box.encrypt(seed)),
-    )
+    content = _KeyFile(version=1, public=identity.public, **dict(seal(seed, passphrase)))
     private_folder(path.parent)
     fresh = path.with_suffix(".new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -80,15 +64,24 @@ def unlock(path: Path, passphrase: str) -> Identity:
     Raises:
         KeystoreError: no such file, not a key file, readable by others, or another passphrase.
     """
+    return Identity(seed_of(path, passphrase))
+
+
+def seed_of(path: Path, passphrase: str) -> bytes:
+    """Return the seed of a stored identity, for a backup; raises as `unlock`."""
     content = _read(path)
-    key = argon2id.kdf(SecretBox.KEY_SIZE, passphrase.encode(), content.salt, content.passes, content.memory_bytes)
     try:
-        identity = Identity(SecretBox(key).decrypt(content.sealed))
-    except CryptoError:
+        seed = content.open(passphrase)
+    except WrongPassphraseError:
         raise KeystoreError(f"{path} does not open with this passphrase") from None
-    if identity.public != content.public:
+    if Identity(seed).public != content.public:
         raise KeystoreError(f"{path} is damaged: the public key is not that of the sealed one")
-    return identity
+    return seed
+
+
+def public_of(path: Path) -> bytes:
+    """Return the public key of a stored identity, without its passphrase; raises KeystoreError."""
+    return _read(path).public
 
 
 def unlock_or_create(path: Path, passphrase: str) -> Identity:

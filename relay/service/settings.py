@@ -45,6 +45,11 @@ def default_data_folder(service: str) -> Path:
     return user_data_path(_APPLICATION) / service
 
 
+def usual_file(service: str) -> Path:
+    """Return where a service's settings file is when none is named."""
+    return user_config_path(_APPLICATION) / f"{service}.toml"
+
+
 class Settings(BaseSettings):
     """Base of the services' settings.
 
@@ -99,7 +104,7 @@ def _prefix(settings: type[BaseSettings]) -> str:
 def _toml_file(settings: type[BaseSettings], command_line: Mapping[str, Any]) -> Path | None:
     named = command_line.get("config") or os.environ.get(f"{_prefix(settings)}CONFIG")
     if named is None:
-        usual = user_config_path(_APPLICATION) / f"{settings.model_config['title']}.toml"
+        usual = usual_file(str(settings.model_config["title"]))
         return usual if usual.is_file() else None
     path = Path(named)
     if not path.is_file():

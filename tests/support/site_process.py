@@ -1,0 +1,131 @@
+"""A site of its own at a relay: its folder, its settings, its commands in this process, its daemon as another one."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from click.testing import Result
+from typer.testing import CliRunner
+
+from participant.cli import app
+from participant.config import ParticipantConfig
+from tests.support.relay_process import apart
+
+PASSPHRASE = "correct horse battery staple"
+
+
+@dataclass
+class Site:
+    """A site in a folder of its own; nothing of the settings of whoever runs the tests."""
+
+    folder: Path
+    relay: str = ""
+    more: Mapping[str, str] = field(default_factory=dict)
+    admin_port: int = 0
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def settings_file(self) -> Path:
+        return self.folder / "participant.toml"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "daemon.log").read_text()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        named = {
+            "SECAGG_PARTICIPANT_DATA": str(self.data),
+            "SECAGG_PARTICIPANT_PASSPHRASE": PASSPHRASE,
+            "SECAGG_PARTICIPANT_ADMIN_PORT": str(self.admin_port),
+            "SECAGG_PARTICIPANT_INVITATIONS_S": "0.5",
+            "XDG_CONFIG_HOME": str(self.folder / "no-config"),
+        }
+        return named | ({"SECAGG_PARTICIPANT_RELAY": self.relay} if self.relay else {}) | dict(self.more)
+
+    @property
+    def config(self) -> ParticipantConfig:
+        """Its settings, as far as they stand in the environment."""
+        return ParticipantConfig(data=self.data, relay=self.relay, passphrase=PASSPHRASE)
+
+    def told(self, *words: str | Path, **options: Any) -> Result:
+        """Run a command, which may fail."""
+        runner = CliRunner(env={**_silenced(), **self.environment})
+        return apart(lambda: runner.invoke(app, [str(word) for word in words], catch_exceptions=False, **options))
+
+    def asked(self, *words: str | Path) -> dict[str, Any]:
+        """Run a command that succeeds and return the JSON that it prints."""
+        done = self.told(*words, "--json")
+        assert done.exit_code == 0, done.output
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def start(self, **environment: str) -> None:
+        """Start the daemon and wait until it says that it works."""
+        mine = {name: value for name, value in os.environ.items() if not name.startswith("SECAGG_")}
+        with (self.folder / "daemon.log").open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "participant", "start", "--json"],
+                env={**mine, **self.environment, **environment},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        line = self.process.stdout.readline()
+        assert line, self.log[-3000:]
+        self.admin_port = json.loads(line)["admin_port"]
+
+    def end(self) -> int | None:
+        """End the daemon, if it runs, and return its exit code."""
+        if self.process is None:
+            return None
+        self.process.terminate()
+        code = self.process.wait(30)
+        self.process.stdout.close()
+        self.process = None
+        return code
+
+    async def admin(self, path: str) -> tuple[int, str]:
+        """Ask the daemon's admin port."""
+        url = f"http://127.0.0.1:{self.admin_port}/{path}"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            return answer.status, await answer.text()
+
+    async def metric(self, series: str, within_s: float = 20) -> float:
+        """The value of a series, once it is there and not zero; zero where the time is over."""
+        deadline = asyncio.get_running_loop().time() + within_s
+        while True:
+            for line in (await self.admin("metrics"))[1].splitlines():
+                name, _, value = line.rpartition(" ")
+                if name == f"secagg_participant_{series}" and float(value):
+                    return float(value)
+            if asyncio.get_running_loop().time() > deadline:
+                return 0.0
+            await asyncio.sleep(0.1)
+
+
+@contextmanager
+def site_in(folder: Path, relay: str = "", **more: str) -> Iterator[Site]:
+    """A site that is ended with the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    site = Site(folder, relay, more)
+    try:
+        yield site
+    finally:
+        site.end()
+
+
+def _silenced() -> dict[str, None]:
+    return {name: None for name in os.environ if name.startswith("SECAGG_")}

@@ -10,9 +10,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from coordinator.analyses.kaplan_meier import KaplanMeierResult
+from coordinator.analyses.result import Result
+from secagg.errors import ParameterError
 
 Format = Literal["png", "svg"]
 
@@ -35,6 +37,27 @@ _STYLE: Any = {  # matplotlib types its keys one by one
 _METADATA: dict[Format, dict[str, str | None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 
+class Picture(Figure):
+    """A figure that notebooks show without being told how."""
+
+    def _repr_png_(self) -> bytes:
+        return rendered(self, "png")
+
+
+def figure_of(result: Result) -> Picture:
+    """Return the figure of a result: a curve, or its estimates with their intervals.
+
+    Raises:
+        ParameterError: there is none for this analysis.
+    """
+    with mpl.rc_context(_STYLE):
+        if isinstance(result, KaplanMeierResult):
+            return _curve_of(result, "")
+        if result.drawn:
+            return _estimates_of(result)
+    raise ParameterError(f"there is no figure of the analysis {result.analysis}; to_frame() has its numbers")
+
+
 def kaplan_meier_plot(result: KaplanMeierResult, format_: Format, *, title: str = "") -> bytes:
     """Return a figure of the curve with its band, censoring marks, median and the numbers at risk below.
 
@@ -44,11 +67,45 @@ def kaplan_meier_plot(result: KaplanMeierResult, format_: Format, *, title: str 
         title: printed above the curve; none if empty.
     """
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(6.4, 4.6), layout="constrained")
-        curve, numbers = figure.subplots(2, 1, sharex=True, height_ratios=(14, 1))
-        _draw_curve(curve, result, title)
-        _draw_numbers_at_risk(numbers, result)
-        return _rendered(figure, format_)
+        return rendered(_curve_of(result, title), format_)
+
+
+def rendered(figure: Figure, format_: Format) -> bytes:
+    """Return a figure as PNG (200 dots an inch) or SVG."""
+    buffer = BytesIO()
+    with mpl.rc_context(_STYLE):
+        figure.savefig(buffer, format=format_, metadata=_METADATA[format_])
+    return buffer.getvalue()
+
+
+def _curve_of(result: KaplanMeierResult, title: str) -> Picture:
+    figure = Picture(figsize=(6.4, 4.6), layout="constrained")
+    curve, numbers = figure.subplots(2, 1, sharex=True, height_ratios=(14, 1))
+    _draw_curve(curve, result, title)
+    _draw_numbers_at_risk(numbers, result)
+    return figure
+
+
+def _estimates_of(result: Result) -> Picture:
+    """Return a forest plot: a line for each row of the table; ratios on a logarithmic axis."""
+    rows = [row for row in result.table() if None not in (row[result.drawn], row["lower"], row["upper"])]
+    is_ratio = result.drawn.endswith("ratio")
+    figure = Picture(figsize=(6.4, 1.1 + 0.32 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for place, row in enumerate(reversed(rows)):
+        axes.plot([row["lower"], row["upper"]], [place, place], color=_CURVE, linewidth=1.5)
+        axes.plot([row[result.drawn]], [place], marker="s", markersize=5, color=_CURVE)
+    axes.axvline(1.0 if is_ratio else 0.0, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+    axes.set_yticks(range(len(rows)), [str(row["name"]) for row in reversed(rows)])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    if is_ratio:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(f"{result.drawn.replace('_', ' ').capitalize()} with 95 % interval")
+    axes.tick_params(axis="y", length=0)
+    return figure
 
 
 def _draw_curve(axes: Axes, result: KaplanMeierResult, title: str) -> None:
@@ -113,9 +170,3 @@ def _draw_numbers_at_risk(axes: Axes, result: KaplanMeierResult) -> None:
         if 0 <= tick <= axes.get_xlim()[1]:
             at = int(np.searchsorted(result.times, tick))  # those whose time is this tick or later
             axes.text(float(tick), 0.6, f"{result.at_risk[at]:.0f}", ha="center", va="center", fontsize=8)
-
-
-def _rendered(figure: Figure, format_: Format) -> bytes:
-    buffer = BytesIO()
-    figure.savefig(buffer, format=format_, metadata=_METADATA[format_])
-    return buffer.getvalue()

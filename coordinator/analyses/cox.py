@@ -17,6 +17,7 @@ Disclosure: see the three statistics; that of the risk sets on a fine grid is co
 Sources: Cox 1972, J R Stat Soc B 34:187; Therneau, Grambsch 2000, "Modeling survival data", chapter 3.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -40,7 +41,6 @@ from coordinator.analyses.partial_likelihood import Point, partial_likelihood, t
 from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum
 from coordinator.analyses.spec import SurvivalSpec
-from coordinator.analyses.text_table import text_table
 from participant.statistics import COX_RISK_SETS, EVENT_COUNTS, MOMENTS, Design, Numeric, Variable
 from participant.statistics.cox_risk_sets import MAX_COVARIATES, MAX_LOG_WEIGHT, CoxRiskSetsParams
 from participant.statistics.event_counts import EventCountsParams
@@ -109,6 +109,17 @@ class CoxResult(Result):
     """
 
     analysis: ClassVar[str] = "cox"
+    formats: ClassVar[Mapping[str, str]] = {
+        "name": "",
+        "coef": ".6f",
+        "hazard_ratio": ".4f",
+        "se": ".6f",
+        "z": ".3f",
+        "p": ".3g",
+        "lower": ".4f",
+        "upper": ".4f",
+    }
+    drawn: ClassVar[str] = "hazard_ratio"
 
     names: tuple[str, ...]
     coef: Array
@@ -146,20 +157,24 @@ class CoxResult(Result):
             for i, name in enumerate(self.names)
         ]
 
-    def summary(self) -> str:
-        """Return the fit as text for a terminal."""
-        formats = {"name": "", "coef": ".6f", "hazard_ratio": ".4f", "se": ".6f", "z": ".3f", "p": ".2g"}
-        return "\n".join(
-            [
-                f"Cox regression (Efron ties): {self.rows} patients, {self.events} events, {len(self.sites)} sites",
-                *text_table(self.table(), formats | {"lower": ".4f", "upper": ".4f"}),
-                (
-                    f"likelihood ratio {self.likelihood_ratio:.3f} on {len(self.names)} degrees of freedom, "
-                    f"p = {self.likelihood_ratio_p:.2g}"
-                ),
-                *(f"warning: {text}" for text in self.warnings),
-            ]
-        )
+    @property
+    def title(self) -> str:
+        return "Cox regression, Efron's treatment of ties"
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "Patients": self.rows,
+            "Events": self.events,
+            "Iterations": self.iterations,
+            "Log-likelihood": self.log_likelihood,
+            "LL at zero": self.null_log_likelihood,
+            "Likelihood ratio": self.likelihood_ratio,
+            "Degrees of freedom": len(self.names),
+            "P > likelihood ratio": f"{self.likelihood_ratio_p:.3g}",
+        }
+
+    def notes(self) -> list[str]:
+        return ["The interval is that of the hazard ratio."]
 
 
 async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:

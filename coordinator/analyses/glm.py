@@ -23,6 +23,7 @@ still taken. A step is halved while it raises the deviance. A site that is lost 
 Sources: McCullagh, Nelder 1989, "Generalized Linear Models", section 2.5 and chapter 8 for the gamma.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log, nan, pi, sqrt
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -44,7 +45,6 @@ from coordinator.analyses.ranged import ranged
 from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum, Sum
 from coordinator.analyses.spec import TableSpec
-from coordinator.analyses.text_table import text_table
 from participant.statistics import (
     GLM_SCORE,
     MOMENTS,
@@ -138,6 +138,16 @@ class GlmResult(Result):
     """
 
     analysis: ClassVar[str] = "glm"
+    formats: ClassVar[Mapping[str, str]] = {
+        "name": "",
+        "coef": ".6g",
+        "se": ".4g",
+        "statistic": ".3f",
+        "p": ".3g",
+        "lower": ".5g",
+        "upper": ".5g",
+    }
+    drawn: ClassVar[str] = "coef"
 
     family: str
     names: tuple[str, ...]
@@ -176,20 +186,23 @@ class GlmResult(Result):
             for i, name in enumerate(self.names)
         ]
 
-    def summary(self) -> str:
-        """Return the fit as text for a terminal."""
-        formats = {"name": "", "coef": ".6g", "se": ".4g", "statistic": ".3f", "p": ".2g"}
-        return "\n".join(
-            [
-                f"Generalised linear model ({self.family}): {self.rows} rows, {len(self.sites)} sites",
-                *text_table(self.table(), formats | {"lower": ".5g", "upper": ".5g"}),
-                (
-                    f"deviance {self.deviance:.6g} on {self.df:g} degrees of freedom, "
-                    f"dispersion {self.dispersion:.4g}, AIC {self.aic:.2f}, BIC {self.bic:.2f}"
-                ),
-                *(f"warning: {text}" for text in self.warnings),
-            ]
-        )
+    @property
+    def title(self) -> str:
+        return "Generalised linear model"
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "Family": self.family,
+            "Rows": self.rows,
+            "Df residuals": self.df,
+            "Iterations": self.iterations,
+            "Dispersion": self.dispersion,
+            "Deviance": self.deviance,
+            "Pearson chi2": self.pearson,
+            "Log-likelihood": self.log_likelihood,
+            "AIC": self.aic,
+            "BIC": self.bic,
+        }
 
 
 class _Point(NamedTuple):

@@ -98,16 +98,19 @@ class KaplanMeierResult(Result):
             for i in range(len(self.times))
         ]
 
-    def summary(self) -> str:
-        """Return median survival as text for a terminal."""
+    @property
+    def title(self) -> str:
+        return "Kaplan-Meier curve"
+
+    def facts(self) -> dict[str, Any]:
+        interval = [_time(bound) for bound in (self.median_lower, self.median_upper)]
         median = "not reached" if self.median is None else f"{self.median:g} {self.time_unit}"
-        return "\n".join(
-            [
-                f"Kaplan-Meier: {self.rows} patients, {self.events.sum():.0f} events, {len(self.sites)} sites",
-                f"median survival {median}",
-                *(f"warning: {text}" for text in self.warnings),
-            ]
-        )
+        return {
+            "Patients": self.rows,
+            "Events": round(float(self.events.sum())),
+            "Median survival": median,
+            "95 % interval": " to ".join(interval),
+        }
 
 
 async def estimate_kaplan_meier(spec: KaplanMeierSpec, secure_sum: SecureSum) -> KaplanMeierResult:
@@ -163,3 +166,7 @@ def _first_below_half(times: Array, curve: Array) -> float | None:
     # A product of fractions that is one half may come out a little above it.
     below = np.flatnonzero(curve <= 0.5 + 1e-12)
     return float(times[below[0]]) if len(below) else None
+
+
+def _time(bound: float | None) -> str:
+    return "?" if bound is None else f"{bound:g}"

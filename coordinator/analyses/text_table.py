@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_HEADINGS = {"name": "", "se": "std err", "lower": "[0.025", "upper": "0.975]"}  # as statsmodels has them
+
 
 def text_table(rows: Sequence[Mapping[str, Any]], formats: Mapping[str, str]) -> list[str]:
     """Return the lines of a table: a heading, then a line for each row.
@@ -12,18 +14,24 @@ def text_table(rows: Sequence[Mapping[str, Any]], formats: Mapping[str, str]) ->
         formats: the columns to show, in order, each with its format, such as ``.4f``; "" for words, which stand on the
             left.
     """
-    cells = [[_cell(row[name], form) for name, form in formats.items()] for row in rows]
-    headings = ["" if name == "name" else name.replace("_", " ") for name in formats]
+    cells = [[cell(row[name], form) for name, form in formats.items()] for row in rows]
+    headings = [heading(name) for name in formats]
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
     left = [form == "" for form in formats.values()]
     return [
         "  ".join(
-            cell.ljust(width) if words else cell.rjust(width)
-            for cell, width, words in zip(line, widths, left, strict=True)
+            text.ljust(width) if words else text.rjust(width)
+            for text, width, words in zip(line, widths, left, strict=True)
         ).rstrip()
         for line in [headings, *cells]
     ]
 
 
-def _cell(value: Any, form: str) -> str:
+def heading(name: str) -> str:
+    """Return what stands above a column."""
+    return _HEADINGS.get(name, name.replace("_", " "))
+
+
+def cell(value: Any, form: str) -> str:
+    """Return a cell's text; a dash where there is no value."""
     return "-" if value is None else format(value, form)

@@ -10,19 +10,27 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from coordinator.analyses.anova import AnovaSpec
+from coordinator.analyses.chi_square import ChiSquareSpec
 from coordinator.analyses.cox import CoxResult, CoxSpec, fit_cox
 from coordinator.analyses.errors import AnalysisError, SpecError
+from coordinator.analyses.fisher import FisherSpec
 from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
 from coordinator.analyses.kaplan_meier import KaplanMeierResult, KaplanMeierSpec, estimate_kaplan_meier
 from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum, Sum, value_bits_for
 from coordinator.analyses.spec import TableSpec
+from coordinator.analyses.t_test import TTestSpec
 from participant.statistics.query import in_words
 
 _SPECS: tuple[type[TableSpec], ...] = (
+    AnovaSpec,
+    ChiSquareSpec,
     CoxSpec,
+    FisherSpec,
     GlmSpec,
     KaplanMeierSpec,
+    TTestSpec,
 )
 ANALYSES: Mapping[str, type[TableSpec]] = {spec.model_fields["analysis"].default: spec for spec in _SPECS}
 
@@ -49,8 +57,11 @@ def parse_spec(document: Mapping[str, Any]) -> TableSpec:
 __all__ = [
     "ANALYSES",
     "AnalysisError",
+    "AnovaSpec",
+    "ChiSquareSpec",
     "CoxResult",
     "CoxSpec",
+    "FisherSpec",
     "GlmResult",
     "GlmSpec",
     "KaplanMeierResult",
@@ -59,6 +70,7 @@ __all__ = [
     "SecureSum",
     "SpecError",
     "Sum",
+    "TTestSpec",
     "TableSpec",
     "estimate_kaplan_meier",
     "fit_cox",

@@ -310,7 +310,7 @@ class _Score:
             sums={name: float(values[name]) for name in ("rows", "weights", "deviance", "pearson", "own")},
             outside=values["outside"],
             sites=answer.sites,
-            withheld=self._spec.warn_of_withheld(values),
+            withheld=self._spec.warn_of_withheld(values, of_model=True),
         )
 
 

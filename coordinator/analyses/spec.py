@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from coordinator.analyses.errors import CodingError
@@ -59,12 +60,20 @@ class TableSpec(Strict, ABC):
             minimum_persons=self.minimum_persons,
         )
 
-    def warn_of_withheld(self, sums: Mapping[str, Array]) -> list[str]:
-        """Return a warning where sites had too few rows for their numbers to be in the sum."""
+    def warn_of_withheld(self, sums: Mapping[str, Array], *, of_model: bool = False) -> list[str]:
+        """Return warnings where sites had too few rows, in all or in a cell, for their numbers to be in the sum."""
+        few = f"1 to {self.minimum_persons - 1} rows"
+        if of_model:
+            few += ", in all or set apart by a covariate, or fewer than three for each parameter"
         sites = round(float(sums.get("withheld", 0.0)))
-        if not sites:
-            return []
-        return [f"{sites} sites have 1 to {self.minimum_persons - 1} rows; these rows are not in the sums"]
+        found = [f"{sites} sites have {few}; these rows are not in the sums"] if sites else []
+        hiding = round(float(np.max(sums.get("suppressed", 0.0), initial=0.0)))
+        if hiding:
+            found.append(
+                f"{hiding} sites have a cell of {few}, and hid it with others beside it: these rows are not in the "
+                "sums. Wider or merged cells keep them"
+            )
+        return found
 
 
 class SurvivalSpec(TableSpec):

@@ -89,7 +89,7 @@ def _largest(ours: Any, theirs: Any, *, relative: bool) -> float:
     both = np.isfinite(mine)
     if (mine[~both] != oracle[~both])[~np.isnan(mine[~both])].any():
         return float("inf")
-    off: Array = np.abs(mine - oracle)[both]
+    off: Array = np.abs(mine[both] - oracle[both])
     with np.errstate(divide="ignore", invalid="ignore"):
         off = np.where(off > 0, off / np.abs(oracle[both]), 0.0) if relative else off
     return float(off.max(initial=0.0))
@@ -115,7 +115,7 @@ class Case:
         lost: list[set[str]] = []
         if dropped:
             whole = Sites(self.spec.dataset, count)
-            await self.spec.analyse(whole)
+            await self.compare(self.spec, whole)
             gone = {f"site-{number}" for number in range(1, dropped + 1)}
             lost = [set()] * (len(whole.queries) // 2) + [gone]
         sites = Sites(self.spec.dataset, count, lost=lost)

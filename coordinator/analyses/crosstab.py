@@ -1,0 +1,54 @@
+"""The table of two categories over all sites: one exact round of `contingency`."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from coordinator.analyses.declared import levels_of, occurring, warn_of_other_codes
+from coordinator.analyses.errors import NoRowsError
+from coordinator.analyses.secure_sum import SecureSum
+from coordinator.analyses.spec import TableSpec
+from participant.statistics import CONTINGENCY, Category
+from participant.statistics.contingency import ContingencyParams
+from participant.statistics.layout import Array
+
+
+class CrossTable(NamedTuple):
+    """Counts of rows, (R, C), of levels that occur; levels that no row has are left out and named in a warning."""
+
+    counts: Array
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    sites: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+async def crosstab(spec: TableSpec, secure_sum: SecureSum, row: Category, column: Category) -> CrossTable:
+    """Return how many rows have each combination of levels.
+
+    Raises:
+        NoRowsError: there is no row, or one of the categories has a single level.
+    """
+    params = ContingencyParams(by=(row, column), row_limit=spec.row_limit)
+    answer = await secure_sum(spec.ask(CONTINGENCY, params, secure_sum.value_bits))
+    counts = answer.values["counts"][:-1, :-1]
+    if not counts.any():
+        raise NoRowsError("no row over all sites meets the filter and has both values")
+    warnings = [
+        *spec.warn_of_withheld(answer.values),
+        *warn_of_other_codes((row, column), answer.values["counts"]),
+    ]
+    rows, absent_rows = occurring(row, counts.sum(axis=1))
+    columns, absent_columns = occurring(column, counts.sum(axis=0))
+    return CrossTable(
+        counts[np.ix_(rows, columns)],
+        tuple(levels_of(row)[i] for i in rows),
+        tuple(levels_of(column)[i] for i in columns),
+        answer.sites,
+        (*warnings, *absent_rows, *absent_columns),
+    )
+
+
+def cell_names(rows: tuple[str, ...], columns: tuple[str, ...]) -> list[str]:
+    """Return the names of the cells of a table, by rows."""
+    return [f"{row}, {column}" for row in rows for column in columns]

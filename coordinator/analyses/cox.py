@@ -1,11 +1,12 @@
 """Cox's proportional-hazards regression on the rows of all sites, from sums alone.
 
-The estimator is the pooled one: the coefficients maximise the partial likelihood with Efron's treatment of ties on the
-agreed grid (`partial_likelihood` has the formulas).
+The estimator is the pooled one: the coefficients maximise the partial likelihood with Efron's or Breslow's treatment of
+ties on the agreed grid, each stratum with risk sets of its own (`partial_likelihood` has the formulas).
 
 Rounds: one of moments (covariates are standardised by pooled means and standard deviations), one of event counts (the
 later rounds ask only for the grid times where something happened, and for tie sums only where two or more events fell),
-then one for each Newton step, about five (and one more whenever a patient's weight exceeds what was expected).
+then one for each Newton step, about five (and one more whenever a patient's weight exceeds what was expected), and one
+for the test of proportional hazards, where it is asked for (`proportional_hazards`).
 
 Convergence: Newton's method from b = 0, a step being halved while it lowers the likelihood. The fit has converged when
 the next step is below 1e-6 standard errors (in the norm of the information) or below what the rounding of the sums can
@@ -17,7 +18,7 @@ Disclosure: see the three statistics; that of the risk sets on a fine grid is co
 Sources: Cox 1972, J R Stat Soc B 34:187; Therneau, Grambsch 2000, "Modeling survival data", chapter 3.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -38,10 +39,12 @@ from coordinator.analyses.errors import (
     SeparationError,
 )
 from coordinator.analyses.partial_likelihood import Point, partial_likelihood, too_coarse
+from coordinator.analyses.proportional_hazards import ProportionalHazards, Transform, proportional_hazards, trend_of
 from coordinator.analyses.result import Result
-from coordinator.analyses.secure_sum import SecureSum
+from coordinator.analyses.secure_sum import SecureSum, Sum
 from coordinator.analyses.spec import SurvivalSpec
 from participant.statistics import COX_RISK_SETS, EVENT_COUNTS, MOMENTS, Design, Numeric, Variable
+from participant.statistics.cells import Categories, cells_of
 from participant.statistics.cox_risk_sets import MAX_COVARIATES, MAX_LOG_WEIGHT, CoxRiskSetsParams
 from participant.statistics.event_counts import EventCountsParams
 from participant.statistics.layout import Array
@@ -60,6 +63,7 @@ VANISHED = 1e-4  # of the information at the start
 UNBELIEVABLE = 5.0  # log hazard ratio per standard deviation
 REACH = 6.0  # how far b.z is expected to go, in units of |b|; doubled whenever a row goes further
 FEW_EVENTS = 10  # per covariate
+NOT_PROPORTIONAL = 0.05  # p-value
 
 _SEPARATED = (
     "the estimate grows without end; probably no event, or every event, falls on one side of these columns' values. "
@@ -68,16 +72,31 @@ _SEPARATED = (
 
 
 class CoxSpec(SurvivalSpec):
-    """`covariates`: columns with their declared ranges; values outside are moved to the range, and counted."""
+    """A model of covariates.
+
+    Attributes:
+        covariates: columns with their declared ranges; values outside are moved to the range, and counted.
+        strata: categories, each combination of which has a baseline hazard of its own.
+        ties: how events of one grid time are treated.
+        proportional_hazards: the function of time that proportional hazards are tested against, or None for no test.
+    """
 
     analysis: Literal["cox"] = "cox"
     covariates: Annotated[
         tuple[Variable, ...], Field(min_length=1, max_length=MAX_COVARIATES), AfterValidator(distinct)
     ]
+    strata: Categories = ()
+    ties: Literal["efron", "breslow"] = "efron"
+    proportional_hazards: Transform | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(covariate.column for covariate in self.covariates)
+
+    @property
+    def complete(self) -> tuple[str, ...]:
+        """The columns in which a row must be complete."""
+        return (self.time, self.event, *self.names, *(category.column for category in self.strata))
 
     async def analyse(self, secure_sum: SecureSum) -> "CoxResult":
         """Fit; raises as `fit_cox`."""
@@ -104,6 +123,8 @@ class CoxResult(Result):
         rows, events: over all sites.
         iterations: evaluations of the likelihood, one round each.
         rounding: bound of what the quantisation of the sums moves an estimate by, in standard errors.
+        ties, strata: as asked for; the columns of the strata.
+        proportional_hazards: the tests, or None.
         sites: whose rows are in the fit.
         warnings: what a reader of the result should know.
     """
@@ -138,11 +159,14 @@ class CoxResult(Result):
     events: int
     iterations: int
     rounding: float
+    ties: str
+    strata: tuple[str, ...]
+    proportional_hazards: ProportionalHazards | None
     sites: tuple[str, ...]
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row for each covariate, of plain numbers."""
+        """Return one row for each covariate, of plain numbers; with the tests of proportional hazards."""
         columns = {
             "coef": self.coef,
             "se": self.se,
@@ -152,6 +176,8 @@ class CoxResult(Result):
             "z": self.z,
             "p": self.p,
         }
+        if tests := self.proportional_hazards:
+            columns |= {"residual_p": tests.residual_p, "score": tests.score, "score_p": tests.score_p}
         return [
             {"name": name} | {key: float(column[i]) for key, column in columns.items()}
             for i, name in enumerate(self.names)
@@ -159,7 +185,8 @@ class CoxResult(Result):
 
     @property
     def title(self) -> str:
-        return "Cox regression, Efron's treatment of ties"
+        strata = f", strata of {' and '.join(self.strata)}" if self.strata else ""
+        return f"Cox regression, {self.ties.capitalize()}'s treatment of ties{strata}"
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -174,7 +201,19 @@ class CoxResult(Result):
         }
 
     def notes(self) -> list[str]:
-        return ["The interval is that of the hazard ratio."]
+        found = ["The interval is that of the hazard ratio."]
+        if tests := self.proportional_hazards:
+            found.append(
+                f"Proportional hazards, score test against time ({tests.transform}): all at once {tests.overall:.3f}, "
+                f"p = {tests.overall_p:.3g}"
+            )
+            found.extend(
+                f"  {name}: {score:.3f}, p = {p:.3g} (of the scaled Schoenfeld residuals p = {residual_p:.3g})"
+                for name, score, p, residual_p in zip(
+                    self.names, tests.score, tests.score_p, tests.residual_p, strict=True
+                )
+            )
+        return found
 
 
 async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
@@ -190,6 +229,7 @@ async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
     centre, scale = await _standardisation(spec, secure_sum)
     times = await _event_times(spec, secure_sum)
     likelihood = _Likelihood(spec, secure_sum, centre, scale, times)
+    tests: ProportionalHazards | None = None
     null = point = await likelihood.at_start()
     for _ in range(MAX_STEPS):
         step = _newton_step(spec, null, point)
@@ -198,8 +238,12 @@ async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
             continue
         if null.sites != point.sites:
             null = await likelihood.at_start()
-        if null.sites == point.sites:
-            return _result(spec, null, point, point.beta + step, scale, likelihood.evaluations, times.warnings)
+        if spec.proportional_hazards:
+            if times.sites != point.sites:
+                times = await _event_times(spec, secure_sum)
+            tests = await likelihood.trend(spec.proportional_hazards, point.beta + step, times)
+        if null.sites == point.sites == likelihood.sites:
+            return _result(spec, null, point, point.beta + step, scale, likelihood.evaluations, tests, times.warnings)
         point = await likelihood.at(point.beta)  # another site was lost; go on from here without it
     raise ConvergenceError(f"Newton's method did not converge in {MAX_STEPS} steps")
 
@@ -207,7 +251,7 @@ async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
 async def _standardisation(spec: CoxSpec, secure_sum: SecureSum) -> tuple[Array, Array]:
     """Return the pooled means and standard deviations of the covariates, (p,) each."""
     params = MomentsParams(variables=spec.covariates, row_limit=spec.row_limit)
-    query = spec.ask(MOMENTS, params, secure_sum.value_bits, complete=(spec.time, spec.event))
+    query = spec.ask(MOMENTS, params, secure_sum.value_bits, complete=spec.complete)
     answer = await secure_sum(query)
     rows = float(answer.values["rows"])
     if rows < 1:
@@ -236,27 +280,53 @@ def _standardised(covariates: tuple[Variable, ...], centre: Array, scale: Array)
 
 
 class _EventTimes(NamedTuple):
-    """Grid times with an event, those with more than one, the sites that were counted, and what they withheld."""
+    """Times with an event, of all strata, and those with more than one, as `cox-risk-sets` numbers them; counts of
+    events and rows at risk over all strata, (K,) each; the sites that were counted, and what they withheld.
+    """
 
     at: tuple[int, ...]
     tied: tuple[int, ...]
+    events: Array
+    at_risk: Array
     sites: tuple[str, ...]
     warnings: list[str]
 
 
 async def _event_times(spec: CoxSpec, secure_sum: SecureSum) -> _EventTimes:
-    params = EventCountsParams(outcome=spec.outcome, by=(), row_limit=spec.row_limit)
-    answer = await secure_sum(spec.ask(EVENT_COUNTS, params, secure_sum.value_bits, complete=spec.names))
+    params = EventCountsParams(outcome=spec.outcome, by=spec.strata, row_limit=spec.row_limit)
+    answer = await secure_sum(spec.ask(EVENT_COUNTS, params, secure_sum.value_bits, complete=spec.complete))
     spec.check_coding(answer.values["outside"])
-    events = answer.values["events"]
+    events, at_risk = (answer.values[name].reshape(-1, spec.grid.count) for name in ("events", "at_risk"))
     if not events.any():
         raise NoEventsError("no event over all sites lies on the grid; there is nothing to fit")
-    at, tied = np.flatnonzero(events > 0) + 1, np.flatnonzero(events > 1) + 1
-    return _EventTimes(tuple(at.tolist()), tuple(tied.tolist()), answer.sites, spec.warn_of_withheld(answer.values))
+    # Every stratum's numbers begin with one that stands for no time.
+    numbered = np.pad(events, ((0, 0), (1, 0))).ravel()
+    return _EventTimes(
+        at=tuple(np.flatnonzero(numbered > 0).tolist()),
+        tied=tuple(np.flatnonzero(numbered > 1).tolist()) if spec.ties == "efron" else (),
+        events=events.sum(axis=0),
+        at_risk=at_risk.sum(axis=0),
+        sites=answer.sites,
+        warnings=[*spec.warn_of_withheld(answer.values), *_other_codes(spec, at_risk[:, 0])],
+    )
+
+
+def _other_codes(spec: CoxSpec, rows: Array) -> list[str]:
+    """Return a warning where rows, (strata,), are of no declared level."""
+    declared = rows.reshape(cells_of(spec.strata))[tuple(slice(-1) for _ in spec.strata)]
+    if not (other := round(float(rows.sum() - declared.sum()))):
+        return []
+    columns = " or ".join(category.column for category in spec.strata)
+    return [f"{other} rows have a value of {columns} that is no declared level; they are strata of their own"]
 
 
 class _Likelihood:
-    """The partial likelihood over the sites, a round for each evaluation."""
+    """The partial likelihood over the sites, a round for each evaluation.
+
+    Attributes:
+        sites: those of the last round.
+        evaluations: how many there were.
+    """
 
     def __init__(self, spec: CoxSpec, secure_sum: SecureSum, centre: Array, scale: Array, times: _EventTimes) -> None:
         self._spec = spec
@@ -264,7 +334,7 @@ class _Likelihood:
         self._params = CoxRiskSetsParams(
             outcome=spec.outcome,
             design=_standardised(spec.covariates, centre, scale),
-            strata=(),
+            strata=spec.strata,
             beta=(0.0,) * len(spec.covariates),
             log_weight_limit=0.0,
             at=times.at,
@@ -272,7 +342,7 @@ class _Likelihood:
             trend=(),
             row_limit=spec.row_limit,
         )
-        self._sites = times.sites
+        self.sites = times.sites
         self._reach = REACH
         self.evaluations = 0
 
@@ -288,18 +358,28 @@ class _Likelihood:
         Raises:
             PrecisionError: the weights differ more than the sums can hold.
         """
+        params, answer = await self._ask(beta)
+        steps = COX_RISK_SETS.layout(params).steps(self._spec.value_bits or self._secure_sum.value_bits)
+        return partial_likelihood(params, answer, steps)
+
+    async def trend(self, transform: Transform, beta: Array, times: _EventTimes) -> ProportionalHazards:
+        """Return the tests of proportional hazards at the estimate `beta`."""
+        g = np.append(0.0, trend_of(transform, self._spec.grid, times.events, times.at_risk))
+        params, answer = await self._ask(beta, g[np.array(self._params.at) % self._params.stride])
+        return proportional_hazards(params, answer.values, transform)
+
+    async def _ask(self, beta: Array, trend: Sequence[float] | Array = ()) -> tuple[CoxRiskSetsParams, Sum]:
         if np.abs(beta) @ self._params.design.reach > MAX_LINEAR:
             raise too_coarse(f"a patient's b.z could exceed {MAX_LINEAR:g}")
         while True:
             limit = min(1 + self._reach * float(np.linalg.norm(beta)), MAX_LOG_WEIGHT)
-            changes = {"beta": tuple(beta.tolist()), "log_weight_limit": limit}
+            changes = {"beta": tuple(beta.tolist()), "log_weight_limit": limit, "trend": tuple(map(float, trend))}
             params = self._params.model_copy(update=changes)
-            query = self._spec.ask(COX_RISK_SETS, params, self._secure_sum.value_bits)
-            answer = await self._secure_sum(query)
+            answer = await self._secure_sum(self._spec.ask(COX_RISK_SETS, params, self._secure_sum.value_bits))
             self.evaluations += 1
             self._note(answer.sites)
             if not answer.values["heavier"]:
-                return partial_likelihood(params, answer, COX_RISK_SETS.layout(params).steps(query.value_bits))
+                return params, answer
             if limit >= MAX_LOG_WEIGHT:
                 raise too_coarse(f"a weight exceeds exp({MAX_LOG_WEIGHT:g})")
             self._reach *= 2
@@ -324,9 +404,9 @@ class _Likelihood:
         raise failure
 
     def _note(self, sites: tuple[str, ...]) -> None:
-        if joined := sorted(set(sites) - set(self._sites)):
+        if joined := sorted(set(sites) - set(self.sites)):
             raise CohortError(f"in the middle of the run a sum has sites that were not in it before: {joined}")
-        self._sites = sites
+        self.sites = sites
 
 
 def _check_identifiable(spec: CoxSpec, null: Point) -> None:
@@ -376,7 +456,14 @@ def _where(spec: CoxSpec, chosen: NDArray[np.bool_]) -> list[str]:
 
 
 def _result(
-    spec: CoxSpec, null: Point, point: Point, beta: Array, scale: Array, evaluations: int, warnings: list[str]
+    spec: CoxSpec,
+    null: Point,
+    point: Point,
+    beta: Array,
+    scale: Array,
+    evaluations: int,
+    tests: ProportionalHazards | None,
+    warnings: list[str],
 ) -> CoxResult:
     _check_precision(point)
     covariance = np.linalg.inv(point.information) / np.outer(scale, scale)
@@ -402,12 +489,15 @@ def _result(
         events=point.events,
         iterations=evaluations,
         rounding=point.rounding,
+        ties=spec.ties,
+        strata=tuple(category.column for category in spec.strata),
+        proportional_hazards=tests,
         sites=point.sites,
-        warnings=(*warnings, *_warnings(spec, point)),
+        warnings=(*warnings, *_warnings(spec, point, tests)),
     )
 
 
-def _warnings(spec: CoxSpec, point: Point) -> list[str]:
+def _warnings(spec: CoxSpec, point: Point, tests: ProportionalHazards | None) -> list[str]:
     found = [
         f"{int(count)} values of {covariate.column} lie outside its declared range "
         f"{covariate.low:g} to {covariate.high:g} and were moved to it"
@@ -416,4 +506,10 @@ def _warnings(spec: CoxSpec, point: Point) -> list[str]:
     ]
     if point.events < FEW_EVENTS * len(spec.covariates):
         found.append(f"only {point.events} events for {len(spec.covariates)} covariates; estimates may be unstable")
+    if tests:
+        found.extend(
+            f"the hazard ratio of {name} probably changes over time (p = {p:.2g}); the estimate is an average"
+            for name, p in zip(spec.names, tests.score_p, strict=True)
+            if p < NOT_PROPORTIONAL
+        )
     return found

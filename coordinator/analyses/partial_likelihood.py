@@ -1,4 +1,4 @@
-"""Efron's partial likelihood, its score and its information, from the risk-set sums of all sites.
+"""The partial likelihood, its score and its information, from the risk-set sums of all sites.
 
 With D(k) the d_k rows with an event at grid time k, S0, S1, S2 the sums of w, w z, w z z' over the rows at risk at k,
 T0, T1, T2 the same over D(k), and f = i / d_k for i = 0 ... d_k - 1:
@@ -7,14 +7,17 @@ T0, T1, T2 the same over D(k), and f = i / d_k for i = 0 ... d_k - 1:
     score       = sum of z over D(k)   - sum of m,               m = (S1 - f T1) / (S0 - f T0)
     information = sum of (S2 - f T2) / (S0 - f T0) - m m'
 
-where every sum also runs over the grid times, and the last ones over i.
+where every sum also runs over the grid times, and the last ones over i. That is Efron's treatment of ties; without tie
+sums T is 0, and it is Breslow's. The grid times of several strata stand side by side.
 
-Sources: Efron 1977, J Am Stat Assoc 72:557; Therneau, Grambsch 2000, "Modeling survival data", section 3.3.
+Sources: Breslow 1974, Biometrics 30:89; Efron 1977, J Am Stat Assoc 72:557; Therneau, Grambsch 2000, "Modeling survival
+data", section 3.3.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,36 +72,68 @@ def partial_likelihood(params: CoxRiskSetsParams, answer: Sum, steps: Mapping[st
         PrecisionError: the weight of a risk set is lost in the rounding.
     """
     sums = answer.values
-    events = np.rint(sums["events"]).astype(np.int64)
-    if not events.any():
+    if not sums["events"].any():
         raise NoEventsError("the sites that are left have no event on the grid")
-    tied = np.searchsorted(params.at, params.tied)
-    tied0, tied1, tied2 = (_at_all_times(sums[name], tied, len(events)) for name in ("tied0", "tied1", "tied2"))
-    time = np.repeat(np.arange(len(events)), events)  # of each event, in order
-    f = (np.arange(len(time)) - np.repeat(np.cumsum(events) - events, events)) / events[time]
-    total = sums["risk0"][time] - f * tied0[time]
-    if not (total > 0).all():
+    risk = risk_sets(params, sums)
+    if not (risk.total > 0).all():
         raise too_coarse("the weight of a risk set is lost in the rounding")
-    m = (sums["risk1"][:, time] - f * tied1[:, time]) / total
-    per_time = [np.bincount(time, weights, len(events)) for weights in (1 / total, f / total)]
-    second = sums["risk2"] @ per_time[0] - tied2 @ per_time[1]
-    beta = np.array(params.beta)
+    beta, f, m = np.array(params.beta), risk.f, risk.means
     # Half a step for each site and sum (tie sums have the steps of the others), carried through to first order.
     half = len(answer.sites) / 2
     error0 = half * steps["risk0"][0] * (1 + f)
     error1 = half * np.outer(steps["risk1"][:, 0], 1 + f)
     return Point(
         beta=beta,
-        log_likelihood=float(beta @ sums["event_sum"] - np.log(total).sum()),
+        log_likelihood=float(beta @ sums["event_sum"] - np.log(risk.total).sum()),
         score=sums["event_sum"] - m.sum(axis=1),
-        information=symmetric(second, len(beta)) - m @ m.T,
-        log_likelihood_error=float((error0 / total).sum() + half * np.abs(beta) @ steps["event_sum"]),
-        score_error=half * steps["event_sum"] + ((error1 + np.abs(m) * error0) / total).sum(axis=1),
+        information=risk.information(np.ones(len(f))),
+        log_likelihood_error=float((error0 / risk.total).sum() + half * np.abs(beta) @ steps["event_sum"]),
+        score_error=half * steps["event_sum"] + ((error1 + np.abs(m) * error0) / risk.total).sum(axis=1),
         rows=round(float(sums["rows"])),
-        events=int(events.sum()),
+        events=len(f),
         outside=sums["outside"],
         sites=answer.sites,
     )
+
+
+class RiskSets(NamedTuple):
+    """The risk set of each event (d of them over all times), a part f of the rows tied with it taken away.
+
+    Attributes:
+        time: (d,) place of its time among those asked for.
+        f: (d,) i / d_k.
+        total: (d,) S0 - f T0.
+        means: (p, d) m.
+        risk2, tied2: (q, K) S2 and T2 at all times.
+    """
+
+    time: NDArray[np.int64]
+    f: Array
+    total: Array
+    means: Array
+    risk2: Array
+    tied2: Array
+
+    def information(self, weights: Array) -> Array:
+        """Return the sum over events of their weights, (d,), times the covariance in their risk sets, (p, p)."""
+        times = self.risk2.shape[1]
+        second = self.risk2 @ np.bincount(self.time, weights / self.total, times)
+        second -= self.tied2 @ np.bincount(self.time, weights * self.f / self.total, times)
+        product: Array = (self.means * weights) @ self.means.T
+        return symmetric(second, len(self.means)) - product
+
+
+def risk_sets(params: CoxRiskSetsParams, sums: Mapping[str, Array]) -> RiskSets:
+    """Return the risk sets that the sums of `cox-risk-sets` describe."""
+    events = np.rint(sums["events"]).astype(np.int64)
+    tied = np.searchsorted(params.at, params.tied)
+    tied0, tied1, tied2 = (_at_all_times(sums[name], tied, len(events)) for name in ("tied0", "tied1", "tied2"))
+    time = np.repeat(np.arange(len(events)), events)  # of each event, in order
+    f = (np.arange(len(time)) - np.repeat(np.cumsum(events) - events, events)) / events[time]
+    total = sums["risk0"][time] - f * tied0[time]
+    with np.errstate(divide="ignore", invalid="ignore"):  # a risk set without weight is refused by who needs it
+        means = (sums["risk1"][:, time] - f * tied1[:, time]) / total
+    return RiskSets(time, f, total, means, sums["risk2"], tied2)
 
 
 def too_coarse(what: str) -> PrecisionError:

@@ -115,7 +115,7 @@ class Case:
         lost: list[set[str]] = []
         if dropped:
             whole = Sites(self.spec.dataset, count)
-            await self.compare(self.spec, whole)
+            await self.spec.analyse(whole)
             gone = {f"site-{number}" for number in range(1, dropped + 1)}
             lost = [set()] * (len(whole.queries) // 2) + [gone]
         sites = Sites(self.spec.dataset, count, lost=lost)

@@ -1,9 +1,16 @@
-"""Survival analyses beside lifelines, on the grid of the specification."""
+"""Survival analyses beside lifelines and statsmodels, on the grid of the specification."""
 
 import numpy as np
+import pandas as pd
+from lifelines import CoxPHFitter
+from lifelines.statistics import proportional_hazard_test
+from scipy.stats import chi2
+from statsmodels.duration.hazard_regression import PHReg
 
 from coordinator.analyses import CoxSpec, KaplanMeierSpec
+from coordinator.analyses.spec import SurvivalSpec
 from coordinator.pooled import pooled_cox, pooled_kaplan_meier
+from participant.statistics import Category
 from tests.oracles.case import Agreement, Sites, case, coefficients, p_values
 from tests.support.trials import GBSG2, LUNG, ROSSI
 
@@ -29,6 +36,110 @@ async def cox(spec: CoxSpec, sites: Sites) -> list[Agreement]:
         coefficients(result.coef, expected.coef),
         coefficients(result.se, expected.se, "standard errors"),
         p_values(result.p, expected.p),
+    ]
+
+
+STRATA = {
+    "lung": (Category(column="sex", levels=(1, 2)), Category(column="ph.karno", levels=(50, 60, 70, 80, 90, 100))),
+    "rossi": (Category(column="wexp", levels=(0, 1)),),
+    "gbsg2": (Category(column="tgrade", levels=(1, 2, 3)),),
+}
+TO_THE_END = {"precision": 1e-13, "r_precision": 1e-13}
+
+
+def stratified(spec: CoxSpec, **changes) -> CoxSpec:
+    strata = STRATA[spec.dataset]
+    names = {category.column for category in strata}
+    left = tuple(one for one in spec.covariates if one.column not in names)
+    return spec.model_copy(update={"covariates": left, "strata": strata, **changes})
+
+
+def on_grid(spec: SurvivalSpec, sites: Sites, *columns: str) -> pd.DataFrame:
+    """Return the complete rows, their times on the grid."""
+    rows = sites.rows(spec, spec.time, spec.event, *columns)
+    late = rows[spec.time] > spec.grid.width * spec.grid.count
+    rows[spec.time] = np.ceil(rows[spec.time] / spec.grid.width).clip(1, spec.grid.count) * spec.grid.width
+    rows.loc[late, spec.event] = 0.0
+    return rows
+
+
+def strata_of(spec: CoxSpec) -> list[str]:
+    return [category.column for category in spec.strata]
+
+
+@case(*(spec.model_copy(update={"ties": "breslow"}) for spec in COX), *(stratified(one, ties="breslow") for one in COX))
+async def cox_breslow(spec: CoxSpec, sites: Sites) -> list[Agreement]:
+    result = await spec.analyse(sites)
+    rows = on_grid(spec, sites, *spec.names, *strata_of(spec))
+    strata = rows.groupby(strata_of(spec)).ngroup() if spec.strata else None
+    model = PHReg(rows[spec.time], rows[list(spec.names)], rows[spec.event], strata=strata, ties="breslow")
+    oracle = model.fit(start_params=result.coef, tol=1e-14)
+    return [
+        coefficients(result.coef, oracle.params),
+        coefficients(result.se, oracle.bse, "standard errors"),
+        p_values(result.p, oracle.pvalues),
+        coefficients(result.log_likelihood, oracle.llf, "log-likelihood"),
+    ]
+
+
+@case(*(stratified(spec) for spec in COX))
+async def cox_strata(spec: CoxSpec, sites: Sites) -> list[Agreement]:
+    result = await spec.analyse(sites)
+    rows = on_grid(spec, sites, *spec.names, *strata_of(spec))
+    oracle = CoxPHFitter().fit(rows, spec.time, spec.event, strata=strata_of(spec), fit_options=TO_THE_END)
+    return [
+        coefficients(result.coef, oracle.params_[list(spec.names)]),
+        coefficients(result.se, oracle.standard_errors_[list(spec.names)], "standard errors"),
+        p_values(result.p, oracle.summary.loc[list(spec.names), "p"]),
+    ]
+
+
+TESTED = [
+    spec.model_copy(update={"proportional_hazards": g})
+    for spec, g in ((COX[0], "identity"), (COX[0], "log"), (COX[0], "km"), (COX[1], "km"), (COX[2], "log"))
+]
+
+
+@case(*TESTED, *(stratified(spec, proportional_hazards="identity") for spec in COX[:2]))
+async def schoenfeld_residuals(spec: CoxSpec, sites: Sites) -> list[Agreement]:
+    result = await spec.analyse(sites)
+    rows = on_grid(spec, sites, *spec.names, *strata_of(spec))
+    fit = CoxPHFitter().fit(rows, spec.time, spec.event, strata=strata_of(spec) or None, fit_options=TO_THE_END)
+    ordered = rows.sort_values([*strata_of(spec), spec.time]) if spec.strata else rows
+    oracle = proportional_hazard_test(fit, ordered, time_transform=spec.proportional_hazards).summary.loc[
+        list(spec.names)
+    ]
+    tests = result.proportional_hazards
+    return [
+        coefficients(tests.residual, oracle["test_statistic"], f"test of residuals, {tests.transform}"),
+        p_values(tests.residual_p, oracle["p"], f"its p-value, {tests.transform}"),
+    ]
+
+
+@case(*(spec.model_copy(update={"proportional_hazards": "log"}) for spec in COX[:2]))
+async def proportional_hazards_score(spec: CoxSpec, sites: Sites) -> list[Agreement]:
+    """The score test of covariates that change with time, each patient cut at the times of all events."""
+    result = await spec.analyse(sites)
+    rows = on_grid(spec, sites, *spec.names)
+    ends = np.unique(rows.loc[rows[spec.event] == 1, spec.time])
+    pieces = rows.loc[rows.index.repeat([np.searchsorted(ends, time) + 1 for time in rows[spec.time]])]
+    piece = pieces.groupby(level=0).cumcount().to_numpy()
+    stops = np.minimum(np.append(ends, np.inf)[piece], pieces[spec.time])
+    starts = np.append(0.0, ends)[piece] + spec.grid.width / 2  # on no event time, where libraries differ
+    died = np.where(stops == pieces[spec.time], pieces[spec.event], 0.0)
+    known = starts < stops
+    z = pieces[list(spec.names)].to_numpy()
+    p, oracles = z.shape[1], []
+    for moving in [[j] for j in range(p)] + [list(range(p))]:
+        x = np.column_stack([z, z[:, moving] * np.log(stops.to_numpy())[:, np.newaxis]])[known]
+        model = PHReg(stops[known], x, died[known], entry=starts[known], ties="efron")
+        at = np.append(result.coef, np.zeros(len(moving)))
+        score = model.score(at)
+        oracles.append(float(score @ np.linalg.solve(-model.hessian(at), score)))
+    tests = result.proportional_hazards
+    return [
+        coefficients([*tests.score, tests.overall], oracles, "score tests"),
+        p_values([*tests.score_p, tests.overall_p], [*chi2.sf(oracles[:-1], 1), chi2.sf(oracles[-1], p)]),
     ]
 
 

@@ -19,7 +19,7 @@ from coordinator.analyses.errors import (
 from coordinator.analyses.partial_likelihood import partial_likelihood
 from coordinator.lung import COX, lung_by_institution
 from coordinator.pooled import pooled, pooled_cox
-from participant.statistics import Columns, Comparison, Grid, Variable
+from participant.statistics import Category, Columns, Comparison, Grid, Variable
 from tests.support.plain_sum import PlainSum
 from tests.support.trials import TRIALS, lung, rossi, rows, split, take
 
@@ -299,3 +299,51 @@ async def test_generous_ranges_and_limits_do_no_harm() -> None:
         row_limit=1_000_000,
     )
     assert_pooled(await fit(spec, table), table, spec)
+
+
+SEX = Category(column="sex", levels=(1, 2))
+BY_SEX = COX.model_copy(update={"covariates": (COX.covariates[0], COX.covariates[2]), "strata": (SEX,)})
+
+
+async def test_strata_have_risk_sets_of_their_own() -> None:
+    """Twice the same patients under another code say the same as once, with half the variance."""
+    once = lung() | {"ward": np.zeros(rows(lung()))}
+    twice = pooled([once, once | {"ward": np.ones(rows(lung()))}])
+    spec = COX.model_copy(update={"strata": (Category(column="ward", levels=(0, 1)),), "minimum_persons": 1})
+    single, double = await fit_cox(COX, PlainSum({"all": lung()})), await fit_cox(spec, PlainSum(split(twice, 3, 0)))
+    np.testing.assert_allclose(double.coef, single.coef, rtol=1e-7)
+    np.testing.assert_allclose(double.se, single.se / np.sqrt(2), rtol=1e-7)
+    assert "Cox regression, Efron's treatment of ties, strata of ward" in double.summary()
+
+
+async def test_other_codes_are_a_stratum_and_said_so() -> None:
+    spec = BY_SEX.model_copy(update={"strata": (Category(column="sex", levels=(1, 3)),)})
+    result, expected = [await fit_cox(one, PlainSum({"all": lung()})) for one in (spec, BY_SEX)]
+    np.testing.assert_allclose(result.coef, expected.coef, rtol=1e-9)
+    women = np.count_nonzero((lung()["sex"] == 2) & ~np.isnan(lung()["ph.ecog"]))
+    assert result.warnings == (
+        f"{women} rows have a value of sex that is no declared level; they are strata of their own",
+    )
+
+
+@pytest.mark.parametrize("at_round", range(8))
+async def test_a_site_that_is_lost_leaves_the_test_of_proportional_hazards(at_round: int) -> None:
+    spec = COX.model_copy(update={"proportional_hazards": "rank"})
+    sites = lung_by_institution()
+    result = await fit_cox(spec, PlainSum(sites, lost=[set()] * at_round + [{"institution-13"}]))
+    left = await fit_cox(spec, PlainSum({"left": pooled(sites[site] for site in result.sites)}))
+    assert_pooled(result, pooled(sites[site] for site in result.sites), COX)
+    np.testing.assert_allclose(result.proportional_hazards.score, left.proportional_hazards.score, rtol=1e-6)
+    np.testing.assert_allclose(result.proportional_hazards.residual, left.proportional_hazards.residual, rtol=1e-6)
+
+
+async def test_hazards_that_are_not_proportional_are_said_so() -> None:
+    """A covariate that harms at first and protects later."""
+    early = np.arange(60) < 30
+    noise = np.random.default_rng(5)  # noqa: TID251 - made-up patients
+    x = np.where(early, noise.random(60) + 0.5, noise.random(60))
+    spec = spec_of("x", low=-2, high=2, proportional_hazards="identity")
+    result = await fit(spec, table_of(x=x, status=np.ones(60)))
+    assert result.proportional_hazards.score_p[0] < 0.05
+    assert result.warnings[0].startswith("the hazard ratio of x probably changes over time (p = ")
+    assert "score test against time (identity)" in result.summary()

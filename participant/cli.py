@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from participant import key_commands, setup_commands
+from participant import health_commands, key_commands, setup_commands
 from participant.config import ParticipantConfig
 from participant.data_commands import data_app
 from participant.ledger import TABLES, Ledger
@@ -21,6 +21,7 @@ app = typer.Typer(name="secagg-participant", no_args_is_help=True, pretty_except
 project_app = typer.Typer(no_args_is_help=True, help="Projects this site is invited to or takes part in.")
 app.add_typer(setup_commands.app)
 app.add_typer(key_commands.app)
+app.add_typer(health_commands.app)
 app.add_typer(data_app, name="data")
 app.add_typer(project_app, name="project")
 

@@ -26,6 +26,7 @@ class ParticipantConfig(Settings):
     ca_file: Path | None = Field(default=None, description="certificates that the relay's one must lead to")
     cert_file: Path | None = Field(default=None, description="certificate to show to a relay that asks for one")
     key_file: Path | None = Field(default=None, description="the key of that certificate")
+    anchor: Path | None = Field(default=None, description="file elsewhere that tells when the data folder was set back")
     proxy: str | None = Field(default=None, description="HTTPS proxy, if not that of the environment")
     policy: Path | None = Field(default=None, description="TOML file with the site's rules; cautious ones by default")
     admin_port: int = Field(default=8451, ge=0, le=65535, description="port for health and metrics; 0 means any free")

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from base64 import b64decode, b64encode
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -46,22 +47,21 @@ def make(settings: ParticipantConfig, settings_file: Path, passphrase: str, targ
         BackupError: the file exists.
     """
     seed = keystore.seed_of(settings.identity, passphrase)
-    journal = Journal(settings.data, TABLES)
-    try:
+    made = time.time()
+    with closing(Journal(settings.data, TABLES)) as journal:
         ledger = Ledger(journal.connection)
         chain, runs = ledger.chain(), ledger.runs()
-    finally:
-        journal.close()
-    made = time.time()
-    content = {
-        "format": FORMAT,
-        "made": made,
-        "seed": _text(seed),
-        "files": _files(settings, settings_file),
-        "ledger": [[_text(entry), _text(head)] for entry, head in chain],
-        "runs": [[str(run), str(project)] for run, project in runs],
-    }
-    _write(target, seal(json.dumps(content).encode(), passphrase).model_dump_json().encode())
+        content = {
+            "format": FORMAT,
+            "made": made,
+            "seed": _text(seed),
+            "files": _files(settings, settings_file),
+            "ledger": [[_text(entry), _text(head)] for entry, head in chain],
+            "runs": [[str(run), str(project)] for run, project in runs],
+        }
+        _write(target, seal(json.dumps(content).encode(), passphrase).model_dump_json().encode())
+        with journal.transaction():
+            ledger.note_backup(made)
     public = Identity(seed).public
     return {"file": str(target), "made": made, "key": public.hex(), "entries": len(chain), "runs": len(runs)}
 

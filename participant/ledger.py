@@ -44,6 +44,10 @@ TABLES = (
         made REAL NOT NULL            -- when the backup was made that this journal began with; mail from before the
                                       -- restore is still to be voided
     ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS milestone (
+        name TEXT PRIMARY KEY,        -- backup
+        at   REAL NOT NULL            -- when it was last reached, seconds since 1970
+    ) STRICT""",
 )
 
 NEVER_AGAIN = (1 << 63) - 1
@@ -106,6 +110,10 @@ class Ledger:
         ).fetchone()
         return Confirmed(Roster.decode(row[0]), row[1]) if row else None
 
+    def projects(self) -> list[UUID]:
+        """Return the projects that an officer of this site confirmed."""
+        return [UUID(row[0]) for row in self._connection.execute("SELECT project FROM confirmed ORDER BY project")]
+
     def forget(self, project: UUID) -> None:
         """Withdraw a confirmation: no manifest of the project is signed any more."""
         self._connection.execute("DELETE FROM confirmed WHERE project = ?", (str(project),))
@@ -154,6 +162,15 @@ class Ledger:
         for run, project in runs:
             self.void(run, project)
         self._connection.execute("INSERT INTO restored VALUES (1, ?)", (made,))
+
+    def note_backup(self, at: float) -> None:
+        """Note when the identity was backed up."""
+        self._connection.execute("INSERT OR REPLACE INTO milestone VALUES ('backup', ?)", (at,))
+
+    def backed_up(self) -> float | None:
+        """Return when the identity was last backed up, seconds since 1970, or None."""
+        row = self._connection.execute("SELECT at FROM milestone WHERE name = 'backup'").fetchone()
+        return float(row[0]) if row else None
 
     def is_restored(self) -> bool:
         """Tell whether mail from before a restore is still to be voided."""

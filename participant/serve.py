@@ -26,7 +26,7 @@ async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool
     policy = Policy() if config.policy is None else Policy.read(config.policy)
     logs.configure("participant", level=config.log_level)
     stop = stop_requested()
-    journal = Journal(config.data, TABLES)
+    journal = Journal(config.data, TABLES, config.anchor)
     journal.lock()
     async with config.client(identity) as relay:
         daemon = Daemon(config, identity, journal, relay, policy)

@@ -4,7 +4,6 @@ Every check stands alone, so that what is not configured, or cannot be reached, 
 """
 
 import asyncio
-import os
 import platform
 import resource
 import shutil
@@ -14,13 +13,8 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import sqlalchemy
 from sqlalchemy import func, select, text
@@ -30,49 +24,24 @@ from relay.blob_folder import BlobFolder
 from relay.checkpoint import KEY_FILE
 from relay.config import FILE_NAME, RelayConfig
 from relay.outside import on_database, over_view
-from relay.service.clock import clock_synchronised
+from relay.service import checkup
+from relay.service.checkup import Check, document, finding
 from relay.store import audit, checkpoints, milestones, probe
 from secagg import __version__
 from secagg.errors import SecaggError
+
+__all__ = ["Check", "document", "examine"]
 
 _DAY_S = 86_400
 _BACKUP_AGE_S = 26 * 3600
 _FILES_BESIDE_CONNECTIONS = 200
 _MEMORY_BYTES = 512 << 20
-_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "tmpfs", "ramfs"}
 _PROTECTED = ("fsync", "full_page_writes", "synchronous_commit")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A finding: what was looked at, whether it is well, what was seen, and what to do where it is not."""
-
-    name: str
-    ok: bool
-    detail: str
-    remedy: str = ""
 
 
 def examine(settings: RelayConfig) -> list[Check]:
     """Return all findings; a check that itself fails is a finding, too."""
-    found = []
-    for look in _CHECKS:
-        name = look.__name__.removeprefix("_").replace("_", "-")
-        try:
-            seen = look(settings)
-        except (SecaggError, OSError, sqlite3.Error, sqlalchemy.exc.SQLAlchemyError) as error:
-            seen = Check(name, ok=False, detail=str(error), remedy="mend what the detail says, then ask again")
-        found.append(Check(name, seen.ok, seen.detail, "" if seen.ok else seen.remedy))
-    return found
-
-
-def document(found: list[Check]) -> dict[str, Any]:
-    """Return the findings for JSON."""
-    return {"checks": [asdict(check) for check in found]}
-
-
-def _check(ok: object, detail: str, remedy: str = "") -> Check:
-    return Check("", bool(ok), detail, remedy)
+    return checkup.look_over(settings, _CHECKS, (SecaggError, OSError, sqlite3.Error, sqlalchemy.exc.SQLAlchemyError))
 
 
 # The folder and its disk
@@ -80,74 +49,37 @@ def _check(ok: object, detail: str, remedy: str = "") -> Check:
 
 def _data_folder(settings: RelayConfig) -> Check:
     data = settings.data
-    return _check(data.is_dir(), str(data), f"secagg-relay migrate --data {data} makes it; or name the right one")
+    return finding(data.is_dir(), str(data), f"secagg-relay migrate --data {data} makes it; or name the right one")
 
 
 def _data_folder_private(settings: RelayConfig) -> Check:
-    found = settings.data.stat()
-    mine = found.st_uid == os.geteuid()
-    detail = f"mode {found.st_mode & 0o777:o}, user {found.st_uid}, this is {os.geteuid()}"
-    return _check(
-        mine and not found.st_mode & 0o077, detail, f"chmod 700 {settings.data}; run this as the relay's user"
-    )
+    return checkup.folder_private(settings.data)
 
 
 def _files_private(settings: RelayConfig) -> Check:
-    open_ = [path.name for path in settings.data.iterdir() if path.stat().st_mode & 0o077]
-    return _check(not open_, f"open to others: {', '.join(sorted(open_)) or 'none'}", "chmod go= them")
+    return checkup.files_private(settings.data)
 
 
 def _disk_space(settings: RelayConfig) -> Check:
-    disk = shutil.disk_usage(settings.data)
-    detail = f"{disk.free / 2**30:.1f} GiB of {disk.total / 2**30:.1f} are free"
-    return _check(disk.free > 0.15 * disk.total, detail, "free or add space; runbook: DiskLow")
+    return checkup.disk_space(settings.data)
 
 
 def _disk_reserve(settings: RelayConfig) -> Check:
     free = shutil.disk_usage(settings.data).free
     remedy = "below the reserve the relay takes no payloads; free space, or lower disk_reserve_bytes"
-    return _check(free > settings.disk_reserve_bytes, f"{settings.disk_reserve_bytes} bytes are kept free", remedy)
+    return finding(free > settings.disk_reserve_bytes, f"{settings.disk_reserve_bytes} bytes are kept free", remedy)
 
 
 def _disk_entries(settings: RelayConfig) -> Check:
-    found = os.statvfs(settings.data)
-    if not found.f_files:
-        return _check(True, "this file system does not count its entries")
-    return _check(found.f_favail > 0.05 * found.f_files, f"{found.f_favail} more files fit", "remove files, or move")
+    return checkup.disk_entries(settings.data)
 
 
 def _file_system(settings: RelayConfig) -> Check:
-    kind = _file_system_of(settings.data)
-    remedy = "SQLite needs a local file system on which fsync means it; use a local disk, or PostgreSQL"
-    return _check(kind not in _NETWORK_FILE_SYSTEMS, kind or "unknown", remedy)
-
-
-def _file_system_of(path: Path) -> str:
-    best, kind = "", ""
-    with suppress(FileNotFoundError):  # not Linux
-        for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
-            _, place, named, *_ = line.split(" ")
-            if path.resolve().is_relative_to(place) and len(place) >= len(best):
-                best, kind = place, named
-    return kind
+    return checkup.file_system(settings.data)
 
 
 def _disk_writable(settings: RelayConfig) -> Check:
-    path = settings.data / ".doctor"
-    began = time.monotonic()
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-        try:
-            os.write(handle, bytes(4096))
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    finally:
-        path.unlink(missing_ok=True)
-    took = time.monotonic() - began
-    return _check(
-        took < 0.25, f"a write was durable after {took * 1000:.0f} ms", "the disk is slow; what else uses it?"
-    )
+    return checkup.disk_writable(settings.data)
 
 
 # The database
@@ -156,82 +88,84 @@ def _disk_writable(settings: RelayConfig) -> Check:
 def _database(settings: RelayConfig) -> Check:
     kind = "SQLite" if settings.database is None else "PostgreSQL"
     version = over_view(settings, lambda db: ".".join(map(str, db.dialect.server_version_info or ())))
-    return _check(True, f"{kind} {version}")
+    return finding(True, f"{kind} {version}")
 
 
 def _database_schema(settings: RelayConfig) -> Check:
     over_view(settings, migrate.require)
-    return _check(True, f"schema {migrate.REVISION}, this release's")
+    return finding(True, f"schema {migrate.REVISION}, this release's")
 
 
 def _database_writable(settings: RelayConfig) -> Check:
     began = time.monotonic()
     on_database(settings, lambda db: probe.write(db, now=time.time()))
     took = time.monotonic() - began
-    return _check(took < 1, f"a write took {took * 1000:.0f} ms", "the database is slow; runbook: RelayUnavailable")
+    return finding(took < 1, f"a write took {took * 1000:.0f} ms", "the database is slow; runbook: RelayUnavailable")
 
 
 def _database_integrity(settings: RelayConfig) -> Check:
     if settings.database is not None:
-        return _check(True, "PostgreSQL checks its pages itself; see pg_amcheck")
+        return finding(True, "PostgreSQL checks its pages itself; see pg_amcheck")
     try:
         with closing(sqlite3.connect(f"file:{settings.data / FILE_NAME}?mode=ro", uri=True)) as db:
             (said,) = db.execute("PRAGMA integrity_check").fetchone()
     except sqlite3.DatabaseError as error:
         said = str(error)
-    return _check(said == "ok", said, "stop the relay and restore the last backup; runbook: DiskFails")
+    return finding(said == "ok", said, "stop the relay and restore the last backup; runbook: DiskFails")
 
 
 def _database_references(settings: RelayConfig) -> Check:
     if settings.database is not None:
-        return _check(True, "PostgreSQL holds them itself")
+        return finding(True, "PostgreSQL holds them itself")
     with closing(sqlite3.connect(f"file:{settings.data / FILE_NAME}?mode=ro", uri=True)) as db:
         orphans = len(db.execute("PRAGMA foreign_key_check").fetchall())
-    return _check(not orphans, f"{orphans} rows without their parents", "stop the relay and restore the last backup")
+    return finding(not orphans, f"{orphans} rows without their parents", "stop the relay and restore the last backup")
 
 
 def _database_durable(settings: RelayConfig) -> Check:
     if settings.database is None:
         with closing(sqlite3.connect(f"file:{settings.data / FILE_NAME}?mode=ro", uri=True)) as db:
             (mode,) = db.execute("PRAGMA journal_mode").fetchone()
-        return _check(mode == "wal", f"journal mode {mode}", "start the relay once; it sets what it needs")
+        return finding(mode == "wal", f"journal mode {mode}", "start the relay once; it sets what it needs")
     found = over_view(settings, lambda db: {name: db.scalar(text(f"SHOW {name}")) for name in _PROTECTED})
     weak = sorted(name for name, value in found.items() if value == "off")
-    return _check(not weak, f"off: {', '.join(weak) or 'none'}", "turn them on: what is acknowledged has to be durable")
+    return finding(
+        not weak, f"off: {', '.join(weak) or 'none'}", "turn them on: what is acknowledged has to be durable"
+    )
 
 
 def _payloads(settings: RelayConfig) -> Check:
     from relay.backup import describe  # noqa: PLC0415  # needs age, which is not looked for here
 
     if settings.objects is not None:
-        return _check(True, "in an object store, which answers for what it holds")
+        return finding(True, "in an object store, which answers for what it holds")
     found = over_view(settings, describe).payloads
     blobs = BlobFolder(settings.data / "blobs")
     missing = [payload for payload in found if not asyncio.run(blobs.holds(payload.id))]
-    return _check(not missing, f"{len(missing)} of {len(found)} complete payloads are missing", "runbook: DiskFails")
+    return finding(not missing, f"{len(missing)} of {len(found)} complete payloads are missing", "runbook: DiskFails")
 
 
 # Audit log, backups
 
 
 def _audit_log(settings: RelayConfig) -> Check:
-    return _check(True, f"{over_view(settings, audit.verify)} entries, unbroken")
+    return finding(True, f"{over_view(settings, audit.verify)} entries, unbroken")
 
 
 def _audit_key(settings: RelayConfig) -> Check:
     path = settings.data / KEY_FILE
     if not path.exists():
-        return _check(False, f"there is no {path.name}", "it is made at the first start; else put it back")
-    return _check(not path.stat().st_mode & 0o077, str(path), f"chmod 600 {path}")
+        return finding(False, f"there is no {path.name}", "it is made at the first start; else put it back")
+    return finding(not path.stat().st_mode & 0o077, str(path), f"chmod 600 {path}")
 
 
 def _audit_signed(settings: RelayConfig) -> Check:
     latest = over_view(settings, checkpoints.latest)
     if latest is None:
-        return _check(False, "no checkpoint was ever signed", "start the relay; it signs one within a minute")
+        return finding(False, "no checkpoint was ever signed", "start the relay; it signs one within a minute")
     age = time.time() - latest.at_ms / 1000
     recent = age < 600 or not _serves(settings)
-    return _check(recent, f"signed {_ago(age)}", "the relay serves and does not sign; runbook: AuditUnsigned")
+    return finding(recent, f"signed {_ago(age)}", "the relay serves and does not sign; runbook: AuditUnsigned")
 
 
 def _audit_verified(settings: RelayConfig) -> Check:
@@ -247,32 +181,32 @@ def _backup_recent(settings: RelayConfig) -> Check:
 def _recent(settings: RelayConfig, name: str, limit_s: float, remedy: str) -> Check:
     at = over_view(settings, milestones.reached).get(name)
     if at is None:
-        return _check(False, "never", remedy)
+        return finding(False, "never", remedy)
     age = time.time() - at
-    return _check(age < limit_s, _ago(age), remedy)
+    return finding(age < limit_s, _ago(age), remedy)
 
 
 def _backup_settings(settings: RelayConfig) -> Check:
     whole = settings.backup_to is not None and settings.backup_recipients
     remedy = "set backup_to and backup_recipients; make a pair of keys elsewhere with: secagg-relay backup-key"
-    return _check(whole, f"to {settings.backup_to}, {len(settings.backup_recipients)} recipients", remedy)
+    return finding(whole, f"to {settings.backup_to}, {len(settings.backup_recipients)} recipients", remedy)
 
 
 def _backup_place(settings: RelayConfig) -> Check:
     to = settings.backup_to
     if to is None or not to.exists():
-        return _check(False, f"there is no folder {to}", "make it, on another disk than the data")
+        return finding(False, f"there is no folder {to}", "make it, on another disk than the data")
     same = to.stat().st_dev == settings.data.stat().st_dev
-    return _check(
+    return finding(
         not same, f"{to}, {'the same' if same else 'another'} disk", "a disk that fails takes both; use another"
     )
 
 
 def _backup_tools(settings: RelayConfig) -> Check:
     if settings.database is None:
-        return _check(True, "SQLite needs none")
+        return finding(True, "SQLite needs none")
     missing = [name for name in ("pg_dump", "pg_restore") if shutil.which(name) is None]
-    return _check(not missing, f"missing: {', '.join(missing) or 'none'}", "install PostgreSQL's client programs")
+    return finding(not missing, f"missing: {', '.join(missing) or 'none'}", "install PostgreSQL's client programs")
 
 
 # Network
@@ -280,13 +214,13 @@ def _backup_tools(settings: RelayConfig) -> Check:
 
 def _serving(settings: RelayConfig) -> Check:
     if _serves(settings):
-        return _check(True, f"a relay answers at {settings.admin_host} port {settings.admin_port}")
-    return _check(False, "no relay answers at the admin port", "systemctl start secagg-relay; runbook: RelayDown")
+        return finding(True, f"a relay answers at {settings.admin_host} port {settings.admin_port}")
+    return finding(False, "no relay answers at the admin port", "systemctl start secagg-relay; runbook: RelayDown")
 
 
 def _ready(settings: RelayConfig) -> Check:
     status, said = _ask(settings, "readyz")
-    return _check(status == 200, said or "no answer", "runbook: RelayNotReady")
+    return finding(status == 200, said or "no answer", "runbook: RelayNotReady")
 
 
 def _public_port(settings: RelayConfig) -> Check:
@@ -299,19 +233,19 @@ def _admin_port(settings: RelayConfig) -> Check:
 
 def _admin_port_private(settings: RelayConfig) -> Check:
     remedy = "it has no password: bind it to 127.0.0.1, or to a network that only the monitoring is in"
-    return _check(settings.admin_host in {"127.0.0.1", "::1", "localhost"}, settings.admin_host, remedy)
+    return finding(settings.admin_host in {"127.0.0.1", "::1", "localhost"}, settings.admin_host, remedy)
 
 
 def _port(host: str, port: int, serves: bool) -> Check:
     if port == 0:
-        return _check(True, "any free one")
+        return finding(True, "any free one")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe_:
         probe_.settimeout(2)
         answers = probe_.connect_ex((_reachable(host), port)) == 0
     if answers == serves:
-        return _check(True, f"{host} port {port} {'is served' if answers else 'is free'}")
+        return finding(True, f"{host} port {port} {'is served' if answers else 'is free'}")
     remedy = "the relay is not reachable there" if serves else f"end it, or choose another: ss -ltnp 'sport = :{port}'"
-    return _check(
+    return finding(
         False, f"{host} port {port} {'is taken by another program' if answers else 'does not answer'}", remedy
     )
 
@@ -321,15 +255,7 @@ def _serves(settings: RelayConfig) -> bool:
 
 
 def _ask(settings: RelayConfig, path: str) -> tuple[int, str]:
-    host = _reachable(settings.admin_host)
-    place = f"[{host}]" if ":" in host else host
-    try:
-        with urlopen(f"http://{place}:{settings.admin_port}/{path}", timeout=3) as answer:  # http, fixed
-            return answer.status, answer.read().decode()
-    except HTTPError as error:
-        return error.code, error.read().decode(errors="replace")[:200]
-    except (OSError, ValueError):
-        return 0, ""
+    return checkup.ask_admin(_reachable(settings.admin_host), settings.admin_port, path)
 
 
 def _reachable(host: str) -> str:
@@ -342,26 +268,26 @@ def _reachable(host: str) -> str:
 def _tls(settings: RelayConfig) -> Check:
     certificate = settings.certificate()
     if certificate is not None:
-        return _check(True, "certificate and key go together")
+        return finding(True, "certificate and key go together")
     local = settings.host in {"127.0.0.1", "::1", "localhost"}
     remedy = (
         "sites speak plain http to their own machine alone: set tls_certificate and tls_key, or put a proxy before it"
     )
-    return _check(local, f"none, and the relay listens on {settings.host}", remedy)
+    return finding(local, f"none, and the relay listens on {settings.host}", remedy)
 
 
 def _tls_expiry(settings: RelayConfig) -> Check:
     certificate = settings.certificate()
     if certificate is None:
-        return _check(True, "no certificate here")
+        return finding(True, "no certificate here")
     left = (certificate.expires - datetime.now(UTC)).total_seconds() / _DAY_S
-    return _check(left > 21, f"expires in {left:.0f} days", "renew it: runbook: CertificateExpires")
+    return finding(left > 21, f"expires in {left:.0f} days", "renew it: runbook: CertificateExpires")
 
 
 def _tls_key_private(settings: RelayConfig) -> Check:
     if settings.tls_key is None:
-        return _check(True, "no key here")
-    return _check(not settings.tls_key.stat().st_mode & 0o007, str(settings.tls_key), f"chmod o= {settings.tls_key}")
+        return finding(True, "no key here")
+    return finding(not settings.tls_key.stat().st_mode & 0o007, str(settings.tls_key), f"chmod o= {settings.tls_key}")
 
 
 # Machine and process
@@ -369,15 +295,13 @@ def _tls_key_private(settings: RelayConfig) -> Check:
 
 def _clock(settings: RelayConfig) -> Check:
     del settings
-    kept = clock_synchronised()
-    detail = f"the kernel says that {'a' if kept else 'no'} time service keeps it right"
-    return _check(kept, detail, "start chrony or systemd-timesyncd")
+    return checkup.clock_kept()
 
 
 def _clock_goes_forward(settings: RelayConfig) -> Check:
     newest = over_view(settings, lambda db: db.scalar(select(func.max(schema.audit.c.at_ms)))) or 0
     ahead = newest / 1000 - time.time()
-    return _check(
+    return finding(
         ahead < 5, f"the audit log is {max(ahead, 0):.0f} s ahead of the clock", "the clock was set back; set it"
     )
 
@@ -386,35 +310,31 @@ def _open_files(settings: RelayConfig) -> Check:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = settings.max_connections + _FILES_BESIDE_CONNECTIONS
     remedy = f"LimitNOFILE={needed} or more in the unit (this asks the shell's own limit), or lower max_connections"
-    return _check(soft == resource.RLIM_INFINITY or soft >= needed, f"{soft} (at most {hard}), {needed} needed", remedy)
+    return finding(
+        soft == resource.RLIM_INFINITY or soft >= needed, f"{soft} (at most {hard}), {needed} needed", remedy
+    )
 
 
 def _core_dumps(settings: RelayConfig) -> Check:
     del settings
-    soft, _ = resource.getrlimit(resource.RLIMIT_CORE)
-    return _check(soft == 0, f"limit {soft}", "LimitCORE=0 in the unit, ulimit -c 0 in the shell")
+    return checkup.core_dumps_off()
 
 
 def _memory(settings: RelayConfig) -> Check:
     del settings
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with suppress(FileNotFoundError):  # not Linux
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                free = int(line.split()[1]) << 10
-    return _check(free > _MEMORY_BYTES, f"{free >> 20} MiB are free", "a thousand sites need 400 MiB")
+    return checkup.memory_free(_MEMORY_BYTES, "a thousand sites need 400 MiB")
 
 
 def _user(settings: RelayConfig) -> Check:
     del settings
-    return _check(os.geteuid() != 0, f"user {os.geteuid()}", "run the relay as a user of its own, not as root")
+    return checkup.own_user()
 
 
 def _versions(settings: RelayConfig) -> Check:
     del settings
     seen = f"secagg {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     new_enough = sys.version_info >= (3, 11) and sqlite3.sqlite_version_info >= (3, 35)
-    return _check(new_enough, f"{seen}, {ssl.OPENSSL_VERSION}", "needed are Python 3.11 and SQLite 3.35")
+    return finding(new_enough, f"{seen}, {ssl.OPENSSL_VERSION}", "needed are Python 3.11 and SQLite 3.35")
 
 
 def _ago(seconds: float) -> str:

@@ -9,6 +9,10 @@ The key file of a machine has two slots. A transition from generation g writes t
 commits the journal, and then overwrites the old key. On start a journal at the generation of either slot is a
 transition that was cut off, and the other slot is overwritten; any other generation is a restored journal, which must
 not be used.
+
+A folder that is set back as a whole brings its keys back with it. Against that a party may keep an anchor: a file
+elsewhere, which no backup holds, with the number of transactions that were committed. It is written after a commit and
+before anything of it leaves. A journal with fewer transactions than its anchor is an old one.
 """
 
 import fcntl
@@ -47,7 +51,13 @@ CREATE TABLE IF NOT EXISTS position (
     message    INTEGER NOT NULL            -- ID of the last message from the relay that was dealt with
 ) STRICT;
 INSERT OR IGNORE INTO position VALUES (1, 0);
+CREATE TABLE IF NOT EXISTS commits (
+    only       INTEGER PRIMARY KEY CHECK (only = 1),
+    number     INTEGER NOT NULL            -- of transactions so far; never goes back
+) STRICT;
+INSERT OR IGNORE INTO commits VALUES (1, 0);
 """
+_ANCHOR_BYTES = 8 + 8  # number, checksum
 _SLOT_BYTES = 8 + SecretBox.KEY_SIZE + 8  # generation, key, checksum against a torn write
 
 
@@ -78,12 +88,14 @@ class Journal:
         folder: of this party alone.
         tables: statements that create the party's own tables and, release by release, change them, each run once; or
             none, where its tables are not of interest.
+        anchor: file outside the folder that tells when the folder was set back; None for none.
     """
 
-    def __init__(self, folder: Path, tables: Sequence[str]) -> None:
+    def __init__(self, folder: Path, tables: Sequence[str], anchor: Path | None = None) -> None:
         self._folder = private_folder(folder)
         self._spool = private_folder(folder / "spool")
         self._keys = private_folder(folder / "keys")
+        os.close(os.open(folder / "journal.sqlite", os.O_RDWR | os.O_CREAT, 0o600))  # SQLite goes by the umask
         self.connection = sqlite3.connect(folder / "journal.sqlite", isolation_level=None, timeout=30)
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = FULL")
@@ -95,6 +107,8 @@ class Journal:
             self.connection.close()
             raise
         self._lock: int | None = None
+        self._anchor = None if anchor is None else _Anchor(anchor)
+        self._set_back = False
 
     def _upgrade(self, tables: Sequence[str]) -> None:
         """Run the statements that this journal has not seen; how many it has stands in the file's `user_version`."""
@@ -131,6 +145,12 @@ class Journal:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise JournalError(f"another process works in {self._folder}; one daemon has one identity") from None
+        if self._anchor is not None:
+            self._set_back = self._anchor.is_ahead(self._commits())
+            self._anchor.write(self._commits())
+
+    def _commits(self) -> int:
+        return int(self.connection.execute("SELECT number FROM commits").fetchone()[0])
 
     @property
     def position(self) -> int:
@@ -150,6 +170,8 @@ class Journal:
         """
         if self._lock is None:
             raise JournalError("only the process that holds the journal's lock reads and changes states")
+        if self._set_back:
+            raise RestoredStateError(f"the folder was set back to a copy; the epoch of run {name} cannot be continued")
         row = self.connection.execute("SELECT generation, sealed FROM machine WHERE name = ?", (name,)).fetchone()
         if row is None:
             raise JournalError(f"there is no machine {name}")
@@ -172,6 +194,8 @@ class Journal:
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield batch
+            self.connection.execute("UPDATE commits SET number = number + 1")
+            number = self._commits()
         except BaseException:
             self.connection.execute("ROLLBACK")
             batch.discard()
@@ -179,6 +203,9 @@ class Journal:
         crashpoint("journal-before-commit")
         self.connection.execute("COMMIT")
         crashpoint("journal-after-commit")
+        if self._anchor is not None and self._lock is not None:
+            self._anchor.write(number)
+            crashpoint("journal-anchored")
         batch.settle()
 
     def outgoing(self) -> list[Outgoing]:
@@ -315,6 +342,34 @@ class _KeySlots:
         handle = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             os.pwrite(handle, slot + _checksum(slot), (generation % 2) * _SLOT_BYTES)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        if new:
+            sync_folder(self._path.parent)
+
+
+class _Anchor:
+    """The number of a journal's transactions, in a file that does not go back with the journal."""
+
+    def __init__(self, path: Path) -> None:
+        private_folder(path.parent)
+        self._path = path
+
+    def is_ahead(self, number: int) -> bool:
+        """Tell whether the journal had more transactions once; a file that is not whole is taken to say so."""
+        if not self._path.exists():
+            return number > 0  # it was taken away, or is new; who sets one up loses the epochs that are open
+        content = self._path.read_bytes()
+        whole = len(content) == _ANCHOR_BYTES and _checksum(content[:8]) == content[8:]
+        return not whole or int.from_bytes(content[:8], "big") > number
+
+    def write(self, number: int) -> None:
+        new = not self._path.exists()
+        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            content = number.to_bytes(8, "big")
+            os.pwrite(handle, content + _checksum(content), 0)
             os.fsync(handle)
         finally:
             os.close(handle)

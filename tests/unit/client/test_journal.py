@@ -1,6 +1,7 @@
 """The journal: everything or nothing, sealed states that cannot come back, one daemon a folder."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -243,3 +244,74 @@ def test_the_database_is_as_durable_as_sqlite_can_be(journal: Journal) -> None:
     assert journal.connection.execute("PRAGMA synchronous").fetchone()[0] == 2
     assert sqlite3.sqlite_version_info >= (3, 37)
     assert journal.outgoing() == []
+
+
+def test_a_folder_that_was_set_back_as_a_whole_is_noticed_by_its_anchor(folder: Path, tmp_path: Path) -> None:
+    """Recipe 7: keys and database come back together, and only what stands elsewhere tells."""
+    anchor = tmp_path / "cache" / "anchor"
+
+    def opened() -> Journal:
+        journal = Journal(folder, (), anchor)
+        journal.lock()
+        return journal
+
+    journal = opened()
+    with journal.transaction() as batch:
+        batch.put("run", b"state 1")
+    journal.close()
+    shutil.copytree(folder, tmp_path / "copy")
+    journal = opened()
+    assert journal.state("run") == b"state 1"
+    with journal.transaction() as batch:
+        batch.put("run", b"state 2")
+    journal.close()
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "copy", folder)
+    journal = opened()
+    with pytest.raises(RestoredStateError, match="set back to a copy"):
+        journal.state("run")
+    with journal.transaction() as batch:
+        batch.drop("run")
+        batch.put("next", b"state 1")
+    assert journal.machines() == ["next"]
+    journal.close()
+    journal = opened()
+    assert journal.state("next") == b"state 1"  # and then it goes on
+    journal.close()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff" * 16, bytes(15)])
+def test_an_anchor_that_is_gone_or_damaged_is_taken_for_a_restore(
+    folder: Path, tmp_path: Path, content: bytes | None
+) -> None:
+    anchor = tmp_path / "cache" / "anchor"
+    journal = Journal(folder, (), anchor)
+    journal.lock()
+    with journal.transaction() as batch:
+        batch.put("run", b"state 1")
+    journal.close()
+    anchor.unlink() if content is None else anchor.write_bytes(content)
+    journal = Journal(folder, (), anchor)
+    journal.lock()
+    with pytest.raises(RestoredStateError):
+        journal.state("run")
+    journal.close()
+
+
+def test_a_commit_that_was_killed_before_its_anchor_is_no_restore(folder: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from relay.client.journal import Journal\n"
+        "j = Journal(Path(sys.argv[1]), (), Path(sys.argv[2])); j.lock()\n"
+        "for n in range(3):\n"
+        "    with j.transaction() as batch: batch.put('run', f'state {n}'.encode())\n"
+    )
+    for point, state in (("journal-after-commit:3", b"state 2"), ("journal-before-commit:3", b"state 1")):
+        place = (folder / point.replace(":", "-"), tmp_path / "cache" / point)
+        done = subprocess.run(
+            [sys.executable, "-c", program, *map(str, place)], env={**os.environ, "SECAGG_CRASH_AT": point}, check=False
+        )
+        assert done.returncode == -signal.SIGKILL
+        journal = Journal(place[0], (), place[1])
+        journal.lock()
+        assert journal.state("run") == state
+        journal.close()

@@ -1,0 +1,47 @@
+"""What the checks of one look share, each thing fetched once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+from participant.config import ParticipantConfig
+from participant.doctor.line import Line
+from participant.ledger import TABLES
+from participant.passphrase import passphrase
+from relay.client import keystore
+from relay.client.journal import Journal
+from secagg.errors import ParameterError
+from secagg.identity import Identity
+
+
+class MissingError(ParameterError):
+    """What a check looks at is not there; says what makes it."""
+
+
+class Look:
+    """One look over a site."""
+
+    def __init__(self, settings: ParticipantConfig) -> None:
+        self.settings = settings
+
+    @cached_property
+    def identity(self) -> Identity:
+        """The site's identity; raises KeystoreError and PassphraseError."""
+        return keystore.unlock(self.settings.identity, passphrase(self.settings))
+
+    @cached_property
+    def line(self) -> Line:
+        """The way to the relay, tried once; raises ParameterError where none is named."""
+        self.settings.require_relay()
+        return Line.tried(self.settings)
+
+    @contextmanager
+    def journal(self) -> Iterator[Journal]:
+        """The journal, which is not made by looking at it; raises MissingError."""
+        if not (self.settings.data / "journal.sqlite").is_file():
+            raise MissingError("there is no journal yet; the first start of the daemon makes it")
+        journal = Journal(self.settings.data, TABLES)
+        try:
+            yield journal
+        finally:
+            journal.close()

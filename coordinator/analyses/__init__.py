@@ -14,6 +14,7 @@ from coordinator.analyses.anova import AnovaSpec
 from coordinator.analyses.chi_square import ChiSquareSpec
 from coordinator.analyses.cox import CoxResult, CoxSpec, fit_cox
 from coordinator.analyses.errors import AnalysisError, SpecError
+from coordinator.analyses.federated_training import FederatedTrainingResult, FederatedTrainingSpec
 from coordinator.analyses.fisher import FisherSpec
 from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
 from coordinator.analyses.kaplan_meier import KaplanMeierResult, KaplanMeierSpec, estimate_kaplan_meier
@@ -28,6 +29,7 @@ _SPECS: tuple[type[TableSpec], ...] = (
     ChiSquareSpec,
     CoxSpec,
     FisherSpec,
+    FederatedTrainingSpec,
     GlmSpec,
     KaplanMeierSpec,
     TTestSpec,
@@ -61,6 +63,8 @@ __all__ = [
     "ChiSquareSpec",
     "CoxResult",
     "CoxSpec",
+    "FederatedTrainingResult",
+    "FederatedTrainingSpec",
     "FisherSpec",
     "GlmResult",
     "GlmSpec",

@@ -26,7 +26,7 @@ Sources: McCullagh, Nelder 1989, "Generalized Linear Models", section 2.5 and ch
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log, nan, pi, sqrt
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, FiniteFloat
@@ -40,27 +40,17 @@ from coordinator.analyses.errors import (
     SeparationError,
     SpecError,
 )
+from coordinator.analyses.formulas import FormulaSpec
 from coordinator.analyses.partial_likelihood import symmetric, too_coarse
 from coordinator.analyses.ranged import ranged
 from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum, Sum
-from coordinator.analyses.spec import TableSpec
-from participant.statistics import (
-    GLM_SCORE,
-    MOMENTS,
-    Category,
-    Design,
-    FormulaError,
-    Numeric,
-    Variable,
-    layout_of,
-    parse_formula,
-)
+from participant.statistics import GLM_SCORE, MOMENTS, Numeric, Variable, layout_of
 from participant.statistics.families import FamilyName
 from participant.statistics.glm_score import MAX_LIMIT, GlmScoreParams
 from participant.statistics.layout import Array
 from participant.statistics.moments import MomentsParams
-from participant.statistics.query import MAX_COLUMNS, Query
+from participant.statistics.query import Query
 
 TOLERANCE = 1e-8  # standard errors
 MAX_STEPS = 50
@@ -75,41 +65,19 @@ WIDE = 1e6  # the same for the gaussian family, where it makes no sum coarser th
 _ESTIMATED = ("gaussian", "gamma")
 
 
-class GlmSpec(TableSpec):
-    """A model as a formula.
+class GlmSpec(FormulaSpec):
+    """A generalised linear model as a formula.
 
     Attributes:
-        formula: such as ``y ~ age + C(sex)`` (`participant.statistics.formula`).
-        numbers: numeric variables that it names, with their declared ranges; values outside are moved there, counted.
-        categories: categories that it names, with their levels.
         family: of the outcome; `alpha` is the negative binomial's, 0 elsewhere.
         offset, weight: columns with their ranges, or None.
     """
 
     analysis: Literal["glm"] = "glm"
-    formula: Annotated[str, Field(max_length=2000)]
-    numbers: Annotated[tuple[Variable, ...], Field(max_length=MAX_COLUMNS)]
-    categories: Annotated[tuple[Category, ...], Field(max_length=MAX_COLUMNS)] = ()
     family: FamilyName = "gaussian"
     alpha: FiniteFloat = Field(default=0.0, ge=0)
     offset: Variable | None = None
     weight: Variable | None = None
-
-    def model(self) -> tuple[Numeric, Design]:
-        """Return outcome and design.
-
-        Raises:
-            SpecError: the formula is wrong, or its outcome is no number.
-        """
-        known: dict[str, Variable | Category] = {one.column: one for one in self.numbers}
-        known |= {one.column: one for one in self.categories}
-        try:
-            model = parse_formula(self.formula, known)
-        except FormulaError as error:
-            raise SpecError(str(error)) from None
-        if not isinstance(model.outcome, Numeric):
-            raise SpecError("the outcome is a number with a declared range; that of two classes is 0 to 1")
-        return model.outcome, model.design
 
     async def analyse(self, secure_sum: SecureSum) -> "GlmResult":
         """Fit; raises as `fit_glm`."""

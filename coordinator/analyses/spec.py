@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -59,6 +59,10 @@ class TableSpec(Strict, ABC):
             complete=complete,
             minimum_persons=self.minimum_persons,
         )
+
+    def narrowed(self, *conditions: Condition) -> Self:
+        """Return the same analysis of fewer rows: those that meet these conditions as well."""
+        return self.model_copy(update={"filter": (*self.filter, *conditions)})
 
     def warn_of_withheld(self, sums: Mapping[str, Array], *, of_model: bool = False) -> list[str]:
         """Return warnings where sites had too few rows, in all or in a cell, for their numbers to be in the sum."""

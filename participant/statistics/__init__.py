@@ -26,7 +26,7 @@ large an entry can be, `disclosure_of` what the sum over the sites tells, `descr
 Every module says its formula, bounds, disclosure and source.
 """
 
-from participant.statistics.conditions import AllOf, AnyOf, Comparison, Condition, negated
+from participant.statistics.conditions import AllOf, AnyOf, Comparison, Condition, Fold, negated
 from participant.statistics.describe import describe
 from participant.statistics.design import Category, Coding, Design, Indicator, Log, Numeric, Power
 from participant.statistics.disclosure import Disclosure, Group, Reveals
@@ -89,6 +89,7 @@ __all__ = [
     "Condition",
     "Design",
     "Disclosure",
+    "Fold",
     "FormulaError",
     "Grid",
     "Group",

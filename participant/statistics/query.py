@@ -94,7 +94,7 @@ class Query(Strict):
     @property
     def needs(self) -> tuple[str, ...]:
         """The columns to load: those of the statistic and those of the filter, sorted."""
-        return _ordered_names(self.columns + tuple(comparison.column for comparison in comparisons(self.filter)))
+        return _ordered_names(self.columns + tuple(name for one in comparisons(self.filter) for name in one.columns))
 
     def encode(self) -> bytes:
         """Return the canonical bytes.

@@ -4,6 +4,7 @@ A trainer is installed at the site, by its own people, as an entry point of the 
 it and never brings it. Everything that it may depend on is an argument, so the same query gives the same update.
 """
 
+from functools import cache
 from importlib.metadata import entry_points
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -17,16 +18,16 @@ S = TypeVar("S", bound=Strict)
 S_contra = TypeVar("S_contra", bound=Strict, contravariant=True)
 
 
-class Trained(NamedTuple):
-    """What a trainer returns.
+class Assessed(NamedTuple):
+    """How good a model is on some rows.
 
     Attributes:
-        weights: (m,) of the model afterwards; NaN or infinity where training failed.
-        loss: mean loss over the rows at the weights that were given, without penalty.
+        loss: mean loss of a row, without penalty; NaN or infinity where there is none.
+        correct: rows whose class is the predicted one; None where the outcome is no class.
     """
 
-    weights: Array
     loss: float
+    correct: int | None
 
 
 class Trainer(Protocol[S_contra]):
@@ -38,8 +39,8 @@ class Trainer(Protocol[S_contra]):
     def size(self, covariates: int, settings: S_contra) -> int:
         """Return the number m of weights of a model with so many covariates."""
 
-    def train(self, weights: Array, covariates: Array, outcome: Array, settings: S_contra) -> Trained:
-        """Train on the rows of this site.
+    def train(self, weights: Array, covariates: Array, outcome: Array, settings: S_contra) -> Array:
+        """Train on the rows of this site, and return the (m,) weights afterwards; NaN or infinity where that failed.
 
         Args:
             weights: (m,) of the model as the round begins.
@@ -47,6 +48,9 @@ class Trainer(Protocol[S_contra]):
             outcome: (rows,).
             settings: as the query gives them.
         """
+
+    def assess(self, weights: Array, covariates: Array, outcome: Array, settings: S_contra) -> Assessed:
+        """Return how good a model is on the rows of this site; arguments as for `train`."""
 
 
 class NoTrainerError(ParameterError):
@@ -58,6 +62,7 @@ def installed() -> tuple[str, ...]:
     return tuple(sorted(entry_points(group=GROUP).names))
 
 
+@cache
 def trainer(name: str) -> "Trainer[Strict]":
     """Return an installed trainer.
 

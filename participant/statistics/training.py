@@ -3,14 +3,17 @@
 With w the m weights that the query gives, w' those after the trainer (`trainer`) has seen the site's n complete rows,
 and u = (w' - w) min(1, clip / |w' - w|), so that no site moves the model further than `clip`:
 
-    rows    = n             ()      whole number
-    update  = n u           (m,)
-    loss    = n mean loss at w, at most `loss_limit` a row     ()
-    failed  = sites where the trainer gave NaN or infinity and so no update     ()     whole number
+    rows       = n             ()      whole number
+    update     = n u           (m,), or no entries where `purpose` is ``assess``
+    loss       = n mean loss at w, at most `loss_limit` a row              ()
+    classified = rows whose outcome is a class, by this kind of model      ()      whole number
+    correct    = those of them whose class is the predicted one at w       ()      whole number
+    cut        = sites whose update was longer than `clip`                 ()      whole number
+    failed     = sites where the trainer gave NaN or infinity, and that give zeros for all else     ()    whole number
 
 The average over all rows is update / rows. With one step of gradient descent at the rate 1 it is minus the gradient.
 Training does not add up over rows: the sum over sites depends on who has which rows, and equals that over pooled rows
-for a single step only.
+for a single step only. Loss and accuracy do add up.
 
 A query carries the weights as text, so m is limited by its size, to some ten thousand.
 
@@ -18,7 +21,7 @@ Source: McMahan et al. 2017, AISTATS, "Communication-efficient learning of deep 
 """
 
 from math import isfinite
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, FiniteFloat, ValidationError
@@ -41,6 +44,7 @@ class TrainingParams(Params):
 
     Attributes:
         trainer: name of an installed trainer.
+        purpose: ``train``, or ``assess``: only how good the model is.
         settings: what its `Settings` read.
         design, outcome: covariates and outcome.
         weights: (m,) of the model.
@@ -49,6 +53,7 @@ class TrainingParams(Params):
     """
 
     trainer: Name
+    purpose: Literal["train", "assess"]
     settings: Json
     design: Design
     outcome: Numeric
@@ -72,8 +77,11 @@ class Training(Statistic[TrainingParams]):
         return Layout(
             (
                 Block("rows", (), limit, exact=True),
-                Block("update", (len(params.weights),), limit * params.clip),
+                Block("update", (len(params.weights) if params.purpose == "train" else 0,), limit * params.clip),
                 Block("loss", (), limit * params.loss_limit),
+                Block("classified", (), limit, exact=True),
+                Block("correct", (), limit, exact=True),
+                Block("cut", (), 1.0, exact=True),
                 Block("failed", (), 1.0, exact=True),
             )
         )
@@ -99,21 +107,26 @@ class Training(Statistic[TrainingParams]):
             raise QueryError(f"this model has {size} weights, the query gives {len(params.weights)}")
         old, outcome = np.array(params.weights), single(params.outcome, columns)
         rows = len(outcome)
+        nothing = {block.name: np.zeros(block.shape) for block in self.layout(params).blocks}
         if not rows:
-            return {
-                name: np.zeros(shape) for name, shape in (("rows", ()), ("update", size), ("loss", ()), ("failed", ()))
-            }
-        new, loss = chosen.train(old, params.design.coded(columns).z.T, outcome, settings)
+            return nothing
+        z = params.design.coded(columns).z.T
+        loss, correct = chosen.assess(old, z, outcome, settings)
+        new = chosen.train(old, z, outcome, settings) if params.purpose == "train" else old
         if new.shape != old.shape:
             raise ParameterError(f"the trainer {params.trainer} returned {new.shape} weights instead of {old.shape}")
-        good = bool(np.isfinite(new).all()) and isfinite(loss)
-        update = new - old if good else np.zeros(size)
+        if not (isfinite(loss) and np.isfinite(new).all()):
+            return nothing | {"failed": np.array(1.0)}
+        update = new - old
         length = float(np.linalg.norm(update))
         return {
             "rows": np.array(float(rows)),
-            "update": rows * update * min(1.0, params.clip / length if length else 1.0),
-            "loss": np.array(rows * min(max(loss, 0.0), params.loss_limit) if good else 0.0),
-            "failed": np.array(float(not good)),
+            "update": rows * update[: nothing["update"].size] * min(1.0, params.clip / length if length else 1.0),
+            "loss": np.array(rows * min(max(loss, 0.0), params.loss_limit)),
+            "classified": np.array(0.0 if correct is None else float(rows)),
+            "correct": np.array(float(min(max(correct or 0, 0), rows))),
+            "cut": np.array(float(length > params.clip)),
+            "failed": np.array(0.0),
         }
 
     def persons(self, params: TrainingParams, columns: Columns) -> int:
@@ -123,16 +136,20 @@ class Training(Statistic[TrainingParams]):
         return min(len(params.weights), len(params.design.names))
 
     def disclosure(self, params: TrainingParams) -> Disclosure:
+        model = f"{params.outcome.names[0]} by {', '.join(params.design.names)}"
+        tells = (
+            f"How the trainer {params.trainer} changes {len(params.weights)} weights of a model of {model}, and how "
+            "good it was before: loss and accuracy, averaged over the complete rows of all sites that meet the filter. "
+            "A model with many weights can remember single rows, and many rounds tell more than one; the sum hides "
+            "whose they are, not what they are."
+            if params.purpose == "train"
+            else f"Loss and accuracy of a model of {model}, over the complete rows of all sites that meet the filter."
+        )
         return Disclosure(
-            tells=(
-                f"How the trainer {params.trainer} changes {len(params.weights)} weights of a model of "
-                f"{params.outcome.names[0]} by {', '.join(params.design.names)}, averaged over the complete rows of "
-                "all sites that meet the filter. A model with many weights can remember single rows, and many "
-                "rounds tell more than one; the sum hides whose they are, not what they are."
-            ),
+            tells=tells,
             groups=(
                 Group(
-                    blocks=("rows", "update", "loss"),
+                    blocks=("rows", "update", "loss", "classified", "correct"),
                     people="complete rows that meet the filter",
                     reveals=Reveals.VALUES,
                     one_person=False,

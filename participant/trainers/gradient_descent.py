@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from participant.statistics.conditions import Strict
 from participant.statistics.layout import Array
-from participant.statistics.trainer import Trained
+from participant.statistics.trainer import Assessed
 
 
 class DescentSettings(Strict):
@@ -34,13 +34,23 @@ class GradientDescent(ABC):
     def size(self, covariates: int, settings: DescentSettings) -> int:  # noqa: ARG002 - a Trainer's signature
         return covariates
 
-    def train(self, weights: Array, covariates: Array, outcome: Array, settings: DescentSettings) -> Trained:
+    def train(self, weights: Array, covariates: Array, outcome: Array, settings: DescentSettings) -> Array:
         w = weights
         with np.errstate(over="ignore", invalid="ignore"):  # a rate that is too high ends in NaN, which is counted
             for _ in range(settings.steps):
                 gradient = covariates.T @ (self.mean(covariates @ w) - outcome) / len(outcome)
                 w = w - settings.rate * (gradient + settings.penalty * w + settings.proximal * (w - weights))
-        return Trained(w, float(self.losses(covariates @ weights, outcome).mean()))
+        return w
+
+    def assess(
+        self,
+        weights: Array,
+        covariates: Array,
+        outcome: Array,
+        settings: DescentSettings,  # noqa: ARG002 - a Trainer's signature
+    ) -> Assessed:
+        linear = covariates @ weights
+        return Assessed(float(self.losses(linear, outcome).mean()), self.correct(linear, outcome))
 
     @abstractmethod
     def mean(self, linear: Array) -> Array:
@@ -49,6 +59,10 @@ class GradientDescent(ABC):
     @abstractmethod
     def losses(self, linear: Array, outcome: Array) -> Array:
         """Return the loss of each row."""
+
+    def correct(self, linear: Array, outcome: Array) -> int | None:  # noqa: ARG002 - for classes
+        """Return how many rows have the predicted class, or None where the outcome is no class."""
+        return None
 
 
 class LinearRegression(GradientDescent):
@@ -71,3 +85,6 @@ class LogisticRegression(GradientDescent):
     def losses(self, linear: Array, outcome: Array) -> Array:
         result: Array = np.logaddexp(0.0, linear) - outcome * linear
         return result
+
+    def correct(self, linear: Array, outcome: Array) -> int:
+        return int(np.count_nonzero((linear > 0) == (outcome > 0.5)))

@@ -9,16 +9,19 @@ from pydantic import Field, FiniteFloat
 
 from participant.statistics.conditions import Strict
 from participant.statistics.layout import Array
-from participant.statistics.trainer import Trained
+from participant.statistics.trainer import Assessed
 
 
 class MlpSettings(Strict):
-    """`hidden` units; `epochs` of Adam over batches of `batch` rows, in an order that `seed` fixes."""
+    """`hidden` units; `epochs` of Adam over batches of `batch` rows, in an order that `seed` fixes; `proximal` times
+    half the squared distance from the given weights is added to the loss.
+    """
 
     hidden: int = Field(ge=1, le=256)
     epochs: int = Field(ge=1, le=1000)
     batch: int = Field(ge=1)
     rate: FiniteFloat = Field(gt=0)
+    proximal: FiniteFloat = Field(ge=0)
     seed: int = Field(ge=0, lt=1 << 63)
 
 
@@ -30,21 +33,34 @@ class Mlp:
     def size(self, covariates: int, settings: MlpSettings) -> int:
         return (covariates + 2) * settings.hidden + 1
 
-    def train(self, weights: Array, covariates: Array, outcome: Array, settings: MlpSettings) -> Trained:
-        model = torch.nn.Sequential(
-            torch.nn.Linear(covariates.shape[1], settings.hidden), torch.nn.Tanh(), torch.nn.Linear(settings.hidden, 1)
-        ).double()
-        torch.nn.utils.vector_to_parameters(torch.from_numpy(weights), model.parameters())
+    def train(self, weights: Array, covariates: Array, outcome: Array, settings: MlpSettings) -> Array:
+        model = _model(weights, covariates, settings)
         x, y = torch.from_numpy(covariates.copy()), torch.from_numpy(outcome.copy())
         measure = torch.nn.BCEWithLogitsLoss()
-        with torch.no_grad():
-            before = float(measure(model(x)[:, 0], y))
+        given = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
         order = torch.Generator().manual_seed(settings.seed)
         adam = torch.optim.Adam(model.parameters(), lr=settings.rate)
         for _ in range(settings.epochs):
             for rows in torch.randperm(len(y), generator=order).split(settings.batch):
                 adam.zero_grad()
-                measure(model(x[rows])[:, 0], y[rows]).backward()
+                moved = torch.nn.utils.parameters_to_vector(model.parameters()) - given
+                (measure(model(x[rows])[:, 0], y[rows]) + settings.proximal / 2 * moved @ moved).backward()
                 adam.step()
-        after = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
-        return Trained(after.numpy(), before)
+        after: Array = torch.nn.utils.parameters_to_vector(model.parameters()).detach().numpy()
+        return after
+
+    def assess(self, weights: Array, covariates: Array, outcome: Array, settings: MlpSettings) -> Assessed:
+        y = torch.from_numpy(outcome.copy())
+        with torch.no_grad():
+            linear = _model(weights, covariates, settings)(torch.from_numpy(covariates.copy()))[:, 0]
+            loss = float(torch.nn.BCEWithLogitsLoss()(linear, y))
+        return Assessed(loss, int(((linear > 0) == (y > 0.5)).sum()))
+
+
+def _model(weights: Array, covariates: Array, settings: MlpSettings) -> torch.nn.Module:
+    """Return the network with these weights, in double precision."""
+    model = torch.nn.Sequential(
+        torch.nn.Linear(covariates.shape[1], settings.hidden), torch.nn.Tanh(), torch.nn.Linear(settings.hidden, 1)
+    ).double()
+    torch.nn.utils.vector_to_parameters(torch.from_numpy(weights.copy()), model.parameters())
+    return model

@@ -115,7 +115,9 @@ def test_the_loop_of_the_core_s_readme_carries_a_round() -> None:
 
 
 def test_the_analyst_s_examples_are_valid() -> None:
-    terms, analysis, model = blocks("coordinator/README.md", "toml")
+    terms, analysis, model, *others = blocks("coordinator/README.md", "toml")
+    for one in map(tomllib.loads, others):
+        assert parse_spec(one).analysis == one["analysis"]
     ProjectTerms.model_validate(tomllib.loads(terms), strict=False)
     assert [parse_spec(task).analysis for task in tomllib.loads(analysis)["task"]] == ["cox", "kaplan-meier"]
     spec = parse_spec(tomllib.loads(model))

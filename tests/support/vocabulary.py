@@ -27,6 +27,7 @@ from participant.statistics import (
     Columns,
     Comparison,
     Design,
+    Fold,
     Grid,
     Numeric,
     Variable,
@@ -208,7 +209,8 @@ def asked(draw, spec, names=ROW_STATISTICS):
             return HINGE, HINGE.Params(outcome=event, loss=loss, **linear, **limit)
         case "training":
             return TRAINING, TRAINING.Params(
-                trainer="logistic-regression",
+                trainer=draw(st.sampled_from(["linear-regression", "logistic-regression"])),
+                purpose=draw(st.sampled_from(["train", "assess"])),
                 settings={"steps": draw(st.integers(1, 4)), "rate": 1e-4, "penalty": 0.1, "proximal": 0.0},
                 design=model,
                 outcome=event,
@@ -253,8 +255,15 @@ def conditions(columns) -> st.SearchStrategy:
         op=st.sampled_from(["==", "!=", "<", "<=", ">", ">="]),
         value=st.sampled_from([1.0, 20.0, 52.0, 300.0]),
     )
+    folds = st.builds(
+        Fold,
+        columns=st.lists(st.sampled_from(columns), min_size=1).map(tuple),
+        of=st.just(5),
+        folds=st.sets(st.integers(0, 4), min_size=1, max_size=4).map(tuple),
+        seed=st.integers(0, 9),
+    )
     return st.recursive(
-        comparisons,
+        st.one_of(comparisons, folds),
         lambda inner: st.one_of(
             st.lists(inner, min_size=1, max_size=3).map(lambda parts: AnyOf(any=tuple(parts))),
             st.lists(inner, min_size=1, max_size=3).map(lambda parts: AllOf(all=tuple(parts))),

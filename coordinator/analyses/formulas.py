@@ -1,0 +1,41 @@
+"""What the specifications of models by formula have in common."""
+
+from abc import ABC
+from typing import Annotated
+
+from pydantic import Field
+
+from coordinator.analyses.errors import SpecError
+from coordinator.analyses.spec import TableSpec
+from participant.statistics import Category, Design, FormulaError, Numeric, Variable, parse_formula
+from participant.statistics.query import MAX_COLUMNS
+
+
+class FormulaSpec(TableSpec, ABC):
+    """A model as a formula.
+
+    Attributes:
+        formula: such as ``y ~ age + C(sex)`` (`participant.statistics.formula`).
+        numbers: numeric variables that it names, with their declared ranges; values outside are moved there, counted.
+        categories: categories that it names, with their levels.
+    """
+
+    formula: Annotated[str, Field(max_length=2000)]
+    numbers: Annotated[tuple[Variable, ...], Field(max_length=MAX_COLUMNS)]
+    categories: Annotated[tuple[Category, ...], Field(max_length=MAX_COLUMNS)] = ()
+
+    def model(self) -> tuple[Numeric, Design]:
+        """Return outcome and design.
+
+        Raises:
+            SpecError: the formula is wrong, or its outcome is no number.
+        """
+        known: dict[str, Variable | Category] = {one.column: one for one in self.numbers}
+        known |= {one.column: one for one in self.categories}
+        try:
+            model = parse_formula(self.formula, known)
+        except FormulaError as error:
+            raise SpecError(str(error)) from None
+        if not isinstance(model.outcome, Numeric):
+            raise SpecError("the outcome is a number with a declared range; that of two classes is 0 to 1")
+        return model.outcome, model.design

@@ -1,0 +1,39 @@
+"""Numbers that look drawn and are not: functions of a seed and of numbers that are there anyway.
+
+    h <- mix(h xor b),  from h = mix(seed), for the 64 bits b of each number in turn
+
+with SplitMix64's finaliser as `mix`. Whoever knows the numbers and the seed knows what is drawn: it spreads rows evenly
+and hides nothing.
+
+Source: Steele, Lea, Flood 2014, OOPSLA, "Fast splittable pseudorandom number generators".
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+def drawn(numbers: Iterable[NDArray[np.float64]], seed: int) -> Words:
+    """Return 64 bits for each row.
+
+    Args:
+        numbers: (rows,) each, at least one; the two zeros are the same number.
+        seed: 0 to 2^64 - 1.
+    """
+    words = _mixed(np.array([seed], np.uint64))
+    for column in numbers:
+        words = _mixed(words ^ (column + 0.0).view(np.uint64))
+    return words
+
+
+def _mixed(words: Words) -> Words:
+    words = words + _STEP  # arrays of unsigned integers wrap
+    words = (words ^ (words >> np.uint64(30))) * _FIRST
+    words = (words ^ (words >> np.uint64(27))) * _SECOND
+    return words ^ (words >> np.uint64(31))

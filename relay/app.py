@@ -11,6 +11,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
 from relay import migrate, openapi, problem
+from relay.admissions import Admissions
 from relay.blobs import open_blobs
 from relay.bodies import Bodies
 from relay.call import Call, Relay
@@ -77,6 +78,7 @@ def create_app(config: RelayConfig) -> web.Application:
     relay = Relay(
         config=config,
         edge=Edge(config),
+        admissions=Admissions(),
         bodies=Bodies(config.body_memory_bytes),
         database=database,
         blobs=blobs,

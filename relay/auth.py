@@ -11,6 +11,7 @@ from http_message_signatures import HTTPMessageSignaturesException
 from multidict import CIMultiDict
 
 from relay import signatures
+from relay.canonical_signature import WINDOW_S, RequestHead, Signed
 from relay.problem import (
     BAD_DIGEST,
     BAD_REQUEST,
@@ -21,7 +22,7 @@ from relay.problem import (
     UNSIGNED,
     Problem,
 )
-from relay.signatures import RequestHead, Signed, StaleSignatureError
+from relay.signatures import StaleSignatureError
 
 
 def authenticate(request: web.Request) -> Signed:
@@ -39,7 +40,7 @@ def authenticate(request: web.Request) -> Signed:
     except StaleSignatureError:
         raise Problem(
             STALE_SIGNATURE,
-            f"the signature's time is more than {signatures.WINDOW.seconds} s from this relay's; check both clocks",
+            f"the signature's time is more than {WINDOW_S} s from this relay's; check both clocks",
         ) from None
     except HTTPMessageSignaturesException as error:
         raise Problem(BAD_SIGNATURE, _reason(error)) from None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from relay.admissions import Admissions
 from relay.blobs import Blobs, Piece
 from relay.bodies import Bodies
 from relay.config import RelayConfig
@@ -35,6 +36,7 @@ class Relay:
 
     config: RelayConfig
     edge: Edge
+    admissions: Admissions
     bodies: Bodies
     database: Database
     blobs: Blobs

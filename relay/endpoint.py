@@ -11,13 +11,14 @@ from sqlalchemy import Connection
 
 from relay import problem
 from relay.access import Access, authorise, role_of
+from relay.admissions import Place
 from relay.auth import authenticate, check_digest, read_body
 from relay.body import BYTES, JSON, explain
 from relay.call import Answer, Call, Relay
+from relay.canonical_signature import Signed
 from relay.problem import BAD_REQUEST, NONCE_REUSED, STALE_SIGNATURE, Problem
 from relay.route import Reading, Route, Writing
 from relay.service.crashpoints import crashpoint
-from relay.signatures import Signed
 from relay.store import nonces
 from relay.store.database import DatabaseBusyError
 from relay.wire import encode, parse_query
@@ -86,22 +87,33 @@ class Endpoint:
         if signed.created < self._relay.epoch.floor:
             raise Problem(STALE_SIGNATURE, "the request was signed before this relay was restored; sign it anew")
         self._relay.edge.admit_site(signed.key)
-        access = self.route.access
-
-        def view(db: Connection) -> Encoded | None:
-            if access is not Access.ENROLLING:
-                call.role = role_of(db, signed.key)
-            kept = None if self.route.writes is None else self._kept(db, call, signed, request)
-            if kept is None:
-                authorise(db, access, call)
-            return kept
-
+        place = (signed.key, self.route.name, tuple(call.path.values()))
+        call.role = self._admitted_lately(place, call) or ""
         try:
-            return await self._relay.database.read(view)
+            if call.role:
+                return None  # a repeated write is found by its nonce in the transaction
+            kept = await self._relay.database.read(lambda db: self._look(db, call, signed, request))
+            self._relay.admissions.remember(place, call.role, call.now)
+            return kept
         finally:
             if call.role:  # a stranger's clock says nothing
                 self._relay.vitals.signed(signed.created, call.now)
                 self._relay.presence.saw(signed.key)
+
+    def _admitted_lately(self, place: Place, call: Call) -> str | None:
+        """Return the signer's role where it wrote here a moment ago; a stage needs what the look loads."""
+        if self.route.writes is None or self.route.stage is not None or call.signer in self._relay.endings:
+            return None
+        return self._relay.admissions.role(place, call.now)
+
+    def _look(self, db: Connection, call: Call, signed: Signed, request: web.Request) -> Encoded | None:
+        access = self.route.access
+        if access is not Access.ENROLLING:
+            call.role = role_of(db, signed.key)
+        kept = None if self.route.writes is None else self._kept(db, call, signed, request)
+        if kept is None:
+            authorise(db, access, call)
+        return kept
 
     def _kept(self, db: Connection, call: Call, signed: Signed, request: web.Request) -> Encoded | None:
         """Return the answer that is kept of a repeated write, None of a new one."""

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from relay import problem, signatures
+from relay import canonical_signature, problem
 from relay.access import Access
 from relay.body import BYTES, JSON, Json
 from relay.problem import (
@@ -45,8 +45,8 @@ _SECURITY = {
         "in": "header",
         "name": "Signature",
         "description": (
-            f"RFC 9421: label {signatures.LABEL}, tag {signatures.TAG}, ed25519, over "
-            f"{', '.join(signatures.COVERED)}, with created and nonce; keyid is the site's key"
+            f"RFC 9421: label {canonical_signature.LABEL}, tag {canonical_signature.TAG}, ed25519, over "
+            f"{', '.join(canonical_signature.COVERED)}, with created and nonce; keyid is the site's key"
         ),
     }
 }

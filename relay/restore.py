@@ -20,7 +20,7 @@ from uuid import UUID
 import pyrage
 from sqlalchemy import Connection, MetaData
 
-from relay import backup, migrate
+from relay import backup, ended_keys, migrate
 from relay.archive import BackupError, reading
 from relay.blob_folder import BlobFolder
 from relay.config import FILE_NAME, RelayConfig
@@ -28,6 +28,7 @@ from relay.outside import on_database, over_view
 from relay.service.folders import private_folder, sync_folder
 from relay.store import audit, restored
 from relay.store.database import connect
+from relay.transitions import Ending
 from relay.wire import from_base64url, to_base64url
 from secagg.errors import ParameterError
 from secagg.identity import InvalidSignatureError, verify
@@ -59,7 +60,13 @@ def identities_of(path: Path) -> list[Any]:
 
 
 def restore(
-    file: Path, settings: RelayConfig, identities: list[Any], *, key: bytes | None, keep: bool
+    file: Path,
+    settings: RelayConfig,
+    identities: list[Any],
+    *,
+    key: bytes | None,
+    ended: dict[bytes, Ending],
+    keep: bool,
 ) -> dict[str, Any]:
     """Restore a backup, check all of it, and begin a new epoch.
 
@@ -68,6 +75,7 @@ def restore(
         settings: of the relay to be; its data folder, and its PostgreSQL database if it has one, are still empty.
         identities: age identities, one of which opens the backup.
         key: the key that must have signed the backup; None for any.
+        ended: keys that ended after the backup was made; they end again.
         keep: False only checks, and leaves nothing behind.
 
     Returns:
@@ -84,7 +92,7 @@ def restore(
             raise BackupError(f"the backup is signed by {to_base64url(manifest.key)}, which is not the named key")
         _fill_database(mine, manifest)
         _compare(mine, manifest)
-        voided = _begin_anew(mine, file)
+        again, voided = _begin_anew(mine, file, ended)
     says = manifest.says
     rotten = says.get("rotten", [])
     return {
@@ -98,6 +106,7 @@ def restore(
         "failed_runs": voided.runs,
         "revoked_tokens": voided.tokens,
         "forgotten_nonces": voided.nonces,
+        "ended_keys": again,
     }
 
 
@@ -272,8 +281,12 @@ async def _compare_payloads(settings: RelayConfig, facts: backup.Facts, known: s
             raise BackupError(f"payload {payload.id} is missing from the backup, or damaged")
 
 
-def _begin_anew(settings: RelayConfig, file: Path) -> restored.Voided:
-    def work(db: Connection) -> restored.Voided:
-        return restored.void(db, cause=f"backup {file.name}"[:100], now=time.time())
+def _begin_anew(settings: RelayConfig, file: Path, ended: dict[bytes, Ending]) -> tuple[int, restored.Voided]:
+    """Void what the old life left open, then end keys: their runs have failed by then, as all have."""
+
+    def work(db: Connection) -> tuple[int, restored.Voided]:
+        now = time.time()
+        voided = restored.void(db, cause=f"backup {file.name}"[:100], now=now)
+        return ended_keys.end(db, ended, now=now), voided
 
     return on_database(settings, work)

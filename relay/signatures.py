@@ -1,18 +1,14 @@
-"""RFC 9421 request signatures, both ends: what they cover, how a client makes them and how the relay checks them.
+"""RFC 9421 request signatures: what they cover, and how the relay checks those of any client.
 
 Spec: 04-relay-api §1. The signature covers method, path, query and the digest of the body, so nothing of a request can
 be changed or moved to another one. Signing and verifying is libsodium's, as for everything else that an identity signs:
 it refuses the small-order and non-canonical keys that RFC 8032 leaves open.
 """
 
-from collections.abc import MutableMapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from http_message_signatures import (
-    ContentDigest,
-    HTTPMessageSigner,
     HTTPMessageVerifier,
     HTTPSignatureAlgorithm,
     HTTPSignatureKeyResolver,
@@ -20,16 +16,10 @@ from http_message_signatures import (
 )
 from nacl.signing import VerifyKey
 
-from relay.wire import KEY_BYTES, from_base64url, to_base64url
-from secagg.errors import ParameterError
-from secagg.identity import Identity
+from relay import canonical_signature
+from relay.canonical_signature import COVERED, LABEL, TAG, WINDOW_S, RequestHead, Signed, digest_of
+from relay.wire import KEY_BYTES, from_base64url
 
-LABEL = "secagg"
-TAG = "secagg-relay"
-COVERED = ("@method", "@path", "@query", "content-digest")
-WINDOW = timedelta(seconds=60)
-"""How far a signature's time may be from the relay's clock, in either direction."""
-NONCE_BYTES = 16
 _NONCE_CHARACTERS = range(22, 87)  # of 16 to 64 bytes in base64url
 
 
@@ -37,57 +27,26 @@ class StaleSignatureError(InvalidSignature):
     """The signature's time is not within the window around the relay's clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
-    """The part of a request that signatures see. `url` is absolute; its host is not covered."""
-
-    method: str
-    url: str
-    headers: MutableMapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """What a valid signature vouches for: the signer's key, the nonce, the digest of the body, and when it was made."""
-
-    key: bytes
-    nonce: str
-    content_digest: str
-    created: float
-
-
 class _Ed25519(HTTPSignatureAlgorithm):
     algorithm_id = "ed25519"
 
-    def __init__(self, public_key: bytes | None = None, private_key: Identity | None = None) -> None:
+    def __init__(self, public_key: bytes | None = None, private_key: None = None) -> None:
+        del private_key  # the library's signature; nothing is signed here
         self.public_key = public_key
-        self.private_key = private_key
-
-    def sign(self, message: bytes) -> bytes:
-        if self.private_key is None:
-            raise ParameterError("signing needs an identity")
-        return self.private_key.sign_request(message)
 
     def verify(self, signature: bytes, message: bytes) -> None:
         VerifyKey(self.public_key or b"").verify(message, signature)
 
 
 class _Identities(HTTPSignatureKeyResolver):
-    """A key ID is the key itself; the signer knows one private key."""
-
-    def __init__(self, identity: Identity | None = None) -> None:
-        self.identity = identity
-
-    def resolve_private_key(self, key_id: str) -> Identity | None:
-        del key_id
-        return self.identity
+    """A key ID is the key itself."""
 
     def resolve_public_key(self, key_id: str) -> bytes:
         return public_key(key_id)
 
 
 class _Verifier(HTTPMessageVerifier):
-    max_clock_skew = WINDOW
+    max_clock_skew = timedelta(seconds=WINDOW_S)
 
     def validate_created_and_expires(self, sig_input: Any, max_age: timedelta | None = None) -> None:
         try:
@@ -104,28 +63,6 @@ def public_key(key_id: str) -> bytes:
     return key
 
 
-def sign(identity: Identity, head: RequestHead, body: bytes, *, nonce: str, created: datetime | None = None) -> None:
-    """Add `Content-Digest`, `Signature-Input` and `Signature` to the headers of a request.
-
-    Args:
-        identity: whose key signs.
-        head: method, absolute URL in the exact form in which it will be sent, headers.
-        body: the whole body, b"" where there is none.
-        nonce: base64url of at least 16 random bytes; the idempotency key of a write.
-        created: now, if None.
-    """
-    HTTPMessageSigner(signature_algorithm=_Ed25519, key_resolver=_Identities(identity)).sign(
-        head,
-        key_id=to_base64url(identity.public),
-        created=created or datetime.now(UTC),
-        nonce=nonce,
-        label=LABEL,
-        tag=TAG,
-        covered_component_ids=COVERED,
-        body=body,
-    )
-
-
 def verify(head: RequestHead) -> Signed:
     """Check the signature of a request whose body need not have arrived yet.
 
@@ -135,6 +72,11 @@ def verify(head: RequestHead) -> Signed:
         StaleSignatureError: made too long ago, or in the future.
         InvalidSignature: anything else that is wrong with it; the message says what.
     """
+    return canonical_signature.verify(head) or verify_any(head)
+
+
+def verify_any(head: RequestHead) -> Signed:
+    """Check a signature in any form that RFC 9421 allows; as `verify`."""
     (result,) = _Verifier(signature_algorithm=_Ed25519, key_resolver=_Identities()).verify(
         head, max_age=timedelta(0), expect_tag=TAG, expect_label=LABEL, require_components=COVERED
     )
@@ -156,4 +98,4 @@ def verify(head: RequestHead) -> Signed:
 
 def has_digest(body: bytes, content_digest: str) -> bool:
     """Tell whether a body has the digest that its signature covers; only `sha-256` counts."""
-    return ContentDigest.create(body) == content_digest.strip()
+    return digest_of(body) == content_digest.strip()

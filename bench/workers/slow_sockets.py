@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from relay.signatures import RequestHead, sign
+from relay.canonical_signature import RequestHead, sign
 from relay.wire import to_base64url
 from secagg.identity import Identity
 

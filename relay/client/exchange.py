@@ -21,10 +21,10 @@ from pydantic import ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 from yarl import URL
 
-from relay import signatures
+from relay import canonical_signature
+from relay.canonical_signature import NONCE_BYTES, RequestHead
 from relay.client.errors import RelayError, RelayUnavailableError
 from relay.service import logs
-from relay.signatures import RequestHead
 from relay.wire import EPOCH_HEADER, ProblemDocument, parse, to_base64url
 from secagg import __version__
 from secagg.errors import ParameterError
@@ -141,7 +141,7 @@ class Exchange:
             RelayError: the relay refused it.
             RelayUnavailableError: no try came through.
         """
-        nonce = to_base64url(token_bytes(signatures.NONCE_BYTES))
+        nonce = to_base64url(token_bytes(NONCE_BYTES))
         async for attempt in self._tries():
             with attempt:
                 async with self._open(request, nonce) as response:
@@ -154,7 +154,7 @@ class Exchange:
 
         What breaks afterwards shows as `RelayUnavailableError` out of the block: the caller knows where to go on.
         """
-        nonce = to_base64url(token_bytes(signatures.NONCE_BYTES))
+        nonce = to_base64url(token_bytes(NONCE_BYTES))
         async with AsyncExitStack() as stack:
             async for attempt in self._tries():
                 with attempt:
@@ -183,7 +183,7 @@ class Exchange:
         if request.media_type is not None:
             headers["Content-Type"] = request.media_type
         head = RequestHead(request.method, str(url), headers)
-        signatures.sign(self._identity, head, request.body, nonce=nonce)
+        canonical_signature.sign(self._identity, head, request.body, nonce=nonce)
         try:
             async with self._session.request(
                 request.method,

@@ -8,7 +8,7 @@ from typing import Annotated
 import pyrage
 import typer
 
-from relay import backup, restore
+from relay import backup, ended_keys, restore
 from relay.archive import BackupError
 from relay.commands.options import AsJson, Config, Data
 from relay.config import RelayConfig
@@ -93,6 +93,10 @@ def restore_command(
         ),
     ] = True,
     key: Annotated[str | None, typer.Option(help="the relay's key that must have signed the backup")] = None,
+    ended: Annotated[
+        Path | None,
+        typer.Option(help="file with the keys that ended since, one a line, or with the log of `audit export`"),
+    ] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -101,18 +105,24 @@ def restore_command(
 
     Digests, numbers of rows, the database's integrity, the audit log and every payload are always checked. Then open
     runs are failed, unused tokens revoked and nonces forgotten: the relay has forgotten what it acknowledged since.
-    Keys that were revoked, rotated or deregistered since are valid again: end them before the relay starts.
+    Keys that were revoked, rotated or deregistered since are valid again, unless --ended names them.
     """
     if not file.is_file():
         raise BackupError(f"there is no file {file}")
     settings = RelayConfig.load(data=data, config=config)
     signer = None if key is None else public_key(key)
     identities = [] if identity is None else restore.identities_of(identity)
-    facts = restore.restore(file, settings, identities, key=signer, keep=verify)
+    since = {} if ended is None else ended_keys.read(ended)
+    facts = restore.restore(file, settings, identities, key=signer, ended=since, keep=verify)
     done = f"restored into {settings.data}" if verify else "the backup is whole; nothing was restored"
     voided = f"{facts['failed_runs']} open runs failed, {facts['revoked_tokens']} unused tokens revoked"
     words = f"{done}: {facts['audit_entries']} audit entries, {facts['payloads']} payloads; {voided}"
-    if verify:
+    if ended is not None:
+        words += f"; {facts['ended_keys']} keys ended again"
+    elif verify:
         made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(facts["made"]))
-        words += f"\nkeys that ended after {made} are valid again; end them before the start: secagg-relay site revoke"
+        words += (
+            f"\nkeys that ended after {made} are valid again; "
+            "end them before the start: secagg-relay site revoke, or restore with --ended FILE"
+        )
     report(facts | {"restored": verify}, words, as_json=as_json)

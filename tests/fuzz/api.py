@@ -35,7 +35,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from relay.signatures import RequestHead, sign
+from relay.canonical_signature import RequestHead, sign
 from relay.store import projects, sites
 from relay.transitions import MemberState
 from relay.wire import EVERYONE, to_base64url

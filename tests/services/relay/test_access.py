@@ -8,9 +8,11 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from relay.access import Access
 from relay.app import create_app
+from relay.client.errors import RelayError
 from relay.config import RelayConfig
 from relay.problem import KINDS
 from relay.route import Route
+from relay.store import sites
 from tests.support.relay_requests import Signature, send
 
 
@@ -72,3 +74,17 @@ async def test_odd_names_are_not_found(shared_scene, path):
 
 def test_every_problem_has_its_own_name():
     assert len({kind.name for kind in KINDS}) == len(KINDS)
+
+
+async def test_who_was_let_in_a_moment_ago_is_looked_up_again_by_the_deed(scene):
+    """The look before the body is remembered for seconds; a right that ended meanwhile writes nothing."""
+    async with scene.client(scene.first) as first, scene.client(scene.second) as second:
+        for site, identity in ((first, scene.first), (second, scene.second)):
+            await site.post_message(scene.run, scene.coordinator.public, scene.frame(identity))
+        async with scene.client(scene.coordinator) as lead:
+            await lead.remove_member(scene.project, scene.first.public)
+        scene.relay.transact(lambda db: sites.end(db, scene.second.public, name="gone", ending="revoked", now=1.0))
+        with pytest.raises(RelayError, match="not-found"):
+            await first.post_message(scene.run, scene.coordinator.public, scene.frame(scene.first, round_=2))
+        with pytest.raises(RelayError, match="revoked"):
+            await second.post_message(scene.run, scene.coordinator.public, scene.frame(scene.second, round_=2))

@@ -22,6 +22,7 @@ from relay.archive import BackupError
 from relay.cli import app
 from relay.client.transport import RelayError
 from relay.transitions import RunState
+from relay.wire import to_base64url
 from secagg.errors import ParameterError
 from secagg.identity import Identity
 from tests.support.relay_process import RelayProcess, apart
@@ -305,6 +306,45 @@ def test_the_relays_user_may_own_its_data_folder_alone(sealed, tmp_path):
 def test_a_restore_says_that_ended_keys_are_valid_again(sealed, tmp_path):
     _, plain, _ = sealed
     assert "are valid again; end them before the start" in told("restore", plain, "--data", tmp_path / "data")
+
+
+@pytest.mark.parametrize("named", ["by the exported log", "by their keys"])
+async def test_keys_that_ended_after_the_backup_end_again(start_relay, empty_database, tmp_path, named):
+    """Revoked and deregistered since: a restore that is given the log, or the keys, refuses them from the start."""
+    with start_relay() as relay:
+        scene = await Scene.on(relay)
+        folder = ("--data", relay.data)
+        plain = ("--to", tmp_path / "to", "--plain", *folder)
+        await asyncio.to_thread(told, "backup", *plain, database=relay.database)
+        for word, who, site in (("revoke", "first", scene.first), ("deregister", "second", scene.second)):
+            name = f"{who} {site.public.hex()[:12]}"
+            await asyncio.to_thread(told, "site", word, name, *folder, database=relay.database)
+        log = await asyncio.to_thread(told, "audit", "export", *folder, database=relay.database)
+    ended = tmp_path / "ended"
+    keys = [to_base64url(one.public) for one in (scene.first, scene.second, Identity(os.urandom(32)))]
+    ended.write_text(log if named == "by the exported log" else "# lost in May\n" + "\n".join(keys))
+    (file,) = (tmp_path / "to").iterdir()
+    words = ("restore", file, "--data", tmp_path / "again", "--ended", ended)
+    said = await asyncio.to_thread(told, *words, database=empty_database)
+    assert "2 keys ended again" in said
+    with RelayProcess.start(tmp_path / "again", database=empty_database) as relay:
+        scene.relay = relay
+        for identity in (scene.first, scene.second):
+            async with scene.client(identity) as site:
+                with pytest.raises(RelayError, match="revoked"):
+                    await site.messages(0)
+        assert "unbroken" in await asyncio.to_thread(
+            told, "audit", "verify", "--data", relay.data, database=empty_database
+        )
+
+
+@pytest.mark.parametrize("line", ["me", "{}", "{", '{"entry": {"action": "site.revoked", "object": "site/me"}}'])
+def test_a_file_of_ended_keys_with_another_line_is_refused(sealed, tmp_path, line):
+    _, plain, _ = sealed
+    (tmp_path / "ended").write_text(f"# keys\n{line}\n")
+    with pytest.raises(ParameterError, match="line 2: neither a key"):
+        told("restore", plain, "--data", tmp_path / "data", "--ended", tmp_path / "ended")
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("broken", [False, True])

@@ -3,6 +3,7 @@
 The same result gives the same bytes with the same version of matplotlib: no date, no random identifiers.
 """
 
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, Literal
 
@@ -13,12 +14,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from coordinator.analyses.kaplan_meier import KaplanMeierResult
+from coordinator.analyses.log_rank import LogRankResult
 from coordinator.analyses.result import Result
 from secagg.errors import ParameterError
 
 Format = Literal["png", "svg"]
 
 _CURVE = "#1b4f8a"
+_GROUPS = (_CURVE, "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#6b6b6b")  # apart for colour-blind eyes
 _INK = "#222222"
 _STYLE: Any = {  # matplotlib types its keys one by one
     "font.family": "DejaVu Sans",  # comes with matplotlib
@@ -53,6 +56,8 @@ def figure_of(result: Result) -> Picture:
     with mpl.rc_context(_STYLE):
         if isinstance(result, KaplanMeierResult):
             return _curve_of(result, "")
+        if isinstance(result, LogRankResult):
+            return _curves_of(result)
         if result.drawn:
             return _estimates_of(result)
     raise ParameterError(f"there is no figure of the analysis {result.analysis}; to_frame() has its numbers")
@@ -81,8 +86,34 @@ def rendered(figure: Figure, format_: Format) -> bytes:
 def _curve_of(result: KaplanMeierResult, title: str) -> Picture:
     figure = Picture(figsize=(6.4, 4.6), layout="constrained")
     curve, numbers = figure.subplots(2, 1, sharex=True, height_ratios=(14, 1))
-    _draw_curve(curve, result, title)
-    _draw_numbers_at_risk(numbers, result)
+    _draw_curve(
+        curve, result, _CURVE, "Kaplan-Meier estimate", band="95 % confidence band (pointwise)", marks="censored"
+    )
+    _draw_median(curve, result)
+    _draw_axes(curve, result, float(result.times[result.at_risk > 0][-1]), title)
+    _draw_numbers_at_risk(numbers, [("", _INK, result)])
+    return figure
+
+
+def _curves_of(result: LogRankResult) -> Picture:
+    """Return the curves of groups in one figure, with the test's p-value."""
+    drawn = [
+        (name, _GROUPS[place % len(_GROUPS)], curve)
+        for place, (name, curve) in enumerate(zip(result.names, result.curves, strict=True))
+    ]
+    figure = Picture(figsize=(6.4, 4.4 + 0.2 * len(drawn)), layout="constrained")
+    curve, numbers = figure.subplots(2, 1, sharex=True, height_ratios=(14, len(drawn)))
+    for name, colour, one in drawn:
+        _draw_curve(curve, one, colour, name)
+    last = max(float(one.times[one.at_risk > 0][-1]) for one in result.curves)
+    _draw_axes(curve, result.curves[0], last, "")
+    curve.annotate(
+        f"{result.weighting}, p {'< 0.001' if result.p < 0.001 else f'= {result.p:.2g}'}",
+        (0.02, 0.04),
+        xycoords="axes fraction",
+        fontsize=8,
+    )
+    _draw_numbers_at_risk(numbers, drawn)
     return figure
 
 
@@ -108,50 +139,52 @@ def _estimates_of(result: Result) -> Picture:
     return figure
 
 
-def _draw_curve(axes: Axes, result: KaplanMeierResult, title: str) -> None:
+def _draw_curve(
+    axes: Axes, result: KaplanMeierResult, colour: str, label: str, *, band: str = "", marks: str = ""
+) -> None:
     watched = result.at_risk > 0  # nothing is known after the last patient left
-    band = watched & ~np.isnan(result.lower)
+    known = watched & ~np.isnan(result.lower)
     axes.fill_between(
-        result.times[band],
-        result.lower[band],
-        result.upper[band],
+        result.times[known],
+        result.lower[known],
+        result.upper[known],
         step="post",
-        color=_CURVE,
+        color=colour,
         alpha=0.18,
         linewidth=0,
-        label="95 % confidence band (pointwise)",
+        label=band or None,
     )
-    axes.step(
-        result.times[watched],
-        result.survival[watched],
-        where="post",
-        color=_CURVE,
-        linewidth=1.5,
-        label="Kaplan-Meier estimate",
-    )
-    marks = result.censored > 0
-    marks[-1] = False  # at the last grid time all who are left are censored
+    axes.step(result.times[watched], result.survival[watched], where="post", color=colour, linewidth=1.5, label=label)
+    marked = result.censored > 0
+    marked[-1] = False  # at the last grid time all who are left are censored
     axes.plot(
-        result.times[marks],
-        result.survival[marks],
+        result.times[marked],
+        result.survival[marked],
         linestyle="none",
         marker="|",
         markersize=6,
-        color=_CURVE,
-        label="censored",
+        color=colour,
+        label=marks or None,
     )
-    if result.median is not None:
-        axes.plot(
-            [0, result.median, result.median], [0.5, 0.5, 0], color=_INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1
-        )
-        axes.annotate(
-            f"median {result.median:g} {result.time_unit}",
-            (result.median, 0.5),
-            xytext=(4, 3),
-            textcoords="offset points",
-            fontsize=8,
-        )
-    axes.set(ylabel="Survival", ylim=(0, 1.02), xlim=(0, float(result.times[watched][-1])))
+
+
+def _draw_median(axes: Axes, result: KaplanMeierResult) -> None:
+    if result.median is None:
+        return
+    axes.plot(
+        [0, result.median, result.median], [0.5, 0.5, 0], color=_INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1
+    )
+    axes.annotate(
+        f"median {result.median:g} {result.time_unit}",
+        (result.median, 0.5),
+        xytext=(4, 3),
+        textcoords="offset points",
+        fontsize=8,
+    )
+
+
+def _draw_axes(axes: Axes, result: KaplanMeierResult, last: float, title: str) -> None:
+    axes.set(ylabel="Survival", ylim=(0, 1.02), xlim=(0, last))
     if title:
         axes.set_title(title, fontsize=10)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -161,12 +194,18 @@ def _draw_curve(axes: Axes, result: KaplanMeierResult, title: str) -> None:
     axes.legend(frameon=False, loc="upper right", fontsize=8)
 
 
-def _draw_numbers_at_risk(axes: Axes, result: KaplanMeierResult) -> None:
-    axes.set(ylim=(0, 1), yticks=[])
+def _draw_numbers_at_risk(axes: Axes, drawn: Sequence[tuple[str, str, KaplanMeierResult]]) -> None:
+    """Write a line of numbers for each curve: its name, its colour, itself."""
+    axes.set(ylim=(0, len(drawn)))
     axes.spines[:].set_visible(False)
-    axes.tick_params(bottom=False, labelbottom=False)
+    axes.tick_params(bottom=False, labelbottom=False, left=False, pad=12)
     axes.set_title("Number at risk", loc="left", fontsize=8, pad=1)
-    for tick in axes.get_xticks():
-        if 0 <= tick <= axes.get_xlim()[1]:
-            at = int(np.searchsorted(result.times, tick))  # those whose time is this tick or later
-            axes.text(float(tick), 0.6, f"{result.at_risk[at]:.0f}", ha="center", va="center", fontsize=8)
+    places = [len(drawn) - 0.4 - line for line in range(len(drawn))]
+    axes.set_yticks(places, [name for name, _, _ in drawn], fontsize=8)
+    for place, (_, colour, result) in zip(places, drawn, strict=True):
+        for tick in axes.get_xticks():
+            if 0 <= tick <= axes.get_xlim()[1]:
+                at = int(np.searchsorted(result.times, tick))  # those whose time is this tick or later
+                axes.text(
+                    float(tick), place, f"{result.at_risk[at]:.0f}", ha="center", va="center", fontsize=8, color=colour
+                )

@@ -18,6 +18,7 @@ from coordinator.analyses.federated_training import FederatedTrainingResult, Fed
 from coordinator.analyses.fisher import FisherSpec
 from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
 from coordinator.analyses.kaplan_meier import KaplanMeierResult, KaplanMeierSpec, estimate_kaplan_meier
+from coordinator.analyses.log_rank import LogRankSpec
 from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum, Sum, value_bits_for
 from coordinator.analyses.spec import TableSpec
@@ -32,6 +33,7 @@ _SPECS: tuple[type[TableSpec], ...] = (
     FederatedTrainingSpec,
     GlmSpec,
     KaplanMeierSpec,
+    LogRankSpec,
     TTestSpec,
 )
 ANALYSES: Mapping[str, type[TableSpec]] = {spec.model_fields["analysis"].default: spec for spec in _SPECS}
@@ -70,6 +72,7 @@ __all__ = [
     "GlmSpec",
     "KaplanMeierResult",
     "KaplanMeierSpec",
+    "LogRankSpec",
     "Result",
     "SecureSum",
     "SpecError",

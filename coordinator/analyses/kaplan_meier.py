@@ -126,6 +126,13 @@ async def estimate_kaplan_meier(spec: KaplanMeierSpec, secure_sum: SecureSum) ->
     at_risk, events = answer.values["at_risk"], answer.values["events"]
     if not at_risk[0]:
         raise NoRowsError("no row over all sites meets the filter and has all values")
+    return curve_of(spec, events, at_risk, answer.sites, tuple(spec.warn_of_withheld(answer.values)))
+
+
+def curve_of(
+    spec: SurvivalSpec, events: Array, at_risk: Array, sites: tuple[str, ...], warnings: tuple[str, ...]
+) -> KaplanMeierResult:
+    """Return the curve of the counts at the grid times, (K,) each."""
     survival, se, lower, upper = _curve(events, at_risk)
     times = np.append(0.0, spec.grid.times)
     return KaplanMeierResult(
@@ -142,8 +149,8 @@ async def estimate_kaplan_meier(spec: KaplanMeierSpec, secure_sum: SecureSum) ->
         median_upper=_first_below_half(times, upper),
         rows=round(float(at_risk[0])),
         time_unit=spec.time_unit,
-        sites=answer.sites,
-        warnings=tuple(spec.warn_of_withheld(answer.values)),
+        sites=sites,
+        warnings=warnings,
     )
 
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 from lifelines import CoxPHFitter
-from lifelines.statistics import proportional_hazard_test
+from lifelines.statistics import multivariate_logrank_test, proportional_hazard_test
 from scipy.stats import chi2
 from statsmodels.duration.hazard_regression import PHReg
+from statsmodels.duration.survfunc import survdiff
 
-from coordinator.analyses import CoxSpec, KaplanMeierSpec
+from coordinator.analyses import CoxSpec, KaplanMeierSpec, LogRankSpec
 from coordinator.analyses.spec import SurvivalSpec
 from coordinator.pooled import pooled_cox, pooled_kaplan_meier
 from participant.statistics import Category
@@ -63,7 +64,7 @@ def on_grid(spec: SurvivalSpec, sites: Sites, *columns: str) -> pd.DataFrame:
     return rows
 
 
-def strata_of(spec: CoxSpec) -> list[str]:
+def strata_of(spec: CoxSpec | LogRankSpec) -> list[str]:
     return [category.column for category in spec.strata]
 
 
@@ -154,3 +155,49 @@ async def kaplan_meier(spec: KaplanMeierSpec, sites: Sites) -> list[Agreement]:
         p_values(result.lower[at[some]], expected.lower[some], "lower band"),
         p_values(result.upper[at[some]], expected.upper[some], "upper band"),
     ]
+
+
+GROUPS = {
+    "lung": Category(column="ph.ecog", levels=(0, 1, 2)),
+    "rossi": Category(column="fin", levels=(0, 1)),
+    "gbsg2": Category(column="horTh", levels=(0, 1)),
+}
+
+
+def groups(curve: KaplanMeierSpec, **changes) -> LogRankSpec:
+    return LogRankSpec(**curve.model_dump(exclude={"analysis"}), group=GROUPS[curve.dataset], **changes)
+
+
+@case(*(groups(curve, weighting=w) for curve in CURVES for w in ("log-rank", "wilcoxon", "tarone-ware")))
+async def log_rank(spec: LogRankSpec, sites: Sites) -> list[Agreement]:
+    result = await spec.analyse(sites)
+    rows = on_grid(spec, sites, spec.group.column)
+    rows = rows[rows[spec.group.column].isin(spec.group.levels)]
+    weighting = None if spec.weighting == "log-rank" else spec.weighting
+    oracle = multivariate_logrank_test(rows[spec.time], rows[spec.group.column], rows[spec.event], weightings=weighting)
+    agreements = [
+        coefficients(result.statistic, oracle.test_statistic, f"statistic, {spec.weighting}"),
+        p_values(result.p, oracle.p_value, f"p-value, {spec.weighting}"),
+    ]
+    for level, curve in zip(spec.group.levels, result.curves, strict=True):
+        one = KaplanMeierSpec(**spec.model_dump(exclude={"analysis", "group", "strata", "weighting"}))
+        table = {name: column[sites.pooled()[spec.group.column] == level] for name, column in sites.pooled().items()}
+        expected = pooled_kaplan_meier(table, one)
+        at = np.searchsorted(curve.times, expected.times)
+        agreements.append(p_values(curve.survival[at], expected.survival, "survival"))
+    return agreements
+
+
+@case(*(groups(curve, strata=STRATA[curve.dataset]) for curve in CURVES))
+async def log_rank_stratified(spec: LogRankSpec, sites: Sites) -> list[Agreement]:
+    result = await spec.analyse(sites)
+    strata = strata_of(spec)
+    rows = on_grid(spec, sites, spec.group.column, *strata)
+    rows = rows[rows[spec.group.column].isin(spec.group.levels)]
+    statistic, p = survdiff(
+        rows[spec.time].to_numpy(),
+        rows[spec.event].to_numpy(),
+        rows[spec.group.column].to_numpy(),
+        strata=rows.groupby(strata).ngroup().to_numpy(),
+    )
+    return [coefficients(result.statistic, statistic, "statistic"), p_values(result.p, p, "p-value")]

@@ -5,10 +5,10 @@ import time
 
 from participant.doctor.line import Line
 from participant.doctor.look import Look
+from relay.canonical_signature import WINDOW_S
 from relay.client.errors import RelayError, RelayUnavailableError
 from relay.client.transport import RelayClient
 from relay.service.checkup import Check, finding
-from relay.signatures import WINDOW
 from relay.wire import RelayFacts
 from secagg import __version__
 
@@ -75,7 +75,7 @@ def clock_of_the_relay(look: Look) -> Check:
     if ahead is None:
         return _without(look.line, "answer", "its answer had no date")
     detail = f"the relay's clock is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}"
-    return finding(abs(ahead) < WINDOW.total_seconds() / 2, detail, "set this machine's clock; or call the operator")
+    return finding(abs(ahead) < WINDOW_S / 2, detail, "set this machine's clock; or call the operator")
 
 
 def enrolled(look: Look) -> Check:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
+from coordinator.analyses.histogram import HistogramResult
 from coordinator.analyses.kaplan_meier import KaplanMeierResult
 from coordinator.analyses.log_rank import LogRankResult
 from coordinator.analyses.result import Result
@@ -48,7 +49,7 @@ class Picture(Figure):
 
 
 def figure_of(result: Result) -> Picture:
-    """Return the figure of a result: a curve, or its estimates with their intervals.
+    """Return the figure of a result: a curve, a histogram, or its estimates with their intervals.
 
     Raises:
         ParameterError: there is none for this analysis.
@@ -58,6 +59,8 @@ def figure_of(result: Result) -> Picture:
             return _curve_of(result, "")
         if isinstance(result, LogRankResult):
             return _curves_of(result)
+        if isinstance(result, HistogramResult):
+            return _histogram_of(result)
         if result.drawn:
             return _estimates_of(result)
     raise ParameterError(f"there is no figure of the analysis {result.analysis}; to_frame() has its numbers")
@@ -114,6 +117,24 @@ def _curves_of(result: LogRankResult) -> Picture:
         fontsize=8,
     )
     _draw_numbers_at_risk(numbers, drawn)
+    return figure
+
+
+def _histogram_of(result: HistogramResult) -> Picture:
+    """Return counts as bars, or the densities of groups as outlines."""
+    figure = Picture(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    if len(result.groups) == 1:
+        axes.stairs(result.counts[0], result.edges, fill=True, color=_CURVE, alpha=0.75)
+        axes.vlines(
+            result.edges[1:-1], 0, np.minimum(result.counts[0, 1:], result.counts[0, :-1]), "white", linewidth=0.6
+        )
+    else:
+        shades = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(result.groups)))
+        for group, density, shade in zip(result.groups, result.density, shades, strict=True):
+            axes.stairs(np.nan_to_num(density), result.edges, color=shade, linewidth=1.5, label=group)
+        axes.legend(frameon=False, fontsize=8)
+    axes.set(xlabel=result.variable, ylabel="Rows" if len(result.groups) == 1 else "Density", ylim=(0, None))
     return figure
 
 

@@ -13,10 +13,12 @@ from pydantic import ValidationError
 from coordinator.analyses.anova import AnovaSpec
 from coordinator.analyses.chi_square import ChiSquareSpec
 from coordinator.analyses.cox import CoxResult, CoxSpec, fit_cox
+from coordinator.analyses.descriptive import DescriptiveSpec
 from coordinator.analyses.errors import AnalysisError, SpecError
 from coordinator.analyses.federated_training import FederatedTrainingResult, FederatedTrainingSpec
 from coordinator.analyses.fisher import FisherSpec
 from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
+from coordinator.analyses.histogram import HistogramSpec
 from coordinator.analyses.kaplan_meier import KaplanMeierResult, KaplanMeierSpec, estimate_kaplan_meier
 from coordinator.analyses.log_rank import LogRankSpec
 from coordinator.analyses.result import Result
@@ -29,9 +31,11 @@ _SPECS: tuple[type[TableSpec], ...] = (
     AnovaSpec,
     ChiSquareSpec,
     CoxSpec,
-    FisherSpec,
+    DescriptiveSpec,
     FederatedTrainingSpec,
+    FisherSpec,
     GlmSpec,
+    HistogramSpec,
     KaplanMeierSpec,
     LogRankSpec,
     TTestSpec,
@@ -65,11 +69,13 @@ __all__ = [
     "ChiSquareSpec",
     "CoxResult",
     "CoxSpec",
+    "DescriptiveSpec",
     "FederatedTrainingResult",
     "FederatedTrainingSpec",
     "FisherSpec",
     "GlmResult",
     "GlmSpec",
+    "HistogramSpec",
     "KaplanMeierResult",
     "KaplanMeierSpec",
     "LogRankSpec",

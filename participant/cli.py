@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from participant import health_commands, key_commands, setup_commands
+from participant import health_commands, key_commands, log_commands, setup_commands
 from participant.config import ParticipantConfig
 from participant.data_commands import data_app
 from participant.ledger import TABLES, Ledger
@@ -15,6 +15,7 @@ from participant.office import Office, in_office, unlocked
 from participant.options import AsJson, Config, Data, ProjectId
 from relay.client.journal import Journal
 from relay.service.command import report, run
+from relay.service.memory import keep_private
 from secagg.errors import ParameterError
 
 app = typer.Typer(name="secagg-participant", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -22,6 +23,7 @@ project_app = typer.Typer(no_args_is_help=True, help="Projects this site is invi
 app.add_typer(setup_commands.app)
 app.add_typer(key_commands.app)
 app.add_typer(health_commands.app)
+app.add_typer(log_commands.app, name="log")
 app.add_typer(data_app, name="data")
 app.add_typer(project_app, name="project")
 
@@ -41,6 +43,7 @@ def start(
     """Run the daemon until SIGTERM. Logs go to stderr; with --json one line on stdout says when it works."""
     from participant.serve import serve  # noqa: PLC0415  # Numba is loaded by the daemon alone
 
+    keep_private()
     settings = ParticipantConfig.load(data=data, admin_port=admin_port, config=config)
     settings.require_relay()
     asyncio.run(serve(settings, unlocked(settings), announce=as_json))

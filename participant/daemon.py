@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from participant.config import ParticipantConfig
 from participant.data import DatasetError, DatasetStore
@@ -61,6 +61,13 @@ class Daemon:
         self._refused = Counter(
             "secagg_participant_refused_frames_total", "Refused frames by check", ["check"], registry=self.registry
         )
+        self._seconds = Histogram(
+            "secagg_participant_round_seconds", "From an opened round to what this site says", ["step"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._burnt = Counter(
+            "secagg_participant_burnt_epochs_total", "Epochs whose state came back from a copy", registry=self.registry
+        )
         self._success = Gauge(
             "secagg_participant_last_success_timestamp_seconds", "Last finished round", registry=self.registry
         )
@@ -79,14 +86,20 @@ class Daemon:
                 task.cancel()
 
     async def readiness(self) -> str | None:
-        """Return None: a daemon that runs can work; an unreachable relay is waited for."""
-        return None
+        """Return None once the relay has answered, and while it does; else why it does not."""
+        line = self._relay.line
+        return line.trouble or (None if line.answered_at else "the relay has not answered yet")
 
     async def _forever(self, work: Callable[[], Awaitable[None]], *, pause_s: float = 0.0) -> None:
         while True:
             try:
                 await work()
                 await asyncio.sleep(pause_s)
+            except RestoredStateError as error:
+                for name in self._journal.machines():
+                    if name.startswith(f"{error.run}."):
+                        self._burn(name, str(error))
+                        self._runs.pop(name, None)
             except (RelayUnavailableError, RelayError) as error:
                 log.warning("relay-trouble", detail=str(error))
                 await asyncio.sleep(PAUSE_S)
@@ -120,6 +133,7 @@ class Daemon:
     def _burn(self, name: str, reason: str) -> None:
         """Give up an epoch for good; the other sites go on without this one."""
         log.error("epoch-burnt", machine=name, reason=reason)
+        self._burnt.inc()
         with self._journal.transaction() as batch:
             batch.drop(name)
 
@@ -182,7 +196,7 @@ class Daemon:
     async def _act(self, site_run: SiteRun) -> None:
         """Do what the machine waits for this site to do, and send what comes of it."""
         with bind(run=str(site_run.place.run)):
-            state = site_run.state
+            state, began = site_run.state, time.monotonic()
             if isinstance(state, AwaitVector):
                 log.info("round-opened", round=state.turn.round, sites=len(state.turn.roster))
                 crashpoint(f"round-{state.turn.round}-opened")
@@ -192,7 +206,9 @@ class Daemon:
             else:
                 return
             await deliver(self._journal, self._relay)
-            crashpoint(f"round-{state.turn.round}-{'uploaded' if isinstance(state, AwaitVector) else 'confirmed'}")
+            step = "upload" if isinstance(state, AwaitVector) else "confirm"
+            self._seconds.labels(step).observe(time.monotonic() - began)
+            crashpoint(f"round-{state.turn.round}-{step}ed")
 
     async def _contribute(self, site_run: SiteRun, state: AwaitVector) -> None:
         """Compute the vector that the query asks for, or decline by a rule that may be told."""

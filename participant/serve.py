@@ -1,16 +1,20 @@
 """The daemon's process: lock, admin port, signals."""
 
+import asyncio
 import json
+import logging
 import sys
 
 from aiohttp import web
 
+from participant import metrics
 from participant.config import ParticipantConfig
 from participant.daemon import Daemon
 from participant.ledger import TABLES
 from participant.policy import Policy
+from participant.run_logs import RunLogs
 from relay.client.journal import Journal
-from relay.service import logs
+from relay.service import logs, systemd
 from relay.service.admin import admin_app
 from relay.service.signals import stop_requested
 from secagg.identity import Identity
@@ -25,11 +29,15 @@ async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool
     """
     policy = Policy() if config.policy is None else Policy.read(config.policy)
     logs.configure("participant", level=config.log_level)
+    kept = RunLogs(config.data)
+    kept.setFormatter(logs.formatter("participant", as_json=True))
+    logging.getLogger().addHandler(kept)
     stop = stop_requested()
     journal = Journal(config.data, TABLES, config.anchor)
     journal.lock()
     async with config.client(identity) as relay:
         daemon = Daemon(config, identity, journal, relay, policy)
+        metrics.watch(daemon.registry, config, journal, relay)
         runner = web.AppRunner(admin_app(daemon.registry, daemon.readiness), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", config.admin_port).start()
@@ -38,7 +46,12 @@ async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool
                 port = runner.addresses[0][1]
                 sys.stdout.write(json.dumps({"event": "ready", "admin_port": port}) + "\n")
                 sys.stdout.flush()
+            systemd.notify("READY=1")
+            watchdog = asyncio.create_task(systemd.keep_alive())
             await daemon.run(stop)
+            watchdog.cancel()
+            systemd.notify("STOPPING=1")
         finally:
+            logging.getLogger().removeHandler(kept)
             await runner.cleanup()
             journal.close()

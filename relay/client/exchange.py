@@ -5,6 +5,7 @@ over its tries: if the relay did the deed and only its answer was lost, it answe
 """
 
 import ssl
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from yarl import URL
 from relay import canonical_signature
 from relay.canonical_signature import NONCE_BYTES, RequestHead
 from relay.client.errors import RelayError, RelayUnavailableError
+from relay.client.sockets import lively_socket
 from relay.service import logs
 from relay.wire import EPOCH_HEADER, ProblemDocument, parse, to_base64url
 from secagg import __version__
@@ -33,6 +35,8 @@ from secagg.identity import Identity
 MAX_ANSWER_BYTES = 16 << 20
 """No answer but a payload is larger; a relay that sends more is faulty, or is none."""
 CONNECT_S = 15.0
+TCP_S = 2.5
+"""Within which the other end's machine answers at all. With the longest pause it is how late a network is noticed."""
 ANSWER_S = 30.0
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504, 507})
 _UNDECIDED = frozenset({"unsigned", "bad-signature", "stale-signature", "bad-address"})
@@ -42,7 +46,7 @@ _PROBLEM = "application/problem+json"
 _URN = "urn:secagg:problem:"
 
 _log = logs.logger(__name__)
-_back_off = wait_random_exponential(multiplier=0.2, max=5)  # back within 5 s after any outage
+_back_off = wait_random_exponential(multiplier=0.2, max=2.5)  # back within 5 s after any outage, with TCP_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +113,12 @@ class Exchange:
         tls: whom to trust, and what to show.
         proxy: URL of an HTTP proxy; if None the environment says (HTTPS_PROXY, NO_PROXY).
         give_up_after_s: how long one request is tried.
+
+    Attributes:
+        epoch: the relay's epoch, as its last answer named it.
+        failed_tries: how many tries had no answer, and how many were answered by something else than a relay.
+        answered_at: when the relay last answered, seconds since 1970.
+        trouble: why the last try failed, "" since it answered again.
     """
 
     def __init__(self, url: str, identity: Identity, *, tls: Tls, proxy: str | None, give_up_after_s: float) -> None:
@@ -119,11 +129,14 @@ class Exchange:
         self._give_up_after_s = give_up_after_s
         self._session: aiohttp.ClientSession | None = None
         self.epoch: str | None = None
+        self.failed_tries = 0
+        self.answered_at: float | None = None
+        self.trouble = ""
 
     async def __aenter__(self) -> Self:
         context = self._tls.context() if self._base.scheme == "https" else True
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=context),
+            connector=aiohttp.TCPConnector(ssl=context, socket_factory=lively_socket),
             trust_env=self._proxy is None,
             auto_decompress=False,
             headers={"User-Agent": f"secagg/{__version__}", "Accept-Encoding": "identity"},
@@ -192,22 +205,34 @@ class Exchange:
                 headers=headers,
                 proxy=self._proxy,
                 allow_redirects=False,  # a signature is for this relay
-                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=ANSWER_S + request.wait_s),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, connect=CONNECT_S, sock_connect=TCP_S, sock_read=ANSWER_S + request.wait_s
+                ),
             ) as response:
-                self._note_epoch(response)
+                self._note_answer(response)
                 if not 200 <= response.status < 300:
                     raise await _refusal(response)
                 yield response
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+            self._note_failure(f"TLS: {_reason(error)}")
             raise RelayUnavailableError(f"TLS with {self._base}: {_reason(error)}") from error  # no try mends that
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._note_failure(_reason(error))
             raise _TransientError(_reason(error)) from error
 
-    def _note_epoch(self, response: aiohttp.ClientResponse) -> None:
-        epoch = response.headers.get(EPOCH_HEADER, self.epoch)
+    def _note_answer(self, response: aiohttp.ClientResponse) -> None:
+        if EPOCH_HEADER not in response.headers:
+            self._note_failure(f"status {response.status} of something that is no relay")
+            return
+        self.answered_at, self.trouble = time.time(), ""
+        epoch = response.headers[EPOCH_HEADER]
         if self.epoch not in {None, epoch}:
             _log.error("the relay was restored from a backup; the runs that were open are void", relay=str(self._base))
         self.epoch = epoch
+
+    def _note_failure(self, reason: str) -> None:
+        self.failed_tries += 1
+        self.trouble = reason
 
     def _say_so(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

@@ -66,7 +66,15 @@ class JournalError(SecaggError):
 
 
 class RestoredStateError(JournalError):
-    """A state is not the last one that was committed: it came back from a copy, and its epoch is burnt."""
+    """A state is not the last one that was committed: it came back from a copy, and its epoch is burnt.
+
+    Attributes:
+        run: whose state it is, where the relay noticed.
+    """
+
+    def __init__(self, reason: str, *, run: UUID | None = None) -> None:
+        self.run = run
+        super().__init__(reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Delivery of what the journal still holds."""
 
-from relay.client.journal import Journal, Outgoing
+from relay.client.journal import Journal, Outgoing, RestoredStateError
 from relay.client.transport import RelayClient, RelayError
 from relay.service.crashpoints import crashpoint
 from relay.service.logs import logger
@@ -14,6 +14,7 @@ async def deliver(journal: Journal, relay: RelayClient) -> None:
     A frame that the relay refuses for good is logged and forgotten: sending it again would not change the answer.
 
     Raises:
+        RestoredStateError: the relay has another frame of this party for the same place: it has to give up the run.
         RelayUnavailableError: the relay cannot be reached; what is left stays in the outbox.
     """
     for outgoing in journal.outgoing():
@@ -21,6 +22,12 @@ async def deliver(journal: Journal, relay: RelayClient) -> None:
             await _send(outgoing, relay)
         except RelayError as error:
             log.error("frame-refused", run=outgoing.run, type=error.type, detail=error.detail)
+            if error.type == "slot-taken":
+                journal.delivered(outgoing)
+                raise RestoredStateError(
+                    f"this party said something else in run {outgoing.run} before; its state came back from a copy",
+                    run=outgoing.run,
+                ) from None
         crashpoint("outbox-sent")
         journal.delivered(outgoing)
 

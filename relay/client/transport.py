@@ -6,6 +6,7 @@ their author's signature, and a payload counts when its digest is the one that a
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -79,6 +80,15 @@ _DIGEST_BYTES_A_SECOND = 50e6  # of a slow relay
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How a connection does: failed tries so far, when the relay last answered, and why it does not now, or ""."""
+
+    failed_tries: int
+    answered_at: float | None
+    trouble: str
+
+
 class RelayClient:
     """A site's client of one relay; use it within `async with`. Its methods may run at the same time.
 
@@ -119,6 +129,12 @@ class RelayClient:
     def epoch(self) -> str | None:
         """The relay's epoch as its last answer named it: another one says that the relay was set back to a backup."""
         return self._exchange.epoch
+
+    @property
+    def line(self) -> "Line":
+        """How the connection does."""
+        exchange = self._exchange
+        return Line(exchange.failed_tries, exchange.answered_at, exchange.trouble)
 
     # Sites
 

@@ -35,38 +35,44 @@ def configure(service: str, *, level: str = "info", json: bool | None = None) ->
         level: least severity that is shown: debug, info, warning or error.
         json: one JSON object a line; None means JSON unless stderr is a terminal.
     """
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _named(service),
-    ]
     as_json = not sys.stderr.isatty() if json is None else json
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                redact,
-                _renderer(as_json=as_json),
-            ],
-        )
-    )
+    handler.setFormatter(formatter(service, as_json=as_json))
     logging.getLogger().handlers[:] = [handler]
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it reports its plugins
     set_level(level)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared,
+            *_shared(service),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def formatter(service: str, *, as_json: bool) -> logging.Formatter:
+    """Return what makes a line of an event, redacted; also for handlers of a service's own."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_shared(service),
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            redact,
+            _renderer(as_json=as_json),
+        ],
+    )
+
+
+def _shared(service: str) -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _named(service),
+    ]
 
 
 def set_level(level: str) -> None:

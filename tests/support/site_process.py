@@ -1,11 +1,13 @@
 """A site of its own at a relay: its folder, its settings, its commands in this process, its daemon as another one."""
 
 import asyncio
+import inspect
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,17 +105,27 @@ class Site:
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
             return answer.status, await answer.text()
 
-    async def metric(self, series: str, within_s: float = 20) -> float:
-        """The value of a series, once it is there and not zero; zero where the time is over."""
-        deadline = asyncio.get_running_loop().time() + within_s
-        while True:
-            for line in (await self.admin("metrics"))[1].splitlines():
-                name, _, value = line.rpartition(" ")
-                if name == f"secagg_participant_{series}" and float(value):
-                    return float(value)
-            if asyncio.get_running_loop().time() > deadline:
-                return 0.0
-            await asyncio.sleep(0.1)
+    async def metric(self, series: str) -> float:
+        """The value of a series now, 0 where there is none."""
+        for line in (await self.admin("metrics"))[1].splitlines():
+            name, _, value = line.rpartition(" ")
+            if name == f"secagg_participant_{series}":
+                return float(value)
+        return 0.0
+
+    async def readiness(self) -> int:
+        return (await self.admin("readyz"))[0]
+
+
+async def until(is_so: Callable[[], Any], within_s: float = 30) -> None:
+    """Look again and again whether something is so, and fail where it does not come to be."""
+    deadline = time.monotonic() + within_s
+    while True:
+        found = is_so()
+        if await found if inspect.isawaitable(found) else found:
+            return
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        await asyncio.sleep(0.05)
 
 
 @contextmanager

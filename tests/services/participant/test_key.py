@@ -14,6 +14,7 @@ from relay.client.journal import Journal
 from relay.client.keystore import KeystoreError
 from secagg.errors import ParameterError
 from tests.support.relay_scene import Scene
+from tests.support.site_process import site_in, until
 
 
 def entry(site, **facts):
@@ -97,8 +98,6 @@ def test_what_is_no_backup_restores_nothing(enrolled, tmp_path):
 
 async def test_mail_from_before_a_restore_is_voided_and_its_run_never_joined(relay, tmp_path):
     """Recipe 7: what the relay still has for a restored site belongs to epochs that are burnt."""
-    from tests.support.site_process import site_in
-
     with site_in(tmp_path / "site", relay.url) as site:
         scene = await Scene.on(relay)
         key = await asyncio.to_thread(_enrolled_as, site, scene)
@@ -110,9 +109,7 @@ async def test_mail_from_before_a_restore_is_voided_and_its_run_never_joined(rel
         site.start()
         with closing(Journal(site.data, TABLES)) as journal:
             ledger = Ledger(journal.connection)
-            async with asyncio.timeout(20):
-                while ledger.is_restored():  # noqa: ASYNC110  # another process settles it
-                    await asyncio.sleep(0.05)
+            await until(lambda: not ledger.is_restored())
             assert ledger.last_epoch(scene.run) == NEVER_AGAIN
             assert journal.position > 0
         assert "mail-voided" in site.log

@@ -20,6 +20,8 @@ from relay.census import CensusTaker
 from relay.checkpoint import KEY_FILE, signing_key
 from relay.config import RelayConfig
 from relay.connections import Connection
+from relay.deadlines import EVERY_S as DEADLINES_S
+from relay.deadlines import Deadlines
 from relay.digests import RunningDigests
 from relay.edge import ORIGIN, Edge
 from relay.endpoint import CALL, PROBLEM, REQUEST_ID, Endpoint, instance, note_problem
@@ -249,6 +251,7 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
         asyncio.create_task(_every(ENDINGS_S, lambda: _look_for_endings(relay))),
         asyncio.create_task(_every(SWEEP_S, lambda: _sweep(relay))),
         asyncio.create_task(_every(PRESENCE_S, lambda: _write_presence(relay))),
+        asyncio.create_task(_every(DEADLINES_S, Deadlines(relay.database))),
         asyncio.create_task(_every(EVERY_S, house)),
     ]
     if relay.notices is not None:

@@ -13,7 +13,7 @@ from relay.service.folders import private_folder, sync_folder
 from relay.store.database import Database, connect
 from secagg.errors import SecaggError
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest revision in `migrations/versions`; a test compares."""
 
 VERSION_TABLE = "alembic_version"

@@ -134,6 +134,7 @@ run = Table(
     Column("updated", Double, nullable=False, comment="when the state last changed"),
     Column("task", Integer, comment="task of the project that it carries out, from 0 on"),
     Column("number", Integer, nullable=False, server_default="0", comment="counts the project's runs from 1 on"),
+    Column("deadline", Double, comment="when the relay ends it if its coordinator has not; empty for never"),
     Column("purged", Double, comment="when its messages and payloads were removed"),
     comment="Runs",
 )

@@ -254,10 +254,16 @@ class RosterSites:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class NewRun:
-    """`task`: which of the project's tasks it carries out, from 0 on."""
+    """A run to be made.
+
+    Attributes:
+        task: which of the project's tasks it carries out, from 0 on.
+        deadline: seconds since 1970 at which the relay ends the run if its coordinator has not; null for never.
+    """
 
     name: Name
     task: Annotated[int, Field(ge=0, lt=MAX_TASKS)] | None = None
+    deadline: Annotated[float, Field(gt=0, le=2**53)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
@@ -300,6 +306,7 @@ class Announcement:
 class PostQuery:
     to: To
     payload: UUID | None = None
+    lease: Annotated[Number, Field(ge=1)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
@@ -449,6 +456,7 @@ class Run:
         roster_version: the roster that was in force when the run was created; it stays the run's.
         task: which of the project's tasks it carries out, where its coordinator said so.
         number: counts the project's runs from 1 on.
+        deadline: when the relay ends it if its coordinator has not.
     """
 
     id: UUID
@@ -461,6 +469,7 @@ class Run:
     updated: float
     task: int | None = None
     number: int = 0
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)

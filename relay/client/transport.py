@@ -246,9 +246,20 @@ class RelayClient:
 
     # Runs
 
-    async def create_run(self, project: UUID, run: UUID, name: str, task: int | None = None) -> Run:
-        """Create a run with the roster that is in force, of one of the project's tasks if one is named."""
-        return await self._send(Run, "PUT", f"/v1/projects/{project}/runs/{run}", NewRun(name=name, task=task))
+    async def create_run(
+        self, project: UUID, run: UUID, name: str, task: int | None = None, *, deadline: float | None = None
+    ) -> Run:
+        """Create a run with the roster that is in force.
+
+        Args:
+            project: the project.
+            run: its ID, which the caller draws.
+            name: for people.
+            task: which of the project's tasks it carries out, if it is one of them.
+            deadline: seconds since 1970 at which the relay ends the run if its coordinator has not.
+        """
+        wanted = NewRun(name=name, task=task, deadline=deadline)
+        return await self._send(Run, "PUT", f"/v1/projects/{project}/runs/{run}", wanted)
 
     async def runs(self, project: UUID) -> list[Run]:
         """Return a project's runs, the newest first."""
@@ -294,7 +305,9 @@ class RelayClient:
 
     # Messages
 
-    async def post_message(self, run: UUID, to: bytes | None, frame: bytes, payload: str | None = None) -> int:
+    async def post_message(
+        self, run: UUID, to: bytes | None, frame: bytes, payload: str | None = None, *, lease: int | None = None
+    ) -> int:
         """Post a frame and return the message's ID.
 
         Args:
@@ -302,8 +315,10 @@ class RelayClient:
             to: the recipient's key, or None for all sites of the run.
             frame: the encoded, signed frame, at most 4 MiB.
             payload: ID of a payload that was uploaded for the same recipient.
+            lease: token of this process's lease of the run, where it has one.
         """
         query = {"to": _recipient(to)} | ({} if payload is None else {"payload": payload})
+        query |= {} if lease is None else {"lease": str(lease)}
         reply = await self._exchange.send(
             Request(method="POST", path=f"/v1/runs/{run}/messages", query=query, body=frame, media_type=_BYTES)
         )

@@ -17,10 +17,12 @@ from relay.problem import (
     NOT_FOUND,
     QUOTA,
     SLOT_TAKEN,
+    STALE_LEASE,
     UNAVAILABLE,
     Problem,
 )
 from relay.route import OCTETS, Route
+from relay.routes.runs import check_lease
 from relay.store import audit, payloads, runs
 from relay.store import messages as store
 from relay.store.database import Row
@@ -38,6 +40,8 @@ def post(call: Call, db: Connection) -> Answer | Problem:
     posted: PostedFrame = call.body
     readers = recipients(call, db, query.to)
     _check_header(call, query.to, posted.frame)
+    if call.leads:
+        check_lease(db, call, query.lease)
     slot = store.slot(call.run.id, call.signer, query.to, posted.frame)
     earlier = store.in_slot(db, slot)
     if earlier is not None and earlier.digest == sha256(posted.data).digest() and earlier.payload == query.payload:
@@ -68,13 +72,18 @@ def post(call: Call, db: Connection) -> Answer | Problem:
 
 
 def recipients(call: Call, db: Connection, to: bytes | None) -> list[bytes]:
-    """Return who is to read: the coordinator, or one or all sites of the run. Nobody else may be written to."""
+    """Return who is to read: the coordinator, or one or all sites of the run. Nobody else may be written to.
+
+    A coordinator also leaves parcels for itself.
+    """
     if not call.leads:
         if to != call.project.coordinator:
             raise Problem(FORBIDDEN, "a site writes to its project's coordinator and to nobody else")
         return [call.project.coordinator]
     if to is None:
         return runs.sites(db, call.run)
+    if to == call.signer:  # what it keeps for another process of its own
+        return [to]
     if not runs.takes_part(db, call.run, to):
         raise Problem(FORBIDDEN, "this recipient does not stand in the roster of this run, or has left")
     return [to]
@@ -98,8 +107,10 @@ def _check_header(call: Call, to: bytes | None, frame: Frame) -> None:
         raise Problem(BAD_FRAME, "the frame's sender has index 0 if and only if it is the coordinator")
     if (frame.recipient == EVERYONE) != (to is None):
         raise Problem(BAD_FRAME, "the frame's recipient is 65,535 if and only if it is for all")
-    if (frame.recipient == COORDINATOR) == call.leads:
+    if (frame.recipient == COORDINATOR) != (to == call.project.coordinator):
         raise Problem(BAD_FRAME, "the frame's recipient has index 0 if and only if it is the coordinator")
+    if to == call.signer and frame.kind < FIRST_PARCEL:
+        raise Problem(FORBIDDEN, "a coordinator writes itself parcels, and no messages of the protocol")
 
 
 def _check_payload(call: Call, db: Connection) -> None:
@@ -207,7 +218,7 @@ ROUTES = (
         query=PostQuery,
         body=SignedFrame(),
         answers={201: MessageId, 200: MessageId},
-        refusals=(BAD_FRAME, FORBIDDEN, NOT_FOUND, CONFLICT, SLOT_TAKEN, QUOTA),
+        refusals=(BAD_FRAME, FORBIDDEN, NOT_FOUND, CONFLICT, SLOT_TAKEN, STALE_LEASE, QUOTA),
         writes=post,
         appends=True,
     ),

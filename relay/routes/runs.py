@@ -1,5 +1,7 @@
 """Runs and their states. Spec: 04-relay-api §4."""
 
+from uuid import UUID
+
 from sqlalchemy import Connection
 
 from relay.access import Access, parse_uuid
@@ -20,7 +22,7 @@ def create(call: Call, db: Connection) -> Answer:
     number = parse_uuid(call.path["run"], "run")
     found = store.find(db, number)
     if found is not None:
-        if (found.project, found.name, found.task) != (call.project.id, wanted.name, wanted.task):
+        if _content(found) != (call.project.id, wanted.name, wanted.task, wanted.deadline):
             raise Problem(CONFLICT, "another run has this ID; choose a random one")
         return Answer(200, _run(found))
     if call.project.state != ProjectState.OPEN:
@@ -40,11 +42,16 @@ def create(call: Call, db: Connection) -> Answer:
         name=wanted.name,
         now=call.now,
         task=wanted.task,
+        deadline=wanted.deadline,
     )
     audit.append(
         db, actor=call.actor, action="run.created", on=f"run/{number}", project=str(call.project.id), roster=version
     )
     return Answer(201, _run(store.find(db, number)))
+
+
+def _content(row: Row) -> tuple[UUID, str, int | None, float | None]:
+    return row.project, row.name, row.task, row.deadline
 
 
 def list_runs(call: Call, db: Connection) -> Answer:
@@ -61,7 +68,7 @@ def show(call: Call, db: Connection) -> Answer:
 def change(call: Call, db: Connection) -> Answer:
     """Change a run's state by compare-and-set."""
     wanted: RunChange = call.body
-    _check_lease(db, call, wanted.lease)
+    check_lease(db, call, wanted.lease)
     state = RunState(call.run.state)
     if state != wanted.from_:
         raise Problem(CONFLICT, f"the run is {state}, not {wanted.from_}", state=state)
@@ -90,11 +97,11 @@ def lease(call: Call, db: Connection) -> Answer:
     return Answer(200, RunLease(token=taken.token, until=taken.until))
 
 
-def _check_lease(db: Connection, call: Call, token: int | None) -> None:
-    """A process that lost its lease without noticing must not change the run under the next one."""
+def check_lease(db: Connection, call: Call, token: int | None) -> None:
+    """A process that lost its lease without noticing must not change the run, or write in it, under the next one."""
     name = _lease_name(call)
     if token is None and leases.is_held(db, name):
-        raise Problem(STALE_LEASE, "a process of this coordinator holds the run; changes carry the token of its lease")
+        raise Problem(STALE_LEASE, "a process of this coordinator holds the run; name the token of its lease")
     if token is not None and not leases.is_current(db, name, token):
         raise Problem(STALE_LEASE, "the lease was taken by another process of this coordinator since")
 
@@ -155,6 +162,7 @@ def _run(row: Row | None) -> Run:
         updated=row.updated,
         task=row.task,
         number=row.number,
+        deadline=row.deadline,
     )
 
 

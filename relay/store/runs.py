@@ -28,6 +28,7 @@ _SITES = (
 _SITE = _SITES.where(_roster.c.site == bindparam("the_site"))
 _COUNT = select(func.count()).select_from(_run).where(_run.c.project == bindparam("the_project"))
 _OPEN = select(_run).where(_run.c.project == bindparam("the_project"), _run.c.state.not_in(FINAL_RUN))
+_OVERDUE = select(_run).where(_run.c.deadline < bindparam("then"), _run.c.state.not_in(FINAL_RUN)).order_by(_run.c.id)
 _its_report = (_report.c.run == bindparam("the_run")) & (_report.c.site == bindparam("the_site"))
 _REPORT = update(_report).where(_its_report, _report.c.state == bindparam("the_state"))
 _FIRST_REPORT = insert(_report)
@@ -59,18 +60,31 @@ def find(db: Connection, run: UUID) -> Row | None:
 
 
 def add(
-    db: Connection, *, run: UUID, project: UUID, roster_version: int, name: str, now: float, task: int | None = None
+    db: Connection,
+    *,
+    run: UUID,
+    project: UUID,
+    roster_version: int,
+    name: str,
+    now: float,
+    task: int | None = None,
+    deadline: float | None = None,
 ) -> None:
     """Create a run with the roster that is in force, and number it."""
     number = db.execute(_COUNT, {"the_project": project}).scalar_one() + 1
     values = {"id": run, "project": project, "roster_version": roster_version, "name": name}
     state = {"state": RunState.CREATED, "reason": "", "created": now, "updated": now}
-    db.execute(_ADD, values | state | {"task": task, "number": number})
+    db.execute(_ADD, values | state | {"task": task, "number": number, "deadline": deadline})
 
 
 def open_runs(db: Connection, project: UUID) -> list[Row]:
     """Return a project's runs that are in no final state."""
     return list(db.execute(_OPEN, {"the_project": project}))
+
+
+def overdue(db: Connection, *, then: float) -> list[Row]:
+    """Return the runs whose deadline was before `then` and which are in no final state."""
+    return list(db.execute(_OVERDUE, {"then": then}))
 
 
 def report(

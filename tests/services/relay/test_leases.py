@@ -44,6 +44,23 @@ async def test_a_standby_takes_over_and_the_first_is_refused(scene):
         assert paused.state == "paused"
 
 
+async def test_who_lost_the_lease_writes_nothing_more_into_the_run(scene):
+    async with scene.client(scene.coordinator) as lead, scene.client(scene.first) as site:
+        first = await lead.lease_run(scene.run, "first", 60)
+        frame = scene.frame(scene.coordinator, round_=1)
+        assert await refused(lead.post_message(scene.run, None, frame)) == "stale-lease"
+        await lead.post_message(scene.run, None, frame, lease=first.token)
+        end(scene.relay, f"run/{scene.run}")
+        second = await lead.lease_run(scene.run, "standby", 60)
+        late = scene.frame(scene.coordinator, round_=2)
+        assert await refused(lead.post_message(scene.run, None, late, lease=first.token)) == "stale-lease"
+        assert await refused(lead.post_message(scene.run, None, frame, lease=first.token)) == "stale-lease"  # repeated
+        assert await refused(lead.post_message(scene.run, None, late)) == "stale-lease"
+        await lead.post_message(scene.run, None, late, lease=second.token)
+        await site.post_message(scene.run, scene.coordinator.public, scene.frame(scene.first))  # sites have no lease
+        assert len(await site.messages()) == 2
+
+
 async def test_a_run_that_nobody_holds_needs_no_lease(scene):
     async with scene.client(scene.coordinator) as lead:
         run = await scene.make_run(uuid4(), RunState.CREATED)

@@ -12,6 +12,7 @@ from nacl.signing import VerifyKey
 from relay.client.parcels import LOG, PIECE_BYTES, ParcelError, Parcels, _Letter, _place
 from relay.client.transport import RelayError
 from relay.store import retention
+from relay.wire import FIRST_PARCEL
 from secagg import envelope
 from secagg.errors import ParameterError
 from secagg.identity import SealError
@@ -47,6 +48,25 @@ async def test_a_log_to_the_coordinator_and_a_word_back(scene, desks):
     await lead.send_log(scene.first.public, "answer", b"lower the cell floor")
     assert [(parcel.name, parcel.text) for parcel in await first.receive()] == [("answer", b"lower the cell floor")]
     assert await second.receive() == []
+
+
+async def test_a_coordinator_leaves_parcels_for_itself_and_no_messages(scene, desks):
+    _, first, _ = desks
+    me = scene.coordinator.public
+    parcel = scene.frame(scene.coordinator, kind=FIRST_PARCEL + 2, recipient=0)
+    content = b"what a second process goes on from"
+    async with scene.client(scene.coordinator) as lead:
+        payload = await lead.upload(scene.run, content, size=len(content), digest=sha256(content).digest(), to=me)
+        number = await lead.post_message(scene.run, me, parcel, payload)
+        (found,) = await lead.parcels(scene.run)
+        assert (found.id, found.sender, found.frame) == (number, me, parcel)
+        assert b"".join([part async for part in lead.download(found.payload.id)]) == content
+        assert await lead.messages() == []
+        with pytest.raises(RelayError, match="forbidden"):
+            await lead.post_message(scene.run, me, scene.frame(scene.coordinator, recipient=0))
+        with pytest.raises(RelayError, match="bad-frame"):
+            await lead.post_message(scene.run, me, scene.frame(scene.coordinator, kind=FIRST_PARCEL + 2, recipient=1))
+    assert await first.receive() == []
 
 
 async def test_parcels_are_no_messages_of_the_protocol(scene, desks):

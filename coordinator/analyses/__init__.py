@@ -21,6 +21,7 @@ from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
 from coordinator.analyses.histogram import HistogramSpec
 from coordinator.analyses.kaplan_meier import KaplanMeierResult, KaplanMeierSpec, estimate_kaplan_meier
 from coordinator.analyses.log_rank import LogRankSpec
+from coordinator.analyses.ordinal import OrdinalSpec
 from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum, Sum, value_bits_for
 from coordinator.analyses.spec import TableSpec
@@ -38,6 +39,7 @@ _SPECS: tuple[type[TableSpec], ...] = (
     HistogramSpec,
     KaplanMeierSpec,
     LogRankSpec,
+    OrdinalSpec,
     TTestSpec,
 )
 ANALYSES: Mapping[str, type[TableSpec]] = {spec.model_fields["analysis"].default: spec for spec in _SPECS}
@@ -79,6 +81,7 @@ __all__ = [
     "KaplanMeierResult",
     "KaplanMeierSpec",
     "LogRankSpec",
+    "OrdinalSpec",
     "Result",
     "SecureSum",
     "SpecError",

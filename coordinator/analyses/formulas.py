@@ -7,7 +7,7 @@ from pydantic import Field
 
 from coordinator.analyses.errors import SpecError
 from coordinator.analyses.spec import TableSpec
-from participant.statistics import Category, Design, FormulaError, Numeric, Variable, parse_formula
+from participant.statistics import Category, Design, FormulaError, Model, Numeric, Variable, parse_formula
 from participant.statistics.query import MAX_COLUMNS
 
 
@@ -24,18 +24,26 @@ class FormulaSpec(TableSpec, ABC):
     numbers: Annotated[tuple[Variable, ...], Field(max_length=MAX_COLUMNS)]
     categories: Annotated[tuple[Category, ...], Field(max_length=MAX_COLUMNS)] = ()
 
+    def parsed(self) -> Model:
+        """Return what the formula says.
+
+        Raises:
+            SpecError: the formula is wrong.
+        """
+        known: dict[str, Variable | Category] = {one.column: one for one in self.numbers}
+        known |= {one.column: one for one in self.categories}
+        try:
+            return parse_formula(self.formula, known)
+        except FormulaError as error:
+            raise SpecError(str(error)) from None
+
     def model(self) -> tuple[Numeric, Design]:
         """Return outcome and design.
 
         Raises:
             SpecError: the formula is wrong, or its outcome is no number.
         """
-        known: dict[str, Variable | Category] = {one.column: one for one in self.numbers}
-        known |= {one.column: one for one in self.categories}
-        try:
-            model = parse_formula(self.formula, known)
-        except FormulaError as error:
-            raise SpecError(str(error)) from None
+        model = self.parsed()
         if not isinstance(model.outcome, Numeric):
             raise SpecError("the outcome is a number with a declared range; that of two classes is 0 to 1")
         return model.outcome, model.design

@@ -33,14 +33,13 @@ from pydantic import Field, FiniteFloat
 from scipy.special import gammaln, logit, ndtr, ndtri, stdtr, stdtrit
 
 from coordinator.analyses.errors import (
-    CollinearityError,
     ConvergenceError,
     NoRowsError,
     PrecisionError,
-    SeparationError,
     SpecError,
 )
 from coordinator.analyses.formulas import FormulaSpec
+from coordinator.analyses.newton import check_identifiable, newton_step
 from coordinator.analyses.partial_likelihood import symmetric, too_coarse
 from coordinator.analyses.ranged import ranged
 from coordinator.analyses.result import Result
@@ -57,8 +56,6 @@ MAX_STEPS = 50
 MAX_HALVINGS = 12
 FINE = 1e-7  # standard errors by which rounding may move an estimate before ranges are asked for
 COARSE = 1e-3  # and at most
-COLLINEAR = 1e-9  # smallest eigenvalue of the information, scaled to unit diagonal
-VANISHED = 1e-6  # of a covariate's information at the start
 FIRST_LIMIT = 8.0  # of the linear predictor
 WIDE = 1e6  # the same for the gaussian family, where it makes no sum coarser than the declared ranges do
 
@@ -210,9 +207,11 @@ async def fit_glm(spec: GlmSpec, secure_sum: SecureSum) -> GlmResult:
     """
     score = _Score(spec, secure_sum)
     first = point = await score.at(await _start(spec, score, secure_sum))
-    _check_identifiable(score.names, first)
+    check_identifiable(score.names, first.information)
+    if first.rounding > COARSE:
+        raise too_coarse(f"rounding could move an estimate by {first.rounding:.1g} standard errors")
     for _ in range(MAX_STEPS):
-        step = _step(score.names, first, point)
+        step = newton_step(score.names, first.information, point.information, point.score)
         scale = sqrt(_dispersion(spec, point))
         if sqrt(max(float(step @ point.score), 0.0)) <= max(TOLERANCE, point.rounding / scale) * scale:
             return _result(spec, score, point, point.b + step)
@@ -316,29 +315,6 @@ async def _descend(score: _Score, point: _Point, step: Array) -> _Point:
         if there.sites != point.sites or there.sums["deviance"] <= point.sums["deviance"] + slack:
             return there
     raise failure
-
-
-def _check_identifiable(names: tuple[str, ...], first: _Point) -> None:
-    diagonal = np.diag(first.information)
-    flat = [name for name, value in zip(names, diagonal, strict=True) if value <= 0]
-    if flat:
-        raise CollinearityError(flat, "always 0 among the rows, so nothing can be told about it")
-    if first.rounding > COARSE:
-        raise too_coarse(f"rounding could move an estimate by {first.rounding:.1g} standard errors")
-    values, vectors = np.linalg.eigh(first.information / np.sqrt(np.outer(diagonal, diagonal)))
-    if values[0] < COLLINEAR:
-        involved = [name for name, part in zip(names, vectors[:, 0], strict=True) if abs(part) > COARSE]
-        raise CollinearityError(involved, "one of these is a linear combination of the others; leave one of them out")
-
-
-def _step(names: tuple[str, ...], first: _Point, point: _Point) -> Array:
-    vanished = np.diag(point.information) <= VANISHED * np.diag(first.information)
-    if vanished.any():
-        endless = [name for name, gone in zip(names, vanished, strict=True) if gone]
-        raise SeparationError(
-            endless, "the estimate grows without end; these probably separate the outcomes, in some group at least"
-        )
-    return np.linalg.solve(point.information, point.score).astype(np.float64)
 
 
 def _dispersion(spec: GlmSpec, point: _Point) -> float:

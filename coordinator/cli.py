@@ -1,36 +1,28 @@
 """The analyst's commands: `secagg-coordinator`, also `python -m coordinator`."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import typer
-from rich.console import Console
 
+from coordinator import run_commands
 from coordinator.config import CoordinatorConfig
-from coordinator.journal import TABLES
+from coordinator.office import Office, alone, in_office, passphrase
+from coordinator.options import AsJson, Config, Data, ProjectId
 from relay.client import keystore
-from relay.client.journal import Journal
-from relay.client.transport import RelayClient
-from relay.service import logs
 from relay.service.command import report
 from relay.service.command import run as run_command
 from secagg.errors import ParameterError
-from secagg.identity import Identity, key_words
+from secagg.identity import key_words
 
 app = typer.Typer(name="secagg-coordinator", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 project_app = typer.Typer(no_args_is_help=True, help="Projects that this identity coordinates.")
 app.add_typer(project_app, name="project")
 
-Data = Annotated[Path | None, typer.Option("--data", help="folder of identity and journal")]
-Config = Annotated[Path | None, typer.Option(help="TOML file with settings")]
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
-ProjectId = Annotated[UUID, typer.Argument(help="the project's ID")]
+for command in run_commands.COMMANDS:
+    app.command()(command)
 
 
 def main() -> None:
@@ -70,8 +62,8 @@ def rotate_key(data: Data = None, config: Config = None, as_json: AsJson = False
 
     settings = CoordinatorConfig.load(data=data, config=config)
     settings.require_relay()
-    with _alone(settings):
-        identity = asyncio.run(rotate(settings.identity, _passphrase(settings), settings.client))
+    with alone(settings):
+        identity = asyncio.run(rotate(settings.identity, passphrase(settings), settings.client))
     words = key_words(identity.public)
     report({"key": identity.public.hex(), "words": words}, f"the new key's words:\n  {words}", as_json=as_json)
 
@@ -90,8 +82,8 @@ def deregister(
     settings.require_relay()
     if not confirm:
         raise ParameterError("this ends all memberships and destroys the key; say --yes to do it")
-    with _alone(settings):
-        identity = keystore.unlock(settings.identity, _passphrase(settings))
+    with alone(settings):
+        identity = keystore.unlock(settings.identity, passphrase(settings))
         asyncio.run(end(settings.identity, identity, settings.client))
     report({"key": identity.public.hex(), "destroyed": True}, "deregistered; the key is destroyed", as_json=as_json)
 
@@ -122,10 +114,10 @@ def project_create(
     content = read_terms(terms, said).encode()
     project = uuid4()
 
-    async def work(office: "Office") -> None:
+    async def work(office: Office) -> None:
         await office.relay.create_project(project, name, content)
 
-    _in_office(data, config, work)
+    in_office(data, config, work)
     report({"id": str(project), "name": name}, f"{project}", as_json=as_json)
 
 
@@ -142,10 +134,10 @@ def project_invite(
     """Invite sites. Each answers by its own policy."""
     from coordinator.projects import invite  # noqa: PLC0415
 
-    async def work(office: "Office") -> list[str]:
+    async def work(office: Office) -> list[str]:
         return await invite(office.relay, project, sites or [])
 
-    invited = _in_office(data, config, work)
+    invited = in_office(data, config, work)
     report({"invited": invited}, f"invited: {', '.join(invited)}", as_json=as_json)
 
 
@@ -153,10 +145,10 @@ def project_invite(
 def project_show(project: ProjectId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """Show how the sites answered."""
 
-    async def work(office: "Office") -> Any:
+    async def work(office: Office) -> Any:
         return await office.relay.project(project)
 
-    found = _in_office(data, config, work)
+    found = in_office(data, config, work)
     members = [{"name": one.name, "state": one.state.value, "reason": one.reason} for one in found.members]
     lines = [f"{one['name']:<24} {one['state']:<10} {one['reason']}" for one in members]
     facts = {"id": str(project), "name": found.name, "members": members, "sealed": found.roster is not None}
@@ -168,10 +160,10 @@ def project_seal(project: ProjectId, data: Data = None, config: Config = None, a
     """Make the roster of all sites that joined, and show its twelve words for the officers to compare."""
     from coordinator.projects import Sealed, seal  # noqa: PLC0415
 
-    async def work(office: "Office") -> Sealed:
+    async def work(office: Office) -> Sealed:
         return await seal(office.relay, project)
 
-    done = _in_office(data, config, work)
+    done = in_office(data, config, work)
     words = done.roster.words()
     sites = [done.names[key] for key in done.roster.sites]
     report(
@@ -198,55 +190,20 @@ def catalogue(
     from coordinator import catalogue as catalogues  # noqa: PLC0415
     from participant.statistics.terms import ProjectTerms  # noqa: PLC0415
 
-    async def work(office: "Office") -> Any:
+    async def work(office: Office) -> Any:
         if entries:
             sent: dict[str, bytes] | None = catalogues.read_files(entries)
         else:
             sent = await catalogues.received(office.relay, office.identity, project)
         return await office.relay.project(project), sent
 
-    found, sent = _in_office(data, config, work)
+    found, sent = in_office(data, config, work)
     names = {member.key: member.name for member in found.members}
     gathered = catalogues.gather(project, ProjectTerms.decode(found.terms), names, sent or {})
     words = (
         "asked; the sites answer with: data catalogue PROJECT --send" if sent is None else catalogues.as_words(gathered)
     )
     report(catalogues.as_facts(gathered), words, as_json=as_json)
-
-
-# Runs --------------------------------------------------------------------------------------------------------------
-
-
-@app.command()
-def run(
-    project: ProjectId,
-    analysis: Annotated[Path, typer.Argument(help="TOML file with one analysis, or several as [[task]]")],
-    resume: Annotated[UUID | None, typer.Option(help="ID of a run that was cut off, to go on with it")] = None,
-    progress: Annotated[bool, typer.Option(help="show on stderr what happens")] = True,
-    data: Data = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Carry out an analysis over the sites that confirmed the roster, and print the results."""
-    from coordinator import progress as shown  # noqa: PLC0415  # Numba is loaded by runs alone
-    from coordinator.projects import sealed  # noqa: PLC0415
-    from coordinator.results import as_facts, as_words  # noqa: PLC0415
-    from coordinator.runs import Report, carry_out, read_tasks  # noqa: PLC0415
-
-    tasks = read_tasks(analysis)
-    run_id = resume or uuid4()
-    show = (shown.as_json if as_json else shown.in_words(Console(stderr=True))) if progress else shown.nowhere
-
-    async def work(office: "Office") -> Report:
-        office.journal.lock()
-        found = await sealed(office.relay, project)
-        return await carry_out(
-            tasks, run_id, found, office.settings, office.identity, office.journal, office.relay, show
-        )
-
-    sys.stderr.write(f"run {run_id}\n")
-    done = _in_office(data, config, work)
-    report(as_facts(run_id, done), as_words(done), as_json=as_json)
 
 
 @app.command()
@@ -261,56 +218,3 @@ def demo(
     from coordinator.demo import demonstrate  # noqa: PLC0415  # lifelines is an extra
 
     asyncio.run(demonstrate(sites=sites, kill=kill, port=port, out=out, as_json=as_json))
-
-
-# Pieces ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Office:
-    """What a command works with."""
-
-    settings: CoordinatorConfig
-    identity: Identity
-    relay: RelayClient
-    journal: Journal
-
-
-def _in_office(data: Path | None, config: Path | None, work: Any) -> Any:
-    settings = CoordinatorConfig.load(data=data, config=config)
-    logs.configure("coordinator", level=settings.log_level)
-
-    async def inside() -> Any:
-        async with _office(settings) as office:
-            return await work(office)
-
-    return asyncio.run(inside())
-
-
-@asynccontextmanager
-async def _office(settings: CoordinatorConfig) -> AsyncIterator[Office]:
-    identity = keystore.unlock(settings.identity, _passphrase(settings))
-    journal = Journal(settings.data, TABLES)
-    try:
-        async with settings.client(identity) as relay:
-            yield Office(settings, identity, relay, journal)
-    finally:
-        journal.close()
-
-
-def _passphrase(settings: CoordinatorConfig) -> str:
-    passphrase = settings.passphrase.get_secret_value()
-    if not passphrase and sys.stdin.isatty():
-        passphrase = typer.prompt("passphrase of the identity", hide_input=True)
-    return passphrase
-
-
-@contextmanager
-def _alone(settings: CoordinatorConfig) -> Iterator[None]:
-    """Keep runs from working with this identity meanwhile; raises JournalError where it does already."""
-    journal = Journal(settings.data, TABLES)
-    try:
-        journal.lock()
-        yield
-    finally:
-        journal.close()

@@ -1,12 +1,14 @@
-"""What happens in a run, told while it happens: one event, and two ways to show it."""
+"""What happens in a run, told while it happens: one event, and the ways to show it."""
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 What = Literal[
     "step",
@@ -64,6 +66,38 @@ def in_words(console: Console) -> Show:
             console.print(f"[dim]{event.seconds:7.2f} s[/dim]  {place}: [red]{event.site}[/red] {event.detail}")
 
     return show
+
+
+@contextmanager
+def bars(console: Console) -> Iterator[Show]:
+    """Show a bar of the sites that the present step has heard, below the lines of `in_words`."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=None, visible=False)
+        say = in_words(progress.console)
+
+        def show(event: Event) -> None:
+            say(event)
+            if event.what == "step":
+                place = f"round {event.round}" if event.round else "setup"
+                progress.reset(bar, total=event.sites, description=f"{place}: {event.step}", visible=True)
+            elif event.what == "heard":
+                progress.advance(bar)
+
+        yield show
+
+
+@contextmanager
+def on_screen(*, visible: bool) -> Iterator[Show]:
+    """Show bars in a terminal or a notebook, lines elsewhere, or nothing."""
+    console = Console(stderr=True)
+    if not visible:
+        yield nowhere
+    elif console.is_terminal or console.is_jupyter:
+        with bars(console) as show:
+            yield show
+    else:
+        yield in_words(console)
 
 
 def nowhere(_event: Event) -> None:

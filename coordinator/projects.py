@@ -47,6 +47,25 @@ def read_terms(path: Path, said: Mapping[str, object] | None = None) -> ProjectT
         raise SpecError(f"{path}: {in_words(error)}") from None
 
 
+async def led(relay: RelayClient) -> dict[UUID, str]:
+    """Return the projects that this identity coordinates: their names by ID."""
+    return {one.id: one.name for one in await relay.projects() if one.coordinator == relay.key}
+
+
+async def find(relay: RelayClient, name: str) -> UUID:
+    """Return the ID of the project that this identity coordinates under a name, or that has this ID.
+
+    Raises:
+        ParameterError: none has, or several.
+    """
+    known = await led(relay)
+    found = [project for project, called in known.items() if name in {called, str(project)}]
+    if len(found) != 1:
+        names = ", ".join(sorted(repr(called) for called in known.values())) or "none"
+        raise ParameterError(f"{len(found)} projects are called {name!r}; this identity coordinates: {names}")
+    return found[0]
+
+
 async def invite(relay: RelayClient, project: UUID, names: list[str]) -> list[str]:
     """Invite sites by the names they enrolled with, or all sites of the relay but the coordinator's own.
 

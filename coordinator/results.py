@@ -35,7 +35,7 @@ def as_facts(run: UUID, report: Report) -> dict[str, Any]:
 
 def as_words(report: Report) -> str:
     """Return the results as tables for a terminal."""
-    return "\n\n".join(_words(result) for result in report.results)
+    return "\n\n".join(words_of(result) for result in report.results)
 
 
 def _result(result: Result | Held) -> dict[str, Any]:
@@ -44,7 +44,8 @@ def _result(result: Result | Held) -> dict[str, Any]:
     return {"analysis": result.analysis, **_plain(result)}
 
 
-def _words(result: Result | Held) -> str:
+def words_of(result: Result | Held) -> str:
+    """Return a result as text for a terminal, or who holds it."""
     if isinstance(result, Held):
         return (
             f"{result.analysis}: the sites hold the result of round {result.round}: {', '.join(result.sites)}\n"

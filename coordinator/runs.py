@@ -1,13 +1,10 @@
 """A run: its tasks in order, each an analysis over secure sums, from the first epoch to a final state at the relay."""
 
-import json
 import time
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import UUID
 
-from coordinator.analyses import Result, SecureSum, SpecError, Sum, TableSpec, parse_spec, value_bits_for
+from coordinator.analyses import Result, SecureSum, SpecError, Sum, TableSpec, value_bits_for
 from coordinator.config import CoordinatorConfig
 from coordinator.driver import Cast, Driver, Pace
 from coordinator.journal import Answer, RunRecord, RunTables
@@ -211,22 +208,3 @@ async def _enter_state(relay: RelayClient, project: UUID, run: UUID) -> None:
     for before, after in ((RunState.CREATED, RunState.PREPARING), (RunState.PREPARING, RunState.RUNNING)):
         if state is before:
             state = (await relay.change_run(run, before, after)).state
-
-
-def read_tasks(path: Path) -> tuple[TableSpec, ...]:
-    """Read the tasks of a run from a TOML or JSON file: one analysis, or several as `[[task]]`.
-
-    Raises:
-        SpecError: no such file format, no task, or a task that is wrong; says where.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} cannot be read: {error}") from None
-    if not isinstance(document, dict):
-        raise SpecError(f"{path} holds no table")
-    tasks = document.get("task", [document] if document else [])
-    if not isinstance(tasks, list) or not tasks or (len(document) > 1 and "task" in document):
-        raise SpecError(f"{path} holds one analysis, or several as [[task]]")
-    return tuple(parse_spec(task) for task in tasks)

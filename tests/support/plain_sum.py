@@ -6,10 +6,8 @@ from itertools import chain, repeat
 import numpy as np
 
 from coordinator.analyses import Sum, value_bits_for
+from coordinator.simulation import fixed_point_sum
 from participant.statistics import Columns, Query, evaluate, layout_of
-from participant.statistics.layout import Array
-from secagg.params import Schema, Segment, ring_bits_for
-from secagg.quantize import dequantize, quantize
 
 
 class PlainSum:
@@ -36,13 +34,7 @@ class PlainSum:
         self.tables = {site: table for site, table in self.tables.items() if site not in gone}
         vectors = [evaluate(self.queries[-1], table) for table in self.tables.values()]
         layout = layout_of(query)
-        total = fixed_point_sum(vectors, layout.segments(query.value_bits)) if self.quantised else np.sum(vectors, 0)
+        total = np.sum(vectors, 0)
+        if self.quantised:
+            total = fixed_point_sum(vectors, layout.segments(query.value_bits))
         return Sum(layout.unflatten(total), tuple(sorted(self.tables)))
-
-
-def fixed_point_sum(vectors: Sequence[Array], segments: tuple[Segment, ...]) -> Array:
-    """Return the sum as a round gives it, after the checks of a round."""
-    ring_bits = max(ring_bits_for(segment.levels, len(vectors)) for segment in segments)
-    schema = Schema(ring_bits=ring_bits, mac_lanes=0, segments=segments)
-    schema.check(len(vectors))
-    return dequantize(np.sum([quantize(vector, schema).values for vector in vectors], axis=0), schema)

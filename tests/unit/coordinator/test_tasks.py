@@ -6,7 +6,8 @@ import pytest
 
 from coordinator.analyses import CoxSpec, KaplanMeierSpec, SpecError
 from coordinator.projects import read_terms
-from coordinator.runs import check_single, read_tasks
+from coordinator.run_file import read_run_file
+from coordinator.runs import check_single
 
 KAPLAN_MEIER = """
 analysis = "kaplan-meier"
@@ -26,18 +27,24 @@ def written(tmp_path: Path, text: str, name: str = "analysis.toml") -> Path:
 
 
 def test_one_analysis(tmp_path: Path) -> None:
-    (task,) = read_tasks(written(tmp_path, KAPLAN_MEIER))
+    (task,) = read_run_file(written(tmp_path, KAPLAN_MEIER)).tasks
     assert isinstance(task, KaplanMeierSpec)
 
 
 def test_several_tasks_in_order(tmp_path: Path) -> None:
-    tasks = read_tasks(written(tmp_path, f"[[task]]{COX}\n[[task]]{KAPLAN_MEIER}"))
+    tasks = read_run_file(written(tmp_path, f"[[task]]{COX}\n[[task]]{KAPLAN_MEIER}")).tasks
     assert [type(task) for task in tasks] == [CoxSpec, KaplanMeierSpec]
 
 
+def test_a_file_may_name_its_project(tmp_path: Path) -> None:
+    assert read_run_file(written(tmp_path, KAPLAN_MEIER)).project is None
+    found = read_run_file(written(tmp_path, f'project = "Lung survival"\n[[task]]{COX}'))
+    assert (found.project, len(found.tasks)) == ("Lung survival", 1)
+
+
 def test_json_says_the_same(tmp_path: Path) -> None:
-    (task,) = read_tasks(written(tmp_path, KAPLAN_MEIER))
-    assert read_tasks(written(tmp_path, task.model_dump_json(exclude_none=True), "analysis.json")) == (task,)
+    (task,) = read_run_file(written(tmp_path, KAPLAN_MEIER)).tasks
+    assert read_run_file(written(tmp_path, task.model_dump_json(exclude_none=True), "analysis.json")).tasks == (task,)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +57,13 @@ def test_json_says_the_same(tmp_path: Path) -> None:
         (KAPLAN_MEIER + "colour = 1", "colour"),
         (KAPLAN_MEIER.replace("1000", "0"), "row_limit"),
         (f"dataset = 1\n[[task]]{COX}", "holds one analysis"),
+        (f"project = 1\n{COX}", "project is the name or the ID"),
+        ('project = "p"', "holds one analysis"),
     ],
 )
 def test_a_wrong_file_says_where(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(SpecError, match=complaint):
-        read_tasks(written(tmp_path, text))
+        read_run_file(written(tmp_path, text))
 
 
 def test_terms_of_a_project(tmp_path: Path) -> None:
@@ -78,6 +87,6 @@ def test_what_the_command_line_says_of_terms_counts_before_the_file(tmp_path: Pa
 
 
 def test_only_analyses_of_a_single_sum_go_without_it(tmp_path: Path) -> None:
-    check_single(read_tasks(written(tmp_path, KAPLAN_MEIER)))
+    check_single(read_run_file(written(tmp_path, KAPLAN_MEIER)).tasks)
     with pytest.raises(SpecError, match="keep its sums, and cox goes from one sum to the next"):
-        check_single(read_tasks(written(tmp_path, f"[[task]]{KAPLAN_MEIER}\n[[task]]{COX}")))
+        check_single(read_run_file(written(tmp_path, f"[[task]]{KAPLAN_MEIER}\n[[task]]{COX}")).tasks)

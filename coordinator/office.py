@@ -1,0 +1,78 @@
+"""What commands and notebooks work with: settings, identity, relay and journal of this coordinator."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+
+from coordinator.config import CoordinatorConfig
+from coordinator.journal import TABLES
+from relay.client import keystore
+from relay.client.journal import Journal
+from relay.client.transport import RelayClient
+from relay.service import logs
+from secagg.identity import Identity
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """A coordinator at work."""
+
+    settings: CoordinatorConfig
+    identity: Identity
+    relay: RelayClient
+    journal: Journal
+
+
+def in_office(data: Path | None, config: Path | None, work: Callable[[Office], Awaitable[T]]) -> T:
+    """Do a command's work."""
+    settings = CoordinatorConfig.load(data=data, config=config)
+    logs.configure("coordinator", level=settings.log_level)
+
+    async def inside() -> T:
+        async with opened(settings, passphrase(settings)) as office:
+            return await work(office)
+
+    return asyncio.run(inside())
+
+
+@asynccontextmanager
+async def opened(settings: CoordinatorConfig, secret: str) -> AsyncIterator[Office]:
+    """Open the identity by its passphrase, the journal, and a connection to the relay."""
+    identity = keystore.unlock(settings.identity, secret)
+    with journal_of(settings) as journal:
+        async with settings.client(identity) as relay:
+            yield Office(settings, identity, relay, journal)
+
+
+@contextmanager
+def journal_of(settings: CoordinatorConfig) -> Iterator[Journal]:
+    """Open the journal alone: enough to look at earlier runs, without a passphrase."""
+    journal = Journal(settings.data, TABLES)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+@contextmanager
+def alone(settings: CoordinatorConfig) -> Iterator[None]:
+    """Keep runs from working with this identity meanwhile; raises JournalError where it does already."""
+    with journal_of(settings) as journal:
+        journal.lock()
+        yield
+
+
+def passphrase(settings: CoordinatorConfig) -> str:
+    """Return the identity's passphrase from the settings, or ask for it where a person sits there."""
+    secret = settings.passphrase.get_secret_value()
+    if not secret and sys.stdin.isatty():
+        return str(typer.prompt("passphrase of the identity", hide_input=True))
+    return secret

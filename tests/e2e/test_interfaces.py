@@ -1,0 +1,53 @@
+"""One analysis by every way that leads to it: notebook, program, file, command, and the simulation beforehand."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from coordinator import connect, connect_async
+from tests.support.network import KAPLAN_MEIER, Network, network, table
+
+SITES = {name: table(seed) for seed, name in enumerate(("north", "south", "west"))}
+
+
+def settings(net: Network) -> dict[str, Any]:
+    return {
+        "relay": net.stage.url,
+        "data": net.stage.coordinator_folder,
+        "passphrase": net.stage.coordinator_passphrase(),
+        "step_s": 60,
+        "grace_s": 3,
+    }
+
+
+def in_a_notebook(net: Network, project: str) -> tuple[str, list[Any]]:
+    with connect(**settings(net), progress=False) as office:
+        assert [one.name for one in office.projects()] == ["test"]
+        run = office.project(project).run(KAPLAN_MEIER)
+        assert office.earlier(run.id).to_dict() == run.to_dict()
+        assert office.runs()[0].outcome == "completed"
+        return str(run.id), run.to_dict()["results"]
+
+
+async def test_every_way_leads_to_the_same_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "analysis.json"
+    file.write_text(json.dumps({"project": "test", "task": [KAPLAN_MEIER]}))
+    async with network(tmp_path / "net", SITES) as net:
+        project = await net.project()
+        by_command = await net.run(project)
+        by_file = await net.coordinator("run", str(file), "--no-progress")
+        run, in_notebook = await asyncio.to_thread(in_a_notebook, net, "test")
+        async with connect_async(**settings(net), progress=False) as office:
+            in_program = (await (await office.project(project)).run(file)).to_dict()["results"]
+        shown = await net.coordinator("show", run)
+        listed = await net.coordinator("runs")
+    with connect(simulate=SITES, progress=False) as office:
+        beforehand = office.project("test").run(file).to_dict()
+
+    expected = by_command["results"]
+    assert [result["rows"] for result in expected] == [60]
+    for results in (by_file["results"], in_notebook, in_program, shown["results"], beforehand["results"]):
+        assert results == expected
+    assert [one["outcome"] for one in listed["runs"]] == ["completed"] * 4
+    assert beforehand["rounds"] == by_command["rounds"]

@@ -5,13 +5,15 @@ Spec: 04-relay-api §1. A stranger cannot make the relay read more than the head
 
 import asyncio
 import time
+from dataclasses import dataclass
+from hashlib import sha256
 
 from aiohttp import web
 from http_message_signatures import HTTPMessageSignaturesException
 from multidict import CIMultiDict
 
 from relay import signatures
-from relay.canonical_signature import WINDOW_S, RequestHead, Signed
+from relay.canonical_signature import WINDOW_S, RequestHead, Signed, content_digest
 from relay.problem import (
     BAD_DIGEST,
     BAD_REQUEST,
@@ -23,6 +25,14 @@ from relay.problem import (
     Problem,
 )
 from relay.signatures import StaleSignatureError
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A body, and its SHA-256, which was computed while the rest of it was still on its way."""
+
+    data: bytes
+    digest: bytes
 
 
 def authenticate(request: web.Request) -> Signed:
@@ -46,7 +56,7 @@ def authenticate(request: web.Request) -> Signed:
         raise Problem(BAD_SIGNATURE, _reason(error)) from None
 
 
-async def read_body(request: web.Request, *, most: int, grace_s: float, min_rate: float) -> bytes:
+async def read_body(request: web.Request, *, most: int, grace_s: float, min_rate: float) -> Arrived:
     """Read the whole body, at most `most` bytes and not more slowly than `min_rate` bytes a second after `grace_s`.
 
     aiohttp gives up on slow heads by itself, and never on slow bodies.
@@ -58,7 +68,7 @@ async def read_body(request: web.Request, *, most: int, grace_s: float, min_rate
         raise Problem(BAD_REQUEST, "compressed bodies are not taken")
     if (request.content_length or 0) > most:
         raise _too_large(most)
-    body = bytearray()
+    body, running = bytearray(), sha256()
     started = time.monotonic()
     try:
         while True:
@@ -66,8 +76,9 @@ async def read_body(request: web.Request, *, most: int, grace_s: float, min_rate
             async with asyncio.timeout(max(left, 0)):
                 piece = await request.content.readany()
             if not piece:
-                return bytes(body)
+                return Arrived(bytes(body), running.digest())
             body += piece
+            running.update(piece)
             if len(body) > most:
                 raise _too_large(most)
     except TimeoutError:
@@ -76,9 +87,9 @@ async def read_body(request: web.Request, *, most: int, grace_s: float, min_rate
         raise Problem(BAD_REQUEST, "the body ended before its announced length") from None
 
 
-def check_digest(signed: Signed, body: bytes) -> None:
+def check_digest(signed: Signed, body: Arrived) -> None:
     """Check that the body is the one that was signed; raises `bad-digest`."""
-    if not signatures.has_digest(body, signed.content_digest):
+    if content_digest(body.digest) != signed.content_digest.strip():
         raise Problem(BAD_DIGEST, "the body does not have the sha-256 that Content-Digest says")
 
 

@@ -56,9 +56,9 @@ class Signed:
     created: float
 
 
-def digest_of(body: bytes) -> str:
-    """Return the value of `Content-Digest` for a body (RFC 9530, sha-256)."""
-    return f"sha-256=:{b64encode(sha256(body).digest()).decode()}:"
+def content_digest(digest: bytes) -> str:
+    """Return the value of `Content-Digest` for a body with this SHA-256 (RFC 9530)."""
+    return f"sha-256=:{b64encode(digest).decode()}:"
 
 
 def sign(identity: Identity, head: RequestHead, body: bytes, *, nonce: str, created: int | None = None) -> None:
@@ -71,7 +71,7 @@ def sign(identity: Identity, head: RequestHead, body: bytes, *, nonce: str, crea
         nonce: base64url of at least 16 random bytes; the idempotency key of a write.
         created: seconds since 1970; now, if None.
     """
-    digest = digest_of(body)
+    digest = content_digest(sha256(body).digest())
     at = int(time.time()) if created is None else created
     parameters = (
         f'({_components});created={at};keyid="{to_base64url(identity.public)}";alg="ed25519"'

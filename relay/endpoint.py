@@ -151,10 +151,10 @@ class Endpoint:
     async def _body(self, request: web.Request, signed: Signed | None) -> Any:
         config, kind = self._relay.config, self.route.body
         most = 0 if kind is None else kind.most
-        data = await read_body(request, most=most, grace_s=config.body_grace_s, min_rate=config.body_min_rate)
+        arrived = await read_body(request, most=most, grace_s=config.body_grace_s, min_rate=config.body_min_rate)
         if signed is not None:
-            check_digest(signed, data)
-        return None if kind is None else kind.parse(data, signed.key if signed else b"")
+            check_digest(signed, arrived)
+        return None if kind is None else kind.parse(arrived.data, signed.key if signed else b"")
 
     async def _read(self, handler: Reading, call: Call) -> web.Response:
         def view(db: Connection) -> Answer:

@@ -17,7 +17,7 @@ from http_message_signatures import (
 from nacl.signing import VerifyKey
 
 from relay import canonical_signature
-from relay.canonical_signature import COVERED, LABEL, TAG, WINDOW_S, RequestHead, Signed, digest_of
+from relay.canonical_signature import COVERED, LABEL, TAG, WINDOW_S, RequestHead, Signed
 from relay.wire import KEY_BYTES, from_base64url
 
 _NONCE_CHARACTERS = range(22, 87)  # of 16 to 64 bytes in base64url
@@ -94,8 +94,3 @@ def verify_any(head: RequestHead) -> Signed:
         raise InvalidSignature("the nonce is not base64url") from None
     digest = result.covered_components['"content-digest"']
     return Signed(public_key(str(parameters["keyid"])), nonce, digest, float(parameters["created"]))
-
-
-def has_digest(body: bytes, content_digest: str) -> bool:
-    """Tell whether a body has the digest that its signature covers; only `sha-256` counts."""
-    return digest_of(body) == content_digest.strip()

@@ -19,12 +19,15 @@ from coordinator.analyses.federated_training import FederatedTrainingResult, Fed
 from coordinator.analyses.fisher import FisherSpec
 from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
 from coordinator.analyses.histogram import HistogramSpec
+from coordinator.analyses.k_means import KMeansSpec
 from coordinator.analyses.kaplan_meier import KaplanMeierResult, KaplanMeierSpec, estimate_kaplan_meier
 from coordinator.analyses.log_rank import LogRankSpec
+from coordinator.analyses.naive_bayes import NaiveBayesSpec
 from coordinator.analyses.ordinal import OrdinalSpec
 from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum, Sum, value_bits_for
 from coordinator.analyses.spec import TableSpec
+from coordinator.analyses.svm import LinearSvmSpec
 from coordinator.analyses.t_test import TTestSpec
 from participant.statistics.query import in_words
 
@@ -38,7 +41,10 @@ _SPECS: tuple[type[TableSpec], ...] = (
     GlmSpec,
     HistogramSpec,
     KaplanMeierSpec,
+    KMeansSpec,
+    LinearSvmSpec,
     LogRankSpec,
+    NaiveBayesSpec,
     OrdinalSpec,
     TTestSpec,
 )
@@ -78,9 +84,12 @@ __all__ = [
     "GlmResult",
     "GlmSpec",
     "HistogramSpec",
+    "KMeansSpec",
     "KaplanMeierResult",
     "KaplanMeierSpec",
+    "LinearSvmSpec",
     "LogRankSpec",
+    "NaiveBayesSpec",
     "OrdinalSpec",
     "Result",
     "SecureSum",

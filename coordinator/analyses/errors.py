@@ -29,6 +29,10 @@ class CohortError(AnalysisError):
     """A later sum is over sites that an earlier one was not over; within a run a cohort only shrinks."""
 
 
+class EmptyClusterError(AnalysisError):
+    """There are fewer groups of rows than were asked for."""
+
+
 class PrecisionError(AnalysisError):
     """The sums are too coarse for the fit."""
 

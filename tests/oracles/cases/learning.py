@@ -2,11 +2,14 @@
 
 import numpy as np
 from scipy.special import expit
+from sklearn.cluster import KMeans
+from sklearn.naive_bayes import CategoricalNB, GaussianNB
+from sklearn.svm import LinearSVC
 
-from coordinator.analyses import FederatedTrainingSpec
+from coordinator.analyses import FederatedTrainingSpec, KMeansSpec, LinearSvmSpec, NaiveBayesSpec
 from coordinator.pooled import pooled
-from participant.statistics import Variable
-from tests.oracles.case import Agreement, Sites, case, coefficients
+from participant.statistics import Category, Variable
+from tests.oracles.case import Agreement, Sites, case, coefficients, within
 from tests.oracles.data import sites_of
 
 AGE = Variable(column="age", low=18, high=100)
@@ -54,3 +57,117 @@ def _descended(weights, table, event):
     for _ in range(4):
         weights = weights - 0.2 * z.T @ (expit(z @ weights) - table[event]) / len(z)
     return weights
+
+
+@case(
+    NaiveBayesSpec(
+        dataset="lung",
+        outcome=Category(column="status", levels=(0, 1)),
+        numbers=(AGE, Variable(column="wt.loss", low=-50, high=100)),
+        categories=(Category(column="sex", levels=(1, 2)), Category(column="ph.ecog", levels=(0, 1, 2, 3))),
+        **PLAIN,
+    ),
+    NaiveBayesSpec(
+        dataset="wine",
+        outcome=Category(column="target", levels=(0, 1, 2)),
+        numbers=(Variable(column="alcohol", low=10, high=16), Variable(column="proline", low=200, high=2000)),
+        **PLAIN,
+    ),
+)
+async def naive_bayes(spec: NaiveBayesSpec, sites: Sites) -> list[Agreement]:
+    result = await spec.analyse(sites)
+    rows = sites.rows(spec, *spec.columns)
+    classes = rows[spec.outcome.column]
+    normal = GaussianNB().fit(rows[list(result.numbers)].to_numpy(), classes)
+    agreements = [
+        coefficients(result.mean, normal.theta_, "means"),
+        coefficients(result.variance, normal.var_, "variances"),
+        coefficients(result.prior, normal.class_prior_, "priors"),
+    ]
+    if spec.categories:
+        codes = [
+            np.searchsorted(one.levels, rows[one.column].to_numpy()) for one in spec.categories
+        ]  # the levels ascend
+        levels = [len(one.levels) for one in spec.categories]
+        multinomial = CategoricalNB(min_categories=levels).fit(np.column_stack(codes), classes)
+        expected = np.exp(np.concatenate(multinomial.feature_log_prob_, axis=1))
+        agreements.append(coefficients(np.concatenate(result.probability, axis=1), expected, "level probabilities"))
+    return agreements
+
+
+def machine(dataset: str, outcome: str, terms: str, *numbers: Variable) -> LinearSvmSpec:
+    numbers += (Variable(column=outcome, low=0, high=1),)
+    formula = f"{outcome} ~ {terms}"
+    return LinearSvmSpec(dataset=dataset, formula=formula, numbers=numbers, cost=0.5, penalise_intercept=True, **PLAIN)
+
+
+@case(
+    machine(
+        "lung",
+        "status",
+        "scale(age, 60, 10) + scale(time, 300, 200)",
+        AGE,
+        Variable(column="time", low=0, high=1100),
+    ),
+    machine(
+        "breast-cancer",
+        "malignant",
+        "scale(mean_radius, 14, 3.5) + scale(mean_texture, 19, 4.3)",
+        Variable(column="mean_radius", low=5, high=30),
+        Variable(column="mean_texture", low=5, high=45),
+    ),
+)
+async def linear_svm(spec: LinearSvmSpec, sites: Sites) -> list[Agreement]:
+    result = await spec.analyse(sites)
+    outcome, design = spec.model()
+    rows = sites.rows(spec, *design.columns, outcome.column)
+    z = design.coded({name: rows[name].to_numpy() for name in rows}).z
+    oracle = LinearSVC(C=0.5, loss="squared_hinge", dual=False, tol=1e-12, max_iter=10_000)
+    oracle.fit(z[1:].T, rows[outcome.column])
+    expected = np.append(oracle.intercept_, oracle.coef_[0])
+    return [coefficients(result.coef, expected)]
+
+
+def clusters(dataset: str, k: int, *variables: Variable, **more) -> KMeansSpec:
+    return KMeansSpec(dataset=dataset, variables=variables, clusters=k, **more, **PLAIN)
+
+
+WINE = (
+    Variable(column="alcohol", low=10, high=16),
+    Variable(column="flavanoids", low=0, high=6),
+    Variable(column="proline", low=200, high=2000),
+)
+LUNG = (AGE, Variable(column="wt.loss", low=-50, high=100), Variable(column="time", low=0, high=1100))
+
+
+@case(
+    clusters("wine", 3, *WINE, centres=((13.5, 3.0, 1100.0), (12.3, 2.0, 500.0), (13.0, 0.8, 600.0))),
+    clusters("lung", 2, *LUNG, centres=((60.0, 5.0, 200.0), (65.0, 10.0, 500.0))),
+)
+async def k_means_from_given_centres(spec: KMeansSpec, sites: Sites) -> list[Agreement]:
+    """From the same centres each step is that of one table, and so is the end."""
+    result = await spec.analyse(sites)
+    x, scale = _standard(spec, sites, result)
+    first = (np.array(spec.centres) - scale[0]) / scale[1]
+    oracle = KMeans(len(first), init=first, n_init=1, algorithm="lloyd", tol=0, max_iter=1000).fit(x)
+    order = np.lexsort(result.centres.T)
+    expected = oracle.cluster_centers_ * scale[1] + scale[0]
+    return [
+        coefficients(result.centres[order], expected[np.lexsort(expected.T)], "centres"),
+        coefficients(result.inertia, oracle.inertia_, "inertia"),
+    ]
+
+
+@case(clusters("wine", 3, *WINE, starts=2), clusters("lung", 2, *LUNG))
+async def k_means_from_splits(spec: KMeansSpec, sites: Sites) -> list[Agreement]:
+    result = await spec.analyse(sites)
+    x, _ = _standard(spec, sites, result)
+    best = KMeans(spec.clusters, n_init=20, random_state=0, tol=0).fit(x).inertia_
+    reason = "local minima: the best of twenty starts by k-means++ beside one or two by splitting"
+    return [within(0.02, reason, result.inertia, best, "inertia", relative=True)]
+
+
+def _standard(spec, sites, result):
+    rows = sites.rows(spec, *result.variables).to_numpy()
+    mean, sd = rows.mean(axis=0), rows.std(axis=0)
+    return (rows - mean) / sd, (mean, sd)

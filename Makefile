@@ -85,6 +85,9 @@ lock: $(READY)   ## make the lock file anew (versions and hashes only); needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --extra relay --extra postgres --extra objects --constraint requirements.lock \
 	  --output-file relay/deploy/container/requirements.lock pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --extra participant --constraint requirements.lock \
+	  --output-file participant/deploy/container/requirements.lock pyproject.toml
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -10,8 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from coordinator.analyses.ancova import AncovaSpec
 from coordinator.analyses.anova import AnovaSpec
 from coordinator.analyses.chi_square import ChiSquareSpec
+from coordinator.analyses.correlation import CorrelationSpec
 from coordinator.analyses.cox import CoxResult, CoxSpec, fit_cox
 from coordinator.analyses.descriptive import DescriptiveSpec
 from coordinator.analyses.errors import AnalysisError, SpecError
@@ -21,6 +23,7 @@ from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
 from coordinator.analyses.histogram import HistogramSpec
 from coordinator.analyses.k_means import KMeansSpec
 from coordinator.analyses.kaplan_meier import KaplanMeierResult, KaplanMeierSpec, estimate_kaplan_meier
+from coordinator.analyses.linear import LinearSpec
 from coordinator.analyses.log_rank import LogRankSpec
 from coordinator.analyses.naive_bayes import NaiveBayesSpec
 from coordinator.analyses.ordinal import OrdinalSpec
@@ -32,8 +35,10 @@ from coordinator.analyses.t_test import TTestSpec
 from participant.statistics.query import in_words
 
 _SPECS: tuple[type[TableSpec], ...] = (
+    AncovaSpec,
     AnovaSpec,
     ChiSquareSpec,
+    CorrelationSpec,
     CoxSpec,
     DescriptiveSpec,
     FederatedTrainingSpec,
@@ -42,6 +47,7 @@ _SPECS: tuple[type[TableSpec], ...] = (
     HistogramSpec,
     KaplanMeierSpec,
     KMeansSpec,
+    LinearSpec,
     LinearSvmSpec,
     LogRankSpec,
     NaiveBayesSpec,
@@ -73,8 +79,10 @@ def parse_spec(document: Mapping[str, Any]) -> TableSpec:
 __all__ = [
     "ANALYSES",
     "AnalysisError",
+    "AncovaSpec",
     "AnovaSpec",
     "ChiSquareSpec",
+    "CorrelationSpec",
     "CoxResult",
     "CoxSpec",
     "DescriptiveSpec",
@@ -87,6 +95,7 @@ __all__ = [
     "KMeansSpec",
     "KaplanMeierResult",
     "KaplanMeierSpec",
+    "LinearSpec",
     "LinearSvmSpec",
     "LogRankSpec",
     "NaiveBayesSpec",

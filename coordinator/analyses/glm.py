@@ -2,14 +2,14 @@
 gamma regression.
 
 The estimator is the pooled one: Fisher's scoring, b <- b + I^-1 U with the score U and the expected information I of
-all rows (`participant.statistics.glm_score`). With p parameters, weights w of sum W (the number of rows where there are
-none) and the residual degrees of freedom W - p,
+all rows (`participant.statistics.glm_score`). With p parameters and W observations - the rows, or the sum of weights
+that are frequencies -
 
     dispersion = Pearson's chi-square / (W - p)     gaussian and gamma; 1 for the others
     cov        = dispersion I^-1
     p-values   from t with W - p degrees of freedom where the dispersion is estimated, from the normal otherwise
 
-The log-likelihood is that of the family; for the gaussian at the dispersion deviance / W, for the gamma at the
+The log-likelihood is that of the family; for the gaussian at the dispersion deviance / n, for the gamma at the
 estimated one, and for both it is NaN where there are weights. AIC and BIC count p parameters, as statsmodels does. With
 the gaussian family this is ordinary, or weighted, least squares.
 
@@ -33,6 +33,7 @@ from pydantic import Field, FiniteFloat
 from scipy.special import gammaln, logit, ndtr, ndtri, stdtr, stdtrit
 
 from coordinator.analyses.errors import (
+    CollinearityError,
     ConvergenceError,
     NoRowsError,
     PrecisionError,
@@ -56,6 +57,7 @@ MAX_STEPS = 50
 MAX_HALVINGS = 12
 FINE = 1e-7  # standard errors by which rounding may move an estimate before ranges are asked for
 COARSE = 1e-3  # and at most
+EXACT = 1e-13  # of the squares of the fit: residuals with less are none
 FIRST_LIMIT = 8.0  # of the linear predictor
 WIDE = 1e6  # the same for the gaussian family, where it makes no sum coarser than the declared ranges do
 
@@ -68,6 +70,8 @@ class GlmSpec(FormulaSpec):
     Attributes:
         family: of the outcome; `alpha` is the negative binomial's, 0 elsewhere.
         offset, weight: columns with their ranges, or None.
+        weights_are: ``frequency``, a row stands for as many as its weight says; or ``precision``, the variance of its
+            outcome is that of others over its weight. Estimates are the same, degrees of freedom are not.
     """
 
     analysis: Literal["glm"] = "glm"
@@ -75,6 +79,11 @@ class GlmSpec(FormulaSpec):
     alpha: FiniteFloat = Field(default=0.0, ge=0)
     offset: Variable | None = None
     weight: Variable | None = None
+    weights_are: Literal["frequency", "precision"] = "frequency"
+
+    def count(self, sums: Mapping[str, float]) -> float:
+        """Return for how many observations the rows stand."""
+        return sums["weights"] if self.weights_are == "frequency" else sums["rows"]
 
     async def analyse(self, secure_sum: SecureSum) -> "GlmResult":
         """Fit; raises as `fit_glm`."""
@@ -318,7 +327,7 @@ async def _descend(score: _Score, point: _Point, step: Array) -> _Point:
 
 
 def _dispersion(spec: GlmSpec, point: _Point) -> float:
-    df = point.sums["weights"] - len(point.b)
+    df = spec.count(point.sums) - len(point.b)
     return point.sums["pearson"] / df if spec.family in _ESTIMATED and df > 0 and point.sums["pearson"] > 0 else 1.0
 
 
@@ -338,10 +347,14 @@ def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array) -> GlmResult:
     if point.rounding > COARSE:
         raise too_coarse(f"rounding could move an estimate by {point.rounding:.1g} standard errors")
     p, sums = len(b), point.sums
-    df = sums["weights"] - p
+    df = spec.count(sums) - p
     if df <= 0:
         raise NoRowsError(f"{sums['rows']:.0f} rows over all sites are not enough for {p} coefficients")
     estimated, dispersion = spec.family in _ESTIMATED, _dispersion(spec, point)
+    scale = float(b @ point.information @ b) if spec.family == "gaussian" else sums["weights"]
+    if estimated and sums["pearson"] <= EXACT * scale:
+        name = score.outcome.column
+        raise CollinearityError((name,), "does not vary, or the covariates give it without an error; there is no test")
     covariance: Array = dispersion * np.linalg.inv(point.information).astype(np.float64)
     se: Array = np.sqrt(np.diag(covariance))
     statistic = b / se
@@ -380,7 +393,7 @@ def _warnings(spec: GlmSpec, score: _Score, point: _Point) -> list[str]:
         for column, count in zip([*score.design.columns, *beside], point.outside, strict=True)
         if count
     ]
-    df = point.sums["weights"] - len(point.b)
+    df = spec.count(point.sums) - len(point.b)
     if spec.family in {"binomial", "poisson"} and point.sums["pearson"] > 1.5 * df > 0:
         found.append(
             f"Pearson's chi-square is {point.sums['pearson'] / df:.2f} times its degrees of freedom: overdispersed"

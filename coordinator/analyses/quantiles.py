@@ -30,7 +30,6 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.analyses.declared import warn_of_outside
 from coordinator.analyses.errors import NoRowsError, SpecError
 from coordinator.analyses.secure_sum import SecureSum, Sum
 from coordinator.analyses.spec import TableSpec
@@ -50,14 +49,16 @@ class Quantiles:
         lower: a width below the value, or more where the floor hides the rest.
         known: which quantiles are known to the width.
         rows: over which they are.
+        outside: values that were moved to the quantity's range.
         sites: whose rows these are.
-        warnings: about quantiles that are not known to the width, and values out of range.
+        warnings: about quantiles that are not known to the width.
     """
 
     values: Array
     lower: Array
     known: NDArray[np.bool_]
     rows: int
+    outside: int
     sites: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -137,10 +138,10 @@ class _Search:
             lower=lower,
             known=self._hi - self._lo == 1,
             rows=round(self._rows),
+            outside=round(float(self._whole.values["outside"])),
             sites=self._whole.sites,
             warnings=(
                 *self._spec.warn_of_withheld(self._whole.values),
-                *warn_of_outside([name], [float(self._whole.values["outside"])]),
                 *(
                     f"the quantile of {name} at {self._shares[i]:g} is only known to lie between {lower[i]:g} and "
                     f"{values[i]:g}: the sites hide small groups"

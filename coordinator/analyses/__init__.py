@@ -23,11 +23,14 @@ from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
 from coordinator.analyses.histogram import HistogramSpec
 from coordinator.analyses.k_means import KMeansSpec
 from coordinator.analyses.kaplan_meier import KaplanMeierResult, KaplanMeierSpec, estimate_kaplan_meier
+from coordinator.analyses.lasso import LassoSpec
 from coordinator.analyses.linear import LinearSpec
 from coordinator.analyses.log_rank import LogRankSpec
 from coordinator.analyses.naive_bayes import NaiveBayesSpec
 from coordinator.analyses.ordinal import OrdinalSpec
+from coordinator.analyses.pca import PcaSpec
 from coordinator.analyses.result import Result
+from coordinator.analyses.ridge import RidgeSpec
 from coordinator.analyses.secure_sum import SecureSum, Sum, value_bits_for
 from coordinator.analyses.spec import TableSpec
 from coordinator.analyses.svm import LinearSvmSpec
@@ -47,11 +50,14 @@ _SPECS: tuple[type[TableSpec], ...] = (
     HistogramSpec,
     KaplanMeierSpec,
     KMeansSpec,
+    LassoSpec,
     LinearSpec,
     LinearSvmSpec,
     LogRankSpec,
     NaiveBayesSpec,
     OrdinalSpec,
+    PcaSpec,
+    RidgeSpec,
     TTestSpec,
 )
 ANALYSES: Mapping[str, type[TableSpec]] = {spec.model_fields["analysis"].default: spec for spec in _SPECS}
@@ -95,12 +101,15 @@ __all__ = [
     "KMeansSpec",
     "KaplanMeierResult",
     "KaplanMeierSpec",
+    "LassoSpec",
     "LinearSpec",
     "LinearSvmSpec",
     "LogRankSpec",
     "NaiveBayesSpec",
     "OrdinalSpec",
+    "PcaSpec",
     "Result",
+    "RidgeSpec",
     "SecureSum",
     "SpecError",
     "Sum",

@@ -15,6 +15,7 @@ from coordinator.analyses.anova import AnovaSpec
 from coordinator.analyses.chi_square import ChiSquareSpec
 from coordinator.analyses.correlation import CorrelationSpec
 from coordinator.analyses.cox import CoxResult, CoxSpec, fit_cox
+from coordinator.analyses.cross_validation import CrossValidationSpec
 from coordinator.analyses.descriptive import DescriptiveSpec
 from coordinator.analyses.errors import AnalysisError, SpecError
 from coordinator.analyses.federated_training import FederatedTrainingResult, FederatedTrainingSpec
@@ -31,6 +32,7 @@ from coordinator.analyses.ordinal import OrdinalSpec
 from coordinator.analyses.pca import PcaSpec
 from coordinator.analyses.result import Result
 from coordinator.analyses.ridge import RidgeSpec
+from coordinator.analyses.roc import RocSpec
 from coordinator.analyses.secure_sum import SecureSum, Sum, value_bits_for
 from coordinator.analyses.spec import TableSpec
 from coordinator.analyses.svm import LinearSvmSpec
@@ -43,6 +45,7 @@ _SPECS: tuple[type[TableSpec], ...] = (
     ChiSquareSpec,
     CorrelationSpec,
     CoxSpec,
+    CrossValidationSpec,
     DescriptiveSpec,
     FederatedTrainingSpec,
     FisherSpec,
@@ -58,6 +61,7 @@ _SPECS: tuple[type[TableSpec], ...] = (
     OrdinalSpec,
     PcaSpec,
     RidgeSpec,
+    RocSpec,
     TTestSpec,
 )
 ANALYSES: Mapping[str, type[TableSpec]] = {spec.model_fields["analysis"].default: spec for spec in _SPECS}
@@ -91,6 +95,7 @@ __all__ = [
     "CorrelationSpec",
     "CoxResult",
     "CoxSpec",
+    "CrossValidationSpec",
     "DescriptiveSpec",
     "FederatedTrainingResult",
     "FederatedTrainingSpec",
@@ -110,6 +115,7 @@ __all__ = [
     "PcaSpec",
     "Result",
     "RidgeSpec",
+    "RocSpec",
     "SecureSum",
     "SpecError",
     "Sum",

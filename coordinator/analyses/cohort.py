@@ -1,18 +1,38 @@
-"""Several sums over the same sites: what was asked before a site was lost, is asked again."""
+"""Analyses whose sums must all be over the same rows: when a site is lost, they begin again over those left."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from coordinator.analyses.secure_sum import SecureSum, Sum
 from participant.statistics import Query
 
+T = TypeVar("T")
 
-async def over_one_cohort(queries: Sequence[Query], secure_sum: SecureSum) -> list[Sum]:
-    """Return the answers to queries, all of them over the same sites; it ends, since a run's sites only shrink."""
-    answers = [await secure_sum(query) for query in queries]
-    while len({answer.sites for answer in answers}) > 1:
-        left = min((answer.sites for answer in answers), key=len)
-        answers = [
-            answer if answer.sites == left else await secure_sum(query)
-            for query, answer in zip(queries, answers, strict=True)
-        ]
-    return answers
+
+class _LossError(Exception):
+    """A sum is over fewer sites than the one before it."""
+
+
+class _OneCohort:
+    """Secure sums as long as no site is lost."""
+
+    def __init__(self, secure_sum: SecureSum) -> None:
+        self._secure_sum = secure_sum
+        self._sites: tuple[str, ...] | None = None
+        self.value_bits = secure_sum.value_bits
+
+    async def __call__(self, query: Query) -> Sum:
+        answer = await self._secure_sum(query)
+        if self._sites not in {None, answer.sites}:
+            raise _LossError
+        self._sites = answer.sites
+        return answer
+
+
+async def over_one_cohort(analysis: Callable[[SecureSum], Awaitable[T]], secure_sum: SecureSum) -> T:
+    """Return what an analysis gives of sums that are all over the same sites; it ends, since a cohort only shrinks."""
+    while True:
+        try:
+            return await analysis(_OneCohort(secure_sum))
+        except _LossError:
+            continue

@@ -33,6 +33,10 @@ class EmptyClusterError(AnalysisError):
     """There are fewer groups of rows than were asked for."""
 
 
+class FoldError(AnalysisError):
+    """A fold of a cross-validation cannot be fitted or assessed."""
+
+
 class PrecisionError(AnalysisError):
     """The sums are too coarse for the fit."""
 

@@ -30,11 +30,13 @@ Sources: Lloyd 1982, IEEE Trans Inf Theory 28:129; Linde, Buzo, Gray 1980, IEEE 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, FiniteFloat, model_validator
 
+from coordinator.analyses.cohort import over_one_cohort
 from coordinator.analyses.declared import warn_of_outside
 from coordinator.analyses.errors import EmptyClusterError, NoRowsError
 from coordinator.analyses.result import Result
@@ -86,7 +88,7 @@ class KMeansSpec(TableSpec):
 
     async def analyse(self, secure_sum: SecureSum) -> "KMeansResult":
         """Cluster; raises as `cluster`."""
-        return await cluster(self, secure_sum)
+        return await over_one_cohort(partial(cluster, self), secure_sum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -150,10 +152,9 @@ class KMeansResult(Result):
 
 
 class _Scaled(NamedTuple):
-    """The variables as they are clustered, the sites whose rows say so, and the rows' whole sum of squares."""
+    """The variables as they are clustered, and the rows' whole sum of squares."""
 
     variables: tuple[Numeric, ...]
-    sites: tuple[str, ...]
     total: float
 
 
@@ -189,18 +190,6 @@ async def cluster(spec: KMeansSpec, secure_sum: SecureSum) -> KMeansResult:
         NoRowsError: no row over all sites meets the filter and has all values.
         EmptyClusterError: there are fewer different rows than clusters.
     """
-    while True:
-        try:
-            return await _attempt(spec, secure_sum)
-        except _LossError:  # fewer sites each time
-            continue
-
-
-class _LossError(Exception):
-    """A site was lost on the way: scale, centres and sums are not over the same rows."""
-
-
-async def _attempt(spec: KMeansSpec, secure_sum: SecureSum) -> KMeansResult:
     lloyd = _Lloyd(spec, await _scaled(spec, secure_sum), secure_sum)
     states = []
     for start in range(spec.starts):
@@ -223,7 +212,7 @@ class _Lloyd:
     def __init__(self, spec: KMeansSpec, scaled: _Scaled, secure_sum: SecureSum) -> None:
         self._spec = spec
         self._secure_sum = secure_sum
-        self.variables, self._sites, self.total = scaled
+        self.variables, self.total = scaled
         self.steps = 0
         self.has_settled = True
 
@@ -262,8 +251,6 @@ class _Lloyd:
         )
         query = self._spec.ask(K_MEANS, params, self._secure_sum.value_bits)
         answer = await self._secure_sum(query)
-        if answer.sites != self._sites:
-            raise _LossError
         if not answer.values["counts"].any():
             raise NoRowsError("no row over all sites meets the filter and has all values")
         half = len(answer.sites) / 2 * layout_of(query).steps(query.value_bits)["sums"]
@@ -309,8 +296,7 @@ def _too_few(state: _State) -> EmptyClusterError:
 async def _scaled(spec: KMeansSpec, secure_sum: SecureSum) -> _Scaled:
     """Return the variables as they are clustered."""
     params = MomentsParams(variables=spec.variables, row_limit=spec.row_limit)
-    answer = await secure_sum(spec.ask(MOMENTS, params, secure_sum.value_bits))
-    sums = answer.values
+    sums = (await secure_sum(spec.ask(MOMENTS, params, secure_sum.value_bits))).values
     if sums["rows"] < 1:
         raise NoRowsError("no row over all sites meets the filter and has all values")
     mean = sums["sums"] / sums["rows"]
@@ -321,7 +307,7 @@ async def _scaled(spec: KMeansSpec, secure_sum: SecureSum) -> _Scaled:
         Numeric(**one.model_dump(), centre=centre, scale=scale)
         for one, centre, scale in zip(spec.variables, (params.middles + mean).tolist(), scales.tolist(), strict=True)
     )
-    return _Scaled(variables, answer.sites, float(sums["rows"] * (variance / scales**2).sum()))
+    return _Scaled(variables, float(sums["rows"] * (variance / scales**2).sum()))
 
 
 def _result(spec: KMeansSpec, lloyd: _Lloyd, state: _State) -> KMeansResult:

@@ -12,7 +12,7 @@ which are those of scikit-learn's `GaussianNB` and `CategoricalNB` on one table.
 like any other. A class that no site has is refused, and so are numbers of which none varies.
 
 One round of `contingency` for each category, one of `class-moments` where there are numbers; there is nothing to
-converge. After the loss of a site the rounds before it are repeated. Disclosure: that of these statistics: rows, means
+converge. After the loss of a site it begins again. Disclosure: that of these statistics: rows, means
 and variances of each class. A site leaves out cells of fewer than `minimum_persons` rows, and cells that one row
 dominates, by `dominance`; a warning says so.
 
@@ -29,6 +29,7 @@ Sources: Hastie, Tibshirani, Friedman 2009, "The elements of statistical learnin
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -84,7 +85,7 @@ class NaiveBayesSpec(TableSpec):
 
     async def analyse(self, secure_sum: SecureSum) -> "NaiveBayesResult":
         """Fit; raises as `fit_naive_bayes`."""
-        return await fit_naive_bayes(self, secure_sum)
+        return await over_one_cohort(partial(fit_naive_bayes, self), secure_sum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -162,7 +163,7 @@ async def fit_naive_bayes(spec: NaiveBayesSpec, secure_sum: SecureSum) -> NaiveB
         NoRowsError: there is no row, or none of some class.
         CollinearityError: no number varies, and nothing is added to the variances.
     """
-    answers = await over_one_cohort(_queries(spec, secure_sum.value_bits), secure_sum)
+    answers = [await secure_sum(query) for query in _queries(spec, secure_sum.value_bits)]
     sums, moments = answers[: len(spec.categories)], answers[-1] if spec.numbers else None
     tables = [answer.values["counts"] for answer in sums]
     counts = _counts(spec, moments.values["counts"] if moments else tables[0].sum(axis=1))

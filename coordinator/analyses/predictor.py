@@ -19,7 +19,9 @@ class Predictor:
     """A fitted model.
 
     Attributes:
-        family: whose mean the linear predictor gives; of a score without probabilities it is `gaussian`.
+        family: whose mean the linear predictor gives; of a score without probabilities it is `binomial` as well, whose
+            mean keeps the order of rows.
+        alpha: of the negative binomial, 0 elsewhere.
         design, coefficients: the covariates, and a coefficient for each.
         outcome: what is predicted; for two classes 0 or 1.
         classes: the column of the outcome with its two codes, the one that is predicted last; None where it is a
@@ -32,6 +34,7 @@ class Predictor:
     coefficients: Array
     outcome: Numeric
     classes: Category | None
+    alpha: float = 0.0
     margin: bool = False
 
     @property

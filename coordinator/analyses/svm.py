@@ -177,7 +177,7 @@ def scores(spec: LinearSvmSpec, result: LinearSvmResult) -> Predictor:
     """Return the scores of rows as a predictor."""
     outcome, design = spec.model()
     return Predictor(
-        family="gaussian",
+        family="binomial",
         design=design,
         coefficients=result.coef,
         outcome=outcome,

@@ -1,14 +1,24 @@
 """Learning from rows beside scikit-learn, and beside the plain methods in numpy."""
 
 import numpy as np
-from scipy.special import expit
+import statsmodels.api as sm
+from scipy.special import expit, logit
 from sklearn.cluster import KMeans
+from sklearn.metrics import accuracy_score, log_loss, mean_squared_error, roc_auc_score
 from sklearn.naive_bayes import CategoricalNB, GaussianNB
 from sklearn.svm import LinearSVC
 
-from coordinator.analyses import FederatedTrainingSpec, KMeansSpec, LinearSvmSpec, NaiveBayesSpec
+from coordinator.analyses import (
+    CrossValidationSpec,
+    FederatedTrainingSpec,
+    KMeansSpec,
+    LinearSvmSpec,
+    NaiveBayesSpec,
+    RocSpec,
+)
 from coordinator.pooled import pooled
-from participant.statistics import Category, Variable
+from participant.statistics import Category, Fold, Variable
+from participant.statistics.conditions import meets
 from tests.oracles.case import Agreement, Sites, case, coefficients, within
 from tests.oracles.data import sites_of
 
@@ -171,3 +181,112 @@ def _standard(spec, sites, result):
     rows = sites.rows(spec, *result.variables).to_numpy()
     mean, sd = rows.mean(axis=0), rows.std(axis=0)
     return (rows - mean) / sd, (mean, sd)
+
+
+RISK = {
+    "lung": ("status", ("age", "time"), ((18, 100), (0, 1100))),
+    "breast-cancer": ("malignant", ("mean_texture", "mean_smoothness"), ((5, 45), (0, 0.2))),
+}
+
+
+def risk(dataset: str, **more) -> dict:
+    """The table of a logistic regression, or with coefficients of a model that is given."""
+    outcome, names, ranges = RISK[dataset]
+    numbers = [{"column": name, "low": low, "high": high} for name, (low, high) in zip(names, ranges, strict=True)]
+    return {
+        "analysis": "given" if more else "glm",
+        "formula": f"{outcome} ~ {' + '.join(names)}",
+        "family": "binomial",
+        "numbers": [*numbers, {"column": outcome, "low": 0, "high": 1}],
+    } | more
+
+
+@case(
+    RocSpec(dataset="lung", model=risk("lung"), bins=200, **PLAIN),
+    RocSpec(dataset="breast-cancer", model=risk("breast-cancer"), bins=200, **PLAIN),
+    RocSpec(dataset="lung", model=risk("lung", coefficients=[-1.0, 0.05, -0.002]), bins=50, **PLAIN),
+    RocSpec(dataset="breast-cancer", model=risk("breast-cancer", coefficients=[-7, 0.2, 20]), bins=50, **PLAIN),
+)
+async def roc(spec: RocSpec, sites: Sites) -> list[Agreement]:
+    result = await spec.analyse(sites)
+    outcome, names, _ = RISK[spec.dataset]
+    rows = sites.rows(spec, outcome, *names)
+    y, x = rows[outcome].to_numpy(), sm.add_constant(rows[list(names)].to_numpy())
+    given = spec.model.get("coefficients")
+    p = expit(x @ given) if given else sm.GLM(y, x, sm.families.Binomial()).fit(tol=1e-14).fittedvalues
+    calibration = sm.GLM(y, sm.add_constant(logit(p)), sm.families.Binomial()).fit(tol=1e-14)
+    assert result.calibration is not None
+    width = result.auc_bounds[1] - result.auc_bounds[0]
+    area = roc_auc_score(y, p)
+    assert result.auc_bounds[0] <= area <= result.auc_bounds[1]
+    return [
+        coefficients(result.auc, roc_auc_score(y, np.ceil(p * spec.bins)), "AUC, binned"),
+        within(width / 2, "half of what the bins leave open, as the result says it", result.auc, area, "AUC"),
+        coefficients(result.accuracy, accuracy_score(y, p > 0.5), "accuracy"),
+        coefficients(result.log_loss, log_loss(y, p), "log loss"),
+        within(1e-6, "absolute: 0 and 1 in truth", result.calibration.intercept, calibration.params[0], "intercept"),
+        coefficients(result.calibration.slope, calibration.params[1], "calibration's slope"),
+        coefficients(result.calibration.slope_se, calibration.bse[1], "its standard error"),
+    ]
+
+
+@case(
+    CrossValidationSpec(dataset="lung", model=risk("lung"), bins=100, **PLAIN),
+    CrossValidationSpec(dataset="breast-cancer", model=risk("breast-cancer"), bins=100, **PLAIN),
+)
+async def cross_validation(spec: CrossValidationSpec, sites: Sites) -> list[Agreement]:
+    result = await spec.analyse(sites)
+    outcome, names, _ = RISK[spec.dataset]
+    rows = sites.rows(spec, outcome, *names)
+    y, x = rows[outcome].to_numpy(), sm.add_constant(rows[list(names)].to_numpy())
+    p, fold = np.empty(len(y)), _folds(spec, rows, (*names, outcome))
+    for number in range(spec.folds.of):
+        model = sm.GLM(y[fold != number], x[fold != number], sm.families.Binomial()).fit(tol=1e-14)
+        p[fold == number] = model.predict(x[fold == number])
+    numbers = range(spec.folds.of)
+    losses = [log_loss(y[fold == one], p[fold == one], labels=[0, 1]) for one in numbers]
+    binned = np.ceil(p * spec.bins)
+    return [
+        coefficients([one.deviance / 2 for one in result.folds], losses, "log loss of each fold"),
+        coefficients(result.log_loss, log_loss(y, p), "log loss"),
+        coefficients(result.total.accuracy, accuracy_score(y, p > 0.5), "accuracy"),
+        coefficients(result.total.auc, roc_auc_score(y, binned), "AUC, binned"),
+        coefficients(
+            [one.auc for one in result.folds],
+            [roc_auc_score(y[fold == one], binned[fold == one]) for one in numbers],
+            "AUC of each fold, binned",
+        ),
+    ]
+
+
+@case(
+    CrossValidationSpec(
+        dataset="diabetes",
+        model={
+            "analysis": "glm",
+            "formula": "target ~ bmi + bp",
+            "numbers": [{"column": name, "low": -0.2, "high": 0.2} for name in ("bmi", "bp")]
+            + [{"column": "target", "low": 0, "high": 400}],
+        },
+        **PLAIN,
+    )
+)
+async def cross_validation_of_a_number(spec: CrossValidationSpec, sites: Sites) -> list[Agreement]:
+    result = await spec.analyse(sites)
+    rows = sites.rows(spec, "target", "bmi", "bp")
+    y, x = rows["target"].to_numpy(), sm.add_constant(rows[["bmi", "bp"]].to_numpy())
+    fold, errors = _folds(spec, rows, ("bmi", "bp", "target")), []
+    for number in range(spec.folds.of):
+        model = sm.OLS(y[fold != number], x[fold != number]).fit()
+        errors.append(mean_squared_error(y[fold == number], model.predict(x[fold == number])))
+    return [coefficients([one.deviance for one in result.folds], errors, "mean squared error of each fold")]
+
+
+def _folds(spec, rows, columns):
+    """The fold of each row, by its values."""
+    table = {name: rows[name].to_numpy() for name in columns}
+    inside = [
+        meets(Fold(columns=columns, of=spec.folds.of, folds=(number,), seed=spec.folds.seed), table)
+        for number in range(spec.folds.of)
+    ]
+    return np.argmax(inside, axis=0)

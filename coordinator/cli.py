@@ -11,6 +11,7 @@ from coordinator import run_commands
 from coordinator.config import CoordinatorConfig
 from coordinator.office import Office, alone, in_office, passphrase
 from coordinator.options import AsJson, Config, Data, ProjectId
+from coordinator.receipt_commands import receipt_app
 from relay.client import keystore
 from relay.service.command import report
 from relay.service.command import run as run_command
@@ -20,6 +21,7 @@ from secagg.identity import key_words
 app = typer.Typer(name="secagg-coordinator", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 project_app = typer.Typer(no_args_is_help=True, help="Projects that this identity coordinates.")
 app.add_typer(project_app, name="project")
+app.add_typer(receipt_app, name="receipt")
 
 for command in run_commands.COMMANDS:
     app.command()(command)

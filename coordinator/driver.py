@@ -17,6 +17,7 @@ import numpy as np
 
 from coordinator.journal import Answer, RunTables
 from coordinator.progress import Event, Show, What
+from coordinator.receipts import ReceiptLog
 from coordinator.recovery import ClusterError, Recover, here
 from relay.client.journal import Batch, Journal
 from relay.client.outbox import deliver
@@ -89,6 +90,7 @@ class Driver:
         self._identity = identity
         self._journal = journal
         self._tables = RunTables(journal.connection, run)
+        self._receipt = ReceiptLog(journal.connection, run)
         self._relay = relay
         self._pace = pace
         self._show = show
@@ -360,6 +362,7 @@ class Driver:
         with self._journal.transaction() as batch:
             yield batch
             batch.put(self._machine, encode_state(step.state))
+            self._receipt.note(self._state, step)
             for effect in step.effects:
                 if isinstance(effect, Keep):
                     self._tables.keep(self._machine, effect.site, effect.package)

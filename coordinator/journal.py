@@ -55,6 +55,14 @@ TABLES = (
         detail     TEXT NOT NULL       -- why it failed
             DEFAULT ''
     ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS receipt (
+        run    TEXT NOT NULL,          -- UUID
+        number INTEGER NOT NULL,       -- counts the entries of the run's receipt from 1
+        kind   INTEGER NOT NULL,       -- of the entry, see `secagg.receipts.KINDS`
+        body   BLOB NOT NULL,
+        head   BLOB NOT NULL,          -- of the hash chain after this entry
+        PRIMARY KEY (run, number)
+    ) STRICT""",
 )
 
 P = TypeVar("P", bound=Record)

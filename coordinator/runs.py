@@ -10,6 +10,7 @@ from coordinator.driver import Cast, Driver, Pace
 from coordinator.journal import Answer, RunRecord, RunTables
 from coordinator.progress import Show
 from coordinator.projects import Sealed
+from coordinator.receipts import ReceiptLog, conclude
 from participant.statistics import Query, layout_of
 from relay.client.journal import Journal
 from relay.client.transport import RelayClient, RunState
@@ -148,6 +149,8 @@ async def carry_out(
         raise NotEnoughParticipantsError(f"{len(sealed.confirmed)} sites confirmed the roster, {least} are needed")
     tables = RunTables(journal.connection, run)
     record = _begun(tables, tasks, run, sealed)
+    receipt = ReceiptLog(journal.connection, run)
+    receipt.begin(sealed.roster, sealed.project.terms)
     await _enter_state(relay, sealed.project.id, run)
     pace = Pace(config.step_s, config.grace_s, config.epoch_s)
     cast = Cast(sealed.roster, sealed.names)
@@ -159,9 +162,11 @@ async def carry_out(
     except SecaggError as error:
         await relay.change_run(run, RunState.RUNNING, RunState.FAILED, str(error)[:200])
         tables.end("failed", time.time(), str(error))
+        await conclude(receipt, f"failed: {error}", run, identity, relay)
         raise
     await relay.change_run(run, RunState.RUNNING, RunState.COMPLETED)
     tables.end("completed", time.time())
+    await conclude(receipt, "completed", run, identity, relay)
     answers = tuple((Query.decode(query), answer) for query, answer in tables.answers())
     return Report(results, answers, dict(driver.bytes_heard))
 

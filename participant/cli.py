@@ -13,6 +13,7 @@ from participant.data_commands import data_app
 from participant.ledger import TABLES, Ledger
 from participant.office import Office, in_office, unlocked
 from participant.options import AsJson, Config, Data, ProjectId
+from participant.receipt_commands import receipt_app
 from relay.client.journal import Journal
 from relay.service.command import report, run
 from relay.service.memory import keep_private
@@ -25,6 +26,7 @@ app.add_typer(key_commands.app)
 app.add_typer(health_commands.app)
 app.add_typer(log_commands.app, name="log")
 app.add_typer(data_app, name="data")
+app.add_typer(receipt_app, name="receipt")
 app.add_typer(project_app, name="project")
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from participant import receipts
 from participant.config import ParticipantConfig
 from participant.data import DatasetError, DatasetStore
 from participant.invitations import answer_invitations
@@ -79,6 +80,7 @@ class Daemon:
             work = [
                 tasks.create_task(self._forever(self._read_mail)),
                 tasks.create_task(self._forever(self._invitations, pause_s=self._config.invitations_s)),
+                tasks.create_task(self._forever(self._receipts, pause_s=self._config.invitations_s)),
                 tasks.create_task(self._forever(self._tick, pause_s=TICK_S)),
             ]
             await stop.wait()
@@ -247,6 +249,9 @@ class Daemon:
 
     async def _invitations(self) -> None:
         await answer_invitations(self._relay, self._store, self._policy)
+
+    async def _receipts(self) -> None:
+        await receipts.fetch(self._relay, self._identity, self._journal)
 
     async def _tick(self) -> None:
         """Tell every machine the time; what is over leaves the journal with its secrets."""

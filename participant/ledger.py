@@ -48,6 +48,12 @@ TABLES = (
         name TEXT PRIMARY KEY,        -- backup
         at   REAL NOT NULL            -- when it was last reached, seconds since 1970
     ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS receipt (
+        run   TEXT PRIMARY KEY,       -- UUID
+        data  BLOB NOT NULL,          -- as the coordinator sent it
+        fault TEXT NOT NULL,          -- why this site refuses it; empty for one that holds
+        at    REAL NOT NULL           -- when it came, seconds since 1970
+    ) STRICT""",
 )
 
 NEVER_AGAIN = (1 << 63) - 1

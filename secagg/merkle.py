@@ -44,6 +44,19 @@ def root(leaves: Iterable[bytes]) -> bytes:
     return Tree(leaves).root
 
 
+def root_of_hashes(hashes: Iterable[bytes]) -> bytes:
+    """Return the root of the tree whose leaves have these hashes."""
+    level = list(hashes)
+    while len(level) > 1:
+        level = _parents(level)
+    return level[0] if level else sha256(b"").digest()
+
+
+def leaf_hash(leaf: bytes) -> bytes:
+    """Return the hash under which a leaf stands in its tree."""
+    return _leaf(leaf)
+
+
 def root_from_path(leaf: bytes, position: int, count: int, siblings: Sequence[bytes]) -> bytes | None:
     """Return the root that leaf and path lead to, or None where the path has not the length that position asks for."""
     if not 0 <= position < count:

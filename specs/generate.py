@@ -6,7 +6,7 @@
 import re
 from pathlib import Path
 
-from secagg import identity, params
+from secagg import identity, params, receipts
 from secagg.codec import Record, layout
 from secagg.envelope import Frame
 from secagg.messages import (
@@ -24,7 +24,7 @@ from specs import bounds
 from specs.ref import vectors
 
 SPECS = Path(__file__).parent
-PAGES = (SPECS / "01-wire.md", SPECS / "02-protocol.md")
+PAGES = (SPECS / "01-wire.md", SPECS / "02-protocol.md", SPECS / "05-receipts.md")
 _BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n)(?:.*?<!-- end -->\n)?", re.DOTALL)
 
 
@@ -57,6 +57,9 @@ def _content(what: str) -> str:
         "Roster": identity.Roster,
         "Schema": params.Schema,
         "Segment": params.Segment,
+        "RunReceipt": receipts.RunReceipt,
+        "Entry": receipts.Entry,
+        **{f"receipts.{kind.__name__}": kind for kind in receipts.KINDS},
     }
     return "\n".join(_layout(records[name.strip()]) for name in what.split(","))
 

@@ -30,6 +30,22 @@ def in_a_notebook(net: Network, project: str) -> tuple[str, list[Any]]:
         return str(run.id), run.to_dict()["results"]
 
 
+async def assert_everybody_keeps_the_receipt(net: Network, run: str, project: str, folder: Path) -> None:
+    for name in SITES:
+        while run not in {one["run"] for one in (await net.site(name, "receipt", "list"))["receipts"]}:
+            await asyncio.sleep(0.3)
+        held = await net.site(name, "receipt", "verify", run)
+        assert held["in_keeping_with_ledger"]
+        await net.site(name, "receipt", "save", run, str(folder / f"{name}.receipt"))
+    await net.coordinator("receipt", "save", run, str(folder / "own.receipt"))
+    assert len({(folder / f"{name}.receipt").read_bytes() for name in [*SITES, "own"]}) == 1
+    words = (await net.site("north", "project", "show", project))["words"]
+    shown = await net.coordinator("receipt", "verify", str(folder / "own.receipt"), "--run", run, "--words", words)
+    assert shown["outcome"] == "completed"
+    (only,) = shown["rounds"]
+    assert (only["query"]["statistic"], len(only["uploads"])) == ("event-counts", 3)
+
+
 async def test_every_way_leads_to_the_same_numbers(tmp_path: Path) -> None:
     file = tmp_path / "analysis.json"
     file.write_text(json.dumps({"project": "test", "task": [KAPLAN_MEIER]}))
@@ -42,6 +58,7 @@ async def test_every_way_leads_to_the_same_numbers(tmp_path: Path) -> None:
             in_program = (await (await office.project(project)).run(file)).to_dict()["results"]
         shown = await net.coordinator("show", run)
         listed = await net.coordinator("runs")
+        await assert_everybody_keeps_the_receipt(net, run, project, tmp_path)
     with connect(simulate=SITES, progress=False) as office:
         beforehand = office.project("test").run(file).to_dict()
 

@@ -1,0 +1,63 @@
+"""Receipts of plays: what a coordinator writes while the machines of `playbook` go through a run."""
+
+from collections.abc import Iterable
+from functools import cache
+
+import pytest
+
+from coordinator.receipts import contents_of
+from secagg import receipts
+from secagg.audit import GENESIS
+from secagg.codec import Record
+from secagg.identity import Identity
+from secagg.messages import Open, Suite
+from secagg.params import Profile
+from secagg.protocol.step import Abandon, Step
+from secagg.receipts import Entry, RunReceipt
+from tests.support.party import Party
+from tests.support.playbook import RUN, Play
+
+TERMS = b"the terms"  # of every play's roster
+PLAYS = {
+    "malicious": {"profile": Profile.MALICIOUS},
+    "semi-honest": {"profile": Profile.SEMI_HONEST},
+    "homomorphic": {"suite": Suite.X25519_MLKEM768_AES256_BFV},
+}
+
+
+@cache
+def contents(play: str, n: int = 4) -> tuple[tuple[Record, ...], Identity]:
+    """Return what the receipt of a run holds, and its coordinator's identity: two sums, of which the second is over
+    three of four sites, and a round that was given up.
+    """
+    noted: list[tuple[Record | None, Step]] = []
+    settle = Party.settle
+
+    def noting(party: Party, step: Step) -> list:
+        if party.index == 0:
+            noted.append((party.state if party.past else None, step))
+        return settle(party, step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Party, "settle", noting)
+        going = Play(n=n, rounds=3, **PLAYS[play]).until(Open).until(Open)
+        going.present.discard(n)
+        going.until(Open)
+        going.parties[0].tell(Abandon())
+    begun = receipts.Begun(run=RUN, roster=going.roster, terms=TERMS)
+    steps = [content for before, step in noted for content in contents_of(before, step)]
+    return (begun, *steps, receipts.Ended(outcome="completed")), going.parties[0].identity
+
+
+def chain(entries: Iterable[Record]) -> tuple[Entry, ...]:
+    """Return entries with the heads that follow from them."""
+    made: list[Entry] = []
+    for content in entries:
+        made.append(receipts.chained(content, made[-1].head if made else GENESIS))
+    return tuple(made)
+
+
+def receipt(play: str = "malicious") -> RunReceipt:
+    """Return the receipt of a play, as its coordinator signs it."""
+    written, identity = contents(play)
+    return receipts.signed(chain(written), identity)

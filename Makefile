@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 JOBS   ?= auto
 DEMO   ?=
 # what `make bench` measures; NAME=sparse takes another twenty minutes, NAME=he two
-NAME   ?= kernels start round growth memory relayed peers server
+NAME   ?= kernels start round growth memory relayed peers server analyses
 
 .PHONY: help demo test check bench oracles fuzz fuzz-api soak crash coverage mutation vectors model lock format clean
 help:            ## this list

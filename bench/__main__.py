@@ -27,6 +27,7 @@ NAMES = (
     "slow",
     "he",
     "ingest",
+    "analyses",
 )
 
 

@@ -125,12 +125,15 @@ def simulate(
     if mode not in {"masks", "he"} or (mode == "he" and neighbours is not None):
         raise ParameterError('mode is "masks", or "he" on the complete graph')
     schema = _schema(np.broadcast_to(clips, rows.shape[1:]), value_bits, len(rows), lanes=neighbours is None)
-    terms = _complete(len(rows), PROFILES[profile], threshold)
+    terms = on_complete_graph(len(rows), PROFILES[profile], threshold)
     if neighbours is not None:
         terms = _sparse(len(rows), PROFILES[profile], threshold, neighbours)
     suite = Suite.X25519_MLKEM768_AES256_BFV if mode == "he" else Suite.X25519_MLKEM768_AES256
     cohort = Cohort.of(len(rows), PROFILES[profile], terms, suite)
-    total, survivors, clipped = cohort.run(rows, schema, set(drop_before_upload), set(drop_before_unmask))
+    cohort.set_up()
+    total, survivors, clipped = cohort.round(
+        b"simulation", rows, schema, set(drop_before_upload), set(drop_before_unmask)
+    )
     return SimulationResult(total, survivors, clipped, *cohort.costs())
 
 
@@ -157,8 +160,10 @@ class Cohort:
     total: Any = None  # the sum of the vectors that the effect Add hands out
 
     @classmethod
-    def of(cls, n: int, profile: Profile, terms: "Terms", suite: Suite = Suite.X25519_MLKEM768_AES256) -> "Cohort":
-        """Draw identities, and plan an epoch of one round."""
+    def of(
+        cls, n: int, profile: Profile, terms: "Terms", suite: Suite = Suite.X25519_MLKEM768_AES256, *, rounds: int = 1
+    ) -> "Cohort":
+        """Draw identities, and plan an epoch of so many rounds."""
         head = Identity(secrets.token_bytes(32))
         identities = sorted((Identity(secrets.token_bytes(32)) for _ in range(n)), key=lambda one: one.public)
         roster = Roster.of(secrets.token_bytes(16), b"simulation", head.public, (one.public for one in identities))
@@ -168,7 +173,7 @@ class Cohort:
             roster=roster,
             sites=roster.sites,
             run=run,
-            rounds=1,
+            rounds=rounds,
             setup_deadline=hour,
             expires=hour,
             profile=profile,
@@ -179,12 +184,10 @@ class Cohort:
         outside = Outside(roster=roster, run=run, floors=floors, last_epoch=0, survivors=())
         return cls(roster, Party(head, outside), [Party(one, outside) for one in identities], plan)
 
-    def run(
-        self, rows: NDArray[np.float64], schema: Schema, lost_before_upload: set[int], lost_before_unmask: set[int]
-    ) -> tuple[NDArray[np.float64], tuple[int, ...], int]:
-        """Run the epoch's setup and one round; return the sum, the rows in it, and how many values were clipped."""
+    def set_up(self) -> None:
+        """Run the epoch's setup."""
         everyone = range(len(self.sites))
-        # Epoch: the coordinator announces the manifest; five times all sites answer and it closes the step with a list.
+        # The coordinator announces the manifest; five times all sites answer and it closes the step with a list.
         with self._clocked(self.coordinator):
             step = announce(self.plan, self._means(self.coordinator))
         sends = self._settle(self.coordinator, step)
@@ -200,12 +203,21 @@ class Cohort:
         sends = self._tell(self.coordinator, Close())
         self._deliver(sends, everyone)
 
+    def round(
+        self,
+        query: bytes,
+        rows: NDArray[np.float64],
+        schema: Schema,
+        lost_before_upload: set[int],
+        lost_before_unmask: set[int],
+    ) -> tuple[NDArray[np.float64], tuple[int, ...], int]:
+        """Run the next round; return the sum, the rows in it, and how many values were clipped."""
         # Upload: the coordinator opens the round; each site that is still there masks its vector and sends it.
         self.phase = "upload"
         homomorphic = self.plan.suite is Suite.X25519_MLKEM768_AES256_BFV
         self.total = EncryptedVector.zeros(schema) if homomorphic else RingVector.zeros(schema)
-        sends = self._tell(self.coordinator, Ask(b"simulation", schema, self.plan.expires))
-        uploading = [i for i in everyone if i not in lost_before_upload]
+        sends = self._tell(self.coordinator, Ask(query, schema, self.plan.expires))
+        uploading = [i for i in range(len(self.sites)) if i not in lost_before_upload]
         self._deliver(sends, uploading)
         for i in uploading:
             self._collect(self._tell(self.sites[i], Contribute(rows[i])))
@@ -337,7 +349,7 @@ class Terms(TypedDict):
     degree: int
 
 
-def _complete(n: int, profile: Profile, threshold: int | None) -> Terms:
+def on_complete_graph(n: int, profile: Profile, threshold: int | None) -> Terms:
     """Return terms with as many colluders as the threshold bears."""
     t = default_threshold(n, profile) if threshold is None else threshold
     if not n < 2 * t <= 2 * n:

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench import __main__ as command
-from bench import kernels, memory, server
+from bench import analyses, kernels, memory, server
 from bench import round as whole_round
 from bench.growth import exponent
 from bench.measure import Row, against, in_turn, in_words
@@ -28,10 +28,11 @@ def assert_contract(facts):
         lambda: whole_round._case(3, 10, 0),
         lambda: kernels._packing(1000),
         lambda: next(memory.measured(n=4, d=100)),
+        lambda: analyses.logistic(patients=100),
         lambda: against("work", "a peer", 0.5, 2.0, least=3),
         lambda: against("work", "a peer", 0.5, 2.0),
     ],
-    ids=["round", "kernels", "memory", "against a target", "against none"],
+    ids=["round", "kernels", "memory", "analyses", "against a target", "against none"],
 )
 def test_rows_have_the_contract_s_shape(row):
     assert_contract(row().as_facts())

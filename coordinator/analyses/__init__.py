@@ -27,7 +27,9 @@ from coordinator.analyses.kaplan_meier import KaplanMeierResult, KaplanMeierSpec
 from coordinator.analyses.lasso import LassoSpec
 from coordinator.analyses.linear import LinearSpec
 from coordinator.analyses.log_rank import LogRankSpec
+from coordinator.analyses.logistic import LogisticSpec
 from coordinator.analyses.naive_bayes import NaiveBayesSpec
+from coordinator.analyses.negative_binomial import NegativeBinomialSpec
 from coordinator.analyses.ordinal import OrdinalSpec
 from coordinator.analyses.pca import PcaSpec
 from coordinator.analyses.result import Result
@@ -56,8 +58,10 @@ _SPECS: tuple[type[TableSpec], ...] = (
     LassoSpec,
     LinearSpec,
     LinearSvmSpec,
+    LogisticSpec,
     LogRankSpec,
     NaiveBayesSpec,
+    NegativeBinomialSpec,
     OrdinalSpec,
     PcaSpec,
     RidgeSpec,
@@ -110,7 +114,9 @@ __all__ = [
     "LinearSpec",
     "LinearSvmSpec",
     "LogRankSpec",
+    "LogisticSpec",
     "NaiveBayesSpec",
+    "NegativeBinomialSpec",
     "OrdinalSpec",
     "PcaSpec",
     "Result",

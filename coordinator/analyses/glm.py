@@ -25,18 +25,20 @@ Sources: McCullagh, Nelder 1989, "Generalized Linear Models", section 2.5 and ch
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import log, nan, pi, sqrt
+from math import isnan, log, nan, pi, sqrt
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, FiniteFloat
-from scipy.special import gammaln, logit, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import chdtrc, gammaln, logit, ndtr, ndtri, stdtr, stdtrit
 
+from coordinator.analyses.declared import warn_of_outside
 from coordinator.analyses.errors import (
     CollinearityError,
     ConvergenceError,
     NoRowsError,
     PrecisionError,
+    SeparationError,
     SpecError,
 )
 from coordinator.analyses.formulas import FormulaSpec
@@ -46,6 +48,7 @@ from coordinator.analyses.ranged import ranged
 from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum, Sum
 from participant.statistics import GLM_SCORE, MOMENTS, Numeric, Variable, layout_of
+from participant.statistics.design import Coding
 from participant.statistics.families import FamilyName
 from participant.statistics.glm_score import MAX_LIMIT, GlmScoreParams
 from participant.statistics.layout import Array
@@ -59,9 +62,11 @@ FINE = 1e-7  # standard errors by which rounding may move an estimate before ran
 COARSE = 1e-3  # and at most
 EXACT = 1e-13  # of the squares of the fit: residuals with less are none
 FIRST_LIMIT = 8.0  # of the linear predictor
+ENDLESS = 10.0  # of a covariate's part in a linear predictor that exceeds all limits
 WIDE = 1e6  # the same for the gaussian family, where it makes no sum coarser than the declared ranges do
 
 _ESTIMATED = ("gaussian", "gamma")
+_RATIOS = {"binomial": "odds", "poisson": "rates", "negative-binomial": "rates", "gamma": "means"}
 
 
 class GlmSpec(FormulaSpec):
@@ -100,8 +105,13 @@ class GlmResult(Result):
         coef, se, covariance: estimates, their standard errors, (p, p) covariance.
         statistic, p: coef / se and its two-sided p-value; from t where the dispersion is estimated.
         lower, upper: 95 % confidence interval of the coefficient.
+        ratio, ratio_lower, ratio_upper: exp of these: odds ratios (binomial), ratios of rates or means; NaN for the
+            gaussian family.
         dispersion: estimated, or 1.
         deviance, pearson: goodness of fit; pearson / df above 1 tells of overdispersion where the dispersion is 1.
+        null_deviance: of the intercept alone, beside the offset; NaN in a model without one, or with a given start.
+        likelihood_ratio, likelihood_ratio_p: the test of all coefficients but the intercept; None where the dispersion
+            is estimated, and in a model without an intercept or with nothing else.
         df: residual degrees of freedom.
         log_likelihood, aic, bic: at the estimate.
         rows: over all sites.
@@ -120,6 +130,7 @@ class GlmResult(Result):
         "p": ".3g",
         "lower": ".5g",
         "upper": ".5g",
+        "ratio": ".4g",
     }
     drawn: ClassVar[str] = "coef"
 
@@ -132,9 +143,15 @@ class GlmResult(Result):
     p: Array
     lower: Array
     upper: Array
+    ratio: Array
+    ratio_lower: Array
+    ratio_upper: Array
     dispersion: float
     deviance: float
     pearson: float
+    null_deviance: float
+    likelihood_ratio: float | None
+    likelihood_ratio_p: float | None
     df: float
     log_likelihood: float
     aic: float
@@ -154,9 +171,12 @@ class GlmResult(Result):
             "upper": self.upper,
             "statistic": self.statistic,
             "p": self.p,
+            "ratio": self.ratio,
+            "ratio_lower": self.ratio_lower,
+            "ratio_upper": self.ratio_upper,
         }
         return [
-            {"name": name} | {key: float(column[i]) for key, column in columns.items()}
+            {"name": name} | {key: None if np.isnan(column[i]) else float(column[i]) for key, column in columns.items()}
             for i, name in enumerate(self.names)
         ]
 
@@ -172,11 +192,24 @@ class GlmResult(Result):
             "Iterations": self.iterations,
             "Dispersion": self.dispersion,
             "Deviance": self.deviance,
+            "Null deviance": known(self.null_deviance),
             "Pearson chi2": self.pearson,
-            "Log-likelihood": self.log_likelihood,
-            "AIC": self.aic,
-            "BIC": self.bic,
+            "Pearson chi2 / df": self.pearson / self.df,
+            "Log-likelihood": known(self.log_likelihood),
+            "AIC": known(self.aic),
+            "BIC": known(self.bic),
+            "Likelihood ratio": self.likelihood_ratio,
+            "P > likelihood ratio": None if self.likelihood_ratio_p is None else f"{self.likelihood_ratio_p:.3g}",
         }
+
+    def notes(self) -> list[str]:
+        what = _RATIOS.get(self.family)
+        return [f"The ratio is that of {what}, exp of the coefficient."] if what else []
+
+
+def known(value: float) -> float | None:
+    """Return a number, None for NaN."""
+    return None if isnan(value) else value
 
 
 class _Point(NamedTuple):
@@ -205,8 +238,16 @@ class _Point(NamedTuple):
         return float((self.score_error / np.sqrt(diagonal)).max()) if (diagonal > 0).all() else np.inf
 
 
-async def fit_glm(spec: GlmSpec, secure_sum: SecureSum) -> GlmResult:
+async def fit_glm(
+    spec: GlmSpec, secure_sum: SecureSum, start: Array | None = None, tolerance: float = TOLERANCE
+) -> GlmResult:
     """Fit the model that `spec` describes.
+
+    Args:
+        spec: the model.
+        secure_sum: over the sites.
+        start: the coefficients to start from; None for those of a constant.
+        tolerance: of the last step, in standard errors.
 
     Raises:
         SpecError: the formula or the family does not fit the declared ranges.
@@ -215,15 +256,19 @@ async def fit_glm(spec: GlmSpec, secure_sum: SecureSum) -> GlmResult:
         PrecisionError: the sums are too coarse; the message says what helps.
     """
     score = _Score(spec, secure_sum)
-    first = point = await score.at(await _start(spec, score, secure_sum))
+    first = point = await score.at(await _start(spec, score, secure_sum) if start is None else start)
     check_identifiable(score.names, first.information)
     if first.rounding > COARSE:
         raise too_coarse(f"rounding could move an estimate by {first.rounding:.1g} standard errors")
     for _ in range(MAX_STEPS):
         step = newton_step(score.names, first.information, point.information, point.score)
         scale = sqrt(_dispersion(spec, point))
-        if sqrt(max(float(step @ point.score), 0.0)) <= max(TOLERANCE, point.rounding / scale) * scale:
-            return _result(spec, score, point, point.b + step)
+        if sqrt(max(float(step @ point.score), 0.0)) <= max(tolerance, point.rounding / scale) * scale:
+            null, sites = (nan, point.sites) if start is not None else await _null_deviance(spec, score, first, point)
+            if sites == point.sites:
+                return _result(spec, score, point, point.b + step, null)
+            point = await score.at(point.b + step)  # a site was lost meanwhile
+            continue
         point = await _descend(score, point, step)
     raise ConvergenceError(f"Fisher's scoring did not converge in {MAX_STEPS} steps")
 
@@ -246,8 +291,18 @@ class _Score:
             if not answer.values["beyond"]:
                 return self._point(b, answered, answer)
             if self._limit >= (1e9 if self._spec.family == "gaussian" else MAX_LIMIT):
-                raise too_coarse(f"a linear predictor exceeds {self._limit:g}")
+                raise self._without_end(b)
             self._limit = min(2 * self._limit, 1e9 if self._spec.family == "gaussian" else MAX_LIMIT)
+
+    def _without_end(self, b: Array) -> PrecisionError | SeparationError:
+        if self._spec.family != "binomial":
+            return too_coarse(f"a linear predictor exceeds {self._limit:g}")
+        far = np.abs(b) * self.design.reach > ENDLESS
+        names = [name for name, which in zip(self.names, far, strict=True) if which and name != "1"]
+        return SeparationError(
+            names or self.names,
+            f"some row's odds exceed exp({self._limit:g}); these probably separate the outcomes: there is no estimate",
+        )
 
     async def _ask(self, query: Query) -> tuple[Query, Sum]:
         self.evaluations += 1
@@ -311,13 +366,33 @@ async def _start(spec: GlmSpec, score: _Score, secure_sum: SecureSum) -> Array:
     return start
 
 
+async def _null_deviance(spec: GlmSpec, score: _Score, first: _Point, point: _Point) -> tuple[float, tuple[str, ...]]:
+    """Return the deviance of the intercept alone, NaN where there is none, and the sites over which it is.
+
+    The fit began there: nothing more is asked, unless a site was lost since, or an offset moves the intercept.
+    """
+    if "1" not in score.names:
+        return nan, point.sites
+    here, one = first, score.names.index("1")
+    if len(here.sites) > len(point.sites):
+        here = await score.at(here.b)
+    for _ in range(MAX_STEPS):
+        move = here.score[one] / here.information[one, one]
+        gain = float(move * here.score[one])
+        # A gaussian deviance is quadratic: what a step gains is known without taking it.
+        if spec.family == "gaussian" or sqrt(gain) <= max(TOLERANCE, here.rounding):
+            return here.sums["deviance"] - gain, here.sites
+        here = await score.at(here.b + move * (np.arange(len(here.b)) == one))
+    return nan, here.sites
+
+
 async def _descend(score: _Score, point: _Point, step: Array) -> _Point:
     """Return the point after a step, halved while it raises the deviance over the same sites."""
     failure: Exception = ConvergenceError("no step along the scoring direction lowers the deviance")
     for halving in range(MAX_HALVINGS + 1):
         try:
             there = await score.at(point.b + step / 2**halving)
-        except PrecisionError as error:
+        except (PrecisionError, SeparationError) as error:
             failure = error
             continue
         slack = 1e-9 * (1 + abs(point.sums["deviance"]))
@@ -343,7 +418,7 @@ def _log_likelihood(spec: GlmSpec, sums: dict[str, float], dispersion: float) ->
     return float(rows * (shape * log(shape) - gammaln(shape)) - shape * (deviance / 2 + rows) - own)
 
 
-def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array) -> GlmResult:
+def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array, null_deviance: float) -> GlmResult:
     if point.rounding > COARSE:
         raise too_coarse(f"rounding could move an estimate by {point.rounding:.1g} standard errors")
     p, sums = len(b), point.sums
@@ -361,6 +436,8 @@ def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array) -> GlmResult:
     tail = stdtr(df, -np.abs(statistic)) if estimated else ndtr(-np.abs(statistic))
     margin = float(stdtrit(df, 0.975) if estimated else ndtri(0.975)) * se
     log_likelihood = _log_likelihood(spec, sums, dispersion)
+    tested = not estimated and p > 1 and not isnan(null_deviance)
+    ratio = max(null_deviance - sums["deviance"], 0.0) if tested else None
     return GlmResult(
         family=spec.family,
         names=score.names,
@@ -371,9 +448,15 @@ def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array) -> GlmResult:
         p=2 * tail,
         lower=b - margin,
         upper=b + margin,
+        ratio=_ratio(spec, b),
+        ratio_lower=_ratio(spec, b - margin),
+        ratio_upper=_ratio(spec, b + margin),
         dispersion=dispersion,
         deviance=sums["deviance"],
         pearson=sums["pearson"],
+        null_deviance=null_deviance,
+        likelihood_ratio=ratio,
+        likelihood_ratio_p=None if ratio is None else float(chdtrc(p - 1, ratio)),
         df=df,
         log_likelihood=log_likelihood,
         aic=2 * p - 2 * log_likelihood,
@@ -386,12 +469,22 @@ def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array) -> GlmResult:
     )
 
 
+def _ratio(spec: GlmSpec, b: Array) -> Array:
+    if spec.family not in _RATIOS:
+        return np.full(len(b), nan)
+    with np.errstate(over="ignore"):
+        return np.exp(b)
+
+
 def _warnings(spec: GlmSpec, score: _Score, point: _Point) -> list[str]:
     beside = [score.outcome.column, *(one.column for one in (spec.offset, spec.weight) if one)]
-    found = [
-        f"{int(count)} values of {column} lie outside their declared range or levels"
-        for column, count in zip([*score.design.columns, *beside], point.outside, strict=True)
-        if count
+    counted = list(zip([*score.design.columns, *beside], point.outside, strict=True))
+    categories = {factor.column for factor in score.design.factors if isinstance(factor, Coding)}
+    found = [*warn_of_outside(*zip(*counted, strict=True))]
+    found += [
+        f"these {float(count):.0f} rows count as if {column} had its reference level; a filter leaves them out"
+        for column, count in counted
+        if count and column in categories
     ]
     df = spec.count(point.sums) - len(point.b)
     if spec.family in {"binomial", "poisson"} and point.sums["pearson"] > 1.5 * df > 0:

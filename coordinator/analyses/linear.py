@@ -38,14 +38,14 @@ Diagnostics", section 3.1, for VIF.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isnan, sqrt
+from math import sqrt
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from scipy.special import fdtrc, ndtri
 
 from coordinator.analyses.formulas import FormulaSpec
-from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
+from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm, known
 from coordinator.analyses.quantiles import Quantiles, find_quantiles
 from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum
@@ -259,9 +259,9 @@ def _result(spec: LinearSpec, fit: GlmResult, residuals: Quantiles | None) -> Li
         df=fit.df,
         sigma=sigma,
         terms=tuple(_term(fit, name, which) for name, which in terms_of(design).items()),
-        log_likelihood=_known(fit.log_likelihood),
-        aic=_known(fit.aic),
-        bic=_known(fit.bic),
+        log_likelihood=known(fit.log_likelihood),
+        aic=known(fit.aic),
+        bic=known(fit.bic),
         residuals=_described(residuals, sigma) if residuals else (),
         beyond=residuals.outside if residuals else 0,
         rows=fit.rows,
@@ -270,7 +270,7 @@ def _result(spec: LinearSpec, fit: GlmResult, residuals: Quantiles | None) -> Li
             *fit.warnings,
             *(() if intercept else ("without an intercept R-squared and F are about 0, not about the mean",)),
             *_of_collinearity(fit, vif),
-            *_of_residuals(residuals),
+            *_of_residuals(residuals, fit),
         ),
     )
 
@@ -293,10 +293,6 @@ def _term(fit: GlmResult, name: str, which: list[int]) -> TermTest:
     return TermTest(name, f, len(which), float(fdtrc(len(which), fit.df, f)))
 
 
-def _known(value: float) -> float | None:
-    return None if isnan(value) else value
-
-
 def _described(found: Quantiles, sigma: float) -> tuple[Residual, ...]:
     return tuple(
         Residual(share, value if known else None, sigma * float(ndtri(share)))
@@ -311,8 +307,12 @@ def _of_collinearity(fit: GlmResult, vif: Array) -> list[str]:
     return [f"collinear: the others explain most of {', '.join(inflated)}; in brackets the inflation of its variance"]
 
 
-def _of_residuals(found: Quantiles | None) -> list[str]:
+def _of_residuals(found: Quantiles | None, fit: GlmResult) -> list[str]:
     if found is None:
         return []
-    beyond = f"{found.outside} residuals are beyond {REACH:g} standard deviations"
-    return [*found.warnings, *([beyond] if found.outside else [])]
+    warnings = list(found.warnings)
+    if found.rows != fit.rows:
+        warnings.append(f"residuals are of {found.rows} rows, the fit is over {fit.rows}: it takes more rows of a site")
+    if found.outside:
+        warnings.append(f"{found.outside} residuals are beyond {REACH:g} standard deviations")
+    return warnings

@@ -53,4 +53,5 @@ async def glm(spec: GlmSpec, sites: Sites) -> list[Agreement]:
         coefficients(result.se, oracle.bse, f"standard errors, {spec.family}"),
         p_values(result.p, oracle.pvalues, f"p-values, {spec.family}"),
         coefficients(result.aic, oracle.aic, f"AIC, {spec.family}"),
+        coefficients(result.null_deviance, oracle.null_deviance, f"null deviance, {spec.family}"),
     ]

@@ -11,7 +11,7 @@ from uuid import UUID
 from participant.data import DatasetStore, Description
 from participant.data.description import NUMERIC
 from participant.ledger import Ledger
-from participant.policy import Policy
+from participant.policy import Offer, Policy
 from participant.statistics.catalogue import RUN_NAME, Band, Entry, Held, SignedEntry, share
 from participant.statistics.definitions import Category
 from participant.statistics.terms import ProjectTerms
@@ -22,16 +22,16 @@ from secagg.errors import ParameterError
 from secagg.identity import Identity
 
 
-def entry_of(project: UUID, terms: ProjectTerms, store: DatasetStore, policy: Path | None) -> Entry:
+def entry_of(offer: Offer, store: DatasetStore, policy: Path | None) -> Entry:
     """Return what the catalogue of a project would be told.
 
     Raises:
         RefusedError: the site's policy does not allow the project.
         DatasetError: the dataset is not there.
     """
-    described = store.describe(terms.dataset)
-    (Policy() if policy is None else Policy.read(policy)).check_project(terms, described)
-    return entry(project, terms, described)
+    described = store.describe(offer.terms.dataset)
+    (Policy() if policy is None else Policy.read(policy)).check_project(offer, described)
+    return entry(offer.project, offer.terms, described)
 
 
 def entry(project: UUID, terms: ProjectTerms, described: Description) -> Entry:

@@ -1,13 +1,12 @@
 """The hospital's commands: `secagg-participant`, also `python -m participant`."""
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from participant import health_commands, key_commands, log_commands, setup_commands
+from participant import decision_commands, health_commands, key_commands, log_commands, setup_commands
 from participant.config import ParticipantConfig
 from participant.data_commands import data_app
 from participant.ledger import TABLES, Ledger
@@ -22,6 +21,7 @@ from secagg.errors import ParameterError
 app = typer.Typer(name="secagg-participant", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 project_app = typer.Typer(no_args_is_help=True, help="Projects this site is invited to or takes part in.")
 app.add_typer(setup_commands.app)
+app.add_typer(decision_commands.app)
 app.add_typer(key_commands.app)
 app.add_typer(health_commands.app)
 app.add_typer(log_commands.app, name="log")
@@ -49,15 +49,6 @@ def start(
     settings = ParticipantConfig.load(data=data, admin_port=admin_port, config=config)
     settings.require_relay()
     asyncio.run(serve(settings, unlocked(settings), announce=as_json))
-
-
-@app.command()
-def ledger(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show all that ever left this site, and check that no entry was changed."""
-    journal = Journal(ParticipantConfig.load(data=data, config=config).data, TABLES)
-    entries = Ledger(journal.connection).entries()
-    lines = [f"{_date(entry['at'])}  {entry['what']:<10} {_place(entry)}" for entry in entries]
-    report({"entries": entries, "unbroken": True}, "\n".join(lines) or "nothing has left this site", as_json=as_json)
 
 
 @app.command()
@@ -102,12 +93,14 @@ def project_show(project: ProjectId, data: Data = None, config: Config = None, a
     facts = {
         "id": str(project),
         "name": seen.project.name,
+        "coordinator": seen.project.coordinator.hex(),
         "terms": seen.terms.model_dump(mode="json"),
         "members": [{"name": one.name, "state": one.state.value} for one in seen.project.members],
         "words": words,
     }
     lines = [
         f"{seen.project.name}: {seen.terms.purpose}",
+        f"coordinator's key {seen.project.coordinator.hex()}",
         f"dataset {seen.terms.dataset}, columns {', '.join(seen.terms.columns)}",
         f"statistics {', '.join(seen.terms.statistics)}",
         f"profile {seen.terms.profile}; if a site is lost: {seen.terms.loss_rule}",
@@ -156,11 +149,3 @@ def project_leave(project: ProjectId, data: Data = None, config: Config = None, 
 
     in_office(data, config, work)
     report({"project": str(project), "left": True}, "left", as_json=as_json)
-
-
-def _date(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _place(entry: dict[str, Any]) -> str:
-    return f"round {entry['round']}  run {entry['run']}" if "run" in entry else f"project {entry['project']}"

@@ -6,37 +6,41 @@ same bytes; what was not did not happen.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from participant import receipts
+from participant.answering import answer
 from participant.config import ParticipantConfig
 from participant.data import DatasetError, DatasetStore
+from participant.decisions import Decisions, Waiting
+from participant.differencing import Records
+from participant.gate import Gate
 from participant.invitations import answer_invitations
 from participant.ledger import Ledger
 from participant.policy import Policy, RefusedError
 from participant.site_run import Place, SiteRun, machine_name
-from participant.statistics import Query, evaluate, layout_of
-from participant.statistics.layout import Array
-from participant.statistics.terms import ProjectTerms
+from participant.statistics import Query, layout_of
 from relay.client.journal import Journal, RestoredStateError
 from relay.client.outbox import deliver
 from relay.client.transport import Message, PayloadRef, RelayClient, RelayError, RelayUnavailableError
 from relay.service.crashpoints import crashpoint
 from relay.service.logs import bind, logger
+from relay.transitions import FINAL_RUN
 from secagg import envelope
 from secagg.errors import ParameterError, ProtocolError
 from secagg.identity import Identity
 from secagg.messages import Manifest
-from secagg.params import LossRule
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector, Closed
 from secagg.protocol.step import Confirm, Contribute, Refuse, Tick, Withhold
 
 log = logger(__name__)
 
 TICK_S = 1.0
+_GONE = "gone"  # the relay knows the run no more
+_ENDED = {*(state.value for state in FINAL_RUN), _GONE}
 PAUSE_S = 2.0  # after the relay could not be reached; the transport has tried several times by then
 
 
@@ -52,8 +56,12 @@ class Daemon:
         self._ledger = Ledger(journal.connection)
         self._relay = relay
         self._policy = policy
+        self._records = Records(journal.connection)
+        self._decisions = Decisions(journal.connection)
+        self._gate = Gate(policy, self._ledger, self._records, self._decisions)
         self._store = DatasetStore(config.datasets)
         self._runs: dict[str, SiteRun] = {}
+        self._over: dict[UUID, str] = {}  # runs that ended at the relay
         self._working = asyncio.Lock()
         self.registry = CollectorRegistry()
         self._rounds = Counter(
@@ -68,6 +76,9 @@ class Daemon:
         )  # fmt: skip
         self._burnt = Counter(
             "secagg_participant_burnt_epochs_total", "Epochs whose state came back from a copy", registry=self.registry
+        )
+        self._refusals = Counter(
+            "secagg_participant_refusals_total", "Refusals by rule of the policy", ["rule"], registry=self.registry
         )
         self._success = Gauge(
             "secagg_participant_last_success_timestamp_seconds", "Last finished round", registry=self.registry
@@ -138,18 +149,27 @@ class Daemon:
         self._burnt.inc()
         with self._journal.transaction() as batch:
             batch.drop(name)
+            self._decisions.settle(UUID(name.partition(".")[0]))
 
     async def _read_mail(self) -> None:
-        """Send what is left from before, then wait for messages and deal with each."""
+        """Send what is left from before, then wait for messages and deal with each. A site that pauses does nothing."""
+        if self._decisions.is_paused():
+            await asyncio.sleep(TICK_S)
+            return
         if self._ledger.is_restored():
             await self._void_old_mail()
         async with self._working:
             await deliver(self._journal, self._relay)
             for site_run in list(self._runs.values()):
                 await self._act(site_run)
+        over = dict(self._over)
         messages = await self._relay.messages(self._journal.position, self._config.poll_s)
         async with self._working:
+            if not messages:  # nothing is left of what was sent before these runs ended
+                self._end(over)
             for message in messages:
+                if self._decisions.is_paused():
+                    return
                 with bind(run=str(message.run), message=str(message.id)):
                     await self._take(message)
 
@@ -161,7 +181,11 @@ class Daemon:
             site_run = self._machine(message, data)
             site_run.receive(data, payload, message.id, self._policy)
         except (ProtocolError, RefusedError) as refusal:
-            check = refusal.check if isinstance(refusal, ProtocolError) else "policy"
+            check = "policy"
+            if isinstance(refusal, ProtocolError):
+                check = refusal.check
+            else:
+                self._count_refusal(refusal)
             self._refused.labels(check).inc()
             log.warning("frame-refused", check=check, detail=str(refusal), error=type(refusal).__name__)
             with self._journal.transaction() as batch:
@@ -200,12 +224,13 @@ class Daemon:
         with bind(run=str(site_run.place.run)):
             state, began = site_run.state, time.monotonic()
             if isinstance(state, AwaitVector):
-                log.info("round-opened", round=state.turn.round, sites=len(state.turn.roster))
                 crashpoint(f"round-{state.turn.round}-opened")
                 await self._contribute(site_run, state)
             elif isinstance(state, AwaitConfirmation):
                 self._confirm(site_run, state)
             else:
+                return
+            if site_run.state is state:  # it waits
                 return
             await deliver(self._journal, self._relay)
             step = "upload" if isinstance(state, AwaitVector) else "confirm"
@@ -213,13 +238,22 @@ class Daemon:
             crashpoint(f"round-{state.turn.round}-{step}ed")
 
     async def _contribute(self, site_run: SiteRun, state: AwaitVector) -> None:
-        """Compute the vector that the query asks for, or decline by a rule that may be told."""
+        """Compute the vector that is asked for, wait until that is allowed, or decline by a rule that may be told."""
         round_ = state.turn.round
         try:
-            query, version, vector = await asyncio.to_thread(self._compute, site_run.place.terms, state)
-            site_run.tell(Contribute(vector), query=query, dataset_version=version)
+            query = Query.decode(state.open.query)
+            if (waiting := self._gate.query(query, site_run.place, state, time.time())) is not None:
+                self._wait(waiting)
+                return
+            log.info("round-opened", round=round_, sites=len(state.turn.roster))
+            if layout_of(query).segments(query.value_bits) != state.open.schema.segments:
+                raise RefusedError("the round's schema is not that of its query")
+            earlier, key = self._records.row_sets(query.dataset), self._records.key()
+            made = await asyncio.to_thread(answer, query, self._store, earlier, key)
+            site_run.tell(Contribute(made.vector), answer=made)
         except (ParameterError, DatasetError) as refusal:
             log.warning("round-declined", round=round_, detail=str(refusal))
+            self._count_refusal(refusal)
             self._rounds.labels("declined").inc()
             site_run.tell(Refuse(_for_the_wire(str(refusal))))
             return
@@ -227,30 +261,67 @@ class Daemon:
         self._rounds.labels("contributed").inc()
         self._success.set_to_current_time()
 
-    def _compute(self, terms: ProjectTerms, state: AwaitVector) -> tuple[Query, int, Array]:
-        """Return query, dataset version and vector; raises ParameterError with what the site refuses."""
-        query = Query.decode(state.open.query)
-        self._policy.check_query(query, terms)
-        if layout_of(query).segments(query.value_bits) != state.open.schema.segments:
-            raise RefusedError("the round's schema is not that of its query")
-        version = self._store.describe(query.dataset).version
-        return query, version, evaluate(query, self._store.load(query.dataset, query.needs, version))
-
     def _confirm(self, site_run: SiteRun, state: AwaitConfirmation) -> None:
-        """Sign the set of survivors, unless a site was lost and the run's rule says that a person decides first."""
-        lost = set(state.idle.survivors) - set(state.survivors)
-        if lost and state.seat.manifest.loss_rule is not LossRule.CONTINUE:
-            log.warning("survivors-not-signed", round=state.turn.round, lost=len(lost))
+        """Sign the set of survivors, wait for an officer's word where the rules ask for it, or withhold."""
+        lost = len(set(state.idle.survivors) - set(state.survivors))
+        try:
+            waiting = self._gate.survivors(site_run.place, state)
+        except RefusedError as refusal:
+            log.warning("survivors-not-signed", round=state.turn.round, lost=lost, detail=str(refusal))
+            self._count_refusal(refusal)
             self._rounds.labels("withheld").inc()
             site_run.tell(Withhold())
             return
-        log.info("survivors-signed", round=state.turn.round, sites=len(state.survivors), lost=len(lost))
+        if waiting is not None:
+            self._wait(waiting)
+            return
+        log.info("survivors-signed", round=state.turn.round, sites=len(state.survivors), lost=lost)
         site_run.tell(Confirm(publish=site_run.place.terms.publish))
 
+    def _wait(self, waiting: Waiting) -> None:
+        """Note that a run waits; until its deadline, each tick looks again."""
+        known = self._decisions.waiting_of(waiting.run)
+        if known is not None and (known.round, known.rules) == (waiting.round, waiting.rules):
+            return
+        with self._journal.transaction():
+            self._decisions.wait(waiting)
+        log.warning("run-waits", round=waiting.round, rules=waiting.rules, detail=waiting.words)
+        self._rounds.labels("waited").inc()
+
+    def _count_refusal(self, refusal: ParameterError | DatasetError) -> None:
+        for rule in getattr(refusal, "rules", ()):
+            self._refusals.labels(rule).inc()
+
     async def _invitations(self) -> None:
+        """Answer invitations, and look which runs have ended."""
+        if self._decisions.is_paused():
+            return
         await answer_invitations(self._relay, self._store, self._policy)
+        for run in {one.place.run for one in self._runs.values()} - self._over.keys():
+            if (state := await self._state_of(run)) in _ENDED:
+                self._over[run] = state
+
+    async def _state_of(self, run: UUID) -> str:
+        try:
+            return (await self._relay.run(run)).state.value
+        except RelayError as error:
+            if error.type == "not-found":
+                return _GONE
+            raise
+
+    def _end(self, over: Mapping[UUID, str]) -> None:
+        """Give up what is left of runs that ended at the relay; their last frames have been read."""
+        for name, site_run in list(self._runs.items()):
+            if (state := over.get(site_run.place.run)) is not None:
+                log.info("run-ended", run=site_run.place.run, state=state)
+                site_run.end(state)
+                del self._runs[name]
+        for run in over:
+            self._over.pop(run, None)
 
     async def _receipts(self) -> None:
+        if self._decisions.is_paused():
+            return
         await receipts.fetch(self._relay, self._identity, self._journal)
 
     async def _tick(self) -> None:
@@ -259,6 +330,12 @@ class Daemon:
             for site_run in self._runs.values():
                 site_run.tell(Tick(int(time.time())))
             self._runs = {n: one for n, one in self._runs.items() if not isinstance(one.state, Closed)}
+            if self._decisions.is_paused():
+                return
+            waiting = {one.run for one in self._decisions.waiting()}
+            for site_run in list(self._runs.values()):
+                if site_run.place.run in waiting:
+                    await self._act(site_run)
 
 
 def _for_the_wire(reason: str) -> str:

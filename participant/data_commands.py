@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,8 +11,10 @@ from uuid import UUID
 import typer
 
 from participant.config import ParticipantConfig
+from participant.ledger import TABLES
 from participant.office import Office, in_office
 from participant.options import AsJson, Config, Data, ProjectId
+from relay.client.journal import Journal
 from relay.service.command import report
 from secagg.errors import ParameterError
 
@@ -145,6 +147,7 @@ def data_drop(
         if not sys.stdin.isatty():
             raise ParameterError("nothing was removed; say --yes")
         typer.confirm(f"Remove {what} of {name}?", abort=True, err=True)
+    _compare(store, name, data, config)
     store.drop(name, version)
     report({"name": name, "dropped": dropped}, f"removed: {what} of {name}", as_json=as_json)
 
@@ -194,7 +197,7 @@ def data_catalogue(
 
     settings = ParticipantConfig.load(data=data, config=config)
     seen = _view(project, data, config)
-    entry = entry_of(project, seen.terms, _store(data, config), settings.policy)
+    entry = entry_of(seen.offer, _store(data, config), settings.policy)
     lines = [
         f"{entry.dataset} version {entry.version}: {entry.rows} rows",
         *(f"  {one.code:<24} {one.type:<9} {one.unit:<8} missing: {one.missing}" for one in entry.variables),
@@ -211,6 +214,22 @@ def data_catalogue(
     if send or export is not None:
         in_office(data, config, work)
     report(entry.model_dump(mode="json"), "\n".join(lines), as_json=as_json)
+
+
+def _compare(store: "DatasetStore", name: str, data: Path | None, config: Path | None) -> None:
+    """Hold what was answered against the newest version, while the older ones are there."""
+    from participant.answering import carry  # noqa: PLC0415
+    from participant.differencing import Records  # noqa: PLC0415
+
+    folder = ParticipantConfig.load(data=data, config=config).data
+    if not (folder / "journal.sqlite").exists():
+        return
+    with closing(Journal(folder, TABLES)) as journal:
+        records = Records(journal.connection)
+        if (earlier := records.row_sets(name)) and store.versions(name):
+            carried = carry(store, store.describe(name), earlier)
+            with journal.transaction():
+                records.answer(name, carried)
 
 
 def _view(project: UUID, data: Path | None, config: Path | None) -> "View":

@@ -4,9 +4,9 @@ An officer's confirmation of the roster comes later and is never automatic.
 """
 
 from participant.data import DatasetError, DatasetStore
-from participant.policy import Policy, RefusedError
+from participant.policy import Offer, Policy, RefusedError
 from participant.statistics.terms import ProjectTerms, TermsError
-from relay.client.transport import RelayClient
+from relay.client.transport import Project, RelayClient
 from relay.service.logs import logger
 from relay.transitions import MemberState
 
@@ -19,16 +19,16 @@ async def answer_invitations(relay: RelayClient, store: DatasetStore, policy: Po
         if summary.membership is not MemberState.INVITED:
             continue
         project = await relay.project(summary.id)
-        state, reason = decide(project.terms, store, policy)
+        state, reason = decide(project, store, policy)
         await relay.answer(project.id, state, reason=reason)
         log.info("invitation-answered", project=project.id, name=project.name, answer=state.value, reason=reason)
 
 
-def decide(terms: bytes, store: DatasetStore, policy: Policy) -> tuple[MemberState, str]:
+def decide(project: Project, store: DatasetStore, policy: Policy) -> tuple[MemberState, str]:
     """Return the answer to an invitation, and the reason of a refusal, which the coordinator will see."""
     try:
-        read = ProjectTerms.decode(terms)
-        policy.check_project(read, store.describe(read.dataset))
+        offer = Offer(project.id, project.coordinator, ProjectTerms.decode(project.terms))
+        policy.check_project(offer, store.describe(offer.terms.dataset))
     except (TermsError, RefusedError, DatasetError) as refusal:
         return MemberState.DECLINED, str(refusal)[:200]
     return MemberState.JOINED, ""

@@ -18,6 +18,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from participant.config import ParticipantConfig
+from participant.differencing import Records
 from participant.ledger import TABLES, Ledger
 from relay.client import keystore
 from relay.client.journal import Journal
@@ -91,6 +92,7 @@ def restore(file: Path, passphrase: str, data: Path) -> dict[str, Any]:
         with journal.transaction() as batch:
             ledger = Ledger(batch.connection)
             ledger.begin_again(chain, runs, made)
+            Records(batch.connection).relearn(ledger.entries())
             ledger.enter({"what": "restored", "at": round(time.time(), 3), "backup_made": made, "project": ""})
     except BrokenChainError as error:
         raise BackupError(f"{file}: its ledger is not whole: {error}") from None

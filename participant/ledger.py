@@ -14,6 +14,10 @@ from uuid import UUID
 from secagg.audit import GENESIS, link, verify_chain
 from secagg.identity import KEY_BYTES, Roster
 
+_PROJECT, _DATASET, _AT = (
+    f"json_extract(CAST(entry AS TEXT), '$.{path}')" for path in ("project", "query.dataset", "at")
+)
+
 TABLES = (
     """CREATE TABLE IF NOT EXISTS release (
         number INTEGER PRIMARY KEY,   -- counts from 1 without gaps
@@ -54,6 +58,43 @@ TABLES = (
         fault TEXT NOT NULL,          -- why this site refuses it; empty for one that holds
         at    REAL NOT NULL           -- when it came, seconds since 1970
     ) STRICT""",
+    # the final state in which the relay showed the run, if it did
+    "ALTER TABLE epoch ADD COLUMN ended TEXT NOT NULL DEFAULT ''",
+    f"CREATE INDEX release_of ON release ({_PROJECT}, {_DATASET}, {_AT})",
+    """CREATE TABLE waiting (
+        run      TEXT PRIMARY KEY,    -- UUID
+        project  TEXT NOT NULL,       -- UUID
+        round    INTEGER NOT NULL,
+        subject  BLOB NOT NULL,       -- hash of what a decision is about
+        deadline INTEGER NOT NULL,    -- seconds since 1970
+        facts    TEXT NOT NULL        -- JSON: the rules it waits for, in words too, and the query or the sites
+    ) STRICT""",
+    """CREATE TABLE decision (
+        run      TEXT NOT NULL,       -- UUID
+        subject  BLOB NOT NULL,       -- as in waiting; empty for all queries of the run
+        approved INTEGER NOT NULL,
+        PRIMARY KEY (run, subject)
+    ) STRICT""",
+    "CREATE TABLE paused (only INTEGER PRIMARY KEY CHECK (only = 1)) STRICT",  # a row while the site pauses
+    """CREATE TABLE answered (
+        dataset  TEXT NOT NULL,
+        version  INTEGER NOT NULL,    -- of the dataset
+        origin   TEXT NOT NULL,       -- name of the rows of an answer, as in the entries of uploads
+        rows     BLOB NOT NULL,       -- one bit a row of this version; compressed by zlib
+        gone     INTEGER NOT NULL,    -- persons of that answer who are not in this version
+        PRIMARY KEY (dataset, version, origin)
+    ) STRICT""",
+    """CREATE TABLE signed_set (
+        dataset  TEXT NOT NULL,
+        keys     BLOB NOT NULL,       -- of survivors whom this site confirmed, ascending
+        run      TEXT NOT NULL,       -- UUID of the first such run
+        retired  INTEGER NOT NULL,    -- a smaller set took its place within a run
+        PRIMARY KEY (dataset, keys)
+    ) STRICT""",
+    """CREATE TABLE own_key (
+        only     INTEGER PRIMARY KEY CHECK (only = 1),
+        key      BLOB NOT NULL        -- orders the rows that are left out of answers; never leaves this site
+    ) STRICT""",
 )
 
 NEVER_AGAIN = (1 << 63) - 1
@@ -81,6 +122,12 @@ class Ledger:
         data = json.dumps(entry, sort_keys=True, separators=(",", ":")).encode()
         self._connection.execute("INSERT INTO release VALUES (?, ?, ?)", (number + 1, data, link(head, data)))
 
+    @property
+    def head(self) -> str:
+        """Head of the chain after the last entry, in hex: noted elsewhere, it shows whether entries are missing."""
+        row = self._connection.execute("SELECT head FROM release ORDER BY number DESC LIMIT 1").fetchone()
+        return bytes(row[0] if row else GENESIS).hex()
+
     def entries(self) -> list[dict[str, Any]]:
         """Return all entries in order.
 
@@ -90,6 +137,14 @@ class Ledger:
         rows = self._connection.execute("SELECT entry, head FROM release ORDER BY number").fetchall()
         verify_chain(rows)
         return [json.loads(entry) for entry, _ in rows]
+
+    def releases(self, project: UUID, dataset: str, since: float) -> int:
+        """Return how many answers of a dataset left for a project since a time, in seconds since 1970."""
+        row = self._connection.execute(
+            f"SELECT count(*) FROM release WHERE {_PROJECT} = ? AND {_DATASET} = ? AND {_AT} >= ?",  # noqa: S608 - ours
+            (str(project), dataset, since),
+        ).fetchone()
+        return int(row[0])
 
     def keep_result(self, run: UUID, round_: int, survivors: tuple[int, ...], total: bytes) -> None:
         """Keep a sum that this site checked: one that the coordinator published, or that the sites opened."""
@@ -137,7 +192,7 @@ class Ledger:
     def join_epoch(self, run: UUID, project: UUID, number: int) -> None:
         """Note an epoch that this site joined."""
         self._connection.execute(
-            "INSERT INTO epoch VALUES (?1, ?2, ?3, x'') ON CONFLICT (run) DO UPDATE SET last = ?3",
+            "INSERT INTO epoch (run, project, last) VALUES (?1, ?2, ?3) ON CONFLICT (run) DO UPDATE SET last = ?3",
             (str(run), str(project), number),
         )
 
@@ -195,3 +250,12 @@ class Ledger:
     def keep_survivors(self, run: UUID, keys: Iterable[bytes]) -> None:
         """Note a set of survivors that this site confirmed."""
         self._connection.execute("UPDATE epoch SET survivors = ? WHERE run = ?", (b"".join(keys), str(run)))
+
+    def joined(self) -> list[tuple[UUID, UUID, str]]:
+        """Return run, project and final state, if it is known, of all runs that this site joined, oldest first."""
+        rows = self._connection.execute("SELECT run, project, ended FROM epoch ORDER BY rowid").fetchall()
+        return [(UUID(run), UUID(project), ended) for run, project, ended in rows]
+
+    def end_run(self, run: UUID, state: str) -> None:
+        """Note the final state of a run."""
+        self._connection.execute("UPDATE epoch SET ended = ? WHERE run = ?", (state, str(run)))

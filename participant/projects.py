@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from participant.ledger import Confirmed, Ledger
+from participant.policy import Offer
 from participant.statistics.terms import ProjectTerms
 from relay.client.journal import Journal
 from relay.client.transport import MemberState, Project, RelayClient
@@ -18,6 +19,10 @@ class View:
     project: Project
     terms: ProjectTerms
     roster: Roster | None
+
+    @property
+    def offer(self) -> Offer:
+        return Offer(self.project.id, self.project.coordinator, self.terms)
 
 
 async def view(relay: RelayClient, project: UUID) -> View:

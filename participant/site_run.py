@@ -11,26 +11,34 @@ from uuid import UUID
 
 import numpy as np
 
+from participant.answering import Answer
+from participant.decisions import Decisions
+from participant.differencing import Records
 from participant.ledger import Confirmed, Ledger
-from participant.policy import Policy
-from participant.statistics import Query
+from participant.policy import Offer, Policy
 from participant.statistics.terms import ProjectTerms
 from relay.client.journal import Batch, Journal
 from relay.wire import to_base64url
+from secagg import envelope
 from secagg.codec import Record
 from secagg.envelope import Frame
+from secagg.errors import FaultyCoordinatorError
 from secagg.identity import Identity
+from secagg.messages import Manifest
 from secagg.protocol.participant_round import (
     AwaitConfirmation,
     AwaitOpening,
     AwaitQuorum,
     AwaitResult,
     AwaitSurvivors,
+    AwaitVector,
     Closed,
 )
 from secagg.protocol.participant_setup import AwaitCohort, Outside
 from secagg.protocol.step import Event, Learned, Means, Send, Step
 from secagg.protocol.table import decode_state, encode_state, receive, tell
+
+_FLOORS = ("V-0302", "V-0306", "V-0307")  # checks of a manifest in which a site's own floors are
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,10 @@ class Place:
     project: UUID
     coordinator: bytes
     terms: ProjectTerms
+
+    @property
+    def offer(self) -> Offer:
+        return Offer(self.project, self.coordinator, self.terms)
 
     @classmethod
     def of(cls, run: UUID, project: UUID, confirmed: Confirmed) -> "Place":
@@ -61,6 +73,8 @@ class SiteRun:
         self.state = state
         self._journal = journal
         self._ledger = Ledger(journal.connection)
+        self._records = Records(journal.connection)
+        self._decisions = Decisions(journal.connection)
         self._identity = identity
 
     @classmethod
@@ -85,22 +99,31 @@ class SiteRun:
 
     def receive(self, data: bytes, payload: bytes | None, message: int, policy: Policy) -> None:
         """Advance by one frame and note it as read; raises ProtocolError, and RefusedError for a manifest."""
-        step = receive(self.state, data, self._means(), payload)
+        try:
+            step = receive(self.state, data, self._means(), payload)
+        except FaultyCoordinatorError as refusal:
+            if isinstance(self.state, Outside) and refusal.check in _FLOORS:
+                policy.check_manifest(Manifest.decode(envelope.parse(data).body), self.place.offer)  # names the rule
+            raise
         if isinstance(step.state, AwaitCohort):
-            policy.check_loss_rule(step.state.seat.manifest.loss_rule)
-            policy.check_suite(step.state.seat.manifest.suite, self.place.terms)
+            policy.check_manifest(step.state.seat.manifest, self.place.offer)
         self._commit(step, message=message)
 
-    def tell(self, event: Event, *, query: Query | None = None, dataset_version: int | None = None) -> None:
-        """Advance by a local event; an upload is entered in the ledger with the query that it answers."""
-        self._commit(tell(self.state, event, self._means()), query=query, dataset_version=dataset_version)
+    def tell(self, event: Event, *, answer: Answer | None = None) -> None:
+        """Advance by a local event; an upload is entered in the ledger with the answer that it carries."""
+        self._commit(tell(self.state, event, self._means()), answer=answer)
+
+    def end(self, state: str) -> None:
+        """Give the epoch up, since the run is in a final state at the relay."""
+        with self._journal.transaction() as batch:
+            batch.drop(self.name)
+            self._decisions.settle(self.place.run)
+            self._ledger.end_run(self.place.run, state)
 
     def _means(self) -> Means:
         return Means(identity=self._identity, rand=os.urandom(32))
 
-    def _commit(
-        self, step: Step, *, message: int | None = None, query: Query | None = None, dataset_version: int | None = None
-    ) -> None:
+    def _commit(self, step: Step, *, message: int | None = None, answer: Answer | None = None) -> None:
         before = self.state
         if step.state is before and not step.effects and message is None:
             return
@@ -121,7 +144,7 @@ class SiteRun:
                     self._keep(effect)
                     if isinstance(before, AwaitOpening) and before.publish:
                         self._enter("published", round=effect.round, numbers=before.turn.schema.length)
-            self._note(before, step.state, query, dataset_version)
+            self._note(before, step.state, answer)
         self.state = step.state
 
     def _put(self, batch: Batch, state: Record) -> None:
@@ -142,26 +165,36 @@ class SiteRun:
         total = np.asarray(learned.total, np.float64)
         self._ledger.keep_result(self.place.run, learned.round, learned.survivors, total.tobytes())
 
-    def _note(self, before: Record, after: Record, query: Query | None, dataset_version: int | None) -> None:
-        """Enter into the ledger what this transition commits the site to."""
+    def _note(self, before: Record, after: Record, answer: Answer | None) -> None:
+        """Enter into the ledger what this transition commits the site to; what waited before waits no more."""
+        if isinstance(before, (AwaitVector, AwaitConfirmation)) and type(after) is not type(before):
+            self._decisions.settle(self.place.run)
         if isinstance(after, AwaitCohort):
             self._ledger.join_epoch(self.place.run, self.place.project, after.seat.manifest.epoch)
-        elif isinstance(after, AwaitSurvivors) and query is not None:
+        elif isinstance(after, AwaitSurvivors) and answer is not None:
             turn = after.turn
+            self._records.answer(answer.query.dataset, answer.to_remember)
             self._enter(
                 "upload",
                 round=turn.round,
-                query=query.model_dump(mode="json"),
-                dataset_version=dataset_version,
+                query=answer.query.model_dump(mode="json"),
+                dataset_version=answer.dataset_version,
+                rows=answer.rows,
+                moved=answer.moved,
                 numbers=turn.schema.length,
                 ring_bits=turn.schema.ring_bits,
                 clipped=after.clipped,
                 roster=[to_base64url(after.seat.manifest.sites[site - 1]) for site in turn.roster],
             )
         elif isinstance(before, AwaitConfirmation) and isinstance(after, (AwaitQuorum, AwaitOpening, AwaitResult)):
-            keys = [before.seat.manifest.sites[site - 1] for site in before.survivors]
+            keys = survivors_of(before)
+            larger = self._ledger.survivors(self.place.run)
+            dataset = self.place.terms.dataset
+            self._records.sign(dataset, self.place.run, keys, instead_of=larger)
             self._ledger.keep_survivors(self.place.run, keys)
-            self._enter("survivors", round=before.turn.round, sites=[to_base64url(key) for key in keys])
+            self._enter(
+                "survivors", round=before.turn.round, dataset=dataset, sites=[to_base64url(key) for key in keys]
+            )
 
     def _enter(self, what: str, **facts: Any) -> None:
         self._ledger.enter(
@@ -174,6 +207,11 @@ class SiteRun:
                 **facts,
             }
         )
+
+
+def survivors_of(state: AwaitConfirmation) -> tuple[bytes, ...]:
+    """Return the keys of the survivors that are proposed."""
+    return tuple(state.seat.manifest.sites[site - 1] for site in state.survivors)
 
 
 def machine_name(run: UUID, epoch: bytes) -> str:

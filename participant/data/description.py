@@ -78,6 +78,7 @@ class Description(Strict):
         imported_at: when.
         bad_rows: rows of the source that were left out, for the reasons in bad-rows.csv.
         mapping: SHA-256 of the mapping to a project's variables that was applied, if one was.
+        person: the column whose numbers stand for persons, if it is there.
     """
 
     format: Literal[1] = 1
@@ -90,6 +91,7 @@ class Description(Strict):
     imported_at: AwareDatetime
     bad_rows: int = Field(default=0, ge=0)
     mapping: str | None = None
+    person: Name | None = None
 
     @property
     def numeric(self) -> tuple[str, ...]:

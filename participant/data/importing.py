@@ -102,7 +102,9 @@ def map_dataset(
     """
     described = datasets.verify(name)
     path = datasets.folder(name, described.version) / DATA
-    with _at_work(datasets, name, Declaration().allowing(bad_rows), mapping, mapped_at, show) as task:
+    with _at_work(
+        datasets, name, Declaration(person=described.person).allowing(bad_rows), mapping, mapped_at, show
+    ) as task:
         origin = Origin("dataset", f"{name} version {described.version}", described.data.bytes, described.data.sha256)
         return task.finish(task.stored(path, described), origin, pictures=True)
 
@@ -288,6 +290,7 @@ class _Import:
             imported_at=self._at,
             bad_rows=len(self.bad.lines),
             mapping=self._mapping.digest if self._mapping else None,
+            person=next((one.name for one in columns if one.name == self._declared.person), None),
         )
 
 

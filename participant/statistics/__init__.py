@@ -36,7 +36,10 @@ from participant.statistics.evaluate import (
     check_dataset,
     disclosure_of,
     evaluate,
+    is_of_cells,
     layout_of,
+    rows_asked,
+    usable,
 )
 from participant.statistics.formula import FormulaError, Model, declared, parse_formula
 from participant.statistics.layout import Block, Layout
@@ -113,8 +116,11 @@ __all__ = [
     "describe",
     "disclosure_of",
     "evaluate",
+    "is_of_cells",
     "layout_of",
     "negated",
     "parse_formula",
+    "rows_asked",
     "statistic_of",
+    "usable",
 ]

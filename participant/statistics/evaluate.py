@@ -60,6 +60,12 @@ def disclosure_of(query: Query) -> Disclosure:
     return replace(statistic.disclosure(statistic.read(query)), filtered=bool(query.filter))
 
 
+def is_of_cells(query: Query) -> bool:
+    """Return whether the answer counts people in cells, such as those of a table. Raises as `layout_of`."""
+    statistic = statistic_of(query)
+    return bool(suppression.counting(statistic.layout(statistic.read(query))))
+
+
 def check_dataset(query: Query, columns: Collection[str], rows: int) -> None:
     """Check that a dataset can answer a query, from its description alone.
 
@@ -80,12 +86,30 @@ def check_dataset(query: Query, columns: Collection[str], rows: int) -> None:
         raise RowLimitError(f"dataset {query.dataset} has more rows than the query's limit of {limit}")
 
 
-def evaluate(query: Query, table: Columns) -> Array:
-    """Return the site's vector: filter, missing rule, statistic, floor, ranges.
+def rows_asked(query: Query, table: Columns) -> NDArray[np.bool_]:
+    """Return which rows a query is about, those that meet its filter and are `usable`, (rows,) bool."""
+    asked = usable(query, table)
+    for condition in query.filter:
+        asked &= meets(condition, table)
+    return asked
+
+
+def usable(query: Query, table: Columns) -> NDArray[np.bool_]:
+    """Return which rows the rule for missing values lets into a sum, whatever the filter, (rows,) bool."""
+    complete = np.ones(len(table[query.columns[0]]), np.bool_)
+    if query.missing == "complete-cases":
+        for name in query.columns:
+            complete &= ~np.isnan(table[name])
+    return complete
+
+
+def evaluate(query: Query, table: Columns, rows: NDArray[np.bool_] | None = None) -> Array:
+    """Return the site's vector: rows, statistic, floor, ranges.
 
     Args:
         query: what is asked.
         table: at least the columns `query.needs` of all rows, (rows,) float64, NaN where a value is missing.
+        rows: which rows to answer with, all of them `usable`; by default those of `rows_asked`.
 
     Returns:
         (d,) float64, finite, every entry within the bounds of `layout_of(query)`.
@@ -96,10 +120,9 @@ def evaluate(query: Query, table: Columns) -> Array:
         RowLimitError: it has more rows than the query's limit.
         ParameterError: the table's columns are not equally long, or hold infinity.
     """
-    rows = _rows(query, table)
-    check_dataset(query, table.keys(), rows)
+    check_dataset(query, table.keys(), _rows(query, table))
     statistic = statistic_of(query)
-    kept = _kept(query, table, rows)
+    kept = rows_asked(query, table) if rows is None else rows
     columns = {name: table[name][kept] for name in query.columns}
     layout = layout_of(query)
     arrays = _floored(query, statistic, columns, layout)
@@ -115,17 +138,6 @@ def _rows(query: Query, table: Columns) -> int:
     if len(lengths := {len(column) for column in given}) > 1:
         raise ParameterError("the columns of a table are equally long")
     return lengths.pop() if lengths else 0
-
-
-def _kept(query: Query, table: Columns, rows: int) -> NDArray[np.bool_]:
-    """Return which rows meet the filter and the rule for missing values."""
-    kept = np.ones(rows, np.bool_)
-    for condition in query.filter:
-        kept &= meets(condition, table)
-    if query.missing == "complete-cases":
-        for name in query.columns:
-            kept &= ~np.isnan(table[name])
-    return kept
 
 
 def _floored(query: Query, statistic: Statistic[Any], columns: Columns, layout: Layout) -> Arrays:

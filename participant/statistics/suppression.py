@@ -20,8 +20,8 @@ each.
 
 What it does not give. Somebody may still learn that some cell is small. A zero may be a true one. Above all, rules for
 one release say nothing about several: two filters that differ in one patient, each over many, tell about that patient
-by difference, and so does a range or bound that moves by little from one query to the next. This is for the ledger,
-which sees all that left, and for terms that fix what may be asked; not for arithmetic inside one sum.
+by difference. A site keeps the rows of its answers apart by its ledger (`participant.differencing`). A range or bound
+that moves by little from one query to the next, over the same rows, is left to terms that fix what may be asked.
 
 Sources: Hundepool et al. 2012, "Statistical Disclosure Control", sections 4.2 and 5.2; DataSHIELD's `nfilter.tab` and
 `nfilter.glm` for floors in use.

@@ -123,8 +123,9 @@ def test_the_analyst_s_examples_are_valid() -> None:
     assert model.model()[1].names == ("1", "age", "sex[2]", "age^2")
 
 
-def test_the_data_manager_s_examples_are_valid() -> None:
-    declaration, mapping = map(tomllib.loads, blocks("participant/README.md", "toml"))
+def test_the_hospital_s_examples_are_valid() -> None:
+    declaration, mapping, policy = map(tomllib.loads, blocks("participant/README.md", "toml"))
+    Policy.model_validate(policy, strict=False)
     Declaration.model_validate(declaration, strict=False)
     types = {
         "weight": {"type": "real"},

@@ -11,7 +11,7 @@ from coordinator.catalogue import as_facts, as_words, complete, gather, read_fil
 from participant.catalogue import entry, entry_of, export_entry
 from participant.data import DatasetStore
 from participant.ledger import TABLES, Ledger
-from participant.policy import RefusedError
+from participant.policy import Offer, RefusedError
 from participant.statistics.catalogue import FLOOR, Band, CatalogueError, Entry, SignedEntry, share
 from participant.statistics.terms import ProjectTerms
 from relay.client.journal import Journal
@@ -29,6 +29,7 @@ TERMS = ProjectTerms.model_validate(
     },
     strict=False,
 )
+OFFER = Offer(PROJECT, bytes(32), TERMS)
 SITES = {name: Identity(bytes([number]) * 32) for number, name in enumerate(("north", "south"), 1)}
 NAMES = {identity.public: name for name, identity in SITES.items()}
 
@@ -65,7 +66,7 @@ def test_shares_are_coarse_and_say_nothing_of_small_tables() -> None:
 
 def test_an_entry_is_the_description_in_bands(tmp_path: Path) -> None:
     store = stored(tmp_path / "a", 100)
-    made = entry_of(PROJECT, TERMS, store, None)
+    made = entry_of(OFFER, store, None)
     assert str(made.rows) == "64 to 127"
     assert [(one.code, one.type, one.unit, one.mapped) for one in made.variables] == [
         ("age", "integer", "", False),
@@ -76,29 +77,29 @@ def test_an_entry_is_the_description_in_bands(tmp_path: Path) -> None:
     assert b"ward" not in made.encode()
     assert made == entry(PROJECT, TERMS, store.describe("lung"))
     other = stored(tmp_path / "b", 101)
-    assert entry_of(PROJECT, TERMS, other, None) == made  # one patient more shows nowhere
+    assert entry_of(OFFER, other, None) == made  # one patient more shows nowhere
 
 
 def test_the_policy_decides(tmp_path: Path) -> None:
     store = stored(tmp_path / "a", 9)
     with pytest.raises(RefusedError, match="fewer rows than this site's floor"):
-        entry_of(PROJECT, TERMS, store, None)
+        entry_of(OFFER, store, None)
     policy = tmp_path / "policy.toml"
     policy.write_text('minimum_rows = 5\ndatasets = ["other"]\n')
     with pytest.raises(RefusedError, match="not released"):
-        entry_of(PROJECT, TERMS, store, policy)
+        entry_of(OFFER, store, policy)
 
 
 def test_a_column_in_another_coding_is_not_what_the_project_means(tmp_path: Path) -> None:
     store = stored(tmp_path / "a", 100, "weight [g]")
     with pytest.raises(RefusedError, match="column weight is not coded as the project defines it; map it"):
-        entry_of(PROJECT, TERMS, store, None)
+        entry_of(OFFER, store, None)
 
 
 def test_entries_make_a_catalogue(tmp_path: Path) -> None:
     files = []
     for rows, (name, identity) in zip((100, 5000), SITES.items(), strict=True):
-        made = entry_of(PROJECT, TERMS, stored(tmp_path / name, rows), None)
+        made = entry_of(OFFER, stored(tmp_path / name, rows), None)
         journal = Journal(tmp_path / f"{name}-journal", TABLES)
         files.append(tmp_path / f"{name}.entry")
         export_entry(made, identity, journal, files[-1])
@@ -117,7 +118,7 @@ def test_entries_make_a_catalogue(tmp_path: Path) -> None:
 
 
 def test_entries_that_do_not_count(tmp_path: Path) -> None:
-    made = entry_of(PROJECT, TERMS, stored(tmp_path / "a", 100), None)
+    made = entry_of(OFFER, stored(tmp_path / "a", 100), None)
     good = SignedEntry.sign(made, SITES["north"]).encode()
     stranger = SignedEntry.sign(made, Identity(bytes([9]) * 32)).encode()
     elsewhere = SignedEntry.sign(made.model_copy(update={"project": UUID(int=8).hex}), SITES["north"]).encode()

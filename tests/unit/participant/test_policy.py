@@ -1,12 +1,16 @@
-"""What a site allows: every rule has a project or a query that it refuses, and says by which rule."""
+"""What a site allows: whom it joins, what it answers, and that its decisions are on public grounds.
+
+Rule by rule, alone and in combination: `test_policy_rules`.
+"""
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from participant.data import DatasetStore
 from participant.invitations import decide
-from participant.policy import Policy, PolicyError, RefusedError
+from participant.policy import SCHEMA, Asked, Offer, Policy, PolicyError, RefusedError, schema_text
 from participant.statistics import (
     COX_RISK_SETS,
     MOMENTS,
@@ -23,10 +27,10 @@ from participant.statistics import (
 from participant.statistics.cox_risk_sets import CoxRiskSetsParams
 from participant.statistics.moments import MomentsParams
 from participant.statistics.terms import ProjectTerms, TermsError
-from relay.transitions import MemberState
+from relay.client.transport import Project
+from relay.transitions import MemberState, ProjectState
 from secagg import he
-from secagg.messages import Suite
-from secagg.params import LossRule, Profile
+from secagg.params import Profile
 from tests.support.tables import import_csv
 
 TERMS = {
@@ -39,10 +43,26 @@ TERMS = {
     "minimum_sites": 3,
 }
 ROWS = 12
+PROJECT, COORDINATOR = UUID(int=1), bytes(32)
 
 
 def terms(**changes: object) -> ProjectTerms:
     return ProjectTerms.model_validate({**TERMS, **changes})
+
+
+def offer(**changes: object) -> Offer:
+    return Offer(PROJECT, COORDINATOR, terms(**changes))
+
+
+def asked(query: Query, of: Offer) -> Asked:
+    return Asked(query, of, used=0, now=0, deadline=60)
+
+
+def project(data: bytes | None = None, **changes: object) -> Project:
+    """A project as the relay shows it."""
+    told = terms(**changes).encode() if data is None else data
+    state = ProjectState.OPEN
+    return Project(id=PROJECT, name="p", coordinator=COORDINATOR, terms=told, state=state, roster=None, members=[])
 
 
 @pytest.fixture
@@ -79,7 +99,7 @@ def risk_sets() -> Query:
 
 
 def test_the_defaults_join_an_honest_project(store: DatasetStore) -> None:
-    assert decide(terms().encode(), store, Policy()) == (MemberState.JOINED, "")
+    assert decide(project(), store, Policy()) == (MemberState.JOINED, "")
 
 
 @pytest.mark.parametrize(
@@ -102,24 +122,24 @@ def test_the_defaults_join_an_honest_project(store: DatasetStore) -> None:
 def test_each_rule_declines_visibly(
     store: DatasetStore, policy: dict[str, object], changes: dict[str, object], reason: str
 ) -> None:
-    state, said = decide(terms(**changes).encode(), store, Policy.model_validate(policy))
+    state, said = decide(project(**changes), store, Policy.model_validate(policy))
     assert state is MemberState.DECLINED
     assert reason in said
 
 
 def test_terms_that_are_no_terms_are_declined(store: DatasetStore) -> None:
-    state, said = decide(b'{"purpose": "x"}', store, Policy())
+    state, said = decide(project(b'{"purpose": "x"}'), store, Policy())
     assert state is MemberState.DECLINED
     assert "no terms of a project" in said
 
 
 def test_exactly_as_many_rows_as_the_floor_are_enough(store: DatasetStore) -> None:
-    assert decide(terms().encode(), store, Policy(minimum_rows=ROWS))[0] is MemberState.JOINED
+    assert decide(project(), store, Policy(minimum_rows=ROWS))[0] is MemberState.JOINED
 
 
 def test_queries_within_the_terms_are_answered(moments: Query, risk_sets: Query) -> None:
-    Policy().check_query(moments, terms())
-    Policy(single_persons=True).check_query(risk_sets, terms())
+    Policy().check_query(asked(moments, offer()))
+    Policy(single_persons=True).check_query(asked(risk_sets, offer()))
 
 
 def test_a_decision_is_the_same_whatever_the_rows_hold(store: DatasetStore, tmp_path: Path, moments: Query) -> None:
@@ -129,7 +149,7 @@ def test_a_decision_is_the_same_whatever_the_rows_hold(store: DatasetStore, tmp_
     other = DatasetStore(tmp_path / "others")
     import_csv(other, "lung", table)
     for policy in (Policy(), Policy(minimum_rows=ROWS + 1)):
-        assert decide(terms().encode(), store, policy) == decide(terms().encode(), other, policy)
+        assert decide(project(), store, policy) == decide(project(), other, policy)
     narrow = moments.model_copy(update={"filter": (Comparison(column="status", op="==", value=1.0),)})
     for answered in (store, other):
         assert evaluate(narrow, answered.load("lung", narrow.needs)).shape == (5,)
@@ -138,15 +158,15 @@ def test_a_decision_is_the_same_whatever_the_rows_hold(store: DatasetStore, tmp_
 def test_a_sum_that_can_show_one_person_needs_the_site_s_consent(risk_sets: Query) -> None:
     """Pitfall 11, recipe 18."""
     with pytest.raises(RefusedError, match="one person can show"):
-        Policy().check_query(risk_sets, terms())
+        Policy().check_query(asked(risk_sets, offer()))
 
 
 def test_a_query_says_a_floor_that_is_high_enough(moments: Query) -> None:
     low = moments.model_copy(update={"minimum_persons": 4})
     with pytest.raises(RefusedError, match="at least 5 persons, the query for 4"):
-        Policy().check_query(low, terms())
-    Policy(minimum_persons=4).check_query(low, terms())
-    Policy(single_persons=True).check_query(low, terms())
+        Policy().check_query(asked(low, offer()))
+    Policy(minimum_persons=4).check_query(asked(low, offer()))
+    Policy(single_persons=True).check_query(asked(low, offer()))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +180,7 @@ def test_a_query_says_a_floor_that_is_high_enough(moments: Query) -> None:
 def test_a_query_beyond_the_terms_is_refused(moments: Query, changes: dict[str, object], reason: str) -> None:
     """Pitfall 12."""
     with pytest.raises(TermsError, match=reason):
-        Policy().check_query(moments, terms(**changes))
+        Policy().check_query(asked(moments, offer(**changes)))
 
 
 def test_the_floors_are_what_the_protocol_checks() -> None:
@@ -168,33 +188,20 @@ def test_the_floors_are_what_the_protocol_checks() -> None:
     assert (floors.sites, floors.survivors, floors.profile, floors.colluders_one_in) == (5, 4, Profile.SEMI_HONEST, 4)
 
 
-def test_a_manifest_has_the_suite_of_the_terms_that_were_confirmed() -> None:
-    masks, bfv = Suite.X25519_MLKEM768_AES256, Suite.X25519_MLKEM768_AES256_BFV
-    Policy().check_suite(masks, terms())
-    Policy().check_suite(bfv, terms(mode="he"))
-    for suite, confirmed in ((bfv, terms()), (masks, terms(mode="he"))):
-        with pytest.raises(RefusedError, match=f"whose mode is {confirmed.mode}"):
-            Policy().check_suite(suite, confirmed)
-    with pytest.raises(RefusedError, match="does not allow sums in mode he"):  # a policy that changed since
-        Policy(modes=("masks",)).check_suite(bfv, terms(mode="he"))
-
-
 def test_homomorphic_sums_are_joined_where_the_extra_is_installed(
     store: DatasetStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert decide(terms(mode="he").encode(), store, Policy()) == (MemberState.JOINED, "")
+    assert decide(project(mode="he"), store, Policy()) == (MemberState.JOINED, "")
     monkeypatch.setattr(he, "find_spec", {"tenseal": None, "zstandard": object()}.get)
-    state, said = decide(terms(mode="he").encode(), store, Policy())
+    state, said = decide(project(mode="he"), store, Policy())
     assert state is MemberState.DECLINED
     assert "not installed here: pip install 'secagg[he]'" in said
-    assert decide(terms().encode(), store, Policy()) == (MemberState.JOINED, "")
+    assert decide(project(), store, Policy()) == (MemberState.JOINED, "")
 
 
-def test_the_loss_rule_of_a_manifest_is_checked_like_that_of_the_terms() -> None:
-    Policy(loss_rule="continue").check_loss_rule(LossRule.CONTINUE)
-    Policy(loss_rule="pause").check_loss_rule(LossRule.ABORT)
-    with pytest.raises(RefusedError):
-        Policy(loss_rule="pause").check_loss_rule(LossRule.CONTINUE)
+def test_the_published_schema_is_that_of_the_model() -> None:
+    """`secagg-participant policy schema > participant/policy.schema.json` makes it anew."""
+    assert SCHEMA.read_text() == schema_text()
 
 
 @pytest.mark.parametrize(
@@ -204,6 +211,12 @@ def test_the_loss_rule_of_a_manifest_is_checked_like_that_of_the_terms() -> None
         ("minimum_row = 5", "minimum_row"),
         ('loss_rule = "whatever"', "loss_rule"),
         ("minimum_sites = 2", "minimum_sites"),
+        ('coordinators = ["north"]', "64 digits"),
+        ('projects = ["lung"]', "projects"),
+        ('time_zone = "Atlantis/Capital"', "no such time zone"),
+        ("[[schedule]]\ndays = []", "schedule.0.days"),
+        ("[budget]\nepsilon = 1.0", "budget.epsilon"),
+        ("[budget]\ndelta = 1e-6", "budget.delta"),
         ("not toml", "no TOML"),
     ],
 )

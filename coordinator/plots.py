@@ -48,6 +48,11 @@ class Picture(Figure):
         return rendered(self, "png")
 
 
+def has_figure(result: Result) -> bool:
+    """Tell whether there is a figure of a result."""
+    return isinstance(result, KaplanMeierResult) or bool(result.drawn)
+
+
 def figure_of(result: Result) -> Picture:
     """Return the figure of a result: a curve, a histogram, or its estimates with their intervals.
 

@@ -4,12 +4,14 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from coordinator.analyses import Result, TableSpec
 from coordinator.earlier import recall
 from coordinator.journal import Answer, RunRecord, RunTables, run_records
+from coordinator.receipts import ReceiptLog
 from coordinator.results import as_facts, words_of
 from coordinator.runs import Held, Report
 from participant.statistics import Query
@@ -31,6 +33,7 @@ class Run:
         detail: why it failed.
         began, ended: seconds since 1970; None for a simulation, and for a run that is open.
         terms: of the project; None for a simulation without any.
+        receipt: hash of its receipt as it stands, in hex; "" where there is none, as of a simulation.
     """
 
     id: UUID
@@ -43,6 +46,7 @@ class Run:
     began: float | None = None
     ended: float | None = None
     terms: ProjectTerms | None = None
+    receipt: str = ""
 
     @classmethod
     def simulated(
@@ -79,6 +83,12 @@ class Run:
     def to_dict(self) -> dict[str, Any]:
         """Return results, queries, rounds and sites as JSON can hold them."""
         return as_facts(self.id, Report(self.results, self.answers, {}))
+
+    def export(self, path: Path | str) -> None:
+        """Write the run as one HTML page that needs nothing else."""
+        from coordinator.export import page  # noqa: PLC0415  # matplotlib takes a second to load
+
+        Path(path).write_text(page(self), encoding="utf-8")
 
     def _repr_html_(self) -> str:
         return "".join(
@@ -132,6 +142,7 @@ async def earlier_run(connection: sqlite3.Connection, run: UUID) -> Run:
 
 async def _earlier(record: RunRecord, connection: sqlite3.Connection) -> Run:
     report = await recall(record, RunTables(connection, record.run))
+    entries = ReceiptLog(connection, record.run).entries()
     return Run(
         record.run,
         record.name,
@@ -143,6 +154,7 @@ async def _earlier(record: RunRecord, connection: sqlite3.Connection) -> Run:
         record.began,
         record.ended,
         ProjectTerms.decode(record.terms),
+        entries[-1].head.hex() if entries else "",
     )
 
 

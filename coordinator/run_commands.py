@@ -101,7 +101,20 @@ def show(run: RunId, data: Data = None, config: Config = None, as_json: AsJson =
     report(facts, done.summary() or f"no result: {done.outcome}", as_json=as_json)
 
 
-COMMANDS = (run, runs, show)
+def export(
+    run: RunId,
+    out: Annotated[Path | None, typer.Option(help="the file; by default RUN.html here")] = None,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write an earlier run as one HTML page: tables, figures, cohort, floors, versions, the receipt's hash."""
+    path = out or Path(f"{run}.html")
+    _earlier(run, data, config).export(path)
+    report({"run": str(run), "file": str(path)}, f"written: {path}", as_json=as_json)
+
+
+COMMANDS = (run, runs, show, export)
 
 
 def _earlier(run: UUID, data: Path | None, config: Path | None) -> Any:

@@ -33,7 +33,8 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
-def test_python_blocks_run_in_order(page: str) -> None:
+def test_python_blocks_run_in_order(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # some write a file
     names: dict[str, Any] = {}
     for block in blocks(page, "python"):
         if "import torch" not in block:
@@ -112,6 +113,12 @@ def test_the_loop_of_the_core_s_readme_carries_a_round() -> None:
     (learned,) = (effect for effect in published.effects if isinstance(effect, Learned))
     np.testing.assert_allclose(learned.total, sum(vectors.values()))
     assert all(isinstance(decode_state(stored[key]), AwaitOpen) for key in roster.sites)
+
+
+def test_the_analyst_s_first_analysis_prints_what_stands_there(capsys: pytest.CaptureFixture[str]) -> None:
+    first, _ = blocks("coordinator/README.md", "python")
+    exec(compile(first, "coordinator/README.md", "exec"), {})
+    assert [capsys.readouterr().out] == blocks("coordinator/README.md", "text")
 
 
 def test_the_analyst_s_examples_are_valid() -> None:

@@ -50,6 +50,8 @@ from participant.statistics.event_counts import EventCountsParams
 from participant.statistics.layout import Array
 from participant.statistics.query import MAX_COLUMNS, Name
 
+SINGULAR = 1e-9  # of the largest eigenvalue: what sums over all times leave of one that is 0
+
 Weighting = Literal["log-rank", "wilcoxon", "tarone-ware"]
 
 
@@ -180,14 +182,14 @@ async def compare_survival(spec: LogRankSpec, secure_sum: SecureSum) -> LogRankR
     warnings += [f"no rows of {name}; it is not in the comparison" for name in _where(names, ~present)]
     names, at_risk, events = _where(names, present), at_risk[present], events[present]
     u, v, expected = _compared(events, at_risk, spec.weighting)
-    df = int(np.linalg.matrix_rank(v, hermitian=True))
+    df = int(np.linalg.matrix_rank(v, hermitian=True, rtol=SINGULAR))
     if not df:
         raise NoEventsError("no event on the grid while rows of two groups are at risk; there is nothing to compare")
     warnings += [
         f"{name} is never at risk when there is an event; the test is without it"
         for name in _where(names, np.diag(v) <= 0)
     ]
-    statistic = float(u @ np.linalg.pinv(v, hermitian=True) @ u)
+    statistic = float(u @ np.linalg.pinv(v, hermitian=True, rtol=SINGULAR) @ u)
     return LogRankResult(
         names=tuple(names),
         curves=tuple(

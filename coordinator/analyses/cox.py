@@ -362,8 +362,8 @@ class _Likelihood:
         steps = COX_RISK_SETS.layout(params).steps(self._spec.value_bits or self._secure_sum.value_bits)
         return partial_likelihood(params, answer, steps)
 
-    async def trend(self, transform: Transform, beta: Array, times: _EventTimes) -> ProportionalHazards:
-        """Return the tests of proportional hazards at the estimate `beta`."""
+    async def trend(self, transform: Transform, beta: Array, times: _EventTimes) -> ProportionalHazards | None:
+        """Return the tests of proportional hazards at the estimate `beta`, None where there are none."""
         g = np.append(0.0, trend_of(transform, self._spec.grid, times.events, times.at_risk))
         params, answer = await self._ask(beta, g[np.array(self._params.at) % self._params.stride])
         return proportional_hazards(params, answer.values, transform)
@@ -506,6 +506,8 @@ def _warnings(spec: CoxSpec, point: Point, tests: ProportionalHazards | None) ->
     ]
     if point.events < FEW_EVENTS * len(spec.covariates):
         found.append(f"only {point.events} events for {len(spec.covariates)} covariates; estimates may be unstable")
+    if spec.proportional_hazards and tests is None:
+        found.append("events fall on too few grid times for a test of proportional hazards")
     if tests:
         found.extend(
             f"the hazard ratio of {name} probably changes over time (p = {p:.2g}); the estimate is an average"

@@ -12,6 +12,8 @@ are chi-square with 1 degree of freedom, the last one with p. Here H and K are t
 weighted by g and g^2. The first takes every event's part of the information for I / d, as Grambsch and Therneau did in
 1994, and as lifelines does; the second one does not, and is the better one where risk sets change much over time.
 
+Where events fall on too few grid times to tell a trend - on a single one, say - there is no test.
+
 g(t) is the time itself, its logarithm, the mean rank of the event among all events, or 1 - S(t) with S the survival of
 all rows by Kaplan-Meier.
 
@@ -34,6 +36,8 @@ from coordinator.analyses.partial_likelihood import risk_sets
 from participant.statistics.cox_risk_sets import CoxRiskSetsParams
 from participant.statistics.layout import Array
 from participant.statistics.outcome import Grid
+
+TOLD = 1e-9  # smallest eigenvalue of what the score test divides by, scaled to unit diagonal of K
 
 Transform = Literal["identity", "log", "rank", "km"]
 
@@ -75,14 +79,20 @@ def trend_of(transform: Transform, grid: Grid, events: Array, at_risk: Array) ->
 
 def proportional_hazards(
     params: CoxRiskSetsParams, sums: Mapping[str, Array], transform: Transform
-) -> ProportionalHazards:
-    """Return the tests that the sums of `cox-risk-sets` at the estimate give; `params.trend` is g."""
+) -> ProportionalHazards | None:
+    """Return the tests that the sums of `cox-risk-sets` at the estimate give; `params.trend` is g. None where the times
+    of the events tell no trend.
+    """
     risk = risk_sets(params, sums)
     g = np.array(params.trend)[risk.time]
     u = sums["event_trend"] - risk.means @ g
     covariance = np.linalg.inv(risk.information(np.ones(len(g))))
     cross = risk.information(g)
-    left = risk.information(g * g) - cross @ covariance @ cross
+    moving = risk.information(g * g)
+    left = moving - cross @ covariance @ cross
+    unit = np.sqrt(np.outer(np.diag(moving), np.diag(moving)))
+    if not (unit > 0).all() or np.linalg.eigvalsh(left / unit)[0] <= TOLD:
+        return None
     residual = len(g) * (covariance @ u) ** 2 / (np.diag(covariance) * (g @ g))
     score = u**2 / np.diag(left)
     overall = float(u @ np.linalg.solve(left, u))

@@ -27,6 +27,7 @@ from participant.statistics.model import ModelParams
 FINE = 1e-13  # of a variance: what rounding may change before ranges are asked for
 COARSE = 1e-7  # and at most
 CONSTANT = 1e-12  # of the mean square; a column with a smaller variance is constant
+HARDLY = 1e-8  # of the declared range; one with a smaller standard deviation is, too
 
 
 class SecondMoments(NamedTuple):
@@ -72,7 +73,10 @@ async def second_moments(spec: TableSpec, design: Design, secure_sum: SecureSum)
     if (_rounding(query, answer) > FINE * np.diag(cross)).any():
         query, answer = await ranged(query, secure_sum)
         mean, cross = _centred(answer)
-    rounding, least = _rounding(query, answer), CONSTANT * (np.diag(cross) + answer.values["rows"] * mean**2)
+    low, high = design.box
+    square = np.diag(cross) + answer.values["rows"] * mean**2
+    least = np.maximum(CONSTANT * square, answer.values["rows"] * (HARDLY * (high - low)) ** 2)
+    rounding = _rounding(query, answer)
     constant = np.diag(cross) <= least
     if (rounding > np.where(constant, least, COARSE * np.diag(cross))).any():
         raise too_coarse("rounding could change a variance by a part that matters")

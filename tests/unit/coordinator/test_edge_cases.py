@@ -1,0 +1,135 @@
+"""What real cohorts hold in store: the pooled answer, or a refusal that says why; never nonsense.
+
+The analyses of survival have more of these in their own tests.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coordinator.analyses import Result, parse_spec
+from coordinator.analyses.errors import CollinearityError, NoEventsError, NoRowsError, SeparationError
+from participant.statistics import Columns
+from tests.support.plain_sum import PlainSum
+from tests.support.trials import gbsg2, split, take
+
+ROWS = 686
+NUMBERS = [
+    {"column": "age", "low": 18, "high": 90},
+    {"column": "tsize", "low": 0, "high": 150},
+    {"column": "cens", "low": 0, "high": 1},
+]
+CATEGORIES = [{"column": "tgrade", "levels": [1, 2, 3]}, {"column": "horTh", "levels": [0, 1]}]
+RECORDS = {"dataset": "gbsg2", "row_limit": 1000, "minimum_persons": 1}
+MODEL = RECORDS | {"numbers": NUMBERS, "categories": CATEGORIES}
+SURVIVAL = RECORDS | {"time": "time", "event": "cens", "grid": {"width": 30, "count": 90}}
+ASKED: dict[str, dict[str, Any]] = {
+    "linear": MODEL | {"analysis": "glm", "formula": "tsize ~ age + horTh"},
+    "logistic": MODEL | {"analysis": "glm", "formula": "cens ~ age + horTh", "family": "binomial"},
+    "ordinal": MODEL | {"analysis": "ordinal", "formula": "tgrade ~ age + horTh"},
+    "ridge": MODEL | {"analysis": "ridge", "formula": "tsize ~ age + horTh", "penalties": [1.0]},
+    "lasso": MODEL | {"analysis": "lasso", "formula": "tsize ~ age + horTh", "penalties": [0.1]},
+    "pca": RECORDS | {"analysis": "pca", "variables": NUMBERS},
+    "cox": SURVIVAL
+    | {
+        "analysis": "cox",
+        "covariates": [*NUMBERS[:2], {"column": "horTh", "low": 0, "high": 1}],
+        "proportional_hazards": "km",
+    },
+    "kaplan-meier": SURVIVAL | {"analysis": "kaplan-meier"},
+    "log-rank": SURVIVAL | {"analysis": "log-rank", "group": CATEGORIES[1]},
+}
+STRATA = {"strata": [CATEGORIES[0]]}
+
+
+async def ask(name: str, sites: dict[str, Columns], **changes: Any) -> Result:
+    return await parse_spec(ASKED[name] | changes).analyse(PlainSum(sites, quantised=True))
+
+
+def changed(**columns: Any) -> Columns:
+    return gbsg2() | {name: np.broadcast_to(np.asarray(column, np.float64), ROWS) for name, column in columns.items()}
+
+
+def numbers(result: Result) -> np.ndarray:
+    """Return all numbers of the table, NaN where there is none."""
+    cells = [value for row in result.table() for value in row.values() if not isinstance(value, str)]
+    return np.array(cells, np.float64)
+
+
+async def assert_pooled(name: str, sites: dict[str, Columns], **changes: Any) -> Result:
+    result = await ask(name, sites, **changes)
+    everything = {column: np.concatenate([site[column] for site in sites.values()]) for column in gbsg2()}
+    np.testing.assert_allclose(
+        numbers(result), numbers(await ask(name, {"all": everything}, **changes)), rtol=1e-6, atol=1e-9
+    )
+    return result
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_a_site_without_events_and_one_without_rows(name: str) -> None:
+    table, empty = gbsg2(), take(gbsg2(), np.zeros(ROWS, bool))
+    sites = {"some": take(table, table["cens"] == 1), "none": take(table, table["cens"] == 0), "empty": empty}
+    result = await assert_pooled(name, sites)
+    assert len(result.sites) == 3
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_a_level_that_one_site_has_alone(name: str) -> None:
+    table = gbsg2()
+    sites = {"treated": take(table, table["horTh"] == 1), "not": take(table, table["horTh"] == 0)}
+    await assert_pooled(name, sites)
+
+
+@pytest.mark.parametrize("name", ["cox", "log-rank"])
+async def test_a_stratum_that_one_site_has_alone(name: str) -> None:
+    table = gbsg2()
+    await assert_pooled(name, {str(g): take(table, table["tgrade"] == g) for g in (1, 2, 3)}, **STRATA)
+
+
+@pytest.mark.parametrize("name", ["cox", "kaplan-meier", "log-rank"])
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+async def test_ties_everywhere(name: str, ties: str) -> None:
+    """All patients leave at one time."""
+    changes = {"ties": ties} if name == "cox" else {}
+    result = await assert_pooled(name, split(changed(time=100), 3, 0), **changes)
+    if name == "cox":
+        assert result.warnings == ("events fall on too few grid times for a test of proportional hazards",)
+
+
+@pytest.mark.parametrize(
+    "name", ["linear", "ridge", "lasso", "ordinal", "logistic", "pca", "cox", "log-rank", "kaplan-meier"]
+)
+async def test_a_constant_outcome(name: str) -> None:
+    """Without an event there is nothing to fit; a curve stays where it is."""
+    sites = split(changed(tsize=30, cens=0, tgrade=2), 3, 0)
+    if name == "kaplan-meier":
+        result = await ask(name, sites)
+        assert (result.survival == 1).all()
+        return
+    refusals = {"ordinal": NoRowsError, "logistic": SeparationError, "cox": (NoEventsError, CollinearityError)}
+    with pytest.raises(refusals.get(name, (CollinearityError, NoEventsError))) as refused:
+        await ask(name, sites)
+    assert len(str(refused.value)) > 20
+
+
+@pytest.mark.parametrize("name", ["linear", "logistic", "ordinal", "cox"])
+async def test_collinear_columns(name: str) -> None:
+    formula = {} if name == "cox" else {"formula": ASKED[name]["formula"].replace("horTh", "I(age ** 2)")}
+    table = changed(age=30 + 20 * gbsg2()["horTh"], tsize=10 + gbsg2()["horTh"])
+    with pytest.raises(CollinearityError, match="age"):
+        await ask(name, split(table, 3, 0), **formula)
+
+
+@pytest.mark.parametrize(("name", "columns"), [("logistic", "cens"), ("ordinal", "tgrade"), ("cox", "cens")])
+async def test_perfect_separation(name: str, columns: str) -> None:
+    table = changed(horTh=gbsg2()[columns] > gbsg2()[columns].min())
+    with pytest.raises(SeparationError, match="horTh"):
+        await ask(name, split(table, 3, 0))
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_a_site_below_the_floor_is_said(name: str) -> None:
+    sites = split(gbsg2(), 2, 0) | {"tiny": take(gbsg2(), np.arange(ROWS) < 3)}
+    result = await ask(name, sites, minimum_persons=5)
+    assert result.warnings[0].startswith("1 sites have 1 to 4 rows")

@@ -73,6 +73,10 @@ mutation: $(READY) ## small faults in protocol, codec, messages and Shamir: whic
 crash: $(READY)  ## kill the relay at KILLS (default 500) random moments, over both databases
 	KILLS=$$(($(or $(KILLS),500) / 2)) $(BIN)/python -m pytest -s -n 0 --timeout 3600 tests/services/relay/test_crashes.py -k random
 
+crash-sites: $(READY) ## kill sites over whole runs, KILLS (default 1000) times in MINUTES (default 30) at most
+	KILLS=$(or $(KILLS),1000) SECONDS=$$((60 * $(or $(MINUTES),30))) ROUNDS=20 \
+	  $(BIN)/python -m pytest -s -n 0 --timeout 7200 tests/e2e/test_kills.py
+
 vectors: $(READY) ## make the vectors anew from the independent reference, and the tables of the specification
 	$(BIN)/python -m specs.generate
 

@@ -9,7 +9,7 @@ DEMO   ?=
 # what `make bench` measures; NAME=sparse takes another twenty minutes, NAME=he two
 NAME   ?= kernels start round growth memory relayed peers server analyses
 
-.PHONY: help demo test check bench oracles fuzz fuzz-api soak crash coverage mutation vectors model lock format clean
+.PHONY: help demo test check bench oracles fuzz fuzz-api soak crash crash-sites coverage mutation vectors model lock format clean
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 

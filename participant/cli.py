@@ -6,7 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from participant import decision_commands, health_commands, key_commands, log_commands, setup_commands
+from participant import (
+    decision_commands,
+    health_commands,
+    key_commands,
+    log_commands,
+    rehearsal_commands,
+    setup_commands,
+)
 from participant.config import ParticipantConfig
 from participant.data_commands import data_app
 from participant.ledger import TABLES, Ledger
@@ -24,6 +31,7 @@ app.add_typer(setup_commands.app)
 app.add_typer(decision_commands.app)
 app.add_typer(key_commands.app)
 app.add_typer(health_commands.app)
+app.add_typer(rehearsal_commands.app)
 app.add_typer(log_commands.app, name="log")
 app.add_typer(data_app, name="data")
 app.add_typer(receipt_app, name="receipt")

@@ -97,8 +97,8 @@ TABLES = (
     ) STRICT""",
 )
 
-NEVER_AGAIN = (1 << 63) - 1
-"""Number of an epoch above all others: a run with it is over for this site."""
+NEVER_AGAIN = (1 << 32) - 1
+"""The largest number of an epoch: a run with it is over for this site."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ class Bundle(BaseModel):
         ca: certificates in PEM form that the relay's one must lead to; None for those that the system trusts.
         token: joins one site, once; None where it comes by another way.
         label: for whom the operator made it.
-        expires: end of the token's validity, seconds since 1970.
+        expires: end of the tokens' validity, seconds since 1970.
+        rehearsal: tokens for a rehearsal, the coordinator's first; who enrols with them is made up and leaves again.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -44,6 +45,7 @@ class Bundle(BaseModel):
     token: SecretStr | None = None
     label: Annotated[str, Field(max_length=100)] = ""
     expires: float | None = None
+    rehearsal: tuple[SecretStr, ...] = ()
 
     def check(self, *, now: float) -> None:
         """Look at what the form does not say.
@@ -64,6 +66,7 @@ class Bundle(BaseModel):
         """Write the file, for its owner alone; raises BundleError where there is one."""
         facts = self.model_dump(mode="json")
         facts["token"] = None if self.token is None else self.token.get_secret_value()
+        facts["rehearsal"] = [token.get_secret_value() for token in self.rehearsal]
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:

@@ -138,6 +138,35 @@ def token_create(
     report(facts, f"{text}\n(number {number}, role {role.value}, valid until {_date(expires)})", as_json=as_json)
 
 
+@token_app.command("rehearsal")
+def token_rehearsal(
+    bundle: Annotated[Path, typer.Option(help="the file to write; it must not exist")],
+    address: Annotated[str, typer.Option(help="the relay's address, https://...")],
+    sites: Annotated[int, typer.Option(min=7, max=50, help="made-up sites of the rehearsal")] = 7,
+    ca: Annotated[Path | None, typer.Option(help="certificates of a private authority (ca.pem)")] = None,
+    ttl: Annotated[str, typer.Option(help="how long it is valid: 30m, 12h, 7d")] = "1d",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a bundle for secagg-participant rehearse, whose parties are made up and leave again."""
+    now = time.time()
+    expires = now + _seconds(ttl)
+    draft = Bundle(relay=address, ca=None if ca is None else ca.read_text(), label="rehearsal", expires=expires)
+    draft.check(now=now)
+    if bundle.exists():
+        raise ParameterError(f"{bundle} exists; a bundle never overwrites a file")
+
+    def work(db: Connection) -> list[str]:
+        roles = [Role.COORDINATOR, *[Role.SITE] * sites]
+        return [create_token(db, role=role, label="rehearsal", now=now, expires=expires)[1] for role in roles]
+
+    made = on_database(RelayConfig.load(data=data, config=config), work, create=True)
+    draft.model_copy(update={"rehearsal": tuple(map(SecretStr, made))}).write(bundle)
+    facts = {"bundle": str(bundle), "sites": sites, "expires": expires}
+    report(facts, f"{bundle}: one rehearsal with {sites} made-up sites, valid until {_date(expires)}", as_json=as_json)
+
+
 @token_app.command("list")
 def token_list(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """List all join tokens: open, used, revoked and expired ones."""

@@ -86,7 +86,7 @@ async def test_sites_that_die_again_and_again(tmp_path, note_seed):
         project = await net.project()
         while not reports or (deaths.number < KILLS and time.monotonic() < end):
             tasks = [KAPLAN_MEIER | {"grid": {"width": 7 + number, "count": 30}} for number in range(ROUNDS)]
-            patient = {"SECAGG_COORDINATOR_GRACE_S": "240", "SECAGG_COORDINATOR_STEP_S": "240"}
+            patient = {"SECAGG_COORDINATOR_GRACE_S": "1200", "SECAGG_COORDINATOR_STEP_S": "1200"}
             reports.append(await net.run(project, tasks, **patient))
     finally:
         nursery.terminate()

@@ -67,6 +67,9 @@ class Network:
             ["coordinator", *arguments, "--json"], {**self.stage.environment_of_coordinator(), **environment}
         )
 
+    async def relay(self, *arguments: str) -> dict[str, Any]:
+        return await command(["relay", *arguments, "--data", str(self.stage.relay_folder), "--json"], {})
+
     async def site(self, name: str, *arguments: str) -> dict[str, Any]:
         return await command(["participant", *arguments, "--json"], self.stage.environment_of(self.hospital(name)))
 

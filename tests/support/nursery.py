@@ -40,9 +40,9 @@ class Ward:
         """Begin a life, and decide how it will end. Some are long, so that the work goes on."""
         point = dice.choice(POINTS) if dice.random() < 0.4 else ""
         passage = dice.randint(1, 6) if point.startswith(("journal", "outbox")) else 1
-        lasts = dice.choice((0.1, 0.3, 0.6, 2.0)) * dice.uniform(0.5, 1.5)
+        lasts = dice.choice((0.2, 0.5, 1.0, 2.0, 8.0)) * dice.uniform(0.5, 1.5)
         self.plan = f"{point}:{passage}" if point else "time"
-        self.until = time.monotonic() + (10.0 if point else lasts)
+        self.until = time.monotonic() + (20.0 if point else lasts)
         self.child = os.fork()
         if self.child == 0:
             self._live(point, passage)

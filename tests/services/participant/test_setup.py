@@ -67,7 +67,7 @@ def test_a_bundle_holds_nothing_else_than_a_way_to_the_relay(tls, tmp_path):
     relay, folder = tls
     bundled(relay, folder, tmp_path / "file")
     found = json.loads((tmp_path / "file").read_text())
-    assert set(found) == {"secagg_bundle", "relay", "ca", "token", "label", "expires"}
+    assert set(found) == {"secagg_bundle", "relay", "ca", "token", "label", "expires", "rehearsal"}
     with pytest.raises(ParameterError, match="exists"):
         bundled(relay, folder, tmp_path / "file")
     key = (folder / "ca.key").read_text()

@@ -1,0 +1,92 @@
+"""From nothing to the first approved sum by the README's steps alone: its own lines, in its order, with real processes.
+
+What a person would do with the files' places is done here by substitution: paths, the project's ID, and the twelve
+words that come by telephone. The time it took stands in the report of the test run; nothing is asserted about it.
+"""
+
+import asyncio
+import json
+import re
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from coordinator.demo.stage import _clean
+from participant.doctor import Kind
+from tests.e2e.test_network import SITES, assert_pooled
+from tests.support.network import POLICY, network, written
+
+STEPS = Path("participant/README.md").read_text().partition("## Ten minutes to the first sum")[2].partition("\n## ")[0]
+LINES = re.findall(r"^    secagg-participant (.*)$", STEPS, re.MULTILINE)
+OF_THE_MACHINE = {Kind.PERMISSIONS, Kind.DISK, Kind.MACHINE, Kind.CLOCK, Kind.JOURNAL}
+"""Where the tests run (as root, without a time service), and that there is no journal or backup before the start."""
+
+
+async def said(words: list[str], environment: dict[str, str]) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "participant", *words,
+        env=_clean(environment), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, complaint = await process.communicate()
+    return process.returncode, out.decode() + complaint.decode()
+
+
+async def test_the_steps_of_the_readme_lead_to_the_first_sum(tmp_path, record_property):
+    others = {name: SITES[name] for name in ("south", "west")}
+    async with network(tmp_path / "net", others) as net:
+        home = tmp_path / "site"
+        home.mkdir()
+        passphrase = home / "passphrase"
+        passphrase.write_text("correct horse battery staple\n")
+        passphrase.chmod(0o600)
+        written(home, "lung", SITES["north"])
+        (home / "policy.toml").write_text(POLICY)
+        bundle = home / "st-example.bundle"
+        await net.relay("token", "create", "--label", "north", "--bundle", str(bundle), "--address", net.stage.url)
+        environment = {
+            "XDG_CONFIG_HOME": str(home / "config"),
+            "SECAGG_PARTICIPANT_POLICY": str(home / "policy.toml"),
+            "SECAGG_PARTICIPANT_INVITATIONS_S": "0.5",
+            "SECAGG_PARTICIPANT_ADMIN_PORT": "0",
+        }
+        places = {
+            "/var/lib/secagg": str(home / "data"),
+            "/etc/secagg/passphrase": str(passphrase),
+            "st-example.bundle": str(bundle),
+            "lung.csv": str(home / "lung.csv"),
+        }
+        began, daemon = time.monotonic(), None
+        for line in LINES:
+            words = [places.get(word, word) for word in shlex.split(line)]
+            if words == ["start"]:
+                daemon = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "participant", "start", "--json",
+                    env=_clean(environment), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+                )  # fmt: skip
+                assert json.loads(await daemon.stdout.readline())["event"] == "ready"
+                project, members = await net.invited()
+                places["PROJECT"] = project
+                assert members["north"]["state"] == "joined", members
+                places["..."] = (await net.coordinator("project", "seal", project))["words"]
+                continue
+            code, text = await said(words, environment)
+            print(time.monotonic() - began, line)
+            assert code == 0 or (words == ["doctor"] and Kind(code) in OF_THE_MACHINE), (line, code, text)
+            if words[:2] == ["project", "accept"]:
+                for name in others:
+                    await net.site(name, "project", "accept", project, "--words", places["..."])
+                report = await net.run(project)
+                seconds = time.monotonic() - began
+            shown = text
+        assert_pooled(report, list(SITES))
+        assert "upload" in shown  # the ledger, the last of the steps
+        record_property("seed", f"first sum after {seconds:.0f} s of the README's steps")
+        daemon.terminate()
+        await daemon.wait()
+
+
+def test_the_steps_are_there():
+    assert [line.split()[0] for line in LINES] == [
+        "configure", "enroll", "data", "doctor", "start", "project", "project", "project", "ledger",
+    ]  # fmt: skip

@@ -22,6 +22,7 @@ from coordinator.analyses.federated_training import FederatedTrainingResult, Fed
 from coordinator.analyses.fisher import FisherSpec
 from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
 from coordinator.analyses.histogram import HistogramSpec
+from coordinator.analyses.imputation import ImputationSpec
 from coordinator.analyses.k_means import KMeansSpec
 from coordinator.analyses.kaplan_meier import KaplanMeierResult, KaplanMeierSpec, estimate_kaplan_meier
 from coordinator.analyses.lasso import LassoSpec
@@ -53,6 +54,7 @@ _SPECS: tuple[type[TableSpec], ...] = (
     FisherSpec,
     GlmSpec,
     HistogramSpec,
+    ImputationSpec,
     KaplanMeierSpec,
     KMeansSpec,
     LassoSpec,
@@ -107,6 +109,7 @@ __all__ = [
     "GlmResult",
     "GlmSpec",
     "HistogramSpec",
+    "ImputationSpec",
     "KMeansSpec",
     "KaplanMeierResult",
     "KaplanMeierSpec",

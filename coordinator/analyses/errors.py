@@ -33,6 +33,10 @@ class EmptyClusterError(AnalysisError):
     """There are fewer groups of rows than were asked for."""
 
 
+class EquationError(AnalysisError):
+    """The equation of a column cannot be fitted, so its gaps cannot be filled."""
+
+
 class FoldError(AnalysisError):
     """A fold of a cross-validation cannot be fitted or assessed."""
 

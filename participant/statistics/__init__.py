@@ -21,6 +21,7 @@ large an entry can be, `disclosure_of` what the sum over the sites tells, `descr
     k-means        n, sums, distances at each centre                    k-means
     hinge          loss, (sub)gradient, curvature                       linear support vector machine
     training       update of a model by an installed trainer            federated averaging and its kin
+    imputed        any of the above on rows whose gaps are filled       multiple imputation
     ranges         number of sites with entries above powers of two     bounds for any of the above with real entries
 
 Every module says its formula, bounds, disclosure and source.
@@ -57,6 +58,7 @@ from participant.statistics.vocabulary import (
     GRAM,
     HINGE,
     HISTOGRAM,
+    IMPUTED,
     K_MEANS,
     MOMENTS,
     ORDINAL_SCORE,
@@ -76,6 +78,7 @@ __all__ = [
     "GRAM",
     "HINGE",
     "HISTOGRAM",
+    "IMPUTED",
     "K_MEANS",
     "MOMENTS",
     "ORDINAL_SCORE",

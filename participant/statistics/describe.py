@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from participant.statistics.conditions import in_words
 from participant.statistics.evaluate import disclosure_of, layout_of
+from participant.statistics.inner import names_in
 from participant.statistics.query import Query
 
 
@@ -48,7 +49,7 @@ def describe(query: Query) -> InWords:
         else "Small groups are not hidden: a number can stand for a single person of this site."
     )
     return InWords(
-        statistic=f"{query.statistic} (version {query.version})",
+        statistic=f"{' of '.join(names_in(query))} (version {query.version})",
         dataset=query.dataset,
         columns=query.needs,
         rows=rows,

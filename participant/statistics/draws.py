@@ -32,6 +32,12 @@ def drawn(numbers: Iterable[NDArray[np.float64]], seed: int) -> Words:
     return words
 
 
+def uniform(words: Words) -> NDArray[np.float64]:
+    """Return numbers between 0 and 1, neither of them included."""
+    numbers: NDArray[np.float64] = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    return numbers
+
+
 def _mixed(words: Words) -> Words:
     words = words + _STEP  # arrays of unsigned integers wrap
     words = (words ^ (words >> np.uint64(30))) * _FIRST

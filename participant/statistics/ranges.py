@@ -19,40 +19,21 @@ which ones.
 
 from collections.abc import Sequence
 from math import ldexp
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
 
-from participant.statistics.conditions import Name
 from participant.statistics.disclosure import Disclosure, Group, Reveals
+from participant.statistics.inner import AroundParams, inner
 from participant.statistics.layout import Array, Arrays, Block, Layout
-from participant.statistics.query import MAX_EXPONENT, Json, QueryError, canonical, in_words
-from participant.statistics.statistic import Columns, Params, Statistic
+from participant.statistics.query import MAX_EXPONENT, QueryError
+from participant.statistics.statistic import Columns, Statistic
 
 CLIPPED = "clipped"
 STEPS = 60  # thresholds of a group: below, a double has no digits left beside the proven bound
 
 
-class RangesParams(Params):
-    """Which statistic's entries.
-
-    Attributes:
-        statistic, version, params: as in the query for that statistic itself, with the same row limit.
-    """
-
-    statistic: Name
-    version: int = Field(ge=1, le=1 << 16)
-    params: Json
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.params.get("row_limit") != self.row_limit:
-            raise ValueError("the row limit is that of the statistic whose ranges are asked for")
-        return self
-
-
-class Ranges(Statistic[RangesParams]):
+class Ranges(Statistic[AroundParams]):
     """Blocks: `above` (G, T).
 
     Args:
@@ -61,45 +42,45 @@ class Ranges(Statistic[RangesParams]):
 
     name = "ranges"
     version = 1
-    Params = RangesParams
+    Params = AroundParams
 
     def __init__(self, of: Sequence[Statistic[Any]]) -> None:
         self._of = {statistic.name: statistic for statistic in of if not statistic.keeps_missing}
 
-    def columns(self, params: RangesParams) -> tuple[str, ...]:
-        inner, inner_params = self.inner(params)
-        return inner.columns(inner_params)
+    def columns(self, params: AroundParams) -> tuple[str, ...]:
+        statistic, given = self.inner(params)
+        return statistic.columns(given)
 
-    def layout(self, params: RangesParams) -> Layout:
-        inner, inner_params = self.inner(params)
-        groups = len(inner.layout(inner_params).exponents)
+    def layout(self, params: AroundParams) -> Layout:
+        statistic, given = self.inner(params)
+        groups = len(statistic.layout(given).exponents)
         return Layout((Block("above", (groups, STEPS), 1.0, exact=True),))
 
-    def total(self, params: RangesParams, columns: Columns) -> Arrays:
+    def total(self, params: AroundParams, columns: Columns) -> Arrays:
         """The ranges of the sums over all rows: they are not the sum of the ranges over pieces."""
         return self.compute(params, columns)
 
-    def compute(self, params: RangesParams, columns: Columns) -> Arrays:
-        inner, inner_params = self.inner(params)
-        layout = inner.layout(inner_params)
-        largest = _largest(layout, inner.total(inner_params, columns))
+    def compute(self, params: AroundParams, columns: Columns) -> Arrays:
+        statistic, given = self.inner(params)
+        layout = statistic.layout(given)
+        largest = _largest(layout, statistic.total(given, columns))
         exponents = np.array(layout.exponents)[:, np.newaxis] - 1 - np.arange(STEPS)
         return {"above": (largest[:, np.newaxis] > np.ldexp(1.0, exponents)).astype(np.float64)}
 
-    def persons(self, params: RangesParams, columns: Columns) -> int:
-        inner, inner_params = self.inner(params)
-        return inner.persons(inner_params, columns)
+    def persons(self, params: AroundParams, columns: Columns) -> int:
+        statistic, given = self.inner(params)
+        return statistic.persons(given, columns)
 
-    def parameters(self, params: RangesParams) -> int:
-        inner, inner_params = self.inner(params)
-        return inner.parameters(inner_params)
+    def parameters(self, params: AroundParams) -> int:
+        statistic, given = self.inner(params)
+        return statistic.parameters(given)
 
-    def disclosure(self, params: RangesParams) -> Disclosure:
-        inner, inner_params = self.inner(params)
+    def disclosure(self, params: AroundParams) -> Disclosure:
+        statistic, given = self.inner(params)
         return Disclosure(
             tells=(
-                f"How large the sums of {inner.name} are at the sites, as powers of two, and at how many sites they "
-                "are that large; never at which. The sums themselves do not show."
+                f"How large the sums of {statistic.name} are at the sites, as powers of two, and at how many sites "
+                "they are that large; never at which. The sums themselves do not show."
             ),
             groups=(
                 Group(
@@ -109,27 +90,19 @@ class Ranges(Statistic[RangesParams]):
                     one_person=False,
                 ),
             ),
-            minimum_rows=inner.disclosure(inner_params).minimum_rows,
+            minimum_rows=statistic.disclosure(given).minimum_rows,
         )
 
-    def inner(self, params: RangesParams) -> tuple[Statistic[Any], Any]:
+    def inner(self, params: AroundParams) -> tuple[Statistic[Any], Any]:
         """Return the statistic whose ranges are asked for, and its parameters.
 
         Raises:
             QueryError: there is none of that name and version whose entries have ranges, or its parameters are wrong.
         """
-        statistic = self._of.get(params.statistic)
-        if statistic is None or statistic.version != params.version:
-            raise QueryError(f"no ranges can be asked for {params.statistic} in version {params.version}")
-        try:
-            inner = statistic.Params.model_validate_json(canonical(params.params))
-        except ValidationError as error:
-            raise QueryError(f"the parameters of {statistic.name} are wrong: {in_words(error)}") from None
-        if canonical(inner.model_dump(mode="json")) != canonical(params.params):
-            raise QueryError(f"the parameters of {statistic.name} are not in their canonical form")
-        if not statistic.layout(inner).exponents:
+        statistic, given = inner(self._of, params)
+        if not statistic.layout(given).exponents:
             raise QueryError(f"{statistic.name} has whole numbers only here, whose ranges need not be found")
-        return statistic, inner
+        return statistic, given
 
 
 def found(layout: Layout, above: Array) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from participant.statistics.conditions import Name, Strict
 from participant.statistics.definitions import Definitions, Words
+from participant.statistics.inner import names_in
 from participant.statistics.query import MAX_COLUMNS, Query, canonical, in_words
 from secagg.errors import ParameterError
 from secagg.params import MAX_HOMOMORPHIC_SITES, MIN_SITES
@@ -101,7 +102,8 @@ class ProjectTerms(Strict):
         """
         if query.dataset != self.dataset:
             raise TermsError(f"the project is about dataset {self.dataset}, the query asks for {query.dataset}")
-        if query.statistic not in self.statistics:
-            raise TermsError(f"the project's terms do not name the statistic {query.statistic}")
+        for name in names_in(query):
+            if name not in self.statistics:
+                raise TermsError(f"the project's terms do not name the statistic {name}")
         if beyond := sorted(set(query.needs) - set(self.columns)):
             raise TermsError(f"the project's terms do not name the columns {', '.join(beyond)}")

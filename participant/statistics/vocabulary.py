@@ -12,6 +12,7 @@ from participant.statistics.glm_score import GlmScore
 from participant.statistics.gram import Gram
 from participant.statistics.hinge import Hinge
 from participant.statistics.histogram import Histogram
+from participant.statistics.imputed import Imputed
 from participant.statistics.kmeans import KMeans
 from participant.statistics.moments import Moments
 from participant.statistics.ordinal_score import OrdinalScore
@@ -51,7 +52,9 @@ _OF_ROWS: tuple[Statistic[Any], ...] = (
 )
 RANGES = Ranges(_OF_ROWS)
 
-STATISTICS: Mapping[str, Statistic[Any]] = {statistic.name: statistic for statistic in (*_OF_ROWS, RANGES)}
+IMPUTED = Imputed((*_OF_ROWS, RANGES))
+
+STATISTICS: Mapping[str, Statistic[Any]] = {statistic.name: statistic for statistic in (*_OF_ROWS, RANGES, IMPUTED)}
 
 
 def statistic_of(query: Query) -> Statistic[Any]:

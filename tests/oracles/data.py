@@ -32,6 +32,16 @@ def diabetes() -> Columns:
 
 
 @cache
+def diabetes_with_gaps() -> Columns:
+    """The same with gaps: `bmi` is missing the more often the higher `bp` is, `male` in every sixth row."""
+    table = dict(diabetes())
+    chance = np.random.default_rng(SEED).random(len(table["bmi"]))  # noqa: TID251 - makes gaps in test data
+    table["bmi"] = np.where(chance < 0.25 + 3 * table["bp"], np.nan, table["bmi"])
+    table["male"] = np.where(np.arange(len(chance)) % 6 == 0, np.nan, (table["sex"] > 0).astype(np.float64))
+    return table
+
+
+@cache
 def wine() -> Columns:
     """178 wines of three `target` cultivars, 13 chemical measurements."""
     return _scikit(datasets.load_wine(as_frame=True).frame)
@@ -53,6 +63,7 @@ TABLES: Mapping[str, Callable[[], Columns]] = {
     "affairs": affairs,
     "breast-cancer": breast_cancer,
     "diabetes": diabetes,
+    "diabetes-with-gaps": diabetes_with_gaps,
     "election": election,
     "gbsg2": gbsg2,
     "lung": lung,

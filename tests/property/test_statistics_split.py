@@ -37,7 +37,7 @@ def test_the_sites_sum_to_the_pooled_value(name: str, data, parts: int, seed: in
             assert (error <= parts * steps[block.name] / 2 + slack).all()
 
 
-@pytest.mark.parametrize("name", [*ROW_STATISTICS, "training"])
+@pytest.mark.parametrize("name", [*ROW_STATISTICS, "imputed", "training"])
 @settings(max_examples=12, deadline=None, print_blob=True)
 @given(data=st.data())
 def test_every_vector_keeps_its_bounds(name: str, data) -> None:

@@ -16,6 +16,7 @@ from participant.statistics import (
     GRAM,
     HINGE,
     HISTOGRAM,
+    IMPUTED,
     K_MEANS,
     MOMENTS,
     ORDINAL_SCORE,
@@ -35,6 +36,7 @@ from participant.statistics import (
     parse_formula,
 )
 from participant.statistics.histogram import Measured, Predicted
+from participant.statistics.imputed import Draw, Equation
 from tests.support.trials import GBSG2, LUNG, ROSSI, gbsg2, lung, rossi, rows
 
 TRIALS = {"lung": (lung, LUNG), "rossi": (rossi, ROSSI), "gbsg2": (gbsg2, GBSG2)}
@@ -48,7 +50,7 @@ FORMULAS = {
     "rossi": ("~ prio + fin - 1", "~ fin:mar + fin + mar", "~ age + I(prio >= 3)", "~ scale(age, 25, 6)"),
     "gbsg2": ("~ horTh * tgrade", "~ log(age) + pnodes", "~ tgrade + sqrt(progrec)", "~ age:tgrade - 1"),
 }
-ROW_STATISTICS = tuple(name for name in STATISTICS if name not in {"ranges", "training"})
+ROW_STATISTICS = tuple(name for name in STATISTICS if name not in {"imputed", "ranges", "training"})
 
 
 def declared(spec) -> dict[str, Variable | Category]:
@@ -219,7 +221,33 @@ def asked(draw, spec, names=ROW_STATISTICS):
                 loss_limit=5.0,
                 **limit,
             )
+        case "imputed":
+            inside, given = draw(asked(spec, ("moments", "gram", "glm-score", "contingency", "cox-risk-sets")))
+            return IMPUTED, IMPUTED.Params(
+                statistic=inside.name,
+                version=inside.version,
+                params=given.model_dump(mode="json"),
+                columns=(spec.time, spec.event, *spec.names),
+                equations=(
+                    Equation(
+                        **covariates[0].model_dump(), family="gaussian", start=covariates[0].low, design=_others(spec)
+                    ),
+                ),
+                draws=tuple(
+                    Draw(coefficients=_many(draw, len(spec.names)), deviation=draw(st.floats(0, 30)))
+                    for _ in range(draw(st.integers(0, 3)))
+                ),
+                seed=draw(st.integers(0, 9)),
+                observed=draw(st.sampled_from([None, covariates[0].column])),
+                floor=draw(st.sampled_from([1, 5])),
+                **limit,
+            )
     raise AssertionError(name)
+
+
+def _others(spec) -> Design:
+    """An intercept and all covariates but the first."""
+    return Design(terms=((), *((_numeric(one),) for one in spec.covariates[1:])))
 
 
 def grids(spec) -> st.SearchStrategy[Grid]:

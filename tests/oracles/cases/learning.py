@@ -1,9 +1,14 @@
 """Learning from rows beside scikit-learn, and beside the plain methods in numpy."""
 
+import warnings
+
 import numpy as np
 import statsmodels.api as sm
 from scipy.special import expit, logit
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - makes IterativeImputer known
+from sklearn.impute import IterativeImputer
 from sklearn.metrics import accuracy_score, log_loss, mean_squared_error, roc_auc_score
 from sklearn.naive_bayes import CategoricalNB, GaussianNB
 from sklearn.svm import LinearSVC
@@ -11,11 +16,13 @@ from sklearn.svm import LinearSVC
 from coordinator.analyses import (
     CrossValidationSpec,
     FederatedTrainingSpec,
+    ImputationSpec,
     KMeansSpec,
     LinearSvmSpec,
     NaiveBayesSpec,
     RocSpec,
 )
+from coordinator.analyses.imputation import Gap
 from coordinator.pooled import pooled
 from participant.statistics import Category, Fold, Variable
 from participant.statistics.conditions import meets
@@ -290,3 +297,88 @@ def _folds(spec, rows, columns):
         for number in range(spec.folds.of)
     ]
     return np.argmax(inside, axis=0)
+
+
+CHAINS = 30
+MONTE_CARLO = "Monte Carlo standard errors: imputations are draws, and there are few of them"
+
+
+@case(
+    ImputationSpec(
+        dataset="lung",
+        numbers=(AGE, Variable(column="wt.loss", low=-50, high=100), Variable(column="status", low=0, high=1)),
+        gaps=(Gap(column="wt.loss"),),
+        model={"analysis": "glm", "formula": "status ~ age + wt.loss", "family": "binomial"},
+        imputations=4,
+        iterations=1,
+        **PLAIN,
+    )
+)
+async def imputation_of_a_number(spec: ImputationSpec, sites: Sites) -> list[Agreement]:
+    """scikit-learn's chained equations with draws from the posterior, many of them."""
+    result = await spec.analyse(sites)
+    rows = np.column_stack([sites.pooled()[name] for name in spec.columns])
+    rows = rows[~np.isnan(rows[:, [0, 2]]).any(axis=1)]
+    fits = []
+    for seed in range(CHAINS):
+        imputer = IterativeImputer(sample_posterior=True, random_state=seed, max_iter=1, tol=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # draws do not converge
+            filled = imputer.fit_transform(rows)
+        fits.append(sm.GLM(filled[:, 2], sm.add_constant(filled[:, :2]), sm.families.Binomial()).fit().params)
+    assert result.imputed == {"wt.loss": np.count_nonzero(np.isnan(rows[:, 1]))}
+    return [_pooled(result, np.array(fits))]
+
+
+@case(
+    ImputationSpec(
+        dataset="diabetes-with-gaps",
+        numbers=(
+            Variable(column="bmi", low=-0.2, high=0.3),
+            Variable(column="bp", low=-0.2, high=0.2),
+            Variable(column="male", low=0, high=1),
+            Variable(column="target", low=0, high=400),
+        ),
+        gaps=(Gap(column="bmi"), Gap(column="male", family="binomial")),
+        model={"analysis": "glm", "formula": "target ~ bmi + bp + male"},
+        imputations=3,
+        iterations=2,
+        **PLAIN,
+    )
+)
+async def imputation_of_a_number_and_a_class(spec: ImputationSpec, sites: Sites) -> list[Agreement]:
+    """Chained equations in the open, many of them, fitted by statsmodels."""
+    result = await spec.analyse(sites)
+    rows = np.column_stack([sites.pooled()[name] for name in spec.columns])
+    gaps = np.isnan(rows)
+    chance = np.random.default_rng(1)  # noqa: TID251 - an oracle of its own draws
+    fits = []
+    for _ in range(CHAINS):
+        filled = np.where(gaps, np.nanmean(rows, axis=0).round(2), rows)
+        filled[gaps[:, 2], 2] = 1.0
+        for _ in range(3):
+            _turn(filled, gaps, 0, sm.families.Gaussian(), chance)
+            _turn(filled, gaps, 2, sm.families.Binomial(), chance)
+        fits.append(sm.OLS(filled[:, 3], sm.add_constant(filled[:, :3])).fit().params)
+    assert result.imputed == {"bmi": gaps[:, 0].sum(), "male": gaps[:, 2].sum()}
+    return [_pooled(result, np.array(fits))]
+
+
+def _turn(filled, gaps, which, family, chance) -> None:
+    """Fill a column by its equation, with parameters from their posterior."""
+    x = sm.add_constant(np.delete(filled, which, axis=1))
+    lacks = gaps[:, which]
+    fit = sm.GLM(filled[~lacks, which], x[~lacks], family).fit()
+    normal = isinstance(family, sm.families.Gaussian)
+    scale = fit.df_resid / chance.chisquare(fit.df_resid) if normal else 1.0
+    eta = x[lacks] @ chance.multivariate_normal(fit.params, scale * fit.cov_params(), method="cholesky")
+    if normal:
+        filled[lacks, which] = eta + np.sqrt(scale * fit.scale) * chance.normal(size=len(eta))
+    else:
+        filled[lacks, which] = chance.random(len(eta)) < expit(eta)
+
+
+def _pooled(result, fits) -> Agreement:
+    spread = fits.std(axis=0, ddof=1) * np.sqrt(1 / len(result.fits) + 1 / len(fits))
+    apart = (result.coef - fits.mean(axis=0)) / spread
+    return within(4.0, MONTE_CARLO, apart, np.zeros(len(apart)), "pooled coefficients")

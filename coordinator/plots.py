@@ -3,7 +3,7 @@
 The same result gives the same bytes with the same version of matplotlib: no date, no random identifiers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any, Literal
 
@@ -15,8 +15,10 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 
 from coordinator.analyses.histogram import HistogramResult
 from coordinator.analyses.kaplan_meier import KaplanMeierResult
+from coordinator.analyses.lasso import LassoResult
 from coordinator.analyses.log_rank import LogRankResult
 from coordinator.analyses.result import Result
+from coordinator.analyses.roc import RocResult
 from secagg.errors import ParameterError
 
 Format = Literal["png", "svg"]
@@ -50,25 +52,19 @@ class Picture(Figure):
 
 def has_figure(result: Result) -> bool:
     """Tell whether there is a figure of a result."""
-    return isinstance(result, KaplanMeierResult) or bool(result.drawn)
+    return type(result) in _FIGURES or bool(result.drawn)
 
 
 def figure_of(result: Result) -> Picture:
-    """Return the figure of a result: a curve, a histogram, or its estimates with their intervals.
+    """Return the figure of a result: curves, a histogram, a path, or its estimates with their intervals.
 
     Raises:
         ParameterError: there is none for this analysis.
     """
+    if not has_figure(result):
+        raise ParameterError(f"there is no figure of the analysis {result.analysis}; to_frame() has its numbers")
     with mpl.rc_context(_STYLE):
-        if isinstance(result, KaplanMeierResult):
-            return _curve_of(result, "")
-        if isinstance(result, LogRankResult):
-            return _curves_of(result)
-        if isinstance(result, HistogramResult):
-            return _histogram_of(result)
-        if result.drawn:
-            return _estimates_of(result)
-    raise ParameterError(f"there is no figure of the analysis {result.analysis}; to_frame() has its numbers")
+        return _FIGURES.get(type(result), _estimates_of)(result)
 
 
 def kaplan_meier_plot(result: KaplanMeierResult, format_: Format, *, title: str = "") -> bytes:
@@ -91,7 +87,7 @@ def rendered(figure: Figure, format_: Format) -> bytes:
     return buffer.getvalue()
 
 
-def _curve_of(result: KaplanMeierResult, title: str) -> Picture:
+def _curve_of(result: KaplanMeierResult, title: str = "") -> Picture:
     figure = Picture(figsize=(6.4, 4.6), layout="constrained")
     curve, numbers = figure.subplots(2, 1, sharex=True, height_ratios=(14, 1))
     _draw_curve(
@@ -140,6 +136,33 @@ def _histogram_of(result: HistogramResult) -> Picture:
             axes.stairs(np.nan_to_num(density), result.edges, color=shade, linewidth=1.5, label=group)
         axes.legend(frameon=False, fontsize=8)
     axes.set(xlabel=result.variable, ylabel="Rows" if len(result.groups) == 1 else "Density", ylim=(0, None))
+    return figure
+
+
+def _roc_of(result: RocResult) -> Picture:
+    """Return sensitivity over the share of false alarms, with the area below."""
+    figure = Picture(figsize=(4.6, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=(0, (4, 3)))
+    area = f"area {result.auc:.3f} ({result.auc_lower:.3f} to {result.auc_upper:.3f})"
+    axes.plot(1 - result.specificity, result.sensitivity, color=_CURVE, marker=".", label=area)
+    axes.set(xlabel="1 - specificity", ylabel="Sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.legend(frameon=False, loc="lower right", fontsize=8)
+    return figure
+
+
+def _path_of(result: LassoResult) -> Picture:
+    """Return the coefficients over the penalties, the chosen one marked."""
+    figure = Picture(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    for place, name in enumerate(result.names):
+        colour = _GROUPS[place % len(_GROUPS)]
+        axes.plot(result.penalties, result.path[:, place], color=colour, marker=".", label=name)
+    axes.axvline(result.penalty, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+    axes.set(xlabel="Penalty", ylabel="Coefficient", xscale="symlog" if (result.penalties <= 0).any() else "log")
+    axes.xaxis.set_inverted(True)
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.legend(frameon=False, fontsize=8)
     return figure
 
 
@@ -235,3 +258,13 @@ def _draw_numbers_at_risk(axes: Axes, drawn: Sequence[tuple[str, str, KaplanMeie
                 axes.text(
                     float(tick), place, f"{result.at_risk[at]:.0f}", ha="center", va="center", fontsize=8, color=colour
                 )
+
+
+_FIGURES: dict[type[Result], Callable[[Any], Picture]] = {
+    HistogramResult: _histogram_of,
+    KaplanMeierResult: _curve_of,
+    LassoResult: _path_of,
+    LogRankResult: _curves_of,
+    RocResult: _roc_of,
+}
+"""Figures of their own; every other result that says what is `drawn` has a forest plot."""

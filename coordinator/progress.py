@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Literal
 
 from rich.console import Console
@@ -93,7 +94,7 @@ def on_screen(*, visible: bool) -> Iterator[Show]:
     console = Console(stderr=True)
     if not visible:
         yield nowhere
-    elif console.is_terminal or console.is_jupyter:
+    elif console.is_terminal or (console.is_jupyter and find_spec("ipywidgets")):
         with bars(console) as show:
             yield show
     else:

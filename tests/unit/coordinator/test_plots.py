@@ -4,9 +4,9 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from coordinator.analyses import KaplanMeierResult, KaplanMeierSpec, estimate_kaplan_meier
+from coordinator.analyses import KaplanMeierResult, KaplanMeierSpec, estimate_kaplan_meier, parse_spec
 from coordinator.lung import KAPLAN_MEIER, lung_by_institution
-from coordinator.plots import kaplan_meier_plot
+from coordinator.plots import figure_of, has_figure, kaplan_meier_plot
 from participant.statistics import Grid
 from tests.support.plain_sum import PlainSum
 
@@ -39,3 +39,41 @@ async def test_odd_curves(times: list[float], status: list[float]) -> None:
     )
     result = await estimate_kaplan_meier(spec, PlainSum({"all": {"t": np.array(times), "e": np.array(status)}}))
     assert kaplan_meier_plot(result, "png").startswith(b"\x89PNG")
+
+
+ROWS = {"dataset": "lung", "row_limit": 1000}
+NUMBERS = [{"column": "ph.karno", "low": 0, "high": 100}, {"column": "age", "low": 18, "high": 100}]
+OF_THEIR_OWN = [
+    {**ROWS, "analysis": "lasso", "formula": "ph.karno ~ age", "numbers": NUMBERS},
+    {
+        **ROWS,
+        "analysis": "roc",
+        "bins": 10,
+        "minimum_persons": 1,
+        "model": {
+            "analysis": "glm",
+            "formula": "status ~ age",
+            "family": "binomial",
+            "numbers": [NUMBERS[1], {"column": "status", "low": 0, "high": 1}],
+        },
+    },
+]
+
+
+@pytest.mark.parametrize("task", OF_THEIR_OWN, ids=lambda task: task["analysis"])
+async def test_figures_of_their_own(task: dict) -> None:
+    result = await parse_spec(task).analyse(PlainSum(lung_by_institution()))
+    assert has_figure(result)
+    figure = figure_of(result)
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    (axes,) = figure.axes
+    drawn = axes.lines[1 if task["analysis"] == "roc" else 0]
+    expected = (
+        (1 - result.specificity, result.sensitivity)
+        if task["analysis"] == "roc"
+        else (
+            result.penalties,
+            result.path[:, 0],
+        )
+    )
+    np.testing.assert_array_equal(drawn.get_data(), expected)

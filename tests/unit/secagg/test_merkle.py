@@ -101,3 +101,9 @@ def test_siblings_of_one_leaf_are_its_path_and_of_all_none(count):
 @pytest.mark.parametrize(("positions", "count"), [((), 3), ((-1,), 3), ((3,), 3), ((0, 3), 3), ((0,), 0)])
 def test_leaves_that_no_tree_has(positions, count):
     assert merkle.root_from_leaves(dict.fromkeys(positions, b"leaf"), count, ()) is None
+
+
+@pytest.mark.parametrize("count", range(10))
+def test_the_hashes_of_the_leaves_have_the_root_of_the_leaves(count):
+    leaves = leaves_of(count)
+    assert merkle.root_of_hashes(merkle.leaf_hash(leaf) for leaf in leaves) == merkle.root(leaves)

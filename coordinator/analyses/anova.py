@@ -232,7 +232,7 @@ class _Cells:
         warnings, kept = list(found.warnings), []
         for axis, category in enumerate(spec.by):
             others = tuple(other for other in range(len(spec.by)) if other != axis)
-            there, absent = occurring(category, found.rows.sum(axis=others))
+            there, absent = occurring(category, found.rows.sum(axis=others), found.warnings)
             warnings.extend(absent)
             kept.append(there)
         inner = np.ix_(*kept)

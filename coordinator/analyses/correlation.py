@@ -33,8 +33,8 @@ import numpy as np
 from pydantic import AfterValidator, Field
 from scipy.special import ndtri, stdtr
 
-from coordinator.analyses.declared import warn_of_outside
-from coordinator.analyses.errors import CollinearityError, NoRowsError
+from coordinator.analyses.declared import refusal, warn_of_outside
+from coordinator.analyses.errors import CollinearityError
 from coordinator.analyses.group_moments import COARSE, DOUBLES, FINE, NOISE
 from coordinator.analyses.partial_likelihood import symmetric, too_coarse
 from coordinator.analyses.ranged import ranged
@@ -131,8 +131,12 @@ async def correlate(spec: CorrelationSpec, secure_sum: SecureSum) -> Correlation
     if found.rows and (found.quantised > FINE * np.diag(found.about_means)).any():
         query, answer = await ranged(query, secure_sum)
         found = _Squares.of(query, answer)
+    warnings = [
+        *spec.warn_of_withheld(answer.values, of_model=True),
+        *warn_of_outside(names, answer.values["outside"]),
+    ]
     if found.rows < 3:
-        raise NoRowsError(f"{found.rows} rows over all sites have all the variables; three or more correlate")
+        raise refusal(f"{found.rows} rows over all sites have all the variables, three or more correlate", warnings)
     found.check(names)
     squares = np.diag(found.about_means)
     r: Array = np.clip(found.about_means / np.sqrt(np.outer(squares, squares)), -1, 1)
@@ -147,10 +151,7 @@ async def correlate(spec: CorrelationSpec, secure_sum: SecureSum) -> Correlation
         ),
         rows=found.rows,
         sites=answer.sites,
-        warnings=(
-            *spec.warn_of_withheld(answer.values, of_model=True),
-            *warn_of_outside(names, answer.values["outside"]),
-        ),
+        warnings=tuple(warnings),
     )
 
 

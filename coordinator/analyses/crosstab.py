@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coordinator.analyses.declared import levels_of, occurring, warn_of_other_codes
-from coordinator.analyses.errors import NoRowsError
+from coordinator.analyses.declared import levels_of, occurring, refusal, warn_of_other_codes
 from coordinator.analyses.secure_sum import SecureSum
 from coordinator.analyses.spec import TableSpec
 from participant.statistics import CONTINGENCY, Category
@@ -32,14 +31,14 @@ async def crosstab(spec: TableSpec, secure_sum: SecureSum, row: Category, column
     params = ContingencyParams(by=(row, column), row_limit=spec.row_limit)
     answer = await secure_sum(spec.ask(CONTINGENCY, params, secure_sum.value_bits))
     counts = answer.values["counts"][:-1, :-1]
-    if not counts.any():
-        raise NoRowsError("no row over all sites meets the filter and has both values")
     warnings = [
         *spec.warn_of_withheld(answer.values),
         *warn_of_other_codes((row, column), answer.values["counts"]),
     ]
-    rows, absent_rows = occurring(row, counts.sum(axis=1))
-    columns, absent_columns = occurring(column, counts.sum(axis=0))
+    if not counts.any():
+        raise refusal("no row over all sites meets the filter and has both values", warnings)
+    rows, absent_rows = occurring(row, counts.sum(axis=1), warnings)
+    columns, absent_columns = occurring(column, counts.sum(axis=0), warnings)
     return CrossTable(
         counts[np.ix_(rows, columns)],
         tuple(levels_of(row)[i] for i in rows),

@@ -30,12 +30,18 @@ def levels_of(category: Category) -> tuple[str, ...]:
     return tuple(f"{category.column}[{level:g}]" for level in category.levels)
 
 
-def occurring(category: Category, rows: Array) -> tuple[NDArray[np.intp], list[str]]:
+def refusal(complaint: str, warnings: Iterable[str]) -> NoRowsError:
+    """Return the error for rows that are too few, with what is hidden of them or left out."""
+    return NoRowsError("; ".join([complaint, *warnings]))
+
+
+def occurring(category: Category, rows: Array, warnings: Iterable[str]) -> tuple[NDArray[np.intp], list[str]]:
     """Return the positions of the levels that have rows, and a warning that names the others.
 
     Args:
         category: whose levels they are.
         rows: (L,), over all sites.
+        warnings: about rows that are not among these.
 
     Raises:
         NoRowsError: fewer than two levels have rows.
@@ -43,6 +49,6 @@ def occurring(category: Category, rows: Array) -> tuple[NDArray[np.intp], list[s
     names, there = levels_of(category), np.flatnonzero(rows)
     if len(there) < 2:
         only = names[there[0]] if len(there) else "no declared level"
-        raise NoRowsError(f"all rows over all sites have {only}; two levels or more are compared")
+        raise refusal(f"all rows in the sums have {only}, and two levels or more are compared", warnings)
     absent = [name for name, count in zip(names, rows, strict=True) if not count]
     return there, [f"no row has {', '.join(absent)}: left out"] if absent else []

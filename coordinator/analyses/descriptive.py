@@ -26,7 +26,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
-from coordinator.analyses.declared import levels_of, warn_of_other_codes
+from coordinator.analyses.declared import levels_of, refusal, warn_of_other_codes
 from coordinator.analyses.errors import NoRowsError
 from coordinator.analyses.group_moments import moments_of
 from coordinator.analyses.quantiles import find_quantiles
@@ -188,7 +188,7 @@ class _Table:
         self._spec, self._secure_sum, self._counts = spec, secure_sum, counts
         self._rows = round(float(counts.values["rows"]))
         if not self._rows:
-            raise NoRowsError("no row over all sites meets the filter")
+            raise refusal("no row over all sites meets the filter", spec.warn_of_withheld(counts.values))
         self._missing = {
             column: self._rows - round(float(count))
             for column, count in zip(spec.columns, counts.values["present"], strict=True)

@@ -32,11 +32,10 @@ import numpy as np
 from pydantic import Field, FiniteFloat
 from scipy.special import chdtrc, gammaln, logit, ndtr, ndtri, stdtr, stdtrit
 
-from coordinator.analyses.declared import warn_of_outside
+from coordinator.analyses.declared import refusal, warn_of_outside
 from coordinator.analyses.errors import (
     CollinearityError,
     ConvergenceError,
-    NoRowsError,
     PrecisionError,
     SeparationError,
     SpecError,
@@ -331,8 +330,9 @@ class _Score:
 
     def _point(self, b: Array, query: Query, answer: Sum) -> _Point:
         values, steps = answer.values, layout_of(query).steps(query.value_bits)
+        withheld = self._spec.warn_of_withheld(values, of_model=True)
         if values["rows"] < 1:
-            raise NoRowsError("no row over all sites meets the filter and has all values")
+            raise refusal("no row over all sites meets the filter and has all values", withheld)
         return _Point(
             b=b,
             score=values["score"],
@@ -341,7 +341,7 @@ class _Score:
             sums={name: float(values[name]) for name in ("rows", "weights", "deviance", "pearson", "own")},
             outside=values["outside"],
             sites=answer.sites,
-            withheld=self._spec.warn_of_withheld(values, of_model=True),
+            withheld=withheld,
         )
 
 
@@ -357,7 +357,7 @@ async def _start(spec: GlmSpec, score: _Score, secure_sum: SecureSum) -> Array:
     query = spec.ask(MOMENTS, params, secure_sum.value_bits, complete=score.design.columns + beside)
     sums = (await secure_sum(query)).values
     if sums["rows"] < 1:
-        raise NoRowsError("no row over all sites meets the filter and has all values")
+        raise refusal("no row over all sites meets the filter and has all values", spec.warn_of_withheld(sums))
     mean = float(params.middles[0] + sums["sums"][0] / sums["rows"])
     if spec.family == "binomial":
         start[score.names.index("1")] = float(logit(min(max(mean, 1e-3), 1 - 1e-3)))
@@ -424,7 +424,7 @@ def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array, null_deviance
     p, sums = len(b), point.sums
     df = spec.count(sums) - p
     if df <= 0:
-        raise NoRowsError(f"{sums['rows']:.0f} rows over all sites are not enough for {p} coefficients")
+        raise refusal(f"{sums['rows']:.0f} rows over all sites are not enough for {p} coefficients", point.withheld)
     estimated, dispersion = spec.family in _ESTIMATED, _dispersion(spec, point)
     scale = float(b @ point.information @ b) if spec.family == "gaussian" else sums["weights"]
     if estimated and sums["pearson"] <= EXACT * scale:

@@ -18,8 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coordinator.analyses.declared import warn_of_other_codes, warn_of_outside
-from coordinator.analyses.errors import NoRowsError
+from coordinator.analyses.declared import refusal, warn_of_other_codes, warn_of_outside
 from coordinator.analyses.partial_likelihood import too_coarse
 from coordinator.analyses.ranged import ranged
 from coordinator.analyses.secure_sum import SecureSum, Sum
@@ -174,7 +173,7 @@ async def _found(
     if (found.quantised > FINE * found.squares).any() and found.rows.any():
         found = read(*await ranged(query, secure_sum))
     if not found.rows.any():
-        raise NoRowsError("no row over all sites meets the filter and has all values")
+        raise refusal("no row over all sites meets the filter and has all values", found.warnings)
     if ((found.squares > 0) & (found.lost > COARSE * found.squares)).any():
         raise too_coarse(f"the spread of {', '.join(names)} is lost beside the declared range")
     return found

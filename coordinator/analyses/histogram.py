@@ -28,8 +28,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, FiniteFloat
 
-from coordinator.analyses.declared import levels_of, warn_of_other_codes, warn_of_outside
-from coordinator.analyses.errors import NoRowsError
+from coordinator.analyses.declared import levels_of, refusal, warn_of_other_codes, warn_of_outside
 from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum
 from coordinator.analyses.spec import TableSpec
@@ -135,8 +134,13 @@ async def count_bins(spec: HistogramSpec, secure_sum: SecureSum) -> HistogramRes
     answer = await secure_sum(spec.ask(HISTOGRAM, params, secure_sum.value_bits))
     found = answer.values["counts"]
     counts = found[:-1] if spec.by else found[np.newaxis]
+    warnings = [
+        *spec.warn_of_withheld(answer.values),
+        *warn_of_outside([spec.variable.column], [float(answer.values["outside"])]),
+        *warn_of_other_codes(by, found.sum(axis=-1)),
+    ]
     if not counts.any():
-        raise NoRowsError("no row over all sites meets the filter and has all values")
+        raise refusal("no row over all sites meets the filter and has all values", warnings)
     inside = counts[:, 1:-1]
     if spec.origin <= spec.variable.low:  # nothing lies below: the lower end itself belongs to the first interval
         inside = np.column_stack([counts[:, 0] + counts[:, 1], counts[:, 2:-1]])
@@ -151,9 +155,5 @@ async def count_bins(spec: HistogramSpec, secure_sum: SecureSum) -> HistogramRes
         above=counts[:, -1],
         rows=round(float(counts.sum())),
         sites=answer.sites,
-        warnings=(
-            *spec.warn_of_withheld(answer.values),
-            *warn_of_outside([spec.variable.column], [float(answer.values["outside"])]),
-            *warn_of_other_codes(by, found.sum(axis=-1)),
-        ),
+        warnings=tuple(warnings),
     )

@@ -30,7 +30,8 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.analyses.errors import NoRowsError, SpecError
+from coordinator.analyses.declared import refusal
+from coordinator.analyses.errors import SpecError
 from coordinator.analyses.secure_sum import SecureSum, Sum
 from coordinator.analyses.spec import TableSpec
 from participant.statistics import HISTOGRAM
@@ -116,7 +117,8 @@ class _Search:
         self._whole = await self._counts([self._points])
         self._rows = float(self._whole.values["counts"].sum())
         if not self._rows:
-            raise NoRowsError("no row over all sites meets the filter and has all values")
+            hidden = self._spec.warn_of_withheld(self._whole.values)
+            raise refusal("no row over all sites meets the filter and has all values", hidden)
         self._ranks = np.maximum(np.ceil(self._shares * self._rows - 1e-9), 1)
         many = self._many()
         while len(self._open) and await self._ask(self._open, many):

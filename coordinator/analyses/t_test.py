@@ -34,8 +34,8 @@ import numpy as np
 from pydantic import FiniteFloat, model_validator
 from scipy.special import stdtr, stdtrit
 
-from coordinator.analyses.declared import levels_of
-from coordinator.analyses.errors import CollinearityError, NoRowsError
+from coordinator.analyses.declared import levels_of, refusal
+from coordinator.analyses.errors import CollinearityError
 from coordinator.analyses.group_moments import Moments, class_moments_of, difference_of, moments_of
 from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum
@@ -182,7 +182,7 @@ class _Estimate(NamedTuple):
 def _of_one(spec: TTestSpec, found: Moments) -> _Estimate:
     n = float(found.rows[0])
     if n < 2:
-        raise NoRowsError("one row over all sites; a mean is tested with two or more")
+        raise refusal("one row over all sites, and a mean is tested with two or more", found.warnings)
     if not found.squares[0]:
         raise _constant(spec)
     sd = float(found.sd[0])
@@ -194,7 +194,8 @@ def _of_two(spec: TTestSpec, found: Moments) -> _Estimate:
     least = 2 if spec.kind == "welch" else 1
     if n.min() < least or n.sum() < 3:
         few = f"{n[0]:.0f} and {n[1]:.0f} rows over all sites"
-        raise NoRowsError(f"{few} in the two groups of {spec.by.column if spec.by else ''} are too few to compare")
+        of = spec.by.column if spec.by else spec.variable.column
+        raise refusal(f"{few} in the two groups of {of} are too few to compare", found.warnings)
     if not squares.any():
         raise _constant(spec)
     difference = float(found.means[0] - found.means[1])

@@ -152,7 +152,7 @@ async def test_analysis_of_variance_with_an_empty_combination() -> None:
 @pytest.mark.parametrize(
     ("y", "a", "b", "error", "complaint"),
     [
-        ([1, 2, 3, 4], [1, 1, 1, 1], [1, 2, 1, 2], NoRowsError, r"all rows over all sites have a\[1\]"),
+        ([1, 2, 3, 4], [1, 1, 1, 1], [1, 2, 1, 2], NoRowsError, r"all rows in the sums have a\[1\]"),
         ([1, 2, 3, 4], [1, 1, 2, 2], [1, 1, 2, 2], CollinearityError, "no combination of levels links them"),
         ([5, 5, 5, 5, 7, 7], [1, 1, 2, 2, 1, 1], [1, 1, 1, 1, 2, 2], CollinearityError, "does not vary within"),
         ([1, 2, 3, 4], [1, 1, 2, 2], [1, 2, 1, 2], NoRowsError, "4 rows over all sites leave none for the residuals"),
@@ -191,7 +191,7 @@ async def test_ratios_do_not_divide_by_zero() -> None:
 
 async def test_tables_of_one_level_and_hidden_cells() -> None:
     spec = ChiSquareSpec(row=A, column=B, **PLAIN)
-    with pytest.raises(NoRowsError, match=r"all rows over all sites have a\[1\]"):
+    with pytest.raises(NoRowsError, match=r"all rows in the sums have a\[1\]"):
         await spec.analyse(sites({"a": [1, 1], "b": [1, 2]}))
     given = table(4, 300), {"a": [1.0] * 20 + [2.0] * 2, "b": [1.0] * 10 + [2.0] * 12}
     result = await spec.model_copy(update={"minimum_persons": 5}).analyse(sites(*given))

@@ -1,16 +1,20 @@
 """The worked examples in the modules of the analyses: each runs over the nine institutions of the lung trial."""
 
+import json
 import pkgutil
 import re
 import tomllib
 from importlib import import_module
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 import coordinator.analyses
 from coordinator.analyses import parse_spec
 from coordinator.lung import lung_by_institution
+from coordinator.results import as_facts
+from coordinator.runs import Report
 from tests.support.plain_sum import PlainSum
 
 EXAMPLES = [
@@ -28,3 +32,6 @@ async def test_an_example_runs(example: dict[str, Any]) -> None:
     assert result.table()
     assert "nan" not in result.summary().replace("covariance", "")
     assert len(result.sites) == 9
+    assert "<td" in result._repr_html_()
+    (facts,) = as_facts(UUID(int=1), Report((result,), (), {}))["results"]
+    assert json.loads(json.dumps(facts, allow_nan=False))["sites"] == list(result.sites)

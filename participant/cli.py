@@ -103,7 +103,7 @@ def project_show(project: ProjectId, data: Data = None, config: Config = None, a
         "name": seen.project.name,
         "coordinator": seen.project.coordinator.hex(),
         "terms": seen.terms.model_dump(mode="json"),
-        "members": [{"name": one.name, "state": one.state.value} for one in seen.project.members],
+        "members": [{"name": one.name, "state": one.state.value, "key": one.key.hex()} for one in seen.project.members],
         "words": words,
     }
     lines = [
@@ -114,7 +114,7 @@ def project_show(project: ProjectId, data: Data = None, config: Config = None, a
         f"profile {seen.terms.profile}; if a site is lost: {seen.terms.loss_rule}",
         f"mode {seen.terms.mode}: the sums are read by the sites"
         + (" and the coordinator" if seen.terms.coordinator_learns else " alone"),
-        *(f"  {one.name}: {one.state.value}" for one in seen.project.members),
+        *(f"  {one.key.hex()}  {one.name}: {one.state.value}" for one in seen.project.members),
         f"The roster's words, to be compared with the coordinator's officer by telephone:\n  {words}"
         if words
         else "The roster is not sealed yet.",

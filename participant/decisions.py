@@ -99,7 +99,9 @@ class Decisions:
     # What was decided
 
     def decide(self, run: UUID, subject: bytes, *, approved: bool) -> None:
-        """Note a decision; a later one takes the place of an earlier one."""
+        """Note a decision; a later one takes the place of an earlier one, and one about the whole run that of all."""
+        if subject == WHOLE_RUN:
+            self._connection.execute("DELETE FROM decision WHERE run = ?", (str(run),))
         self._connection.execute("INSERT OR REPLACE INTO decision VALUES (?, ?, ?)", (str(run), subject, approved))
 
     def of(self, run: UUID, subject: bytes) -> bool | None:

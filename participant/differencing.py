@@ -202,8 +202,11 @@ class Records:
 
     def key(self) -> bytes:
         """Return this site's key for the order in which persons are left out; drawn at the first use."""
-        self._connection.execute("INSERT OR IGNORE INTO own_key VALUES (1, ?)", (os.urandom(32),))
-        return bytes(self._connection.execute("SELECT key FROM own_key").fetchone()[0])
+        row = self._connection.execute("SELECT key FROM own_key").fetchone()
+        if row is None:
+            self._connection.execute("INSERT OR IGNORE INTO own_key VALUES (1, ?)", (os.urandom(32),))
+            return self.key()  # another process may have been first
+        return bytes(row[0])
 
     def signed_sets(self, dataset: str) -> list[SignedSet]:
         """Return the sets of survivors that this site confirmed for a dataset, oldest first."""

@@ -16,7 +16,7 @@ from participant.data import DatasetError, DatasetStore
 from participant.decisions import Decisions, Waiting, subject_of_query
 from participant.differencing import Records
 from participant.gate import DAY_S
-from participant.ledger import Ledger
+from participant.ledger import Confirmed, Ledger
 from participant.policy import Policy
 from participant.statistics import Query, describe
 from participant.statistics.query import canonical
@@ -24,6 +24,7 @@ from relay.client.journal import Journal
 from secagg.errors import ParameterError
 
 Facts = dict[str, Any]
+_SITES = (("survivor", "survivors"), ("missing", "missing"))
 
 
 def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) -> Facts:
@@ -49,7 +50,7 @@ def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) ->
     return {
         "run": str(run),
         "project": str(project),
-        "waits": None if waiting is None else _of_waiting(waiting),
+        "waits": None if waiting is None else _of_waiting(waiting, ledger.confirmed(project)),
         "questions": [
             {
                 **asdict(describe(one)),
@@ -80,13 +81,15 @@ def _questions(run: UUID, waiting: Waiting | None, entries: Sequence[Facts]) -> 
     return list({subject_of_query(one): one for one in asked}.values())
 
 
-def _of_waiting(waiting: Waiting) -> Facts:
+def _of_waiting(waiting: Waiting, confirmed: Confirmed | None) -> Facts:
+    members = confirmed.roster.sites if confirmed and waiting.sites else ()
     return {
         "round": waiting.round,
         "rules": list(waiting.rules),
         "why": waiting.words,
         "until": waiting.deadline,
         "survivors": [key.hex() for key in waiting.sites],
+        "missing": [key.hex() for key in members if key not in waiting.sites],
     }
 
 
@@ -110,11 +113,11 @@ def in_words(facts: Facts) -> str:
     if (waits := facts["waits"]) is not None:
         until = datetime.fromtimestamp(waits["until"], UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         lines.append(f"Round {waits['round']} waits ({', '.join(waits['rules'])}): {waits['why']}. Until {until}.")
-        lines += [f"  survivor {key}" for key in waits["survivors"]]
+        lines += [f"  {word:<8} {key}" for word, what in _SITES for key in waits[what]]
         if waits["survivors"]:
             lines.append(
-                "If you approve, a sum over exactly these sites is opened. With a sum over almost the same sites, its "
-                "difference approximates what the missing ones sent."
+                "If you approve, a sum over exactly the survivors is opened. Its difference to a sum over almost the "
+                "same sites approximates what the others sent. Names to these keys: project show."
             )
     for one in facts["questions"]:
         lines += ["", *_question(one)]

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from participant.config import ParticipantConfig
+from participant.decisions import Decisions
 from participant.ledger import Ledger
 from relay.client.journal import Journal
 from relay.client.transport import RelayClient
@@ -24,13 +25,15 @@ def watch(registry: CollectorRegistry, config: ParticipantConfig, journal: Journ
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     registry.register(_FailedTries(relay))
-    ledger = Ledger(journal.connection)
+    ledger, decisions = Ledger(journal.connection), Decisions(journal.connection)
 
     def gauge(name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(f"{_PREFIX}_{name}", text, registry=registry).set_function(value)
 
     gauge("relay_reachable", "1 if the relay answered the last request, else 0", lambda: _is_there(relay))
     gauge("last_contact_timestamp_seconds", "When the relay last answered", lambda: relay.line.answered_at or 0)
+    gauge("paused", "1 while the site pauses, else 0", decisions.is_paused)
+    gauge("waiting_runs", "Runs that wait for an officer or for the site's hours", lambda: len(decisions.waiting()))
     gauge("open_epochs", "Epochs whose state is kept", lambda: len(journal.machines()))
     gauge("waiting_frames", "Frames that the relay has not acknowledged", lambda: len(journal.outgoing()))
     gauge("confirmed_projects", "Projects that an officer confirmed", lambda: len(ledger.projects()))

@@ -6,6 +6,7 @@ from typing import Any
 
 from participant.config import ParticipantConfig
 from participant.data import DatasetStore
+from participant.decisions import Decisions
 from participant.ledger import TABLES, Ledger
 from relay.client import keystore
 from relay.client.journal import Journal
@@ -18,7 +19,7 @@ def status(settings: ParticipantConfig) -> dict[str, Any]:
     public = keystore.public_of(settings.identity)
     alive, said = ask_admin("127.0.0.1", settings.admin_port, "readyz")
     with closing(Journal(settings.data, TABLES)) as journal:
-        ledger = Ledger(journal.connection)
+        ledger, decisions = Ledger(journal.connection), Decisions(journal.connection)
         entries = ledger.entries()
         return {
             "key": public.hex(),
@@ -27,6 +28,8 @@ def status(settings: ParticipantConfig) -> dict[str, Any]:
             "daemon": {200: "working", 503: "waiting"}.get(alive, "not running"),
             "reason": json.loads(said).get("reason") if alive == 503 else None,
             "projects": [str(project) for project in ledger.projects()],
+            "paused": decisions.is_paused(),
+            "waiting_runs": [str(one.run) for one in decisions.waiting()],
             "open_epochs": len(journal.machines()),
             "waiting_frames": len(journal.outgoing()),
             "datasets": {one.name: one.version for one in DatasetStore(settings.datasets).list()},

@@ -293,7 +293,9 @@ def test_a_smaller_set_is_signed_when_an_officer_confirms_it(started: Any) -> No
     assert isinstance(site.state, AwaitConfirmation)
     assert site.waiting.rules == ("loss_rule",)
     assert len(site.waiting.sites) == SITES - 1
-    assert "survivor" in explain.in_words(explain.explain(run, site.commands, site.store, site.policy))
+    shown = explain.explain(run, site.commands, site.store, site.policy)
+    assert shown["waits"]["missing"] == [play.plan.sites[SITES - 1].hex()]
+    assert f"missing  {play.plan.sites[SITES - 1].hex()}" in explain.in_words(shown)
     site.decides(approved=True)
     assert kinds(site.ticks()) == [Consistency]
     assert site.entered() == ["upload", "approved", "survivors"]

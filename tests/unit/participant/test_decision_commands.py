@@ -124,6 +124,8 @@ def test_a_whole_run_is_decided_in_advance_and_no_set_with_it(site: Site, journa
     wait(journal, moments())
     site.asked("deny", str(RUN))  # the nearer decision holds
     assert decisions.of_query(RUN, moments()) is False
+    site.asked("approve", str(RUN), "--whole")  # and a later one about everything takes its place
+    assert decisions.of_query(RUN, moments()) is True
 
 
 def test_pause_and_resume(site: Site, journal: Journal) -> None:

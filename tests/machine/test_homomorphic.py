@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 
 from secagg import keys
-from secagg.errors import NotEnoughParticipantsError
+from secagg.errors import NotEnoughParticipantsError, ParameterError
 from secagg.he.bfv import BfvKey
 from secagg.he.parameters import SUMS
 from secagg.he.slots import SlotLayout, mask, unpack_values
+from secagg.identity import Identity, Roster
 from secagg.masks import Mask
 from secagg.messages import Open, Opened, Opening, SealedShares, Suite, Upload
-from secagg.params import Profile, Schema, Segment, ring_bits_for
+from secagg.params import MAX_HOMOMORPHIC_SITES, Profile, Schema, Segment, ring_bits_for
 from secagg.protocol import derivations as d
 from secagg.protocol import participant_round as pr
+from secagg.protocol.coordinator_setup import Plan, announce
 from secagg.protocol.encrypted_vector import (
     EncryptedVector,
     GroupKeys,
@@ -21,7 +23,7 @@ from secagg.protocol.encrypted_vector import (
     open_sum,
 )
 from secagg.protocol.ring_vector import VectorError
-from secagg.protocol.step import Learned
+from secagg.protocol.step import Learned, Means
 from secagg.quantize import Coins, quantize
 from secagg.simulate import simulate
 from tests.support.playbook import Play, at
@@ -150,3 +152,14 @@ def test_keys_of_rounds_are_apart_and_erased():
     )
     used = play.parties[1].was(pr.AwaitOpening).turn.group_key
     assert used not in after.encode()
+
+
+@pytest.mark.parametrize(("n", "degree"), [(MAX_HOMOMORPHIC_SITES + 1, 0), (20, 8)])
+def test_too_many_sites_and_sparse_graphs_are_refused_before_anybody_is_asked(n, degree):
+    head = Identity(bytes(32))
+    sites = sorted(number.to_bytes(32, "big") for number in range(1, n + 1))
+    roster = Roster.of(bytes(16), b"terms", head.public, sites)
+    limits = {"run": bytes(16), "rounds": 1, "setup_deadline": 1, "expires": 2}
+    plan = Plan(roster=roster, sites=roster.sites, degree=degree, suite=BFV, **limits)
+    with pytest.raises(ParameterError, match=f"at most {MAX_HOMOMORPHIC_SITES} sites, on the complete graph"):
+        announce(plan, Means(identity=head, rand=bytes(32)))

@@ -175,6 +175,8 @@ def test_a_lost_row_may_hold_anything():
         {"threshold": 1},
         {"threshold": 4},
         {"profile": "none"},
+        {"mode": "none"},
+        {"mode": "he", "neighbours": "auto"},
         {"drop_before_upload": [3]},
         {"drop_before_unmask": [-1]},
     ],

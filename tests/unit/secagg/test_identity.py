@@ -2,10 +2,12 @@
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from nacl.public import SealedBox
+from nacl.signing import VerifyKey
 
 from secagg.codec import tag
 from secagg.errors import ParameterError
-from secagg.identity import Identity, InvalidSignatureError, Roster, fingerprint, key_words, verify
+from secagg.identity import Identity, InvalidSignatureError, Roster, SealError, fingerprint, key_words, verify
 
 ONE, TWO, THREE = (Identity(bytes([i]) * 32) for i in (1, 2, 3))
 HEAD = Identity(b"h" * 32)
@@ -169,3 +171,12 @@ def test_a_request_is_signed_as_it_is():
     base = b'"@method": POST\n"@path": /v1/runs'
     own = Identity(bytes(range(32)))
     Ed25519PublicKey.from_public_bytes(own.public).verify(own.sign_request(base), base)
+
+
+def test_a_sealed_box_opens_for_its_identity_alone():
+    sealed = SealedBox(VerifyKey(ONE.public).to_curve25519_public_key()).encrypt(b"letter")
+    assert ONE.unseal(sealed) == b"letter"
+    changed = bytes([sealed[0] ^ 1]) + sealed[1:]
+    for identity, box in ((TWO, sealed), (ONE, changed), (ONE, sealed[:-1]), (ONE, b"")):
+        with pytest.raises(SealError):
+            identity.unseal(box)

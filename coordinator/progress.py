@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 What = Literal[
@@ -61,10 +62,11 @@ def in_words(console: Console) -> Show:
 
     def show(event: Event) -> None:
         place = f"round {event.round}" if event.round else "setup"
+        site, detail = escape(event.site), escape(event.detail)  # words of others, not markup
         if event.what in {"round-opened", "cluster-failed", "round-done", "epoch-ready", "round-abandoned"}:
-            console.print(f"[dim]{event.seconds:7.2f} s[/dim]  {place}: {event.detail}")
+            console.print(f"[dim]{event.seconds:7.2f} s[/dim]  {place}: {detail}")
         elif event.what in {"lost", "refused"}:
-            console.print(f"[dim]{event.seconds:7.2f} s[/dim]  {place}: [red]{event.site}[/red] {event.detail}")
+            console.print(f"[dim]{event.seconds:7.2f} s[/dim]  {place}: [red]{site}[/red] {detail}")
 
     return show
 

@@ -105,12 +105,18 @@ class Journal:
         self._keys = private_folder(folder / "keys")
         os.close(os.open(folder / "journal.sqlite", os.O_RDWR | os.O_CREAT, 0o600))  # SQLite goes by the umask
         self.connection = sqlite3.connect(folder / "journal.sqlite", isolation_level=None, timeout=30)
-        self.connection.execute("PRAGMA journal_mode = WAL")
-        self.connection.execute("PRAGMA synchronous = FULL")
-        self.connection.execute("PRAGMA foreign_keys = ON")
         try:
+            self.connection.execute("PRAGMA journal_mode = WAL")
+            self.connection.execute("PRAGMA synchronous = FULL")
+            self.connection.execute("PRAGMA foreign_keys = ON")
             self.connection.executescript(_SCHEMA)
             self._upgrade(tables)
+        except sqlite3.OperationalError:  # it is in use, or the disk is full: the file is not to blame
+            self.connection.close()
+            raise
+        except sqlite3.DatabaseError as error:
+            self.connection.close()
+            raise self._damaged(str(error)) from None
         except BaseException:
             self.connection.close()
             raise
@@ -146,16 +152,28 @@ class Journal:
         """Take the folder for this process until it ends.
 
         Raises:
-            JournalError: another process has it.
+            JournalError: another process has it, or the database is damaged.
         """
         self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise JournalError(f"another process works in {self._folder}; one daemon has one identity") from None
+        try:
+            (said,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            said = str(error)
+        if said != "ok":
+            raise self._damaged(said)
         if self._anchor is not None:
             self._set_back = self._anchor.is_ahead(self._commits())
             self._anchor.write(self._commits())
+
+    def _damaged(self, said: str) -> JournalError:
+        return JournalError(
+            f"{self._folder / 'journal.sqlite'} is damaged: {said.splitlines()[-1]}. Nothing is done with it: move the "
+            "folder away and begin anew from a backup of the key; the open epochs are lost"
+        )
 
     def _commits(self) -> int:
         return int(self.connection.execute("SELECT number FROM commits").fetchone()[0])

@@ -10,10 +10,14 @@ import re
 import shlex
 import sys
 import time
+from base64 import b64encode
 from pathlib import Path
+
+import aiohttp
 
 from coordinator.demo.stage import _clean
 from participant.doctor import Kind
+from relay.client import keystore
 from tests.e2e.test_network import SITES, assert_pooled
 from tests.support.network import POLICY, network, written
 
@@ -60,18 +64,18 @@ async def test_the_steps_of_the_readme_lead_to_the_first_sum(tmp_path, record_pr
         for line in LINES:
             words = [places.get(word, word) for word in shlex.split(line)]
             if words == ["start"]:
-                daemon = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "participant", "start", "--json",
-                    env=_clean(environment), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-                )  # fmt: skip
-                assert json.loads(await daemon.stdout.readline())["event"] == "ready"
+                with (home / "daemon.log").open("wb") as log:
+                    daemon = await asyncio.create_subprocess_exec(
+                        sys.executable, "-m", "participant", "start", "--json",
+                        env=_clean(environment), stdout=asyncio.subprocess.PIPE, stderr=log,
+                    )  # fmt: skip
+                ready = json.loads(await daemon.stdout.readline())
                 project, members = await net.invited()
                 places["PROJECT"] = project
                 assert members["north"]["state"] == "joined", members
                 places["..."] = (await net.coordinator("project", "seal", project))["words"]
                 continue
             code, text = await said(words, environment)
-            print(time.monotonic() - began, line)
             assert code == 0 or (words == ["doctor"] and Kind(code) in OF_THE_MACHINE), (line, code, text)
             if words[:2] == ["project", "accept"]:
                 for name in others:
@@ -82,8 +86,28 @@ async def test_the_steps_of_the_readme_lead_to_the_first_sum(tmp_path, record_pr
         assert_pooled(report, list(SITES))
         assert "upload" in shown  # the ledger, the last of the steps
         record_property("seed", f"first sum after {seconds:.0f} s of the README's steps")
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{ready['admin_port']}/metrics") as answer,
+        ):
+            (home / "metrics").write_bytes(await answer.read())
+        _no_secret_is_where_others_look(home, passphrase.read_text().strip(), json.loads(bundle.read_text())["token"])
         daemon.terminate()
         await daemon.wait()
+
+
+def _no_secret_is_where_others_look(home: Path, phrase: str, token: str) -> None:
+    """Recipe 38: neither state, logs, metrics nor settings have the passphrase, the token, or the identity's seed."""
+    seed = keystore.seed_of(home / "data/identity.json", phrase)
+    secrets = [phrase.encode(), token.encode(), seed, seed.hex().encode(), b64encode(seed).rstrip(b"=")]
+    places = [home / "daemon.log", home / "metrics", *(home / "config").rglob("*"), *(home / "data").rglob("*")]
+    looked = [path for path in places if path.is_file()]
+    assert {"daemon.log", "metrics", "participant.toml", "journal.sqlite"} <= {path.name for path in looked}
+    for path in looked:
+        content = path.read_bytes()
+        assert [secret for secret in secrets if secret in content] == [], path
+        if path.is_relative_to(home / "data"):
+            assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_the_steps_are_there():

@@ -22,6 +22,7 @@ def outcome(profile: Profile) -> tuple[list[tuple[bytes, bytes]], list[list[floa
 
 @pytest.mark.parametrize("profile", Profile)
 def test_a_restored_party_goes_on_with_the_same_bytes(profile, monkeypatch):
+    """Recipe 10: what is sent again is the same bytes."""
     sent, learned = outcome(profile)
     settle = Party.settle
 

@@ -150,7 +150,7 @@ def test_without_pair_masks_vectors_of_survivors_are_told_apart() -> None:
 
 
 def test_a_late_upload_says_nothing() -> None:
-    """Pitfall 1: the coordinator holds the upload of site 3, denies it, and has its pair masks opened."""
+    """Pitfall 1, recipe 12: the coordinator holds the upload of site 3, denies it, and has its pair masks opened."""
     assert not tells_apart(*samples([LATE_ONE, LATE_OTHER], SIZE, seed=4_000, late=3))
 
 

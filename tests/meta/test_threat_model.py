@@ -35,7 +35,10 @@ TESTS = by_item()
 
 
 def test_the_list_is_whole():
-    assert list(LISTED) == [*(f"pitfall {i}" for i in range(1, 34)), *(f"recipe {i}" for i in (1, 7, *range(14, 27)))]
+    assert list(LISTED) == [
+        *(f"pitfall {i}" for i in range(1, 34)),
+        *(f"recipe {i}" for i in (1, *range(3, 27), 36, 37, 38)),
+    ]
 
 
 def test_every_item_has_a_test_and_tests_name_no_other():

@@ -142,6 +142,7 @@ def test_one_state_a_machine_and_transaction(journal: Journal) -> None:
 def test_a_second_daemon_is_refused_and_a_command_without_the_lock_reads_no_state(
     journal: Journal, folder: Path
 ) -> None:
+    """Recipe 9: two daemons with one identity."""
     with journal.transaction() as batch:
         batch.put("run", b"state")
     other = Journal(folder, ())
@@ -180,6 +181,7 @@ def test_a_change_that_fails_leaves_the_journal_as_it_was(folder: Path) -> None:
 
 
 def test_files_are_private(journal: Journal, folder: Path) -> None:
+    """Recipe 37: files are their owner's alone, whatever the umask is."""
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / "keys").stat().st_mode & 0o077 == 0
 

@@ -18,6 +18,7 @@ from coordinator.analyses.kaplan_meier import KaplanMeierResult
 from coordinator.analyses.lasso import LassoResult
 from coordinator.analyses.log_rank import LogRankResult
 from coordinator.analyses.result import Result
+from coordinator.analyses.ridge import RidgeResult
 from coordinator.analyses.roc import RocResult
 from secagg.errors import ParameterError
 
@@ -151,18 +152,27 @@ def _roc_of(result: RocResult) -> Picture:
     return figure
 
 
-def _path_of(result: LassoResult) -> Picture:
-    """Return the coefficients over the penalties, the chosen one marked."""
-    figure = Picture(figsize=(6.4, 4.0), layout="constrained")
+def _path_of(result: RidgeResult | LassoResult) -> Picture:
+    """Return the coefficients against the penalty, the largest first, with the chosen one marked."""
+    figure = Picture(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     for place, name in enumerate(result.names):
-        colour = _GROUPS[place % len(_GROUPS)]
-        axes.plot(result.penalties, result.path[:, place], color=colour, marker=".", label=name)
+        axes.plot(
+            result.penalties,
+            result.standardised[:, place],
+            color=_GROUPS[place % len(_GROUPS)],
+            linestyle=("-", "--", ":")[place // len(_GROUPS) % 3],
+            linewidth=1.3,
+            label=name,
+        )
+    axes.axhline(0.0, color=_INK, linewidth=0.6, zorder=0)
     axes.axvline(result.penalty, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-    axes.set(xlabel="Penalty", ylabel="Coefficient", xscale="symlog" if (result.penalties <= 0).any() else "log")
-    axes.xaxis.set_inverted(True)
+    axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axes.legend(frameon=False, fontsize=8)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.invert_xaxis()
+    axes.set(xlabel="Penalty (dashed: the one chosen)", ylabel="Coefficient of the scaled covariate")
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
 
 
@@ -265,6 +275,7 @@ _FIGURES: dict[type[Result], Callable[[Any], Picture]] = {
     KaplanMeierResult: _curve_of,
     LassoResult: _path_of,
     LogRankResult: _curves_of,
+    RidgeResult: _path_of,
     RocResult: _roc_of,
 }
 """Figures of their own; every other result that says what is `drawn` has a forest plot."""

@@ -13,7 +13,17 @@ the next step is below 1e-6 standard errors (in the norm of the information) or 
 cause; that step is still taken, since it costs no round. A site that is lost on the way takes its rows out of the fit:
 the estimate, its standard errors and both likelihoods are over the sites of the last round.
 
-Disclosure: see the three statistics; that of the risk sets on a fine grid is considerable.
+Disclosure: see the three statistics; that of the risk sets on a fine grid is considerable. A worked example:
+
+    analysis = "cox"
+    dataset = "lung"
+    time = "time"
+    event = "status"
+    grid = {width = 7, count = 150}
+    row_limit = 1000
+    covariates = [{column = "age", low = 18, high = 100}, {column = "ph.ecog", low = 0, high = 4}]
+    strata = [{column = "sex", levels = [1, 2]}]
+    proportional_hazards = "km"
 
 Sources: Cox 1972, J R Stat Soc B 34:187; Therneau, Grambsch 2000, "Modeling survival data", chapter 3.
 """

@@ -8,6 +8,16 @@
 with d_j events and n_j rows at risk at grid time j over all sites. Where S is 1 the band is [1, 1]; where it is 0 there
 is none (NaN). The curve is exact on the grid; within an interval nothing is known.
 
+A worked example: of six patients one has the event at time 1, one is censored at 2, one has it at 2 and two at 4; then
+S is 5/6, 5/6 4/5 = 2/3 and 2/3 1/3 = 2/9. As people ask for it:
+
+    analysis = "kaplan-meier"
+    dataset = "lung"
+    time = "time"
+    event = "status"
+    grid = {width = 7, count = 150}
+    row_limit = 1000
+
 Disclosure: see `participant.statistics.event_counts`.
 
 Sources: Kaplan, Meier 1958, J Am Stat Assoc 53:457; Kalbfleisch, Prentice 2002, section 1.4; Brookmeyer, Crowley 1982,

@@ -80,7 +80,7 @@ class LassoResult(Result):
             single solution.
         best: place of the penalty with the least bic; without bic the last one.
         coef, intercept, penalty: of that one.
-        standardised: (p,) its coefficients for covariates divided by their standard deviations, where they were.
+        standardised: (k, p) the path for covariates divided by their standard deviations, where they were.
         rows: over all sites.
         sites: whose rows are in the fit.
         warnings: what a reader of the result should know.
@@ -108,7 +108,7 @@ class LassoResult(Result):
     def table(self) -> list[dict[str, Any]]:
         """Return one row for each covariate, at the best penalty."""
         return [
-            {"name": name, "coef": float(self.coef[i]), "standardised": float(self.standardised[i])}
+            {"name": name, "coef": float(self.coef[i]), "standardised": float(self.standardised[self.best, i])}
             for i, name in enumerate(self.names)
         ]
 
@@ -168,7 +168,7 @@ async def fit_lasso(spec: LassoSpec, secure_sum: SecureSum) -> LassoResult:
         coef=fits[best][0],
         intercept=fits[best][1],
         penalty=float(penalties[best]),
-        standardised=scaled[best],
+        standardised=np.array(scaled),
         rows=least_squares.rows,
         sites=least_squares.sites,
         warnings=tuple(warnings),

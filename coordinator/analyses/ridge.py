@@ -65,7 +65,7 @@ class RidgeResult(Result):
         intercepts, df, r_squared, gcv: (k,) as the module says.
         best: place of the penalty with the least gcv.
         coef, intercept, penalty: of that one.
-        standardised: (p,) its coefficients for covariates divided by their standard deviations, where they were.
+        standardised: (k, p) the path for covariates divided by their standard deviations, where they were.
         rows: over all sites.
         sites: whose rows are in the fit.
         warnings: what a reader of the result should know.
@@ -93,7 +93,7 @@ class RidgeResult(Result):
     def table(self) -> list[dict[str, Any]]:
         """Return one row for each covariate, at the best penalty."""
         return [
-            {"name": name, "coef": float(self.coef[i]), "standardised": float(self.standardised[i])}
+            {"name": name, "coef": float(self.coef[i]), "standardised": float(self.standardised[self.best, i])}
             for i, name in enumerate(self.names)
         ]
 
@@ -151,7 +151,7 @@ async def fit_ridge(spec: RidgeSpec, secure_sum: SecureSum) -> RidgeResult:
         coef=fits[best][0],
         intercept=fits[best][1],
         penalty=float(penalties[best]),
-        standardised=scaled[best],
+        standardised=np.array(scaled),
         rows=rows,
         sites=least_squares.sites,
         warnings=tuple(warnings),

@@ -66,7 +66,7 @@ async def test_collinear_covariates_have_a_ridge_and_a_lasso() -> None:
     ridge = await fit("ridge", "y ~ x + u", twins, penalties=[1.0])
     assert ridge.coef[0] == pytest.approx(ridge.coef[1])
     lasso = await fit("lasso", "y ~ x + u", twins, penalties=[0.1])
-    assert lasso.standardised.sum() == pytest.approx(3 * X.std() - 0.1, rel=0.02)
+    assert lasso.standardised[0].sum() == pytest.approx(3 * X.std() - 0.1, rel=0.02)
     assert "there is no BIC" in lasso.warnings[0]
 
 
@@ -132,3 +132,13 @@ async def test_sites_that_are_too_small_are_said() -> None:
     result = await parse_spec(document).analyse(PlainSum(sites))
     assert result.rows == 120
     assert result.warnings[0].startswith("1 sites have 1 to 4 rows")
+
+
+@pytest.mark.parametrize("analysis", ["ridge", "lasso"])
+async def test_the_figure_shows_the_path(analysis: str) -> None:
+    result = await fit(analysis, "y ~ x + z + g")
+    axes = result.plot().axes[0]
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    np.testing.assert_array_equal(lines["x"].get_xdata(), result.penalties)
+    np.testing.assert_array_equal(lines["x"].get_ydata(), result.standardised[:, 0])
+    assert axes.get_xlim()[0] > axes.get_xlim()[1]  # from the largest penalty to the smallest

@@ -73,7 +73,7 @@ async def test_figures_of_their_own(task: dict) -> None:
         if task["analysis"] == "roc"
         else (
             result.penalties,
-            result.path[:, 0],
+            result.standardised[:, 0],
         )
     )
     np.testing.assert_array_equal(drawn.get_data(), expected)

@@ -6,17 +6,19 @@ from uuid import UUID
 import pytest
 from typer.testing import CliRunner
 
+from coordinator import receipts
 from coordinator.cli import app
 from coordinator.journal import TABLES
 from coordinator.receipts import ReceiptLog, contents_of, receipt_of
 from relay.client.journal import Journal
+from relay.client.transport import RelayUnavailableError
 from secagg import receipts as r
 from secagg.errors import ParameterError
 from secagg.messages import Upload
 from secagg.protocol.step import Step
 from secagg.receipts import ReceiptError, verify_receipt
 from tests.support.playbook import RUN, at
-from tests.support.receipts import TERMS, contents, receipt
+from tests.support.receipts import TERMS, chain, contents, receipt
 
 CONTENTS, COORDINATOR = contents("malicious")
 ROSTER = CONTENTS[0].roster
@@ -87,3 +89,46 @@ def test_the_command_refuses_what_is_none(tmp_path: Path) -> None:
 
 def test_every_kind_of_entry_is_written() -> None:
     assert {type(content) for content in CONTENTS} == set(r.KINDS)
+
+
+class Post:
+    """Parcels that are noted instead of sent."""
+
+    sent: list[tuple[str, bytes, str, bytes]]
+
+    def __init__(self, *_arguments, **_options) -> None:
+        pass
+
+    async def send_log(self, to: bytes, name: str, text: bytes) -> None:
+        Post.sent.append(("log", to, name, text))
+
+    async def send_file(self, to: bytes, name: str, path: Path) -> None:
+        Post.sent.append(("file", to, name, path.read_bytes()))  # noqa: ASYNC240
+
+
+@pytest.mark.parametrize(("limit", "form"), [(1 << 20, "log"), (1000, "file")])
+async def test_every_site_is_sent_the_receipt(monkeypatch: pytest.MonkeyPatch, limit: int, form: str) -> None:
+    Post.sent = []
+    monkeypatch.setattr(receipts, "Parcels", Post)
+    monkeypatch.setattr(receipts, "MAX_LOG_BYTES", limit)
+    made = receipt()
+    assert await receipts.hand_out(made, UUID(bytes=RUN), COORDINATOR, None) == 4  # type: ignore[arg-type]
+    assert Post.sent == [(form, site, r.PARCEL, made.encode()) for site in ROSTER.sites]
+
+
+async def test_a_run_that_nobody_was_asked_for_has_nobody_to_send_it_to() -> None:
+    only_begun = r.signed(chain(CONTENTS[:1]), COORDINATOR)
+    assert await receipts.hand_out(only_begun, UUID(bytes=RUN), COORDINATOR, None) == 0  # type: ignore[arg-type]
+
+
+async def test_a_run_ends_also_where_its_receipt_cannot_be_sent(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_arguments) -> int:
+        raise RelayUnavailableError("the relay is away")
+
+    monkeypatch.setattr(receipts, "hand_out", away)
+    log = ReceiptLog(journal.connection, UUID(bytes=RUN))
+    log.begin(ROSTER, TERMS)
+    await receipts.conclude(log, "completed", UUID(bytes=RUN), COORDINATOR, None)  # type: ignore[arg-type]
+    assert verify_receipt(receipt_of(journal, UUID(bytes=RUN), COORDINATOR)).outcome == "completed"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.analyses import parse_spec
@@ -28,6 +28,7 @@ def carried_out(simulation: Simulation, *tasks: dict, show=nowhere):
     return asyncio.run(simulation.carry_out(specs, show))[1]
 
 
+@settings(max_examples=12)
 @given(
     vectors=st.lists(
         st.lists(st.integers(-1000, 1000).map(lambda n: n / 7), min_size=3, max_size=3), min_size=3, max_size=5

@@ -140,6 +140,21 @@ async def test_a_run_that_the_relay_has_forgotten_is_asked_for_no_more(
     assert "it cannot be had: not-found" in fault
 
 
+async def test_a_long_receipt_comes_as_a_file(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = receipt().encode()
+
+    async def file(_self: Parcels, _parcel: Parcel, target: Path) -> None:
+        target.write_bytes(good)  # noqa: ASYNC240  # a few bytes
+
+    monkeypatch.setattr(Parcels, "fetch", file)
+    sent(monkeypatch, parcel(1, b"", size=1 << 40, payload="p"))
+    ((_, fault),) = await fetched(journal)
+    assert "a receipt has at most" in fault
+    journal.connection.execute("DELETE FROM receipt")
+    sent(monkeypatch, parcel(1, b"", size=len(good), payload="p"))
+    assert await fetched(journal) == [(good, "")]
+
+
 def test_it_is_told_in_words_and_facts() -> None:
     shown = verify_receipt(receipt())
     words, facts = as_words(shown), as_facts(shown)

@@ -20,6 +20,18 @@ linear predictor is cut at a limit that is doubled whenever some row exceeds it.
 Convergence: the next step is below 1e-8 standard errors, or below what the rounding of the sums can cause; that step is
 still taken. A step is halved while it raises the deviance. A site that is lost takes its rows out of the fit.
 
+Disclosure: that of `glm-score` and of `moments`.
+
+    analysis = "glm"
+    dataset = "lung"
+    formula = "status ~ age + C(sex)"
+    family = "poisson"
+    offset = {column = "time", low = 1, high = 1100, log = true}
+    numbers = [{column = "age", low = 18, high = 100}, {column = "status", low = 0, high = 1}]
+    categories = [{column = "sex", levels = [1, 2]}]
+    minimum_persons = 1
+    row_limit = 1000
+
 Sources: McCullagh, Nelder 1989, "Generalized Linear Models", section 2.5 and chapter 8 for the gamma.
 """
 
@@ -46,8 +58,8 @@ from coordinator.analyses.partial_likelihood import symmetric, too_coarse
 from coordinator.analyses.ranged import ranged
 from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum, Sum
-from participant.statistics import GLM_SCORE, MOMENTS, Numeric, Variable, layout_of
-from participant.statistics.design import Coding
+from participant.statistics import GLM_SCORE, MOMENTS, Log, Numeric, Variable, layout_of
+from participant.statistics.design import Coding, Identity
 from participant.statistics.families import FamilyName
 from participant.statistics.glm_score import MAX_LIMIT, GlmScoreParams
 from participant.statistics.layout import Array
@@ -68,12 +80,24 @@ _ESTIMATED = ("gaussian", "gamma")
 _RATIOS = {"binomial": "odds", "poisson": "rates", "negative-binomial": "rates", "gamma": "means"}
 
 
+class Offset(Variable):
+    """A column that is added to the linear predictor; `log`: its logarithm is, as of a time at risk."""
+
+    log: bool = False
+
+    @property
+    def factor(self) -> Numeric:
+        function = Log() if self.log else Identity()
+        return Numeric(column=self.column, low=self.low, high=self.high, function=function)
+
+
 class GlmSpec(FormulaSpec):
     """A generalised linear model as a formula.
 
     Attributes:
         family: of the outcome; `alpha` is the negative binomial's, 0 elsewhere.
-        offset, weight: columns with their ranges, or None.
+        offset: added to the linear predictor, or None; with ``log = true`` the column's logarithm.
+        weight: a column of weights, or None.
         weights_are: ``frequency``, a row stands for as many as its weight says; or ``precision``, the variance of its
             outcome is that of others over its weight. Estimates are the same, degrees of freedom are not.
     """
@@ -81,7 +105,7 @@ class GlmSpec(FormulaSpec):
     analysis: Literal["glm"] = "glm"
     family: FamilyName = "gaussian"
     alpha: FiniteFloat = Field(default=0.0, ge=0)
-    offset: Variable | None = None
+    offset: Offset | None = None
     weight: Variable | None = None
     weights_are: Literal["frequency", "precision"] = "frequency"
 
@@ -319,7 +343,7 @@ class _Score:
                 design=self.design,
                 coefficients=tuple(b.tolist()),
                 outcome=self.outcome,
-                offset=Numeric(**spec.offset.model_dump()) if spec.offset else None,
+                offset=spec.offset.factor if spec.offset else None,
                 weight=Numeric(**spec.weight.model_dump()) if spec.weight else None,
                 limit=self._limit,
                 row_limit=spec.row_limit,

@@ -42,10 +42,9 @@ from scipy.special import chdtrc, ndtri
 
 from coordinator.analyses.errors import AnalysisError, ConvergenceError
 from coordinator.analyses.formulas import FormulaSpec
-from coordinator.analyses.glm import TOLERANCE, GlmResult, GlmSpec, fit_glm
+from coordinator.analyses.glm import TOLERANCE, GlmResult, GlmSpec, Offset, fit_glm
 from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum
-from participant.statistics import Variable
 from participant.statistics.layout import Array
 
 WIDE, NARROW = (1.0, 5), (0.2, 7)  # half the width of an interval of t, and its points
@@ -58,12 +57,10 @@ class NotOverdispersedError(AnalysisError):
 
 
 class NegativeBinomialSpec(FormulaSpec):
-    """A model of counts as a formula; `offset`, of the linear predictor, such as the logarithm of a time at risk, or
-    None.
-    """
+    """A model of counts as a formula; `offset` of the linear predictor, such as the logarithm of a time at risk."""
 
     analysis: Literal["negative-binomial"] = "negative-binomial"
-    offset: Variable | None = None
+    offset: Offset | None = None
 
     async def analyse(self, secure_sum: SecureSum) -> "NegativeBinomialResult":
         """Fit; raises as `fit_negative_binomial`."""

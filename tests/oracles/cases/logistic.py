@@ -4,6 +4,7 @@ import numpy as np
 import statsmodels.api as sm
 
 from coordinator.analyses import LogisticSpec, NegativeBinomialSpec
+from coordinator.analyses.glm import Offset
 from coordinator.analyses.hosmer_lemeshow import GRID
 from participant.statistics import Variable
 from participant.statistics.layout import Array
@@ -42,7 +43,7 @@ VISITS = (
             Variable(column="age", low=18, high=90),
             Variable(column="tsize", low=0, high=150),
         ),
-        offset=Variable(column="horTh", low=0, high=1),
+        offset=Offset(column="time", low=1, high=3000, log=True),
         **PLAIN,
     ),
     NegativeBinomialSpec(
@@ -99,7 +100,7 @@ async def negative_binomial(spec: NegativeBinomialSpec, sites: Sites) -> list[Ag
     beside = [spec.offset.column] if spec.offset else []
     rows = sites.rows(spec, outcome, *covariates, *beside)
     x = sm.add_constant(rows[covariates].to_numpy())
-    offset = rows[beside[0]].to_numpy() if beside else None
+    offset = np.log(rows[beside[0]].to_numpy()) if beside else None
     y = rows[outcome].to_numpy()
     poisson = sm.Poisson(y, x, offset=offset).fit(disp=0, method="newton", maxiter=100)
     oracle = sm.NegativeBinomial(y, x, offset=offset).fit(

@@ -98,6 +98,7 @@ async def test_a_site_that_is_lost_takes_its_rows_out() -> None:
         ({"formula": "cens ~ ward"}, SpecError, "no variable named ward"),
         ({"formula": "tgrade ~ age"}, SpecError, "the outcome is a number"),
         ({"formula": "tsize ~ age"}, SpecError, "not one of the binomial family"),
+        ({"offset": {"column": "age", "low": 0, "high": 90, "log": True}}, SpecError, "needs a declared range above 0"),
         ({"filter": ({"column": "age", "op": ">", "value": 200.0},)}, NoRowsError, "no row"),
     ],
 )

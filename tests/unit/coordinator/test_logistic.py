@@ -6,7 +6,7 @@ import statsmodels.api as sm
 
 from coordinator.analyses import GlmSpec, LogisticSpec, NegativeBinomialSpec
 from coordinator.analyses.errors import CollinearityError, SeparationError
-from coordinator.analyses.glm import fit_glm
+from coordinator.analyses.glm import Offset, fit_glm
 from coordinator.analyses.negative_binomial import NotOverdispersedError
 from participant.statistics import Category, Columns, Variable
 from tests.support.plain_sum import PlainSum
@@ -110,7 +110,7 @@ async def test_a_null_deviance_has_the_offset_and_the_sites_of_the_fit() -> None
         formula="pnodes ~ age",
         family="poisson",
         numbers=(AGE, NODES),
-        offset=Variable(column="horTh", low=0, high=1),
+        offset=Offset(column="horTh", low=0, high=1),
         **PLAIN,
     )
     for round_ in (0, 2, 4, 6):

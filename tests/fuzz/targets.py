@@ -37,7 +37,9 @@ from secagg.protocol import participant_round as pr
 from secagg.protocol.ring_vector import VectorError, open_vector
 from secagg.protocol.step import Abandon, Close, Confirm, Contribute, Event, Refuse, Tick, Withhold
 from secagg.protocol.table import TABLE, decode_state, encode_state
+from secagg.receipts import Asked, Confirmed, Ended, ReceiptError, Released, read, signed, verify_receipt
 from tests.fuzz.mutations import Random, changed_bytes, changed_record
+from tests.support import receipts
 from tests.support.party import Parcel, Party
 from tests.support.playbook import Play
 from tests.support.states import runs, sparse_run
@@ -45,6 +47,7 @@ from tests.support.states import runs, sparse_run
 PACKAGES: dict[type[Message], type[Record]] = {Encapsulations: EncapsulationPackage, Shares: SharePackage}
 MAX_LENGTH = 10_000  # of a vector that a fuzzed round asks for, so that a case takes no time
 NOBODY = 99
+_OWN_WORD = (Asked, Confirmed, Released, Ended)
 
 
 class Transition(NamedTuple):
@@ -262,11 +265,33 @@ def fuzz_vector(rng: Random) -> str:
     return "accepted"
 
 
+def fuzz_receipt(rng: Random) -> str:
+    """Hand over a receipt with another entry, chained and signed anew: the coordinator's own word alone may differ."""
+    written, identity = receipts.contents(rng.choice(list(receipts.PLAYS)))
+    entries, at = list(written), rng.randrange(len(written))
+    if rng.random() < 0.8:
+        entries[at] = changed_record(rng, entries[at], lambda frame: frame)
+    else:
+        entries.insert(rng.randrange(len(entries)), entries.pop(at))
+    try:
+        data = signed(receipts.chain(entries), identity).encode()
+        verify_receipt(read(changed_bytes(rng, data, [data]) if rng.random() < 0.2 else data))
+    except ParameterError:
+        return "no receipt"
+    except ReceiptError as error:
+        return "refused" if error.entry is None else "entry refused"
+    # Its own word: a query that nobody answered, a sum's root, the end; and it may show fewer signatures than it has.
+    signed_by_all, before = ([one for one in of if not isinstance(one, _OWN_WORD)] for of in (entries, written))
+    assert signed_by_all == before, "a receipt holds with another entry that its sites signed"
+    return "accepted"
+
+
 TARGETS: dict[str, tuple[int, Callable[[Random], str]]] = {
     "frame": (6, fuzz_frame),
     "decoder": (3, fuzz_decoder),
     "state": (2, fuzz_state),
     "vector": (1, fuzz_vector),
+    "receipt": (1, fuzz_receipt),
 }
 """Each target with its weight: frames are the slow ones and the ones that matter."""
 

@@ -21,7 +21,7 @@ from tests.support.nursery import POINTS
 
 KILLS = int(os.environ.get("KILLS", "12"))
 SECONDS = float(os.environ.get("SECONDS", "60"))
-ROUNDS = int(os.environ.get("ROUNDS", "3"))
+ROUNDS = int(os.environ.get("ROUNDS", "2"))
 
 
 class Deaths:

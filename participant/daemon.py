@@ -28,7 +28,7 @@ from relay.client.outbox import deliver
 from relay.client.transport import Message, PayloadRef, RelayClient, RelayError, RelayUnavailableError
 from relay.service.crashpoints import crashpoint
 from relay.service.logs import bind, logger
-from relay.transitions import FINAL_RUN
+from relay.transitions import FINAL_RUN, SiteState
 from secagg import envelope
 from secagg.errors import ParameterError, ProtocolError
 from secagg.identity import Identity
@@ -190,11 +190,20 @@ class Daemon:
             log.warning("frame-refused", check=check, detail=str(refusal), error=type(refusal).__name__)
             with self._journal.transaction() as batch:
                 batch.read_to(message.id)
+            if isinstance(refusal, RefusedError) and refusal.rules:
+                await self._report(message.run, refusal)
             return
         kept = set(self._journal.machines())
         self._runs = {n: one for n, one in {**self._runs, site_run.name: site_run}.items() if n in kept}
         await deliver(self._journal, self._relay)
         await self._act(site_run)
+
+    async def _report(self, run: UUID, refusal: RefusedError) -> None:
+        """Let the coordinator read at the relay which rules its manifest breaks; the protocol has no frame for that."""
+        try:
+            await self._relay.report(run, SiteState.WAITING, SiteState.REFUSED, reason=_for_the_wire(str(refusal)))
+        except RelayError as error:  # it has said something about this run before
+            log.info("refusal-not-reported", run=run, type=error.type)
 
     async def _payload(self, reference: PayloadRef) -> bytes:
         """Return a payload; the frame that it came with binds it by a hash of its own."""

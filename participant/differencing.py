@@ -90,22 +90,26 @@ class People:
     """Whom rows stand for: each a person of its own, or by the dataset's numbers of persons."""
 
     def __init__(self, numbers: Array | None = None) -> None:
-        self._numbers = None if numbers is None else np.nan_to_num(numbers, nan=-1.0)  # who is missing is one person
+        self._codes: NDArray[np.int64] | None = None
+        if numbers is not None:  # rows without a number are one person
+            self._codes = np.unique(np.nan_to_num(numbers, nan=-1.0), return_inverse=True)[1]
 
     def count(self, rows: Mask) -> int:
-        return int(np.count_nonzero(rows)) if self._numbers is None else len(np.unique(self._numbers[rows]))
+        if self._codes is None:
+            return int(np.count_nonzero(rows))
+        return int(np.count_nonzero(np.bincount(self._codes[rows])))
 
     def without(self, rows: Mask, among: Mask, how_many: int, order: NDArray[np.uint64]) -> Mask:
         """Return `rows` without the first `how_many` persons of `among`, in the given order of rows."""
         candidates = np.flatnonzero(among)
         candidates = candidates[np.argsort(order[candidates], kind="stable")]
         left = rows.copy()
-        if self._numbers is None:
+        if self._codes is None:
             left[candidates[:how_many]] = False
             return left
-        numbers = self._numbers[candidates]
-        _, first = np.unique(numbers, return_index=True)
-        left[np.isin(self._numbers, numbers[np.sort(first)[:how_many]])] = False
+        codes = self._codes[candidates]
+        _, first = np.unique(codes, return_index=True)
+        left[np.isin(self._codes, codes[np.sort(first)[:how_many]])] = False
         return left
 
 

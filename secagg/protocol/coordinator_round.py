@@ -296,7 +296,8 @@ def close_uploads(state: AwaitUploads, _event: Close, means: Means) -> Step:
     """Propose the sites whose uploads were added as the survivors of this round."""
     manifest, turn = state.idle.manifest, state.turn
     if len(state.uploads) < max(manifest.survivors, manifest.threshold):
-        raise NotEnoughParticipantsError(f"{len(state.uploads)} uploads, the floor is {manifest.survivors}")
+        reasons = "".join(f"; declined: {reason}" for reason in sorted(set(state.declined.values())))
+        raise NotEnoughParticipantsError(f"{len(state.uploads)} uploads, the floor is {manifest.survivors}{reasons}")
     _check_loss(state.idle, state.uploads)
     survivors, shown = tuple(state.uploads), Shown(state.uploads)
     statement = d.survivors_statement(state.idle.epoch, turn.round, turn.context, survivors, shown.root)

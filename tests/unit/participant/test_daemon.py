@@ -26,11 +26,11 @@ from participant.statistics.moments import MomentsParams
 from participant.statistics.terms import ProjectTerms
 from relay.client.journal import Journal
 from relay.client.transport import Message
-from relay.transitions import RunState
+from relay.transitions import RunState, SiteState
 from relay.wire import PayloadRef
 from secagg.envelope import Frame
 from secagg.errors import ParameterError
-from secagg.messages import MESSAGES, Consistency, Decline, Join, Open, Result, Survivors, Upload
+from secagg.messages import MESSAGES, Consistency, Decline, Manifest, Open, Result, Survivors, Upload
 from secagg.params import LossRule, Schema, mac_lanes_for, ring_bits_for
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitOpen, AwaitVector
 from secagg.protocol.step import Event
@@ -61,6 +61,7 @@ class RelayOfOne:
         self.payloads: dict[str, bytes] = {}
         self.sent: list[Parcel] = []
         self.state = RunState.RUNNING
+        self.reports: list[tuple[SiteState, str]] = []
 
     def put(self, parcel: Parcel) -> None:
         number = len(self.mail) + 1
@@ -96,6 +97,9 @@ class RelayOfOne:
 
     async def run(self, _run: UUID) -> Any:
         return SimpleNamespace(state=self.state)
+
+    async def report(self, _run: UUID, _from: SiteState, to: SiteState, *, reason: str) -> None:
+        self.reports.append((to, reason))
 
     async def projects(self) -> list[Any]:
         return []
@@ -398,6 +402,8 @@ def test_the_sum_of_a_run_that_ended_is_still_read(started: Any) -> None:
 
 def test_a_manifest_below_a_floor_is_refused_by_the_rule_s_name(started: Any) -> None:
     play, site = started(Policy(minimum_sites=SITES + 1))
-    assert Join not in kinds(site.receive(play.parcel(playbook.Manifest)))
+    assert site.receive(play.parcel(Manifest)) == []
+    assert site.relay.reports == [(SiteState.REFUSED, "minimum_sites: 6 sites are fewer than 7")]
+    assert site.journal.machines() == []
     count = site.daemon.registry.get_sample_value
     assert count("secagg_participant_refusals_total", {"rule": "minimum_sites"}) == 1

@@ -157,7 +157,6 @@ class ImputationResult(Result):
         monte_carlo: standard error of the estimates that m imputations leave.
         fits: (m, p) coefficients of each imputation.
         imputed: rows that lacked each gap column, by name.
-        dropped: rows left out where too few of a site lacked a column.
         rows: in the fits.
         sites: whose rows are in the fits.
         warnings: what a reader of the result should know.
@@ -190,7 +189,6 @@ class ImputationResult(Result):
     monte_carlo: Array
     fits: Array
     imputed: Mapping[str, int]
-    dropped: int
     rows: int
     sites: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -208,7 +206,7 @@ class ImputationResult(Result):
 
     def facts(self) -> dict[str, Any]:
         filled = {f"Imputed {name}": count for name, count in self.imputed.items()}
-        return {"Rows": self.rows, "Imputations": len(self.fits), **filled, "Left out": self.dropped}
+        return {"Rows": self.rows, "Imputations": len(self.fits), **filled}
 
 
 async def impute(spec: ImputationSpec, secure_sum: SecureSum) -> ImputationResult:
@@ -268,7 +266,6 @@ class _CompletedSum:
             "draws": draws,
             "seed": seed,
             "observed": observed,
-            "floor": spec.minimum_persons,
         }
         self.value_bits = secure_sum.value_bits
         self.seen: Mapping[str, Array] = {}
@@ -339,8 +336,6 @@ def _pooled(spec: ImputationSpec, fits: list[GlmResult], seen: Mapping[str, Arra
     df = old * there / (old + there)
     r = share / (1 - share)
     margin = stdtrit(df, 0.975) * se
-    dropped = round(float(seen["dropped"]))
-    left_out = [f"{dropped} rows are left out, where too few of a site lacked a column"] if dropped else []
     return ImputationResult(
         names=fits[0].names,
         coef=coef,
@@ -355,8 +350,7 @@ def _pooled(spec: ImputationSpec, fits: list[GlmResult], seen: Mapping[str, Arra
         monte_carlo=np.sqrt(np.diag(between) / m),
         fits=coefficients,
         imputed={gap.column: round(float(count)) for gap, count in zip(spec.gaps, seen["imputed"], strict=True)},
-        dropped=dropped,
         rows=fits[-1].rows,
         sites=fits[-1].sites,
-        warnings=(*dict.fromkeys(text for fit in fits for text in fit.warnings), *left_out),
+        warnings=tuple(dict.fromkeys(text for fit in fits for text in fit.warnings)),
     )

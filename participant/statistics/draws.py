@@ -19,14 +19,14 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
-def drawn(numbers: Iterable[NDArray[np.float64]], seed: int) -> Words:
+def drawn(numbers: Iterable[NDArray[np.float64]], seed: int | Words) -> Words:
     """Return 64 bits for each row.
 
     Args:
         numbers: (rows,) each, at least one; the two zeros are the same number.
-        seed: 0 to 2^64 - 1.
+        seed: 0 to 2^64 - 1, or one for each row.
     """
-    words = _mixed(np.array([seed], np.uint64))
+    words = _mixed(np.atleast_1d(np.array(seed, np.uint64)))
     for column in numbers:
         words = _mixed(words ^ (column + 0.0).view(np.uint64))
     return words

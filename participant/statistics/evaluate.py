@@ -88,19 +88,21 @@ def check_dataset(query: Query, columns: Collection[str], rows: int) -> None:
 
 def rows_asked(query: Query, table: Columns) -> NDArray[np.bool_]:
     """Return which rows a query is about, those that meet its filter and are `usable`, (rows,) bool."""
-    asked = usable(query, table)
+    rows = usable(query, table)
     for condition in query.filter:
-        asked &= meets(condition, table)
-    return asked
+        rows &= meets(condition, table)
+    statistic = statistic_of(query)
+    return statistic.asked(statistic.read(query), table, rows, query.minimum_persons)
 
 
 def usable(query: Query, table: Columns) -> NDArray[np.bool_]:
     """Return which rows the rule for missing values lets into a sum, whatever the filter, (rows,) bool."""
-    complete = np.ones(len(table[query.columns[0]]), np.bool_)
+    statistic = statistic_of(query)
+    rows = statistic.usable(statistic.read(query), table)
     if query.missing == "complete-cases":
         for name in query.columns:
-            complete &= ~np.isnan(table[name])
-    return complete
+            rows &= ~np.isnan(table[name])
+    return rows
 
 
 def evaluate(query: Query, table: Columns, rows: NDArray[np.bool_] | None = None) -> Array:

@@ -7,17 +7,15 @@ c = t mod k, has coefficients b and a standard deviation s, and sets column c in
     gaussian    b.z + s e,  moved into the range of the column           e standard normal
     binomial    1 where u < expit(b.z), otherwise 0                      u uniform on (0, 1)
 
-with e and u by `draws` from the seed, t, the row's place and all values of the table: two rows, or sites, do not share
-them, and the same query gives the same rows every time. On the completed rows the inner statistic is computed, or only
-on those in which the column `observed` was there. Beside its blocks:
+with e and u by `draws` from the seed, t, the row's own values, and those of all rows without gaps: two rows, or sites,
+do not share them, and a row is filled in the same way by every query with these draws. On the completed rows the inner
+statistic is computed, or only on those in which the column `observed` was there. Beside its blocks:
 
-    imputed  = rows that lack each gap column        (k,)    whole numbers
-    dropped  = rows left out, for the reason below   ()      whole number
+    imputed = rows that lack each gap column    (k,)    whole numbers
 
 Rows must have values in the other columns of `columns`. Sums at two chains of draws differ by a sum over rows with a
-gap; so a gap column that fewer than `floor` rows of the site lack (but some) is not filled there: these rows are left
-out. With the query's own floor above this one, a site with such a group withholds everything. It does not add up over
-rows exactly: who draws what depends on the site.
+gap; so where fewer rows of a site lack a column than the query's floor (but some), it is not filled there: these rows
+are left out. It does not add up over rows exactly: who draws what depends on the site.
 
 Sources: van Buuren, Groothuis-Oudshoorn 2011, J Stat Softw 45:3 (chained equations); Rubin 1987, section 5.3.
 """
@@ -34,13 +32,15 @@ from scipy.special import expit, ndtri
 from participant.statistics.conditions import Name, Strict
 from participant.statistics.design import Design
 from participant.statistics.disclosure import Disclosure, Group, Reveals
-from participant.statistics.draws import drawn, uniform
+from participant.statistics.draws import Words, drawn, uniform
 from participant.statistics.inner import AroundParams, inner
 from participant.statistics.layout import Array, Arrays, Block, Layout
 from participant.statistics.model import check_linear, linear
-from participant.statistics.query import MAX_COLUMNS, MAX_PERSONS
+from participant.statistics.query import MAX_COLUMNS
 from participant.statistics.statistic import Columns, Statistic
 from participant.statistics.variables import Variable
+
+Mask = NDArray[np.bool_]
 
 MAX_GAPS = 32
 MAX_DRAWS = 4096
@@ -90,7 +90,6 @@ class ImputedParams(AroundParams):
         draws: in turns over the equations.
         seed: of the residuals.
         observed: a gap column: only rows that have it count; None for all.
-        floor: a column that fewer rows lack is not filled.
     """
 
     columns: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_COLUMNS), AfterValidator(_sorted)]
@@ -98,7 +97,6 @@ class ImputedParams(AroundParams):
     draws: Annotated[tuple[Draw, ...], Field(max_length=MAX_DRAWS)]
     seed: int = Field(ge=0, lt=1 << 32)
     observed: Name | None
-    floor: int = Field(ge=1, le=MAX_PERSONS)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -120,7 +118,7 @@ class ImputedParams(AroundParams):
 
 
 class Imputed(Statistic[ImputedParams]):
-    """Blocks: those of the inner statistic, `imputed` and `dropped`.
+    """Blocks: those of the inner statistic, and `imputed`.
 
     Args:
         of: the statistics that can be inside.
@@ -144,32 +142,44 @@ class Imputed(Statistic[ImputedParams]):
             (
                 *statistic.layout(given).blocks,
                 Block("imputed", (count,), limit, exact=True),
-                Block("dropped", (), limit, exact=True),
             )
         )
 
+    def usable(self, params: ImputedParams, columns: Columns) -> Mask:
+        """Rows that lack nothing but what is filled."""
+        filled = set(params.gaps) - {params.observed}
+        needed = [columns[name] for name in params.columns if name not in filled]
+        there = np.ones(len(columns[params.columns[0]]), np.bool_)
+        for column in needed:
+            there &= ~np.isnan(column)
+        return there
+
+    def asked(self, params: ImputedParams, columns: Columns, rows: Mask, floor: int) -> Mask:
+        """Leave out rows that lack a column that fewer than `floor` of them lack."""
+        lacking = [np.isnan(columns[name]) for name in params.gaps]
+        while True:  # leaving rows out can leave few that lack another column
+            few = [lacks for lacks in lacking if 0 < np.count_nonzero(lacks & rows) < floor]
+            if not few:
+                return rows
+            for lacks in few:
+                rows = rows & ~lacks
+
     def total(self, params: ImputedParams, columns: Columns) -> Arrays:
-        """All rows at once: what is too few, and what is drawn, depends on them."""
+        """All rows at once: what is drawn depends on them."""
         return self.compute(params, columns)
 
     def compute(self, params: ImputedParams, columns: Columns) -> Arrays:
         statistic, given = inner(self._of, params)
-        lacking, kept, complete = _gaps(params, columns)
-        completed = _completed(params, columns, lacking, kept)
         return {
-            **statistic.total(given, completed),
-            "imputed": np.array([np.count_nonzero(lacks[kept]) for lacks in lacking.values()], np.float64),
-            "dropped": np.array(float(np.count_nonzero(complete & ~kept))),
+            **statistic.total(given, completed(params, columns)),
+            "imputed": np.array([np.count_nonzero(np.isnan(columns[name])) for name in params.gaps], np.float64),
         }
 
     def persons(self, params: ImputedParams, columns: Columns) -> int:
         """Those of the inner statistic, and the rows that lack a column."""
         statistic, given = inner(self._of, params)
-        lacking, kept, _ = _gaps(params, columns)
-        groups = [int(np.count_nonzero(lacks[kept])) for lacks in lacking.values()]
-        completed = _completed(params, columns, lacking, kept)
-        inside = statistic.persons(given, completed) if len(completed[params.columns[0]]) else 0
-        return min((group for group in (inside, *groups) if group), default=0)
+        groups = [int(np.count_nonzero(np.isnan(columns[name]))) for name in params.gaps]
+        return min(group for group in (statistic.persons(given, completed(params, columns)), *groups) if group)
 
     def parameters(self, params: ImputedParams) -> int:
         statistic, given = inner(self._of, params)
@@ -183,8 +193,8 @@ class Imputed(Statistic[ImputedParams]):
             found,
             tells=(
                 f"{found.tells} Gaps in {gaps} are filled before that, by the other columns and chance. Two such sums "
-                f"tell by their difference about the rows that lack one of these columns; where fewer than "
-                f"{params.floor} rows of a site do, they are left out."
+                "tell by their difference about the rows that lack one of these columns; where fewer rows of a site do "
+                "than the query's floor, they are left out."
             ),
             groups=(
                 *found.groups,
@@ -192,48 +202,43 @@ class Imputed(Statistic[ImputedParams]):
                     blocks=tuple(block for group in found.groups for block in group.blocks),
                     people=f"rows that lack one of {gaps}",
                     reveals=Reveals.VALUES,
-                    one_person=params.floor == 1,
+                    one_person=False,
                 ),
             ),
         )
 
 
-Mask = NDArray[np.bool_]
-
-
-def _gaps(params: ImputedParams, columns: Columns) -> tuple[dict[str, Mask], Mask, Mask]:
-    """Return which rows lack each gap column, which rows are kept, and which have all other columns."""
-    lacking = {name: np.isnan(columns[name]) for name in params.gaps}
-    complete = np.ones(len(columns[params.columns[0]]), np.bool_)
-    for name in params.columns:
-        if name not in lacking:
-            complete &= ~np.isnan(columns[name])
-    kept = complete.copy()
-    while True:  # leaving rows out can leave few that lack another column
-        few = [lacks for lacks in lacking.values() if 0 < np.count_nonzero(lacks & kept) < params.floor]
-        if not few:
-            return lacking, kept, complete
-        for lacks in few:
-            kept &= ~lacks
-
-
-def _completed(params: ImputedParams, columns: Columns, lacking: Mapping[str, Mask], kept: Mask) -> Columns:
-    """Return the columns of the rows that count, their gaps filled."""
-    rows = {name: columns[name][kept].copy() for name in params.columns}
-    gaps = {name: lacks[kept] for name, lacks in lacking.items()}
+def completed(params: ImputedParams, columns: Columns) -> Columns:
+    """Return the columns with their gaps filled."""
+    rows = {name: columns[name].copy() for name in params.columns}
+    gaps = {name: np.isnan(columns[name]) for name in params.gaps}
     for equation in params.equations:
         rows[equation.column][gaps[equation.column]] = equation.start
-    site = _of_site(params, columns)
-    place = np.flatnonzero(kept).astype(np.float64)
+    seeds, rank = _of_rows(params, columns)
     for turn, draw in enumerate(params.draws):
         equation = params.equations[turn % len(params.equations)]
         gap = gaps[equation.column]
         z = equation.design.coded({name: rows[name][gap] for name in equation.design.columns}).z
-        chance = uniform(drawn([place[gap]], site ^ (params.seed << 32 | turn)))
+        chance = uniform(drawn([rank[gap]], seeds[gap] ^ np.uint64(turn)))
         rows[equation.column][gap] = _filled(equation, draw, linear(draw.coefficients, z), chance)
-    if params.observed is None:
-        return rows
-    return {name: column[~gaps[params.observed]] for name, column in rows.items()}
+    return rows
+
+
+def _of_rows(params: ImputedParams, columns: Columns) -> tuple[Words, Array]:
+    """Return 64 bits for each row by its values and the site's, and its number among rows with the same values.
+
+    Rows without gaps are in every query of a chain, also where only rows with some column count: they stand for the
+    site.
+    """
+    gaps = [np.isnan(columns[name]) for name in params.columns]
+    values = [np.where(gap, 0.0, columns[name]) for name, gap in zip(params.columns, gaps, strict=True)]
+    alike = drawn([*values, *(gap.astype(np.float64) for gap in gaps)], params.seed)
+    site = alike[~np.logical_or.reduce(gaps)].sum(dtype=np.uint64)
+    order = np.argsort(alike, kind="stable")
+    _, first, count = np.unique(alike[order], return_index=True, return_counts=True)
+    rank = np.empty(len(alike))
+    rank[order] = np.arange(len(alike)) - np.repeat(first, count)
+    return alike ^ site, rank
 
 
 def _filled(equation: Equation, draw: Draw, eta: Array, chance: Array) -> Array:
@@ -242,9 +247,3 @@ def _filled(equation: Equation, draw: Draw, eta: Array, chance: Array) -> Array:
         return drawn_class
     filled: Array = np.clip(eta + draw.deviation * ndtri(chance), equation.low, equation.high)
     return filled
-
-
-def _of_site(params: ImputedParams, columns: Columns) -> int:
-    """Return a number that the whole table gives, so that sites draw apart."""
-    words = drawn([np.nan_to_num(columns[name], nan=0.0) for name in params.columns], params.seed)
-    return int(words.sum(dtype=np.uint64))

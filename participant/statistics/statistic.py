@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from math import sqrt
 from typing import Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from participant.statistics.conditions import Condition, Strict
@@ -78,6 +80,23 @@ class Statistic(ABC, Generic[P]):
             for name, array in self.compute(params, piece).items():
                 arrays[name] = arrays[name] + array if name in arrays else array
         return arrays
+
+    def usable(self, params: P, columns: Columns) -> NDArray[np.bool_]:
+        """Return which rows have the values that it needs, (rows,) bool."""
+        there = np.ones(len(next(iter(columns.values()))), np.bool_)
+        for name in () if self.keeps_missing else self.columns(params):
+            there &= ~np.isnan(columns[name])
+        return there
+
+    def asked(
+        self,
+        params: P,  # noqa: ARG002 - for statistics that set groups of rows apart
+        columns: Columns,  # noqa: ARG002
+        rows: NDArray[np.bool_],
+        floor: int,  # noqa: ARG002
+    ) -> NDArray[np.bool_]:
+        """Return which of the usable `rows` that meet a filter count, so that no small group of them is set apart."""
+        return rows
 
     def persons(self, params: P, columns: Columns) -> int:  # noqa: ARG002 - for statistics that single out groups
         """Return the size of the smallest group, not empty, that this site's sums stand for as a whole or could be

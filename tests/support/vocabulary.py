@@ -239,7 +239,6 @@ def asked(draw, spec, names=ROW_STATISTICS):
                 ),
                 seed=draw(st.integers(0, 9)),
                 observed=draw(st.sampled_from([None, covariates[0].column])),
-                floor=draw(st.sampled_from([1, 5])),
                 **limit,
             )
     raise AssertionError(name)

@@ -17,7 +17,7 @@ from participant.statistics import (
     evaluate,
     layout_of,
 )
-from participant.statistics.imputed import Draw, Equation
+from participant.statistics.imputed import Draw, Equation, completed
 from participant.statistics.terms import ProjectTerms, TermsError
 
 NAN = np.nan
@@ -50,7 +50,6 @@ def params(**changes):
         "draws": (),
         "seed": 3,
         "observed": None,
-        "floor": 1,
     }
     return IMPUTED.Params(**given | changes)
 
@@ -72,7 +71,7 @@ def answer(asked, rows, **query):
 def test_without_draws_gaps_hold_the_start() -> None:
     rows = table()
     result = answer(params(equations=(equation(start=7.0), BINARY)), rows)
-    assert (result["rows"], result["dropped"], result["imputed"].tolist()) == (600, 0, [200, 150])
+    assert (result["rows"], result["imputed"].tolist()) == (600, [200, 150])
     np.testing.assert_allclose(result["sums"][1], np.where(np.isnan(rows["y"]), 7.0, rows["y"]).sum())
     np.testing.assert_allclose(result["sums"][2], np.where(np.isnan(rows["b"]), 1.0, rows["b"]).sum())
 
@@ -120,34 +119,47 @@ def test_values_stay_in_the_declared_range() -> None:
 def test_only_rows_that_had_a_column() -> None:
     result = answer(params(observed="y"), table())
     np.testing.assert_allclose(result["sums"][1], np.nansum(table()["y"]))
-    assert (result["rows"], result["imputed"][0]) == (400, 200)
+    assert (result["rows"], result["imputed"].tolist()) == (400, [0, 100])
+
+
+def test_a_row_is_filled_in_the_same_way_whichever_rows_count() -> None:
+    draws = (Draw(coefficients=(4.0, 0.0, 1.0), deviation=2.0), Draw(coefficients=(-1.0, 1.0, 0.0), deviation=0.0))
+    rows = table()
+    rows = {name: np.append(column, column[:50]) for name, column in rows.items()}  # some alike
+    everybody = completed(params(draws=draws), rows)
+    there = ~np.isnan(rows["y"])
+    some = completed(params(draws=draws, observed="y"), {name: column[there] for name, column in rows.items()})
+    np.testing.assert_array_equal(some["b"], everybody["b"][there])
+    filled = everybody["y"][~there]
+    assert len(np.unique(filled)) == len(filled)
 
 
 def test_rows_without_the_other_columns_are_out() -> None:
     rows = table()
     rows["x"][:30] = NAN
     result = answer(params(), rows)
-    assert (result["rows"], result["dropped"]) == (570, 0)
+    assert result["rows"] == 570
 
 
 def test_a_column_that_few_rows_lack_is_not_filled() -> None:
     rows = table()
     rows["y"] = np.where(np.arange(600) < 4, NAN, 1.0)
-    result = answer(params(floor=5), rows)
-    assert (result["rows"], result["dropped"], result["imputed"].tolist()) == (596, 4, [0, 149])
-    assert answer(params(floor=4), rows)["imputed"][0] == 4
+    result = answer(params(), rows, minimum_persons=5)
+    assert (result["rows"], result["withheld"], result["imputed"].tolist()) == (596, 0, [0, 149])
+    assert answer(params(), rows, minimum_persons=4)["imputed"][0] == 4
     # Leaving out rows leaves three that lack the other column, and these go too.
     rows["b"] = np.where((np.arange(600) < 3) | (np.arange(600) > 596), NAN, 1.0)
-    result = answer(params(floor=5), rows)
-    assert (result["rows"], result["dropped"], result["imputed"].tolist()) == (593, 7, [0, 0])
+    result = answer(params(), rows, minimum_persons=5)
+    assert (result["rows"], result["withheld"], result["imputed"].tolist()) == (593, 0, [0, 0])
 
 
-def test_a_floor_below_the_query_s_own_makes_a_site_with_few_gaps_withhold_everything() -> None:
+def test_rows_that_were_chosen_otherwise_and_have_few_gaps_are_withheld() -> None:
+    """As when a site answers with the rows of an earlier answer."""
     rows = table()
     rows["y"] = np.where(np.arange(600) < 4, NAN, 1.0)
-    withheld = answer(params(floor=1), rows, minimum_persons=5)
-    assert (withheld["withheld"], withheld["rows"], withheld["imputed"].any()) == (1, 0, False)
-    assert answer(params(floor=5), rows, minimum_persons=5)["withheld"] == 0
+    query = IMPUTED.query(params(), dataset="d", value_bits=50, minimum_persons=5)
+    given = layout_of(query).unflatten(evaluate(query, rows, np.ones(600, np.bool_)))
+    assert (given["withheld"], given["rows"], given["imputed"].any()) == (1, 0, False)
 
 
 def test_no_rows() -> None:
@@ -156,12 +168,10 @@ def test_no_rows() -> None:
 
 
 def test_what_it_tells() -> None:
-    query = IMPUTED.query(params(floor=5), dataset="d", value_bits=50, minimum_persons=5)
+    query = IMPUTED.query(params(), dataset="d", value_bits=50, minimum_persons=5)
     assert "imputed of moments (version 1)" in str(describe(query))
-    assert "fewer than 5 rows of a site" in disclosure_of(query).tells
-    assert not disclosure_of(query).singles_out
-    alone = IMPUTED.query(params(floor=1), dataset="d", value_bits=50)
-    assert disclosure_of(alone).singles_out
+    assert "about the rows that lack one of these columns" in disclosure_of(query).tells
+    assert "rows that lack one of y, b" in [group.people for group in disclosure_of(query).groups]
 
 
 def test_terms_must_name_what_is_inside_as_well() -> None:

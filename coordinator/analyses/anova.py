@@ -171,6 +171,7 @@ async def analyse_variance(spec: AnovaSpec, secure_sum: SecureSum) -> AnovaResul
         PrecisionError: the sums are too coarse beside the declared range.
     """
     cells = _Cells.of(spec, await class_moments_of(spec, secure_sum, spec.by, spec.outcome))
+    cells.check(spec)
     full = cells.fit(cells.terms(spec))
     if full.df < 1:
         raise NoRowsError(f"{cells.n.sum():.0f} rows over all sites leave none for the residuals")
@@ -194,7 +195,7 @@ async def analyse_variance(spec: AnovaSpec, secure_sum: SecureSum) -> AnovaResul
         r_squared=1 - full.rss / total,
         rows=round(float(cells.n.sum())),
         sites=cells.sites,
-        warnings=(*cells.warnings, *_warnings(cells, bartlett)),
+        warnings=(*cells.warnings, *_warnings(cells, bartlett, interaction=len(cells.terms(spec)) > 2)),
     )
 
 
@@ -283,8 +284,8 @@ class _Cells:
         off = y - x @ fit
         return _Fit(self.within + float(off @ off), int(rank), round(float(self.n.sum())) - int(rank))
 
-    def compare(self, spec: AnovaSpec, term: Term) -> tuple[str, _Fit, _Fit]:
-        """Return the term's name, and the fits without and with it that its sum of squares is the difference of."""
+    def check(self, spec: AnovaSpec) -> None:
+        """Raise CollinearityError where the cells do not tell the terms apart."""
         terms = self.terms(spec)
         if self.fit(terms[: len(self.names)]).rank < 1 + sum(int(level.max()) for level in self.level):
             raise CollinearityError(self.names, "no combination of levels links them, so they cannot be told apart")
@@ -292,6 +293,10 @@ class _Cells:
             raise CollinearityError(
                 self.names, f"no row has {', '.join(self.empty)}; sums of squares of type 3 need all, take type 2"
             )
+
+    def compare(self, spec: AnovaSpec, term: Term) -> tuple[str, _Fit, _Fit]:
+        """Return the term's name, and the fits without and with it that its sum of squares is the difference of."""
+        terms = self.terms(spec)
         if spec.type == 1:
             beside = terms[: terms.index(term)]
         elif spec.type == 2:
@@ -341,9 +346,9 @@ def _bartlett(cells: _Cells) -> Test | None:
     return Test(float(statistic), (float(k - 1),), float(chdtrc(k - 1, statistic)))
 
 
-def _warnings(cells: _Cells, bartlett: Test | None) -> list[str]:
+def _warnings(cells: _Cells, bartlett: Test | None, *, interaction: bool) -> list[str]:
     found = []
-    if cells.empty:
+    if cells.empty and interaction:
         found.append(f"no row has {', '.join(cells.empty)}: the interaction has fewer degrees of freedom")
     if bartlett and bartlett.p < UNEQUAL:
         found.append(f"the variances differ between the groups (Bartlett's test, p = {bartlett.p:.2g})")

@@ -44,6 +44,7 @@ class Moments:
         means: NaN where there is no row.
         squares: sums of squares about the mean; 0 where the values are all the same.
         quantised, lost: bounds of the error of `squares`: by the fixed point, and by doubles as well.
+        of_cells: whether the entries are cells of one variable, and not variables.
         sites: whose rows these are.
         warnings: about what is not in the sums, or was moved.
     """
@@ -53,8 +54,15 @@ class Moments:
     squares: Array
     quantised: Array
     lost: Array
+    of_cells: bool
     sites: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    def exceeds(self, lost: Array, share: float) -> bool:
+        """Return whether more than a share of the squares is lost: of some variable, or of all cells together."""
+        if self.of_cells:
+            return bool(lost.sum() > share * self.squares.sum())
+        return bool((lost > share * self.squares).any())
 
     @property
     def sd(self) -> Array:
@@ -104,7 +112,7 @@ async def class_moments_of(
         ]
         rows, first, second = values["counts"][levels], values["sums"][0][levels], values["squares"][0][levels]
         sums = _Sums(rows, first, second, second, steps["sums"][0][levels], steps["squares"][0][levels])
-        return sums.moments(params.middles[0], answer.sites, warnings)
+        return sums.moments(params.middles[0], answer.sites, warnings, of_cells=True)
 
     return await _found(spec.ask(CLASS_MOMENTS, params, secure_sum.value_bits), secure_sum, (variable.column,), read)
 
@@ -150,7 +158,9 @@ class _Sums(NamedTuple):
     first_step: Array
     second_step: Array
 
-    def moments(self, middles: Array, sites: tuple[str, ...], warnings: list[str]) -> Moments:
+    def moments(
+        self, middles: Array, sites: tuple[str, ...], warnings: list[str], *, of_cells: bool = False
+    ) -> Moments:
         n, half = np.maximum(self.rows, 1), len(sites) / 2
         quantised = half * (self.second_step + 2 * np.abs(self.first / n) * self.first_step)
         lost = quantised + DOUBLES * (self.size + self.first**2 / n)
@@ -161,6 +171,7 @@ class _Sums(NamedTuple):
             squares=np.where(squares > NOISE * lost, squares, 0.0),
             quantised=quantised,
             lost=lost,
+            of_cells=of_cells,
             sites=sites,
             warnings=tuple(warnings),
         )
@@ -170,10 +181,10 @@ async def _found(
     query: Query, secure_sum: SecureSum, names: tuple[str, ...], read: Callable[[Query, Sum], Moments]
 ) -> Moments:
     found = read(query, await secure_sum(query))
-    if (found.quantised > FINE * found.squares).any() and found.rows.any():
+    if found.rows.any() and found.exceeds(found.quantised, FINE):
         found = read(*await ranged(query, secure_sum))
     if not found.rows.any():
         raise refusal("no row over all sites meets the filter and has all values", found.warnings)
-    if ((found.squares > 0) & (found.lost > COARSE * found.squares)).any():
+    if found.squares.any() and found.exceeds(np.where(found.squares > 0, found.lost, 0.0), COARSE):
         raise too_coarse(f"the spread of {', '.join(names)} is lost beside the declared range")
     return found

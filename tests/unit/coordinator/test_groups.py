@@ -91,6 +91,14 @@ async def test_coarse_sums_are_asked_for_again_within_ranges() -> None:
     assert rough.p == pytest.approx((await two_sample().analyse(sites(table(1), table(2)))).p, abs=1e-7)
 
 
+async def test_a_group_of_nearly_one_value_or_none_costs_no_round_and_is_no_trouble() -> None:
+    close = {"y": [50.0, 50.0 + 1e-5, 10.0, 60.0, 33.0, 47.0], "b": [1, 1, 2, 2, 2, 2]}
+    given = sites(close)
+    result = await AnovaSpec(outcome=Y, by=(B,), **PLAIN).analyse(given)
+    assert result.sources[0].p == pytest.approx(stats.f_oneway(close["y"][:2], close["y"][2:]).pvalue, rel=1e-9)
+    assert len(given.queries) == 1
+
+
 async def test_hidden_groups_are_said_and_left_out() -> None:
     large, small = table(1), {"y": [90.0] * 9, "a": [1.0] * 7 + [2.0] * 2}
     result = await two_sample(minimum_persons=5).analyse(sites(large, small))

@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.oracles", description="Every analysis beside its oracle.")
-    parser.add_argument("names", nargs="*", help="cases whose name starts so; all of them, and kept, if none is given")
+    parser.add_argument("names", nargs="*", help="cases whose name starts so, instead of all")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     options = parser.parse_args()
     warnings.simplefilter("error")
@@ -35,8 +35,7 @@ def main() -> int:
     progress = track(cases, "comparing", console=Console(stderr=True), transient=True)
     rows = [row for one in progress for row in asyncio.run(_rows(one))]
     document = {"oracles": {name: version(name) for name in LIBRARIES}, "rows": rows}
-    if not options.names:
-        RESULTS.write_text(_lines(document))
+    RESULTS.write_text(_lines(document | {"rows": _with_kept(rows) if options.names else rows}))
     print(json.dumps(document)) if options.json else Console().print(_table(rows))
     return 0 if all(row["met"] for row in rows) else 1
 
@@ -58,6 +57,13 @@ async def _rows(one: Case) -> list[Row]:
         for sites, dropped in SETTINGS
         for agreement in await one.run(sites, dropped)
     ]
+
+
+def _with_kept(rows: list[Row]) -> list[Row]:
+    """Return these rows and the kept ones of all other cases, in the order of a whole run."""
+    compared = {row["case"] for row in rows}
+    kept = [row for row in json.loads(RESULTS.read_text())["rows"] if row["case"] not in compared]
+    return sorted(kept + rows, key=lambda row: f"{row['case']}-{row['dataset']}")
 
 
 def _lines(document: dict[str, Any]) -> str:

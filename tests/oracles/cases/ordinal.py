@@ -37,7 +37,7 @@ async def ordinal(spec: OrdinalSpec, sites: Sites) -> list[Agreement]:
     rows = rows[rows[outcome].isin(levels)]
     model = OrderedModel(rows[outcome].astype(int), rows[names], distr="logit")
     rough = model.fit(method="bfgs", gtol=1e-6, disp=False)
-    oracle = model.fit(start_params=rough.params, method="newton", tol=1e-12, disp=False, warn_convergence=False)
+    oracle = model.fit(start_params=rough.params, method="newton", maxiter=3, disp=False, warn_convergence=False)
     count = len(names)
     cuts = model.transform_threshold_params(np.asarray(oracle.params)[count:])[1:-1]
     return [

@@ -23,6 +23,7 @@ Disclosure: see `participant.statistics.ordinal_score`. A worked example, perfor
     numbers = [{column = "age", low = 18, high = 100}]
     categories = [{column = "ph.ecog", levels = [0, 1, 2]}, {column = "sex", levels = [1, 2]}]
     row_limit = 1000
+    minimum_persons = 1     # at most of these sites fewer than five patients have some level
 
 Sources: McCullagh 1980, J R Stat Soc B 42:109; Agresti 2010, "Analysis of Ordinal Categorical Data", chapter 3.
 """

@@ -99,20 +99,21 @@ def test_the_manifest_is_restricted_and_its_settings_are_valid(tmp_path):
     parts = {part["kind"]: part for part in yaml.safe_load_all((DEPLOY / "kubernetes/participant.yaml").read_text())}
     stateful = parts["StatefulSet"]["spec"]
     pod = stateful["template"]["spec"]
-    (container,) = pod["containers"]
+    containers = [*pod["initContainers"], *pod["containers"]]
     assert stateful["replicas"] == 1
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert pod["automountServiceAccountToken"] is False
-    assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    assert {env["name"] for env in container["env"]} <= SETTINGS
     claims = {claim["metadata"]["name"] for claim in stateful["volumeClaimTemplates"]}
     volumes = {volume["name"] for volume in pod["volumes"]} | claims
-    assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+    for container in containers:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {env["name"] for env in container["env"]} <= SETTINGS
+        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
     network = parts["NetworkPolicy"]["spec"]
     assert network["ingress"] == []
     assert set(network["policyTypes"]) == {"Ingress", "Egress"}

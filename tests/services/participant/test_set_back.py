@@ -1,0 +1,48 @@
+"""A site that was set back unseen says something else than before: the relay refuses it, and the epoch is burnt."""
+
+import asyncio
+
+import pytest
+
+from participant.config import ParticipantConfig
+from participant.daemon import Daemon
+from participant.ledger import TABLES
+from participant.policy import Policy
+from relay.client.journal import Journal, RestoredStateError
+from relay.client.outbox import deliver
+from tests.support.relay_scene import Scene
+
+
+async def test_another_frame_for_the_same_place_burns_the_epoch(relay, tmp_path):
+    """Recipes 7 and 10: the relay keeps the first one, and the machine that made the second one is given up."""
+    scene = await Scene.on(relay)
+    to, place = scene.coordinator.public, f"{scene.run}.0123456789abcdef"
+    journal = Journal(tmp_path / "site", TABLES)
+    journal.lock()
+    async with scene.client(scene.first) as client:
+        before = scene.frame(scene.first, round_=3, body=b"masked")
+        await client.post_message(scene.run, to, before)
+        with journal.transaction() as batch:
+            batch.put(place, b"a state that came back")
+            batch.put("another run's", b"a state")
+            batch.post(scene.run, to, scene.frame(scene.first, round_=3, body=b"masked anew"))
+        with pytest.raises(RestoredStateError, match="said something else") as told:
+            await deliver(journal, client)
+        assert told.value.run == scene.run
+        assert journal.outgoing() == []  # it is not tried again
+
+        config = ParticipantConfig(data=tmp_path / "site", relay=relay.url)
+        daemon, tries = Daemon(config, scene.first, journal, client, Policy()), []
+
+        async def work() -> None:
+            tries.append(1)
+            if len(tries) == 1:
+                raise told.value
+            raise asyncio.CancelledError
+
+        with pytest.raises(asyncio.CancelledError):
+            await daemon._forever(work)
+        assert journal.machines() == ["another run's"]
+        async with scene.client(scene.coordinator) as lead:
+            assert [message.frame for message in await lead.messages()] == [before]
+    journal.close()

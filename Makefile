@@ -9,7 +9,7 @@ DEMO   ?=
 # what `make bench` measures; NAME=sparse takes another twenty minutes, NAME=he two
 NAME   ?= kernels start round growth memory relayed peers server analyses
 
-.PHONY: help demo test check bench oracles fuzz fuzz-api soak crash crash-sites coverage mutation vectors model lock format clean
+.PHONY: help demo test check bench oracles fuzz fuzz-api soak crash crash-sites kills coverage mutation vectors model lock format clean
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -77,6 +77,9 @@ crash-sites: $(READY) ## kill sites over whole runs, KILLS (default 1000) times 
 	KILLS=$(or $(KILLS),1000) SECONDS=$$((60 * $(or $(MINUTES),30))) ROUNDS=20 \
 	  $(BIN)/python -m pytest -s -n 0 --timeout 7200 tests/e2e/test_kills.py
 
+kills: $(READY)  ## kill coordinator and standby at KILLS (default 300) labelled points over runs, for MINUTES (30) at most
+	KILLS=$(or $(KILLS),300) MINUTES=$(or $(MINUTES),30) $(BIN)/python -m pytest -s -n 0 --timeout 7200 tests/services/coordinator/test_kills.py
+
 vectors: $(READY) ## make the vectors anew from the independent reference, and the tables of the specification
 	$(BIN)/python -m specs.generate
 
@@ -92,6 +95,9 @@ lock: $(READY)   ## make the lock file anew (versions and hashes only); needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --extra participant --constraint requirements.lock \
 	  --output-file participant/deploy/container/requirements.lock pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --extra coordinator --extra cluster --constraint requirements.lock \
+	  --output-file coordinator/deploy/container/requirements.lock pyproject.toml
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -9,6 +9,7 @@ has neither masks nor the messages that unmask. The epoch before the rounds is n
 import asyncio
 import os
 from collections.abc import Awaitable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -23,6 +24,8 @@ from bench.measure import Row, in_words
 from bench.scene import Member, Scene, scene
 from bench.workers.work import CLIP, VALUE_BITS, vector
 from coordinator.driver import Cast, Driver, Pace
+from coordinator.line import Line
+from coordinator.mail import Box, Mail
 from coordinator.progress import nowhere
 from relay.client.transport import Message
 from secagg.params import Floors, LossRule, Schema, Segment, mac_lanes_for, ring_bits_for
@@ -87,9 +90,12 @@ def rows() -> list[Row]:
 
 
 async def measured(folder: Path, *, n: int, d: int, repetitions: int = 1) -> Row:
-    async with scene(folder, n) as there:
+    async with AsyncExitStack() as stack:
+        there = await stack.enter_async_context(scene(folder, n))
         values = [vector(u, d) for u in range(n)]
-        driver, secure_sites = await _prepared(there, values, rounds=repetitions)
+        run = await there.run()
+        box = await stack.enter_async_context(Mail(there.coordinator.relay).box(run, 0))
+        driver, secure_sites = await _prepared(there, run, box, values, rounds=repetitions)
         plain_run = await there.run()
         seconds: dict[str, list[float]] = {"secure": [], "plain": []}
         for number in range(1, repetitions + 1):
@@ -114,11 +120,14 @@ async def measured(folder: Path, *, n: int, d: int, repetitions: int = 1) -> Row
     )
 
 
-async def _prepared(there: Scene, values: list[NDArray[np.float64]], rounds: int) -> tuple[Driver, list[Site]]:
-    """Open a run and bring its epoch to readiness."""
-    run, head = await there.run(), there.coordinator
+async def _prepared(
+    there: Scene, run: UUID, box: Box, values: list[NDArray[np.float64]], rounds: int
+) -> tuple[Driver, list[Site]]:
+    """Bring the epoch of a run to readiness."""
+    head = there.coordinator
     names = {one.identity.public: f"site {i}" for i, one in enumerate(there.sites, 1)}
-    driver = Driver(run, Cast(there.roster, names), head.identity, head.journal, head.relay, PACE, nowhere)
+    line = Line(run, head.journal, head.relay, box)
+    driver = Driver(run, Cast(there.roster, names), head.identity, head.journal, line, PACE, nowhere)
     sites = [Site(member, there, run, row) for member, row in zip(there.sites, values, strict=True)]
     keys = [one.identity.public for one in there.sites]
     epoch = driver.prepare(keys, rounds=rounds, loss_rule=LossRule.CONTINUE)

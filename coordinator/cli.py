@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import typer
 
-from coordinator import run_commands
+from coordinator import duty_commands, run_commands
 from coordinator.config import CoordinatorConfig
 from coordinator.office import Office, alone, in_office, passphrase
 from coordinator.options import AsJson, Config, Data, ProjectId
@@ -23,8 +23,9 @@ project_app = typer.Typer(no_args_is_help=True, help="Projects that this identit
 app.add_typer(project_app, name="project")
 app.add_typer(receipt_app, name="receipt")
 
-for command in run_commands.COMMANDS:
+for command in (*run_commands.COMMANDS, *duty_commands.COMMANDS):
     app.command()(command)
+project_app.command("tasks")(run_commands.project_tasks)
 
 
 def main() -> None:

@@ -29,6 +29,14 @@ class CoordinatorConfig(Settings):
     grace_s: float = Field(default=15, ge=0, description="wait for the last sites once enough have answered")
     rounds: int = Field(default=32, ge=1, description="rounds that an epoch prepares")
     epoch_s: int = Field(default=86_400, ge=60, description="time after which an epoch's secrets are erased")
+    run_s: float = Field(default=86_400, ge=1, description="time that a run may take before it is ended")
+    lease_s: float = Field(
+        default=30, ge=3, le=600, description="time without a sign of life after which a standby takes a run over"
+    )
+    checkpoints: bool = Field(default=True, description="leave sealed states at the relay, for a standby to go on from")
+    admin_port: int | None = Field(
+        default=None, ge=0, le=65535, description="port for health and metrics; 0 means any free, none by default"
+    )
     scheduler: str = Field(
         default="", description="a Dask cluster that recovers drop-outs, tls://host:port; by default, this machine does"
     )

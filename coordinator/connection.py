@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from coordinator import progress as shown
 from coordinator.analyses import SpecError, TableSpec, parse_spec
@@ -26,7 +26,7 @@ from coordinator.office import Office, opened, passphrase
 from coordinator.projects import find, led, read_terms, sealed
 from coordinator.run import Listed, Run, earlier_run, earlier_runs
 from coordinator.run_file import read_run_file
-from coordinator.runs import carry_out
+from coordinator.runs import Order, begin, carry_out
 from coordinator.simulation import Simulation, Tables
 from participant.statistics.terms import ProjectTerms
 from secagg.errors import ParameterError
@@ -48,7 +48,7 @@ class AsyncProject:
 
         Args:
             tasks: in order; each a specification, its members as a mapping, or a file.
-            resume: ID of a run that was cut off, to go on with it; its tasks are the same then.
+            resume: ID of a run that was cut off, to go on with it; its tasks are its own.
 
         Raises:
             SpecError: a task is wrong; says where.
@@ -66,7 +66,6 @@ class AsyncConnection:
         self._simulation = simulation
         self._progress = progress
         self._runs: list[Run] = []
-        self._is_locked = False
 
     async def projects(self) -> list[AsyncProject]:
         """Return the projects that this identity coordinates."""
@@ -115,12 +114,9 @@ class AsyncConnection:
                 self._runs.append(done)
                 return done
             office = self._office
-            if not self._is_locked:
-                office.journal.lock()
-                self._is_locked = True
-            run = resume or uuid4()
             found = await sealed(office.relay, project.id)  # type: ignore[arg-type]  # it is not simulated
-            await carry_out(tasks, run, found, office.settings, office.identity, office.journal, office.relay, show)
+            run = resume or begin(office, found, Order(tasks=tasks))
+            await carry_out(run, found, office, show)
             return await self.earlier(run)
 
 

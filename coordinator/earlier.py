@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
-from coordinator.analyses import AnalysisError, Sum, parse_spec
-from coordinator.journal import Answer, RunRecord, RunTables
-from coordinator.runs import HeldBySitesError, Report, result_of
+from coordinator.analyses import AnalysisError, Sum
+from coordinator.journal import Answer, RunTables
+from coordinator.records import RunRecord
+from coordinator.run_sum import HeldBySitesError
+from coordinator.runs import Report, result_of
 from participant.statistics import Query, layout_of
 from secagg.errors import SecaggError
 
@@ -21,9 +23,9 @@ async def recall(record: RunRecord, tables: RunTables) -> Report:
     kept = tables.answers()
     secure_sum = _KeptSum(record.value_bits, iter(kept))
     results = []
-    for task in record.tasks:
+    for task in record.specs:
         try:
-            results.append(await result_of(parse_spec(task), secure_sum))
+            results.append(await result_of(task, secure_sum))
         except (AnalysisError, UnansweredError):
             break
     answers = tuple((Query.decode(query), answer) for query, answer in kept)

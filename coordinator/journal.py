@@ -7,8 +7,8 @@ are answered here are not asked again.
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -47,13 +47,39 @@ TABLES = (
         name       TEXT NOT NULL,      -- of the project
         terms      BLOB NOT NULL,      -- of the project, canonical bytes
         tasks      TEXT NOT NULL,      -- JSON: the specifications in order, as `parse_spec` reads them
+        task       INTEGER,            -- place of the project's task that it carries out, from 0 on; NULL for none
+        sites      TEXT NOT NULL,      -- JSON: keys of the sites that it begins with, in hex
         value_bits INTEGER NOT NULL,   -- bits of a value that leave room for all sites; part of what is asked
+        quorum     INTEGER NOT NULL,   -- a sum over fewer sites is not asked for
         began      REAL NOT NULL,      -- seconds since 1970
+        deadline   REAL NOT NULL,      -- when it is ended, whatever it is doing
         ended      REAL,               -- NULL while it is open
-        outcome    TEXT NOT NULL       -- open, completed or failed
-            DEFAULT 'open',
-        detail     TEXT NOT NULL       -- why it failed
-            DEFAULT ''
+        repeats    TEXT,               -- UUID of the run that it repeats
+        state      TEXT NOT NULL,      -- see relay.transitions.RunState
+        reason     TEXT NOT NULL,      -- why it is in this state
+        told       INTEGER NOT NULL,   -- the relay has this state, too
+        wish       TEXT NOT NULL,      -- pause or cancel: what a command asks of the process that works on it
+        position   INTEGER NOT NULL,   -- ID of the last message that it dealt with
+        burnt      INTEGER NOT NULL,   -- number of the last epoch in which no round may be opened any more
+        version    INTEGER NOT NULL,   -- counts what a standby has to know
+        stored     INTEGER NOT NULL,   -- the version that stands in its last checkpoint
+        stored_answers INTEGER NOT NULL,   -- how many answers stand in its checkpoints
+        stored_entries INTEGER NOT NULL,   -- how many entries of its receipt
+        stored_epoch   INTEGER NOT NULL    -- number of the last epoch whose packages stand there
+    ) STRICT""",
+    """CREATE TABLE turn (
+        run       TEXT PRIMARY KEY,    -- UUID of a run in which a round is open
+        position  INTEGER NOT NULL,    -- place of the round's query among the run's
+        query     BLOB NOT NULL,       -- canonical bytes
+        deadline  INTEGER NOT NULL,    -- seconds since 1970; the sites leave the round then
+        seed      BLOB NOT NULL        -- what the round's later steps draw, so that a step done twice says the same
+    ) STRICT""",
+    """CREATE TABLE upload (
+        run       TEXT NOT NULL,       -- UUID
+        site      INTEGER NOT NULL,    -- index of a site whose vector is in the total of the open round
+        frame     BLOB NOT NULL,       -- its signed frame
+        payload   TEXT NOT NULL,       -- ID of the payload at the relay
+        PRIMARY KEY (run, site)
     ) STRICT""",
     """CREATE TABLE IF NOT EXISTS receipt (
         run    TEXT NOT NULL,          -- UUID
@@ -76,33 +102,6 @@ class Answer:
     ring_bits: int
     survivors: tuple[str, ...]
     total: NDArray[np.float64] | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """What this coordinator knows of a run besides its answers.
-
-    Attributes:
-        run, project: their IDs.
-        name: of the project.
-        terms: of the project, canonical bytes.
-        tasks: the specifications in order, as plain JSON values.
-        value_bits: bits of a value that leave room for all sites that were there at its begin.
-        began, ended: seconds since 1970; `ended` is None while it is open.
-        outcome: open, completed or failed.
-        detail: why it failed.
-    """
-
-    run: UUID
-    project: UUID
-    name: str
-    terms: bytes
-    tasks: tuple[dict[str, Any], ...]
-    value_bits: int
-    began: float
-    ended: float | None = None
-    outcome: str = "open"
-    detail: str = ""
 
 
 class Packages(Mapping[int, P], Generic[P]):
@@ -133,35 +132,31 @@ class Packages(Mapping[int, P], Generic[P]):
         return len(list(iter(self)))
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The round that is open: the query that it is to answer, its place among the run's, and what its steps draw."""
+
+    position: int
+    query: bytes
+    deadline: int
+    seed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A vector that was added to the total of the open round, and where it is to be had again."""
+
+    site: int
+    frame: bytes = field(repr=False)
+    payload: str
+
+
 class RunTables:
     """The coordinator's own tables in its journal, for one run. Changes belong into a transaction of the journal."""
 
     def __init__(self, connection: sqlite3.Connection, run: UUID) -> None:
         self.connection = connection
         self._run = str(run)
-
-    def begin(self, record: RunRecord) -> RunRecord:
-        """Store what a run is before anything is asked, and return what is stored: the first record of a run stays."""
-        self.connection.execute(
-            "INSERT OR IGNORE INTO run (run, project, name, terms, tasks, value_bits, began) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                str(record.run),
-                str(record.project),
-                record.name,
-                record.terms,
-                json.dumps(record.tasks),
-                record.value_bits,
-                record.began,
-            ),
-        )
-        return next(one for one in run_records(self.connection) if one.run == record.run)
-
-    def end(self, outcome: str, at: float, detail: str = "") -> None:
-        """Note how the run ended; a run that is gone on with is open no more once it ends again."""
-        self.connection.execute(
-            "UPDATE run SET outcome = ?, ended = ?, detail = ? WHERE run = ?", (outcome, at, detail, self._run)
-        )
 
     def keep(self, machine: str, site: int, package: Package) -> None:
         """Store a site's package; a repetition is the same one."""
@@ -187,6 +182,48 @@ class RunTables:
             "SELECT number, next FROM epoch WHERE run = ? ORDER BY number DESC LIMIT 1", (self._run,)
         ).fetchone()
         return (row[0], row[1]) if row else (0, 1)
+
+    def open_turn(self, turn: Turn) -> None:
+        """Note the round that is opened."""
+        self.close_turn()
+        values = (self._run, turn.position, turn.query, turn.deadline, turn.seed)
+        self.connection.execute("INSERT INTO turn VALUES (?, ?, ?, ?, ?)", values)
+
+    def close_turn(self) -> None:
+        """Forget the round that was open, and what was added in it."""
+        for statement in ("DELETE FROM turn WHERE run = ?", "DELETE FROM upload WHERE run = ?"):
+            self.connection.execute(statement, (self._run,))
+
+    def turn(self) -> Turn | None:
+        """Return the round that is open."""
+        row = self.connection.execute(
+            "SELECT position, query, deadline, seed FROM turn WHERE run = ?", (self._run,)
+        ).fetchone()
+        return None if row is None else Turn(*row)
+
+    def added(self, upload: Upload) -> None:
+        """Note what was added to the total."""
+        values = (self._run, upload.site, upload.frame, upload.payload)
+        self.connection.execute("INSERT INTO upload VALUES (?, ?, ?, ?)", values)
+
+    def uploads(self) -> list[Upload]:
+        """Return what was added to the total of the open round."""
+        rows = self.connection.execute("SELECT site, frame, payload FROM upload WHERE run = ?", (self._run,))
+        return [Upload(*row) for row in rows]
+
+    def read_to(self, message: int) -> None:
+        """Note that the run has dealt with its messages up to this ID."""
+        self.connection.execute("UPDATE run SET position = ? WHERE run = ?", (message, self._run))
+
+    def changed(self) -> None:
+        """Note that there is something new which a standby has to know before anybody else hears of it."""
+        self.connection.execute("UPDATE run SET version = version + 1 WHERE run = ?", (self._run,))
+
+    @property
+    def burnt(self) -> int:
+        """Number of the last epoch in which no round may be opened any more; 0 for none."""
+        row = self.connection.execute("SELECT burnt FROM run WHERE run = ?", (self._run,)).fetchone()
+        return int(row[0]) if row else 0
 
     def enter(self, position: int, query: bytes, answer: Answer) -> None:
         """Store the answer to the run's query number `position`."""
@@ -217,18 +254,6 @@ class RunTables:
             "SELECT query, round, ring_bits, survivors, total FROM answer WHERE run = ? ORDER BY position", (self._run,)
         )
         return [(query, _answer(*row)) for query, *row in rows]
-
-
-def run_records(connection: sqlite3.Connection) -> list[RunRecord]:
-    """Return all runs of a journal, the newest first."""
-    rows = connection.execute(
-        "SELECT run, project, name, terms, tasks, value_bits, began, ended, outcome, detail FROM run "
-        "ORDER BY began DESC"
-    )
-    return [
-        RunRecord(UUID(run), UUID(project), name, terms, tuple(json.loads(tasks)), *rest)
-        for run, project, name, terms, tasks, *rest in rows
-    ]
 
 
 def _answer(round_: int, ring_bits: int, survivors: str, total: bytes) -> Answer:

@@ -5,13 +5,18 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from platform import node
 from typing import TypeVar
 
 import typer
 
 from coordinator.config import CoordinatorConfig
 from coordinator.journal import TABLES
+from coordinator.mail import Mail
+from coordinator.metrics import Metrics
+from coordinator.records import RunRecords
 from relay.client import keystore
 from relay.client.journal import Journal
 from relay.client.transport import RelayClient
@@ -23,12 +28,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """A coordinator at work."""
+    """A coordinator at work. Any number of runs share one.
+
+    Attributes:
+        mail: one reader of what the relay has for this identity.
+        holder: the name under which this folder on this machine holds leases of runs. A copy of the folder elsewhere
+            has another one, so that the relay tells the two apart.
+    """
 
     settings: CoordinatorConfig
     identity: Identity
     relay: RelayClient
     journal: Journal
+    records: RunRecords
+    mail: Mail
+    metrics: Metrics
+    holder: str
 
 
 def in_office(data: Path | None, config: Path | None, work: Callable[[Office], Awaitable[T]]) -> T:
@@ -46,10 +61,17 @@ def in_office(data: Path | None, config: Path | None, work: Callable[[Office], A
 @asynccontextmanager
 async def opened(settings: CoordinatorConfig, secret: str) -> AsyncIterator[Office]:
     """Open the identity by its passphrase, the journal, and a connection to the relay."""
-    identity = keystore.unlock(settings.identity, secret)
+    async with at_work(settings, keystore.unlock(settings.identity, secret)) as office:
+        yield office
+
+
+@asynccontextmanager
+async def at_work(settings: CoordinatorConfig, identity: Identity) -> AsyncIterator[Office]:
+    """Open the journal and a connection to the relay for an identity that is open."""
     with journal_of(settings) as journal:
         async with settings.client(identity) as relay:
-            yield Office(settings, identity, relay, journal)
+            records = RunRecords(journal.connection)
+            yield Office(settings, identity, relay, journal, records, Mail(relay), Metrics(), _holder(settings))
 
 
 @contextmanager
@@ -76,3 +98,8 @@ def passphrase(settings: CoordinatorConfig) -> str:
     if not secret and sys.stdin.isatty():
         return str(typer.prompt("passphrase of the identity", hide_input=True))
     return secret
+
+
+def _holder(settings: CoordinatorConfig) -> str:
+    place = settings.data.stat()
+    return sha256(f"{node()} {place.st_dev} {place.st_ino}".encode()).hexdigest()[:32]

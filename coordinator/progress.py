@@ -12,6 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from relay.service.logs import logger
+
+_log = logger(__name__)
+
 What = Literal[
     "step",
     "heard",
@@ -101,6 +105,12 @@ def on_screen(*, visible: bool) -> Iterator[Show]:
             yield show
     else:
         yield in_words(console)
+
+
+def in_log(event: Event) -> None:
+    """Log an event: what a person would want to follow, or with the level `debug` all."""
+    told = _log.debug if event.what in {"step", "heard"} else _log.info
+    told(event.what, step=event.step, round=event.round, site=event.site, detail=event.detail)
 
 
 def nowhere(_event: Event) -> None:

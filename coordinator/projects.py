@@ -1,5 +1,6 @@
 """Projects from the coordinator's side: terms, invitations, the roster and its words."""
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from coordinator.analyses.errors import SpecError
+from coordinator.analyses import SpecError, TableSpec, parse_spec
 from participant.statistics.query import in_words
 from participant.statistics.terms import ProjectTerms
 from relay.client.transport import MemberState, Project, RelayClient
@@ -102,6 +103,28 @@ async def seal(relay: RelayClient, project: UUID) -> Sealed:
         )
     await relay.seal_roster(project, joined)
     return await sealed(relay, project)
+
+
+async def set_tasks(relay: RelayClient, project: UUID, tasks: tuple[TableSpec, ...]) -> Project:
+    """Replace a project's tasks. They are for people and for planning: what a site computes follows from signed frames.
+
+    Raises:
+        ParameterError: a task asks beyond the project's dataset, or is too long.
+    """
+    found = await relay.project(project)
+    terms = ProjectTerms.decode(found.terms)
+    if beyond := sorted({task.dataset for task in tasks} - {terms.dataset}):
+        raise ParameterError(f"the project is about dataset {terms.dataset}, a task asks for {', '.join(beyond)}")
+    parameters = [(task.analysis, task.model_dump_json(exclude_none=True).encode()) for task in tasks]
+    return await relay.set_tasks(project, parameters, version=found.tasks_version)
+
+
+def tasks_of(project: Project) -> tuple[TableSpec, ...]:
+    """Return a project's tasks, in order; raises SpecError where one is none that this release knows."""
+    try:
+        return tuple(parse_spec(json.loads(task.parameters)) for task in project.tasks)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise SpecError(f"a task of the project is none of this coordinator's: {error}") from None
 
 
 async def sealed(relay: RelayClient, project: UUID) -> Sealed:

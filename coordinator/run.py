@@ -10,8 +10,9 @@ from uuid import UUID
 
 from coordinator.analyses import Result, TableSpec
 from coordinator.earlier import recall
-from coordinator.journal import Answer, RunRecord, RunTables, run_records
+from coordinator.journal import Answer, RunTables
 from coordinator.receipts import ReceiptLog
+from coordinator.records import RunRecord, RunRecords
 from coordinator.results import as_facts, words_of
 from coordinator.runs import Held, Report
 from participant.statistics import Query
@@ -29,7 +30,7 @@ class Run:
         tasks: what was asked for, the specifications' members as JSON has them.
         results: one for each task in order; of a run that failed, those that it came to.
         answers: every query that was asked, with its round, sites and sum.
-        outcome: open, completed, failed or simulated.
+        outcome: the state of the run, such as completed, failed or running; or simulated.
         detail: why it failed.
         began, ended: seconds since 1970; None for a simulation, and for a run that is open.
         terms: of the project; None for a simulation without any.
@@ -118,13 +119,13 @@ def earlier_runs(connection: sqlite3.Connection) -> list[Listed]:
         Listed(
             one.run,
             one.name,
-            tuple(str(task["analysis"]) for task in one.tasks),
-            one.outcome,
+            one.analyses,
+            one.state.value,
             one.began,
             one.ended,
-            one.detail,
+            one.reason,
         )
-        for one in run_records(connection)
+        for one in RunRecords(connection).all()
     ]
 
 
@@ -134,10 +135,7 @@ async def earlier_run(connection: sqlite3.Connection, run: UUID) -> Run:
     Raises:
         ParameterError: the journal does not know it.
     """
-    for record in run_records(connection):
-        if record.run == run:
-            return await _earlier(record, connection)
-    raise ParameterError(f"this coordinator's journal knows no run {run}; see: secagg-coordinator runs")
+    return await _earlier(RunRecords(connection).get(run), connection)
 
 
 async def _earlier(record: RunRecord, connection: sqlite3.Connection) -> Run:
@@ -149,8 +147,8 @@ async def _earlier(record: RunRecord, connection: sqlite3.Connection) -> Run:
         record.tasks,
         report.results,
         report.answers,
-        record.outcome,
-        record.detail,
+        record.state.value,
+        record.reason,
         record.began,
         record.ended,
         ProjectTerms.decode(record.terms),

@@ -1,49 +1,52 @@
-"""A run: its tasks in order, each an analysis over secure sums, from the first epoch to a final state at the relay."""
+"""A run, from its order to a final state: in the journal and at the relay, by its deadline, whatever happens.
 
+`begin` enters a run in the journal; `carry_out` works on it until it is over, or is paused, or another process has it.
+Two things go on beside each other: the work, which is the analyses over their secure sums, and the watch, which renews
+the lease and ends the work at the deadline, on a wish, or where the relay or another process ended it. When the relay
+is away, the work begins again from the journal as soon as it is back.
+"""
+
+import asyncio
 import time
+from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass
-from uuid import UUID
+from typing import TypeVar
+from uuid import UUID, uuid4
 
-from coordinator.analyses import Result, SecureSum, SpecError, Sum, TableSpec, value_bits_for
-from coordinator.config import CoordinatorConfig
+from coordinator.analyses import Result, SecureSum, SpecError, TableSpec
+from coordinator.checkpoints import RunCheckpoints
 from coordinator.driver import Cast, Driver, Pace
-from coordinator.journal import Answer, RunRecord, RunTables
+from coordinator.errors import RunCancelledError, RunEndedError, RunOverdueError, RunPausedError, TakenOverError
+from coordinator.journal import Answer, RunTables
+from coordinator.line import Line
+from coordinator.office import Office
 from coordinator.progress import Show
 from coordinator.projects import Sealed
 from coordinator.receipts import ReceiptLog, conclude
-from participant.statistics import Query, layout_of
-from relay.client.journal import Journal
-from relay.client.transport import RelayClient, RunState
+from coordinator.records import RunRecord, Wish
+from coordinator.run_sum import HeldBySitesError, RunSum, value_bits_of
+from participant.statistics import Query
+from relay.client.journal import JournalError, RestoredStateError
+from relay.client.transport import RelayError, RelayUnavailableError, RunState
+from relay.service.logs import bind, logger
+from relay.transitions import FINAL_RUN
+from relay.wire import RunLease
 from secagg.errors import NotEnoughParticipantsError, ParameterError, SecaggError
-from secagg.he.parameters import SUMS
-from secagg.identity import Identity
-from secagg.messages import Suite
-from secagg.params import (
-    MAX_RING_BITS,
-    MAX_SITE_ROUNDS,
-    LossRule,
-    Profile,
-    Schema,
-    mac_lanes_for,
-    ring_bits_for,
-)
 
-_PROFILES = {"semi-honest": Profile.SEMI_HONEST, "malicious": Profile.MALICIOUS}
-_LOSS_RULES = {"continue": LossRule.CONTINUE, "pause": LossRule.PAUSE, "abort": LossRule.ABORT}
-_SUITES = {"masks": Suite.X25519_MLKEM768_AES256, "he": Suite.X25519_MLKEM768_AES256_BFV}
-_RING_BITS = {"masks": MAX_RING_BITS, "he": SUMS.plain_modulus.bit_length() - 1}  # a slot holds one value at least
+LOOK_S = 0.5
+"""Between two looks at the clock and at what commands wish."""
+ASK_S = 5.0
+"""How long the watch waits for the relay's answer: a relay that is away must not keep it from the clock."""
+SETTLE_S = 40.0
+"""How long a process that ends a run tries to tell the relay; the relay ends it by itself soon after its deadline."""
+AWAY_S = 2.0
+LATE_S = 60.0
+"""A run is in a final state so long after its deadline at the latest."""
+DEADLINE = "deadline"
 
-
-class HeldBySitesError(SecaggError):
-    """The sites opened a sum and keep it: the analysis ends here.
-
-    Attributes:
-        answer: round and sites.
-    """
-
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
-        super().__init__(f"the sites hold the result of round {answer.round}: {', '.join(answer.survivors)}")
+_log = logger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,124 +73,89 @@ class Report:
     bytes_heard: dict[str, int]
 
 
-class RunSum:
-    """The secure sum of a run: what the analyses ask, they ask here.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a run is to do.
 
     Attributes:
-        value_bits: bits of a value that leave room for all sites of the roster.
+        tasks: its analyses, in order.
+        task: place of the project's task that it carries out, or None.
+        within_s: time that it may take; None for what the settings say.
+        quorum: a sum over fewer sites is not asked for; the protocol's and the sites' own floors hold in any case.
+        repeats: the run that it repeats, or None.
     """
 
-    def __init__(self, driver: Driver, tables: RunTables, sealed: Sealed, rounds: int, value_bits: int) -> None:
-        self._driver = driver
-        self._tables = tables
-        self._sealed = sealed
-        self._rounds = rounds
-        self._position = 0
-        self.value_bits = value_bits
-
-    async def __call__(self, query: Query) -> Sum:
-        """Return the sum of a query: from the journal if it was learnt before a crash, else from a round.
-
-        Raises:
-            HeldBySitesError: the sites have opened it, and the project's terms leave it to them.
-        """
-        self._sealed.terms.check(query)
-        data = query.encode()
-        answer = self._tables.answer(self._position, data)
-        if answer is None:
-            await self._ensure_epoch()
-            learn = self._sealed.terms.coordinator_learns
-            answer = await self._driver.ask(data, self._schema(query), self._position, learn=learn)
-        self._position += 1
-        if answer.total is None:
-            raise HeldBySitesError(answer)
-        return Sum(layout_of(query).unflatten(answer.total), answer.survivors)
-
-    def _schema(self, query: Query) -> Schema:
-        segments = layout_of(query).segments(query.value_bits)
-        parties = len(self._driver.left or ())
-        bits = max(ring_bits_for(segment.levels, parties) for segment in segments)
-        checked = self._sealed.terms.profile == "malicious" or self._sealed.terms.mode == "he"
-        return Schema(ring_bits=bits, mac_lanes=mac_lanes_for(bits) if checked else 0, segments=segments)
-
-    async def _ensure_epoch(self) -> None:
-        """Prepare the next epoch when the rounds of the last one are used up; lost sites stay out of this run."""
-        if self._driver.rounds_left:
-            return
-        sites = self._driver.left or self._sealed.confirmed
-        await self._driver.prepare(
-            sites,
-            rounds=min(self._rounds, MAX_SITE_ROUNDS // len(sites)),
-            profile=_PROFILES[self._sealed.terms.profile],
-            loss_rule=_LOSS_RULES[self._sealed.terms.loss_rule],
-            suite=_SUITES[self._sealed.terms.mode],
-        )
+    tasks: tuple[TableSpec, ...]
+    task: int | None = None
+    within_s: float | None = None
+    quorum: int = 0
+    repeats: UUID | None = None
 
 
-async def carry_out(
-    tasks: tuple[TableSpec, ...],
-    run: UUID,
-    sealed: Sealed,
-    config: CoordinatorConfig,
-    identity: Identity,
-    journal: Journal,
-    relay: RelayClient,
-    show: Show,
-) -> Report:
-    """Carry out a run's tasks, or what is left of them after a crash, and bring the run to a final state.
+def begin(office: Office, sealed: Sealed, order: Order) -> UUID:
+    """Enter a run in the journal and return its ID; nobody else hears of it before it is carried out.
 
     Raises:
         SpecError: an analysis needs the sums, and the sites keep them.
-        ParameterError: the run was begun with other tasks, or in another project.
-        NotEnoughParticipantsError: too few sites confirmed the roster, or were left in some step.
-        AnalysisError: the data give no answer.
+        NotEnoughParticipantsError: too few sites confirmed the roster.
     """
     if not sealed.terms.coordinator_learns:
-        check_single(tasks)
-    least = sealed.terms.minimum_sites
+        check_single(order.tasks)
+    least = max(sealed.terms.minimum_sites, order.quorum)
     if len(sealed.confirmed) < least:
         raise NotEnoughParticipantsError(f"{len(sealed.confirmed)} sites confirmed the roster, {least} are needed")
-    tables = RunTables(journal.connection, run)
-    record = _begun(tables, tasks, run, sealed)
-    receipt = ReceiptLog(journal.connection, run)
-    receipt.begin(sealed.roster, sealed.project.terms)
-    await _enter_state(relay, sealed.project.id, run)
-    pace = Pace(config.step_s, config.grace_s, config.epoch_s)
-    cast = Cast(sealed.roster, sealed.names)
-    driver = Driver(run, cast, identity, journal, relay, pace, show, config.recover)
-    await driver.resume()
-    secure_sum = RunSum(driver, tables, sealed, config.rounds, record.value_bits)
-    try:
-        results = tuple([await result_of(task, secure_sum) for task in tasks])
-    except SecaggError as error:
-        await relay.change_run(run, RunState.RUNNING, RunState.FAILED, str(error)[:200])
-        tables.end("failed", time.time(), str(error))
-        await conclude(receipt, f"failed: {error}", run, identity, relay)
-        raise
-    await relay.change_run(run, RunState.RUNNING, RunState.COMPLETED)
-    tables.end("completed", time.time())
-    await conclude(receipt, "completed", run, identity, relay)
-    answers = tuple((Query.decode(query), answer) for query, answer in tables.answers())
-    return Report(results, answers, dict(driver.bytes_heard))
-
-
-def _begun(tables: RunTables, tasks: tuple[TableSpec, ...], run: UUID, sealed: Sealed) -> RunRecord:
-    """Note what the run is, or return what was noted when it began: what is asked follows from it to the bit."""
+    now = time.time()
     record = RunRecord(
-        run=run,
+        run=uuid4(),
         project=sealed.project.id,
         name=sealed.project.name,
         terms=sealed.project.terms,
-        tasks=tuple(task.model_dump(mode="json", exclude_none=True) for task in tasks),
-        value_bits=value_bits_for(len(sealed.confirmed), _RING_BITS[sealed.terms.mode]),
-        began=time.time(),
+        tasks=tuple(task.model_dump(mode="json", exclude_none=True) for task in order.tasks),
+        task=order.task,
+        sites=sealed.confirmed,
+        value_bits=value_bits_of(sealed),
+        quorum=order.quorum,
+        began=now,
+        deadline=now + (order.within_s or office.settings.run_s),
+        repeats=order.repeats,
+        position=office.journal.position,
     )
-    first = tables.begin(record)
-    if (first.project, first.tasks) != (record.project, record.tasks):
-        raise ParameterError(
-            f"run {run} was begun with other tasks, or in another project; it goes on with its own alone"
-        )
-    return first
+    office.records.add(record)
+    return record.run
+
+
+def retry(office: Office, sealed: Sealed, run: UUID, within_s: float | None = None) -> UUID:
+    """Enter a run that repeats one which is over, with all sites that there are now, and return its ID.
+
+    Raises:
+        ParameterError: there is no such run, or it is not over.
+        NotEnoughParticipantsError: too few sites confirmed the roster.
+    """
+    record = office.records.get(run)
+    if not record.is_over:
+        raise ParameterError(f"run {run} is {record.state}; resume it, or cancel it first")
+    order = Order(tasks=record.specs, task=record.task, within_s=within_s, quorum=record.quorum, repeats=run)
+    return begin(office, sealed, order)
+
+
+async def carry_out(run: UUID, sealed: Sealed, office: Office, show: Show) -> Report:
+    """Work on a run of the journal until it is over: from its beginning, or from where a process left it.
+
+    Raises:
+        RunPausedError, RunCancelledError: somebody wished it.
+        RunOverdueError: its deadline passed.
+        RunEndedError: it is over already, or the relay ended it.
+        TakenOverError: another process of this coordinator has it.
+        JournalError: another process on this machine works on it.
+        NotEnoughParticipantsError: too few sites were left in some step.
+        AnalysisError: the data give no answer.
+    """
+    with office.journal.hold(str(run)), bind(run=str(run)):
+        record = office.records.get(run)
+        if record.is_over:
+            raise RunEndedError(run, record.state, record.reason)
+        office.records.wish(run, "")
+        return await _Work(record, sealed, office, show).done()
 
 
 async def result_of(task: TableSpec, secure_sum: SecureSum) -> Result | Held:
@@ -198,6 +166,325 @@ async def result_of(task: TableSpec, secure_sum: SecureSum) -> Result | Held:
         return Held(task.analysis, held.answer.round, held.answer.survivors)
 
 
+class _Work:
+    """The work of this process on one run."""
+
+    def __init__(self, record: RunRecord, sealed: Sealed, office: Office, show: Show) -> None:
+        self._run = record.run
+        self._record = record
+        self._sealed = sealed
+        self._office = office
+        self._lease: int | None = None
+        self._line: Line | None = None
+        count = office.metrics.watch(record.run, time.time)
+
+        def both(event: object) -> None:
+            show(event)  # type: ignore[arg-type]
+            count(event)  # type: ignore[arg-type]
+
+        self._show: Show = both
+
+    async def done(self) -> Report:
+        """Return the report, with the run completed; or end it by the name of what went wrong, and raise that."""
+        try:
+            report = await self._under_watch(self._work())
+        except (RunPausedError, TakenOverError) as left:
+            state = RunState.PAUSED if isinstance(left, RunPausedError) else self._record.state
+            self._office.metrics.left(self._run, state)
+            if isinstance(left, RunPausedError):
+                await self._settle(RunState.PAUSED)
+            raise
+        except RunEndedError as ended:
+            self._office.records.move(self._run, ended.state, ended.reason, told=True)
+            self._leave(ended.state)
+            await self._conclude(ended.state, ended.reason)
+            raise
+        except RunCancelledError:
+            await self._end(RunState.CANCELLED, "")
+            raise
+        except RunOverdueError:
+            await self._end(RunState.FAILED, DEADLINE)
+            raise
+        except SecaggError as error:
+            await self._end(RunState.FAILED, str(error))
+            raise
+        except Exception as error:
+            _log.error("run-broken", exc_info=error)
+            await self._end(RunState.FAILED, f"a defect: {type(error).__name__}; the coordinator's log says where")
+            raise
+        await self._end(RunState.COMPLETED, "")
+        return report
+
+    # The work ------------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> Report:
+        while True:
+            try:
+                return await self._attempt()
+            except RelayUnavailableError as error:
+                _log.warning("relay-away", detail=str(error))
+            except RelayError as error:
+                if error.type != "stale-lease":
+                    raise
+                _log.warning("lease-lost", detail=str(error))  # to another process, or to the time that it took
+            await asyncio.sleep(AWAY_S)
+
+    async def _attempt(self) -> Report:
+        """Work on the run from where the journal has it."""
+        office, run = self._office, self._run
+        await self._take_lease()
+        checkpoints = None
+        if office.settings.checkpoints:
+            checkpoints = RunCheckpoints(run, office.journal, office.identity, office.relay)
+            if await checkpoints.catch_up():
+                office.metrics.taken_over()
+        if office.records.is_copy(run):
+            raise RestoredStateError(f"run {run} came out of a backup, and the relay has no checkpoint of it")
+        with office.journal.transaction():
+            ReceiptLog(office.journal.connection, run).begin(self._sealed.roster, self._sealed.project.terms)
+        await self._enter_running()
+        record = self._record = office.records.get(run)
+        async with office.mail.box(run, record.position) as box:
+            self._line = Line(run, office.journal, office.relay, box, checkpoints)
+            self._line.lease = self._lease
+            return await self._analyses(record, self._line)
+
+    async def _analyses(self, record: RunRecord, line: Line) -> Report:
+        office, settings = self._office, self._office.settings
+        tables = RunTables(office.journal.connection, self._run)
+        pace = Pace(settings.step_s, settings.grace_s, settings.epoch_s)
+        cast = Cast(self._sealed.roster, self._sealed.names)
+        driver = Driver(self._run, cast, office.identity, office.journal, line, pace, self._show, settings.recover)
+        await driver.resume()
+        secure_sum = RunSum(driver, tables, self._sealed, record, settings.rounds, self._check_pause)
+        results = tuple([await self._result(task, secure_sum) for task in record.specs])
+        answers = tuple((Query.decode(query), answer) for query, answer in tables.answers())
+        return Report(results, answers, dict(driver.bytes_heard))
+
+    async def _result(self, task: TableSpec, secure_sum: RunSum) -> Result | Held:
+        try:
+            result = await result_of(task, secure_sum)
+        except (RunPausedError, RelayUnavailableError, RelayError):
+            raise
+        except SecaggError:
+            self._office.metrics.failed(task.analysis)
+            raise
+        self._office.metrics.finished(task.analysis, result)
+        return result
+
+    def _check_pause(self) -> None:
+        if self._office.records.wished(self._run) == "pause":
+            raise RunPausedError(f"run {self._run} is paused; it goes on with: resume {self._run}")
+
+    # At the relay --------------------------------------------------------------------------------------------------
+
+    async def _take_lease(self) -> None:
+        """Create the run at the relay if it is not there, and take its lease."""
+        office, record = self._office, self._record
+        name = ", ".join(dict.fromkeys(record.analyses))[:100]
+        found = await office.relay.create_run(record.project, self._run, name, record.task, deadline=record.deadline)
+        if found.state in FINAL_RUN:
+            raise RunEndedError(self._run, found.state, found.reason)
+        if found.roster_version != self._sealed.project.roster.version:  # type: ignore[union-attr]  # it is sealed
+            raise SpecError("the project's roster changed since the run began; repeat the run")
+        self._lease = (await self._leased()).token
+
+    async def _enter_running(self) -> None:
+        """Bring the run to `running` at the relay, from whatever state a process left it in."""
+        steps = {
+            RunState.CREATED: RunState.PREPARING,
+            RunState.PREPARING: RunState.RUNNING,
+            RunState.PAUSED: RunState.RUNNING,
+        }
+        state = (await self._office.relay.run(self._run)).state
+        while (following := steps.get(state)) is not None:
+            state = (await self._office.relay.change_run(self._run, state, following, lease=self._lease)).state
+        if state in FINAL_RUN:
+            raise RunEndedError(self._run, state, "")
+        self._office.records.move(self._run, state, told=True)
+
+    # The watch -----------------------------------------------------------------------------------------------------
+
+    async def _under_watch(self, work: Awaitable[T]) -> T:
+        """Await the work, and end it with what the watch raises."""
+        working = asyncio.ensure_future(work)
+        watching = asyncio.create_task(self._watch())
+        try:
+            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            watching.result()
+            raise AssertionError("the watch ends by raising")
+        finally:
+            for task in (working, watching):
+                task.cancel()
+            await asyncio.gather(working, watching, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        every_s = self._office.settings.lease_s / 3
+        looked = time.monotonic()
+        while True:
+            if time.time() >= self._record.deadline:
+                raise RunOverdueError(f"the deadline of run {self._run} has passed")
+            if self._office.records.wished(self._run) == "cancel":
+                raise RunCancelledError(f"run {self._run} was cancelled")
+            if self._lease is not None and time.monotonic() >= looked + every_s:
+                looked = time.monotonic()
+                with suppress(RelayUnavailableError, TimeoutError):
+                    await asyncio.wait_for(self._look(self._lease), ASK_S)
+            await asyncio.sleep(LOOK_S)
+
+    async def _look(self, held: int) -> None:
+        """Renew the lease, and see whether the relay ended the run."""
+        taken = await self._leased()
+        if taken.token > held + 1:  # it ended while the relay was away, and somebody else had it since
+            raise TakenOverError(f"another process of this coordinator worked on run {self._run} meanwhile")
+        self._lease = taken.token
+        if self._line is not None:
+            self._line.lease = taken.token
+        found = await self._office.relay.run(self._run)
+        if found.state in FINAL_RUN:
+            raise RunEndedError(self._run, found.state, found.reason)
+
+    async def _leased(self) -> RunLease:
+        """Take or renew the lease; raises TakenOverError where another process holds it."""
+        office = self._office
+        try:
+            return await office.relay.lease_run(self._run, office.holder, office.settings.lease_s)
+        except RelayError as error:
+            if error.type != "stale-lease":
+                raise
+            raise TakenOverError(f"another process of this coordinator works on run {self._run}") from None
+
+    # The end -------------------------------------------------------------------------------------------------------
+
+    async def _end(self, state: RunState, reason: str) -> None:
+        """Enter a final state, let the relay know, and forget what only an open run needs."""
+        self._office.records.move(self._run, state, reason)
+        self._leave(state)
+        await self._settle(state, reason)
+        await self._conclude(state, reason)
+
+    def _leave(self, state: RunState) -> None:
+        forget_run(self._office, self._run)
+        self._office.metrics.left(self._run, state)
+        _log.info("run-ended", state=state.value)
+
+    async def _conclude(self, state: RunState, reason: str) -> None:
+        """End the receipt and send it; the lease is given back by now, since parcels are sent without it."""
+        office, receipt = self._office, ReceiptLog(self._office.journal.connection, self._run)
+        if not receipt.entries():  # nobody was asked for anything
+            return
+        outcome = f"{state.value}: {reason}" if reason else state.value
+        try:
+            sending = conclude(receipt, outcome, self._run, office.identity, office.relay)
+            await asyncio.wait_for(sending, SETTLE_S)
+        except TimeoutError:
+            _log.warning("receipt-not-sent", remedy="secagg-coordinator receipt send")
+
+    async def _settle(self, state: RunState, reason: str = "") -> None:
+        if state is RunState.PAUSED:
+            self._office.records.move(self._run, state, reason)
+        if self._lease is None:  # the relay never heard of it, or another process has it
+            with suppress(RelayUnavailableError, RelayError, TimeoutError):
+                await asyncio.wait_for(tell_end(self._office, self._run, None), ASK_S)
+            return
+        try:
+            await asyncio.wait_for(tell_end(self._office, self._run, self._lease), SETTLE_S)
+            await asyncio.wait_for(self._office.relay.lease_run(self._run, self._office.holder, 0), ASK_S)
+        except (RelayUnavailableError, RelayError, TimeoutError) as error:
+            _log.warning("relay-not-told", state=state.value, detail=str(error))
+
+
+async def tell_end(office: Office, run: UUID, lease: int | None) -> None:
+    """Let the relay know the state of a run that nobody works on any more; a final state there stays what it is."""
+    record = office.records.get(run)
+    try:
+        found = await office.relay.run(run)
+    except RelayError as error:
+        if error.type != "not-found":
+            raise
+        office.records.tell(run)  # it never heard of the run
+        return
+    if found.state not in FINAL_RUN and found.state is not record.state:
+        await office.relay.change_run(run, found.state, record.state, record.reason.strip(), lease=lease)
+    office.records.tell(run)
+
+
+def forget_run(office: Office, run: UUID) -> None:
+    """Drop the machine of a run that is over with its keys, and what was still to be sent."""
+    tables = RunTables(office.journal.connection, run)
+    with office.journal.transaction() as batch:
+        batch.drop(str(run))
+        batch.retract(run)
+        tables.forget_packages(str(run))
+        tables.close_turn()
+
+
+async def stop(office: Office, run: UUID, wish: Wish) -> None:
+    """Let the process that works on a run pause or cancel it; where none does, do it here.
+
+    Raises:
+        RunEndedError: it is over.
+        TakenOverError: a process on another machine works on it, which has to be asked there.
+    """
+    record = office.records.get(run)
+    if record.is_over:
+        raise RunEndedError(run, record.state, record.reason)
+    office.records.wish(run, wish)
+    try:
+        with office.journal.hold(str(run)):
+            await _stop(office, run, RunState.PAUSED if wish == "pause" else RunState.CANCELLED)
+    except JournalError:  # a process has it, and looks at wishes
+        return
+
+
+async def _stop(office: Office, run: UUID, state: RunState) -> None:
+    try:
+        lease = (await office.relay.lease_run(run, office.holder, office.settings.lease_s)).token
+    except RelayError as error:
+        if error.type == "stale-lease":
+            raise TakenOverError(f"a process on another machine works on run {run}; ask for it there") from None
+        if error.type != "not-found":
+            raise
+        lease = 0
+    if state is RunState.CANCELLED:
+        forget_run(office, run)
+    office.records.move(run, state, told=not lease)
+    if lease:
+        await tell_end(office, run, lease)
+        await office.relay.lease_run(run, office.holder, 0)
+
+
+async def sweep(office: Office) -> None:
+    """Take over from the relay how runs ended that nobody works on here, end what is over its deadline, and say so."""
+    overdue = 0
+    for record in office.records.all():
+        if record.is_over and record.told:
+            continue
+        try:
+            with office.journal.hold(str(record.run)):
+                await asyncio.wait_for(_sweep(office, record), ASK_S)
+        except (SecaggError, TimeoutError) as error:  # another process works on it, or the relay is away
+            _log.debug("run-not-swept", run=record.run, detail=str(error))
+        overdue += not office.records.get(record.run).is_over and time.time() >= record.deadline + LATE_S
+    office.metrics.overdue(overdue)
+
+
+async def _sweep(office: Office, record: RunRecord) -> None:
+    run = record.run
+    if not record.is_over and time.time() >= record.deadline:
+        office.records.move(run, RunState.FAILED, DEADLINE)
+        forget_run(office, run)
+    elif not record.is_over and record.told:
+        found = await office.relay.run(run)
+        if found.state in FINAL_RUN:
+            office.records.move(run, found.state, found.reason, told=True)
+            forget_run(office, run)
+    if office.records.get(run).is_over:
+        await tell_end(office, run, None)
+
+
 def check_single(tasks: tuple[TableSpec, ...]) -> None:
     """Raise SpecError for an analysis of several sums, each asked for from the one before."""
     if beyond := sorted({task.analysis for task in tasks if not task.single_sum}):
@@ -205,11 +492,3 @@ def check_single(tasks: tuple[TableSpec, ...]) -> None:
             f"the sites of this project keep its sums, and {', '.join(beyond)} goes from one sum to the next: it needs "
             "a project whose terms say publish = true, or mode masks"
         )
-
-
-async def _enter_state(relay: RelayClient, project: UUID, run: UUID) -> None:
-    """Create the run, or find it as a crash left it, and bring it to `running`."""
-    state = (await relay.create_run(project, run, "analysis")).state
-    for before, after in ((RunState.CREATED, RunState.PREPARING), (RunState.PREPARING, RunState.RUNNING)):
-        if state is before:
-            state = (await relay.change_run(run, before, after)).state

@@ -66,6 +66,10 @@ class Identity:
             raise ParameterError("this is no signature base of an HTTP request")
         return self._key.sign(base).signature
 
+    def secret(self, label: str) -> bytes:
+        """Return 32 secret bytes that follow from this identity and a label, wherever it is unlocked."""
+        return tagged_hash(label, bytes(self._key))
+
     def unseal(self, sealed: bytes) -> bytes:
         """Open a libsodium sealed box to the X25519 form of this identity; raises SealError."""
         try:

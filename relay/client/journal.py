@@ -123,6 +123,7 @@ class Journal:
         self._lock: int | None = None
         self._anchor = None if anchor is None else _Anchor(anchor)
         self._set_back = False
+        self._held: set[str] = set()
 
     def _upgrade(self, tables: Sequence[str]) -> None:
         """Run the statements that this journal has not seen; how many it has stands in the file's `user_version`."""
@@ -152,13 +153,9 @@ class Journal:
         """Take the folder for this process until it ends.
 
         Raises:
-            JournalError: another process has it, or the database is damaged.
+            JournalError: another process has it, or a machine in it, or the database is damaged.
         """
-        self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise JournalError(f"another process works in {self._folder}; one daemon has one identity") from None
+        self._lock = self._locked("lock", fcntl.LOCK_EX, f"another process works in {self._folder}")
         try:
             (said,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.DatabaseError as error:
@@ -175,6 +172,35 @@ class Journal:
             "folder away and begin anew from a backup of the key; the open epochs are lost"
         )
 
+    @contextmanager
+    def hold(self, machine: str) -> Iterator[None]:
+        """Take one machine, which need not be there yet, and leave the others to other processes.
+
+        Raises:
+            JournalError: another process has it, or the whole folder.
+        """
+        folder = self._locked("lock", fcntl.LOCK_SH, f"another process has all of {self._folder}")
+        try:
+            name = f"keys/{machine}.lock"
+            own = self._locked(name, fcntl.LOCK_EX, f"another process on this machine works on run {machine}")
+            self._held.add(machine)
+            try:
+                yield
+            finally:
+                self._held.discard(machine)
+                os.close(own)
+        finally:
+            os.close(folder)
+
+    def _locked(self, name: str, kind: int, complaint: str) -> int:
+        handle = os.open(self._folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise JournalError(f"{complaint}; one daemon has one identity") from None
+        return handle
+
     def _commits(self) -> int:
         return int(self.connection.execute("SELECT number FROM commits").fetchone()[0])
 
@@ -188,13 +214,13 @@ class Journal:
         return [row[0] for row in self.connection.execute("SELECT name FROM machine ORDER BY name")]
 
     def state(self, name: str) -> bytes:
-        """Return the state of one of `machines`. For the process that holds the lock.
+        """Return the state of one of `machines`. For the process that holds it, or the lock of all.
 
         Raises:
             RestoredStateError: it is not the last state that was committed.
             JournalError: this process does not hold the lock.
         """
-        if self._lock is None:
+        if self._lock is None and name not in self._held:
             raise JournalError("only the process that holds the journal's lock reads and changes states")
         if self._set_back:
             raise RestoredStateError(f"the folder was set back to a copy; the epoch of run {name} cannot be continued")
@@ -234,9 +260,12 @@ class Journal:
             crashpoint("journal-anchored")
         batch.settle()
 
-    def outgoing(self) -> list[Outgoing]:
-        """Return what is still to be sent, oldest first."""
-        rows = self.connection.execute("SELECT id, run, recipient, frame, payload, shared FROM outbox ORDER BY id")
+    def outgoing(self, run: UUID | None = None) -> list[Outgoing]:
+        """Return what is still to be sent, of one run or of all, oldest first."""
+        rows = self.connection.execute(
+            "SELECT id, run, recipient, frame, payload, shared FROM outbox WHERE ?1 IS NULL OR run = ?1 ORDER BY id",
+            (None if run is None else str(run),),
+        )
         return [
             Outgoing(number, UUID(run), to, frame, self._spool / payload if payload else None, None if shared else to)
             for number, run, to, frame, payload, shared in rows
@@ -293,6 +322,10 @@ class Batch:
             "INSERT INTO outbox (run, recipient, frame, payload, shared) VALUES (?, ?, ?, ?, ?)",
             (str(run), recipient, frame, self._spooled(payload), shared),
         )
+
+    def retract(self, run: UUID) -> None:
+        """Forget what a run still has to send."""
+        self.connection.execute("DELETE FROM outbox WHERE run = ?", (str(run),))
 
     def read_to(self, message: int) -> None:
         """Note that messages up to this ID were dealt with."""

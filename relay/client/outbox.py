@@ -1,5 +1,7 @@
 """Delivery of what the journal still holds."""
 
+from uuid import UUID
+
 from relay.client.journal import Journal, Outgoing, RestoredStateError
 from relay.client.transport import RelayClient, RelayError
 from relay.service.crashpoints import crashpoint
@@ -8,19 +10,28 @@ from relay.service.logs import logger
 log = logger(__name__)
 
 
-async def deliver(journal: Journal, relay: RelayClient) -> None:
-    """Send everything that is in the outbox, in order, and forget what the relay acknowledged.
+async def deliver(journal: Journal, relay: RelayClient, run: UUID | None = None, *, lease: int | None = None) -> None:
+    """Send what is in the outbox, of one run or of all, in order, and forget what the relay acknowledged.
 
     A frame that the relay refuses for good is logged and forgotten: sending it again would not change the answer.
+
+    Args:
+        journal: has the outbox.
+        relay: the party's client.
+        run: nothing of other runs is sent.
+        lease: token of this process's lease of the run, if it has one.
 
     Raises:
         RestoredStateError: the relay has another frame of this party for the same place: it has to give up the run.
         RelayUnavailableError: the relay cannot be reached; what is left stays in the outbox.
+        RelayError: `stale-lease`: another process has the run now, and this one sends nothing more.
     """
-    for outgoing in journal.outgoing():
+    for outgoing in journal.outgoing(run):
         try:
-            await _send(outgoing, relay)
+            await _send(outgoing, relay, lease)
         except RelayError as error:
+            if error.type == "stale-lease":
+                raise
             log.error("frame-refused", run=outgoing.run, type=error.type, detail=error.detail)
             if error.type == "slot-taken":
                 journal.delivered(outgoing)
@@ -32,7 +43,7 @@ async def deliver(journal: Journal, relay: RelayClient) -> None:
         journal.delivered(outgoing)
 
 
-async def _send(outgoing: Outgoing, relay: RelayClient) -> None:
+async def _send(outgoing: Outgoing, relay: RelayClient, lease: int | None) -> None:
     blob = None
     if outgoing.payload is not None:
         blob = await relay.upload(
@@ -42,4 +53,4 @@ async def _send(outgoing: Outgoing, relay: RelayClient) -> None:
             digest=bytes.fromhex(outgoing.payload.name),
             to=outgoing.payload_for,
         )
-    await relay.post_message(outgoing.run, outgoing.recipient, outgoing.frame, blob)
+    await relay.post_message(outgoing.run, outgoing.recipient, outgoing.frame, blob, lease=lease)

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
@@ -25,3 +26,15 @@ async def keep_alive(environment: Mapping[str, str] = os.environ) -> None:
     while interval_s:
         notify("WATCHDOG=1", environment)
         await asyncio.sleep(interval_s / 2)
+
+
+@asynccontextmanager
+async def watched(environment: Mapping[str, str] = os.environ) -> AsyncIterator[None]:
+    """Say that the daemon is ready, reassure the watchdog while the block runs, and say that it stops."""
+    notify("READY=1", environment)
+    alive = asyncio.create_task(keep_alive(environment))
+    try:
+        yield
+    finally:
+        alive.cancel()
+        notify("STOPPING=1", environment)

@@ -40,7 +40,7 @@ from secagg.messages import (
 )
 from secagg.params import LossRule, Profile, Schema
 from secagg.protocol import derivations as d
-from secagg.protocol.encrypted_vector import open_ciphertexts
+from secagg.protocol.encrypted_vector import EncryptedVector, open_ciphertexts
 from secagg.protocol.listing import Shown
 from secagg.protocol.ring_vector import RingVector, VectorError, open_vector, seal_vector
 from secagg.protocol.step import (
@@ -269,13 +269,23 @@ def on_upload(state: AwaitUploads, received: Received, _means: Means) -> Step:
     message = body_of(Upload, frame, blame)
     if message.context != turn.context:
         raise blame("V-0703", "the site masked its vector for another query, roster or schema")
-    bound = d.vector_bound(state.idle.epoch, Upload.KIND, site, turn.round, turn.context)
+    vector = open_upload(state, frame, received.payload)
+    return Step(replace(state, uploads=with_frame(state.uploads, frame)), (Add(site, vector),))
+
+
+def open_upload(state: InRound, frame: Frame, payload: bytes | None) -> RingVector | EncryptedVector:
+    """Return the masked vector of an upload of the open round, as often as it is wanted; raises V-0704.
+
+    What was added before a crash is added again from this.
+    """
+    turn, blame = state.turn, blame_for(frame.sender)
+    root = body_of(Upload, frame, blame).root
+    bound = d.vector_bound(state.idle.epoch, Upload.KIND, frame.sender, turn.round, turn.context)
     open_payload = open_ciphertexts if state.idle.manifest.is_homomorphic else open_vector
     try:
-        vector = open_payload(received.payload or b"", turn.schema, turn.keys[site].upload, bound, message.root)
+        return open_payload(payload or b"", turn.schema, turn.keys[frame.sender].upload, bound, root)
     except VectorError as error:
         raise blame("V-0704", str(error)) from None
-    return Step(replace(state, uploads=with_frame(state.uploads, frame)), (Add(site, vector),))
 
 
 def on_decline(state: AwaitUploads, received: Received, _means: Means) -> Step:

@@ -8,6 +8,8 @@ import pytest
 
 from coordinator.driver import Cast, Driver, Pace
 from coordinator.journal import TABLES
+from coordinator.line import Line
+from coordinator.mail import Box
 from relay.client.journal import Journal
 from secagg.envelope import Frame
 from secagg.errors import NotEnoughParticipantsError
@@ -23,7 +25,7 @@ class Deaf:
     def __init__(self) -> None:
         self.frames: list[Frame] = []
 
-    async def post_message(self, _run, _recipient, frame, _blob) -> None:
+    async def post_message(self, _run, _recipient, frame, _blob, *, lease) -> None:
         self.frames.append(Frame.decode(frame))
 
 
@@ -44,7 +46,9 @@ def next_manifest(journal: Journal, play: Play | None, rule: LossRule) -> Manife
     names = {key: f"site {i}" for i, key in enumerate(there.plan.sites, 1)}
     relay, head = Deaf(), there.parties[0].identity
     pace = Pace(step_s=0, grace_s=0, epoch_s=100)
-    driver = Driver(UUID(bytes=RUN), Cast(there.roster, names), head, journal, relay, pace, lambda _: None)
+    run = UUID(bytes=RUN)
+    line = Line(run, journal, relay, Box(0))
+    driver = Driver(run, Cast(there.roster, names), head, journal, line, pace, lambda _: None)
 
     async def go_on() -> None:
         await driver.resume()

@@ -1,8 +1,6 @@
 """Earlier runs: what was learnt gives the same results again, and no other run's tasks."""
 
-import tomllib
 from pathlib import Path
-from types import SimpleNamespace
 from uuid import UUID
 
 import numpy as np
@@ -10,19 +8,18 @@ import pytest
 
 from coordinator.analyses import parse_spec
 from coordinator.earlier import recall
-from coordinator.journal import TABLES, Answer, RunRecord, RunTables, run_records
-from coordinator.runs import Held, carry_out
+from coordinator.journal import TABLES, Answer, RunTables
+from coordinator.records import RunRecord, RunRecords
+from coordinator.runs import Held
 from participant.statistics import layout_of
-from participant.statistics.terms import ProjectTerms
 from relay.client.journal import Journal
+from relay.transitions import RunState
 from secagg.errors import ParameterError
-from secagg.identity import Identity, Roster
-from tests.support.network import KAPLAN_MEIER, TERMS, table
+from tests.support.network import KAPLAN_MEIER, table
 from tests.support.plain_sum import PlainSum
 
 RUN = UUID(int=7)
 COX = {**KAPLAN_MEIER, "analysis": "cox", "covariates": [{"column": "age", "low": 0, "high": 120}]}
-TERMS_AS_READ = ProjectTerms.model_validate(tomllib.loads(TERMS), strict=False)
 SITES = {name: table(seed) for seed, name in enumerate(("north", "south", "west"))}
 
 
@@ -34,7 +31,17 @@ def tables(tmp_path: Path):
 
 
 def recorded(*tasks: dict) -> RunRecord:
-    return RunRecord(RUN, UUID(int=1), "a project", b"terms", tasks, 53, 1000.0)
+    return RunRecord(
+        run=RUN,
+        project=UUID(int=1),
+        name="a project",
+        terms=b"terms",
+        tasks=tasks,
+        sites=(bytes(32),),
+        value_bits=53,
+        began=1000.0,
+        deadline=2000.0,
+    )
 
 
 class Kept(PlainSum):
@@ -61,8 +68,10 @@ async def results(tables: RunTables, *tasks: dict) -> list:
 
 async def test_results_come_back_to_the_last_bit(tables: RunTables) -> None:
     first = await results(tables, COX, KAPLAN_MEIER)
-    tables.begin(recorded(COX, KAPLAN_MEIER))
-    (record,) = run_records(tables.connection)
+    records = RunRecords(tables.connection)
+    records.add(recorded(COX, KAPLAN_MEIER))
+    (record,) = records.all()
+    assert record == recorded(COX, KAPLAN_MEIER)
     report = await recall(record, tables)
     assert [one.table() for one in report.results] == [one.table() for one in first]
     assert [one.sites for one in report.results] == [one.sites for one in first]
@@ -88,27 +97,19 @@ async def test_what_the_sites_hold_is_said_to_be_theirs(tables: RunTables) -> No
     assert (await recall(recorded(KAPLAN_MEIER), tables)).results == (Held("kaplan-meier", 1, tuple(sorted(SITES))),)
 
 
-def test_a_run_s_first_record_stays_and_its_end_is_noted(tables: RunTables) -> None:
-    first = tables.begin(recorded(KAPLAN_MEIER))
-    assert tables.begin(recorded(COX)) == first == recorded(KAPLAN_MEIER)
-    tables.end("failed", 1001.0, "too few sites")
-    (record,) = run_records(tables.connection)
-    assert (record.outcome, record.ended, record.detail) == ("failed", 1001.0, "too few sites")
+def test_a_run_s_end_is_noted_and_final(tables: RunTables) -> None:
+    records = RunRecords(tables.connection)
+    records.add(recorded(KAPLAN_MEIER))
+    records.move(RUN, RunState.FAILED, "too few sites" * 100)
+    records.move(RUN, RunState.RUNNING)
+    record = records.get(RUN)
+    assert (record.state, record.is_over, record.told) == (RunState.FAILED, True, False)
+    assert record.reason == ("too few sites" * 100)[:200]
+    assert record.ended is not None
+    records.tell(RUN)
+    assert records.get(RUN).told
 
 
-async def test_a_run_goes_on_with_its_own_tasks_alone(tmp_path: Path) -> None:
-    head = Identity(bytes(32))
-    keys = tuple(bytes([n]) * 32 for n in (1, 2, 3))
-    terms = TERMS_AS_READ.encode()
-    project = SimpleNamespace(id=UUID(int=1), name="a project", terms=terms)
-    sealed = SimpleNamespace(
-        project=project,
-        terms=TERMS_AS_READ,
-        confirmed=keys,
-        roster=Roster.of(bytes(16), terms, head.public, keys),
-    )
-    journal = Journal(tmp_path / "party", TABLES)
-    RunTables(journal.connection, RUN).begin(recorded(COX))
-    with pytest.raises(ParameterError, match="begun with other tasks"):
-        await carry_out((parse_spec(KAPLAN_MEIER),), RUN, sealed, None, head, journal, None, None)  # type: ignore[arg-type]
-    journal.close()
+def test_a_run_that_nobody_entered_is_refused(tables: RunTables) -> None:
+    with pytest.raises(ParameterError, match="knows no run"):
+        RunRecords(tables.connection).get(RUN)

@@ -1,0 +1,62 @@
+"""What sites logged of a run and sent: sealed parcels that this coordinator alone opens, in one order of time."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from relay.client.parcels import Parcels
+from relay.client.transport import RelayClient
+from secagg.identity import Identity
+
+NAME = "daemon.jsonl"
+"""What sites call the parcel with their log of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a site's log: when, of whom, and what it says beside that, as the site redacted it."""
+
+    at: str
+    site: str
+    event: str
+    facts: Mapping[str, Any]
+
+
+async def received(relay: RelayClient, identity: Identity, run: UUID, names: Mapping[bytes, str]) -> list[Line]:
+    """Return the lines of all logs of a run that sites sent, by time; of a log sent twice, each line once.
+
+    Args:
+        relay: this coordinator's client.
+        identity: opens the parcels.
+        run: the run.
+        names: of the sites, by their keys; parcels of others are passed over.
+    """
+    parcels = Parcels(relay, identity, run, leads=True)
+    found: dict[tuple[str, str], Line] = {}
+    last = 0
+    while batch := await parcels.receive(last):
+        last = batch[-1].id
+        for parcel in batch:
+            if parcel.name == NAME and parcel.fault is None and parcel.author in names:
+                site = names[parcel.author]
+                found |= {(site, text): _line(site, text) for text in parcel.text.decode(errors="replace").splitlines()}
+    return sorted(found.values(), key=lambda line: (line.at, line.site))
+
+
+def _line(site: str, text: str) -> Line:
+    """Read a line. It is a site's word: what is no JSON object is shown as it is."""
+    try:
+        facts = json.loads(text)
+    except ValueError:
+        facts = None
+    if not isinstance(facts, dict):
+        return Line("", site, _printable(text), {})
+    at, event = str(facts.pop("timestamp", "")), str(facts.pop("event", ""))
+    rest = {name: value for name, value in facts.items() if name not in {"run", "service"}}
+    return Line(_printable(at), site, _printable(event), rest)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)[:1000]

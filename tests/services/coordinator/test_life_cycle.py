@@ -1,0 +1,253 @@
+"""Runs from their order to a named end, in the journal and at the relay: whatever happens to them on the way."""
+
+import asyncio
+import time
+from uuid import UUID
+
+import pytest
+
+from coordinator.errors import RunCancelledError, RunEndedError, RunOverdueError, RunPausedError, TakenOverError
+from coordinator.office import Office
+from coordinator.progress import Event, nowhere
+from coordinator.projects import sealed, set_tasks, tasks_of
+from coordinator.runs import Report, carry_out, retry, stop, sweep
+from coordinator.standby import LEFT, Standby, taken_up
+from relay.client.journal import JournalError
+from relay.client.transport import RelayError
+from relay.transitions import RunState
+from secagg.errors import NotEnoughParticipantsError
+from tests.support.cohort import SPEC, Cohort
+from tests.support.network import KAPLAN_MEIER
+
+SECOND = {**KAPLAN_MEIER, "row_limit": 999}  # the same curve by another query
+
+
+async def worked(office: Office, run: UUID, show=nowhere) -> Report:
+    project = office.records.get(run).project
+    return await carry_out(run, await sealed(office.relay, project), office, show)
+
+
+async def ends(office: Office, run: UUID) -> tuple[RunState, str]:
+    """State and reason of a run, which journal and relay agree on."""
+    record, at_relay = office.records.get(run), await office.relay.run(run)
+    assert (record.state, record.reason) == (at_relay.state, at_relay.reason)
+    assert record.told
+    return record.state, record.reason
+
+
+def when(what: str, do) -> object:
+    """Return what does something at the first event of a kind."""
+    done = []
+
+    def show(event: Event) -> None:
+        if event.what == what and not done:
+            done.append(event)
+            do(event)
+
+    return show
+
+
+async def test_two_runs_at_a_time_pause_and_go_on_and_ask_nobody_twice(four: Cohort) -> None:
+    project = await four.project()
+    async with four.office() as office:
+        first = await four.begin(office, project, KAPLAN_MEIER, SECOND)
+        second = await four.begin(office, project)
+        pausing = when("round-done", lambda _: office.records.wish(first, "pause"))
+        paused, done = await asyncio.gather(
+            worked(office, first, pausing), worked(office, second), return_exceptions=True
+        )
+        assert isinstance(paused, RunPausedError), paused
+        assert isinstance(done, Report), done
+        four.assert_pooled(done)
+        assert await ends(office, first) == (RunState.PAUSED, "")
+        assert await ends(office, second) == (RunState.COMPLETED, "")
+        report = await worked(office, first)
+        four.assert_pooled(report)
+        assert len(report.answers) == 2
+        assert await ends(office, first) == (RunState.COMPLETED, "")
+        with pytest.raises(RunEndedError, match="is completed"):
+            await worked(office, first)
+    four.assert_nobody_masked_twice()
+
+
+async def test_a_run_is_cancelled_by_whoever_works_on_it_or_by_the_command(four: Cohort) -> None:
+    project = await four.project()
+    async with four.office() as office, four.office() as other:
+        run = await four.begin(office, project)
+        cancelling = asyncio.create_task(worked(office, run, when("step", lambda _: other.records.wish(run, "cancel"))))
+        with pytest.raises(RunCancelledError):
+            await cancelling
+        assert await ends(office, run) == (RunState.CANCELLED, "")
+        left = await four.begin(office, project)
+        with pytest.raises(RunPausedError):
+            await worked(office, left, when("epoch-ready", lambda _: office.records.wish(left, "pause")))
+        await stop(other, left, "cancel")
+        assert await ends(office, left) == (RunState.CANCELLED, "")
+        unheard = await four.begin(office, project)
+        await stop(office, unheard, "cancel")
+        assert (office.records.get(unheard).state, office.records.get(unheard).told) == (RunState.CANCELLED, True)
+
+
+async def test_a_site_that_stalls_costs_the_run_nothing_and_is_back_in_the_next(four: Cohort) -> None:
+    project = await four.project()
+    lost, *others = four.sites
+    async with four.office(step_s=60.0, grace_s=1.0) as office:
+        run = await four.begin(office, project, KAPLAN_MEIER, SECOND)
+        going: list[asyncio.Task[None]] = []
+        losing = when("epoch-ready", lambda _: going.append(asyncio.create_task(four.sleep(lost))))
+        report = await worked(office, run, losing)
+        four.assert_pooled(report, others)
+        four.wake(lost)
+        again = retry(office, await sealed(office.relay, project), run)
+        four.assert_pooled(await worked(office, again))
+        assert office.records.get(again).repeats == run
+
+
+async def test_a_run_that_cannot_go_on_ends_by_name_and_by_its_deadline(four: Cohort) -> None:
+    project = await four.project()
+    async with four.office(step_s=1.0, grace_s=0.1) as office:
+        await four.sleep(*four.sites[:2])
+        run = await four.begin(office, project)
+        with pytest.raises(NotEnoughParticipantsError):
+            await worked(office, run)
+        assert (await ends(office, run))[1].startswith("2 sites answered, ")
+        with pytest.raises(NotEnoughParticipantsError, match="4 sites confirmed the roster, 5 are needed"):
+            await four.begin(office, project, quorum=5)
+    async with four.office() as office:
+        began = time.time()
+        run = await four.begin(office, project, within_s=2)
+        with pytest.raises(RunOverdueError):
+            await worked(office, run)
+        assert time.time() < began + 2 + 60
+        assert await ends(office, run) == (RunState.FAILED, "deadline")
+
+
+async def test_a_quorum_above_what_is_left_ends_the_run(four: Cohort) -> None:
+    project = await four.project()
+    await four.sleep(four.sites[0])
+    async with four.office(step_s=4.0, grace_s=0.5) as office:
+        run = await four.begin(office, project, quorum=4)
+        with pytest.raises(NotEnoughParticipantsError):
+            await worked(office, run)
+
+
+async def test_a_relay_that_is_away_holds_a_run_up_and_no_longer_than_its_deadline(four: Cohort) -> None:
+    project = await four.project()
+    async with four.office() as office:
+        run = await four.begin(office, project, KAPLAN_MEIER, SECOND)
+        restarting: list[asyncio.Task[None]] = []
+
+        def away(_event: Event) -> None:
+            four.relay.kill()
+            restarting.append(asyncio.create_task(later()))
+
+        async def later() -> None:
+            await asyncio.sleep(2)
+            await asyncio.to_thread(four.relay.restart)
+
+        four.assert_pooled(await worked(office, run, when("round-done", away)))
+        assert await ends(office, run) == (RunState.COMPLETED, "")
+
+        run = await four.begin(office, project, within_s=3)
+        with pytest.raises(RunOverdueError):
+            await asyncio.wait_for(worked(office, run, when("step", lambda _: four.relay.kill())), 3 + 60)
+        assert (office.records.get(run).state, office.records.get(run).told) == (RunState.FAILED, False)
+        await asyncio.to_thread(four.relay.restart)
+        for _ in range(20):  # the lease of the process that ended it has to end
+            await sweep(office)
+            if office.records.get(run).told:
+                break
+            await asyncio.sleep(0.5)
+        assert await ends(office, run) == (RunState.FAILED, "deadline")
+    four.assert_nobody_masked_twice()
+
+
+async def test_a_standby_takes_over_in_the_middle_and_the_first_one_can_do_nothing_any_more(four: Cohort) -> None:
+    project = await four.project()
+    async with four.office("first") as first, four.office("second") as second:
+        run = await four.begin(first, project, KAPLAN_MEIER, SECOND)
+
+        class Hang(BaseException):
+            """The process stops here, with the round open and two vectors added."""
+
+        heard = []
+
+        def hang(event: Event) -> None:
+            heard.append(event)
+            if sum(one.what == "heard" and one.step == "Upload" for one in heard) == 2:
+                raise Hang
+
+        with pytest.raises(Hang):
+            await worked(first, run, hang)
+        with pytest.raises(RelayError, match="stale-lease"):
+            await taken_up(second, run)
+        stopped = asyncio.Event()
+        watching = asyncio.create_task(Standby(second).watch(stopped))
+        async with asyncio.timeout(40):
+            while not any(one.run == run for one in second.records.all()):  # noqa: ASYNC110  # it is in the database
+                await asyncio.sleep(0.05)
+            with pytest.raises((TakenOverError, RunEndedError)):
+                await worked(first, run)
+            while not (second.records.get(run).told and second.records.get(run).is_over):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        stopped.set()
+        await watching
+        assert await ends(second, run) == (RunState.COMPLETED, "")
+        await sweep(first)
+        assert await ends(first, run) == (RunState.COMPLETED, "")
+    four.assert_nobody_masked_twice()
+
+
+async def test_a_run_that_was_left_without_a_checkpoint_is_ended_by_name(four: Cohort) -> None:
+    project = await four.project()
+    async with four.office("first", checkpoints=False) as first, four.office("second") as second:
+        run = await four.begin(first, project)
+
+        class Hang(BaseException):
+            """The process stops here."""
+
+        def hang(event: Event) -> None:
+            if event.what == "epoch-ready":
+                raise Hang
+
+        with pytest.raises(Hang):
+            await worked(first, run, hang)
+        await first.relay.lease_run(run, first.holder, 0)
+        assert not await taken_up(second, run)
+        assert (await second.relay.run(run)).reason == LEFT
+        with pytest.raises(RunEndedError):
+            await worked(first, run)
+        assert await ends(first, run) == (RunState.FAILED, LEFT)
+
+
+async def test_two_processes_never_work_on_one_run(four: Cohort) -> None:
+    project = await four.project()
+    async with four.office() as office, four.office() as other:
+        run = await four.begin(office, project)
+        refused = []
+
+        async def second() -> None:
+            try:
+                await worked(other, run)
+            except JournalError as error:
+                refused.append(str(error))
+
+        trying: list[asyncio.Task[None]] = []
+        four.assert_pooled(
+            await worked(office, run, when("step", lambda _: trying.append(asyncio.create_task(second()))))
+        )
+        await asyncio.gather(*trying)
+        assert refused
+        assert "another process on this machine works on run" in refused[0]
+
+
+async def test_the_tasks_of_a_project_are_ordered_and_run_again_and_again(four: Cohort) -> None:
+    project = await four.project()
+    async with four.office() as office:
+        await set_tasks(office.relay, project, (SPEC,))
+        assert tasks_of(await office.relay.project(project)) == (SPEC,)
+        for number in (1, 2):
+            run = await four.begin(office, project, task=0)
+            four.assert_pooled(await worked(office, run))
+            found = await office.relay.run(run)
+            assert (found.task, found.number) == (0, number)

@@ -1,0 +1,198 @@
+"""A coordinator with many sites, whose daemons all run in this process, at a real relay in another one.
+
+    async with cohort(folder, sites=5) as there:
+        project = await there.project()
+        async with there.office() as office:
+            run = await there.begin(office, project)
+            report = await carry_out(run, await sealed(office.relay, project), office, nowhere)
+
+Processes of their own would do the same in ten times the time, most of it imports. Identities are not sealed under a
+passphrase, and officers do not compare words; everything else is what runs in life.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+
+from coordinator.analyses import parse_spec
+from coordinator.config import CoordinatorConfig
+from coordinator.office import Office, at_work
+from coordinator.pooled import pooled, pooled_kaplan_meier
+from coordinator.projects import sealed
+from coordinator.runs import Order, Report, begin
+from participant.config import ParticipantConfig
+from participant.daemon import Daemon
+from participant.data import DatasetStore
+from participant.ledger import TABLES, Ledger
+from participant.policy import Policy
+from participant.statistics.terms import ProjectTerms
+from relay.client.journal import Journal
+from relay.client.transport import MemberState
+from relay.store import sites as relay_sites
+from secagg.identity import Identity, Roster
+from tests.support.network import KAPLAN_MEIER, table, written
+from tests.support.relay_process import RelayProcess, apart
+from tests.support.tables import import_csv
+
+SPEC = parse_spec(KAPLAN_MEIER)
+POLICY = Policy(loss_rule="continue", single_persons=True)
+PACE = {"step_s": 20.0, "grace_s": 1.0, "lease_s": 3.0, "rounds": 4}
+
+
+@dataclass
+class CohortSite:
+    """A hospital: its identity, its folder, its table, and its daemon while it runs."""
+
+    name: str
+    folder: Path
+    identity: Identity
+    columns: Mapping[str, np.ndarray]
+    working: asyncio.Task[None] | None = None
+
+    @property
+    def uploads(self) -> list[dict[str, Any]]:
+        """What its ledger has of vectors that left it."""
+        journal = Journal(self.folder, TABLES)
+        try:
+            return [entry for entry in Ledger(journal.connection).entries() if entry["what"] == "upload"]
+        finally:
+            journal.close()
+
+
+@dataclass
+class Cohort:
+    folder: Path
+    relay: RelayProcess
+    seed: bytes
+    sites: list[CohortSite]
+
+    @property
+    def head(self) -> Identity:
+        """The coordinator's identity."""
+        return Identity(self.seed)
+
+    def settings(self, office: str = "office", **more: Any) -> CoordinatorConfig:
+        """Settings of the coordinator, with its data in a folder of this name."""
+        return CoordinatorConfig(relay=self.relay.url, data=self.folder / office, **{**PACE, **more})
+
+    @asynccontextmanager
+    async def office(self, name: str = "office", **more: Any) -> AsyncIterator[Office]:
+        """The coordinator at work in a folder of this name."""
+        settings = self.settings(name, **more)
+        settings.data.mkdir(mode=0o700, exist_ok=True)
+        async with at_work(settings, self.head) as office:
+            yield office
+
+    async def project(self, sites: Iterable[CohortSite] | None = None, **terms: Any) -> UUID:
+        """A project with a roster of these sites, or of all, that everybody confirmed."""
+        members = self.sites if sites is None else list(sites)
+        said = {"purpose": "a test", "dataset": "lung", "columns": ("age", "status", "time"), "loss_rule": "continue"}
+        agreed = ProjectTerms.model_validate({**said, "statistics": ("event-counts", "moments"), **terms}).encode()
+        project = uuid4()
+        async with self.settings().client(self.head) as lead:
+            await lead.create_project(project, f"project {project}", agreed)
+            for site in members:
+                await lead.invite(project, site.identity.public)
+                async with self.settings().client(site.identity) as own:
+                    await own.answer(project, MemberState.JOINED)
+            roster = await lead.seal_roster(project, [site.identity.public for site in members])
+        signed = Roster.of(project.bytes, agreed, self.head.public, [site.identity.public for site in members])
+        for site in members:
+            journal = Journal(site.folder, TABLES)
+            with journal.transaction() as batch:
+                Ledger(batch.connection).confirm(project, signed, agreed)
+            journal.close()
+            async with self.settings().client(site.identity) as own:
+                await own.answer(project, MemberState.CONFIRMED, roster_version=roster.version)
+        return project
+
+    async def begin(self, office: Office, project: UUID, *tasks: dict[str, Any], **order: Any) -> UUID:
+        """Enter a run of one Kaplan-Meier curve, or of these tasks."""
+        specs = tuple(parse_spec(task) for task in tasks or (KAPLAN_MEIER,))
+        return begin(office, await sealed(office.relay, project), Order(tasks=specs, **order))
+
+    def wake(self, *sites: CohortSite) -> None:
+        """Start the daemons of these sites, or of all that sleep."""
+        for site in sites or self.sites:
+            if site.working is None:
+                site.working = asyncio.create_task(_work(site, self.relay.url))
+
+    async def sleep(self, *sites: CohortSite) -> None:
+        """Stop daemons where they stand."""
+        for site in sites:
+            if site.working is not None:
+                site.working.cancel()
+                with suppress(asyncio.CancelledError):
+                    await site.working
+                site.working = None
+
+    def assert_pooled(self, report: Report, sites: Iterable[CohortSite] | None = None) -> None:
+        """Every result is the curve of one table with the patients of these sites, or of all."""
+        chosen = self.sites if sites is None else list(sites)
+        oracle = pooled_kaplan_meier(pooled(site.columns for site in chosen), SPEC)  # type: ignore[arg-type]
+        for result in report.results:
+            assert result.sites == tuple(sorted(site.name for site in chosen))
+            at = np.searchsorted(result.times, oracle.times)
+            np.testing.assert_allclose(result.survival[at], oracle.survival, atol=1e-12)
+
+    def assert_nobody_masked_twice(self) -> None:
+        """No site made a second vector for the query of a run, or a second frame for a place in one."""
+        for site in self.sites:
+            asked = [(entry["run"], str(entry["query"])) for entry in site.uploads]
+            assert len(asked) == len(set(asked)), site.name
+        audit = self.relay.transact(lambda db: db.exec_driver_sql("SELECT action FROM audit").scalars().all())
+        assert "slot.second-frame" not in audit
+
+
+@asynccontextmanager
+async def cohort(folder: Path, *, sites: int, awake: bool = True) -> AsyncIterator[Cohort]:
+    """Start a relay, enrol a coordinator and so many sites, and wake their daemons."""
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # nothing else runs yet
+    seed = os.urandom(32)
+    head = Identity(seed)
+    members = [_site(folder, f"site {i:02}", seed=i) for i in range(1, sites + 1)]
+    with RelayProcess.start(folder / "relay", environment=_UNLIMITED) as relay:
+
+        def enrol(db: Any) -> None:
+            relay_sites.add(db, key=head.public, name="office", role="coordinator", now=time.time())
+            for site in members:
+                relay_sites.add(db, key=site.identity.public, name=site.name, role="site", now=time.time())
+
+        relay.transact(enrol)
+        there = Cohort(folder, relay, seed, members)
+        if awake:
+            there.wake()
+        try:
+            yield there
+        finally:
+            await there.sleep(*members)
+
+
+_UNLIMITED = {"SECAGG_RELAY_RATE_PER_ADDRESS": "100000", "SECAGG_RELAY_MAX_CONNECTIONS_PER_ADDRESS": "4000"}
+
+
+def _site(folder: Path, name: str, seed: int) -> CohortSite:
+    columns = table(seed)
+    own = folder / name.replace(" ", "-")
+    own.mkdir(mode=0o700)
+    apart(lambda: import_csv(DatasetStore(own / "datasets"), "lung", written(folder / "data", name, columns)))
+    return CohortSite(name, own, Identity(os.urandom(32)), columns)
+
+
+async def _work(site: CohortSite, url: str) -> None:
+    config = ParticipantConfig(data=site.folder, relay=url, invitations_s=3600)
+    journal = Journal(site.folder, TABLES)
+    journal.lock()
+    try:
+        async with config.client(site.identity) as relay:
+            await Daemon(config, site.identity, journal, relay, POLICY).run(asyncio.Event())
+    finally:
+        journal.close()

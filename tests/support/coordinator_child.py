@@ -1,0 +1,89 @@
+"""Coordinators as processes that die: forked from a server that has everything imported, so that a life costs little.
+
+    killed = await life(settings, seed, role, run, point)
+
+A child works on a run as `secagg-coordinator resume` does, or waits for runs to take over as `standby` does, until it
+is done or comes to the point at which it is to die by SIGKILL.
+"""
+
+import asyncio
+import logging
+import multiprocessing
+import signal
+from itertools import count
+from typing import Any, Literal
+from uuid import UUID
+
+from coordinator.config import CoordinatorConfig
+from coordinator.office import Office, at_work
+from coordinator.progress import nowhere
+from coordinator.projects import sealed
+from coordinator.runs import carry_out
+from coordinator.standby import Standby
+from relay.service import crashpoints, logs
+from secagg.errors import SecaggError
+from secagg.identity import Identity
+
+Role = Literal["resume", "standby"]
+POINTS = {
+    "journal-before-commit": 60,
+    "journal-after-commit": 60,
+    "outbox-sent": 40,
+    "checkpoint-made": 12,
+    "checkpoint-stored": 12,
+    "before-unmask": 2,
+}
+"""Where a child may die, and about how often a run of a few rounds passes there."""
+LIFE_S = 120.0
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload([__name__])
+
+
+async def life(settings: dict[str, Any], seed: bytes, role: Role, run: UUID, point: str) -> bool:
+    """Let a coordinator live; tells whether it died at its point rather than ended by itself.
+
+    Raises:
+        AssertionError: it hung, or ended in another way.
+    """
+    child = _processes.Process(target=_live, args=(settings, seed, role, run, point))
+    child.start()
+    await asyncio.to_thread(child.join, LIFE_S)
+    code = child.exitcode
+    if code is None:
+        child.kill()
+        child.join()
+        raise AssertionError(f"a coordinator ({role}, {point}) hung in run {run}")
+    child.close()
+    assert code in {0, -signal.SIGKILL}, f"a coordinator ({role}, {point}) ended with {code}"
+    return code != 0
+
+
+def _live(settings: dict[str, Any], seed: bytes, role: Role, run: UUID, point: str) -> None:
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    logs.configure("coordinator", level="error", json=True)
+    name, _, passage = point.partition(":")
+    crashpoints._NAME, crashpoints._PASSAGE, crashpoints._passages = name, int(passage or 1), count(1)
+
+    async def work() -> None:
+        async with at_work(CoordinatorConfig(**settings), Identity(seed)) as office:
+            await (_resume(office, run) if role == "resume" else _stand_by(office, run))
+
+    asyncio.run(work())
+
+
+async def _resume(office: Office, run: UUID) -> None:
+    try:
+        await carry_out(run, await sealed(office.relay, office.records.get(run).project), office, nowhere)
+    except SecaggError:  # by whatever name: journal and relay say how the run ended
+        return
+
+
+async def _stand_by(office: Office, run: UUID) -> None:
+    stop = asyncio.Event()
+    watching = asyncio.create_task(Standby(office).watch(stop))
+    while (await office.relay.run(run)).state not in {"completed", "failed", "cancelled"}:  # noqa: ASYNC110
+        await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2)
+    stop.set()
+    await watching

@@ -9,7 +9,7 @@ DEMO   ?=
 # what `make bench` measures; NAME=sparse takes another twenty minutes, NAME=he two
 NAME   ?= kernels start round growth memory relayed peers server analyses
 
-.PHONY: help demo test check bench oracles fuzz fuzz-api soak crash crash-sites kills coverage mutation vectors model lock format clean
+.PHONY: help demo test check bench oracles fuzz fuzz-api soak crash crash-sites kills many-runs coverage mutation vectors model lock format clean
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -79,6 +79,9 @@ crash-sites: $(READY) ## kill sites over whole runs, KILLS (default 1000) times 
 
 kills: $(READY)  ## kill coordinator and standby at KILLS (default 300) labelled points over runs, for MINUTES (30) at most
 	KILLS=$(or $(KILLS),300) MINUTES=$(or $(MINUTES),30) $(BIN)/python -m pytest -s -n 0 --timeout 7200 tests/services/coordinator/test_kills.py
+
+many-runs: $(READY) ## RUNS (default 20) runs of as many projects at once, over one relay and SITES (default 30) sites
+	RUNS=$(or $(RUNS),20) SITES=$(or $(SITES),30) $(BIN)/python -m pytest -s -n 0 --timeout 3600 tests/services/coordinator/test_many_runs.py
 
 vectors: $(READY) ## make the vectors anew from the independent reference, and the tables of the specification
 	$(BIN)/python -m specs.generate

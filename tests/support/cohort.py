@@ -153,10 +153,10 @@ class Cohort:
 
 
 @asynccontextmanager
-async def cohort(folder: Path, *, sites: int, awake: bool = True) -> AsyncIterator[Cohort]:
+async def cohort(folder: Path, *, sites: int, seed: bytes | None = None) -> AsyncIterator[Cohort]:
     """Start a relay, enrol a coordinator and so many sites, and wake their daemons."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # nothing else runs yet
-    seed = os.urandom(32)
+    seed = seed or os.urandom(32)
     head = Identity(seed)
     members = [_site(folder, f"site {i:02}", seed=i) for i in range(1, sites + 1)]
     with RelayProcess.start(folder / "relay", environment=_UNLIMITED) as relay:
@@ -168,8 +168,7 @@ async def cohort(folder: Path, *, sites: int, awake: bool = True) -> AsyncIterat
 
         relay.transact(enrol)
         there = Cohort(folder, relay, seed, members)
-        if awake:
-            there.wake()
+        there.wake()
         try:
             yield there
         finally:

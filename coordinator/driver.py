@@ -278,15 +278,16 @@ class Driver:
         elif isinstance(state, cr.AwaitSealedShares):
             await self._wait("SealedShares", self._answering or state.survivors, enough=state.idle.manifest.threshold)
             crashpoint("before-opening")
-            self._pass_on(state, learn=learn)
+            self._pass_on(learn=learn)
         elif isinstance(state, cr.AwaitOpened):
             if learn:
                 await self._hear_sums(state)
             self._tell(Close())
         await self._line.deliver()
 
-    def _pass_on(self, state: cr.AwaitSealedShares, *, learn: bool) -> None:
+    def _pass_on(self, *, learn: bool) -> None:
         """Send the encrypted sum to its sites with what opens it; raises NotEnoughParticipantsError."""
+        state: cr.AwaitSealedShares = self._state  # type: ignore[assignment]  # with what was heard by now
         with self._commit(tell(state, Publish(self._total), self._means("Publish"))):
             turn = self._tables.turn()
             if not learn and turn is not None:

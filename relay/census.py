@@ -14,7 +14,7 @@ from relay.transitions import Role, RunState
 EVERY_S = 15.0
 OTHER = "other"
 _MOST_REASONS = 20
-_NAMED = re.compile(r"^(?:V-\d{4}|relay-restored|cancelled-by-operator)\b")
+_NAMED = re.compile(r"^(?:V-\d{4}|relay-restored|cancelled-by-operator|deadline)\b")
 
 
 class CensusTaker:

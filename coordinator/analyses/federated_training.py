@@ -40,7 +40,6 @@ federated optimization" (FedAdam).
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import nan
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -223,7 +222,8 @@ class FederatedTrainingResult(Result):
         names: the covariates, as the trainer sees them.
         weights: (m,) of the trained model.
         rounds: rows, loss and accuracy at the beginning of each round, over the rows that train.
-        assessed: the same for the trained model, over the rows that were held out, or over all.
+        assessed: the same for the trained model, over the rows that were held out, or over all; None where no site has
+            enough of them.
         held_out: whether rows were held out.
         sites: whose rows are in the last round.
         warnings: what a reader of the result should know.
@@ -238,7 +238,7 @@ class FederatedTrainingResult(Result):
     names: tuple[str, ...]
     weights: Array
     rounds: tuple[Metrics, ...]
-    assessed: Metrics
+    assessed: Metrics | None
     held_out: bool
     sites: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -259,7 +259,8 @@ class FederatedTrainingResult(Result):
 
     def table(self) -> list[dict[str, Any]]:
         """Return one row for each round, and one for the trained model."""
-        named = [*((str(number), one) for number, one in enumerate(self.rounds, start=1)), ("trained", self.assessed)]
+        named = [(str(number), one) for number, one in enumerate(self.rounds, start=1)]
+        named += [("trained", self.assessed)] if self.assessed else []
         return [{"round": name} | asdict(one) for name, one in named]
 
     @property
@@ -276,7 +277,8 @@ class FederatedTrainingResult(Result):
         }
 
     def notes(self) -> list[str]:
-        return [f"the trained model is assessed on {'rows that were held out' if self.held_out else 'all rows'}"]
+        rows = "rows that were held out" if self.held_out else "all rows"
+        return [f"the trained model is {'assessed on' if self.assessed else 'not assessed: too few'} {rows}"]
 
 
 async def train(spec: FederatedTrainingSpec, secure_sum: SecureSum) -> FederatedTrainingResult:
@@ -293,6 +295,7 @@ async def train(spec: FederatedTrainingSpec, secure_sum: SecureSum) -> Federated
     warnings: list[str] = []
     for number in range(1, spec.rounds + 1):
         answer = await federation.ask(weights, "train")
+        _check_rows(spec, answer)
         history.append(_metrics(answer))
         warnings += _complaints(number, answer)
         weights = weights + step.of(answer.values["update"] / answer.values["rows"])
@@ -306,10 +309,10 @@ async def train(spec: FederatedTrainingSpec, secure_sum: SecureSum) -> Federated
         names=federation.names,
         weights=weights,
         rounds=tuple(history),
-        assessed=_metrics(answer),
+        assessed=_metrics(answer) if answer.values["rows"] else None,
         held_out=spec.held_out is not None,
         sites=answer.sites,
-        warnings=(*spec.warn_of_withheld(answer.values), *warnings),
+        warnings=(*spec.warn_of_withheld(answer.values, of_model=True), *warnings),
     )
 
 
@@ -338,14 +341,7 @@ class _Federation:
         return chosen.size(len(self.names), settings)
 
     async def ask(self, weights: Array, purpose: Literal["train", "assess"]) -> Sum:
-        answer = await self._secure_sum(self._query(weights, purpose))
-        if not answer.values["rows"]:
-            if failed := round(float(answer.values["failed"])):
-                raise ConvergenceError(
-                    f"training failed at all {failed} sites with rows: lower the rate of the trainer"
-                )
-            raise NoRowsError("no row over all sites meets the filter and has all values")
-        return answer
+        return await self._secure_sum(self._query(weights, purpose))
 
     def _query(self, weights: Array, purpose: Literal["train", "assess"]) -> Query:
         spec = self._spec
@@ -385,10 +381,20 @@ class _Step:
         return step
 
 
+def _check_rows(spec: FederatedTrainingSpec, answer: Sum) -> None:
+    """Raise ConvergenceError where all sites failed, NoRowsError where there is nothing to train on."""
+    if answer.values["rows"]:
+        return
+    if failed := round(float(answer.values["failed"])):
+        raise ConvergenceError(f"training failed at all {failed} sites with rows: lower the rate of the trainer")
+    few = spec.warn_of_withheld(answer.values, of_model=True)
+    raise NoRowsError("; ".join(["no row over all sites meets the filter and has all values", *few]))
+
+
 def _metrics(answer: Sum) -> Metrics:
     values = {name: float(answer.values[name]) for name in ("rows", "loss", "classified", "correct")}
     accuracy = values["correct"] / values["classified"] if values["classified"] else None
-    return Metrics(round(values["rows"]), values["loss"] / values["rows"] if values["rows"] else nan, accuracy)
+    return Metrics(round(values["rows"]), values["loss"] / values["rows"], accuracy)
 
 
 def _complaints(number: int, answer: Sum) -> list[str]:

@@ -194,6 +194,14 @@ async def test_rows_that_are_held_out_assess_and_do_not_train() -> None:
     assert "held out" in result.summary()
 
 
+async def test_a_model_is_not_lost_where_too_few_rows_were_held_out() -> None:
+    result = await spec(held_out={"of": 20}, minimum_persons=20, rounds=2).analyse(PlainSum(split(cancer(), 9, 0)))
+    assert result.assessed is None
+    assert "not assessed: too few rows that were held out" in result.summary()
+    assert len(result.table()) == 2
+    assert "9 sites have 1 to 19 rows" in result.summary()
+
+
 async def test_training_stops_where_the_loss_settles() -> None:
     result = await descent(rounds=200, tolerance=0.01).analyse(PlainSum(split(cancer(), 3, 0)))
     assert 3 < len(result.rounds) < 100

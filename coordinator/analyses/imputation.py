@@ -352,5 +352,14 @@ def _pooled(spec: ImputationSpec, fits: list[GlmResult], seen: Mapping[str, Arra
         imputed={gap.column: round(float(count)) for gap, count in zip(spec.gaps, seen["imputed"], strict=True)},
         rows=fits[-1].rows,
         sites=fits[-1].sites,
-        warnings=tuple(dict.fromkeys(text for fit in fits for text in fit.warnings)),
+        warnings=(*dict.fromkeys(text for fit in fits for text in fit.warnings), *_unfilled(spec, seen)),
     )
+
+
+def _unfilled(spec: ImputationSpec, seen: Mapping[str, Array]) -> list[str]:
+    few = f"rows that lack it are left out where a site has fewer than {spec.minimum_persons} of them"
+    return [
+        f"no gap of {gap.column} was filled: {few}"
+        for gap, count in zip(spec.gaps, seen["imputed"], strict=True)
+        if not count
+    ]

@@ -139,6 +139,13 @@ async def test_a_column_that_nobody_has_and_one_that_cannot_be_told_are_refused(
         await spec().analyse(PlainSum(split(constant, 3, 1)))
 
 
+async def test_gaps_that_are_few_at_every_site_are_not_filled_and_that_is_said() -> None:
+    few = table() | {"b": np.where(np.arange(ROWS) < 9, NAN, table()["whole b"])}
+    result = await spec(minimum_persons=20).analyse(PlainSum(split(few, 3, 1)))
+    assert result.imputed["b"] == 0
+    assert "no gap of b was filled: rows that lack it are left out" in result.summary()
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [

@@ -1,5 +1,6 @@
 import pytest
 
+from relay import authority
 from tests.support.relay_process import RelayProcess
 from tests.support.site_process import site_in
 
@@ -23,3 +24,13 @@ def enrolled(site, relay, request):
     """A site that is enrolled under the test's name."""
     site.asked("enroll", "--token", relay.token(), "--name", request.node.name[:60])
     return site
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory):
+    """A relay with a certificate of a private authority; returns its process and the authority's folder."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority.init(folder / "tls", ["127.0.0.1"], days=30)
+    pair = {"SECAGG_RELAY_TLS_CERTIFICATE": folder / "tls/relay.pem", "SECAGG_RELAY_TLS_KEY": folder / "tls/relay.key"}
+    with RelayProcess.start(folder / "data", environment={name: str(path) for name, path in pair.items()}) as relay:
+        yield relay, folder / "tls"

@@ -12,15 +12,17 @@ from secagg.errors import ParameterError
 from tests.support.relay_process import apart
 
 
-def made(relay, path, **options):
-    words = ["token", "rehearsal", "--bundle", path, "--address", relay.url, "--data", relay.data, "--json"]
+def made(relay, path, address=None, **options):
+    words = ["token", "rehearsal", "--bundle", path, "--address", address or relay.url, "--data", relay.data, "--json"]
     words += [word for name, value in options.items() for word in (f"--{name}", value)]
     done = apart(lambda: CliRunner().invoke(relay_app, [str(word) for word in words], catch_exceptions=False))
     return json.loads(done.stdout)
 
 
-def test_a_rehearsal(site, relay, tmp_path):
-    made(relay, tmp_path / "rehearsal.bundle", sites=7)
+def test_a_rehearsal(site, tls, tmp_path):
+    """With a relay of a private authority, whose certificates the bundle brings."""
+    relay, folder = tls
+    made(relay, tmp_path / "rehearsal.bundle", relay.url.replace("http:", "https:"), sites=7, ca=folder / "ca.pem")
     outcome = site.asked("rehearse", "--bundle", tmp_path / "rehearsal.bundle")
     assert (outcome["sites"], outcome["lost"], outcome["in_the_sum"], outcome["equal"]) == (7, 2, 6, True)
     assert list(outcome["seconds"]) == [

@@ -11,13 +11,12 @@ from typer.testing import CliRunner
 from participant import settings_file
 from participant.config import ParticipantConfig
 from participant.passphrase import PassphraseError, passphrase
-from relay import authority
 from relay.bundle import Bundle, BundleError
 from relay.cli import app as relay_app
 from relay.client.enrolment import enrol
 from relay.service.settings import SettingsError
 from secagg.errors import ParameterError
-from tests.support.relay_process import RelayProcess, apart
+from tests.support.relay_process import apart
 from tests.support.site_process import PASSPHRASE, Site
 
 
@@ -28,16 +27,6 @@ def alone(tmp_path, monkeypatch):
     folder = tmp_path / "alone"
     folder.mkdir()
     return Site(folder, more={"XDG_CONFIG_HOME": str(tmp_path / "xdg")})
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory):
-    """A relay with a certificate of a private authority; returns its process and the authority's folder."""
-    folder = tmp_path_factory.mktemp("tls")
-    authority.init(folder / "tls", ["127.0.0.1"], days=30)
-    pair = {"SECAGG_RELAY_TLS_CERTIFICATE": folder / "tls/relay.pem", "SECAGG_RELAY_TLS_KEY": folder / "tls/relay.key"}
-    with RelayProcess.start(folder / "data", environment={name: str(path) for name, path in pair.items()}) as relay:
-        yield relay, folder / "tls"
 
 
 def bundled(relay, tls, path, label="Klinikum", **options):

@@ -19,15 +19,18 @@ LUNG = DescriptiveSpec(
     categories=(Category(column="ph.ecog", levels=(0, 1, 2, 3)),),
     **PLAIN,
 )
-DIABETES = DescriptiveSpec(
-    dataset="diabetes",
-    numbers=(Described(column="bmi", low=-1, high=1, width=1e-4), Described(column="target", low=0, high=400, width=1)),
+CANCER = DescriptiveSpec(
+    dataset="breast-cancer",
+    numbers=(
+        Described(column="mean_radius", low=0, high=40, width=0.01),
+        Described(column="mean_smoothness", low=0, high=1, width=1e-4),
+    ),
     quantiles=(0.05, 0.5, 0.95),
     **PLAIN,
 )
 
 
-@case(LUNG, DIABETES)
+@case(LUNG, CANCER)
 async def descriptive(spec: DescriptiveSpec, sites: Sites) -> list[Agreement]:
     result = await spec.analyse(sites)
     table = sites.pooled()

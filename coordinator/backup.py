@@ -94,7 +94,8 @@ def restore(settings: CoordinatorConfig, passphrase: str, source: Path) -> dict[
         copy.deserialize(content)
         copy.backup(journal.connection)
         records = RunRecords(journal.connection)
-        open_runs = [record.run for record in records.all() if not record.is_over]
+        known = records.all()
+        open_runs = [record.run for record in known if not record.is_over]
         for run in open_runs:
             records.restored(run)
     handle = os.open(settings.identity, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -103,11 +104,4 @@ def restore(settings: CoordinatorConfig, passphrase: str, source: Path) -> dict[
         out.flush()
         os.fsync(out.fileno())
     sync_folder(settings.data)
-    keystore.unlock(settings.identity, passphrase)
-    return {"made": file.made, "runs": len(records_of(settings)), "open": [str(run) for run in open_runs]}
-
-
-def records_of(settings: CoordinatorConfig) -> list[Any]:
-    """Return the runs of a folder."""
-    with closing(Journal(settings.data, TABLES)) as journal:
-        return RunRecords(journal.connection).all()
+    return {"made": file.made, "runs": len(known), "open": [str(run) for run in open_runs]}

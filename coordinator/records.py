@@ -131,7 +131,7 @@ class RunRecords:
         self._connection.execute(
             "UPDATE run SET state = ?, reason = ?, told = ?, ended = ? WHERE run = ? "
             "AND state NOT IN ('completed', 'failed', 'cancelled')",
-            (state, reason[:MAX_REASON], told, ended, str(run)),
+            (state, _said(reason), told, ended, str(run)),
         )
 
     def tell(self, run: UUID) -> None:
@@ -163,6 +163,12 @@ class RunRecords:
             "WHERE run = ?",
             (str(run),),
         )
+
+
+def _said(reason: str) -> str:
+    """Return a reason in the form that the relay takes, too."""
+    words = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
+    return words[:MAX_REASON].strip()
 
 
 def _records(cursor: sqlite3.Cursor) -> list[RunRecord]:

@@ -21,7 +21,7 @@ from coordinator.errors import RunCancelledError, RunEndedError, RunOverdueError
 from coordinator.journal import Answer, RunTables
 from coordinator.line import Line
 from coordinator.office import Office
-from coordinator.progress import Show
+from coordinator.progress import Event, Show
 from coordinator.projects import Sealed
 from coordinator.receipts import ReceiptLog, conclude
 from coordinator.records import RunRecord, Wish
@@ -178,11 +178,11 @@ class _Work:
         self._line: Line | None = None
         count = office.metrics.watch(record.run, time.time)
 
-        def both(event: object) -> None:
-            show(event)  # type: ignore[arg-type]
-            count(event)  # type: ignore[arg-type]
+        def show_and_count(event: Event) -> None:
+            show(event)
+            count(event)
 
-        self._show: Show = both
+        self._show: Show = show_and_count
 
     async def done(self) -> Report:
         """Return the report, with the run completed; or end it by the name of what went wrong, and raise that."""
@@ -407,7 +407,7 @@ async def tell_end(office: Office, run: UUID, lease: int | None) -> None:
         office.records.tell(run)  # it never heard of the run
         return
     if found.state not in FINAL_RUN and found.state is not record.state:
-        await office.relay.change_run(run, found.state, record.state, record.reason.strip(), lease=lease)
+        await office.relay.change_run(run, found.state, record.state, record.reason, lease=lease)
     office.records.tell(run)
 
 

@@ -5,12 +5,14 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from click.testing import Result
 from typer.testing import CliRunner
 
 from coordinator.cli import app
 from relay.client import keystore
+from relay.client.parcels import Parcels
 from tests.support.cohort import Cohort, cohort
 from tests.support.network import KAPLAN_MEIER
 
@@ -70,6 +72,16 @@ async def test_runs_are_carried_out_listed_repeated_backed_up_and_gone_on_with_e
         again = await asked(there, "run", project, file, "--no-progress", folder="elsewhere")
         assert again["results"] == first["results"]
         assert (await asked(there, "logs", first["run"]))["lines"] == []
+        north, *_ = there.sites
+        lines = b'{"timestamp": "2026", "event": "round-opened", "round": 1, "run": "x"}\nno JSON\x07'
+        async with there.settings().client(north.identity) as relay:
+            parcels = Parcels(relay, north.identity, UUID(first["run"]), leads=False)
+            for _ in range(2):  # sent again, a log has each line once
+                await parcels.send_log(there.head.public, "daemon.jsonl", lines)
+        assert (await asked(there, "logs", first["run"], "--site", north.name))["lines"] == [
+            {"at": "", "site": north.name, "event": "no JSON?"},
+            {"at": "2026", "site": north.name, "event": "round-opened", "round": 1},
+        ]
 
 
 async def test_a_run_that_was_open_when_the_backup_was_made_goes_on_from_its_checkpoint(tmp_path: Path) -> None:

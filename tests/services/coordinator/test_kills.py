@@ -19,7 +19,7 @@ from tests.support.cohort import Cohort, cohort
 from tests.support.coordinator_child import POINTS, life
 from tests.support.network import KAPLAN_MEIER
 
-KILLS = int(os.environ.get("KILLS", "3"))
+KILLS = int(os.environ.get("KILLS", "2"))
 MINUTES = float(os.environ.get("MINUTES", "3"))
 TASKS = [{**KAPLAN_MEIER, "row_limit": limit} for limit in (1000, 999, 998)]
 FOLDERS = ("first", "second")

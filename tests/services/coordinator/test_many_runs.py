@@ -16,8 +16,8 @@ from coordinator.runs import carry_out
 from tests.support.cohort import Cohort, cohort
 from tests.support.network import KAPLAN_MEIER
 
-RUNS = int(os.environ.get("RUNS", "4"))
-SITES = int(os.environ.get("SITES", "6"))
+RUNS = int(os.environ.get("RUNS", "3"))
+SITES = int(os.environ.get("SITES", "5"))
 MEMBERS = 4
 """Sites of a project."""
 TASKS = [{**KAPLAN_MEIER, "row_limit": limit} for limit in (1000, 999)]

@@ -6,7 +6,7 @@ what came while nobody worked on it. What is read here is only handed out; a run
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from relay.client.transport import Message, RelayClient, RelayUnavailableError
@@ -67,7 +67,7 @@ class Mail:
         box = Box(after)
         self._boxes[run] = box
         if self._reading is None or self._reading.done() or after < self._after:
-            await self._stop()
+            self._stop()
             self._after = after if len(self._boxes) == 1 else min(after, self._after)
             self._reading = asyncio.create_task(self._read())
         try:
@@ -75,13 +75,12 @@ class Mail:
         finally:
             del self._boxes[run]
             if not self._boxes:
-                await self._stop()
+                self._stop()
 
-    async def _stop(self) -> None:
+    def _stop(self) -> None:
+        """End the reader at once: two of them would hand out mail in two orders, and a box takes it in one."""
         if self._reading is not None:
             self._reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reading
             self._reading = None
 
     async def _read(self) -> None:

@@ -259,6 +259,7 @@ class Daemon:
                 raise RefusedError("the round's schema is not that of its query")
             earlier, key = self._records.row_sets(query.dataset), self._records.key()
             made = await asyncio.to_thread(answer, query, self._store, earlier, key)
+            self._gate.answer(made)
             site_run.tell(Contribute(made.vector), answer=made)
         except (ParameterError, DatasetError) as refusal:
             log.warning("round-declined", round=round_, detail=str(refusal))

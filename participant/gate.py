@@ -1,11 +1,13 @@
 """What has to be so before this site answers a query or signs a set of survivors.
 
 All grounds are public or the site's own records: terms, manifest, query, clock, ledger, and what an officer decided. No
-row of a patient is looked at here, so neither a refusal nor a wait says anything about one (pitfall 31).
+row of a patient is looked at here, so neither a refusal nor a wait says anything about one (pitfall 31); only a policy
+that would rather refuse an answer than adjust it takes that upon itself (`near_answers`).
 """
 
 from dataclasses import dataclass
 
+from participant.answering import Answer
 from participant.decisions import Decisions, Waiting, subject_of_query, subject_of_set
 from participant.differencing import Records, nearest
 from participant.ledger import Ledger
@@ -58,6 +60,15 @@ class Gate:
             deadline=state.turn.deadline,
             query=query,
         )
+
+    def answer(self, made: Answer) -> None:
+        """Raise RefusedError for an answer over other rows than were asked for, if the policy would rather say so."""
+        if made.moved and self.policy.near_answers == "refuse":
+            raise RefusedError(
+                "the rows differ from those of an earlier answer in fewer persons than the query's floor; ask about "
+                "the same rows (columns that have to be complete make them so), or about rows that are further apart",
+                "near_answers",
+            )
 
     def survivors(self, place: Place, state: AwaitConfirmation) -> Waiting | None:
         """Return why a set of survivors is not signed yet, or None if it may be.

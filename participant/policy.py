@@ -2,8 +2,8 @@
 
 A decision never depends on what the rows would give: it is taken from the project's terms, the dataset's description,
 the manifest, the query, the ledger and the clock (a site that stays away because of a small cell would tell that the
-cell is small). A refusal names every rule that it rests on. Its schema for editors is published in
-`participant/policy.schema.json`.
+cell is small; `near_answers` is the one rule by which a policy may choose otherwise). A refusal names every rule that
+it rests on. The schema for editors is published in `participant/policy.schema.json`.
 """
 
 import json
@@ -124,6 +124,11 @@ class Policy(Strict):
         ge=1,
         description="in how many sites two sets of survivors of a dataset differ, unless they are equal or an officer "
         "approves; by default two more than may collude, and 1 allows all",
+    )
+    near_answers: Literal["adjust", "refuse"] = Field(
+        default="adjust",
+        description="what becomes of a query whose rows differ from those of an earlier answer in fewer persons than "
+        "its floor: `adjust` hides that inside the sum, `refuse` says so, which tells that there are such persons",
     )
     budget: Budget = Field(default=Budget(), description="releases per project and dataset in a period")
     schedule: tuple[Window, ...] = Field(default=(), description="when the site computes; always, if there is none")

@@ -21,7 +21,7 @@ from participant.decisions import Decisions
 from participant.differencing import Records
 from participant.ledger import TABLES, Ledger
 from participant.policy import Policy
-from participant.statistics import MOMENTS, Variable, layout_of
+from participant.statistics import MOMENTS, Comparison, Variable, layout_of
 from participant.statistics.moments import MomentsParams
 from participant.statistics.terms import ProjectTerms
 from relay.client.journal import Journal
@@ -92,7 +92,7 @@ class RelayOfOne:
         self.payloads[path.name] = path.read_bytes()  # noqa: ASYNC240 - nothing else runs
         return path.name
 
-    async def post_message(self, _run: UUID, _to: bytes | None, frame: bytes, blob: str | None) -> None:
+    async def post_message(self, _run: UUID, _to: bytes | None, frame: bytes, blob: str | None, **_lease: Any) -> None:
         self.sent.append(Parcel(Frame.decode(frame), self.payloads[blob] if blob else b""))
 
     async def run(self, _run: UUID) -> Any:
@@ -280,6 +280,23 @@ def test_the_budget_ends(started: Any) -> None:
     assert kinds([parcel]) == [Decline]
     assert site.entered() == ["upload", "survivors"]
     assert site.daemon.registry.get_sample_value("secagg_participant_refusals_total", {"rule": "budget"}) == 1
+
+
+@pytest.mark.parametrize(("rule", "answer"), [("adjust", Upload), ("refuse", Decline)])
+def test_a_question_about_one_patient_fewer(
+    started: Any, monkeypatch: pytest.MonkeyPatch, rule: str, answer: type
+) -> None:
+    """It is answered with the rows of the question before, or refused by the rule's name; equal ones are answered."""
+    play, site = started(Policy(near_answers=rule, single_persons=True), rounds=3)
+    play.until(Result)
+    fewer = QUERY.model_copy(update={"filter": (Comparison(column="age", op=">", value=40),)})
+    monkeypatch.setattr(playbook, "QUERY", fewer.encode())
+    play.until(Open)
+    [parcel] = site.receive(play.parcel(Open))
+    assert kinds([parcel]) == [answer]
+    refused = site.daemon.registry.get_sample_value("secagg_participant_refusals_total", {"rule": "near_answers"})
+    assert refused == (1 if answer is Decline else None)
+    assert site.entered() == ["upload", "survivors", *(["upload"] if answer is Upload else [])]
 
 
 def lose_one(play: Play) -> None:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 
+from participant.answering import Answer
 from participant.data import DatasetStore, Description
 from participant.decisions import Decisions
 from participant.differencing import Records
@@ -74,13 +75,17 @@ def offered() -> Manifest:
 
 @dataclass(frozen=True)
 class Request:
-    """What a coordinator asks. All sites survive; an earlier run had other ones, or none."""
+    """What a coordinator asks. All sites survive; an earlier run had other ones, or none.
+
+    `moved`: persons by whom the rows of the answer differ from those that were asked for.
+    """
 
     terms: ProjectTerms = TERMS
     manifest: Manifest = field(default_factory=offered)
     query: Query = TABLE
     deadline: int = int(NOW) + 3600
     earlier: tuple[Identity, ...] = ()
+    moved: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,7 @@ ROWS: dict[str, Row] = {
     "modes": Row("modes", {"modes": ["he"]}),
     "loss_rule": Row("loss_rule", {"loss_rule": "abort"}),
     "minimum_site_difference": Row("minimum_site_difference", {"minimum_site_difference": 4}, {"earlier": SITES[:3]}),
+    "near_answers": Row("near_answers", {"near_answers": "refuse"}, {"moved": 2}),
     "budget.releases": Row("budget", {"budget": {"releases": 2}}),
     "budget.days": Row("budget", {"budget": {"releases": 3, "days": 60}}),
     "schedule.days": Row("schedule", {"schedule": [{"days": ["sat", "sun"]}]}),
@@ -170,6 +176,7 @@ def refusals(policy: Policy, request: Request, dataset: Description, journal: Jo
         lambda: policy.check_project(offer, dataset),
         lambda: policy.check_manifest(request.manifest, offer),
         lambda: gate.query(request.query, place, cast(AwaitVector, asked), NOW),
+        lambda: gate.answer(cast(Answer, SimpleNamespace(moved=request.moved))),
         lambda: gate.survivors(place, cast(AwaitConfirmation, proposed)),
     ):
         try:

@@ -38,7 +38,7 @@ LOOK_S = 0.5
 """Between two looks at the clock and at what commands wish."""
 ASK_S = 5.0
 """How long the watch waits for the relay's answer: a relay that is away must not keep it from the clock."""
-SETTLE_S = 40.0
+SETTLE_S = 20.0
 """How long a process that ends a run tries to tell the relay; the relay ends it by itself soon after its deadline."""
 AWAY_S = 2.0
 LATE_S = 60.0
@@ -362,38 +362,53 @@ class _Work:
         """Enter a final state, let the relay know, and forget what only an open run needs."""
         self._office.records.move(self._run, state, reason)
         self._leave(state)
-        await self._settle(state, reason)
-        await self._conclude(state, reason)
+        told = await self._settle(state, reason)
+        await self._conclude(state, reason, send=told)
 
     def _leave(self, state: RunState) -> None:
         forget_run(self._office, self._run)
         self._office.metrics.left(self._run, state)
         _log.info("run-ended", state=state.value)
 
-    async def _conclude(self, state: RunState, reason: str) -> None:
-        """End the receipt and send it; the lease is given back by now, since parcels are sent without it."""
+    async def _conclude(self, state: RunState, reason: str, *, send: bool = True) -> None:
+        """End the receipt and send it; the lease is given back by now, since parcels are sent without it.
+
+        With a relay that did not take the end of the run either, nothing is tried: the end would come too late.
+        """
         office, receipt = self._office, ReceiptLog(self._office.journal.connection, self._run)
         if not receipt.entries():  # nobody was asked for anything
             return
         outcome = f"{state.value}: {reason}" if reason else state.value
+        if not send:
+            receipt.end(outcome)
+            _log.warning("receipt-not-sent", remedy="secagg-coordinator receipt send")
+            return
         try:
             sending = conclude(receipt, outcome, self._run, office.identity, office.relay)
             await asyncio.wait_for(sending, SETTLE_S)
         except TimeoutError:
             _log.warning("receipt-not-sent", remedy="secagg-coordinator receipt send")
 
-    async def _settle(self, state: RunState, reason: str = "") -> None:
+    async def _settle(self, state: RunState, reason: str = "") -> bool:
+        """Let the relay know and give the lease back; returns whether the relay answered."""
         if state is RunState.PAUSED:
             self._office.records.move(self._run, state, reason)
         if self._lease is None:  # the relay never heard of it, or another process has it
-            with suppress(RelayUnavailableError, RelayError, TimeoutError):
-                await asyncio.wait_for(tell_end(self._office, self._run, None), ASK_S)
-            return
+            telling = asyncio.wait_for(tell_end(self._office, self._run, None), ASK_S)
+        else:
+            telling = asyncio.wait_for(self._give_back(self._lease), SETTLE_S + ASK_S)
         try:
-            await asyncio.wait_for(tell_end(self._office, self._run, self._lease), SETTLE_S)
-            await asyncio.wait_for(self._office.relay.lease_run(self._run, self._office.holder, 0), ASK_S)
-        except (RelayUnavailableError, RelayError, TimeoutError) as error:
+            await telling
+        except RelayError as refusal:
+            _log.warning("relay-not-told", state=state.value, detail=str(refusal))
+        except (RelayUnavailableError, TimeoutError) as error:
             _log.warning("relay-not-told", state=state.value, detail=str(error))
+            return False
+        return True
+
+    async def _give_back(self, lease: int) -> None:
+        await asyncio.wait_for(tell_end(self._office, self._run, lease), SETTLE_S)
+        await self._office.relay.lease_run(self._run, self._office.holder, 0)
 
 
 async def tell_end(office: Office, run: UUID, lease: int | None) -> None:

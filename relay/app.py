@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import ceil
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -239,6 +240,8 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     if before is not None:
         _log.info("database prepared", schema=migrate.REVISION, before=before or "none")
     relay.epoch.begin(await relay.database.write(lambda db: epochs.ensure(db, now=time.time())))
+    # Signatures count whole seconds: what is signed in the second of a restore, after it, would look as if before.
+    await asyncio.sleep(max(0.0, min(ceil(relay.epoch.floor) - time.time(), 1.0)))
     key_file = relay.config.data / KEY_FILE
     notary = Notary(signing_key(key_file), relay.database, relay.metrics)
     relay.metrics.oldest_key.labels("audit").set(key_file.stat().st_mtime)

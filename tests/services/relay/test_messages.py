@@ -107,7 +107,7 @@ async def test_a_site_writes_to_the_coordinator_alone(shared_scene, to):
 async def test_the_coordinator_writes_to_the_roster_alone(shared_scene, to):
     scene = shared_scene
     key = Identity(os.urandom(32)) if to == "nobody" else getattr(scene, to)
-    frame = scene.frame(scene.coordinator, recipient=1, round_=9)
+    frame = scene.frame(scene.coordinator, recipient=0 if to == "coordinator" else 1, round_=9)
     answer = await posting(scene, scene.coordinator, frame, to=to_base64url(key.public))
     assert answer.problem == "forbidden"
 

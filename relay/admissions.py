@@ -24,7 +24,7 @@ class Admissions:
         if len(self._roles) > MOST:
             del self._roles[next(iter(self._roles))]
 
-    def role(self, place: Place, now: float) -> str | None:
-        """Return the role of a signer that was let in at a place lately, or None."""
-        found = self._roles.get(place)
-        return found[0] if found is not None and 0 <= now - found[1] < KEEP_S else None
+    def role(self, place: Place, now: float) -> str:
+        """Return the role of a signer that was let in at a place lately; empty where none was."""
+        role, at = self._roles.get(place, ("", now))
+        return role if 0 <= now - at < KEEP_S else ""

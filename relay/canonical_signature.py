@@ -61,7 +61,7 @@ def content_digest(digest: bytes) -> str:
     return f"sha-256=:{b64encode(digest).decode()}:"
 
 
-def sign(identity: Identity, head: RequestHead, body: bytes, *, nonce: str, created: int | None = None) -> None:
+def sign(identity: Identity, head: RequestHead, body: bytes, *, nonce: str, created: int) -> None:
     """Add `Content-Digest`, `Signature-Input` and `Signature` to the headers of a request.
 
     Args:
@@ -69,12 +69,11 @@ def sign(identity: Identity, head: RequestHead, body: bytes, *, nonce: str, crea
         head: method, absolute URL in the exact form in which it will be sent, headers.
         body: the whole body, b"" where there is none.
         nonce: base64url of at least 16 random bytes; the idempotency key of a write.
-        created: seconds since 1970; now, if None.
+        created: seconds since 1970, by the clock of whoever signs.
     """
     digest = content_digest(sha256(body).digest())
-    at = int(time.time()) if created is None else created
     parameters = (
-        f'({_components});created={at};keyid="{to_base64url(identity.public)}";alg="ed25519"'
+        f'({_components});created={created};keyid="{to_base64url(identity.public)}";alg="ed25519"'
         f';nonce="{nonce}";tag="{TAG}"'
     )
     target, _, query = head.url.partition("#")[0].partition("?")

@@ -117,12 +117,7 @@ def token_create(
     expires = now + _seconds(ttl)
     if (bundle is None) != (address is None) or (ca is not None and bundle is None):
         raise ParameterError("a bundle needs --bundle FILE and --address https://..., and may have --ca FILE")
-    if bundle is not None and bundle.exists():
-        raise ParameterError(f"{bundle} exists; a bundle never overwrites a file")
-    draft = None
-    if address is not None:
-        draft = Bundle(relay=address, ca=None if ca is None else ca.read_text(), label=label, expires=expires)
-        draft.check(now=now)
+    draft = None if bundle is None or address is None else _draft(bundle, address, ca, label, expires)
     number, text = on_database(
         RelayConfig.load(data=data, config=config),
         lambda db: create_token(db, role=role, label=label, now=now, expires=expires),
@@ -136,6 +131,15 @@ def token_create(
         return
     facts["token"] = text
     report(facts, f"{text}\n(number {number}, role {role.value}, valid until {_date(expires)})", as_json=as_json)
+
+
+def _draft(file: Path, address: str, ca: Path | None, label: str, expires: float) -> Bundle:
+    """Return a bundle without its tokens, which are made once everything else is known to be right."""
+    if file.exists():
+        raise ParameterError(f"{file} exists; a bundle never overwrites a file")
+    draft = Bundle(relay=address, ca=None if ca is None else ca.read_text(), label=label, expires=expires)
+    draft.check(now=time.time())
+    return draft
 
 
 @token_app.command("rehearsal")
@@ -152,10 +156,7 @@ def token_rehearsal(
     """Make a bundle for secagg-participant rehearse, whose parties are made up and leave again."""
     now = time.time()
     expires = now + _seconds(ttl)
-    draft = Bundle(relay=address, ca=None if ca is None else ca.read_text(), label="rehearsal", expires=expires)
-    draft.check(now=now)
-    if bundle.exists():
-        raise ParameterError(f"{bundle} exists; a bundle never overwrites a file")
+    draft = _draft(bundle, address, ca, "rehearsal", expires)
 
     def work(db: Connection) -> list[str]:
         roles = [Role.COORDINATOR, *[Role.SITE] * sites]

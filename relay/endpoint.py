@@ -87,24 +87,27 @@ class Endpoint:
         if signed.created < self._relay.epoch.floor:
             raise Problem(STALE_SIGNATURE, "the request was signed before this relay was restored; sign it anew")
         self._relay.edge.admit_site(signed.key)
-        place = (signed.key, self.route.name, tuple(call.path.values()))
-        call.role = self._admitted_lately(place, call) or ""
+        place, admissions = self._place(call), self._relay.admissions
+        if place is not None:
+            call.role = admissions.role(place, call.now)
         try:
             if call.role:
                 return None  # a repeated write is found by its nonce in the transaction
             kept = await self._relay.database.read(lambda db: self._look(db, call, signed, request))
-            self._relay.admissions.remember(place, call.role, call.now)
+            if place is not None and kept is None:
+                admissions.remember(place, call.role, call.now)
             return kept
         finally:
             if call.role:  # a stranger's clock says nothing
                 self._relay.vitals.signed(signed.created, call.now)
                 self._relay.presence.saw(signed.key)
 
-    def _admitted_lately(self, place: Place, call: Call) -> str | None:
-        """Return the signer's role where it wrote here a moment ago; a stage needs what the look loads."""
-        if self.route.writes is None or self.route.stage is not None or call.signer in self._relay.endings:
+    def _place(self, call: Call) -> Place | None:
+        """Return where the signer would write; None where each request is looked at: a stage needs what that loads."""
+        route = self.route
+        if route.writes is None or route.stage is not None or route.access is Access.ENROLLING:
             return None
-        return self._relay.admissions.role(place, call.now)
+        return None if call.signer in self._relay.endings else (call.signer, route.name, tuple(call.path.values()))
 
     def _look(self, db: Connection, call: Call, signed: Signed, request: web.Request) -> Encoded | None:
         access = self.route.access

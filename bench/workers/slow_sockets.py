@@ -59,7 +59,7 @@ class Attack:
         body = bytes(1000)
         path = f"/v1/projects/{self._identity.public.hex()[:8]}-0000-4000-8000-000000000000"
         head = RequestHead("PUT", f"http://relay{path}", {})
-        sign(self._identity, head, body, nonce=to_base64url(os.urandom(16)))
+        sign(self._identity, head, body, nonce=to_base64url(os.urandom(16)), created=int(time.time()))
         lines = [f"PUT {path} HTTP/1.1", "Host: relay", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in head.headers.items()]
         await self._drip(mine, ("\r\n".join(lines) + "\r\n\r\n").encode())

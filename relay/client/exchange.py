@@ -196,7 +196,7 @@ class Exchange:
         if request.media_type is not None:
             headers["Content-Type"] = request.media_type
         head = RequestHead(request.method, str(url), headers)
-        canonical_signature.sign(self._identity, head, request.body, nonce=nonce)
+        canonical_signature.sign(self._identity, head, request.body, nonce=nonce, created=int(time.time()))
         try:
             async with self._session.request(
                 request.method,

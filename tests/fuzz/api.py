@@ -60,7 +60,7 @@ class Signed(AuthBase):
         body = request.body or b""
         data = body.encode() if isinstance(body, str) else body
         head = RequestHead(request.method or "", request.url or "", {})
-        sign(self._identity, head, data, nonce=new_nonce())
+        sign(self._identity, head, data, nonce=new_nonce(), created=int(time.time()))
         request.headers.update(head.headers)
         return request
 

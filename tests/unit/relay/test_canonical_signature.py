@@ -22,7 +22,7 @@ QUERIES = st.from_regex(r"[A-Za-z0-9=&_.~-]{0,20}", fullmatch=True)
 
 def signed(method: str, url: str, body: bytes = b"", *, created: int | None = None) -> RequestHead:
     head = RequestHead(method, url, CIMultiDict())
-    sign(IDENTITY, head, body, nonce=NONCE, created=created)
+    sign(IDENTITY, head, body, nonce=NONCE, created=int(time.time()) if created is None else created)
     return head
 
 

@@ -17,10 +17,8 @@ class Tree:
     __slots__ = ("_levels", "root")
 
     def __init__(self, leaves: Iterable[bytes]) -> None:
-        self._levels = [[sha256(b"\0" + leaf).digest() for leaf in leaves]]  # without a call: there are many
-        while len(self._levels[-1]) > 1:
-            self._levels.append(_parents(self._levels[-1]))
-        self.root = self._levels[-1][0] if self._levels[0] else sha256(b"").digest()
+        self._levels = _levels([sha256(b"\0" + leaf).digest() for leaf in leaves])  # without a call: there are many
+        self.root = _top(self._levels)
 
     def paths(self) -> list[tuple[bytes, ...]]:
         """Return for each leaf its path: the siblings from it up to the root."""
@@ -46,22 +44,19 @@ def root(leaves: Iterable[bytes]) -> bytes:
 
 def root_of_hashes(hashes: Iterable[bytes]) -> bytes:
     """Return the root of the tree whose leaves have these hashes."""
-    level = list(hashes)
-    while len(level) > 1:
-        level = _parents(level)
-    return level[0] if level else sha256(b"").digest()
+    return _top(_levels(list(hashes)))
 
 
 def leaf_hash(leaf: bytes) -> bytes:
     """Return the hash under which a leaf stands in its tree."""
-    return _leaf(leaf)
+    return sha256(b"\0" + leaf).digest()
 
 
 def root_from_path(leaf: bytes, position: int, count: int, siblings: Sequence[bytes]) -> bytes | None:
     """Return the root that leaf and path lead to, or None where the path has not the length that position asks for."""
     if not 0 <= position < count:
         return None
-    node = _leaf(leaf)
+    node = leaf_hash(leaf)
     remaining = iter(siblings)
     while count > 1:
         if position ^ 1 < count:
@@ -78,7 +73,7 @@ def root_from_leaves(leaves: Mapping[int, bytes], count: int, siblings: Sequence
     """Return the root that some leaves, by position, lead to with these siblings, or None where they do not fit."""
     if not leaves or not all(0 <= position < count for position in leaves):
         return None
-    nodes, remaining = {i: _leaf(leaf) for i, leaf in sorted(leaves.items())}, iter(siblings)
+    nodes, remaining = {i: leaf_hash(leaf) for i, leaf in sorted(leaves.items())}, iter(siblings)
     while count > 1:
         for i in tuple(nodes):
             if i ^ 1 < count and i ^ 1 not in nodes and (sibling := next(remaining, None)) is not None:
@@ -92,12 +87,19 @@ def root_from_leaves(leaves: Mapping[int, bytes], count: int, siblings: Sequence
     return nodes[0] if next(remaining, None) is None else None
 
 
-def _leaf(data: bytes) -> bytes:
-    return sha256(b"\0" + data).digest()
-
-
 def _node(left: bytes, right: bytes) -> bytes:
     return sha256(b"\1" + left + right).digest()
+
+
+def _levels(hashes: list[bytes]) -> list[list[bytes]]:
+    levels = [hashes]
+    while len(levels[-1]) > 1:
+        levels.append(_parents(levels[-1]))
+    return levels
+
+
+def _top(levels: list[list[bytes]]) -> bytes:
+    return levels[-1][0] if levels[0] else sha256(b"").digest()
 
 
 def _parents(level: list[bytes]) -> list[bytes]:

@@ -17,6 +17,7 @@ from coordinator.analyses.histogram import HistogramResult
 from coordinator.analyses.kaplan_meier import KaplanMeierResult
 from coordinator.analyses.lasso import LassoResult
 from coordinator.analyses.log_rank import LogRankResult
+from coordinator.analyses.penalised import PenalisedResult
 from coordinator.analyses.result import Result
 from coordinator.analyses.ridge import RidgeResult
 from coordinator.analyses.roc import RocResult
@@ -152,7 +153,7 @@ def _roc_of(result: RocResult) -> Picture:
     return figure
 
 
-def _path_of(result: RidgeResult | LassoResult) -> Picture:
+def _path_of(result: PenalisedResult) -> Picture:
     """Return the coefficients against the penalty, the largest first, with the chosen one marked."""
     figure = Picture(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()

@@ -39,7 +39,6 @@ Sources: Tibshirani 1996, J R Stat Soc B 58:267; Friedman, Hastie, Tibshirani 20
 Tibshirani 2007, Ann Stat 35:2173, for bic.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log, pi
 from typing import Any, ClassVar, Literal
@@ -47,8 +46,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from coordinator.analyses.errors import ConvergenceError
-from coordinator.analyses.penalised import PenalisedSpec, Problem, problem
-from coordinator.analyses.result import Result
+from coordinator.analyses.penalised import PenalisedResult, PenalisedSpec, Problem, problem
 from coordinator.analyses.secure_sum import SecureSum
 from participant.statistics.layout import Array
 
@@ -69,48 +67,18 @@ class LassoSpec(PenalisedSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LassoResult(Result):
-    """The path, for k penalties, descending.
+class LassoResult(PenalisedResult):
+    """The path: what every penalised model tells, and its own.
 
     Attributes:
-        names: the p covariates.
-        penalties: (k,).
-        path: (k, p) coefficients in the units of the covariates.
-        intercepts, nonzero, r_squared, bic: (k,) as the module says; without bic (NaN) where least squares has no
-            single solution.
+        nonzero, bic: (k,) as the module says; without bic (NaN) where least squares has no single solution.
         best: place of the penalty with the least bic; without bic the last one.
-        coef, intercept, penalty: of that one.
-        standardised: (k, p) the path for covariates divided by their standard deviations, where they were.
-        rows: over all sites.
-        sites: whose rows are in the fit.
-        warnings: what a reader of the result should know.
     """
 
     analysis: ClassVar[str] = "lasso"
-    formats: ClassVar[Mapping[str, str]] = {"name": "", "coef": ".6g", "standardised": ".6g"}
 
-    names: tuple[str, ...]
-    penalties: Array
-    path: Array
-    intercepts: Array
     nonzero: Array
-    r_squared: Array
     bic: Array
-    best: int
-    coef: Array
-    intercept: float
-    penalty: float
-    standardised: Array
-    rows: int
-    sites: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-    def table(self) -> list[dict[str, Any]]:
-        """Return one row for each covariate, at the best penalty."""
-        return [
-            {"name": name, "coef": float(self.coef[i]), "standardised": float(self.standardised[self.best, i])}
-            for i, name in enumerate(self.names)
-        ]
 
     @property
     def title(self) -> str:

@@ -6,13 +6,16 @@ told in the units of the covariates in any case.
 """
 
 from abc import ABC
-from typing import Annotated, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import Field, FiniteFloat
 
 from coordinator.analyses.errors import NoRowsError, SpecError
 from coordinator.analyses.formulas import FormulaSpec
+from coordinator.analyses.result import Result
 from coordinator.analyses.second_moments import second_moments
 from coordinator.analyses.secure_sum import SecureSum
 from participant.statistics import Design
@@ -32,6 +35,47 @@ class PenalisedSpec(FormulaSpec, ABC):
 
     penalties: Annotated[tuple[Annotated[FiniteFloat, Field(gt=0)], ...], Field(max_length=MAX_PENALTIES)] = ()
     standardise: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PenalisedResult(Result, ABC):
+    """The fits, for k penalties, descending.
+
+    Attributes:
+        names: the p covariates.
+        penalties: (k,).
+        path: (k, p) coefficients in the units of the covariates.
+        intercepts, r_squared: (k,).
+        best: place of the penalty that is chosen.
+        coef, intercept, penalty: of that one.
+        standardised: (k, p) the path for covariates divided by their standard deviations, where they were.
+        rows: over all sites.
+        sites: whose rows are in the fit.
+        warnings: what a reader of the result should know.
+    """
+
+    formats: ClassVar[Mapping[str, str]] = {"name": "", "coef": ".6g", "standardised": ".6g"}
+
+    names: tuple[str, ...]
+    penalties: Array
+    path: Array
+    intercepts: Array
+    r_squared: Array
+    best: int
+    coef: Array
+    intercept: float
+    penalty: float
+    standardised: Array
+    rows: int
+    sites: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return one row for each covariate, at the best penalty."""
+        return [
+            {"name": name, "coef": float(self.coef[i]), "standardised": float(self.standardised[self.best, i])}
+            for i, name in enumerate(self.names)
+        ]
 
 
 class Problem(NamedTuple):

@@ -30,14 +30,12 @@ sums do not depend on the penalty, so that a path costs no more than one fit, an
 Sources: Hoerl, Kennard 1970, Technometrics 12:55; Golub, Heath, Wahba 1979, Technometrics 21:215.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from coordinator.analyses.penalised import PenalisedSpec, problem
-from coordinator.analyses.result import Result
+from coordinator.analyses.penalised import PenalisedResult, PenalisedSpec, problem
 from coordinator.analyses.secure_sum import SecureSum
 from participant.statistics.layout import Array
 
@@ -55,47 +53,18 @@ class RidgeSpec(PenalisedSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RidgeResult(Result):
-    """The fits, for k penalties, descending.
+class RidgeResult(PenalisedResult):
+    """The fits: what every penalised model tells, and its own.
 
     Attributes:
-        names: the p covariates.
-        penalties: (k,).
-        path: (k, p) coefficients in the units of the covariates.
-        intercepts, df, r_squared, gcv: (k,) as the module says.
+        df, gcv: (k,) as the module says.
         best: place of the penalty with the least gcv.
-        coef, intercept, penalty: of that one.
-        standardised: (k, p) the path for covariates divided by their standard deviations, where they were.
-        rows: over all sites.
-        sites: whose rows are in the fit.
-        warnings: what a reader of the result should know.
     """
 
     analysis: ClassVar[str] = "ridge"
-    formats: ClassVar[Mapping[str, str]] = {"name": "", "coef": ".6g", "standardised": ".6g"}
 
-    names: tuple[str, ...]
-    penalties: Array
-    path: Array
-    intercepts: Array
     df: Array
-    r_squared: Array
     gcv: Array
-    best: int
-    coef: Array
-    intercept: float
-    penalty: float
-    standardised: Array
-    rows: int
-    sites: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-    def table(self) -> list[dict[str, Any]]:
-        """Return one row for each covariate, at the best penalty."""
-        return [
-            {"name": name, "coef": float(self.coef[i]), "standardised": float(self.standardised[self.best, i])}
-            for i, name in enumerate(self.names)
-        ]
 
     @property
     def title(self) -> str:

@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 from scipy.special import chdtrc, ndtr, ndtri
 
+from coordinator.analyses.coefficients import CoefficientResult
 from coordinator.analyses.errors import (
     AnalysisError,
     CohortError,
@@ -50,7 +51,6 @@ from coordinator.analyses.errors import (
 )
 from coordinator.analyses.partial_likelihood import Point, partial_likelihood, too_coarse
 from coordinator.analyses.proportional_hazards import ProportionalHazards, Transform, proportional_hazards, trend_of
-from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum, Sum
 from coordinator.analyses.spec import SurvivalSpec
 from participant.statistics import COX_RISK_SETS, EVENT_COUNTS, MOMENTS, Design, Numeric, Variable
@@ -114,14 +114,11 @@ class CoxSpec(SurvivalSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CoxResult(Result):
-    """The fit. Arrays are (p,) float64 in the order of `names`.
+class CoxResult(CoefficientResult):
+    """The fit: what every regression tells, and its own.
 
     Attributes:
-        names: the covariates.
         coef: log hazard ratios per unit of the covariate.
-        se: their standard errors, from the information.
-        covariance: (p, p), of the coefficients.
         hazard_ratio: exp(coef).
         z: coef / se.
         p: two-sided p-values of z.
@@ -130,13 +127,11 @@ class CoxResult(Result):
         null_log_likelihood: at coef = 0, over the same rows.
         likelihood_ratio: test statistic of all coefficients at once, chi-square with p degrees of freedom.
         likelihood_ratio_p: its p-value.
-        rows, events: over all sites.
+        events: over all sites.
         iterations: evaluations of the likelihood, one round each.
         rounding: bound of what the quantisation of the sums moves an estimate by, in standard errors.
         ties, strata: as asked for; the columns of the strata.
         proportional_hazards: the tests, or None.
-        sites: whose rows are in the fit.
-        warnings: what a reader of the result should know.
     """
 
     analysis: ClassVar[str] = "cox"
@@ -152,31 +147,21 @@ class CoxResult(Result):
     }
     drawn: ClassVar[str] = "hazard_ratio"
 
-    names: tuple[str, ...]
-    coef: Array
-    se: Array
-    covariance: Array
     hazard_ratio: Array
     z: Array
-    p: Array
-    lower: Array
-    upper: Array
     log_likelihood: float
     null_log_likelihood: float
     likelihood_ratio: float
     likelihood_ratio_p: float
-    rows: int
     events: int
     iterations: int
     rounding: float
     ties: str
     strata: tuple[str, ...]
     proportional_hazards: ProportionalHazards | None
-    sites: tuple[str, ...]
-    warnings: tuple[str, ...]
 
-    def table(self) -> list[dict[str, Any]]:
-        """Return one row for each covariate, of plain numbers; with the tests of proportional hazards."""
+    def columns(self) -> Mapping[str, Array]:
+        """Return the columns beside the names, with those of the tests of proportional hazards."""
         columns = {
             "coef": self.coef,
             "se": self.se,
@@ -188,10 +173,7 @@ class CoxResult(Result):
         }
         if tests := self.proportional_hazards:
             columns |= {"residual_p": tests.residual_p, "score": tests.score, "score_p": tests.score_p}
-        return [
-            {"name": name} | {key: float(column[i]) for key, column in columns.items()}
-            for i, name in enumerate(self.names)
-        ]
+        return columns
 
     @property
     def title(self) -> str:

@@ -44,6 +44,7 @@ import numpy as np
 from pydantic import Field, FiniteFloat
 from scipy.special import chdtrc, gammaln, logit, ndtr, ndtri, stdtr, stdtrit
 
+from coordinator.analyses.coefficients import CoefficientResult, known, p_text
 from coordinator.analyses.declared import refusal, warn_of_outside
 from coordinator.analyses.errors import (
     CollinearityError,
@@ -56,7 +57,6 @@ from coordinator.analyses.formulas import FormulaSpec
 from coordinator.analyses.newton import check_identifiable, newton_step
 from coordinator.analyses.partial_likelihood import symmetric, too_coarse
 from coordinator.analyses.ranged import ranged
-from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum, Sum
 from participant.statistics import GLM_SCORE, MOMENTS, Log, Numeric, Variable, layout_of
 from participant.statistics.design import Coding, Identity
@@ -119,13 +119,11 @@ class GlmSpec(FormulaSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class GlmResult(Result):
-    """The fit. Arrays are (p,) float64 in the order of `names`.
+class GlmResult(CoefficientResult):
+    """The fit: what every regression tells, and its own.
 
     Attributes:
         family: of the outcome.
-        names: the covariates; ``1`` is the intercept.
-        coef, se, covariance: estimates, their standard errors, (p, p) covariance.
         statistic, p: coef / se and its two-sided p-value; from t where the dispersion is estimated.
         lower, upper: 95 % confidence interval of the coefficient.
         ratio, ratio_lower, ratio_upper: exp of these: odds ratios (binomial), ratios of rates or means; NaN for the
@@ -137,11 +135,8 @@ class GlmResult(Result):
             is estimated, and in a model without an intercept or with nothing else.
         df: residual degrees of freedom.
         log_likelihood, aic, bic: at the estimate.
-        rows: over all sites.
         iterations: evaluations of the score.
         rounding: bound of what the quantisation of the sums moves an estimate by, in standard errors.
-        sites: whose rows are in the fit.
-        warnings: what a reader of the result should know.
     """
 
     analysis: ClassVar[str] = "glm"
@@ -158,14 +153,7 @@ class GlmResult(Result):
     drawn: ClassVar[str] = "coef"
 
     family: str
-    names: tuple[str, ...]
-    coef: Array
-    se: Array
-    covariance: Array
     statistic: Array
-    p: Array
-    lower: Array
-    upper: Array
     ratio: Array
     ratio_lower: Array
     ratio_upper: Array
@@ -179,15 +167,11 @@ class GlmResult(Result):
     log_likelihood: float
     aic: float
     bic: float
-    rows: int
     iterations: int
     rounding: float
-    sites: tuple[str, ...]
-    warnings: tuple[str, ...]
 
-    def table(self) -> list[dict[str, Any]]:
-        """Return one row for each covariate, of plain numbers."""
-        columns = {
+    def columns(self) -> Mapping[str, Array]:
+        return {
             "coef": self.coef,
             "se": self.se,
             "lower": self.lower,
@@ -198,10 +182,6 @@ class GlmResult(Result):
             "ratio_lower": self.ratio_lower,
             "ratio_upper": self.ratio_upper,
         }
-        return [
-            {"name": name} | {key: None if np.isnan(column[i]) else float(column[i]) for key, column in columns.items()}
-            for i, name in enumerate(self.names)
-        ]
 
     @property
     def title(self) -> str:
@@ -222,17 +202,12 @@ class GlmResult(Result):
             "AIC": known(self.aic),
             "BIC": known(self.bic),
             "Likelihood ratio": self.likelihood_ratio,
-            "P > likelihood ratio": None if self.likelihood_ratio_p is None else f"{self.likelihood_ratio_p:.3g}",
+            "P > likelihood ratio": p_text(self.likelihood_ratio_p),
         }
 
     def notes(self) -> list[str]:
         what = _RATIOS.get(self.family)
         return [f"The ratio is that of {what}, exp of the coefficient."] if what else []
-
-
-def known(value: float) -> float | None:
-    """Return a number, None for NaN."""
-    return None if isnan(value) else value
 
 
 class _Point(NamedTuple):

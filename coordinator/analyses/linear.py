@@ -44,10 +44,10 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from scipy.special import fdtrc, ndtri
 
+from coordinator.analyses.coefficients import CoefficientResult, known, p_text
 from coordinator.analyses.formulas import FormulaSpec
-from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm, known
+from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
 from coordinator.analyses.quantiles import Quantiles, find_quantiles
-from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum
 from coordinator.analyses.wald import terms_of, wald_f
 from participant.statistics import Variable
@@ -96,13 +96,11 @@ class Residual(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LinearResult(Result):
-    """The fit. Arrays are (p,) float64 in the order of `names`.
+class LinearResult(CoefficientResult):
+    """The fit: what every regression tells, and its own.
 
     Attributes:
         outcome: its name.
-        names: the covariates; ``1`` is the intercept.
-        coef, se, covariance: estimates, their standard errors, (p, p) covariance.
         statistic, p: t and its two-sided p-value.
         lower, upper: 95 % confidence interval of the coefficient.
         vif: variance inflation factors; NaN for the intercept, and all in a model without one.
@@ -114,9 +112,6 @@ class LinearResult(Result):
         log_likelihood, aic, bic: None where there are weights.
         residuals: their quantiles; none if they were not asked for.
         beyond: residuals beyond eight standard deviations.
-        rows: in the fit.
-        sites: whose rows are in it.
-        warnings: what a reader of the result should know.
     """
 
     analysis: ClassVar[str] = "linear"
@@ -133,14 +128,7 @@ class LinearResult(Result):
     drawn: ClassVar[str] = "coef"
 
     outcome: str
-    names: tuple[str, ...]
-    coef: Array
-    se: Array
-    covariance: Array
     statistic: Array
-    p: Array
-    lower: Array
-    upper: Array
     vif: Array
     r_squared: float
     adjusted_r_squared: float
@@ -154,13 +142,9 @@ class LinearResult(Result):
     bic: float | None
     residuals: tuple[Residual, ...]
     beyond: int
-    rows: int
-    sites: tuple[str, ...]
-    warnings: tuple[str, ...]
 
-    def table(self) -> list[dict[str, Any]]:
-        """Return one row for each covariate, of plain numbers."""
-        columns = {
+    def columns(self) -> Mapping[str, Array]:
+        return {
             "coef": self.coef,
             "se": self.se,
             "lower": self.lower,
@@ -169,10 +153,6 @@ class LinearResult(Result):
             "p": self.p,
             "vif": self.vif,
         }
-        return [
-            {"name": name} | {key: None if np.isnan(column[i]) else float(column[i]) for key, column in columns.items()}
-            for i, name in enumerate(self.names)
-        ]
 
     @property
     def title(self) -> str:
@@ -186,7 +166,7 @@ class LinearResult(Result):
             "Adjusted R-squared": self.adjusted_r_squared,
             "Residual std dev": self.sigma,
             "F": self.f,
-            "p of F": None if self.f_p is None else f"{self.f_p:.3g}",
+            "p of F": p_text(self.f_p),
             "Log-likelihood": self.log_likelihood,
             "AIC": self.aic,
             "BIC": self.bic,

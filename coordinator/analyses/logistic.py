@@ -28,10 +28,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from coordinator.analyses.coefficients import CoefficientResult, known, p_text
 from coordinator.analyses.formulas import FormulaSpec
-from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm, known
+from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
 from coordinator.analyses.hosmer_lemeshow import Calibration, RiskGroup, hosmer_lemeshow
-from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum
 from coordinator.analyses.text_table import text_table
 from participant.statistics.histogram import Predicted
@@ -54,13 +54,11 @@ class LogisticSpec(FormulaSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LogisticResult(Result):
-    """The fit. Arrays are (p,) float64 in the order of `names`.
+class LogisticResult(CoefficientResult):
+    """The fit: what every regression tells, and its own.
 
     Attributes:
         outcome: its name.
-        names: the covariates; ``1`` is the intercept.
-        coef, se, covariance: estimates, their standard errors, (p, p) covariance.
         statistic, p: z and its two-sided p-value.
         odds_ratio, lower, upper: exp of the coefficient, with its 95 % interval.
         log_likelihood, null_log_likelihood: of the fit, and of the intercept alone (NaN in a model without one).
@@ -70,9 +68,6 @@ class LogisticResult(Result):
         df: residual degrees of freedom.
         hosmer_lemeshow, hosmer_lemeshow_df, hosmer_lemeshow_p: the test; None where there is none.
         groups: by predicted risk.
-        rows: in the fit.
-        sites: whose rows are in it.
-        warnings: what a reader of the result should know.
     """
 
     analysis: ClassVar[str] = "logistic"
@@ -89,15 +84,8 @@ class LogisticResult(Result):
     drawn: ClassVar[str] = "odds_ratio"
 
     outcome: str
-    names: tuple[str, ...]
-    coef: Array
-    se: Array
-    covariance: Array
     statistic: Array
-    p: Array
     odds_ratio: Array
-    lower: Array
-    upper: Array
     log_likelihood: float
     null_log_likelihood: float
     likelihood_ratio: float | None
@@ -110,13 +98,9 @@ class LogisticResult(Result):
     hosmer_lemeshow_df: int | None
     hosmer_lemeshow_p: float | None
     groups: tuple[RiskGroup, ...]
-    rows: int
-    sites: tuple[str, ...]
-    warnings: tuple[str, ...]
 
-    def table(self) -> list[dict[str, Any]]:
-        """Return one row for each covariate, of plain numbers."""
-        columns = {
+    def columns(self) -> Mapping[str, Array]:
+        return {
             "coef": self.coef,
             "se": self.se,
             "z": self.statistic,
@@ -125,10 +109,6 @@ class LogisticResult(Result):
             "lower": self.lower,
             "upper": self.upper,
         }
-        return [
-            {"name": name} | {key: float(column[i]) for key, column in columns.items()}
-            for i, name in enumerate(self.names)
-        ]
 
     @property
     def title(self) -> str:
@@ -141,12 +121,12 @@ class LogisticResult(Result):
             "Log-likelihood": self.log_likelihood,
             "LL of a constant": known(self.null_log_likelihood),
             "Likelihood ratio": self.likelihood_ratio,
-            "P > likelihood ratio": _p(self.likelihood_ratio_p),
+            "P > likelihood ratio": p_text(self.likelihood_ratio_p),
             "McFadden's R-squared": known(self.mcfadden),
             "AIC": self.aic,
             "BIC": self.bic,
             "Hosmer-Lemeshow": self.hosmer_lemeshow,
-            "P > Hosmer-Lemeshow": _p(self.hosmer_lemeshow_p),
+            "P > Hosmer-Lemeshow": p_text(self.hosmer_lemeshow_p),
         }
 
     def notes(self) -> list[str]:
@@ -216,7 +196,3 @@ def _warnings(fit: GlmResult, tested: Calibration | None) -> list[str]:
     rows = sum(group.rows for group in tested.groups)
     differ = f"Hosmer and Lemeshow's test is over {rows} rows, the fit over {fit.rows}: it takes more rows of a site"
     return [*tested.warnings, *([differ] if tested.groups and rows != fit.rows else [])]
-
-
-def _p(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3g}"

@@ -40,10 +40,10 @@ import numpy as np
 from numpy.polynomial import Chebyshev
 from scipy.special import chdtrc, ndtri
 
+from coordinator.analyses.coefficients import CoefficientResult
 from coordinator.analyses.errors import AnalysisError, ConvergenceError
 from coordinator.analyses.formulas import FormulaSpec
 from coordinator.analyses.glm import TOLERANCE, GlmResult, GlmSpec, Offset, fit_glm
-from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum
 from participant.statistics.layout import Array
 
@@ -73,13 +73,11 @@ class NegativeBinomialSpec(FormulaSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class NegativeBinomialResult(Result):
-    """The fit. Arrays are (p,) float64 in the order of `names`.
+class NegativeBinomialResult(CoefficientResult):
+    """The fit: what every regression tells, and its own.
 
     Attributes:
         outcome: its name.
-        names: the covariates; ``1`` is the intercept.
-        coef, se, covariance: estimates, their standard errors, (p, p) covariance.
         statistic, p: z and its two-sided p-value.
         rate_ratio, lower, upper: exp of the coefficient, with its 95 % interval.
         alpha, alpha_se, alpha_lower, alpha_upper: overdispersion, its standard error and 95 % interval.
@@ -88,9 +86,6 @@ class NegativeBinomialResult(Result):
         deviance, pearson: at the estimates.
         df: residual degrees of freedom, alpha not counted.
         fits: that were made.
-        rows: in the fit.
-        sites: whose rows are in it.
-        warnings: what a reader of the result should know.
     """
 
     analysis: ClassVar[str] = "negative-binomial"
@@ -107,15 +102,8 @@ class NegativeBinomialResult(Result):
     drawn: ClassVar[str] = "rate_ratio"
 
     outcome: str
-    names: tuple[str, ...]
-    coef: Array
-    se: Array
-    covariance: Array
     statistic: Array
-    p: Array
     rate_ratio: Array
-    lower: Array
-    upper: Array
     alpha: float
     alpha_se: float
     alpha_lower: float
@@ -129,13 +117,9 @@ class NegativeBinomialResult(Result):
     pearson: float
     df: float
     fits: int
-    rows: int
-    sites: tuple[str, ...]
-    warnings: tuple[str, ...]
 
-    def table(self) -> list[dict[str, Any]]:
-        """Return one row for each covariate, of plain numbers."""
-        columns = {
+    def columns(self) -> Mapping[str, Array]:
+        return {
             "coef": self.coef,
             "se": self.se,
             "z": self.statistic,
@@ -144,10 +128,6 @@ class NegativeBinomialResult(Result):
             "lower": self.lower,
             "upper": self.upper,
         }
-        return [
-            {"name": name} | {key: float(column[i]) for key, column in columns.items()}
-            for i, name in enumerate(self.names)
-        ]
 
     @property
     def title(self) -> str:

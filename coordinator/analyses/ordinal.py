@@ -37,13 +37,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from scipy.special import chdtrc, logit, ndtr, ndtri
 
+from coordinator.analyses.coefficients import CoefficientResult
 from coordinator.analyses.declared import warn_of_outside
 from coordinator.analyses.errors import ConvergenceError, NoRowsError, PrecisionError, SeparationError, SpecError
 from coordinator.analyses.formulas import FormulaSpec
 from coordinator.analyses.newton import check_identifiable, newton_step
 from coordinator.analyses.partial_likelihood import symmetric, too_coarse
 from coordinator.analyses.ranged import ranged
-from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum, Sum
 from participant.statistics import ORDINAL_SCORE, Category, Coding, Design, layout_of
 from participant.statistics.design import INTERCEPT
@@ -90,13 +90,12 @@ class OrdinalSpec(FormulaSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class OrdinalResult(Result):
-    """The fit. Arrays are (p,) float64 in the order of `names`.
+class OrdinalResult(CoefficientResult):
+    """The fit: what every regression tells, and its own.
 
     Attributes:
         outcome: column of the outcome.
-        names: the covariates.
-        coef, se: log odds ratios of higher levels, and their standard errors.
+        coef: log odds ratios of higher levels.
         odds_ratio: exp(coef).
         z, p: coef / se and its two-sided p-value.
         lower, upper: 95 % confidence interval of the odds ratio.
@@ -106,11 +105,8 @@ class OrdinalResult(Result):
         log_likelihood, null_log_likelihood: at the estimate, and without covariates.
         likelihood_ratio, likelihood_ratio_p: test of all coefficients at once.
         aic, bic: of the fit, J + p parameters.
-        rows: over all sites.
         iterations: evaluations of the score.
         rounding: bound of what the quantisation of the sums moves an estimate by, in standard errors.
-        sites: whose rows are in the fit.
-        warnings: what a reader of the result should know.
     """
 
     analysis: ClassVar[str] = "ordinal"
@@ -127,18 +123,11 @@ class OrdinalResult(Result):
     drawn: ClassVar[str] = "odds_ratio"
 
     outcome: str
-    names: tuple[str, ...]
-    coef: Array
-    se: Array
     odds_ratio: Array
     z: Array
-    p: Array
-    lower: Array
-    upper: Array
     cut_names: tuple[str, ...]
     cuts: Array
     cut_se: Array
-    covariance: Array
     levels: Array
     log_likelihood: float
     null_log_likelihood: float
@@ -146,15 +135,11 @@ class OrdinalResult(Result):
     likelihood_ratio_p: float
     aic: float
     bic: float
-    rows: int
     iterations: int
     rounding: float
-    sites: tuple[str, ...]
-    warnings: tuple[str, ...]
 
-    def table(self) -> list[dict[str, Any]]:
-        """Return one row for each covariate, of plain numbers."""
-        columns = {
+    def columns(self) -> Mapping[str, Array]:
+        return {
             "coef": self.coef,
             "se": self.se,
             "odds_ratio": self.odds_ratio,
@@ -163,10 +148,6 @@ class OrdinalResult(Result):
             "z": self.z,
             "p": self.p,
         }
-        return [
-            {"name": name} | {key: float(column[i]) for key, column in columns.items()}
-            for i, name in enumerate(self.names)
-        ]
 
     @property
     def title(self) -> str:

@@ -40,8 +40,6 @@ async def test_a_quantile_lies_in_its_bracket_whatever_is_hidden(floor: int, see
     shapes = [rng.gamma(2, 10, rng.integers(1, 120)) + rng.uniform(0, 40) for _ in range(rng.integers(1, 8))]
     columns = [np.round(np.clip(shape, 0, 100)).tolist() for shape in shapes]
     seen = [column for column in columns if len(column) >= floor]
-    if not seen:
-        pytest.skip("all sites are below the floor")
     sites = PlainSum(tables(*columns), quantised=True)
     found = await quantiles(sites, floor)
     oracle = np.quantile(np.concatenate(seen), SHARES, method="inverted_cdf")

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class _LossError(Exception):
-    """A sum is over fewer sites than the one before it."""
+    """A sum is over fewer sites than the one before it in a cohort, the argument."""
 
 
 class _OneCohort:
@@ -24,15 +24,20 @@ class _OneCohort:
     async def __call__(self, query: Query) -> Sum:
         answer = await self._secure_sum(query)
         if self._sites not in {None, answer.sites}:
-            raise _LossError
+            raise _LossError(self)
         self._sites = answer.sites
         return answer
 
 
 async def over_one_cohort(analysis: Callable[[SecureSum], Awaitable[T]], secure_sum: SecureSum) -> T:
-    """Return what an analysis gives of sums that are all over the same sites; it ends, since a cohort only shrinks."""
+    """Return what an analysis gives of sums that are all over the same sites; it ends, since a cohort only shrinks.
+
+    A part of an analysis can ask for the same by itself: a loss begins the outermost again that has sums from before.
+    """
     while True:
+        cohort = _OneCohort(secure_sum)
         try:
-            return await analysis(_OneCohort(secure_sum))
-        except _LossError:
-            continue
+            return await analysis(cohort)
+        except _LossError as loss:
+            if loss.args != (cohort,):
+                raise

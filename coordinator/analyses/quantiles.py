@@ -30,6 +30,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.analyses.cohort import over_one_cohort
 from coordinator.analyses.declared import refusal
 from coordinator.analyses.errors import SpecError
 from coordinator.analyses.secure_sum import SecureSum, Sum
@@ -77,17 +78,13 @@ async def find_quantiles(
     points = ceil((high - low) / width * (1 - 1e-12))
     if not points <= MAX_GRID:
         raise SpecError(f"a width of {width:g} makes more than {MAX_GRID} steps of {low:g} to {high:g}")
-    while True:
-        search = _Search(spec, secure_sum, quantity, np.array(shares), width, points)
-        try:
-            await search.close()
-        except _SiteLostError:
-            continue
-        return search.found()
 
+    async def search(over: SecureSum) -> Quantiles:
+        brackets = _Search(spec, over, quantity, np.array(shares), width, points)
+        await brackets.close()
+        return brackets.found()
 
-class _SiteLostError(Exception):
-    """The counts are over fewer sites than those before."""
+    return await over_one_cohort(search, secure_sum)
 
 
 class _Search:
@@ -112,7 +109,6 @@ class _Search:
 
         Raises:
             NoRowsError: there is no row.
-            _SiteLostError: a site was lost in between.
         """
         self._whole = await self._counts([self._points])
         self._rows = float(self._whole.values["counts"].sum())
@@ -175,8 +171,6 @@ class _Search:
             }
         )
         answer = await self._counts(edges)
-        if answer.sites != self._whole.sites:
-            raise _SiteLostError
         shown = np.cumsum(answer.values["counts"])
         hidden = self._rows - shown[-1]
         before = (self._hi - self._lo).sum()

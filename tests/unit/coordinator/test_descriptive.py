@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from coordinator.analyses import DescriptiveSpec, HistogramSpec, SpecError, parse_spec
+from coordinator.analyses.cohort import over_one_cohort
 from coordinator.analyses.descriptive import Described
 from coordinator.analyses.errors import NoRowsError
 from coordinator.analyses.quantiles import Quantiles, find_quantiles
+from coordinator.analyses.secure_sum import SecureSum
 from coordinator.lung import lung_by_institution
 from participant.statistics import Category, Columns, Variable
 from participant.statistics.histogram import Measured
@@ -104,6 +106,19 @@ async def test_a_site_that_is_lost_takes_its_rows_out_of_the_whole_table(round_:
     assert result.numbers[0].quantiles[1] == np.quantile(left["age"], 0.5, method="inverted_cdf")
     assert result.numbers[1].missing == np.isnan(left["wt.loss"]).sum()
     assert "institution-12" not in result.sites
+
+
+@pytest.mark.parametrize("round_", range(6))
+async def test_quantiles_in_an_analysis_of_one_cohort_are_over_that_cohort(round_: int) -> None:
+    sites = {site: {"x": table["age"]} for site, table in split(gbsg2(), 3, 5).items()}
+    quantity = Measured(column="x", low=0, high=100)
+
+    async def twice(over: SecureSum) -> list[Quantiles]:
+        return [await find_quantiles(spec(5), over, quantity, SHARES, 1.0) for _ in range(2)]
+
+    first, second = await over_one_cohort(twice, PlainSum(sites, lost=[set()] * round_ + [{"site-1"}]))
+    assert first.sites == second.sites == ("site-0", "site-2")
+    np.testing.assert_array_equal(first.values, second.values)
 
 
 async def test_a_column_without_values_and_one_with_a_single_row() -> None:

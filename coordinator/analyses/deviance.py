@@ -10,13 +10,13 @@ b)_e, b'I b. So it is exact, and needs no sums but those of `glm-score`.
 Sources: Cox 1958, Biometrika 45:562; Van Calster et al. 2019, BMC Med 17:230.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from coordinator.analyses.errors import NoRowsError, SpecError
+from coordinator.analyses.declared import refusal
+from coordinator.analyses.errors import SpecError
 from coordinator.analyses.partial_likelihood import symmetric
 from coordinator.analyses.predictor import Predictor
 from coordinator.analyses.secure_sum import SecureSum, Sum
@@ -105,11 +105,7 @@ async def _ask(spec: TableSpec, predictor: Predictor, coefficients: Array, secur
     except ValueError as error:
         raise SpecError(f"the model does not fit the declared ranges: {error}") from None
     answer = await secure_sum(spec.ask(GLM_SCORE, params, secure_sum.value_bits))
-    _check_rows(spec, answer.values)
+    if answer.values["rows"] < 1:
+        few = spec.warn_of_withheld(answer.values, of_model=True)
+        raise refusal("no row over all sites meets the filter and has all values", few)
     return answer
-
-
-def _check_rows(spec: TableSpec, values: Mapping[str, Array]) -> None:
-    if values["rows"] < 1:
-        few = spec.warn_of_withheld(values, of_model=True)
-        raise NoRowsError("; ".join(["no row over all sites meets the filter and has all values", *few]))

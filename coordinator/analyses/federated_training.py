@@ -46,7 +46,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, FiniteFloat, JsonValue, ValidationError, model_validator
 
-from coordinator.analyses.errors import ConvergenceError, NoRowsError, SpecError
+from coordinator.analyses.declared import refusal
+from coordinator.analyses.errors import ConvergenceError, SpecError
 from coordinator.analyses.folds import Folds
 from coordinator.analyses.formulas import FormulaSpec
 from coordinator.analyses.result import Result
@@ -388,7 +389,7 @@ def _check_rows(spec: FederatedTrainingSpec, answer: Sum) -> None:
     if failed := round(float(answer.values["failed"])):
         raise ConvergenceError(f"training failed at all {failed} sites with rows: lower the rate of the trainer")
     few = spec.warn_of_withheld(answer.values, of_model=True)
-    raise NoRowsError("; ".join(["no row over all sites meets the filter and has all values", *few]))
+    raise refusal("no row over all sites meets the filter and has all values", few)
 
 
 def _metrics(answer: Sum) -> Metrics:

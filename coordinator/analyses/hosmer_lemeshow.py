@@ -40,7 +40,7 @@ class RiskGroup(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
+class HosmerLemeshow:
     """The test; `statistic` and `p` are None where there is none, and `groups` is empty.
 
     Attributes:
@@ -60,7 +60,7 @@ class Calibration:
 
 async def hosmer_lemeshow(
     spec: TableSpec, secure_sum: SecureSum, risk: Predicted, outcome: Numeric, groups: int
-) -> Calibration:
+) -> HosmerLemeshow:
     """Test the predicted risks `risk`, from 0 to 1, of the outcome.
 
     Raises:
@@ -93,7 +93,7 @@ async def hosmer_lemeshow(
     ends = np.array([0, *edges, round(1 / GRID)]) * GRID
     statistic = float(((events - expected) ** 2 / (expected * (1 - expected / rows))).sum())
     small = int((np.minimum(expected, rows - expected) < FEW).sum())
-    return Calibration(
+    return HosmerLemeshow(
         statistic=statistic,
         df=len(rows) - 2,
         p=float(chdtrc(len(rows) - 2, statistic)),
@@ -106,6 +106,6 @@ async def hosmer_lemeshow(
     )
 
 
-def _none(sites: tuple[str, ...], reason: str) -> Calibration:
+def _none(sites: tuple[str, ...], reason: str) -> HosmerLemeshow:
     text = f"no Hosmer-Lemeshow test: {reason}; fewer groups, or none, are what `groups` can say"
-    return Calibration(statistic=None, df=0, p=None, groups=(), sites=sites, warnings=(text,))
+    return HosmerLemeshow(statistic=None, df=0, p=None, groups=(), sites=sites, warnings=(text,))

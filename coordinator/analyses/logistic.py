@@ -31,7 +31,7 @@ from pydantic import Field
 from coordinator.analyses.coefficients import CoefficientResult, known, p_text
 from coordinator.analyses.formulas import FormulaSpec
 from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
-from coordinator.analyses.hosmer_lemeshow import Calibration, RiskGroup, hosmer_lemeshow
+from coordinator.analyses.hosmer_lemeshow import HosmerLemeshow, RiskGroup, hosmer_lemeshow
 from coordinator.analyses.secure_sum import SecureSum
 from coordinator.analyses.text_table import text_table
 from participant.statistics.histogram import Predicted
@@ -159,7 +159,7 @@ async def fit_logistic(spec: LogisticSpec, secure_sum: SecureSum) -> LogisticRes
             return _result(spec, fit, tested)
 
 
-def _result(spec: LogisticSpec, fit: GlmResult, tested: Calibration | None) -> LogisticResult:
+def _result(spec: LogisticSpec, fit: GlmResult, tested: HosmerLemeshow | None) -> LogisticResult:
     null = fit.log_likelihood - (fit.null_deviance - fit.deviance) / 2
     return LogisticResult(
         outcome=spec.model()[0].names[0],
@@ -190,7 +190,7 @@ def _result(spec: LogisticSpec, fit: GlmResult, tested: Calibration | None) -> L
     )
 
 
-def _warnings(fit: GlmResult, tested: Calibration | None) -> list[str]:
+def _warnings(fit: GlmResult, tested: HosmerLemeshow | None) -> list[str]:
     if tested is None:
         return []
     rows = sum(group.rows for group in tested.groups)

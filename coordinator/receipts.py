@@ -4,7 +4,7 @@ What an entry holds follows from the state before the step and from what the ste
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
@@ -54,10 +54,12 @@ class ReceiptLog:
             self._append(content)
 
     def end(self, outcome: str) -> None:
-        """Write how the run ended, unless that is what the last entry says."""
+        """Write how the run ended, unless that is what the last entry says; a round that is open is given up."""
         content = receipts.Ended(outcome="".join(c if c.isascii() and c.isprintable() else "?" for c in outcome)[:200])
-        last = self.entries()[-1:]
-        if not last or last[0].body != content.encode():
+        entries = self.entries()
+        if (round_ := _open_round(entries)) is not None:
+            self._append(receipts.Abandoned(round=round_))
+        if not entries or entries[-1].body != content.encode():
             self._append(content)
 
     def entries(self) -> tuple[Entry, ...]:
@@ -82,6 +84,17 @@ class ReceiptLog:
             "INSERT INTO receipt VALUES (?, ?, ?, ?, ?)",
             (str(self._run), number + 1, entry.kind, entry.body, entry.head),
         )
+
+
+def _open_round(entries: Sequence[Entry]) -> int | None:
+    """Return the number of the round that was asked for, and neither gave a sum nor was given up."""
+    for entry in reversed(entries):
+        kind = receipts.KINDS[entry.kind - 1]
+        if kind is receipts.Asked:
+            return receipts.Asked.decode(entry.body).round
+        if kind not in {receipts.Contributed, receipts.Confirmed}:
+            return None
+    return None
 
 
 def receipt_of(journal: Journal, run: UUID, identity: Identity) -> RunReceipt:

@@ -46,6 +46,21 @@ def test_entries_are_chained_in_the_journal(journal: Journal) -> None:
     assert len(log.entries()) == 2
 
 
+def test_a_run_may_end_after_any_entry_and_gives_up_the_round_that_is_open(journal: Journal) -> None:
+    noted = chain(CONTENTS[:-1])
+    for number in range(1, len(noted) + 1):
+        run = UUID(int=number)
+        rows = [(str(run), place, one.kind, one.body, one.head) for place, one in enumerate(noted[:number], 1)]
+        journal.connection.executemany("INSERT INTO receipt VALUES (?, ?, ?, ?, ?)", rows)
+        log = ReceiptLog(journal.connection, run)
+        for _ in range(2):
+            log.end("cancelled")
+        shown = verify_receipt(receipt_of(journal, run, COORDINATOR))
+        assert shown.outcome == "cancelled"
+        is_open = type(CONTENTS[number - 1]) in {r.Asked, r.Contributed, r.Confirmed}
+        assert len(log.entries()) == number + is_open + 1
+
+
 def test_a_step_that_only_takes_a_frame_writes_nothing() -> None:
     coordinator = at(Upload, n=3).parties[0]
     assert list(contents_of(coordinator.state, Step(coordinator.state))) == []

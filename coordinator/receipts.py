@@ -3,6 +3,7 @@
 What an entry holds follows from the state before the step and from what the step gave; see `secagg.receipts`.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ _LISTS: dict[type[Record], type[Message]] = {
     cs.AwaitEncapsulations: EncapsulationList,
     cs.AwaitShares: ShareList,
 }
+_WITHIN_ROUND = (receipts.Contributed, receipts.Confirmed)
 
 
 class ReceiptLog:
@@ -92,7 +94,7 @@ def _open_round(entries: Sequence[Entry]) -> int | None:
         kind = receipts.KINDS[entry.kind - 1]
         if kind is receipts.Asked:
             return receipts.Asked.decode(entry.body).round
-        if kind not in {receipts.Contributed, receipts.Confirmed}:
+        if kind not in _WITHIN_ROUND:
             return None
     return None
 
@@ -105,12 +107,15 @@ def receipt_of(journal: Journal, run: UUID, identity: Identity) -> RunReceipt:
     return receipt
 
 
-async def conclude(log: ReceiptLog, outcome: str, run: UUID, identity: Identity, relay: RelayClient) -> None:
-    """End a run's receipt and send it to the sites; where that fails, `receipt send` does it later."""
+async def conclude(
+    log: ReceiptLog, outcome: str, run: UUID, identity: Identity, relay: RelayClient, *, within_s: float
+) -> None:
+    """End a run's receipt and send it to the sites in this time; where that fails, `receipt send` does it later."""
     log.end(outcome)
     try:
-        await hand_out(receipts.signed(log.entries(), identity), run, identity, relay)
-    except (RelayError, RelayUnavailableError) as error:
+        sending = hand_out(receipts.signed(log.entries(), identity), run, identity, relay)
+        await asyncio.wait_for(sending, within_s)
+    except (RelayError, RelayUnavailableError, TimeoutError) as error:
         _log.warning("receipt-not-sent", run=str(run), detail=str(error), remedy="secagg-coordinator receipt send")
 
 

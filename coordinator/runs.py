@@ -192,12 +192,15 @@ class _Work:
             state = RunState.PAUSED if isinstance(left, RunPausedError) else self._record.state
             self._office.metrics.left(self._run, state)
             if isinstance(left, RunPausedError):
+                self._office.records.move(self._run, RunState.PAUSED)
                 await self._settle(RunState.PAUSED)
             raise
         except RunEndedError as ended:
-            self._office.records.move(self._run, ended.state, ended.reason, told=True)
-            self._leave(ended.state)
-            await self._conclude(ended.state, ended.reason)
+            if ended.state is RunState.COMPLETED:  # by another process, whose receipt has what this journal lacks
+                self._office.records.move(self._run, ended.state, told=True)
+                self._leave(ended.state)
+            else:
+                await self._end(ended.state, ended.reason)
             raise
         except RunCancelledError:
             await self._end(RunState.CANCELLED, "")
@@ -296,12 +299,12 @@ class _Work:
             RunState.PREPARING: RunState.RUNNING,
             RunState.PAUSED: RunState.RUNNING,
         }
-        state = (await self._office.relay.run(self._run)).state
-        while (following := steps.get(state)) is not None:
-            state = (await self._office.relay.change_run(self._run, state, following, lease=self._lease)).state
-        if state in FINAL_RUN:
-            raise RunEndedError(self._run, state, "")
-        self._office.records.move(self._run, state, told=True)
+        found = await self._office.relay.run(self._run)
+        while (following := steps.get(found.state)) is not None:
+            found = await self._office.relay.change_run(self._run, found.state, following, lease=self._lease)
+        if found.state in FINAL_RUN:
+            raise RunEndedError(self._run, found.state, found.reason)
+        self._office.records.move(self._run, found.state, told=True)
 
     # The watch -----------------------------------------------------------------------------------------------------
 
@@ -362,7 +365,7 @@ class _Work:
         """Enter a final state, let the relay know, and forget what only an open run needs."""
         self._office.records.move(self._run, state, reason)
         self._leave(state)
-        told = await self._settle(state, reason)
+        told = await self._settle(state)
         await self._conclude(state, reason, send=told)
 
     def _leave(self, state: RunState) -> None:
@@ -370,7 +373,7 @@ class _Work:
         self._office.metrics.left(self._run, state)
         _log.info("run-ended", state=state.value)
 
-    async def _conclude(self, state: RunState, reason: str, *, send: bool = True) -> None:
+    async def _conclude(self, state: RunState, reason: str, *, send: bool) -> None:
         """End the receipt and send it; the lease is given back by now, since parcels are sent without it.
 
         With a relay that did not take the end of the run either, nothing is tried: the end would come too late.
@@ -379,20 +382,11 @@ class _Work:
         if not receipt.entries():  # nobody was asked for anything
             return
         outcome = f"{state.value}: {reason}" if reason else state.value
-        if not send:
-            receipt.end(outcome)
-            _log.warning("receipt-not-sent", remedy="secagg-coordinator receipt send")
-            return
-        try:
-            sending = conclude(receipt, outcome, self._run, office.identity, office.relay)
-            await asyncio.wait_for(sending, SETTLE_S)
-        except TimeoutError:
-            _log.warning("receipt-not-sent", remedy="secagg-coordinator receipt send")
+        within_s = SETTLE_S if send else 0.0
+        await conclude(receipt, outcome, self._run, office.identity, office.relay, within_s=within_s)
 
-    async def _settle(self, state: RunState, reason: str = "") -> bool:
+    async def _settle(self, state: RunState) -> bool:
         """Let the relay know and give the lease back; returns whether the relay answered."""
-        if state is RunState.PAUSED:
-            self._office.records.move(self._run, state, reason)
         if self._lease is None:  # the relay never heard of it, or another process has it
             telling = asyncio.wait_for(tell_end(self._office, self._run, None), ASK_S)
         else:

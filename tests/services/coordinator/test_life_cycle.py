@@ -13,9 +13,11 @@ from coordinator.projects import sealed, set_tasks, tasks_of
 from coordinator.runs import Report, carry_out, retry, stop, sweep
 from coordinator.standby import LEFT, Standby, taken_up
 from relay.client.journal import JournalError
+from relay.client.parcels import Parcels
 from relay.client.transport import RelayError
 from relay.transitions import RunState
 from secagg.errors import NotEnoughParticipantsError
+from secagg.receipts import read, verify_receipt
 from tests.support.cohort import SPEC, Cohort
 from tests.support.network import KAPLAN_MEIER
 
@@ -86,6 +88,28 @@ async def test_a_run_is_cancelled_by_whoever_works_on_it_or_by_the_command(four:
         unheard = await four.begin(office, project)
         await stop(office, unheard, "cancel")
         assert (office.records.get(unheard).state, office.records.get(unheard).told) == (RunState.CANCELLED, True)
+
+
+async def test_a_run_that_the_relay_ended_in_a_round_gives_its_sites_a_receipt_that_holds(four: Cohort) -> None:
+    project = await four.project()
+    async with four.office() as office:
+        run = await four.begin(office, project)
+        going: list[asyncio.Task[None]] = []
+
+        async def end() -> None:
+            await four.sleep(*four.sites)
+            await asyncio.sleep(1)  # the round is opened, and nobody answers
+            lease = await office.relay.lease_run(run, office.holder, 3)
+            await office.relay.change_run(run, RunState.RUNNING, RunState.FAILED, "by the relay", lease=lease.token)
+
+        with pytest.raises(RunEndedError):
+            await worked(office, run, when("epoch-ready", lambda _: going.append(asyncio.create_task(end()))))
+        assert await ends(office, run) == (RunState.FAILED, "by the relay")
+        for site in four.sites:
+            async with four.settings().client(site.identity) as own:
+                (parcel,) = await Parcels(own, site.identity, run, leads=False).receive(0)
+            shown = verify_receipt(read(parcel.text))
+            assert (shown.outcome, len(shown.rounds)) == ("failed: by the relay", 1)
 
 
 async def test_a_site_that_stalls_costs_the_run_nothing_and_is_back_in_the_next(four: Cohort) -> None:

@@ -1,5 +1,6 @@
 """The receipt in the coordinator's journal, and the command that checks one offline."""
 
+import asyncio
 from pathlib import Path
 from uuid import UUID
 
@@ -136,14 +137,23 @@ async def test_a_run_that_nobody_was_asked_for_has_nobody_to_send_it_to() -> Non
     assert await receipts.hand_out(only_begun, UUID(bytes=RUN), COORDINATOR, None) == 0  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("within_s", [0.0, 0.1])
 async def test_a_run_ends_also_where_its_receipt_cannot_be_sent(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, within_s: float
 ) -> None:
+    faults = iter([RelayUnavailableError("the relay is away"), None])
+    tried = []
+
     async def away(*_arguments) -> int:
-        raise RelayUnavailableError("the relay is away")
+        tried.append(within_s)
+        if fault := next(faults):
+            raise fault
+        await asyncio.sleep(60)
 
     monkeypatch.setattr(receipts, "hand_out", away)
     log = ReceiptLog(journal.connection, UUID(bytes=RUN))
     log.begin(ROSTER, TERMS)
-    await receipts.conclude(log, "completed", UUID(bytes=RUN), COORDINATOR, None)  # type: ignore[arg-type]
-    assert verify_receipt(receipt_of(journal, UUID(bytes=RUN), COORDINATOR)).outcome == "completed"
+    for outcome in ("completed", "failed"):
+        await receipts.conclude(log, outcome, UUID(bytes=RUN), COORDINATOR, None, within_s=within_s)  # type: ignore[arg-type]
+        assert verify_receipt(receipt_of(journal, UUID(bytes=RUN), COORDINATOR)).outcome == outcome
+    assert len(tried) == (2 if within_s else 0)

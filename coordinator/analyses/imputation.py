@@ -54,11 +54,11 @@ import numpy as np
 from pydantic import Field, JsonValue, ValidationError, model_validator
 from scipy.special import stdtr, stdtrit
 
+from coordinator.analyses.coefficients import CoefficientResult
 from coordinator.analyses.cohort import over_one_cohort
 from coordinator.analyses.errors import AnalysisError, EquationError, NoRowsError
 from coordinator.analyses.glm import GlmResult, GlmSpec, fit_glm
 from coordinator.analyses.predictive import columns_of
-from coordinator.analyses.result import Result
 from coordinator.analyses.secure_sum import SecureSum, Sum
 from coordinator.analyses.spec import TableSpec
 from participant.statistics import IMPUTED, MOMENTS, Category, Query, Variable
@@ -145,21 +145,16 @@ class ImputationSpec(TableSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ImputationResult(Result):
-    """The pooled fit. Arrays are (p,) in the order of `names`, unless said otherwise.
+class ImputationResult(CoefficientResult):
+    """The pooled fit: what every regression tells, and its own.
 
     Attributes:
-        names: the covariates; ``1`` is the intercept.
-        coef, se: pooled estimates and standard errors; covariance: (p, p).
         statistic, df, p: coef / se, degrees of freedom, two-sided p-value from t.
         lower, upper: 95 % confidence interval.
         missing_information: share of the information that is missing.
         monte_carlo: standard error of the estimates that m imputations leave.
         fits: (m, p) coefficients of each imputation.
         imputed: rows that lacked each gap column, by name.
-        rows: in the fits.
-        sites: whose rows are in the fits.
-        warnings: what a reader of the result should know.
     """
 
     analysis: ClassVar[str] = "imputation"
@@ -176,29 +171,25 @@ class ImputationResult(Result):
     }
     drawn: ClassVar[str] = "coef"
 
-    names: tuple[str, ...]
-    coef: Array
-    se: Array
-    covariance: Array
     statistic: Array
     df: Array
-    p: Array
-    lower: Array
-    upper: Array
     missing_information: Array
     monte_carlo: Array
     fits: Array
     imputed: Mapping[str, int]
-    rows: int
-    sites: tuple[str, ...]
-    warnings: tuple[str, ...]
 
-    def table(self) -> list[dict[str, Any]]:
-        """Return one row for each covariate, of plain numbers."""
-        shown = [name for name in self.formats if name != "name"] + ["monte_carlo"]
-        return [
-            {"name": name} | {key: float(getattr(self, key)[i]) for key in shown} for i, name in enumerate(self.names)
-        ]
+    def columns(self) -> Mapping[str, Array]:
+        return {
+            "coef": self.coef,
+            "se": self.se,
+            "statistic": self.statistic,
+            "df": self.df,
+            "p": self.p,
+            "lower": self.lower,
+            "upper": self.upper,
+            "missing_information": self.missing_information,
+            "monte_carlo": self.monte_carlo,
+        }
 
     @property
     def title(self) -> str:

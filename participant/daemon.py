@@ -291,7 +291,7 @@ class Daemon:
     def _wait(self, waiting: Waiting) -> None:
         """Note that a run waits; until its deadline, each tick looks again."""
         known = self._decisions.waiting_of(waiting.run)
-        if known is not None and (known.round, known.rules) == (waiting.round, waiting.rules):
+        if known is not None and known.asks_the_same_as(waiting):
             return
         with self._journal.transaction():
             self._decisions.wait(waiting)

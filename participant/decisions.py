@@ -47,6 +47,12 @@ class Waiting:
     query: Query | None = None
     sites: tuple[bytes, ...] = ()
 
+    def asks_the_same_as(self, other: "Waiting") -> bool:
+        """Tell whether two wait for the same, in whatever words: those of a schedule change with the time."""
+        return all(
+            getattr(self, name) == getattr(other, name) for name in ("run", "round", "subject", "rules", "deadline")
+        )
+
 
 def subject_of_query(query: Query) -> bytes:
     """Return what an approval of a query is about: statistic, dataset, columns, rows and floor.

@@ -94,10 +94,12 @@ class Gate:
             rules.append("minimum_site_difference")
             differ = len(near.keys ^ set(keys))
             words.append(f"the set differs from one of run {near.run} in {differ} sites, fewer than {least}")
-        if not rules or decided:
+        if not rules:
             return None
-        if self.policy.loss_rule == "abort":
+        if self.policy.loss_rule == "abort":  # whatever an officer said under an earlier policy
             raise RefusedError("; ".join(words), *rules)
+        if decided:
+            return None
         return Waiting(
             run=place.run,
             project=place.project,

@@ -6,6 +6,7 @@ Decisions come from a second journal on the same folder, as from a command in an
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -227,6 +228,19 @@ def test_with_approve_first_an_officer_approves_what_he_was_shown(started: Any) 
     assert Decisions(site.commands.connection).of_query(run, other) is None
 
 
+def test_what_waits_is_shown_as_it_was_asked_last(started: Any) -> None:
+    """A later epoch of a run begins with round 1 again, and may ask something else."""
+    play, site = started(Policy(approve_first=True))
+    play.until(Open)
+    site.receive(play.parcel(Open))
+    first = site.waiting
+    site.daemon._wait(replace(first, words="the same in other words"))
+    assert site.waiting == first
+    asked = replace(first, subject=b"another question", deadline=first.deadline + 1)
+    site.daemon._wait(asked)
+    assert site.waiting == asked
+
+
 def test_what_is_denied_is_declined(started: Any) -> None:
     play, site = started(Policy(approve_first=True))
     play.until(Open)
@@ -336,6 +350,8 @@ def test_a_policy_that_says_abort_asks_nobody(started: Any) -> None:
     play, site = started(Policy(loss_rule="abort"), loss_rule=LossRule.ABORT)
     with site.commands.transaction():
         site.records.sign("lung", UUID(int=77), [*play.plan.sites[:5]])
+        approved = decisions.subject_of_set(play.plan.sites)  # under an earlier policy, which said `pause`
+        Decisions(site.commands.connection).decide(run, approved, approved=True)
     play.until(Survivors)
     assert site.receive(play.parcel(Survivors)) == []
     assert site.waiting is None

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from participant import receipts
+from participant import receipts, run_logs
 from participant.answering import answer
 from participant.config import ParticipantConfig
 from participant.data import DatasetError, DatasetStore
@@ -39,6 +39,7 @@ from secagg.protocol.step import Confirm, Contribute, Refuse, Tick, Withhold
 log = logger(__name__)
 
 TICK_S = 1.0
+EXPIRY_S = 3600.0  # between looks at logs of runs that are old
 _GONE = "gone"  # the relay knows the run no more
 _ENDED = {*(state.value for state in FINAL_RUN), _GONE}
 PAUSE_S = 2.0  # after the relay could not be reached; the transport has tried several times by then
@@ -93,6 +94,7 @@ class Daemon:
                 tasks.create_task(self._forever(self._invitations, pause_s=self._config.invitations_s)),
                 tasks.create_task(self._forever(self._receipts, pause_s=self._config.invitations_s)),
                 tasks.create_task(self._forever(self._tick, pause_s=TICK_S)),
+                tasks.create_task(self._forever(self._expire_logs, pause_s=EXPIRY_S)),
             ]
             await stop.wait()
             for task in work:
@@ -333,6 +335,9 @@ class Daemon:
         if self._decisions.is_paused():
             return
         await receipts.fetch(self._relay, self._identity, self._journal)
+
+    async def _expire_logs(self) -> None:
+        run_logs.expire(self._config.data, now=time.time())
 
     async def _tick(self) -> None:
         """Tell every machine the time; what is over leaves the journal with its secrets."""

@@ -6,7 +6,7 @@ Lines are those of the log, redacted as it is: no values, no keys. A file a run,
 import json
 import logging
 import os
-import time
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -23,7 +23,6 @@ class RunLogs(logging.Handler):
     def __init__(self, data: Path) -> None:
         super().__init__()
         self._folder = private_folder(data / FOLDER)
-        expire(data, now=time.time())
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append a line; a log that cannot be written stops no work."""
@@ -50,7 +49,8 @@ def of_run(data: Path, run: UUID) -> bytes:
 
 
 def expire(data: Path, *, now: float) -> None:
-    """Remove the logs of runs that nothing was logged of for a month."""
+    """Remove the logs of runs that nothing was logged of for a month; one that cannot be removed stops no work."""
     for path in (data / FOLDER).glob("*.jsonl"):
-        if now - path.stat().st_mtime > KEPT_DAYS * 86400:
-            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            if now - path.stat().st_mtime > KEPT_DAYS * 86_400:
+                path.unlink()

@@ -4,6 +4,7 @@ Decisions come from a second journal on the same folder, as from a command in an
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -420,6 +421,22 @@ def test_a_run_that_ended_at_the_relay_leaves_nothing_behind(started: Any, state
     assert site.waiting is None
     assert site.ledger.joined() == [(run, UUID(bytes=PROJECT), state.value)]
     assert not list((site.config.data / "keys").iterdir())
+
+
+def test_logs_of_runs_expire_while_the_daemon_works(started: Any) -> None:
+    _, site = started()
+    old = site.config.data / "logs" / f"{run}.jsonl"
+    old.parent.mkdir()
+    old.write_text("{}\n")
+    os.utime(old, (0, 0))
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.3, stop.set)
+        await site.daemon.run(stop)
+
+    asyncio.run(work())
+    assert not old.exists()
 
 
 def test_the_sum_of_a_run_that_ended_is_still_read(started: Any) -> None:

@@ -11,9 +11,10 @@ other. Where the rows that a query asks for are not:
 - otherwise it leaves out further persons, chosen by a key of its own, until the difference is large enough.
 
 The sum is then off by fewer than f persons of this site for each earlier answer that is near, and the ledger says so to
-the site alone. Queries without a floor, which the policy must allow (`single_persons`), are answered exactly. Rows are
-compared over the versions of a dataset, by their contents: a patient who was added is left out until f were, and one
-who was withdrawn takes f - 1 others along.
+the site alone. A policy may rather refuse such a query by name (`near_answers`), and tell that much. Queries without a
+floor, which the policy must allow (`single_persons`), are answered exactly. Rows are compared over the versions of a
+dataset, by their contents: a patient who was added is left out until f were, and one who was withdrawn takes f - 1
+others along.
 
 **Sites.** The same question over n sites and over n - 1 of them tells the vector of the one that is missing (pitfall
 30). Who is in a sum is public, so here a site may refuse visibly. It signs a set of survivors only if that equals one

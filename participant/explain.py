@@ -15,7 +15,6 @@ from participant.answering import distances
 from participant.data import DatasetError, DatasetStore
 from participant.decisions import Decisions, Waiting, subject_of_query
 from participant.differencing import Records
-from participant.gate import DAY_S
 from participant.ledger import Confirmed, Ledger
 from participant.policy import Policy
 from participant.statistics import Query, describe
@@ -44,7 +43,7 @@ def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) ->
     if not questions and waiting is None:
         raise ParameterError("the run has asked nothing yet")
     used = {
-        dataset: ledger.releases(project, dataset, time.time() - policy.budget.days * DAY_S)
+        dataset: ledger.releases(project, dataset, policy.budget.since(time.time()))
         for dataset in {one.dataset for one in questions}
     }
     return {
@@ -66,6 +65,7 @@ def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) ->
                     "days": policy.budget.days,
                 },
                 "earlier": _earlier(one, store, records, entries, run),
+                "near_answers": policy.near_answers,
             }
             for one in questions
         ],
@@ -134,11 +134,11 @@ def _question(one: Facts) -> list[str]:
         f"A sum is over at least {one['floors']['survivors']} sites.",
         one["tells"],
         f"It costs 1 of the {budget['releases']} releases in {budget['days']} days; {budget['used']} are used.",
-        _near(one["earlier"]),
+        _near(one["earlier"], one["near_answers"]),
     ]
 
 
-def _near(earlier: Facts) -> str:
+def _near(earlier: Facts, rule: str) -> str:
     if "unknown" in earlier:
         return f"How its rows differ from those of earlier answers is not known: {earlier['unknown']}."
     if not earlier["answers"]:
@@ -150,7 +150,11 @@ def _near(earlier: Facts) -> str:
             "a difference of the two answers is about so many persons, or none."
         )
     near = ", ".join(map(str, earlier["near"]))
+    if rule == "refuse":
+        follows = "your policy (near_answers) refuses the question, which tells that there are such persons."
+    else:
+        follows = "the answer is therefore made of other rows, with the same people or fewer."
     return (
         f"Its rows differ in too few persons from those of entry {near} of the ledger. A difference would tell about "
-        "these persons; the answer is therefore made of other rows, with the same people or fewer."
+        f"these persons; {follows}"
     )

@@ -17,8 +17,6 @@ from participant.statistics import Query
 from secagg.params import LossRule
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector
 
-DAY_S = 86_400
-
 
 @dataclass(frozen=True, slots=True)
 class Gate:
@@ -35,7 +33,7 @@ class Gate:
         Raises:
             RefusedError, TermsError, QueryError: it is not answered.
         """
-        used = self.ledger.releases(place.project, query.dataset, now - self.policy.budget.days * DAY_S)
+        used = self.ledger.releases(place.project, query.dataset, self.policy.budget.since(now))
         self.policy.check_query(Asked(query, place.offer, used, now, state.turn.deadline))
         decided = self.decisions.of_query(place.run, query)
         if decided is False:

@@ -82,6 +82,10 @@ class Budget(Strict):
     epsilon: None = Field(default=None, description="reserved for differential privacy; not to be set")
     delta: None = Field(default=None, description="reserved for differential privacy; not to be set")
 
+    def since(self, now: float) -> float:
+        """Return when the period that ends now began, in seconds since 1970."""
+        return now - self.days * 86_400
+
 
 class Policy(Strict):
     """The site's rules. Every default is the cautious choice."""

@@ -8,11 +8,13 @@ from uuid import UUID
 
 import pytest
 
+from participant.answering import answer
+from participant.data import DatasetStore
 from participant.decisions import WHOLE_RUN, Decisions, Waiting, subject_of_query, subject_of_set
 from participant.differencing import Records
 from participant.ledger import TABLES, Ledger
 from participant.policy import SCHEMA
-from participant.statistics import MOMENTS, Query, Variable
+from participant.statistics import MOMENTS, Comparison, Query, Variable
 from participant.statistics.moments import MomentsParams
 from relay.client.journal import Journal
 from secagg.errors import ParameterError
@@ -153,6 +155,29 @@ def test_explain_says_what_an_answer_costs_and_is_near_to(site: Site, journal: J
         assert part in words
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"), [("adjust", "made of other rows"), ("refuse", "your policy (near_answers) refuses the question")]
+)
+def test_explain_says_what_becomes_of_a_question_that_is_near_to_another_run_s(
+    site: Site, journal: Journal, rule: str, said: str
+) -> None:
+    table, policy = site.folder / "lung.csv", site.folder / "policy.toml"
+    table.write_text("age\n" + "".join(f"{40 + i}\n" for i in range(30)))
+    policy.write_text(f'near_answers = "{rule}"\n')
+    site.asked("data", "import", "lung", str(table), "--no-pictures")
+    records = Records(journal.connection)
+    made = answer(moments(), DatasetStore(site.data / "datasets"), (), records.key())
+    with journal.transaction() as batch:
+        records.answer("lung", made.to_remember)
+        facts = {"what": "upload", "at": 0.0, "project": str(PROJECT), "run": str(UUID(int=9)), "rows": made.rows}
+        Ledger(batch.connection).enter(facts | {"query": moments().model_dump(mode="json")})
+    wait(journal, moments(filter=(Comparison(column="age", op=">", value=40),)))
+    site.more = {"SECAGG_PARTICIPANT_POLICY": str(policy)}
+    [question] = site.asked("explain", str(RUN))["questions"]
+    assert (question["earlier"]["near"], question["near_answers"]) == ([3], rule)
+    assert said in site.told("explain", str(RUN)).stdout
+
+
 def test_the_ledger_lists_everything_with_its_number(site: Site, journal: Journal) -> None:
     site.asked("pause")
     listed = site.asked("ledger")
@@ -192,9 +217,6 @@ def test_the_policy_is_shown_as_it_is_in_force(site: Site) -> None:
 
 def test_what_was_answered_is_compared_before_a_version_is_dropped(site: Site, journal: Journal) -> None:
     """Whose consent is withdrawn is taken out by a new version, and the old one dropped."""
-    from participant.answering import answer
-    from participant.data import DatasetStore
-
     table, store, records = site.folder / "lung.csv", DatasetStore(site.data / "datasets"), Records(journal.connection)
     for ages in (range(40, 70), range(41, 70)):
         table.write_text("age\n" + "".join(f"{age}\n" for age in ages))

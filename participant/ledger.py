@@ -134,9 +134,13 @@ class Ledger:
         Raises:
             BrokenChainError: an entry was changed, removed or moved.
         """
+        return [json.loads(entry) for entry, _ in self.chain()]
+
+    def chain(self) -> list[tuple[bytes, bytes]]:
+        """Return the entries as they are stored, each with the head after it; raises as `entries`."""
         rows = self._connection.execute("SELECT entry, head FROM release ORDER BY number").fetchall()
         verify_chain(rows)
-        return [json.loads(entry) for entry, _ in rows]
+        return rows
 
     def releases(self, project: UUID, dataset: str, since: float) -> int:
         """Return how many answers of a dataset left for a project since a time, in seconds since 1970."""
@@ -204,12 +208,6 @@ class Ledger:
         """Return the runs that this site has a memory of, each with its project."""
         rows = self._connection.execute("SELECT run, project FROM epoch ORDER BY run").fetchall()
         return [(UUID(run), UUID(project)) for run, project in rows]
-
-    def chain(self) -> list[tuple[bytes, bytes]]:
-        """Return the entries as they are stored, each with the head after it; raises BrokenChainError."""
-        rows = self._connection.execute("SELECT entry, head FROM release ORDER BY number").fetchall()
-        verify_chain(rows)
-        return rows
 
     def begin_again(self, chain: list[tuple[bytes, bytes]], runs: list[tuple[UUID, UUID]], made: float) -> None:
         """Begin an empty journal with what a backup knew; every run in it is over.

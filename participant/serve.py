@@ -1,6 +1,5 @@
 """The daemon's process: lock, admin port, signals."""
 
-import asyncio
 import json
 import logging
 import sys
@@ -46,11 +45,8 @@ async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool
                 port = runner.addresses[0][1]
                 sys.stdout.write(json.dumps({"event": "ready", "admin_port": port}) + "\n")
                 sys.stdout.flush()
-            systemd.notify("READY=1")
-            watchdog = asyncio.create_task(systemd.keep_alive())
-            await daemon.run(stop)
-            watchdog.cancel()
-            systemd.notify("STOPPING=1")
+            async with systemd.watched():
+                await daemon.run(stop)
         finally:
             logging.getLogger().removeHandler(kept)
             await runner.cleanup()

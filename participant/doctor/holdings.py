@@ -110,8 +110,8 @@ def policy(look: Look) -> Check:
 def projects(look: Look) -> Check:
     """Which projects did an officer confirm?"""
     with look.journal() as opened:
-        confirmed = opened.connection.execute("SELECT count(*) FROM confirmed").fetchone()[0]
-    return finding(True, f"{confirmed} confirmed")
+        confirmed = Ledger(opened.connection).projects()
+    return finding(True, f"{len(confirmed)} confirmed")
 
 
 def pins(look: Look) -> Check:

@@ -7,7 +7,6 @@ to confirm their projects anew. What the ledger entered after the backup was mad
 """
 
 import json
-import os
 import time
 from base64 import b64decode, b64encode
 from contextlib import closing
@@ -23,7 +22,7 @@ from participant.ledger import TABLES, Ledger
 from relay.client import keystore
 from relay.client.journal import Journal
 from relay.client.sealed import Sealed, WrongPassphraseError, seal
-from relay.service.folders import private_folder, sync_folder
+from relay.service.folders import private_folder, write_whole
 from secagg.audit import BrokenChainError
 from secagg.errors import ParameterError
 from secagg.identity import Identity
@@ -60,7 +59,10 @@ def make(settings: ParticipantConfig, settings_file: Path, passphrase: str, targ
             "ledger": [[_text(entry), _text(head)] for entry, head in chain],
             "runs": [[str(run), str(project)] for run, project in runs],
         }
-        _write(target, seal(json.dumps(content).encode(), passphrase).model_dump_json().encode())
+        sealed = seal(json.dumps(content).encode(), passphrase)
+        if target.exists():
+            raise BackupError(f"{target} exists; a backup never overwrites a file")
+        write_whole(target, sealed.model_dump_json().encode())
         with journal.transaction():
             ledger.note_backup(made)
     public = Identity(seed).public
@@ -121,19 +123,6 @@ def _files(settings: ParticipantConfig, settings_file: Path) -> dict[str, tuple[
     paths = {"settings": settings_file, "policy": settings.policy, "ca": settings.ca_file}
     there = {name: path.absolute() for name, path in paths.items() if path is not None and path.is_file()}
     return {name: (str(path), path.read_text(encoding="utf-8")) for name, path in there.items()}
-
-
-def _write(target: Path, content: bytes) -> None:
-    """Write a new file of the owner's alone; it has its name only when it is whole."""
-    if target.exists():
-        raise BackupError(f"{target} exists; a backup never overwrites a file")
-    fresh = target.with_name(f".{target.name}.new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    fresh.rename(target)
-    sync_folder(target.parent)
 
 
 def expire(folder: Path, keep: int) -> list[str]:

@@ -3,7 +3,6 @@
 Clients are given `ca.pem` (their setting `ca_file`). `ca.key` signs further certificates and belongs offline.
 """
 
-import os
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -14,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from relay.service.folders import private_folder, sync_folder
+from relay.service.folders import private_folder, write_whole
 from secagg.errors import ParameterError
 
 AUTHORITY_DAYS = 3650
@@ -39,8 +38,8 @@ def init(folder: Path, hosts: Iterable[str], *, days: int) -> list[Path]:
         raise ParameterError(f"{folder} has an authority already; for another certificate: secagg-relay tls issue")
     key = ec.generate_private_key(ec.SECP256R1())
     authority = _sign(_subject("secagg relay authority"), key.public_key(), days=AUTHORITY_DAYS, issuer=None, by=key)
-    _write(folder / "ca.pem", _pem(authority))
-    _write(folder / "ca.key", _key_pem(key))
+    write_whole(folder / "ca.pem", _pem(authority))
+    write_whole(folder / "ca.key", _key_pem(key))
     return [folder / "ca.pem", folder / "ca.key", *_issue(folder, "relay", names, days=days)]
 
 
@@ -68,8 +67,8 @@ def _issue(folder: Path, name: str, hosts: list[x509.GeneralName], *, days: int)
     key = ec.generate_private_key(ec.SECP256R1())
     made = _sign(_subject(name), key.public_key(), days=days, issuer=authority, by=by, hosts=hosts)
     # the key first: a relay that looks in between finds a pair that does not match, and keeps the old one
-    _write(folder / f"{name}.key", _key_pem(key))
-    _write(folder / f"{name}.pem", _pem(made))
+    write_whole(folder / f"{name}.key", _key_pem(key))
+    write_whole(folder / f"{name}.pem", _pem(made))
     return [folder / f"{name}.pem", folder / f"{name}.key"]
 
 
@@ -144,13 +143,3 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    sync_folder(path.parent)

@@ -11,7 +11,7 @@ from nacl.secret import SecretBox
 from pydantic import ValidationError
 
 from relay.client.sealed import Sealed, WrongPassphraseError, seal
-from relay.service.folders import private_folder, sync_folder
+from relay.service.folders import private_folder, sync_folder, write_whole
 from relay.wire import Opaque
 from secagg.errors import ParameterError
 from secagg.identity import KEY_BYTES, Identity
@@ -48,13 +48,7 @@ def store(path: Path, seed: bytes, passphrase: str) -> Identity:
     identity = Identity(seed)
     content = _KeyFile(version=1, public=identity.public, **dict(seal(seed, passphrase)))
     private_folder(path.parent)
-    fresh = path.with_suffix(".new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(content.model_dump_json(indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
-    sync_folder(path.parent)
+    write_whole(path, (content.model_dump_json(indent=2) + "\n").encode())
     return identity
 
 

@@ -27,6 +27,17 @@ def private_folder(path: Path) -> Path:
     return path
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a durable file of this user alone, which has its name, or takes another's place, only when it is whole."""
+    fresh = path.with_name(f".{path.name}.new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
 def sync_folder(path: Path) -> None:
     """Make the entries of a folder durable: a new file is safe only when its name is."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -16,11 +16,10 @@ from participant import (
 )
 from participant.config import ParticipantConfig
 from participant.data_commands import data_app
-from participant.ledger import TABLES, Ledger
-from participant.office import Office, in_office, unlocked
+from participant.ledger import Ledger
+from participant.office import Office, in_office, opened_journal, unlocked
 from participant.options import AsJson, Config, Data, ProjectId
 from participant.receipt_commands import receipt_app
-from relay.client.journal import Journal
 from relay.service.command import report, run
 from relay.service.memory import keep_private
 from secagg.errors import ParameterError
@@ -64,8 +63,8 @@ def results(data: Data = None, config: Config = None, as_json: AsJson = False) -
     """Show the sums that this site was part of and has checked, those among them that the sites alone opened."""
     from participant.results import as_facts, as_words, kept  # noqa: PLC0415  # needs the statistics
 
-    journal = Journal(ParticipantConfig.load(data=data, config=config).data, TABLES)
-    found = kept(Ledger(journal.connection))
+    with opened_journal(data, config) as journal:
+        found = kept(Ledger(journal.connection))
     words = "\n\n".join(as_words(one) for one in found)
     report({"results": [as_facts(one) for one in found]}, words or "this site has no sum yet", as_json=as_json)
 

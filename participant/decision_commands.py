@@ -1,6 +1,5 @@
 """The officer's commands: what runs here, what waits, decisions, the ledger. They work beside a running daemon."""
 
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,9 +8,9 @@ from uuid import UUID
 import typer
 
 from participant.config import ParticipantConfig
-from participant.ledger import TABLES, Ledger
+from participant.ledger import Ledger
+from participant.office import opened_journal
 from participant.options import AsJson, Config, Data
-from relay.client.journal import Journal
 from relay.service.command import report
 from secagg.audit import BrokenChainError
 from secagg.errors import ParameterError
@@ -33,7 +32,7 @@ def pause(data: Data = None, config: Config = None, as_json: AsJson = False) -> 
     """Let this site fall silent at once: it reads, computes, signs and sends nothing until `resume`."""
     from participant.decisions import set_pause  # noqa: PLC0415  # needs the statistics
 
-    with closing(_journal(data, config)) as journal:
+    with opened_journal(data, config) as journal:
         set_pause(journal, paused=True)
     report({"paused": True}, "paused; rounds that are open may go on without this site", as_json=as_json)
 
@@ -43,7 +42,7 @@ def resume(data: Data = None, config: Config = None, as_json: AsJson = False) ->
     """Let a site that pauses work again."""
     from participant.decisions import set_pause  # noqa: PLC0415
 
-    with closing(_journal(data, config)) as journal:
+    with opened_journal(data, config) as journal:
         set_pause(journal, paused=False)
     report({"paused": False}, "this site works again", as_json=as_json)
 
@@ -53,7 +52,7 @@ def runs(data: Data = None, config: Config = None, as_json: AsJson = False) -> N
     """List the runs that this site has joined, what left for each, and what waits for a decision."""
     from participant.decisions import Decisions  # noqa: PLC0415
 
-    with closing(_journal(data, config)) as journal:
+    with opened_journal(data, config) as journal:
         ledger, decisions = Ledger(journal.connection), Decisions(journal.connection)
         waiting = {one.run: one for one in decisions.waiting()}
         released: dict[str, list[float]] = {}
@@ -106,7 +105,7 @@ def explain(run: RunId, data: Data = None, config: Config = None, as_json: AsJso
 
     settings = ParticipantConfig.load(data=data, config=config)
     policy = Policy() if settings.policy is None else Policy.read(settings.policy)
-    with closing(_journal(data, config)) as journal:
+    with opened_journal(data, config) as journal:
         facts = explained(run, journal, DatasetStore(settings.datasets), policy)
     report(facts, in_words(facts), as_json=as_json)
 
@@ -114,7 +113,7 @@ def explain(run: RunId, data: Data = None, config: Config = None, as_json: AsJso
 @app.command()
 def ledger(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """Show all that ever left this site and what was decided, and check that no entry was changed."""
-    with closing(_journal(data, config)) as journal:
+    with opened_journal(data, config) as journal:
         book = Ledger(journal.connection)
         entries, head = book.entries(), book.head
     lines = [
@@ -138,7 +137,7 @@ def audit_verify(
 
     Without a noted head a ledger that was cut at its end, or written anew, cannot be told from a whole one.
     """
-    with closing(_journal(data, config)) as journal:
+    with opened_journal(data, config) as journal:
         book = Ledger(journal.connection)
         last = book.head
         try:
@@ -188,7 +187,7 @@ def policy_show(
 def _decide(run: UUID, data: Path | None, config: Path | None, *, approved: bool, whole: bool, as_json: bool) -> None:
     from participant.decisions import decide  # noqa: PLC0415
 
-    with closing(_journal(data, config)) as journal:
+    with opened_journal(data, config) as journal:
         about = decide(journal, run, approved=approved, whole=whole)
     said = "approved" if approved else "denied"
     if about is None:
@@ -198,10 +197,6 @@ def _decide(run: UUID, data: Path | None, config: Path | None, *, approved: bool
     else:
         subject = f"the sum over {len(about.sites)} sites"
     report({"run": str(run), "approved": approved, "subject": subject}, f"{said}: {subject}", as_json=as_json)
-
-
-def _journal(data: Path | None, config: Path | None) -> Journal:
-    return Journal(ParticipantConfig.load(data=data, config=config).data, TABLES)
 
 
 def _date(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What commands that speak to the relay work with: identity, relay and journal."""
+"""What commands work with: identity, relay and journal."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -36,6 +36,16 @@ def in_office(data: Path | None, config: Path | None, work: Callable[[Office], A
             return await work(office)
 
     return asyncio.run(inside())
+
+
+@contextmanager
+def opened_journal(data: Path | None, config: Path | None) -> Iterator[Journal]:
+    """Open the site's journal, for a command that needs neither relay nor passphrase; a daemon may work meanwhile."""
+    journal = Journal(ParticipantConfig.load(data=data, config=config).data, TABLES)
+    try:
+        yield journal
+    finally:
+        journal.close()
 
 
 @asynccontextmanager

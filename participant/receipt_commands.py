@@ -6,10 +6,9 @@ from uuid import UUID
 
 import typer
 
-from participant.config import ParticipantConfig
-from participant.ledger import TABLES, Ledger
+from participant.ledger import Ledger
+from participant.office import opened_journal
 from participant.options import AsJson, Config, Data
-from relay.client.journal import Journal
 from relay.service.command import report
 
 receipt_app = typer.Typer(no_args_is_help=True, help="Receipts of runs: what was asked, over whom, and what came out.")
@@ -21,8 +20,8 @@ def receipt_list(data: Data = None, config: Config = None, as_json: AsJson = Fal
     """List the receipts that this site has, and what is wrong with those that it refuses."""
     from participant.receipts import Receipts  # noqa: PLC0415  # needs the protocol
 
-    journal = Journal(ParticipantConfig.load(data=data, config=config).data, TABLES)
-    found = Receipts(journal.connection).all()
+    with opened_journal(data, config) as journal:
+        found = Receipts(journal.connection).all()
     facts = [{"run": str(one.run), "bytes": len(one.data), "fault": one.fault, "at": one.at} for one in found]
     lines = [f"{one.run}  {one.fault or 'holds'}" for one in found]
     report({"receipts": facts}, "\n".join(lines) or "this site has no receipt yet", as_json=as_json)
@@ -39,8 +38,8 @@ def receipt_save(
     """Write a receipt into a file, for an auditor."""
     from participant.receipts import Receipts  # noqa: PLC0415
 
-    journal = Journal(ParticipantConfig.load(data=data, config=config).data, TABLES)
-    kept = Receipts(journal.connection).of(run)
+    with opened_journal(data, config) as journal:
+        kept = Receipts(journal.connection).of(run)
     file.write_bytes(kept.data)
     report({"run": str(run), "file": str(file), "fault": kept.fault}, f"saved: {file}", as_json=as_json)
 
@@ -57,8 +56,8 @@ def receipt_verify(
     from participant.receipts import Receipts, check  # noqa: PLC0415
     from participant.statistics.receipts import as_facts, as_words  # noqa: PLC0415
 
-    journal = Journal(ParticipantConfig.load(data=data, config=config).data, TABLES)
-    content = Receipts(journal.connection).of(run).data if file is None else file.read_bytes()
-    shown = check(content, run, Ledger(journal.connection))
+    with opened_journal(data, config) as journal:
+        content = Receipts(journal.connection).of(run).data if file is None else file.read_bytes()
+        shown = check(content, run, Ledger(journal.connection))
     words = f"{as_words(shown)}\nIt is in keeping with this site's ledger."
     report({"holds": True, "in_keeping_with_ledger": True, **as_facts(shown)}, words, as_json=as_json)

@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 
 from participant.cli import app
 from participant.config import ParticipantConfig
+from relay.client import keystore
+from secagg.identity import Identity
 from tests.support.relay_process import apart
 
 PASSPHRASE = "correct horse battery staple"
@@ -73,6 +75,10 @@ class Site:
         assert done.exit_code == 0, done.output
         found: dict[str, Any] = json.loads(done.stdout)
         return found
+
+    def takes_over(self, identity: Identity) -> bytes:
+        """Be whom the relay knows already, by the key of a scene's party; return the public key."""
+        return keystore.store(self.data / "identity.json", identity._key.encode(), PASSPHRASE).public
 
     def start(self, **environment: str) -> None:
         """Start the daemon and wait until it says that it works."""

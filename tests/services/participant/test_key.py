@@ -100,7 +100,7 @@ async def test_mail_from_before_a_restore_is_voided_and_its_run_never_joined(rel
     """Recipe 7: what the relay still has for a restored site belongs to epochs that are burnt."""
     with site_in(tmp_path / "site", relay.url) as site:
         scene = await Scene.on(relay)
-        key = await asyncio.to_thread(_enrolled_as, site, scene)
+        key = await asyncio.to_thread(site.takes_over, scene.first)
         async with scene.client(scene.coordinator) as lead:
             await lead.post_message(scene.run, None, scene.frame(scene.coordinator, kind=1))
         site.asked("key", "backup", "--to", tmp_path / "file")
@@ -115,11 +115,3 @@ async def test_mail_from_before_a_restore_is_voided_and_its_run_never_joined(rel
         assert "mail-voided" in site.log
         assert "frame-refused" not in site.log  # it was not even looked at
         assert key == scene.first.public
-
-
-def _enrolled_as(site, scene) -> bytes:
-    """Let a site be the scene's first one, whose key the relay knows."""
-    from relay.client import keystore
-    from tests.support.site_process import PASSPHRASE
-
-    return keystore.store(site.data / "identity.json", scene.first._key.encode(), PASSPHRASE).public

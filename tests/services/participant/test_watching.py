@@ -53,11 +53,9 @@ def _every_metric_is_specified(text: str) -> None:
 
 
 async def test_the_log_of_a_run_is_for_its_site_and_for_the_coordinator_it_is_sent_to(relay, tmp_path):
-    from tests.services.participant.test_key import _enrolled_as
-
     with site_in(tmp_path / "site", relay.url) as site:
         scene = await Scene.on(relay)
-        await asyncio.to_thread(_enrolled_as, site, scene)
+        await asyncio.to_thread(site.takes_over, scene.first)
         async with scene.client(scene.coordinator) as lead:
             await lead.post_message(scene.run, None, scene.frame(scene.coordinator, kind=1))
         await asyncio.to_thread(site.start)

@@ -184,10 +184,8 @@ class _Content:
             self._epoch = epoch
 
     def facts(self) -> dict[str, Any]:
-        row = self._rows("SELECT * FROM run WHERE run = ?")[0]
-        run = dict(
-            zip([column[0] for column in self._db.execute("SELECT * FROM run LIMIT 0").description], row, strict=True)
-        )
+        found = self._db.execute("SELECT * FROM run WHERE run = ?", (str(self._run),))
+        run = dict(zip([column[0] for column in found.description], found.fetchone(), strict=True))
         answers = self._rows(
             "SELECT position, query, round, ring_bits, survivors, total FROM answer WHERE run = ? ORDER BY position"
         )

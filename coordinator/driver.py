@@ -99,9 +99,7 @@ class Driver:
         self._machine = str(run)
         self._state: Record | None = None
         self._total: Any = None  # of the round that is open; not on disk
-        self._answering: Collection[int] | None = (
-            None  # who signed the survivors, so that the others are not waited for
-        )
+        self._answering: Collection[int] | None = None  # who signed the survivors: others will not answer either
         self._excluded: set[int] = set()
         self.bytes_heard: dict[str, int] = dict.fromkeys(cast.names.values(), 0)
 
@@ -172,7 +170,7 @@ class Driver:
         )
         step = cs.announce(plan, self._means())
         with self._commit(step):
-            self._tables.forget_packages(self._machine)
+            self._tables.forget_packages()
             self._tables.begin_epoch(number + 1, first + rounds)
 
     def _slack(self, loss_rule: LossRule | None) -> int | None:
@@ -266,7 +264,7 @@ class Driver:
             self._tell(Close())
         elif isinstance(state, cr.AwaitSignatures):
             await self._wait("Consistency", state.survivors, enough=state.idle.manifest.threshold)
-            self._answering = self._heard()  # who did not sign will not answer either
+            self._answering = self._heard()
             self._tell(Close())
         elif isinstance(state, cr.AwaitAnswers):
             await self._wait("Unmask", self._answering or state.survivors, enough=state.idle.manifest.threshold)
@@ -416,7 +414,7 @@ class Driver:
             self._receipt.note(self._state, step)
             for effect in step.effects:
                 if isinstance(effect, Keep):
-                    self._tables.keep(self._machine, effect.site, effect.package)
+                    self._tables.keep(effect.site, effect.package)
                 elif isinstance(effect, Send):
                     to, data = self._address(step, effect), effect.frame.encode()
                     batch.post(self._run, to, data, effect.payload, shared=effect.shared)
@@ -468,9 +466,9 @@ class Driver:
         return Means(
             identity=self._identity,
             rand=os.urandom(32) if turn is None else tagged_hash("coordinator-step", turn.seed, name),
-            encapsulations=self._tables.packages(self._machine, EncapsulationPackage),
-            shares=self._tables.packages(self._machine, SharePackage),
-            leaves=self._tables.packages(self._machine, HeldLeaves),
+            encapsulations=self._tables.packages(EncapsulationPackage),
+            shares=self._tables.packages(SharePackage),
+            leaves=self._tables.packages(HeldLeaves),
         )
 
     def _say(

@@ -19,7 +19,7 @@ from secagg.protocol.step import Package
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS package (
-        machine TEXT NOT NULL,
+        machine TEXT NOT NULL,         -- UUID of its run
         kind    TEXT NOT NULL,         -- EncapsulationPackage, SharePackage or HeldLeaves
         site    INTEGER NOT NULL,      -- index of the site that it is for, or that sent it
         data    BLOB NOT NULL,
@@ -158,19 +158,19 @@ class RunTables:
         self.connection = connection
         self._run = str(run)
 
-    def keep(self, machine: str, site: int, package: Package) -> None:
+    def keep(self, site: int, package: Package) -> None:
         """Store a site's package; a repetition is the same one."""
         self.connection.execute(
             "INSERT OR REPLACE INTO package VALUES (?, ?, ?, ?)",
-            (machine, type(package).__name__, site, package.encode()),
+            (self._run, type(package).__name__, site, package.encode()),
         )
 
-    def packages(self, machine: str, kind: type[P]) -> Packages[P]:
-        """Return a machine's packages of one kind, as they are at any time."""
-        return Packages(self.connection, machine, kind)
+    def packages(self, kind: type[P]) -> Packages[P]:
+        """Return the run's packages of one kind, as they are at any time."""
+        return Packages(self.connection, self._run, kind)
 
-    def forget_packages(self, machine: str) -> None:
-        self.connection.execute("DELETE FROM package WHERE machine = ?", (machine,))
+    def forget_packages(self) -> None:
+        self.connection.execute("DELETE FROM package WHERE machine = ?", (self._run,))
 
     def begin_epoch(self, number: int, next_round: int) -> None:
         """Note an epoch before its manifest is sent; its number and rounds are used from then on."""

@@ -12,7 +12,7 @@ from coordinator.analyses import Result, TableSpec
 from coordinator.earlier import recall
 from coordinator.journal import Answer, RunTables
 from coordinator.receipts import ReceiptLog
-from coordinator.records import RunRecord, RunRecords
+from coordinator.records import RunRecords
 from coordinator.results import as_facts, words_of
 from coordinator.runs import Held, Report
 from participant.statistics import Query
@@ -53,7 +53,7 @@ class Run:
     def simulated(
         cls, run: UUID, project: str, tasks: tuple[TableSpec, ...], report: Report, terms: ProjectTerms | None
     ) -> "Run":
-        asked = tuple(as_plain(task) for task in tasks)
+        asked = tuple(task.model_dump(mode="json", exclude_none=True) for task in tasks)
         return cls(run, project, asked, report.results, report.answers, "simulated", terms=terms)
 
     @property
@@ -116,15 +116,7 @@ class Listed:
 def earlier_runs(connection: sqlite3.Connection) -> list[Listed]:
     """Return the runs of a journal, the newest first."""
     return [
-        Listed(
-            one.run,
-            one.name,
-            one.analyses,
-            one.state.value,
-            one.began,
-            one.ended,
-            one.reason,
-        )
+        Listed(one.run, one.name, one.analyses, one.state.value, one.began, one.ended, one.reason)
         for one in RunRecords(connection).all()
     ]
 
@@ -135,10 +127,7 @@ async def earlier_run(connection: sqlite3.Connection, run: UUID) -> Run:
     Raises:
         ParameterError: the journal does not know it.
     """
-    return await _earlier(RunRecords(connection).get(run), connection)
-
-
-async def _earlier(record: RunRecord, connection: sqlite3.Connection) -> Run:
+    record = RunRecords(connection).get(run)
     report = await recall(record, RunTables(connection, record.run))
     entries = ReceiptLog(connection, record.run).entries()
     return Run(
@@ -154,8 +143,3 @@ async def _earlier(record: RunRecord, connection: sqlite3.Connection) -> Run:
         ProjectTerms.decode(record.terms),
         entries[-1].head.hex() if entries else "",
     )
-
-
-def as_plain(task: TableSpec) -> dict[str, Any]:
-    """Return a specification's members as JSON, and TOML, have them."""
-    return task.model_dump(mode="json", exclude_none=True)

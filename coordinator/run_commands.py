@@ -15,7 +15,7 @@ import typer
 from coordinator.config import CoordinatorConfig
 from coordinator.office import Office, in_office, journal_of
 from coordinator.options import AsJson, Config, Data, ProjectId, RunId
-from coordinator.records import RunRecord
+from coordinator.records import RunRecord, Wish
 from relay.service.command import report
 from secagg.errors import ParameterError
 
@@ -228,7 +228,7 @@ def _carry_out(work: Any, data: Path | None, config: Path | None, *, progress: b
     report(as_facts(run, done), as_words(done), as_json=as_json)
 
 
-def _wish(run: UUID, wish: Any, data: Path | None, config: Path | None, *, as_json: bool) -> None:
+def _wish(run: UUID, wish: Wish, data: Path | None, config: Path | None, *, as_json: bool) -> None:
     from coordinator.runs import stop  # noqa: PLC0415
 
     async def work(office: Office) -> RunRecord:

@@ -426,7 +426,7 @@ def forget_run(office: Office, run: UUID) -> None:
     with office.journal.transaction() as batch:
         batch.drop(str(run))
         batch.retract(run)
-        tables.forget_packages(str(run))
+        tables.forget_packages()
         tables.close_turn()
 
 

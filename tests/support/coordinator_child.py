@@ -21,6 +21,7 @@ from coordinator.projects import sealed
 from coordinator.runs import carry_out
 from coordinator.standby import Standby
 from relay.service import crashpoints, logs
+from relay.transitions import FINAL_RUN
 from secagg.errors import SecaggError
 from secagg.identity import Identity
 
@@ -82,7 +83,7 @@ async def _resume(office: Office, run: UUID) -> None:
 async def _stand_by(office: Office, run: UUID) -> None:
     stop = asyncio.Event()
     watching = asyncio.create_task(Standby(office).watch(stop))
-    while (await office.relay.run(run)).state not in {"completed", "failed", "cancelled"}:  # noqa: ASYNC110
+    while (await office.relay.run(run)).state not in FINAL_RUN:  # noqa: ASYNC110
         await asyncio.sleep(0.2)
     await asyncio.sleep(0.2)
     stop.set()

@@ -20,27 +20,27 @@ def tables():
 
 
 def test_packages_are_read_when_they_are_asked_for(tables):
-    shares, leaves = (tables.packages("run", kind) for kind in (SharePackage, HeldLeaves))
+    shares, leaves = (tables.packages(kind) for kind in (SharePackage, HeldLeaves))
     assert len(shares) == 0
     package, held = SharePackage(vaults=(b"vault",), slots={}), HeldLeaves(dealers={2: bytes(64)})
     for site in (3, 1):
-        tables.keep("run", site, package)
-    tables.keep("run", 1, held)
-    tables.keep("another", 2, package)
+        tables.keep(site, package)
+    tables.keep(1, held)
+    RunTables(tables.connection, UUID(int=2)).keep(2, package)
     assert list(shares) == [1, 3]
     assert shares[3] == package
     assert dict(leaves) == {1: held}
     with pytest.raises(KeyError):
         shares[2]
-    tables.forget_packages("run")
+    tables.forget_packages()
     assert not shares
     assert not leaves
 
 
 def test_a_package_that_is_kept_again_is_the_same_one(tables):
     for _ in range(2):
-        tables.keep("run", 1, HeldLeaves(dealers={}))
-    assert len(tables.packages("run", HeldLeaves)) == 1
+        tables.keep(1, HeldLeaves(dealers={}))
+    assert len(tables.packages(HeldLeaves)) == 1
 
 
 def test_a_sum_that_the_sites_keep_is_an_answer_without_one(tables):

@@ -1,6 +1,6 @@
 """What a coordinator counts, for Prometheus. Names of sites and analyses are labels; no number of anybody's data is."""
 
-from collections.abc import Callable
+import time
 from dataclasses import fields, is_dataclass
 from typing import Any
 from uuid import UUID
@@ -71,19 +71,19 @@ class Metrics:
             "secagg_coordinator_takeovers", "Runs taken over from another process", registry=self.registry
         )
 
-    def watch(self, run: UUID, clock: Callable[[], float]) -> Show:
+    def watch(self, run: UUID) -> Show:
         """Return what counts the events of a run."""
         began = 0.0
-        self._heard[run] = clock()
+        self._heard[run] = time.time()
         self._open.set(len(self._heard))
-        self._idle.set_function(lambda: max((clock() - at for at in self._heard.values()), default=0.0))
+        self._idle.set_function(lambda: max((time.time() - at for at in self._heard.values()), default=0.0))
 
         def show(event: Event) -> None:
             nonlocal began
             if event.what == "step":
                 began = event.seconds
             elif event.what == "heard":
-                self._heard[run] = clock()
+                self._heard[run] = time.time()
                 self._latency.labels(event.site).observe(event.seconds - began)
             elif event.what == "lost":
                 self._lost.labels(event.site).inc()

@@ -176,7 +176,7 @@ class _Work:
         self._office = office
         self._lease: int | None = None
         self._line: Line | None = None
-        count = office.metrics.watch(record.run, time.time)
+        count = office.metrics.watch(record.run)
 
         def show_and_count(event: Event) -> None:
             show(event)

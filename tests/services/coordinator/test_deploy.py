@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from uuid import UUID
 
@@ -114,7 +113,7 @@ def test_each_alert_fires_and_is_silent_where_it_should_be():
 def test_each_alert_is_of_metrics_that_exist_and_in_the_runbook():
     metrics = Metrics()
     run_id = UUID(int=1)
-    show = metrics.watch(run_id, time.time)
+    show = metrics.watch(run_id)
     for what in ("step", "heard", "lost", "refused", "epoch-ready", "round-done", "round-abandoned"):
         show(Event(what, site="north", seconds=1.0))
     metrics.failed("glm")

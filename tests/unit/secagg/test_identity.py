@@ -180,3 +180,10 @@ def test_a_sealed_box_opens_for_its_identity_alone():
     for identity, box in ((TWO, sealed), (ONE, changed), (ONE, sealed[:-1]), (ONE, b"")):
         with pytest.raises(SealError):
             identity.unseal(box)
+
+
+def test_a_secret_follows_from_identity_and_label_and_is_neither_the_seed_nor_another_s():
+    secrets = {ONE.secret("checkpoints"), ONE.secret("another"), TWO.secret("checkpoints"), bytes([1]) * 32}
+    assert len(secrets) == 4
+    assert ONE.secret("checkpoints") == Identity(bytes([1]) * 32).secret("checkpoints")
+    assert len(ONE.secret("checkpoints")) == 32

@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 import numpy as np
 
-from relay.client.transport import MemberState, RelayClient
+from relay.client.transport import MemberState, Message, RelayClient
 from relay.transitions import RunState
 from secagg.envelope import EVERYONE
 from secagg.errors import SecaggError
@@ -74,6 +74,13 @@ class _Party:
     relay: RelayClient
     position: int = 0
     state: Any = None
+
+    async def contents(self, message: Message) -> tuple[bytes, bytes | None]:
+        """Return frame and payload of a message."""
+        frame = await self.relay.frame(message.id) if message.frame is None else message.frame
+        if message.payload is None:
+            return frame, None
+        return frame, b"".join([part async for part in self.relay.download(message.payload.id)])
 
 
 class Rehearsal:
@@ -183,10 +190,7 @@ class Rehearsal:
         while True:
             for message in await site.relay.messages(site.position, _POLL_S):
                 site.position = message.id
-                data = await site.relay.frame(message.id) if message.frame is None else message.frame
-                payload = None
-                if message.payload is not None:
-                    payload = b"".join([part async for part in site.relay.download(message.payload.id)])
+                data, payload = await site.contents(message)
                 await self._do(site, receive(site.state, data, self._means(site), payload))
                 if isinstance(site.state, AwaitVector):
                     if lost_at == 0:
@@ -247,12 +251,7 @@ class Rehearsal:
                 desk.mail += await desk.lead.relay.messages(desk.lead.position, _POLL_S)
                 if desk.mail:
                     desk.lead.position = desk.mail[-1].id
-            message = desk.mail.pop(0)
-            data = await desk.lead.relay.frame(message.id) if message.frame is None else message.frame
-            payload = None
-            if message.payload is not None:
-                payload = b"".join([part async for part in desk.lead.relay.download(message.payload.id)])
-            await self._do(desk.lead, desk.receive(data, payload))
+            await self._do(desk.lead, desk.receive(*await desk.lead.contents(desk.mail.pop(0))))
 
 
 class _Desk:
@@ -260,7 +259,7 @@ class _Desk:
 
     def __init__(self, lead: _Party, roster: Roster, run: UUID) -> None:
         self.lead, self._roster, self._run = lead, roster, run
-        self.mail: list[Any] = []
+        self.mail: list[Message] = []
         self.total: RingVector
         self._kept: dict[type, dict[int, Any]] = {EncapsulationPackage: {}, SharePackage: {}, HeldLeaves: {}}
 

@@ -14,7 +14,7 @@ from participant.config import ParticipantConfig
 from participant.ledger import TABLES
 from participant.office import Office, in_office
 from participant.options import AsJson, Config, Data, ProjectId
-from relay.client.journal import Journal
+from relay.client.journal import FILE_NAME, Journal
 from relay.service.command import report
 from secagg.errors import ParameterError
 
@@ -222,7 +222,7 @@ def _compare(store: "DatasetStore", name: str, data: Path | None, config: Path |
     from participant.differencing import Records  # noqa: PLC0415
 
     folder = ParticipantConfig.load(data=data, config=config).data
-    if not (folder / "journal.sqlite").exists():
+    if not (folder / FILE_NAME).exists():
         return
     with closing(Journal(folder, TABLES)) as journal:
         records = Records(journal.connection)

@@ -20,7 +20,7 @@ from participant.config import ParticipantConfig
 from participant.differencing import Records
 from participant.ledger import TABLES, Ledger
 from relay.client import keystore
-from relay.client.journal import Journal
+from relay.client.journal import FILE_NAME, Journal
 from relay.client.sealed import Sealed, WrongPassphraseError, seal
 from relay.service.folders import private_folder, write_whole
 from secagg.audit import BrokenChainError
@@ -78,7 +78,7 @@ def restore(file: Path, passphrase: str, data: Path) -> dict[str, Any]:
     Raises:
         BackupError: the folder has an identity or a journal, the file is no backup, or was changed; it does not open.
     """
-    if (data / "identity.json").exists() or (data / "journal.sqlite").exists():
+    if (data / "identity.json").exists() or (data / FILE_NAME).exists():
         raise BackupError(f"{data} holds an identity or a journal; a restore needs an empty folder: move it away first")
     content = _opened(file, passphrase)
     try:

@@ -9,7 +9,7 @@ from participant.doctor.line import Line
 from participant.ledger import TABLES
 from participant.passphrase import passphrase
 from relay.client import keystore
-from relay.client.journal import Journal
+from relay.client.journal import FILE_NAME, Journal
 from secagg.errors import ParameterError
 from secagg.identity import Identity
 
@@ -38,7 +38,7 @@ class Look:
     @contextmanager
     def journal(self) -> Iterator[Journal]:
         """The journal, which is not made by looking at it; raises MissingError."""
-        if not (self.settings.data / "journal.sqlite").is_file():
+        if not (self.settings.data / FILE_NAME).is_file():
             raise MissingError("there is no journal yet; the first start of the daemon makes it")
         journal = Journal(self.settings.data, TABLES)
         try:

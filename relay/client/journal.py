@@ -32,6 +32,7 @@ from relay.service.crashpoints import crashpoint
 from relay.service.folders import private_folder, sync_folder
 from secagg.errors import SecaggError
 
+FILE_NAME = "journal.sqlite"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS machine (
     name       TEXT PRIMARY KEY,           -- the run's ID
@@ -103,8 +104,8 @@ class Journal:
         self._folder = private_folder(folder)
         self._spool = private_folder(folder / "spool")
         self._keys = private_folder(folder / "keys")
-        os.close(os.open(folder / "journal.sqlite", os.O_RDWR | os.O_CREAT, 0o600))  # SQLite goes by the umask
-        self.connection = sqlite3.connect(folder / "journal.sqlite", isolation_level=None, timeout=30)
+        os.close(os.open(folder / FILE_NAME, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite goes by the umask
+        self.connection = sqlite3.connect(folder / FILE_NAME, isolation_level=None, timeout=30)
         try:
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = FULL")
@@ -130,7 +131,7 @@ class Journal:
         if not tables or self._seen() == len(tables):
             return
         if self._seen() > len(tables):
-            raise JournalError(f"a newer release wrote {self._folder / 'journal.sqlite'}; install that one")
+            raise JournalError(f"a newer release wrote {self._folder / FILE_NAME}; install that one")
         self.connection.execute("BEGIN IMMEDIATE")  # a daemon and a command may open it at the same time
         try:
             for statement in tables[self._seen() :]:
@@ -168,7 +169,7 @@ class Journal:
 
     def _damaged(self, said: str) -> JournalError:
         return JournalError(
-            f"{self._folder / 'journal.sqlite'} is damaged: {said.splitlines()[-1]}. Nothing is done with it: move the "
+            f"{self._folder / FILE_NAME} is damaged: {said.splitlines()[-1]}. Nothing is done with it: move the "
             "folder away and begin anew from a backup of the key; the open epochs are lost"
         )
 

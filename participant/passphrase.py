@@ -26,6 +26,7 @@ def passphrase(settings: ParticipantConfig, *, new: bool = False) -> str:
     Raises:
         PassphraseError: the file is open to everybody, or cannot be read; the command failed.
     """
+    # SECAGG_PARTICIPANT_PASSPHRASE_FILE is both settings at once: who may read the file is looked at all the same.
     if settings.passphrase_file is not None:
         kept = _of_file(settings.passphrase_file)
         return settings.passphrase.get_secret_value() or kept

@@ -19,7 +19,8 @@ from participant.options import AsJson, Config, Data
 from participant.passphrase import passphrase
 from relay.bundle import Bundle
 from relay.service.command import report
-from relay.service.folders import private_folder
+from relay.service.folders import private_folder, write_whole
+from relay.service.logs import REDACTED
 from relay.service.settings import SettingsError
 from secagg.errors import ParameterError
 from secagg.identity import key_words
@@ -29,7 +30,6 @@ config_app = typer.Typer(no_args_is_help=True, help="The settings: are they vali
 app.add_typer(config_app, name="config")
 
 CA_FILE = "relay-ca.pem"
-REDACTED = "[redacted]"
 _IDENTIFYING = frozenset(
     {
         "relay", "data", "passphrase_file", "passphrase_command", "ca_file", "cert_file", "key_file", "proxy", "policy",
@@ -95,8 +95,7 @@ def _follow(bundle: Bundle, data: Path | None, config: Path | None) -> Participa
         changes["data"] = data
     if bundle.ca is not None:
         target = private_folder(before.data) / CA_FILE
-        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-            file.write(bundle.ca)
+        write_whole(target, bundle.ca.encode("ascii"))
         changes["ca_file"] = target
     settings_file.write(path, changes)
     return ParticipantConfig.load(data=data, config=path)

@@ -39,8 +39,8 @@ class Round:
             journal.execute(statement)
         tables = RunTables(journal, UUID(int=1))
         for site in self.state.survivors:
-            tables.keep("run", site, self.epoch.package(site))
-            tables.keep("run", site, self.epoch.leaves(site))
+            tables.keep(site, self.epoch.package(site))
+            tables.keep(site, self.epoch.leaves(site))
 
     def open(self) -> str:
         """Open the round; return its context."""

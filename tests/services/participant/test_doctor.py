@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 import threading
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 from participant import doctor
 from participant.doctor import Kind
@@ -51,7 +53,7 @@ def test_an_enrolled_site_that_works_is_well(enrolled, tmp_path):
     enrolled.start()
     found, code = examined(enrolled)
     assert failed(found) == set(), {name: found[name] for name in failed(found)}
-    assert len(found) >= 40
+    assert len(found) == len(doctor._CHECKS)
     assert code in {0, *(kind.value for kind in (Kind.PERMISSIONS, Kind.DISK, Kind.MACHINE, Kind.CLOCK))}
     assert found["dns"]["detail"] == "127.0.0.1 is 127.0.0.1"
     assert "ms" in found["round-trip"]["detail"]
@@ -191,6 +193,14 @@ def test_a_port_that_another_program_has(enrolled):
         enrolled.admin_port = int(url.rpartition(":")[2])
         found, _ = examined(enrolled)
     assert "another program" in found["admin-port"]["detail"]
+
+
+def test_the_readme_counts_the_checks_and_lists_the_codes():
+    text = (Path(doctor.__file__).parents[1] / "README.md").read_text()
+    assert f"looks over {len(doctor._CHECKS)} things" in text
+    section = text.partition("## Watching it")[2].partition("\n## ")[0]
+    codes = {int(code) for code in re.findall(r"\| (\d+) (?=\|)", section)}
+    assert codes == {0, *Kind}
 
 
 def test_exit_codes_name_the_first_cause():

@@ -14,9 +14,15 @@ import numpy as np
 import statsmodels.api as sm
 
 from bench.measure import Row, in_words
-from coordinator.analyses import GlmResult, GlmSpec, Result, Sum, TableSpec, value_bits_for
-from coordinator.config import CoordinatorConfig
-from participant.statistics import Columns, Query, Variable, evaluate, layout_of
+from coordinator.session.config import CoordinatorConfig
+from participant.analyses.base.result import Result
+from participant.analyses.base.secure_sum import Sum, value_bits_for
+from participant.analyses.base.spec import TableSpec
+from participant.analyses.regression.glm import GlmResult, GlmSpec
+from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.language.query import Query
+from participant.statistics.language.statistic import Columns
+from participant.statistics.models.variables import Variable
 from secagg.params import Profile, Schema, mac_lanes_for, ring_bits_for
 from secagg.simulate import Cohort, on_complete_graph
 from tests.oracles.case import all_cases

@@ -28,14 +28,13 @@ import aiohttp
 from sqlalchemy import Connection
 
 from bench.measure import Row, in_words
-from relay import migrate
+from relay.api.states import MemberState, RunState
+from relay.api.wire import CHUNK_BYTES
 from relay.client.errors import RelayError, RelayUnavailableError
 from relay.client.transport import RelayClient
-from relay.config import RelayConfig
-from relay.store import projects, runs, sites
-from relay.store.database import transact
-from relay.transitions import MemberState, RunState
-from relay.wire import CHUNK_BYTES
+from relay.server.core.config import RelayConfig
+from relay.server.store import migrate, projects, runs, sites
+from relay.server.store.connect import transact
 from secagg.envelope import sign
 from secagg.identity import Identity
 

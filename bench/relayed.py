@@ -23,10 +23,10 @@ from bench import plain_round
 from bench.measure import Row, in_words
 from bench.scene import Member, Scene, scene
 from bench.workers.work import CLIP, VALUE_BITS, vector
-from coordinator.driver import Cast, Driver, Pace
-from coordinator.line import Line
-from coordinator.mail import Box, Mail
-from coordinator.progress import nowhere
+from coordinator.runs.channel import Line
+from coordinator.runs.driver import Cast, Driver, Pace
+from coordinator.session.mailbox import Box, Mail
+from coordinator.session.progress import nowhere
 from relay.client.transport import Message
 from secagg.params import Floors, LossRule, Schema, Segment, mac_lanes_for, ring_bits_for
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitOpen, AwaitVector

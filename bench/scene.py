@@ -8,10 +8,10 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from coordinator.demo.stage import Stage, command
-from coordinator.journal import TABLES
-from relay.client.journal import Journal
+from coordinator.journal.tables import TABLES
 from relay.client.outbox import deliver
 from relay.client.transport import MemberState, Message, RelayClient, RunState
+from relay.party.journal import Journal
 from secagg.identity import Identity, Roster
 
 

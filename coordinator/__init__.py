@@ -1,20 +1,29 @@
 """The analyst's side: projects and runs, and analyses composed from sums over the sites.
 
-`connect` and `connect_async` are for notebooks and programs; see `coordinator.connection`.
+For notebooks and programs: `connect` and `connect_async` (see `coordinator.notebook.connect`), `plot` draws a result,
+and `export` writes a run as one HTML page.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from coordinator.connection import connect, connect_async
+    from coordinator.notebook.connect import connect, connect_async
+    from coordinator.report.page import export
+    from coordinator.report.plots import plot
 
-__all__ = ["connect", "connect_async"]
+__all__ = ["connect", "connect_async", "export", "plot"]
+
+_HOMES = {
+    "connect": "coordinator.notebook.connect",
+    "connect_async": "coordinator.notebook.connect",
+    "export": "coordinator.report.page",
+    "plot": "coordinator.report.plots",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Load what is asked for (PEP 562): commands that only look something up need no Numba."""
-    if name in __all__:
-        from coordinator import connection  # noqa: PLC0415
-
-        return getattr(connection, name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

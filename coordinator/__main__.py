@@ -1,5 +1,5 @@
 """`python -m coordinator`."""
 
-from coordinator.cli import main
+from coordinator.commands.cli import main
 
 main()

@@ -1,5 +1,5 @@
 """`python -m participant`."""
 
-from participant.cli import main
+from participant.commands.cli import main
 
 main()

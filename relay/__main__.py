@@ -1,5 +1,5 @@
 """`python -m relay`."""
 
-from relay.cli import main
+from relay.server.commands.cli import main
 
 main()

@@ -8,7 +8,7 @@ from uuid import UUID
 from bench.workers.epoch import Epoch
 from bench.workers.pipe import serve
 from bench.workers.work import left
-from coordinator.journal import TABLES, RunTables
+from coordinator.journal.tables import TABLES, RunTables
 from secagg.masks import Mask
 from secagg.protocol.coordinator_round import AwaitTotal, AwaitUploads
 from secagg.protocol.ring_vector import RingVector

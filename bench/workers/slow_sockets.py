@@ -15,8 +15,8 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from relay.canonical_signature import RequestHead, sign
-from relay.wire import to_base64url
+from relay.api.signing import RequestHead, sign
+from relay.api.wire import to_base64url
 from secagg.identity import Identity
 
 DRIP_S = 2.0

@@ -11,10 +11,10 @@ from bench.workers.pipe import serve
 
 def ours(path: str, folder: str) -> dict[str, Any]:
     """Import through the steps of `data import`, with its progress counted instead of shown."""
-    from participant.data import DatasetStore  # noqa: PLC0415 - loaded before the clock starts, by this worker alone
-    from participant.data.importing import import_table  # noqa: PLC0415
+    from participant.data.pipeline.importing import import_table  # noqa: PLC0415
     from participant.data.report import html  # noqa: F401, PLC0415
     from participant.data.sources.csv import CsvSource  # noqa: PLC0415
+    from participant.data.store.store import DatasetStore  # noqa: PLC0415 - loaded before the clock starts, by this worker alone
 
     shown: list[tuple[Any, ...]] = []
     idle, start = _peak(), perf_counter()

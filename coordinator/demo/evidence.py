@@ -8,9 +8,11 @@ from typing import Any
 
 from coordinator.demo.canaries import Canary, of_secret, of_vector
 from coordinator.demo.stage import Stage
-from participant.statistics import Columns, Query, evaluate, layout_of
-from relay.client import keystore
-from relay.client.journal import Journal
+from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.language.query import Query
+from participant.statistics.language.statistic import Columns
+from relay.party import keystore
+from relay.party.journal import Journal
 from secagg.params import Schema
 from secagg.protocol.coordinator_round import Prepared
 from secagg.protocol.participant_round import AwaitOpen, InRound

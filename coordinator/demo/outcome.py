@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from coordinator.analyses import KaplanMeierResult
 from coordinator.demo.canaries import Sighting
-from coordinator.lung import COX
-from coordinator.pooled import PooledCox, pooled, pooled_cox
-from participant.statistics import Columns
+from coordinator.demo.lung import COX
+from coordinator.demo.pooled import PooledCox, pooled, pooled_cox
+from participant.analyses.survival.kaplan_meier import KaplanMeierResult
+from participant.statistics.language.statistic import Columns
 
 Array = NDArray[np.float64]
 

@@ -9,9 +9,9 @@ import ssl
 from collections.abc import Callable
 from enum import IntEnum
 
-from participant.config import ParticipantConfig
 from participant.doctor import holdings, machine, network
 from participant.doctor.look import Look
+from participant.settings.config import ParticipantConfig
 from relay.service import checkup
 from relay.service.checkup import Check
 from secagg.errors import SecaggError

@@ -3,11 +3,11 @@
 import time
 from datetime import UTC, datetime
 
-from participant.data import DatasetStore
+from participant.data.store.store import DatasetStore
 from participant.doctor.look import Look, MissingError
-from participant.ledger import Ledger
-from participant.policy import Policy
-from relay.client import keystore
+from participant.policy.rules import Policy
+from participant.records.ledger import Ledger
+from relay.party import keystore
 from relay.service.checkup import Check, finding
 from secagg.identity import fingerprint
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
-from participant.config import ParticipantConfig
-from participant.doctor.line import Line
-from participant.ledger import TABLES
-from participant.passphrase import passphrase
-from relay.client import keystore
-from relay.client.journal import FILE_NAME, Journal
+from participant.doctor.connection_health import Line
+from participant.records.ledger import TABLES
+from participant.settings.config import ParticipantConfig
+from participant.settings.passphrase import passphrase
+from relay.party import keystore
+from relay.party.journal import FILE_NAME, Journal
 from secagg.errors import ParameterError
 from secagg.identity import Identity
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cryptography import __version__ as cryptography_version
 
-from participant import settings_file as file
 from participant.doctor.look import Look
+from participant.settings import settings_file as file
 from relay.service import checkup
 from relay.service.checkup import Check, finding
 from secagg import __version__

@@ -3,13 +3,13 @@
 import asyncio
 import time
 
-from participant.doctor.line import Line
+from participant.doctor.connection_health import Line
 from participant.doctor.look import Look
-from relay.canonical_signature import WINDOW_S
+from relay.api.signing import WINDOW_S
+from relay.api.wire import RelayFacts
 from relay.client.errors import RelayError, RelayUnavailableError
 from relay.client.transport import RelayClient
 from relay.service.checkup import Check, finding
-from relay.wire import RelayFacts
 from secagg import __version__
 
 _STEPS = ("dns", "proxy", "connection", "tls", "answer")

@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import Field, FiniteFloat
 from scipy.special import expit
 
-from participant.statistics.conditions import Strict
-from participant.statistics.layout import Array
-from participant.statistics.trainer import Assessed
+from participant.statistics.language.conditions import Strict
+from participant.statistics.language.layout import Array
+from participant.statistics.models.trainer import Assessed
 
 
 class DescentSettings(Strict):

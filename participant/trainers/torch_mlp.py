@@ -7,9 +7,9 @@ One hidden layer with the hyperbolic tangent, a logistic output; the weights are
 import torch
 from pydantic import Field, FiniteFloat
 
-from participant.statistics.conditions import Strict
-from participant.statistics.layout import Array
-from participant.statistics.trainer import Assessed
+from participant.statistics.language.conditions import Strict
+from participant.statistics.language.layout import Array
+from participant.statistics.models.trainer import Assessed
 
 
 class MlpSettings(Strict):

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from relay.client import keystore
+from relay.api.wire import KEY_ROTATION
 from relay.client.transport import RelayClient, Site
-from relay.wire import KEY_ROTATION
+from relay.party import keystore
 from secagg.identity import Identity
 
 

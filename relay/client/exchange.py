@@ -22,12 +22,12 @@ from pydantic import ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 from yarl import URL
 
-from relay import canonical_signature
-from relay.canonical_signature import NONCE_BYTES, RequestHead
+from relay.api import signing
+from relay.api.signing import NONCE_BYTES, RequestHead
+from relay.api.wire import EPOCH_HEADER, ProblemDocument, parse, to_base64url
 from relay.client.errors import RelayError, RelayUnavailableError
 from relay.client.sockets import lively_socket
 from relay.service import logs
-from relay.wire import EPOCH_HEADER, ProblemDocument, parse, to_base64url
 from secagg import __version__
 from secagg.errors import ParameterError
 from secagg.identity import Identity
@@ -196,7 +196,7 @@ class Exchange:
         if request.media_type is not None:
             headers["Content-Type"] = request.media_type
         head = RequestHead(request.method, str(url), headers)
-        canonical_signature.sign(self._identity, head, request.body, nonce=nonce, created=int(time.time()))
+        signing.sign(self._identity, head, request.body, nonce=nonce, created=int(time.time()))
         try:
             async with self._session.request(
                 request.method,

@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from relay.client.journal import Journal, Outgoing, RestoredStateError
 from relay.client.transport import RelayClient, RelayError
+from relay.party.journal import Journal, Outgoing, RestoredStateError
 from relay.service.crashpoints import crashpoint
 from relay.service.logs import logger
 

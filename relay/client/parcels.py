@@ -21,8 +21,8 @@ from nacl import bindings as sodium
 from nacl.public import SealedBox
 from nacl.signing import VerifyKey
 
+from relay.api.wire import FIRST_PARCEL
 from relay.client.transport import Message, RelayClient, RelayError
-from relay.wire import FIRST_PARCEL
 from secagg import envelope
 from secagg.codec import U64, Blob, Fixed, Record, record, tagged_hash
 from secagg.errors import DecodeError, ParameterError, SecaggError

@@ -13,11 +13,9 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from relay.client.errors import RelayError, RelayUnavailableError
-from relay.client.exchange import Exchange, Request, Tls, no_relay
-from relay.tokens import new_token, token_hash
-from relay.transitions import MemberState, Role, RunState, SiteState
-from relay.wire import (
+from relay.api.states import MemberState, Role, RunState, SiteState
+from relay.api.tokens import new_token, token_hash
+from relay.api.wire import (
     CHUNK_BYTES,
     MAX_WAIT_S,
     Announcement,
@@ -63,6 +61,8 @@ from relay.wire import (
     parse,
     to_base64url,
 )
+from relay.client.errors import RelayError, RelayUnavailableError
+from relay.client.exchange import Exchange, Request, Tls, no_relay
 from secagg.errors import ParameterError
 from secagg.identity import Identity
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from coordinator.report.page import export
 from tests.support.runs import HOSTILE, lung_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-
 
 def browsed(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Open the page and return what the browser printed, its console on stderr."""
-    lung_run().export(tmp_path / "run.html")
+    export(lung_run(), tmp_path / "run.html")
     quiet = ["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--no-first-run", "--enable-logging=stderr", *quiet]
     return subprocess.run(

@@ -17,7 +17,7 @@ import aiohttp
 
 from coordinator.demo.stage import _clean
 from participant.doctor import Kind
-from relay.client import keystore
+from relay.party import keystore
 from tests.e2e.test_network import SITES, assert_pooled
 from tests.support.network import POLICY, network, written
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from participant.statistics import Query, evaluate, layout_of
+from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.language.query import Query
 from tests.support.network import KAPLAN_MEIER, TERMS, Network, StageError, network, table
 
 SITES = {name: table(seed) for seed, name in enumerate(("north", "south", "west", "village"))}

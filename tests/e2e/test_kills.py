@@ -125,7 +125,11 @@ def _each_contribution_once(folder: Path, runs: list[str]) -> None:
 
 
 def test_every_labelled_point_of_a_site_is_among_those_that_it_dies_at():
-    sources = [*Path("participant").rglob("*.py"), *Path("relay/client").rglob("*.py")]
+    sources = [
+        *Path("participant").rglob("*.py"),
+        *Path("relay/client").rglob("*.py"),
+        *Path("relay/party").rglob("*.py"),
+    ]
     labels = {part.split('"')[0] for path in sources for part in path.read_text().split('crashpoint("')[1:]}
     assert labels == {point for point in POINTS if not point.startswith("round-")}
     named = {part.split('"')[0] for path in sources for part in path.read_text().split('crashpoint(f"')[1:]}

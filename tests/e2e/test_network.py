@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from distributed import LocalCluster
 
-from coordinator.analyses import KaplanMeierSpec, parse_spec
-from coordinator.pooled import pooled, pooled_kaplan_meier
+from coordinator.demo.pooled import pooled, pooled_kaplan_meier
+from participant.analyses.catalogue import parse_spec
+from participant.analyses.survival.kaplan_meier import KaplanMeierSpec
 from tests.support.network import KAPLAN_MEIER, TERMS, Network, StageError, network, table
 
 SITES = {name: table(seed) for seed, name in enumerate(("north", "south", "west"))}

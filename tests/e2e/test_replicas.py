@@ -6,9 +6,9 @@ from hashlib import sha256
 
 from sqlalchemy import select
 
-from relay import schema
+from relay.api.wire import CHUNK_BYTES
 from relay.client.transport import RelayClient
-from relay.wire import CHUNK_BYTES
+from relay.server.store import schema
 from tests.support.postgres import Postgres
 from tests.support.relay_process import RelayProcess
 from tests.support.relay_scene import Scene

@@ -35,10 +35,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from relay.canonical_signature import RequestHead, sign
-from relay.store import projects, sites
-from relay.transitions import MemberState
-from relay.wire import EVERYONE, to_base64url
+from relay.api.signing import RequestHead, sign
+from relay.api.states import MemberState
+from relay.api.wire import EVERYONE, to_base64url
+from relay.server.store import projects, sites
 from secagg.identity import Identity
 from tests.support.relay_process import RelayProcess
 from tests.support.relay_requests import new_nonce

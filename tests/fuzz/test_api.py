@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from relay.routes import ROUTES
+from relay.server.routes import ROUTES
 from tests.fuzz.api import UNLIMITED, fuzz
 from tests.support.relay_process import RelayProcess
 

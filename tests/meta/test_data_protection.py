@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from participant.cli import app
+from participant.commands.cli import app
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "participant/data-protection.md").read_text()

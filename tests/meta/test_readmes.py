@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coordinator.analyses import GlmSpec, parse_spec
-from participant.data import Declaration
-from participant.data.mapping import Mapping
-from participant.policy import Policy
-from participant.statistics.terms import ProjectTerms
+from participant.analyses.catalogue import parse_spec
+from participant.analyses.regression.glm import GlmSpec
+from participant.data.model.declaration import Declaration
+from participant.data.pipeline.mapping import Mapping
+from participant.policy.rules import Policy
+from participant.study.terms import ProjectTerms
 from secagg.envelope import EVERYONE
 from secagg.identity import Identity, Roster
 from secagg.messages import EncapsulationPackage, HeldLeaves, SharePackage

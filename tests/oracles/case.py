@@ -21,11 +21,11 @@ import numpy as np
 import pandas as pd
 
 import tests.oracles.cases
-from coordinator.analyses import TableSpec
-from coordinator.pooled import pooled
-from participant.statistics import Columns
-from participant.statistics.conditions import meets
-from participant.statistics.layout import Array
+from coordinator.demo.pooled import pooled
+from participant.analyses.base.spec import TableSpec
+from participant.statistics.language.conditions import meets
+from participant.statistics.language.layout import Array
+from participant.statistics.language.statistic import Columns
 from tests.oracles.data import sites_of
 from tests.support.plain_sum import PlainSum
 

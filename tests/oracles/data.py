@@ -11,9 +11,9 @@ import pandas as pd
 from sklearn import datasets
 from statsmodels.datasets import anes96, fair
 
-from coordinator.lung import lung_by_institution
-from coordinator.pooled import pooled
-from participant.statistics import Columns
+from coordinator.demo.lung import lung_by_institution
+from coordinator.demo.pooled import pooled
+from participant.statistics.language.statistic import Columns
 from tests.support.trials import gbsg2, lung, rossi, split
 
 SEED = 9

@@ -7,7 +7,7 @@ from itertools import groupby
 
 import pytest
 
-from coordinator.analyses import ANALYSES
+from participant.analyses.catalogue import ANALYSES
 from tests.oracles.case import COEFFICIENT, P_VALUE, Case, all_cases, coefficients, p_values
 from tests.oracles.data import TABLES
 from tests.support.trials import rows

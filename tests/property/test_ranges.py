@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from participant.statistics import GLM_SCORE, RANGES, Design, Numeric, QueryError, evaluate, layout_of
-from participant.statistics.ranges import found
+from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.evaluation.registry import GLM_SCORE, RANGES
+from participant.statistics.language.query import QueryError
+from participant.statistics.models.design import Design, Numeric
+from participant.statistics.vocabulary.ranges import found
 from secagg.params import ring_bits_for
 from tests.support.plain_sum import fixed_point_sum
 from tests.support.trials import split

@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from participant.statistics import STATISTICS, Query, describe, evaluate, layout_of, statistic_of
+from participant.statistics.evaluation.describe import describe
+from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.evaluation.registry import STATISTICS, statistic_of
+from participant.statistics.language.query import Query
 from tests.support.plain_sum import fixed_point_sum
 from tests.support.trials import rows, split
 from tests.support.vocabulary import ROW_STATISTICS, queries, tables

@@ -6,25 +6,13 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from participant.statistics import (
-    CLASS_MOMENTS,
-    CONTINGENCY,
-    GRAM,
-    HISTOGRAM,
-    MOMENTS,
-    AllOf,
-    AnyOf,
-    Category,
-    Comparison,
-    Design,
-    Indicator,
-    Numeric,
-    Variable,
-    evaluate,
-    layout_of,
-)
-from participant.statistics.histogram import Measured
-from participant.statistics.suppression import hides
+from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.evaluation.registry import CLASS_MOMENTS, CONTINGENCY, GRAM, HISTOGRAM, MOMENTS
+from participant.statistics.evaluation.suppression import hides
+from participant.statistics.language.conditions import AllOf, AnyOf, Comparison
+from participant.statistics.models.design import Category, Design, Indicator, Numeric
+from participant.statistics.models.variables import Variable
+from participant.statistics.vocabulary.histogram import Measured
 
 
 def unions(cells: int):

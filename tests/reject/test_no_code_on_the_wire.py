@@ -16,9 +16,10 @@ MODULES = [path for name in ("secagg", "relay", "participant", "coordinator") fo
 LOADERS = {"pickle", "dill", "cloudpickle", "joblib", "jsonpickle", "marshal", "shelve", "yaml", "torch", "importlib"}
 CALLS = {"eval", "exec", "compile", "__import__"}
 LOCAL = {
-    "coordinator/export.py": ["importlib.metadata"],  # which versions made a page
-    "coordinator/progress.py": ["importlib.util"],  # whether a notebook can draw bars
-    "participant/statistics/trainer.py": ["importlib.metadata"],  # a query names a trainer that this site installed
+    "coordinator/__init__.py": ["importlib"],  # its public names, loaded when they are asked for
+    "coordinator/report/page.py": ["importlib.metadata"],  # which versions made a page
+    "coordinator/session/progress.py": ["importlib.util"],  # whether a notebook can draw bars
+    "participant/statistics/models/trainer.py": ["importlib.metadata"],  # a query names an installed trainer
     "participant/trainers/torch_mlp.py": ["torch"],  # trains; loads nothing
     "secagg/he/__init__.py": ["importlib.util"],  # whether an extra is installed
 }

@@ -22,21 +22,21 @@ from uuid import UUID, uuid4
 
 import numpy as np
 
-from coordinator.analyses import parse_spec
-from coordinator.config import CoordinatorConfig
-from coordinator.office import Office, at_work
-from coordinator.pooled import pooled, pooled_kaplan_meier
-from coordinator.projects import sealed
-from coordinator.runs import Order, Report, begin
-from participant.config import ParticipantConfig
-from participant.daemon import Daemon
-from participant.data import DatasetStore
-from participant.ledger import TABLES, Ledger
-from participant.policy import Policy
-from participant.statistics.terms import ProjectTerms
-from relay.client.journal import Journal
+from coordinator.demo.pooled import pooled, pooled_kaplan_meier
+from coordinator.projects.projects import sealed
+from coordinator.runs.lifecycle import Order, Report, begin
+from coordinator.session.config import CoordinatorConfig
+from coordinator.session.session import Office, at_work
+from participant.analyses.catalogue import parse_spec
+from participant.daemon.daemon import Daemon
+from participant.data.store.store import DatasetStore
+from participant.policy.rules import Policy
+from participant.records.ledger import TABLES, Ledger
+from participant.settings.config import ParticipantConfig
+from participant.study.terms import ProjectTerms
 from relay.client.transport import MemberState
-from relay.store import sites as relay_sites
+from relay.party.journal import Journal
+from relay.server.store import sites as relay_sites
 from secagg.identity import Identity, Roster
 from tests.support.network import KAPLAN_MEIER, table, written
 from tests.support.relay_process import RelayProcess, apart

@@ -14,14 +14,14 @@ from itertools import count
 from typing import Any, Literal
 from uuid import UUID
 
-from coordinator.config import CoordinatorConfig
-from coordinator.office import Office, at_work
-from coordinator.progress import nowhere
-from coordinator.projects import sealed
-from coordinator.runs import carry_out
-from coordinator.standby import Standby
+from coordinator.projects.projects import sealed
+from coordinator.runs.lifecycle import carry_out
+from coordinator.runs.standby import Standby
+from coordinator.session.config import CoordinatorConfig
+from coordinator.session.progress import nowhere
+from coordinator.session.session import Office, at_work
+from relay.api.states import FINAL_RUN
 from relay.service import crashpoints, logs
-from relay.transitions import FINAL_RUN
 from secagg.errors import SecaggError
 from secagg.identity import Identity
 

@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 from random import Random  # noqa: TID251  # moments to kill at, and no secrets
 
-from participant.config import ParticipantConfig
-from participant.serve import serve
-from participant.statistics import evaluate  # noqa: F401  # what a daemon would load later
-from relay.client import keystore
+from participant.daemon.process import serve
+from participant.settings.config import ParticipantConfig
+from participant.statistics.evaluation.evaluate import evaluate  # noqa: F401  # what a daemon would load later
+from relay.party import keystore
 from relay.service import crashpoints
 from secagg.identity import Identity
 

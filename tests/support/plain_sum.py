@@ -5,9 +5,11 @@ from itertools import chain, repeat
 
 import numpy as np
 
-from coordinator.analyses import Sum, value_bits_for
-from coordinator.simulation import fixed_point_sum
-from participant.statistics import Columns, Query, evaluate, layout_of
+from coordinator.runs.simulation import fixed_point_sum
+from participant.analyses.base.secure_sum import Sum, value_bits_for
+from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.language.query import Query
+from participant.statistics.language.statistic import Columns
 
 
 class PlainSum:

@@ -14,7 +14,7 @@ from uuid import uuid4
 import asyncpg
 from sqlalchemy import make_url
 
-from relay.config import RelayConfig
+from relay.server.core.config import RelayConfig
 from tests.support.relay_process import apart, prepare
 
 _TEMPLATE = "relay_template"

@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from coordinator.receipts import contents_of
+from coordinator.journal.receipts import contents_of
 from secagg import receipts
 from secagg.audit import GENESIS
 from secagg.codec import Record

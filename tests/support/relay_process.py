@@ -24,11 +24,11 @@ from typing import TypeVar
 import aiohttp
 from sqlalchemy import Connection
 
-from relay import migrate
-from relay.cli import create_token
-from relay.config import RelayConfig
-from relay.store.database import transact
-from relay.transitions import Role
+from relay.api.states import Role
+from relay.server.commands.cli import create_token
+from relay.server.core.config import RelayConfig
+from relay.server.store import migrate
+from relay.server.store.connect import transact
 
 READY_S = 30
 

@@ -14,8 +14,8 @@ from http_message_signatures import HTTPMessageSigner
 from http_message_signatures.algorithms import ED25519, HMAC_SHA256
 from yarl import URL
 
-from relay.canonical_signature import COVERED, LABEL, TAG, RequestHead
-from relay.wire import to_base64url
+from relay.api.signing import COVERED, LABEL, TAG, RequestHead
+from relay.api.wire import to_base64url
 from secagg.identity import Identity
 
 PROBLEM = "application/problem+json"
@@ -49,7 +49,7 @@ class Answer:
 
 @dataclass
 class Signature:
-    """What is signed and how. Independent of `relay.canonical_signature.sign`, and signed with another library."""
+    """What is signed and how. Independent of `relay.api.signing.sign`, and signed with another library."""
 
     identity_seed: bytes
     nonce: str | None = field(default_factory=new_nonce)

@@ -5,9 +5,9 @@ import time
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
+from relay.api.states import MemberState, RunState
 from relay.client.transport import RelayClient
-from relay.store import projects, runs, sites
-from relay.transitions import MemberState, RunState
+from relay.server.store import projects, runs, sites
 from secagg.envelope import EVERYONE, sign
 from secagg.identity import Identity
 from tests.support.relay_process import RelayProcess

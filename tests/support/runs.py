@@ -3,9 +3,9 @@
 from functools import cache
 
 from coordinator import connect
-from coordinator.lung import COX, KAPLAN_MEIER, lung_by_institution
-from coordinator.run import Run
-from participant.statistics.terms import ProjectTerms
+from coordinator.demo.lung import COX, KAPLAN_MEIER, lung_by_institution
+from coordinator.report.run import Run
+from participant.study.terms import ProjectTerms
 
 HOSTILE = "Lung <script>alert(1)</script> & co"
 TERMS = ProjectTerms(

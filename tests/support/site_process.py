@@ -17,9 +17,9 @@ import aiohttp
 from click.testing import Result
 from typer.testing import CliRunner
 
-from participant.cli import app
-from participant.config import ParticipantConfig
-from relay.client import keystore
+from participant.commands.cli import app
+from participant.settings.config import ParticipantConfig
+from relay.party import keystore
 from secagg.identity import Identity
 from tests.support.relay_process import apart
 

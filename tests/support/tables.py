@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from participant.data import DatasetStore, Declaration, Description
-from participant.data.importing import Imported, import_table
+from participant.data.model.declaration import Declaration
+from participant.data.model.description import Description
+from participant.data.pipeline.importing import Imported, import_table
 from participant.data.sources.csv import CsvSource
+from participant.data.store.store import DatasetStore
 
 NOW = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 from lifelines.datasets import load_gbsg2, load_rossi
 
-from coordinator.analyses import CoxSpec
-from coordinator.lung import COX, lung_by_institution
-from coordinator.pooled import pooled
-from participant.statistics import Columns, Grid, Variable
+from coordinator.demo.lung import COX, lung_by_institution
+from coordinator.demo.pooled import pooled
+from participant.analyses.survival.cox import CoxSpec
+from participant.statistics.language.statistic import Columns
+from participant.statistics.models.outcome import Grid
+from participant.statistics.models.variables import Variable
 
 
 @cache

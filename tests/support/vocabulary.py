@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from hypothesis import strategies as st
 
-from participant.statistics import (
+from participant.statistics.evaluation.registry import (
     CLASS_MOMENTS,
     CONTINGENCY,
     COUNTS,
@@ -22,21 +22,15 @@ from participant.statistics import (
     ORDINAL_SCORE,
     STATISTICS,
     TRAINING,
-    AllOf,
-    AnyOf,
-    Category,
-    Columns,
-    Comparison,
-    Design,
-    Fold,
-    Grid,
-    Numeric,
-    Variable,
-    negated,
-    parse_formula,
 )
-from participant.statistics.histogram import Measured, Predicted
-from participant.statistics.imputed import Draw, Equation
+from participant.statistics.language.conditions import AllOf, AnyOf, Comparison, Fold, negated
+from participant.statistics.language.statistic import Columns
+from participant.statistics.models.design import Category, Design, Numeric
+from participant.statistics.models.formula import parse_formula
+from participant.statistics.models.outcome import Grid
+from participant.statistics.models.variables import Variable
+from participant.statistics.vocabulary.histogram import Measured, Predicted
+from participant.statistics.vocabulary.imputed import Draw, Equation
 from tests.support.trials import GBSG2, LUNG, ROSSI, gbsg2, lung, rossi, rows
 
 TRIALS = {"lung": (lung, LUNG), "rossi": (rossi, ROSSI), "gbsg2": (gbsg2, GBSG2)}

@@ -3,8 +3,8 @@
 import csv
 from io import StringIO
 
-from participant.data.bad_rows import disarmed
-from participant.data.report import Facts, in_figures
+from participant.data.report.facts import Facts, in_figures
+from participant.data.steps.bad_rows import disarmed
 
 HEADER = (
     "column", "header", "label", "type", "unit", "rows", "missing", "missing_share", "distinct", "minimum",

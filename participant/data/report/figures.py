@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from participant.data.description import Kind
-from participant.data.profile import Profile
+from participant.data.model.description import Kind
+from participant.data.model.profile import Profile
 
 _BARS = "#1b4f8a"
 _GAPS = "#b3412f"

@@ -5,7 +5,7 @@ from types import ModuleType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from participant.data.report import Facts, in_figures, summary
+from participant.data.report.facts import Facts, in_figures, summary
 
 PICTURES = 100  # columns that are drawn; wider tables are told in figures alone
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from participant.data.report import Facts, in_figures, summary
+from participant.data.report.facts import Facts, in_figures, summary
 
 
 def page(facts: Facts) -> str:

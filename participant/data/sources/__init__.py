@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import polars as pl
 
-from participant.data.errors import SourceError
+from participant.data.model.errors import SourceError
 
 MAX_COLUMNS = 2000
 MAX_ROWS = 1 << 27

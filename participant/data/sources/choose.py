@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from participant.data.errors import SourceError
+from participant.data.model.errors import SourceError
 from participant.data.sources import Source
 
 _TEXT = {".csv", ".tsv", ".tab", ".txt"}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from participant.data.errors import HeaderError, SourceError
+from participant.data.model.errors import HeaderError, SourceError
 from participant.data.sources import Batch, Fault, Origin, check_columns, check_empty, check_file, positions
 
 MAX_LINE_BYTES = 1 << 20

@@ -15,7 +15,7 @@ from pathlib import Path
 import fastexcel
 import polars as pl
 
-from participant.data.errors import SourceError
+from participant.data.model.errors import SourceError
 from participant.data.sources import Batch, Origin, batch_rows, check_columns, check_file, positions
 
 MAX_UNPACKED_BYTES = 1 << 30

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from participant.data.errors import SourceError
+from participant.data.model.errors import SourceError
 from participant.data.sources import Batch, Origin, batch_rows, check_columns, positions
 from participant.data.sources.sql import as_text
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from participant.data.errors import SourceError
+from participant.data.model.errors import SourceError
 from participant.data.sources import Batch, Origin, batch_rows, check_columns, check_file, check_rows, positions
 
 MAX_FOOTER_BYTES = 16 << 20

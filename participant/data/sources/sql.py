@@ -16,7 +16,7 @@ import polars as pl
 import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
-from participant.data.errors import SourceError
+from participant.data.model.errors import SourceError
 from participant.data.sources import MAX_CELL_CHARS, Batch, Origin, batch_rows, check_columns, positions
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import polars as pl
 
-from participant.data.bad_rows import BadRows
-from participant.data.declaration import Declaration
-from participant.data.errors import SourceError
-from participant.data.progress import Clock, Show
+from participant.data.model.declaration import Declaration
+from participant.data.model.errors import SourceError
+from participant.data.model.progress import Clock, Show
 from participant.data.sources import Fault, Source, check_empty, check_rows
+from participant.data.steps.bad_rows import BadRows
 from participant.data.steps.duplicates import Duplicates
 from participant.data.steps.names import NamedColumn
 from participant.data.steps.persons import Persons

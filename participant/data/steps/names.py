@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from unicodedata import normalize
 
-from participant.data.declaration import Declaration
-from participant.data.errors import DeclarationError, HeaderError, some
-from participant.statistics.query import NAME_PATTERN
+from participant.data.model.declaration import Declaration
+from participant.data.model.errors import DeclarationError, HeaderError, some
+from participant.statistics.language.query import NAME_PATTERN
 
 _GERMAN = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "µ": "u", "μ": "u"}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from participant.data.description import Column, File
-from participant.data.private import private
+from participant.data.model.description import Column, File
+from participant.data.model.private import private
 
 _INTEGERS = ((pl.Int8, 7), (pl.Int16, 15), (pl.Int32, 31))
 

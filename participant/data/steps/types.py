@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from participant.data.declaration import Conversion, Declaration, DeclaredColumn
-from participant.data.description import NUMERIC, Kind
+from participant.data.model.declaration import Conversion, Declaration, DeclaredColumn
+from participant.data.model.description import NUMERIC, Kind
 from participant.data.steps.names import NamedColumn
 
 CODE = r"^[+-]?(?:0[0-9]|[0-9]{16})"

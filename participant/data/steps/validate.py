@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from participant.data.description import Kind
+from participant.data.model.description import Kind
 from participant.data.steps.types import BOOLEANS, Reading, parse_date, parse_numbers
 
 _TRUE = [*(pair[0] for pair in BOOLEANS), "1"]

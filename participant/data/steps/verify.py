@@ -5,8 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from participant.data.description import Description, Kind
-from participant.data.errors import DamagedDatasetError
+from participant.data.model.description import Description, Kind
+from participant.data.model.errors import DamagedDatasetError
 
 _STORED: dict[Kind, tuple[type[pl.DataType], ...]] = {
     Kind.INTEGER: (pl.Int8, pl.Int16, pl.Int32, pl.Int64),

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from coordinator.analyses import DescriptiveSpec, HistogramSpec
-from coordinator.analyses.descriptive import Described
-from participant.statistics import Category, Variable
+from participant.analyses.descriptive.descriptive import Described, DescriptiveSpec
+from participant.analyses.descriptive.histogram import HistogramSpec
+from participant.statistics.models.design import Category
+from participant.statistics.models.variables import Variable
 from tests.oracles.case import Agreement, Sites, case, coefficients, within
 
 PLAIN = {"row_limit": 1000, "minimum_persons": 1}

@@ -3,8 +3,9 @@
 import numpy as np
 import statsmodels.api as sm
 
-from coordinator.analyses import GlmSpec
-from participant.statistics import Category, Variable
+from participant.analyses.regression.glm import GlmSpec
+from participant.statistics.models.design import Category
+from participant.statistics.models.variables import Variable
 from tests.oracles.case import Agreement, Sites, case, coefficients, p_values
 
 FAMILIES = {

@@ -7,8 +7,13 @@ from scipy.stats.contingency import odds_ratio
 from statsmodels.formula.api import ols
 from statsmodels.stats.oneway import anova_oneway
 
-from coordinator.analyses import AnovaSpec, ChiSquareSpec, FisherSpec, TTestSpec
-from participant.statistics import Category, Comparison, Variable
+from participant.analyses.hypothesis.anova import AnovaSpec
+from participant.analyses.hypothesis.chi_square import ChiSquareSpec
+from participant.analyses.hypothesis.fisher import FisherSpec
+from participant.analyses.hypothesis.t_test import TTestSpec
+from participant.statistics.language.conditions import Comparison
+from participant.statistics.models.design import Category
+from participant.statistics.models.variables import Variable
 from tests.oracles.case import Agreement, Sites, case, coefficients, p_values
 
 LUNG = {"dataset": "lung", "row_limit": 1000, "minimum_persons": 1}

@@ -13,19 +13,17 @@ from sklearn.metrics import accuracy_score, log_loss, mean_squared_error, roc_au
 from sklearn.naive_bayes import CategoricalNB, GaussianNB
 from sklearn.svm import LinearSVC
 
-from coordinator.analyses import (
-    CrossValidationSpec,
-    FederatedTrainingSpec,
-    ImputationSpec,
-    KMeansSpec,
-    LinearSvmSpec,
-    NaiveBayesSpec,
-    RocSpec,
-)
-from coordinator.analyses.imputation import Gap
-from coordinator.pooled import pooled
-from participant.statistics import Category, Fold, Variable
-from participant.statistics.conditions import meets
+from coordinator.demo.pooled import pooled
+from participant.analyses.learning.cross_validation import CrossValidationSpec
+from participant.analyses.learning.federated_training import FederatedTrainingSpec
+from participant.analyses.learning.imputation import Gap, ImputationSpec
+from participant.analyses.learning.k_means import KMeansSpec
+from participant.analyses.learning.naive_bayes import NaiveBayesSpec
+from participant.analyses.learning.roc import RocSpec
+from participant.analyses.learning.svm import LinearSvmSpec
+from participant.statistics.language.conditions import Fold, meets
+from participant.statistics.models.design import Category
+from participant.statistics.models.variables import Variable
 from tests.oracles.case import Agreement, Sites, case, coefficients, within
 from tests.oracles.data import sites_of
 

@@ -9,8 +9,11 @@ from scipy import stats
 from statsmodels.formula.api import ols, wls
 from statsmodels.stats.outliers_influence import variance_inflation_factor
 
-from coordinator.analyses import AncovaSpec, CorrelationSpec, LinearSpec
-from participant.statistics import Category, Variable
+from participant.analyses.hypothesis.ancova import AncovaSpec
+from participant.analyses.hypothesis.correlation import CorrelationSpec
+from participant.analyses.regression.linear import LinearSpec
+from participant.statistics.models.design import Category
+from participant.statistics.models.variables import Variable
 from tests.oracles.case import Agreement, Sites, case, coefficients, p_values, within
 
 LUNG = {"dataset": "lung", "row_limit": 1000, "minimum_persons": 1}

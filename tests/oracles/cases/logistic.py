@@ -3,11 +3,12 @@
 import numpy as np
 import statsmodels.api as sm
 
-from coordinator.analyses import LogisticSpec, NegativeBinomialSpec
-from coordinator.analyses.glm import Offset
-from coordinator.analyses.hosmer_lemeshow import GRID
-from participant.statistics import Variable
-from participant.statistics.layout import Array
+from participant.analyses.regression.glm import Offset
+from participant.analyses.regression.hosmer_lemeshow import GRID
+from participant.analyses.regression.logistic import LogisticSpec
+from participant.analyses.regression.negative_binomial import NegativeBinomialSpec
+from participant.statistics.language.layout import Array
+from participant.statistics.models.variables import Variable
 from tests.oracles.case import Agreement, Sites, case, coefficients, p_values
 
 PLAIN = {"row_limit": 7000, "minimum_persons": 1}

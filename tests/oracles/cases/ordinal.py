@@ -3,8 +3,9 @@
 import numpy as np
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
-from coordinator.analyses.ordinal import OrdinalSpec
-from participant.statistics import Category, Variable
+from participant.analyses.regression.ordinal import OrdinalSpec
+from participant.statistics.models.design import Category
+from participant.statistics.models.variables import Variable
 from tests.oracles.case import Agreement, Sites, case, coefficients, p_values, within
 
 DIFFERENCES = 1e-5  # statsmodels differentiates the likelihood numerically

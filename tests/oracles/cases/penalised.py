@@ -5,11 +5,11 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Lasso, LassoLarsIC, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from coordinator.analyses.lasso import LassoSpec
-from coordinator.analyses.pca import PcaSpec
-from coordinator.analyses.penalised import PenalisedSpec
-from coordinator.analyses.ridge import RidgeSpec
-from participant.statistics import Variable
+from participant.analyses.learning.pca import PcaSpec
+from participant.analyses.regression.lasso import LassoSpec
+from participant.analyses.regression.penalised import PenalisedSpec
+from participant.analyses.regression.ridge import RidgeSpec
+from participant.statistics.models.variables import Variable
 from tests.oracles.case import Agreement, Sites, case, coefficients
 from tests.oracles.data import TABLES
 

@@ -8,10 +8,12 @@ from scipy.stats import chi2
 from statsmodels.duration.hazard_regression import PHReg
 from statsmodels.duration.survfunc import survdiff
 
-from coordinator.analyses import CoxSpec, KaplanMeierSpec, LogRankSpec
-from coordinator.analyses.spec import SurvivalSpec
-from coordinator.pooled import pooled_cox, pooled_kaplan_meier
-from participant.statistics import Category
+from coordinator.demo.pooled import pooled_cox, pooled_kaplan_meier
+from participant.analyses.base.spec import SurvivalSpec
+from participant.analyses.survival.cox import CoxSpec
+from participant.analyses.survival.kaplan_meier import KaplanMeierSpec
+from participant.analyses.survival.log_rank import LogRankSpec
+from participant.statistics.models.design import Category
 from tests.oracles.case import Agreement, Sites, case, coefficients, p_values
 from tests.support.trials import GBSG2, LUNG, ROSSI
 

@@ -10,9 +10,9 @@ from uuid import UUID
 from click.testing import Result
 from typer.testing import CliRunner
 
-from coordinator.cli import app
-from relay.client import keystore
+from coordinator.commands.cli import app
 from relay.client.parcels import Parcels
+from relay.party import keystore
 from tests.support.cohort import Cohort, cohort
 from tests.support.network import KAPLAN_MEIER
 

@@ -17,11 +17,11 @@ from prometheus_client import generate_latest
 from typer.testing import CliRunner
 
 import coordinator
-from coordinator.cli import app
-from coordinator.config import CoordinatorConfig
-from coordinator.metrics import Metrics
-from coordinator.progress import Event
-from relay.transitions import RunState
+from coordinator.commands.cli import app
+from coordinator.session.config import CoordinatorConfig
+from coordinator.session.metrics import Metrics
+from coordinator.session.progress import Event
+from relay.api.states import RunState
 
 DEPLOY = Path(coordinator.__file__).parent / "deploy"
 UNIT = DEPLOY / "systemd/secagg-coordinator-standby.service"

@@ -10,10 +10,10 @@ from uuid import UUID
 
 import numpy as np
 
-from coordinator.earlier import recall
-from coordinator.journal import RunTables
-from coordinator.receipts import receipt_of
-from relay.transitions import FINAL_RUN, RunState
+from coordinator.journal.receipts import receipt_of
+from coordinator.journal.tables import RunTables
+from coordinator.report.recall import recall
+from relay.api.states import FINAL_RUN, RunState
 from secagg.receipts import verify_receipt
 from tests.support.cohort import Cohort, cohort
 from tests.support.coordinator_child import POINTS, life

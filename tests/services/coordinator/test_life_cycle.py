@@ -6,16 +6,16 @@ from uuid import UUID
 
 import pytest
 
-from coordinator.errors import RunCancelledError, RunEndedError, RunOverdueError, RunPausedError, TakenOverError
-from coordinator.office import Office
-from coordinator.progress import Event, nowhere
-from coordinator.projects import sealed, set_tasks, tasks_of
-from coordinator.runs import Report, carry_out, retry, stop, sweep
-from coordinator.standby import LEFT, Standby, taken_up
-from relay.client.journal import JournalError
+from coordinator.projects.projects import sealed, set_tasks, tasks_of
+from coordinator.runs.errors import RunCancelledError, RunEndedError, RunOverdueError, RunPausedError, TakenOverError
+from coordinator.runs.lifecycle import Report, carry_out, retry, stop, sweep
+from coordinator.runs.standby import LEFT, Standby, taken_up
+from coordinator.session.progress import Event, nowhere
+from coordinator.session.session import Office
+from relay.api.states import RunState
 from relay.client.parcels import Parcels
 from relay.client.transport import RelayError
-from relay.transitions import RunState
+from relay.party.journal import JournalError
 from secagg.errors import NotEnoughParticipantsError
 from secagg.receipts import read, verify_receipt
 from tests.support.cohort import SPEC, Cohort

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from coordinator.progress import Event
-from coordinator.projects import sealed
-from coordinator.runs import carry_out
+from coordinator.projects.projects import sealed
+from coordinator.runs.lifecycle import carry_out
+from coordinator.session.progress import Event
 from tests.support.cohort import Cohort, cohort
 from tests.support.network import KAPLAN_MEIER
 

@@ -1,6 +1,6 @@
 import pytest
 
-from relay import authority
+from relay.server.commands import authority
 from tests.support.relay_process import RelayProcess
 from tests.support.site_process import site_in
 

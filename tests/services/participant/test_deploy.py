@@ -17,9 +17,9 @@ import yaml
 from typer.testing import CliRunner
 
 import participant
-from participant.cli import app
-from participant.config import ParticipantConfig
-from participant.policy import Policy
+from participant.commands.cli import app
+from participant.policy.rules import Policy
+from participant.settings.config import ParticipantConfig
 
 DEPLOY = Path(participant.__file__).parent / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from participant import doctor
 from participant.doctor import Kind
-from participant.ledger import TABLES, Ledger
-from relay import authority, endings
-from relay.client.journal import Journal
-from relay.store import sites
-from relay.transitions import Ending
+from participant.records.ledger import TABLES, Ledger
+from relay.api.states import Ending
+from relay.party.journal import Journal
+from relay.server.commands import authority
+from relay.server.registry import endings
+from relay.server.store import sites
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.relay_process import RelayProcess
 from tests.support.site_process import Site

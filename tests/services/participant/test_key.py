@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from participant.key_backup import BackupError
-from participant.ledger import NEVER_AGAIN, TABLES, Ledger
-from relay.client.journal import Journal
-from relay.client.keystore import KeystoreError
+from participant.records.ledger import NEVER_AGAIN, TABLES, Ledger
+from participant.settings.key_backup import BackupError
+from relay.party.journal import Journal
+from relay.party.keystore import KeystoreError
 from secagg.errors import ParameterError
 from tests.support.relay_scene import Scene
 from tests.support.site_process import site_in, until

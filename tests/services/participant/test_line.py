@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from relay import authority
 from relay.client.transport import RelayClient
-from relay.store import audit
+from relay.server.commands import authority
+from relay.server.store import audit
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.relay_process import RelayProcess
 from tests.support.relay_scene import Scene

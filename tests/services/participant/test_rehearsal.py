@@ -5,9 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from relay.bundle import BundleError
-from relay.cli import app as relay_app
-from relay.store import sites, tokens
+from relay.api.bundle import BundleError
+from relay.server.commands.cli import app as relay_app
+from relay.server.store import sites, tokens
 from secagg.errors import ParameterError
 from tests.support.relay_process import apart
 

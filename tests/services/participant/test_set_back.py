@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from participant.config import ParticipantConfig
-from participant.daemon import Daemon
-from participant.ledger import TABLES
-from participant.policy import Policy
-from relay.client.journal import Journal, RestoredStateError
+from participant.daemon.daemon import Daemon
+from participant.policy.rules import Policy
+from participant.records.ledger import TABLES
+from participant.settings.config import ParticipantConfig
 from relay.client.outbox import deliver
+from relay.party.journal import Journal, RestoredStateError
 from tests.support.relay_scene import Scene
 
 

@@ -8,12 +8,12 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from participant import settings_file
-from participant.config import ParticipantConfig
-from participant.passphrase import PassphraseError, passphrase
-from relay.bundle import Bundle, BundleError
-from relay.cli import app as relay_app
+from participant.settings import settings_file
+from participant.settings.config import ParticipantConfig
+from participant.settings.passphrase import PassphraseError, passphrase
+from relay.api.bundle import Bundle, BundleError
 from relay.client.enrolment import enrol
+from relay.server.commands.cli import app as relay_app
 from relay.service.settings import SettingsError
 from secagg.errors import ParameterError
 from tests.support.relay_process import apart

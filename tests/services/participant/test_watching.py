@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from participant.ledger import TABLES, Ledger
-from relay.client.journal import Journal
+from participant.records.ledger import TABLES, Ledger
 from relay.client.parcels import Parcels
 from relay.client.transport import RelayError
+from relay.party.journal import Journal
 from secagg.errors import ParameterError
 from secagg.identity import Roster
 from tests.support.relay_process import RelayProcess

@@ -6,13 +6,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from relay.access import Access
-from relay.app import create_app
 from relay.client.errors import RelayError
-from relay.config import RelayConfig
-from relay.problem import KINDS
-from relay.route import Route
-from relay.store import sites
+from relay.server.app import create_app
+from relay.server.core.config import RelayConfig
+from relay.server.core.problem import KINDS
+from relay.server.http.access import Access
+from relay.server.http.route import Route
+from relay.server.store import sites
 from tests.support.relay_requests import Signature, send
 
 

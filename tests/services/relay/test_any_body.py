@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.access import Access
-from relay.body import Json
-from relay.openapi import document
-from relay.routes import ROUTES
-from relay.store import sites
-from relay.wire import to_base64url
+from relay.api.wire import to_base64url
+from relay.server.http.access import Access
+from relay.server.http.body import Json
+from relay.server.http.openapi import document
+from relay.server.routes import ROUTES
+from relay.server.store import sites
 from secagg.identity import Identity
 from tests.support.relay_requests import Signature, send
 from tests.support.relay_scene import Scene

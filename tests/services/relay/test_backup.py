@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Column, Integer, Table, text
 from typer.testing import CliRunner
 
-from relay import backup, migrate, schema
-from relay.archive import BackupError
-from relay.cli import app
+from relay.api.states import RunState
+from relay.api.wire import to_base64url
 from relay.client.transport import RelayError
-from relay.transitions import RunState
-from relay.wire import to_base64url
+from relay.server.backup import make
+from relay.server.backup.archive import BackupError
+from relay.server.commands.cli import app
+from relay.server.store import migrate, schema
 from secagg.errors import ParameterError
 from secagg.identity import Identity
 from tests.support.relay_process import RelayProcess, apart
@@ -230,11 +231,11 @@ def other_database(members):
 
 
 def other_payload(members):
-    return [(name, b"\1" * len(content) if name.startswith(backup.PAYLOADS) else content) for name, content in members]
+    return [(name, b"\1" * len(content) if name.startswith(make.PAYLOADS) else content) for name, content in members]
 
 
 def without_payload(members):
-    return [(name, content) for name, content in members if not name.startswith(backup.PAYLOADS)]
+    return [(name, content) for name, content in members if not name.startswith(make.PAYLOADS)]
 
 
 def other_count(members):
@@ -363,7 +364,7 @@ async def test_a_drill_leaves_the_database_as_empty_as_it_was(
     words = ["restore", file, "--data", tmp_path / "again"]
     if broken:
         with monkeypatch.context() as failing:
-            failing.setattr("relay.store.restored.void", lambda *_args, **_others: 1 / 0)
+            failing.setattr("relay.server.store.restored.void", lambda *_args, **_others: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 await asyncio.to_thread(told, *words, database=empty_database)
     else:
@@ -407,7 +408,7 @@ async def test_a_server_that_ends_idle_transactions_waits_for_a_long_backup(
     slow.write_text(f'#!/bin/sh\nsleep 1.5\nexec "{shutil.which("pg_dump")}" "$@"\n')
     slow.chmod(0o700)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr("relay.store.postgres._IDLE", "300ms")
+    monkeypatch.setattr("relay.server.store.postgres._IDLE", "300ms")
     with start_relay() as relay:
         words = ("--to", tmp_path / "to", "--plain", "--data", relay.data, "--json")
         made = json.loads(await asyncio.to_thread(told, "backup", *words, database=relay.database))
@@ -429,8 +430,8 @@ def test_old_backups_go_by_number_and_age(tmp_path):
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now - age * day))
         (tmp_path / f"relay-{stamp}.tar.age").touch()
     (tmp_path / "notes.txt").touch()
-    assert len(backup.expire(tmp_path, keep=8, days=3, now=now)) == 2  # the newest eight stay, whatever their age
-    assert len(backup.expire(tmp_path, keep=2, days=5, now=now)) == 2  # those of more than five days, of the rest
+    assert len(make.expire(tmp_path, keep=8, days=3, now=now)) == 2  # the newest eight stay, whatever their age
+    assert len(make.expire(tmp_path, keep=2, days=5, now=now)) == 2  # those of more than five days, of the rest
     assert len(list(tmp_path.iterdir())) == 7
 
 

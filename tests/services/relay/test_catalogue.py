@@ -2,12 +2,12 @@
 
 import pytest
 
-from coordinator.catalogue import gather, received
-from participant.catalogue import send_entry
-from participant.ledger import TABLES, Ledger
-from participant.statistics.catalogue import Band, Entry, Held
-from participant.statistics.terms import ProjectTerms
-from relay.client.journal import Journal
+from coordinator.projects.catalogue import gather, received
+from participant.projects.catalogue import send_entry
+from participant.records.ledger import TABLES, Ledger
+from participant.study.catalogue import Band, Entry, Held
+from participant.study.terms import ProjectTerms
+from relay.party.journal import Journal
 from secagg.errors import ParameterError
 from secagg.identity import Roster
 

@@ -15,9 +15,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from relay.api.wire import CHUNK_BYTES
 from relay.client.exchange import MAX_ANSWER_BYTES
 from relay.client.transport import RelayClient, RelayError, RelayUnavailableError, RunState
-from relay.wire import CHUNK_BYTES
 from secagg.errors import ParameterError
 from secagg.identity import Identity
 from tests.support.fault_proxy import FaultProxy

@@ -15,10 +15,10 @@ from random import Random  # noqa: TID251  # moments to kill at, and no secrets
 
 import pytest
 
+from relay.api.wire import CHUNK_BYTES
 from relay.client.errors import RelayUnavailableError
 from relay.client.transport import RelayClient
-from relay.store import audit
-from relay.wire import CHUNK_BYTES
+from relay.server.store import audit
 from tests.support.relay_process import RelayProcess, prepare
 from tests.support.relay_scene import Scene
 

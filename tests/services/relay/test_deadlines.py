@@ -7,10 +7,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select, update
 
-from relay import schema
 from relay.client.transport import RelayError
-from relay.deadlines import EVERY_S, GRACE_S
-from relay.store import audit
+from relay.server.jobs.deadlines import EVERY_S, GRACE_S
+from relay.server.store import audit, schema
 
 LATE_S = 60  # a run is in a final state so long after its deadline at the latest
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import relay
-from relay.config import RelayConfig
+from relay.server.core.config import RelayConfig
 from tests.support.relay_process import RelayProcess
 from tests.support.relay_scene import Scene
 
@@ -64,7 +64,7 @@ def test_units_and_timers_are_understood():
 def test_units_call_commands_and_options_that_exist():
     from typer.testing import CliRunner
 
-    from relay.cli import app
+    from relay.server.commands.cli import app
 
     for unit in UNITS:
         (line,) = re.findall(r"^ExecStart=/opt/secagg/bin/secagg-relay (.*)$", unit.read_text(), re.MULTILINE)
@@ -129,7 +129,7 @@ def test_an_alert_leads_to_its_page(rule):
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory):
     """The names of all series in the scrape of a relay with TLS and a little traffic."""
-    from relay import authority
+    from relay.server.commands import authority
 
     folder = tmp_path_factory.mktemp("scraped")
     authority.init(folder / "tls", ["localhost"], days=30)

@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 from typer.testing import CliRunner
 
-from relay import authority, doctor
-from relay.cli import app
+from relay.api.states import RunState
 from relay.client.transport import RelayError
-from relay.config import FILE_NAME, RelayConfig
-from relay.transitions import RunState
+from relay.server.commands import authority, checks
+from relay.server.commands.cli import app
+from relay.server.core.config import FILE_NAME, RelayConfig
 from secagg.errors import ParameterError
 from tests.support.relay_process import RelayProcess, apart, prepare
 
@@ -22,8 +22,8 @@ def told(*words, database: str | None = None):
     return apart(lambda: run(app, [str(word) for word in words], catch_exceptions=False))
 
 
-def findings(**settings) -> dict[str, doctor.Check]:
-    return {check.name: check for check in apart(lambda: doctor.examine(RelayConfig(**settings)))}
+def findings(**settings) -> dict[str, checks.Check]:
+    return {check.name: check for check in apart(lambda: checks.examine(RelayConfig(**settings)))}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from relay.wire import to_base64url
+from relay.api.wire import to_base64url
 from tests.support.relay_process import RelayProcess
 from tests.support.relay_requests import Answer, Signature, send
 from tests.support.relay_scene import Scene

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
+from relay.api.states import ProjectState, Role
 from relay.client.transport import MemberState, RelayError, RunState
-from relay.transitions import ProjectState, Role
 from secagg.identity import Identity
 
 
@@ -44,8 +44,8 @@ async def test_all_bad_tokens_get_one_answer(scene, relay, token):
 
 
 def revoke_last(relay):
-    from relay.cli import revoke_token
-    from relay.store import tokens
+    from relay.server.commands.cli import revoke_token
+    from relay.server.store import tokens
 
     relay.transact(lambda db: revoke_token(db, max(row.id for row in tokens.all_tokens(db)), now=0.0))
 

@@ -7,12 +7,11 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import update
 
-from relay import schema
+from relay.api.states import RunState
 from relay.client.transport import RelayError
-from relay.store import leases
-from relay.store.database import connect
-from relay.store.notices import Notices
-from relay.transitions import RunState
+from relay.server.store import leases, schema
+from relay.server.store.connect import connect
+from relay.server.store.notices import Notices
 
 
 async def refused(attempt) -> str:

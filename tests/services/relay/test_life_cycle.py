@@ -15,15 +15,15 @@ from sqlalchemy import func, select
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from relay import schema
-from relay.cli import app as relay_app
-from relay.client import enrolment, keystore
+from relay.api.states import Ending, Liveness, ProjectState
+from relay.api.wire import KEY_ROTATION
+from relay.client import enrolment
 from relay.client.transport import MemberState, RelayError, RunState, SiteState
-from relay.config import RelayConfig
-from relay.store import sites
-from relay.store.database import transact
-from relay.transitions import Ending, Liveness, ProjectState
-from relay.wire import KEY_ROTATION
+from relay.party import keystore
+from relay.server.commands.cli import app as relay_app
+from relay.server.core.config import RelayConfig
+from relay.server.store import schema, sites
+from relay.server.store.connect import transact
 from secagg.audit import link
 from secagg.errors import ParameterError
 from secagg.identity import Identity, fingerprint, key_words
@@ -263,8 +263,8 @@ async def test_a_silent_site_is_noticed_and_so_is_its_return(scene):
 
 
 async def test_the_relay_sweeps_by_itself(tmp_path):
-    from relay.app import RELAY, _sweep, create_app
-    from relay.config import RelayConfig
+    from relay.server.app import RELAY, _sweep, create_app
+    from relay.server.core.config import RelayConfig
 
     app = create_app(RelayConfig(data=tmp_path / "data", silent_after_s=60))
     async with TestServer(app):
@@ -327,7 +327,7 @@ async def test_operators_and_auditors_cannot_be_invited(scene):
 
 async def test_an_auditor_checks_the_chain_by_itself(scene):
     """From what the interface gives, with the core's hash alone."""
-    from relay.store.audit import _encode
+    from relay.server.store.audit import _encode
 
     async with scene.client(enrol(scene, "auditor")) as auditor:
         entries, after = [], 0

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
+from relay.api.states import RunState
+from relay.api.wire import to_base64url
 from relay.client.transport import RelayError
-from relay.store import audit
-from relay.transitions import RunState
-from relay.wire import to_base64url
+from relay.server.store import audit
 from secagg.identity import Identity
 from tests.support.relay_requests import Signature, send
 from tests.support.relay_scene import Scene

@@ -11,13 +11,12 @@ import pytest
 from sqlalchemy import delete, func, select
 from typer.testing import CliRunner
 
-from relay import schema
-from relay.cli import app
-from relay.config import FILE_NAME
-from relay.migrate import MovedError
-from relay.store import audit
-from relay.store.database import DatabaseBusyError
-from relay.wire import to_base64url
+from relay.api.wire import to_base64url
+from relay.server.commands.cli import app
+from relay.server.core.config import FILE_NAME
+from relay.server.core.storage_errors import DatabaseBusyError
+from relay.server.store import audit, schema
+from relay.server.store.migrate import MovedError
 from secagg.errors import ParameterError
 from tests.support.relay_process import RelayProcess, apart
 from tests.support.relay_requests import Signature, send
@@ -103,7 +102,7 @@ async def test_a_relay_that_ran_idle_during_the_move_acknowledges_nothing_more(t
 
 
 async def test_a_server_that_ends_idle_transactions_waits_for_a_long_move(tmp_path, postgres, monkeypatch):
-    from relay import move as module
+    from relay.server.backup import move as module
 
     relay = RelayProcess(tmp_path / "data")
     with RelayProcess.start(relay.data):
@@ -117,13 +116,13 @@ async def test_a_server_that_ends_idle_transactions_waits_for_a_long_move(tmp_pa
         return spell(row)
 
     monkeypatch.setattr(module, "_spelled", slowly)
-    monkeypatch.setattr("relay.store.postgres._IDLE", "300ms")
+    monkeypatch.setattr("relay.server.store.postgres._IDLE", "300ms")
     assert move(relay, postgres.empty())["tables"]["site"]["rows"] == rows(relay)
     assert slept
 
 
 async def test_a_copy_that_differs_is_not_kept(tmp_path, postgres, monkeypatch):
-    from relay import move as module
+    from relay.server.backup import move as module
 
     relay = RelayProcess(tmp_path / "data")
     with RelayProcess.start(relay.data):

@@ -16,12 +16,13 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from relay import migrate, openapi
-from relay.cli import app, main
-from relay.config import FILE_NAME, sqlite_url
-from relay.routes import ROUTES
-from relay.store.database import transact
-from relay.wire import to_base64url
+from relay.api.wire import to_base64url
+from relay.server.commands.cli import app, main
+from relay.server.core.config import FILE_NAME, sqlite_url
+from relay.server.http import openapi
+from relay.server.routes import ROUTES
+from relay.server.store import migrate
+from relay.server.store.connect import transact
 from secagg.audit import BrokenChainError
 from secagg.errors import ParameterError
 from tests.support.relay_process import RelayProcess, apart

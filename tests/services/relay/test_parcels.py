@@ -9,10 +9,10 @@ import pytest
 from nacl.public import SealedBox
 from nacl.signing import VerifyKey
 
+from relay.api.wire import FIRST_PARCEL
 from relay.client.parcels import LOG, PIECE_BYTES, ParcelError, Parcels, _Letter, _place
 from relay.client.transport import RelayError
-from relay.store import retention
-from relay.wire import FIRST_PARCEL
+from relay.server.store import retention
 from secagg import envelope
 from secagg.errors import ParameterError
 from secagg.identity import SealError
@@ -132,7 +132,7 @@ async def test_the_relay_has_no_plaintext(scene, desks, tmp_path):
 def _all_frames(db) -> list[bytes]:
     from sqlalchemy import select
 
-    from relay import schema
+    from relay.server.store import schema
 
     return list(db.scalars(select(schema.message.c.frame)))
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.blob_folder import BlobFolder
-from relay.wire import CHUNK_BYTES, to_base64url
+from relay.api.wire import CHUNK_BYTES, to_base64url
+from relay.server.payloads.folder import BlobFolder
 from tests.support.relay_requests import Signature, new_nonce, send
 from tests.support.relay_scene import Scene
 

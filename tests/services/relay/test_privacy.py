@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from relay.api.wire import to_base64url
 from relay.client.transport import RelayError
-from relay.wire import to_base64url
 from secagg.identity import Identity
 from tests.support.relay_requests import Signature, send
 from tests.support.relay_scene import Scene

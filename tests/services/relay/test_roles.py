@@ -1,7 +1,7 @@
 """The matrix: every endpoint of the served description by everybody. What has no row here may not be served.
 
 A row says for whom an endpoint works; who is not named gets the refusal that stands beside. The rows are written from
-the specification and know nothing of `relay.access`.
+the specification and know nothing of `relay.server.http.access`.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from relay.routes import ROUTES
-from relay.store import projects, sites
-from relay.transitions import MemberState, RunState
-from relay.wire import KEY_ROTATION, to_base64url
+from relay.api.states import MemberState, RunState
+from relay.api.wire import KEY_ROTATION, to_base64url
+from relay.server.routes import ROUTES
+from relay.server.store import projects, sites
 from secagg.identity import Identity
 from tests.support.relay_requests import Answer, Signature, send
 from tests.support.relay_scene import Scene

@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from http_message_signatures.algorithms import HMAC_SHA256
 
-from relay.canonical_signature import COVERED
-from relay.wire import to_base64url
+from relay.api.signing import COVERED
+from relay.api.wire import to_base64url
 from tests.support.relay_requests import PROBLEM, Signature, new_nonce, send, send_raw
 
 
@@ -50,7 +50,7 @@ async def test_a_component_that_is_not_covered(shared_scene, url, missing):
 def _without_digest(signature: Signature, url: str) -> dict[str, str]:
     from http_message_signatures import HTTPMessageSigner
 
-    from relay.canonical_signature import RequestHead
+    from relay.api.signing import RequestHead
 
     real = HTTPMessageSigner.sign
 

@@ -16,17 +16,16 @@ from aiohttp.test_utils import TestClient, TestServer
 from obstore.store import from_url
 from sqlalchemy import func, select, update
 
-from relay import schema
-from relay.app import RELAY, create_app
-from relay.blob_folder import BlobFolder
-from relay.blobs import StorageError
-from relay.config import RelayConfig
-from relay.digests import RunningDigests
-from relay.housekeeping import Housekeeping
-from relay.store import leases, payloads
-from relay.store.database import DatabaseUnavailableError
-from relay.transitions import RunState
-from relay.wire import CHUNK_BYTES
+from relay.api.states import RunState
+from relay.api.wire import CHUNK_BYTES
+from relay.server.app import RELAY, create_app
+from relay.server.core.config import RelayConfig
+from relay.server.core.storage_errors import DatabaseUnavailableError
+from relay.server.jobs.housekeeping import Housekeeping
+from relay.server.payloads.digests import RunningDigests
+from relay.server.payloads.folder import BlobFolder
+from relay.server.payloads.payload_store import StorageError
+from relay.server.store import leases, payloads, schema
 from tests.services.relay.test_payloads import ByHand
 from tests.support.object_store import ObjectStore, export
 from tests.support.relay_process import RelayProcess, prepare
@@ -245,7 +244,7 @@ async def test_uploads_that_never_end_and_orphans_are_removed(kept, monkeypatch)
     assert finished in await stored(relay)
     assert unfinished not in await stored(relay)
     assert len(await stored(relay)) == 2, "what was stored a moment ago may be about to be counted"
-    monkeypatch.setattr("relay.housekeeping._ORPHAN_S", -5.0)
+    monkeypatch.setattr("relay.server.jobs.housekeeping._ORPHAN_S", -5.0)
     await Housekeeping(relay)()  # not the holder of the lease
     assert len(await stored(relay)) == 2
     await house.stop()
@@ -293,7 +292,7 @@ async def test_after_a_failed_fsync_nothing_more_is_acknowledged(new_database, t
             raise OSError(errno.EIO, "Input/output error")
 
         with monkeypatch.context() as broken:
-            broken.setattr("relay.blob_folder.os.fsync", fail)
+            broken.setattr("relay.server.payloads.folder.os.fsync", fail)
             assert (await hand.put(blob, 30, data[30:60])).problem == "unavailable"
         assert faults._value.get() == 1
         answer = await hand.put(blob, 30, data[30:60])
@@ -361,7 +360,7 @@ async def test_the_name_of_a_file_is_durable_before_its_first_bytes_count(tmp_pa
         fsync(handle)
 
     with monkeypatch.context() as watched:
-        watched.setattr("relay.blob_folder.os.fsync", note)
+        watched.setattr("relay.server.payloads.folder.os.fsync", note)
         async with folder.writing(blob) as writer:
             await writer.write(0, b"first")
     assert {place.stat().st_ino, (tmp_path / "blobs").stat().st_ino} < set(synced)
@@ -373,7 +372,7 @@ async def test_the_name_of_a_file_is_durable_before_its_first_bytes_count(tmp_pa
             raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as lost:
-        lost.setattr("relay.blob_folder.os.fsync", fail)
+        lost.setattr("relay.server.payloads.folder.os.fsync", fail)
         async with folder.writing(blob) as writer:
             with pytest.raises(OSError, match="Input/output"):
                 await writer.write(0, b"first")

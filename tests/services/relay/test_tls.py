@@ -15,12 +15,12 @@ from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 from typer.testing import CliRunner
 
-from relay import authority
-from relay.cli import app
 from relay.client.transport import RelayClient, RelayUnavailableError
-from relay.config import RelayConfig
+from relay.server.commands import authority
+from relay.server.commands.cli import app
+from relay.server.core.config import RelayConfig
+from relay.server.core.tls import Certificate, CertificateError
 from relay.service.settings import SettingsError
-from relay.tls import Certificate, CertificateError
 from secagg.errors import ParameterError
 from secagg.identity import Identity
 from tests.support.relay_process import RelayProcess

@@ -7,13 +7,21 @@ import sys
 import pytest
 
 HEAVY = {"numba", "tenseal", "secagg.protocol", "secagg.keys", "secagg.masks", "secagg.kernels"}
-SERVER = {"sqlalchemy", "alembic", "relay.store", "relay.schema", "relay.app", "relay.routes", "relay.config"}
+SERVER = {
+    "sqlalchemy",
+    "alembic",
+    "relay.server.store",
+    "relay.server.store.schema",
+    "relay.server.app",
+    "relay.server.routes",
+    "relay.server.core.config",
+}
 
 
 @pytest.mark.parametrize(
     ("modules", "never"),
     [
-        (("relay.app", "relay.server", "relay.cli"), HEAVY),
+        (("relay.server.app", "relay.server.serve", "relay.server.commands.cli"), HEAVY),
         (
             ("relay.client.transport", "relay.service.settings", "relay.service.admin", "relay.service.signals"),
             HEAVY | SERVER,

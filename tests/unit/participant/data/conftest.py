@@ -1,6 +1,6 @@
 import pytest
 
-from participant.data import report
+from participant.data.pipeline import importing
 
 
 @pytest.fixture
@@ -11,5 +11,5 @@ def pictures() -> None:
 @pytest.fixture(autouse=True)
 def _quick_reports(request, monkeypatch) -> None:
     if "pictures" not in request.fixturenames:
-        write = report.write
-        monkeypatch.setattr(report, "write", lambda facts, folder, **_: write(facts, folder, pictures=False))
+        write = importing.write
+        monkeypatch.setattr(importing, "write", lambda facts, folder, **_: write(facts, folder, pictures=False))

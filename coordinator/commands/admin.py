@@ -1,0 +1,34 @@
+"""The admin port of a process that works on runs: health and metrics, where the settings name a port."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from coordinator.session.session import Office
+from relay.client.transport import RelayUnavailableError
+from relay.service.admin import admin_app
+
+
+@asynccontextmanager
+async def admin_port(office: Office, default: int | None = None) -> AsyncIterator[int | None]:
+    """Serve health and metrics while the block runs; gives the port, None where nobody names one."""
+    port = default if office.settings.admin_port is None else office.settings.admin_port
+    if port is None:
+        yield None
+        return
+
+    async def readiness() -> str | None:
+        try:
+            await office.relay.relay()
+        except RelayUnavailableError as error:
+            return str(error)
+        return None
+
+    runner = web.AppRunner(admin_app(office.metrics.registry, readiness), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,223 @@
+"""The analyst's commands: `secagg-coordinator`, also `python -m coordinator`."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+import typer
+
+from coordinator.commands import duty, run
+from coordinator.commands.options import AsJson, Config, Data, ProjectId
+from coordinator.commands.receipt import receipt_app
+from coordinator.session.config import CoordinatorConfig
+from coordinator.session.session import Office, alone, in_office, passphrase
+from relay.party import keystore
+from relay.service.command import report
+from relay.service.command import run as run_command
+from secagg.errors import ParameterError
+from secagg.identity import key_words
+
+app = typer.Typer(name="secagg-coordinator", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+project_app = typer.Typer(no_args_is_help=True, help="Projects that this identity coordinates.")
+app.add_typer(project_app, name="project")
+app.add_typer(receipt_app, name="receipt")
+
+for command in (*run.COMMANDS, *duty.COMMANDS):
+    app.command()(command)
+project_app.command("tasks")(run.project_tasks)
+
+
+def main() -> None:
+    """Run a command; what goes wrong is said in one line on stderr."""
+    run_command(app, "secagg-coordinator")
+
+
+@app.command()
+def enroll(
+    token: Annotated[str, typer.Option(help="a join token of the role coordinator")],
+    name: Annotated[str, typer.Option(help="the coordinator's name, as the sites will see it")],
+    relay: Annotated[str | None, typer.Option(help="the relay's address")] = None,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw this coordinator's identity and enrol it. Its passphrase: SECAGG_COORDINATOR_PASSPHRASE_FILE."""
+    from relay.client.enrolment import enrol  # noqa: PLC0415  # the other commands need no enrolment
+
+    settings = CoordinatorConfig.load(relay=relay, data=data, config=config)
+    settings.require_relay()
+    identity, site = asyncio.run(
+        enrol(settings.identity, settings.passphrase.get_secret_value(), settings.client, token=token, name=name)
+    )
+    words = key_words(identity.public)
+    facts = {"name": site.name, "key": identity.public.hex(), "words": words}
+    report(facts, f"enrolled as {site.name}\n  {words}", as_json=as_json)
+
+
+@app.command("rotate-key")
+def rotate_key(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Let a new key take the place of this identity's, in every project; officers then confirm the words anew.
+
+    Stop runs before. The old key is destroyed.
+    """
+    from relay.client.enrolment import rotate  # noqa: PLC0415
+
+    settings = CoordinatorConfig.load(data=data, config=config)
+    settings.require_relay()
+    with alone(settings):
+        identity = asyncio.run(rotate(settings.identity, passphrase(settings), settings.client))
+    words = key_words(identity.public)
+    report({"key": identity.public.hex(), "words": words}, f"the new key's words:\n  {words}", as_json=as_json)
+
+
+@app.command()
+def deregister(
+    confirm: Annotated[bool, typer.Option("--yes", help="it cannot be undone")] = False,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Leave the relay for good: memberships end, the key is refused from now on and destroyed here."""
+    from relay.client.enrolment import deregister as end  # noqa: PLC0415
+
+    settings = CoordinatorConfig.load(data=data, config=config)
+    settings.require_relay()
+    if not confirm:
+        raise ParameterError("this ends all memberships and destroys the key; say --yes to do it")
+    with alone(settings):
+        identity = keystore.unlock(settings.identity, passphrase(settings))
+        asyncio.run(end(settings.identity, identity, settings.client))
+    report({"key": identity.public.hex(), "destroyed": True}, "deregistered; the key is destroyed", as_json=as_json)
+
+
+# Projects ----------------------------------------------------------------------------------------------------------
+
+
+@project_app.command("create")
+def project_create(
+    name: Annotated[str, typer.Argument(help="the project's name")],
+    terms: Annotated[Path, typer.Option(help="TOML file with what the project may ask")],
+    mode: Annotated[
+        Literal["masks", "he"] | None,
+        typer.Option(help="masks, or he: sums that the sites alone open; else as in the file"),
+    ] = None,
+    publish: Annotated[
+        bool | None,
+        typer.Option("--publish/--no-publish", help="mode he: the sites send you the sums that they opened"),
+    ] = None,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a project. Its terms never change: they are part of what every officer confirms."""
+    from coordinator.projects.projects import read_terms  # noqa: PLC0415  # each command loads what it needs
+
+    said = {name: value for name, value in (("mode", mode), ("publish", publish)) if value is not None}
+    content = read_terms(terms, said).encode()
+    project = uuid4()
+
+    async def work(office: Office) -> None:
+        await office.relay.create_project(project, name, content)
+
+    in_office(data, config, work)
+    report({"id": str(project), "name": name}, f"{project}", as_json=as_json)
+
+
+@project_app.command("invite")
+def project_invite(
+    project: ProjectId,
+    sites: Annotated[
+        list[str] | None, typer.Argument(help="names of the sites; all of the relay if none is named")
+    ] = None,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Invite sites. Each answers by its own policy."""
+    from coordinator.projects.projects import invite  # noqa: PLC0415
+
+    async def work(office: Office) -> list[str]:
+        return await invite(office.relay, project, sites or [])
+
+    invited = in_office(data, config, work)
+    report({"invited": invited}, f"invited: {', '.join(invited)}", as_json=as_json)
+
+
+@project_app.command("show")
+def project_show(project: ProjectId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Show how the sites answered."""
+
+    async def work(office: Office) -> Any:
+        return await office.relay.project(project)
+
+    found = in_office(data, config, work)
+    members = [{"name": one.name, "state": one.state.value, "reason": one.reason} for one in found.members]
+    lines = [f"{one['name']:<24} {one['state']:<10} {one['reason']}" for one in members]
+    facts = {"id": str(project), "name": found.name, "members": members, "sealed": found.roster is not None}
+    report(facts, "\n".join(lines) or "nobody is invited", as_json=as_json)
+
+
+@project_app.command("seal")
+def project_seal(project: ProjectId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Make the roster of all sites that joined, and show its twelve words for the officers to compare."""
+    from coordinator.projects.projects import Sealed, seal  # noqa: PLC0415
+
+    async def work(office: Office) -> Sealed:
+        return await seal(office.relay, project)
+
+    done = in_office(data, config, work)
+    words = done.roster.words()
+    sites = [done.names[key] for key in done.roster.sites]
+    report(
+        {"id": str(project), "sites": sites, "words": words},
+        f"{len(sites)} sites: {', '.join(sites)}\nRead these words to each site's officer by telephone:\n  {words}",
+        as_json=as_json,
+    )
+
+
+@app.command()
+def catalogue(
+    project: ProjectId,
+    entries: Annotated[
+        list[Path] | None, typer.Argument(help="signed entries as files, instead of those that the sites sent")
+    ] = None,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which site has which of the project's variables, how coded, and about how many rows.
+
+    The first call asks for it, once the roster is sealed; the sites answer with: data catalogue PROJECT --send
+    """
+    from coordinator.projects import catalogue as catalogues  # noqa: PLC0415
+    from participant.study.terms import ProjectTerms  # noqa: PLC0415
+
+    async def work(office: Office) -> Any:
+        if entries:
+            sent: dict[str, bytes] | None = catalogues.read_files(entries)
+        else:
+            sent = await catalogues.received(office.relay, office.identity, project)
+        return await office.relay.project(project), sent
+
+    found, sent = in_office(data, config, work)
+    names = {member.key: member.name for member in found.members}
+    gathered = catalogues.gather(project, ProjectTerms.decode(found.terms), names, sent or {})
+    words = (
+        "asked; the sites answer with: data catalogue PROJECT --send" if sent is None else catalogues.as_words(gathered)
+    )
+    report(catalogues.as_facts(gathered), words, as_json=as_json)
+
+
+@app.command()
+def demo(
+    sites: Annotated[int, typer.Option(help="hospitals, 3 to 9")] = 9,
+    kill: Annotated[int, typer.Option(help="how many of them are killed in the middle of a round")] = 1,
+    port: Annotated[int, typer.Option(help="the relay's port; 0 means any free one")] = 0,
+    out: Annotated[Path, typer.Option(help="folder for the figures and the report")] = Path("demo-results"),
+    as_json: AsJson = False,
+) -> None:
+    """Fit a Cox model over nine real institutions that nobody can look into, all on this machine."""
+    from coordinator.demo.demonstrate import demonstrate  # noqa: PLC0415  # lifelines is an extra
+
+    asyncio.run(demonstrate(sites=sites, kill=kill, port=port, out=out, as_json=as_json))

@@ -1,0 +1,212 @@
+"""The demonstration: nine hospitals, a relay and a coordinator on one machine, and the pooled answer.
+
+Read `demonstrate` first; `stage` has the processes, `screen` what is shown, `evidence` and `canaries` the search of the
+relay, `outcome` the comparison.
+"""
+
+import asyncio
+import csv
+import json
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from coordinator.demo import evidence
+from coordinator.demo.canaries import search
+from coordinator.demo.lung import COX, KAPLAN_MEIER, lung_by_institution, write_csv
+from coordinator.demo.outcome import Outcome, curve, oracles
+from coordinator.demo.screen import Screen
+from coordinator.demo.stage import AT_ONCE, Hospital, Stage, command, followed
+from coordinator.report.plots import Format, kaplan_meier_plot
+from participant.statistics.evaluation.registry import STATISTICS
+from secagg.errors import ParameterError
+from secagg.params import Profile, default_threshold
+
+# Where the first and the second killed hospital die: before its upload leaves, and after it arrived.
+CRASHES = ("round-4-opened", "round-6-uploaded")
+FIGURES: tuple[Format, ...] = ("png", "svg")
+PURPOSE = "Survival in advanced lung cancer by age, sex, performance status and weight loss"
+
+
+async def demonstrate(*, sites: int, kill: int, port: int, out: Path, as_json: bool) -> None:
+    """Run the demonstration and print its outcome.
+
+    Args:
+        sites: the first so many institutions of the trial.
+        kill: how many of them are killed in the middle of a round, at most two and as many as the threshold allows.
+        port: of the relay; 0 means any free one.
+        out: folder for figures and report.
+        as_json: print one JSON object on stdout, and what happens on stderr.
+
+    Raises:
+        ParameterError: the numbers are not possible.
+    """
+    began = time.monotonic()
+    tables = dict(list(lung_by_institution().items())[:sites])
+    _check(sites, len(tables), kill)
+    console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console.width = 120
+    killed = list(tables)[1 : 1 + kill]
+    with tempfile.TemporaryDirectory(prefix="secagg-demo-") as folder:
+        stage = Stage.build(
+            Path(folder), _write_tables(Path(folder), tables), dict(zip(killed, CRASHES, strict=False)), port
+        )
+        screen = Screen(console, stage.hospitals)
+        try:
+            with screen.showing():
+                project = await _set_up(stage, screen)
+                run, run_seconds = await _run(stage, screen, project)
+        finally:
+            await stage.close()
+        screen.say("looking for plaintext at the relay")
+        flock = list(evidence.canaries(stage, tables, run))
+        sightings = search(flock, stage.relay_folder, [stage.folder / "relay.log"])
+        outcome = _outcome(stage, tables, run, out)
+    report = Outcome(
+        **outcome,
+        seconds=time.monotonic() - began,
+        run_seconds=run_seconds,
+        canaries=len(flock),
+        sightings=sightings,
+    )
+    (out / "report.json").write_text(json.dumps(report.as_facts(), indent=2) + "\n")
+    if as_json:
+        sys.stdout.write(json.dumps(report.as_facts()) + "\n")
+    else:
+        report.show(console)
+
+
+def _check(sites: int, available: int, kill: int) -> None:
+    if not 3 <= sites <= available or available < sites:
+        raise ParameterError("the trial has nine institutions with ten patients or more; ask for 3 to 9 sites")
+    spare = min(sites - default_threshold(sites, Profile.MALICIOUS), len(CRASHES))
+    if not 0 <= kill <= spare:
+        raise ParameterError(f"of {sites} sites at most {spare} can be killed here; more would be below the threshold")
+
+
+def _write_tables(folder: Path, tables: Mapping[str, Any]) -> dict[str, Path]:
+    """Write the sites' tables, each with a planted column that nobody asks for and nobody else may ever see."""
+    data = folder / "data"
+    data.mkdir()
+    files = {name: path for name, path in write_csv(data).items() if name in tables}
+    for path in files.values():
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file))
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow([*header, evidence.PLANTED])
+            writer.writerows([*row, f"canary-{secrets.token_hex(12)}"] for row in rows)
+    return files
+
+
+async def _set_up(stage: Stage, screen: Screen) -> str:
+    """Start everything, invite the hospitals, let each officer confirm the roster; return the project's ID."""
+    from secagg.kernels import bits, gf16  # noqa: F401, PLC0415  # compiled once here, not by nine processes at a time
+
+    (stage.folder / "policy.toml").write_text('loss_rule = "continue"\nsingle_persons = true\n')
+    screen.say("starting the relay")
+    await stage.open_relay()
+    screen.say(f"{len(stage.hospitals)} hospitals and the coordinator enrol; each hospital imports its table")
+    await stage.enrol_coordinator()
+    await _side_by_side(stage.hospitals, lambda hospital: _enrol(stage, screen, hospital))
+    project = await _invite(stage, screen)
+    sealed = await command(["coordinator", "project", "seal", project, "--json"], stage.environment_of_coordinator())
+    (stage.folder / "words").write_text(sealed["words"])
+    screen.say(f"the roster's words: {sealed['words']}")
+    screen.say("in life officers compare these words by telephone; here they go by a file")
+    await _side_by_side(stage.hospitals, lambda hospital: _accept(stage, screen, hospital, project))
+    return project
+
+
+async def _enrol(stage: Stage, screen: Screen, hospital: Hospital) -> None:
+    await stage.enrol_hospital(hospital)
+    screen.put(hospital.name, "enrolled, dataset imported")
+
+
+async def _accept(stage: Stage, screen: Screen, hospital: Hospital, project: str) -> None:
+    words = str(stage.folder / "words")
+    accept = ["participant", "project", "accept", project, "--words-file", words, "--json"]
+    await command(accept, stage.environment_of(hospital))
+    screen.put(hospital.name, "confirmed the roster's words")
+
+
+async def _invite(stage: Stage, screen: Screen) -> str:
+    """Create the project, invite all hospitals, and wait until each has answered by its own policy."""
+    environment = stage.environment_of_coordinator()
+    terms = stage.folder / "terms.toml"
+    columns = [COX.time, COX.event, *COX.names]
+    terms.write_text(
+        f'purpose = "{PURPOSE}"\ndataset = "{COX.dataset}"\ncolumns = {json.dumps(columns)}\n'
+        f'statistics = {json.dumps(sorted(STATISTICS))}\nloss_rule = "continue"\n'
+    )
+    created = await command(
+        ["coordinator", "project", "create", "NCCTG lung", "--terms", str(terms), "--json"], environment
+    )
+    await command(["coordinator", "project", "invite", created["id"], "--json"], environment)
+    screen.say("each hospital answers the invitation by its own policy")
+    while True:
+        shown = await command(["coordinator", "project", "show", created["id"], "--json"], environment)
+        for member in shown["members"]:
+            screen.put(member["name"], f"{member['state']} {member['reason']}".strip())
+        if all(member["state"] != "invited" for member in shown["members"]):
+            return str(created["id"])
+        await asyncio.sleep(0.2)
+
+
+async def _run(stage: Stage, screen: Screen, project: str) -> tuple[dict[str, Any], float]:
+    """Let the coordinator fit the model; return its report and the seconds of the run."""
+    tasks = stage.folder / "analysis.json"
+    tasks.write_text(json.dumps({"task": [_task(COX), _task(KAPLAN_MEIER)]}))
+    outcome: dict[str, Any] = {}
+    seconds = 0.0
+    arguments = ["coordinator", "run", project, str(tasks), "--json"]
+    async for event in followed(arguments, stage.environment_of_coordinator(), outcome):
+        if event.get("event") == "progress":
+            seconds = event["seconds"]
+            screen.take(event)
+    return outcome, seconds
+
+
+def _task(spec: Any) -> dict[str, Any]:
+    return {name: value for name, value in spec.model_dump(mode="json").items() if value is not None}
+
+
+def _outcome(stage: Stage, tables: Mapping[str, Any], run: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Return what is known without the search and the clock."""
+    cox, kaplan_meier = run["results"]
+    oracle, raw = oracles(tables, cox["sites"])
+    out.mkdir(parents=True, exist_ok=True)
+    figures = []
+    for kind in FIGURES:
+        figures.append(out / f"kaplan-meier.{kind}")
+        figures[-1].write_bytes(kaplan_meier_plot(curve(kaplan_meier), kind, title="NCCTG lung cancer, secure sums"))
+    return {
+        "sites": list(tables),
+        "killed": [hospital.name for hospital in stage.hospitals if hospital.is_killed],
+        "survivors": run["rounds"][-1]["sites"],
+        "rounds": len(run["rounds"]),
+        "estimate": dict(zip(cox["names"], cox["coef"], strict=True)),
+        "estimate_se": dict(zip(cox["names"], cox["se"], strict=True)),
+        "oracle": oracle,
+        "raw": raw,
+        "bytes_per_site": run["bytes_per_site"],
+        "figures": figures,
+    }
+
+
+async def _side_by_side(hospitals: list[Hospital], work: Any) -> None:
+    """Do something for every hospital, as many at a time as there are cores."""
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(hospital: Hospital) -> None:
+        async with slots:
+            await work(hospital)
+
+    await asyncio.gather(*(one(hospital) for hospital in hospitals))

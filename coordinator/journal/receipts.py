@@ -1,0 +1,195 @@
+"""Writes the receipt of a run: an entry with every step of the coordinator's machine, in the step's own transaction.
+
+What an entry holds follows from the state before the step and from what the step gave; see `secagg.receipts`.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import UUID
+
+from relay.client.parcels import MAX_LOG_BYTES, Parcels
+from relay.client.transport import RelayClient, RelayError, RelayUnavailableError
+from relay.party.journal import Journal
+from relay.service.logs import logger
+from secagg import merkle, receipts
+from secagg.audit import GENESIS
+from secagg.codec import Record
+from secagg.envelope import Frame
+from secagg.errors import ParameterError
+from secagg.identity import Identity, Roster
+from secagg.keys import unseal
+from secagg.messages import Cohort, EncapsulationList, Manifest, Message, Open, PrekeyList, ShareList, last_kinds
+from secagg.protocol import coordinator_round as cr
+from secagg.protocol import coordinator_setup as cs
+from secagg.protocol import derivations as d
+from secagg.protocol.step import Send, Step
+from secagg.receipts import Entry, RunReceipt
+
+_log = logger(__name__)
+_LISTS: dict[type[Record], type[Message]] = {
+    cs.AwaitJoins: Cohort,
+    cs.AwaitPrekeys: PrekeyList,
+    cs.AwaitEncapsulations: EncapsulationList,
+    cs.AwaitShares: ShareList,
+}
+_WITHIN_ROUND = (receipts.Contributed, receipts.Confirmed)
+
+
+class ReceiptLog:
+    """The entries of a run's receipt in the journal. Changes belong into a transaction of the journal."""
+
+    def __init__(self, connection: sqlite3.Connection, run: UUID) -> None:
+        self._connection = connection
+        self._run = run
+
+    def begin(self, roster: Roster, terms: bytes) -> None:
+        """Write the first entry, unless it is there."""
+        if not self.entries():
+            self._append(receipts.Begun(run=self._run.bytes, roster=roster, terms=terms))
+
+    def note(self, before: Record | None, step: Step) -> None:
+        """Write what a step commits the run to."""
+        for content in contents_of(before, step):
+            self._append(content)
+
+    def end(self, outcome: str) -> None:
+        """Write how the run ended, unless that is what the last entry says; a round that is open is given up."""
+        content = receipts.Ended(outcome="".join(c if c.isascii() and c.isprintable() else "?" for c in outcome)[:200])
+        entries = self.entries()
+        if (round_ := _open_round(entries)) is not None:
+            self._append(receipts.Abandoned(round=round_))
+        if not entries or entries[-1].body != content.encode():
+            self._append(content)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return all entries in order."""
+        rows = self._connection.execute(
+            "SELECT kind, body, head FROM receipt WHERE run = ? ORDER BY number", (str(self._run),)
+        )
+        return tuple(Entry(kind=kind, body=body, head=head) for kind, body, head in rows)
+
+    def signed(self, identity: Identity) -> RunReceipt | None:
+        """Return the receipt as it stands, or None where nothing was written yet."""
+        entries = self.entries()
+        return receipts.signed(entries, identity) if entries else None
+
+    def _append(self, content: Record) -> None:
+        row = self._connection.execute(
+            "SELECT number, head FROM receipt WHERE run = ? ORDER BY number DESC LIMIT 1", (str(self._run),)
+        ).fetchone()
+        number, head = row or (0, GENESIS)
+        entry = receipts.chained(content, head)
+        self._connection.execute(
+            "INSERT INTO receipt VALUES (?, ?, ?, ?, ?)",
+            (str(self._run), number + 1, entry.kind, entry.body, entry.head),
+        )
+
+
+def _open_round(entries: Sequence[Entry]) -> int | None:
+    """Return the number of the round that was asked for, and neither gave a sum nor was given up."""
+    for entry in reversed(entries):
+        kind = receipts.KINDS[entry.kind - 1]
+        if kind is receipts.Asked:
+            return receipts.Asked.decode(entry.body).round
+        if kind not in _WITHIN_ROUND:
+            return None
+    return None
+
+
+def receipt_of(journal: Journal, run: UUID, identity: Identity) -> RunReceipt:
+    """Return the receipt of a run as it stands; raises ParameterError where the journal has none."""
+    receipt = ReceiptLog(journal.connection, run).signed(identity)
+    if receipt is None:
+        raise ParameterError(f"this coordinator's journal has no receipt of a run {run}; see: secagg-coordinator runs")
+    return receipt
+
+
+async def conclude(
+    log: ReceiptLog, outcome: str, run: UUID, identity: Identity, relay: RelayClient, *, within_s: float
+) -> None:
+    """End a run's receipt and send it to the sites in this time; where that fails, `receipt send` does it later."""
+    log.end(outcome)
+    try:
+        sending = hand_out(receipts.signed(log.entries(), identity), run, identity, relay)
+        await asyncio.wait_for(sending, within_s)
+    except (RelayError, RelayUnavailableError, TimeoutError) as error:
+        _log.warning("receipt-not-sent", run=str(run), detail=str(error), remedy="secagg-coordinator receipt send")
+
+
+async def hand_out(receipt: RunReceipt, run: UUID, identity: Identity, relay: RelayClient) -> int:
+    """Send a receipt to every site that the run was announced to, sealed for each; return how many they are."""
+    manifests = [entry for entry in receipt.entries if receipts.KINDS[entry.kind - 1] is receipts.Announced]
+    if not manifests:
+        return 0
+    frame = receipts.Announced.decode(manifests[0].body).manifest  # later ones ask nobody else
+    sites, data = Manifest.decode(frame.body).sites, receipt.encode()
+    parcels = Parcels(relay, identity, run, leads=True)
+    with TemporaryDirectory(prefix="secagg-receipt-") as folder:
+        path = Path(folder) / "receipt"
+        path.write_bytes(data)
+        for site in sites:
+            if len(data) <= MAX_LOG_BYTES:
+                await parcels.send_log(site, receipts.PARCEL, data)
+            else:
+                await parcels.send_file(site, receipts.PARCEL, path)
+    return len(sites)
+
+
+def contents_of(before: Record | None, step: Step) -> Iterator[Record]:
+    """Return the entries of a step: none for one that only takes a frame."""
+    after = step.state
+    sent = [effect for effect in step.effects if isinstance(effect, Send)]
+    if isinstance(after, cs.AwaitJoins) and sent and sent[0].frame.kind == Manifest.KIND:
+        yield receipts.Announced(manifest=sent[0].frame)
+    elif isinstance(before, cs.Desk) and type(after) is not type(before):
+        yield _closed(before, after)
+    elif isinstance(before, cr.Prepared) and isinstance(after, cr.AwaitUploads):
+        yield receipts.Asked(round=after.turn.round, opening=_opening(before, sent[0].frame))
+    elif isinstance(before, cr.InRound) and type(after) is not type(before):
+        yield from _went_on(before, after, sent)
+
+
+def _closed(desk: cs.Desk, after: Record) -> Record:
+    """Return the entry of a step of the setup: frames that became a list."""
+    if isinstance(after, cr.Prepared):
+        return receipts.Prepared(receipts=tuple(desk.frames[site] for site in after.survivors))
+    is_first = isinstance(desk, cs.AwaitJoins)
+    nonces = d.nonces_hash(desk.epoch, after.nonce_commitments.values()) if is_first else b""  # type: ignore[attr-defined]
+    return receipts.Agreed(
+        kind=_LISTS[type(desk)].KIND,
+        senders=tuple(desk.frames),
+        leaves=tuple(merkle.leaf_hash(frame.encode()) for frame in desk.frames.values()),
+        bound=nonces,
+    )
+
+
+def _went_on(before: cr.InRound, after: Record, sent: list[Send]) -> Iterator[Record]:
+    """Return the entries of a step of the round."""
+    if isinstance(before, cr.AwaitUploads) and isinstance(after, cr.InRound):
+        yield receipts.Contributed(uploads=_ordered(before.uploads))
+    elif isinstance(before, cr.AwaitSignatures) and isinstance(after, cr.InRound):
+        yield receipts.Confirmed(signatures=_ordered(before.signatures))
+    elif isinstance(before, (cr.AwaitTotal, cr.AwaitSealedShares)) and sent:
+        yield _released(before, sent[0].frame)
+    elif isinstance(after, cr.Prepared) and not isinstance(before, cr.AwaitOpened):
+        yield receipts.Abandoned(round=before.turn.round)
+
+
+def _ordered(frames: Mapping[int, Frame]) -> tuple[Frame, ...]:
+    return tuple(frame for _, frame in sorted(frames.items()))
+
+
+def _opening(idle: cr.Prepared, frame: Frame) -> Open:
+    """Return what a round's first message says; it left sealed, under a key that the state before it gives."""
+    key = d.channel_key(idle.channel_chains[frame.recipient], frame.round, Open.KIND, idle.epoch)
+    return Open.decode(unseal(key, frame.body, frame.header()))
+
+
+def _released(state: cr.AwaitTotal | cr.AwaitSealedShares, frame: Frame) -> Record:
+    """Return the entry of a sum that was sent to its sites, or of its ciphertexts."""
+    _, kind = last_kinds(state.idle.manifest)
+    message = kind.decode(unseal(state.turn.keys[frame.recipient].result, frame.body, frame.header()))
+    return receipts.Released(statement=message.statement, root=message.root)  # type: ignore[attr-defined]

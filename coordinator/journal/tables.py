@@ -1,0 +1,261 @@
+"""The coordinator's own tables beside its machine: its runs, the packages it keeps for the sites, and the sums it has.
+
+A run that was cut off is run again from its sums: an analysis asks the same queries in the same order, so those that
+are answered here are not asked again.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.codec import Record
+from secagg.protocol.step import Package
+
+TABLES = (
+    """CREATE TABLE IF NOT EXISTS package (
+        machine TEXT NOT NULL,         -- UUID of its run
+        kind    TEXT NOT NULL,         -- EncapsulationPackage, SharePackage or HeldLeaves
+        site    INTEGER NOT NULL,      -- index of the site that it is for, or that sent it
+        data    BLOB NOT NULL,
+        PRIMARY KEY (machine, kind, site)
+    ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS epoch (
+        run     TEXT NOT NULL,         -- UUID
+        number  INTEGER NOT NULL,      -- counts the epochs of the run from 1
+        next    INTEGER NOT NULL,      -- number of the first round that the next epoch may use
+        PRIMARY KEY (run, number)
+    ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS answer (
+        run       TEXT NOT NULL,       -- UUID
+        position  INTEGER NOT NULL,    -- counts the run's queries from 0
+        query     BLOB NOT NULL,       -- canonical bytes
+        round     INTEGER NOT NULL,
+        ring_bits INTEGER NOT NULL,    -- bits of an element of the masked vectors
+        survivors TEXT NOT NULL,       -- JSON: names of the sites in the sum
+        total     BLOB NOT NULL,       -- the sum, little-endian float64; empty where the sites keep it to themselves
+        PRIMARY KEY (run, position)
+    ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS run (
+        run        TEXT PRIMARY KEY,   -- UUID
+        project    TEXT NOT NULL,      -- UUID
+        name       TEXT NOT NULL,      -- of the project
+        terms      BLOB NOT NULL,      -- of the project, canonical bytes
+        tasks      TEXT NOT NULL,      -- JSON: the specifications in order, as `parse_spec` reads them
+        task       INTEGER,            -- place of the project's task that it carries out, from 0 on; NULL for none
+        sites      TEXT NOT NULL,      -- JSON: keys of the sites that it begins with, in hex
+        value_bits INTEGER NOT NULL,   -- bits of a value that leave room for all sites; part of what is asked
+        quorum     INTEGER NOT NULL,   -- a sum over fewer sites is not asked for
+        began      REAL NOT NULL,      -- seconds since 1970
+        deadline   REAL NOT NULL,      -- when it is ended, whatever it is doing
+        ended      REAL,               -- NULL while it is open
+        repeats    TEXT,               -- UUID of the run that it repeats
+        state      TEXT NOT NULL,      -- see relay.api.states.RunState
+        reason     TEXT NOT NULL,      -- why it is in this state
+        told       INTEGER NOT NULL,   -- the relay has this state, too
+        wish       TEXT NOT NULL,      -- pause or cancel: what a command asks of the process that works on it
+        position   INTEGER NOT NULL,   -- ID of the last message that it dealt with
+        burnt      INTEGER NOT NULL,   -- number of the last epoch in which no round may be opened any more
+        version    INTEGER NOT NULL,   -- counts what a standby has to know
+        stored     INTEGER NOT NULL,   -- the version that stands in its last checkpoint
+        stored_answers INTEGER NOT NULL,   -- how many answers stand in its checkpoints
+        stored_entries INTEGER NOT NULL,   -- how many entries of its receipt
+        stored_epoch   INTEGER NOT NULL    -- number of the last epoch whose packages stand there
+    ) STRICT""",
+    """CREATE TABLE turn (
+        run       TEXT PRIMARY KEY,    -- UUID of a run in which a round is open
+        position  INTEGER NOT NULL,    -- place of the round's query among the run's
+        query     BLOB NOT NULL,       -- canonical bytes
+        deadline  INTEGER NOT NULL,    -- seconds since 1970; the sites leave the round then
+        seed      BLOB NOT NULL        -- what the round's later steps draw, so that a step done twice says the same
+    ) STRICT""",
+    """CREATE TABLE upload (
+        run       TEXT NOT NULL,       -- UUID
+        site      INTEGER NOT NULL,    -- index of a site whose vector is in the total of the open round
+        frame     BLOB NOT NULL,       -- its signed frame
+        payload   TEXT NOT NULL,       -- ID of the payload at the relay
+        PRIMARY KEY (run, site)
+    ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS receipt (
+        run    TEXT NOT NULL,          -- UUID
+        number INTEGER NOT NULL,       -- counts the entries of the run's receipt from 1
+        kind   INTEGER NOT NULL,       -- of the entry, see `secagg.receipts.KINDS`
+        body   BLOB NOT NULL,
+        head   BLOB NOT NULL,          -- of the hash chain after this entry
+        PRIMARY KEY (run, number)
+    ) STRICT""",
+)
+
+P = TypeVar("P", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A round that was finished: the sum, or None where its sites alone opened it, and the bits of its ring."""
+
+    round: int
+    ring_bits: int
+    survivors: tuple[str, ...]
+    total: NDArray[np.float64] | None
+
+
+class Packages(Mapping[int, P], Generic[P]):
+    """A machine's packages of one kind by site. Each is read when it is asked for: together they grow with n^2."""
+
+    def __init__(self, connection: sqlite3.Connection, machine: str, kind: type[P]) -> None:
+        self._connection = connection
+        self._machine = machine
+        self._kind = kind
+
+    def __getitem__(self, site: int) -> P:
+        row = self._connection.execute(
+            "SELECT data FROM package WHERE machine = ? AND kind = ? AND site = ?",
+            (self._machine, self._kind.__name__, site),
+        ).fetchone()
+        if row is None:
+            raise KeyError(site)
+        return self._kind.decode(row[0])
+
+    def __iter__(self) -> Iterator[int]:
+        rows = self._connection.execute(
+            "SELECT site FROM package WHERE machine = ? AND kind = ? ORDER BY site",
+            (self._machine, self._kind.__name__),
+        )
+        return iter([site for (site,) in rows])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The round that is open: the query that it is to answer, its place among the run's, and what its steps draw."""
+
+    position: int
+    query: bytes
+    deadline: int
+    seed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A vector that was added to the total of the open round, and where it is to be had again."""
+
+    site: int
+    frame: bytes = field(repr=False)
+    payload: str
+
+
+class RunTables:
+    """The coordinator's own tables in its journal, for one run. Changes belong into a transaction of the journal."""
+
+    def __init__(self, connection: sqlite3.Connection, run: UUID) -> None:
+        self.connection = connection
+        self._run = str(run)
+
+    def keep(self, site: int, package: Package) -> None:
+        """Store a site's package; a repetition is the same one."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO package VALUES (?, ?, ?, ?)",
+            (self._run, type(package).__name__, site, package.encode()),
+        )
+
+    def packages(self, kind: type[P]) -> Packages[P]:
+        """Return the run's packages of one kind, as they are at any time."""
+        return Packages(self.connection, self._run, kind)
+
+    def forget_packages(self) -> None:
+        self.connection.execute("DELETE FROM package WHERE machine = ?", (self._run,))
+
+    def begin_epoch(self, number: int, next_round: int) -> None:
+        """Note an epoch before its manifest is sent; its number and rounds are used from then on."""
+        self.connection.execute("INSERT INTO epoch VALUES (?, ?, ?)", (self._run, number, next_round))
+
+    def last_epoch(self) -> tuple[int, int]:
+        """Return the number of the run's last epoch and the first round that was not its own; (0, 1) for none."""
+        row = self.connection.execute(
+            "SELECT number, next FROM epoch WHERE run = ? ORDER BY number DESC LIMIT 1", (self._run,)
+        ).fetchone()
+        return (row[0], row[1]) if row else (0, 1)
+
+    def open_turn(self, turn: Turn) -> None:
+        """Note the round that is opened."""
+        self.close_turn()
+        values = (self._run, turn.position, turn.query, turn.deadline, turn.seed)
+        self.connection.execute("INSERT INTO turn VALUES (?, ?, ?, ?, ?)", values)
+
+    def close_turn(self) -> None:
+        """Forget the round that was open, and what was added in it."""
+        for statement in ("DELETE FROM turn WHERE run = ?", "DELETE FROM upload WHERE run = ?"):
+            self.connection.execute(statement, (self._run,))
+
+    def turn(self) -> Turn | None:
+        """Return the round that is open."""
+        row = self.connection.execute(
+            "SELECT position, query, deadline, seed FROM turn WHERE run = ?", (self._run,)
+        ).fetchone()
+        return None if row is None else Turn(*row)
+
+    def added(self, upload: Upload) -> None:
+        """Note what was added to the total."""
+        values = (self._run, upload.site, upload.frame, upload.payload)
+        self.connection.execute("INSERT INTO upload VALUES (?, ?, ?, ?)", values)
+
+    def uploads(self) -> list[Upload]:
+        """Return what was added to the total of the open round."""
+        rows = self.connection.execute("SELECT site, frame, payload FROM upload WHERE run = ?", (self._run,))
+        return [Upload(*row) for row in rows]
+
+    def read_to(self, message: int) -> None:
+        """Note that the run has dealt with its messages up to this ID."""
+        self.connection.execute("UPDATE run SET position = ? WHERE run = ?", (message, self._run))
+
+    def changed(self) -> None:
+        """Note that there is something new which a standby has to know before anybody else hears of it."""
+        self.connection.execute("UPDATE run SET version = version + 1 WHERE run = ?", (self._run,))
+
+    @property
+    def burnt(self) -> int:
+        """Number of the last epoch in which no round may be opened any more; 0 for none."""
+        row = self.connection.execute("SELECT burnt FROM run WHERE run = ?", (self._run,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def enter(self, position: int, query: bytes, answer: Answer) -> None:
+        """Store the answer to the run's query number `position`."""
+        self.connection.execute(
+            "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                self._run,
+                position,
+                query,
+                answer.round,
+                answer.ring_bits,
+                json.dumps(answer.survivors),
+                b"" if answer.total is None else answer.total.astype("<f8").tobytes(),
+            ),
+        )
+
+    def answer(self, position: int, query: bytes) -> Answer | None:
+        """Return the answer to the run's query number `position`, if it was asked with these bytes."""
+        row = self.connection.execute(
+            "SELECT round, ring_bits, survivors, total FROM answer WHERE run = ? AND position = ? AND query = ?",
+            (self._run, position, query),
+        ).fetchone()
+        return None if row is None else _answer(*row)
+
+    def answers(self) -> list[tuple[bytes, Answer]]:
+        """Return all queries of the run with their answers, in order."""
+        rows = self.connection.execute(
+            "SELECT query, round, ring_bits, survivors, total FROM answer WHERE run = ? ORDER BY position", (self._run,)
+        )
+        return [(query, _answer(*row)) for query, *row in rows]
+
+
+def _answer(round_: int, ring_bits: int, survivors: str, total: bytes) -> Answer:
+    found = np.frombuffer(total, "<f8").astype(np.float64) if total else None
+    return Answer(round_, ring_bits, tuple(json.loads(survivors)), found)

@@ -1,0 +1,267 @@
+"""What analysts work with in a notebook or a script: projects, runs and their results.
+
+    from coordinator import connect
+
+    with connect() as office:
+        run = office.project("Lung survival").run("analysis.toml")
+        print(run.result.summary())
+
+`connect` waits for what it asks, also in a notebook, whose own event loop is busy with the cell; `connect_async` is for
+programs that have a loop. With `simulate=` the same script runs against tables that are here (see `simulation`).
+"""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+from uuid import UUID
+
+from coordinator.notebook.loop import Loop
+from coordinator.projects.projects import find, led, read_terms, sealed
+from coordinator.report.run import Listed, Run, earlier_run, earlier_runs
+from coordinator.runs.lifecycle import Order, begin, carry_out
+from coordinator.runs.run_file import read_run_file
+from coordinator.runs.simulation import Simulation, Tables
+from coordinator.session import progress as shown
+from coordinator.session.config import CoordinatorConfig
+from coordinator.session.session import Office, opened, passphrase
+from participant.analyses.base.errors import SpecError
+from participant.analyses.base.spec import TableSpec
+from participant.analyses.catalogue import parse_spec
+from participant.study.terms import ProjectTerms
+from secagg.errors import ParameterError
+
+Task: TypeAlias = TableSpec | Mapping[str, Any] | str | Path
+"""A specification, its members as a mapping, or a TOML or JSON file with one or several."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncProject:
+    """A project whose roster is sealed, or the one of a simulation."""
+
+    id: UUID | None
+    name: str
+    _connection: "AsyncConnection"
+
+    async def run(self, *tasks: Task, resume: UUID | str | None = None) -> Run:
+        """Carry out analyses over the sites that confirmed the roster.
+
+        Args:
+            tasks: in order; each a specification, its members as a mapping, or a file.
+            resume: ID of a run that was cut off, to go on with it; its tasks are its own.
+
+        Raises:
+            SpecError: a task is wrong; says where.
+            NotEnoughParticipantsError: too few sites confirmed the roster, or were left in some step.
+            AnalysisError: the data give no answer.
+        """
+        return await self._connection.carry_out(self, specifications(tasks), None if resume is None else as_id(resume))
+
+
+class AsyncConnection:
+    """An open coordinator; see `connect_async`."""
+
+    def __init__(self, office: Office | None, simulation: Simulation | None, *, progress: bool) -> None:
+        self._office = office
+        self._simulation = simulation
+        self._progress = progress
+        self._runs: list[Run] = []
+
+    async def projects(self) -> list[AsyncProject]:
+        """Return the projects that this identity coordinates."""
+        if self._office is None:
+            return [AsyncProject(None, "simulation", self)]
+        return [AsyncProject(project, name, self) for project, name in (await led(self._office.relay)).items()]
+
+    async def project(self, name: str | UUID) -> AsyncProject:
+        """Return the project of this name or ID; a simulation has one, whatever it is called.
+
+        Raises:
+            ParameterError: none has it, or several.
+        """
+        if self._office is None:
+            return AsyncProject(None, str(name), self)
+        project = await find(self._office.relay, str(name))
+        return AsyncProject(project, (await led(self._office.relay))[project], self)
+
+    async def runs(self) -> list[Listed]:
+        """Return the list of all runs, the newest first."""
+        if self._office is None:
+            return [one.listed for one in reversed(self._runs)]
+        return earlier_runs(self._office.journal.connection)
+
+    async def earlier(self, run: UUID | str) -> Run:
+        """Return an earlier run with its results, which nobody is asked for again.
+
+        Raises:
+            ParameterError: there is no such run.
+        """
+        wanted = as_id(run)
+        if self._office is not None:
+            return await earlier_run(self._office.journal.connection, wanted)
+        for one in self._runs:
+            if one.id == wanted:
+                return one
+        raise ParameterError(f"there was no run {wanted} in this simulation")
+
+    async def carry_out(self, project: AsyncProject, tasks: tuple[TableSpec, ...], resume: UUID | None) -> Run:
+        """Carry out a run's tasks; see `AsyncProject.run`."""
+        with shown.on_screen(visible=self._progress) as show:
+            if self._office is None:
+                simulation: Simulation = self._simulation  # type: ignore[assignment]  # one of both is there
+                run, report = await simulation.carry_out(tasks, show)
+                done = Run.simulated(run, project.name, tasks, report, simulation.terms)
+                self._runs.append(done)
+                return done
+            office = self._office
+            found = await sealed(office.relay, project.id)  # type: ignore[arg-type]  # it is not simulated
+            run = resume or begin(office, found, Order(tasks=tasks))
+            await carry_out(run, found, office, show)
+            return await self.earlier(run)
+
+
+@asynccontextmanager
+async def connect_async(
+    *,
+    simulate: Tables | None = None,
+    terms: ProjectTerms | Path | str | None = None,
+    lost: Mapping[int, Collection[str]] | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> AsyncIterator[AsyncConnection]:
+    """Open this coordinator for a program that has an event loop. Arguments and errors are those of `connect`."""
+    if simulate is not None:
+        if settings:
+            raise ParameterError(f"a simulation needs no settings: {', '.join(sorted(settings))}")
+        read = terms if isinstance(terms, ProjectTerms | None) else read_terms(Path(terms))
+        yield AsyncConnection(None, Simulation(simulate, read, lost or {}), progress=progress)
+        return
+    if terms is not None or lost:
+        raise ParameterError(
+            "terms and lost sites are for a simulation; a project has its terms, and sites are not lost"
+        )
+    loaded = CoordinatorConfig.load(**settings)
+    loaded.require_relay()
+    async with opened(loaded, passphrase(loaded)) as office:
+        yield AsyncConnection(office, None, progress=progress)
+
+
+class Project:
+    """A project whose roster is sealed, or the one of a simulation."""
+
+    def __init__(self, inner: AsyncProject, loop: Loop) -> None:
+        self._inner = inner
+        self._loop = loop
+
+    @property
+    def id(self) -> UUID | None:
+        """Its ID, or None in a simulation."""
+        return self._inner.id
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    def run(self, *tasks: Task, resume: UUID | str | None = None) -> Run:
+        """Carry out analyses over the sites that confirmed the roster; see `AsyncProject.run`."""
+        return self._loop.wait_for(self._inner.run(*tasks, resume=resume))
+
+    def __repr__(self) -> str:
+        return f"<project {self.name!r}>"
+
+
+class Connection:
+    """An open coordinator; see `connect`."""
+
+    def __init__(self, **arguments: Any) -> None:
+        self._loop = Loop()
+        self._stack = AsyncExitStack()
+        try:
+            self._inner = self._loop.wait_for(self._stack.enter_async_context(connect_async(**arguments)))
+        except BaseException:
+            self._loop.close()
+            raise
+
+    def projects(self) -> list[Project]:
+        """Return the projects that this identity coordinates."""
+        return [Project(one, self._loop) for one in self._loop.wait_for(self._inner.projects())]
+
+    def project(self, name: str | UUID) -> Project:
+        """Return the project of this name or ID; see `AsyncConnection.project`."""
+        return Project(self._loop.wait_for(self._inner.project(name)), self._loop)
+
+    def runs(self) -> list[Listed]:
+        """Return the list of all runs, the newest first."""
+        return self._loop.wait_for(self._inner.runs())
+
+    def earlier(self, run: UUID | str) -> Run:
+        """Return an earlier run with its results; see `AsyncConnection.earlier`."""
+        return self._loop.wait_for(self._inner.earlier(run))
+
+    def close(self) -> None:
+        """Close relay and journal."""
+        if self._loop.is_open:
+            self._loop.wait_for(self._stack.aclose())
+            self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def connect(
+    *,
+    simulate: Tables | None = None,
+    terms: ProjectTerms | Path | str | None = None,
+    lost: Mapping[int, Collection[str]] | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> Connection:
+    """Open this coordinator.
+
+    Args:
+        simulate: tables by the site's name, to run against these instead of hospitals.
+        terms: of the simulated project, or a TOML file with them, to hold its queries against.
+        lost: in a simulation, the names of the sites that are lost in a round, by the round's number.
+        progress: show in the terminal or notebook what happens.
+        settings: as on the command line (`relay`, `data`, `passphrase`, `config`, ...); what is not given comes from
+            the environment and the settings' file.
+
+    Raises:
+        SettingsError, ParameterError: a setting or an argument is wrong.
+        KeystoreError: the identity does not open.
+    """
+    return Connection(simulate=simulate, terms=terms, lost=lost, progress=progress, **settings)
+
+
+def specifications(tasks: Iterable[Task]) -> tuple[TableSpec, ...]:
+    """Return the specifications of a run.
+
+    Raises:
+        SpecError: there is none, or one is wrong; says where.
+    """
+    found: list[TableSpec] = []
+    for task in tasks:
+        if isinstance(task, TableSpec):
+            found.append(task)
+        elif isinstance(task, Mapping):
+            found.append(parse_spec(task))
+        else:
+            found.extend(read_run_file(Path(task)).tasks)
+    if not found:
+        raise SpecError("a run has at least one analysis")
+    return tuple(found)
+
+
+def as_id(text: UUID | str) -> UUID:
+    """Read an ID; raises ParameterError."""
+    try:
+        return text if isinstance(text, UUID) else UUID(text)
+    except ValueError:
+        raise ParameterError(f"{text!r} is no ID; `runs` lists those of the runs") from None

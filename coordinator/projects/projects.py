@@ -1,0 +1,145 @@
+"""Projects from the coordinator's side: terms, invitations, the roster and its words."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from participant.analyses.base.errors import SpecError
+from participant.analyses.base.spec import TableSpec
+from participant.analyses.catalogue import parse_spec
+from participant.statistics.language.query import in_words
+from participant.study.terms import ProjectTerms
+from relay.client.transport import MemberState, Project, RelayClient
+from secagg.errors import NotEnoughParticipantsError, ParameterError
+from secagg.identity import Roster
+from secagg.params import MAX_HOMOMORPHIC_SITES
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A project whose roster is sealed: who may be asked, by which names, and which of them confirmed the roster."""
+
+    project: Project
+    terms: ProjectTerms
+    roster: Roster
+    confirmed: tuple[bytes, ...]
+
+    @property
+    def names(self) -> dict[bytes, str]:
+        return {member.key: member.name for member in self.project.members}
+
+
+def read_terms(path: Path, said: Mapping[str, object] | None = None) -> ProjectTerms:
+    """Read a project's terms from a TOML file; what was `said` beside it counts before what stands there.
+
+    Raises:
+        SpecError: no TOML, unknown members, or values that are not allowed.
+    """
+    try:
+        return ProjectTerms.model_validate(
+            {**tomllib.loads(path.read_text(encoding="utf-8")), **(said or {})}, strict=False
+        )
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is no TOML file: {error}") from None
+    except ValidationError as error:
+        raise SpecError(f"{path}: {in_words(error)}") from None
+
+
+async def led(relay: RelayClient) -> dict[UUID, str]:
+    """Return the projects that this identity coordinates: their names by ID."""
+    return {one.id: one.name for one in await relay.projects() if one.coordinator == relay.key}
+
+
+async def find(relay: RelayClient, name: str) -> UUID:
+    """Return the ID of the project that this identity coordinates under a name, or that has this ID.
+
+    Raises:
+        ParameterError: none has, or several.
+    """
+    known = await led(relay)
+    found = [project for project, called in known.items() if name in {called, str(project)}]
+    if len(found) != 1:
+        names = ", ".join(sorted(repr(called) for called in known.values())) or "none"
+        raise ParameterError(f"{len(found)} projects are called {name!r}; this identity coordinates: {names}")
+    return found[0]
+
+
+async def invite(relay: RelayClient, project: UUID, names: list[str]) -> list[str]:
+    """Invite sites by the names they enrolled with, or all sites of the relay but the coordinator's own.
+
+    Raises:
+        ParameterError: no site, or more than one, has such a name; nobody was invited then.
+    """
+    known = [site for site in await relay.sites() if site.key != relay.key]
+    chosen = known if not names else [site for site in known if site.name in names]
+    for name in names:
+        if sum(site.name == name for site in known) != 1:
+            raise ParameterError(f"not exactly one site is enrolled under the name {name!r}")
+    for site in chosen:
+        await relay.invite(project, site.key)
+    return [site.name for site in chosen]
+
+
+async def seal(relay: RelayClient, project: UUID) -> Sealed:
+    """Make the roster out of all sites that joined; its words are then compared by the officers.
+
+    Raises:
+        NotEnoughParticipantsError: fewer sites joined than the terms ask for.
+        ParameterError: more than the terms' mode is for.
+    """
+    found = await relay.project(project)
+    joined = [one.key for one in found.members if one.state in {MemberState.JOINED, MemberState.CONFIRMED}]
+    terms = ProjectTerms.decode(found.terms)
+    if len(joined) < terms.minimum_sites:
+        raise NotEnoughParticipantsError(
+            f"{len(joined)} sites joined, the project's terms ask for {terms.minimum_sites}"
+        )
+    if terms.mode == "he" and len(joined) > MAX_HOMOMORPHIC_SITES:
+        raise ParameterError(
+            f"{len(joined)} sites joined, mode he is for at most {MAX_HOMOMORPHIC_SITES}: invite fewer"
+        )
+    await relay.seal_roster(project, joined)
+    return await sealed(relay, project)
+
+
+async def set_tasks(relay: RelayClient, project: UUID, tasks: tuple[TableSpec, ...]) -> Project:
+    """Replace a project's tasks. They are for people and for planning: what a site computes follows from signed frames.
+
+    Raises:
+        ParameterError: a task asks beyond the project's dataset, or is too long.
+    """
+    found = await relay.project(project)
+    terms = ProjectTerms.decode(found.terms)
+    if beyond := sorted({task.dataset for task in tasks} - {terms.dataset}):
+        raise ParameterError(f"the project is about dataset {terms.dataset}, a task asks for {', '.join(beyond)}")
+    parameters = [(task.analysis, task.model_dump_json(exclude_none=True).encode()) for task in tasks]
+    return await relay.set_tasks(project, parameters, version=found.tasks_version)
+
+
+def tasks_of(project: Project) -> tuple[TableSpec, ...]:
+    """Return a project's tasks, in order; raises SpecError where one is none that this release knows."""
+    try:
+        return tuple(parse_spec(json.loads(task.parameters)) for task in project.tasks)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise SpecError(f"a task of the project is none of this coordinator's: {error}") from None
+
+
+async def sealed(relay: RelayClient, project: UUID) -> Sealed:
+    """Return a project with its roster.
+
+    Raises:
+        ParameterError: the roster is not sealed, or this identity does not lead the project.
+    """
+    found = await relay.project(project)
+    if found.coordinator != relay.key:
+        raise ParameterError("another site coordinates this project")
+    if found.roster is None:
+        raise ParameterError("the project has no roster yet; seal it when the sites have answered")
+    confirmed = tuple(one.key for one in found.members if one.state is MemberState.CONFIRMED)
+    roster = Roster.of(found.id.bytes, found.terms, found.coordinator, found.roster.sites)
+    return Sealed(found, ProjectTerms.decode(found.terms), roster, confirmed)

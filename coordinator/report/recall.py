@@ -1,0 +1,50 @@
+"""Earlier runs: their results made again from the sums in the journal. Nobody is asked for anything."""
+
+from collections.abc import Iterator
+
+from coordinator.journal.records import RunRecord
+from coordinator.journal.tables import Answer, RunTables
+from coordinator.runs.lifecycle import Report, result_of
+from coordinator.runs.secure_sum import HeldBySitesError
+from participant.analyses.base.errors import AnalysisError
+from participant.analyses.base.secure_sum import Sum
+from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.language.query import Query
+from secagg.errors import SecaggError
+
+
+class UnansweredError(SecaggError):
+    """The run ended before this query was answered, or it was asked for in another way."""
+
+
+async def recall(record: RunRecord, tables: RunTables) -> Report:
+    """Return what a run gave; where it ended too early for a task, what it had been asked until then.
+
+    The analyses are pure over the sums: of the same ones they make the same results, to the last bit.
+    """
+    kept = tables.answers()
+    secure_sum = _KeptSum(record.value_bits, iter(kept))
+    results = []
+    for task in record.specs:
+        try:
+            results.append(await result_of(task, secure_sum))
+        except (AnalysisError, UnansweredError):
+            break
+    answers = tuple((Query.decode(query), answer) for query, answer in kept)
+    return Report(tuple(results), answers, {})
+
+
+class _KeptSum:
+    """The secure sum of a run that is over."""
+
+    def __init__(self, value_bits: int, kept: Iterator[tuple[bytes, Answer]]) -> None:
+        self.value_bits = value_bits
+        self._kept = kept
+
+    async def __call__(self, query: Query) -> Sum:
+        asked, answer = next(self._kept, (b"", None))
+        if answer is None or asked != query.encode():
+            raise UnansweredError("the journal has no answer to this query")
+        if answer.total is None:
+            raise HeldBySitesError(answer)
+        return Sum(layout_of(query).unflatten(answer.total), answer.survivors)

@@ -1,0 +1,59 @@
+"""A run's line to the relay: what comes for it, and what leaves, under this process's lease of the run.
+
+Before a frame leaves, the state that it came out of is where a standby finds it, if there may be one.
+"""
+
+from typing import Protocol
+from uuid import UUID
+
+from coordinator.session.mailbox import Box
+from relay.client.outbox import deliver
+from relay.client.transport import Message, RelayClient
+from relay.party.journal import Journal
+
+
+class Checkpoints(Protocol):
+    """Keeps the state of a run where a standby finds it."""
+
+    async def store(self, lease: int | None) -> None:
+        """Store what the journal has committed since the last time; returns when it is safe.
+
+        Raises:
+            RelayError: `stale-lease`: another process has the run now.
+        """
+
+
+class Line:
+    """The line of one run.
+
+    Attributes:
+        lease: token of this process's lease of the run; None before it has one.
+    """
+
+    def __init__(
+        self, run: UUID, journal: Journal, relay: RelayClient, box: Box, checkpoints: Checkpoints | None = None
+    ) -> None:
+        self._run = run
+        self._journal = journal
+        self._relay = relay
+        self._box = box
+        self._checkpoints = checkpoints
+        self.lease: int | None = None
+
+    async def deliver(self) -> None:
+        """Send what the run has in the outbox; raises as `relay.client.outbox.deliver`."""
+        if self._checkpoints is not None:
+            await self._checkpoints.store(self.lease)
+        await deliver(self._journal, self._relay, self._run, lease=self.lease)
+
+    async def next(self, wait_s: float) -> Message | None:
+        """Return the next message of the run, or None where none comes in time."""
+        return await self._box.get(wait_s)
+
+    async def frame(self, message: Message) -> bytes:
+        """Return a message's frame."""
+        return await self._relay.frame(message.id) if message.frame is None else message.frame
+
+    async def payload(self, payload: str) -> bytes:
+        """Return the bytes of a payload; the frame that it came with binds them by a hash of its own."""
+        return b"".join([part async for part in self._relay.download(payload)])

@@ -1,0 +1,509 @@
+"""The coordinator's machine of a run, driven: it sends, waits for the sites, closes each step, adds and unmasks. In a
+homomorphic epoch it adds what it cannot read, and the sites open the sum.
+
+Order of every step: fetch, step, commit state, packages and outbox, send. When a step is closed is decided here and
+nowhere else: all sites are heard, or enough are and the grace for the others is over, or the step's time is.
+
+What comes next follows from the state alone, so that a process which was killed goes on in the middle of a setup or a
+round. The one thing that is not on disk is the total of the open round: it is added up again from the uploads, which
+the relay still has.
+"""
+
+import os
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from coordinator.journal.receipts import ReceiptLog
+from coordinator.journal.tables import Answer, RunTables, Turn, Upload
+from coordinator.runs.channel import Line
+from coordinator.runs.unmasking import ClusterError, Recover, here
+from coordinator.session.progress import Event, Show, What
+from relay.client.transport import Message
+from relay.party.journal import Batch, Journal
+from relay.service.crashpoints import crashpoint
+from secagg import envelope
+from secagg.codec import Record, tagged_hash
+from secagg.envelope import EVERYONE, Frame
+from secagg.errors import (
+    AbortError,
+    DeadlineError,
+    FaultyParticipantError,
+    NotEnoughParticipantsError,
+    ProtocolError,
+)
+from secagg.identity import Identity, Roster
+from secagg.messages import EncapsulationPackage, HeldLeaves, Manifest, SharePackage
+from secagg.params import LossRule, Profile, Schema, default_colluders, default_threshold, least_survivors
+from secagg.protocol import coordinator_round as cr
+from secagg.protocol import coordinator_setup as cs
+from secagg.protocol.encrypted_vector import EncryptedVector
+from secagg.protocol.ring_vector import RingVector
+from secagg.protocol.step import Abandon, Add, Ask, Close, Keep, Learned, Means, Publish, Send, Step
+from secagg.protocol.table import decode_state, encode_state, receive, tell
+
+POLL_S = 1.0  # longest wait for mail at a time, so that graces and deadlines are noticed
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long the coordinator waits, in seconds: for all sites in a step, and for the last ones once enough are in."""
+
+    step_s: float
+    grace_s: float
+    epoch_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who takes part: the confirmed roster, and the sites' names for people."""
+
+    roster: Roster
+    names: dict[bytes, str]
+
+
+class Driver:
+    """Drives one run.
+
+    Attributes:
+        bytes_heard: bytes of frames and payloads by site, as they arrived.
+    """
+
+    def __init__(
+        self,
+        run: UUID,
+        cast: Cast,
+        identity: Identity,
+        journal: Journal,
+        line: Line,
+        pace: Pace,
+        show: Show,
+        recover: Recover = here,
+    ) -> None:
+        self._run = run
+        self._cast = cast
+        self._identity = identity
+        self._journal = journal
+        self._tables = RunTables(journal.connection, run)
+        self._receipt = ReceiptLog(journal.connection, run)
+        self._line = line
+        self._pace = pace
+        self._show = show
+        self._recover = recover
+        self._began = time.monotonic()
+        self._machine = str(run)
+        self._state: Record | None = None
+        self._total: Any = None  # of the round that is open; not on disk
+        self._answering: Collection[int] | None = None  # who signed the survivors: others will not answer either
+        self._excluded: set[int] = set()
+        self.bytes_heard: dict[str, int] = dict.fromkeys(cast.names.values(), 0)
+
+    async def resume(self) -> None:
+        """Send what a crash left in the outbox, and take up the machine that the journal holds."""
+        await self._line.deliver()
+        if self._machine in self._journal.machines():
+            self._state = decode_state(self._journal.state(self._machine))
+
+    @property
+    def left(self) -> tuple[bytes, ...] | None:
+        """Keys of the sites that may still be asked in this run, or None before its first epoch."""
+        if isinstance(self._state, cs.Desk):  # a setup that was cut off
+            return self._state.manifest.sites
+        idle = self._state.idle if isinstance(self._state, cr.InRound) else self._state
+        if not isinstance(idle, cr.Prepared):
+            return None
+        return tuple(idle.manifest.sites[site - 1] for site in idle.survivors)
+
+    # Setup ---------------------------------------------------------------------------------------------------------
+
+    async def prepare(self, sites: Collection[bytes], *, rounds: int, quorum: int = 0, **terms: Any) -> None:
+        """Set up the next epoch with these sites; a setup that a crash cut off is finished instead, while it can be.
+
+        Args:
+            sites: verify keys, all of the roster.
+            rounds: how many rounds to prepare.
+            quorum: a sum over fewer sites is not asked for; at least as many as are safe.
+            terms: profile, loss_rule and suite, as in `secagg.protocol.coordinator_setup.Plan`.
+
+        Raises:
+            NotEnoughParticipantsError: too few sites answered in some step.
+        """
+        if not self._goes_on():
+            self._announce(sites, rounds, quorum, **terms)
+        await self._line.deliver()
+        while isinstance(desk := self._state, cs.Desk):
+            await self._wait(_AWAITED[type(desk)], _expected(desk), enough=desk.least_members)
+            self._tell(Close())
+            await self._line.deliver()
+        ready: cr.Prepared = self._state  # type: ignore[assignment]
+        self._say(
+            "epoch-ready", detail=f"{len(ready.survivors)} sites agreed on keys for {ready.manifest.rounds} rounds"
+        )
+
+    def _goes_on(self) -> bool:
+        """Tell whether the sites still wait in the setup that the journal holds, and this process may finish it."""
+        if not isinstance(self._state, cs.Desk):
+            return False
+        manifest = self._state.manifest
+        return time.time() < manifest.setup_deadline and manifest.epoch > self._tables.burnt
+
+    def _announce(self, sites: Collection[bytes], rounds: int, quorum: int, **terms: Any) -> None:
+        number, first = self._tables.last_epoch()
+        now = int(time.time())
+        plan = cs.Plan(
+            roster=self._cast.roster,
+            sites=tuple(sites),
+            run=self._run.bytes,
+            epoch=number + 1,
+            first_round=first,
+            rounds=rounds,
+            setup_deadline=now + int(6 * self._pace.step_s) + 60,
+            expires=now + self._pace.epoch_s,
+            slack=self._slack(terms.get("loss_rule")),
+            survivors=_survivors(len(sites), quorum, terms.get("profile", Profile.MALICIOUS)),
+            **terms,
+        )
+        step = cs.announce(plan, self._means())
+        with self._commit(step):
+            self._tables.forget_packages()
+            self._tables.begin_epoch(number + 1, first + rounds)
+
+    def _slack(self, loss_rule: LossRule | None) -> int | None:
+        """Return the slack of the next epoch: unless the rule is `continue`, nobody may be lost after an earlier one.
+
+        A setup that was cut off is begun again as it was.
+        """
+        if isinstance(self._state, cs.Desk):
+            return self._state.manifest.slack
+        return 0 if self._state is None or loss_rule is LossRule.CONTINUE else None
+
+    # Rounds --------------------------------------------------------------------------------------------------------
+
+    @property
+    def rounds_left(self) -> int:
+        """How many rounds this epoch still has, the open one included; none when its time is over."""
+        idle = self._state.idle if isinstance(self._state, cr.InRound) else self._state
+        if not isinstance(idle, cr.Prepared):
+            return 0
+        manifest = idle.manifest
+        open_ = isinstance(self._state, cr.InRound)
+        if time.time() >= manifest.expires or manifest.epoch <= self._tables.burnt:
+            return int(open_)
+        return manifest.first_round + manifest.rounds - idle.next_round + open_
+
+    async def ask(self, query: bytes, schema: Schema, position: int, *, learn: bool = True) -> Answer:
+        """Run one round and return the sum, which the journal keeps as the answer to the run's query `position`.
+
+        A round that a crash left open is finished if it is of this query. A dealer whose shares or vault are wrong is
+        named; the round is repeated without it. In a homomorphic epoch nobody is named, and unless the coordinator is
+        to `learn` the sum the answer holds none: the sites have it.
+
+        Raises:
+            NotEnoughParticipantsError: too few sites are left; the round is given up.
+            DeadlineError: the sites have left the round that was open; it is given up.
+        """
+        while True:
+            try:
+                if not self._is_open_for(query, position):
+                    self._give_up("it was not of the query that comes next")
+                    self._open(query, schema, position)
+                return await self._finish(query, position, learn=learn)
+            except FaultyParticipantError as error:
+                self._say("refused", site=self._name(error.party or 0), detail=str(error))
+                self._excluded.add(error.party or 0)
+                self._give_up("a site's shares or vault are wrong")
+            except AbortError as error:
+                self._give_up(str(error))
+                raise
+
+    def _is_open_for(self, query: bytes, position: int) -> bool:
+        turn = self._tables.turn() if isinstance(self._state, cr.InRound) else None
+        if turn is None or (turn.query, turn.position) != (query, position):
+            return False
+        if time.time() >= turn.deadline:
+            raise DeadlineError("the round that was open is over for its sites; nobody worked on this run for too long")
+        return True
+
+    def _open(self, query: bytes, schema: Schema, position: int) -> None:
+        idle: cr.Prepared = self._state  # type: ignore[assignment]
+        roster = tuple(site for site in idle.survivors if site not in self._excluded)
+        deadline = int(time.time() + 4 * (self._pace.step_s + self._pace.grace_s)) + 1
+        self._total = _zeros(idle.manifest, schema)
+        self._answering = None
+        with self._commit(tell(self._state, Ask(query, schema, deadline, roster), self._means())):  # type: ignore[type-var]
+            self._tables.open_turn(Turn(position, query, deadline, os.urandom(32)))
+        detail = f"{len(roster)} sites asked for {schema.length} numbers"
+        self._say("round-opened", round_=self._round, detail=detail)
+
+    async def _finish(self, query: bytes, position: int, *, learn: bool) -> Answer:
+        """Take the open round to its end, from whatever state it is in."""
+        opened: cr.InRound = self._state  # type: ignore[assignment]
+        number, roster = opened.turn.round, opened.turn.roster
+        await self._line.deliver()
+        if self._total is None:
+            await self._add_again()
+        while isinstance(self._state, cr.InRound):
+            await self._advance(learn=learn)
+        self._total = None
+        answer: Answer = self._tables.answer(position, query)  # type: ignore[assignment]  # entered just now
+        lost = len(roster) - len(answer.survivors)
+        detail = f"sum over {len(answer.survivors)} sites" + (f", {lost} lost on the way" if lost else "")
+        self._say("round-done", round_=number, detail=detail if learn else f"{detail}; the sites hold it")
+        return answer
+
+    async def _advance(self, *, learn: bool) -> None:
+        """Take the open round one step further: wait for who is to answer, and close the step."""
+        state = self._state
+        if isinstance(state, cr.AwaitUploads):
+            await self._wait("Upload", state.turn.roster, enough=state.idle.manifest.survivors)
+            self._tell(Close())
+        elif isinstance(state, cr.AwaitSignatures):
+            await self._wait("Consistency", state.survivors, enough=state.idle.manifest.threshold)
+            self._answering = self._heard()
+            self._tell(Close())
+        elif isinstance(state, cr.AwaitAnswers):
+            await self._wait("Unmask", self._answering or state.survivors, enough=state.idle.manifest.threshold)
+            crashpoint("before-unmask")
+            self._tell(Close())
+        elif isinstance(state, cr.AwaitTotal):
+            await self._unmask(state)
+            self._tell(Publish(self._total))
+        elif isinstance(state, cr.AwaitSealedShares):
+            await self._wait("SealedShares", self._answering or state.survivors, enough=state.idle.manifest.threshold)
+            crashpoint("before-opening")
+            self._pass_on(learn=learn)
+        elif isinstance(state, cr.AwaitOpened):
+            if learn:
+                await self._hear_sums(state)
+            self._tell(Close())
+        await self._line.deliver()
+
+    def _pass_on(self, *, learn: bool) -> None:
+        """Send the encrypted sum to its sites with what opens it; raises NotEnoughParticipantsError."""
+        state: cr.AwaitSealedShares = self._state  # type: ignore[assignment]  # with what was heard by now
+        with self._commit(tell(state, Publish(self._total), self._means("Publish"))):
+            turn = self._tables.turn()
+            if not learn and turn is not None:
+                held = Answer(state.turn.round, state.turn.schema.ring_bits, self._names(state.survivors), None)
+                self._tables.enter(turn.position, turn.query, held)
+
+    async def _hear_sums(self, state: cr.AwaitOpened) -> None:
+        """Wait for the sums that the sites opened, from so many that those who may lie are outnumbered.
+
+        Raises:
+            NotEnoughParticipantsError: too few sites published the same sum.
+        """
+        colluders = state.idle.manifest.colluders
+        await self._wait("Opened", state.survivors, enough=2 * colluders + 1)
+        turn = self._tables.turn()
+        if turn is None or self._tables.answer(turn.position, turn.query) is None:
+            raise NotEnoughParticipantsError(
+                f"{len(self._heard())} sites published what they opened, and no {colluders + 1} of them the same sum; "
+                "the logs of the others say why they opened none"
+            )
+
+    async def _unmask(self, state: cr.AwaitTotal) -> None:
+        try:
+            await self._recover(self._total, state.masks)
+        except ClusterError as error:
+            self._say("cluster-failed", detail=f"{error}; the masks are taken away here")
+            await here(self._total, state.masks)
+
+    async def _add_again(self) -> None:
+        """Add up what was added before a crash: the relay has the uploads, the journal knows which."""
+        state: cr.InRound = self._state  # type: ignore[assignment]
+        self._total = _zeros(state.idle.manifest, state.turn.schema)
+        if isinstance(state, cr.AwaitOpened):  # the encrypted sum is sent
+            return
+        for upload in self._tables.uploads():
+            payload = await self._line.payload(upload.payload)
+            self._total.add(cr.open_upload(state, Frame.decode(upload.frame), payload))
+
+    def _give_up(self, reason: str) -> None:
+        if isinstance(self._state, cr.InRound):
+            number = self._state.turn.round
+            self._tell(Abandon())
+            self._total = None
+            self._say("round-abandoned", round_=number, detail=reason)
+
+    # Waiting -------------------------------------------------------------------------------------------------------
+
+    async def _wait(self, step: str, expected: Collection[int], *, enough: int) -> None:
+        """Read mail until all expected sites are heard, or enough and their grace is over, or the step's time is."""
+        self._say(
+            "step", step=step, round_=self._round, detail=f"waiting for {len(expected)} sites", sites=len(expected)
+        )
+        began = time.monotonic()
+        heard = self._heard()
+        enough_since = began if len(heard) >= enough else None
+        while missing := set(expected) - heard:
+            now = time.monotonic()
+            ends = began + self._pace.step_s
+            if enough_since is not None:
+                ends = min(ends, enough_since + self._pace.grace_s)
+            if now >= ends:
+                for site in sorted(missing):
+                    detail = f"sent no {step} in time"
+                    self._say("lost", step=step, round_=self._round, site=self._name(site), detail=detail)
+                return
+            message = await self._line.next(min(POLL_S, ends - now))
+            if message is not None:
+                await self._take(message, step)
+            heard = self._heard()
+            if enough_since is None and len(heard) >= enough:
+                enough_since = time.monotonic()
+
+    def _heard(self) -> set[int]:
+        """Return the sites that the present step has heard, those that declined among them."""
+        state = self._state
+        if isinstance(state, cs.Desk):
+            return set(state.frames)
+        if isinstance(state, cr.AwaitUploads):
+            return set(state.uploads) | set(state.declined)
+        if isinstance(state, cr.AwaitSignatures):
+            return set(state.signatures)
+        if isinstance(state, cr.AwaitSealedShares):
+            return set(state.frames)
+        if isinstance(state, cr.AwaitOpened):
+            return set(state.roots)
+        return set(state.answers) if isinstance(state, cr.AwaitAnswers) else set()
+
+    async def _take(self, message: Message, step: str) -> None:
+        """Deal with one message: a step of the machine, or a refusal that names the site; either way it is read."""
+        data = await self._line.frame(message)
+        payload = None if message.payload is None else await self._line.payload(message.payload.id)
+        name = self._cast.names.get(message.sender, "a stranger")
+        try:
+            done = receive(self._state, data, self._means(), payload)  # type: ignore[type-var]
+        except ProtocolError as refusal:
+            self._say("refused", step=step, round_=self._round, site=name, detail=str(refusal))
+            with self._journal.transaction() as batch:
+                batch.read_to(message.id)
+                self._tables.read_to(message.id)
+            return
+        with self._commit(done) as batch:
+            batch.read_to(message.id)
+            self._tables.read_to(message.id)
+            for effect in done.effects:
+                if isinstance(effect, Add) and message.payload is not None:
+                    self._tables.added(Upload(effect.site, data, message.payload.id))
+        for effect in done.effects:
+            if isinstance(effect, Add):
+                self._total.add(effect.vector)
+        self.bytes_heard[name] = self.bytes_heard.get(name, 0) + len(data) + len(payload or b"")
+        kind = envelope.parse(data).kind
+        self._say("heard", step=step, round_=self._round, site=name, detail=str(kind))
+
+    # Pieces --------------------------------------------------------------------------------------------------------
+
+    def _tell(self, event: Close | Abandon | Publish) -> None:
+        with self._commit(tell(self._state, event, self._means(type(event).__name__))):  # type: ignore[type-var]
+            pass
+
+    @contextmanager
+    def _commit(self, step: Step) -> Iterator[Batch]:
+        """Make durable what a step gives (state, packages, frames, a sum) and what the block adds, then adopt it."""
+        with self._journal.transaction() as batch:
+            yield batch
+            batch.put(self._machine, encode_state(step.state))
+            self._receipt.note(self._state, step)
+            for effect in step.effects:
+                if isinstance(effect, Keep):
+                    self._tables.keep(effect.site, effect.package)
+                elif isinstance(effect, Send):
+                    to, data = self._address(step, effect), effect.frame.encode()
+                    batch.post(self._run, to, data, effect.payload, shared=effect.shared)
+                elif isinstance(effect, Learned):
+                    self._learn(effect)
+            if any(isinstance(effect, (Send, Learned)) for effect in step.effects):
+                self._tables.changed()
+            if isinstance(self._state, cr.InRound) and not isinstance(step.state, cr.InRound):
+                self._tables.close_turn()
+        self._state = step.state
+
+    def _learn(self, learned: Learned) -> None:
+        """Keep the answer to the question that is open, in the transaction of the step that gave it."""
+        turn = self._tables.turn()
+        if turn is not None and isinstance(self._state, cr.InRound):
+            bits, total = self._state.turn.schema.ring_bits, np.asarray(learned.total, np.float64)
+            answer = Answer(learned.round, bits, self._names(learned.survivors), total)
+            self._tables.enter(turn.position, turn.query, answer)
+
+    def _address(self, step: Step, send: Send) -> bytes | None:
+        if send.frame.recipient == EVERYONE:
+            return None
+        return self._manifest_sites(step.state)[send.frame.recipient - 1]
+
+    def _manifest_sites(self, state: Record | None) -> tuple[bytes, ...]:
+        if isinstance(state, cr.InRound):
+            return state.idle.manifest.sites
+        return state.manifest.sites if isinstance(state, (cs.Desk, cr.Prepared)) else ()
+
+    def _names(self, sites: Collection[int]) -> tuple[str, ...]:
+        return tuple(sorted(self._name(site) for site in sites))
+
+    def _name(self, site: int) -> str:
+        return self._cast.names[self._manifest_sites(self._state)[site - 1]]
+
+    @property
+    def _round(self) -> int:
+        """Number of the open round, 0 in a setup."""
+        return self._state.turn.round if isinstance(self._state, cr.InRound) else 0
+
+    def _means(self, event: str = "") -> Means:
+        """Return what a step may use.
+
+        What a round's later steps draw follows from the round's seed: done twice, by a process and by its standby from
+        the same state, a step says the same bytes, and no key seals two things.
+        """
+        turn = self._tables.turn() if event and isinstance(self._state, cr.InRound) else None
+        name = f"{type(self._state).__name__} {event}".encode()
+        return Means(
+            identity=self._identity,
+            rand=os.urandom(32) if turn is None else tagged_hash("coordinator-step", turn.seed, name),
+            encapsulations=self._tables.packages(EncapsulationPackage),
+            shares=self._tables.packages(SharePackage),
+            leaves=self._tables.packages(HeldLeaves),
+        )
+
+    def _say(
+        self, what: What, *, step: str = "", round_: int = 0, site: str = "", detail: str = "", sites: int = 0
+    ) -> None:
+        self._show(Event(what, step, round_, site, detail, sites, round(time.monotonic() - self._began, 3)))
+
+
+_AWAITED: dict[type[cs.Desk], str] = {
+    cs.AwaitJoins: "Join",
+    cs.AwaitPrekeys: "Prekeys",
+    cs.AwaitEncapsulations: "Encapsulations",
+    cs.AwaitShares: "Shares",
+    cs.AwaitReceipts: "Receipt",
+}
+
+
+def _expected(desk: cs.Desk) -> Collection[int]:
+    """Return the sites whose frames a step of the setup waits for: those that sent theirs in the step before."""
+    if isinstance(desk, cs.AwaitPrekeys):
+        return desk.nonce_commitments
+    if isinstance(desk, cs.AwaitEncapsulations):
+        return desk.prekeys
+    if isinstance(desk, cs.AwaitShares):
+        return desk.holders
+    if isinstance(desk, cs.AwaitReceipts):
+        return desk.shares
+    return range(1, len(desk.manifest.sites) + 1)
+
+
+def _survivors(sites: int, quorum: int, profile: Profile) -> int:
+    """Return the least number of sites in a sum: the quorum, or the least that is safe if that is more."""
+    threshold = default_threshold(sites, profile)
+    return max(quorum, least_survivors(threshold, default_colluders(sites, profile)))
+
+
+def _zeros(manifest: Manifest, schema: Schema) -> RingVector | EncryptedVector:
+    return EncryptedVector.zeros(schema) if manifest.is_homomorphic else RingVector.zeros(schema)

@@ -1,0 +1,507 @@
+"""A run, from its order to a final state: in the journal and at the relay, by its deadline, whatever happens.
+
+`begin` enters a run in the journal; `carry_out` works on it until it is over, or is paused, or another process has it.
+Two things go on beside each other: the work, which is the analyses over their secure sums, and the watch, which renews
+the lease and ends the work at the deadline, on a wish, or where the relay or another process ended it. When the relay
+is away, the work begins again from the journal as soon as it is back.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+from coordinator.journal.receipts import ReceiptLog, conclude
+from coordinator.journal.records import RunRecord, Wish
+from coordinator.journal.tables import Answer, RunTables
+from coordinator.projects.projects import Sealed
+from coordinator.runs.channel import Line
+from coordinator.runs.checkpoints import RunCheckpoints
+from coordinator.runs.driver import Cast, Driver, Pace
+from coordinator.runs.errors import RunCancelledError, RunEndedError, RunOverdueError, RunPausedError, TakenOverError
+from coordinator.runs.secure_sum import HeldBySitesError, RunSum, value_bits_of
+from coordinator.runs.unmasking import recoverer
+from coordinator.session.progress import Event, Show
+from coordinator.session.session import Office
+from participant.analyses.base.errors import SpecError
+from participant.analyses.base.result import Result
+from participant.analyses.base.secure_sum import SecureSum
+from participant.analyses.base.spec import TableSpec
+from participant.statistics.language.query import Query
+from relay.api.states import FINAL_RUN
+from relay.api.wire import RunLease
+from relay.client.transport import RelayError, RelayUnavailableError, RunState
+from relay.party.journal import JournalError, RestoredStateError
+from relay.service.logs import bind, logger
+from secagg.errors import NotEnoughParticipantsError, ParameterError, SecaggError
+
+LOOK_S = 0.5
+"""Between two looks at the clock and at what commands wish."""
+ASK_S = 5.0
+"""How long the watch waits for the relay's answer: a relay that is away must not keep it from the clock."""
+SETTLE_S = 20.0
+"""How long a process that ends a run tries to tell the relay; the relay ends it by itself soon after its deadline."""
+AWAY_S = 2.0
+LATE_S = 60.0
+"""A run is in a final state so long after its deadline at the latest."""
+DEADLINE = "deadline"
+
+_log = logger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a run gives of an analysis whose sum its sites keep to themselves."""
+
+    analysis: str
+    round: int
+    sites: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run gave.
+
+    Attributes:
+        results: one for each task, in order; or who holds it.
+        answers: every query that was asked, with its round, sites and sum.
+        bytes_heard: bytes that each site sent to the coordinator, by its name.
+    """
+
+    results: tuple[Result | Held, ...]
+    answers: tuple[tuple[Query, Answer], ...]
+    bytes_heard: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a run is to do.
+
+    Attributes:
+        tasks: its analyses, in order.
+        task: place of the project's task that it carries out, or None.
+        within_s: time that it may take; None for what the settings say.
+        quorum: a sum over fewer sites is not asked for; the protocol's and the sites' own floors hold in any case.
+        repeats: the run that it repeats, or None.
+    """
+
+    tasks: tuple[TableSpec, ...]
+    task: int | None = None
+    within_s: float | None = None
+    quorum: int = 0
+    repeats: UUID | None = None
+
+
+def begin(office: Office, sealed: Sealed, order: Order) -> UUID:
+    """Enter a run in the journal and return its ID; nobody else hears of it before it is carried out.
+
+    Raises:
+        SpecError: an analysis needs the sums, and the sites keep them.
+        NotEnoughParticipantsError: too few sites confirmed the roster.
+    """
+    if not sealed.terms.coordinator_learns:
+        check_single(order.tasks)
+    least = max(sealed.terms.minimum_sites, order.quorum)
+    if len(sealed.confirmed) < least:
+        raise NotEnoughParticipantsError(f"{len(sealed.confirmed)} sites confirmed the roster, {least} are needed")
+    now = time.time()
+    record = RunRecord(
+        run=uuid4(),
+        project=sealed.project.id,
+        name=sealed.project.name,
+        terms=sealed.project.terms,
+        tasks=tuple(task.model_dump(mode="json", exclude_none=True) for task in order.tasks),
+        task=order.task,
+        sites=sealed.confirmed,
+        value_bits=value_bits_of(sealed),
+        quorum=order.quorum,
+        began=now,
+        deadline=now + (order.within_s or office.settings.run_s),
+        repeats=order.repeats,
+        position=office.journal.position,
+    )
+    office.records.add(record)
+    return record.run
+
+
+def retry(office: Office, sealed: Sealed, run: UUID, within_s: float | None = None) -> UUID:
+    """Enter a run that repeats one which is over, with all sites that there are now, and return its ID.
+
+    Raises:
+        ParameterError: there is no such run, or it is not over.
+        NotEnoughParticipantsError: too few sites confirmed the roster.
+    """
+    record = office.records.get(run)
+    if not record.is_over:
+        raise ParameterError(f"run {run} is {record.state}; resume it, or cancel it first")
+    order = Order(tasks=record.specs, task=record.task, within_s=within_s, quorum=record.quorum, repeats=run)
+    return begin(office, sealed, order)
+
+
+async def carry_out(run: UUID, sealed: Sealed, office: Office, show: Show) -> Report:
+    """Work on a run of the journal until it is over: from its beginning, or from where a process left it.
+
+    Raises:
+        RunPausedError, RunCancelledError: somebody wished it.
+        RunOverdueError: its deadline passed.
+        RunEndedError: it is over already, or the relay ended it.
+        TakenOverError: another process of this coordinator has it.
+        JournalError: another process on this machine works on it.
+        NotEnoughParticipantsError: too few sites were left in some step.
+        AnalysisError: the data give no answer.
+    """
+    with office.journal.hold(str(run)), bind(run=str(run)):
+        record = office.records.get(run)
+        if record.is_over:
+            raise RunEndedError(run, record.state, record.reason)
+        office.records.wish(run, "")
+        return await _Work(record, sealed, office, show).done()
+
+
+async def result_of(task: TableSpec, secure_sum: SecureSum) -> Result | Held:
+    """Return what an analysis gives, or who holds it; raises as the analysis and the sum."""
+    try:
+        return await task.analyse(secure_sum)
+    except HeldBySitesError as held:
+        return Held(task.analysis, held.answer.round, held.answer.survivors)
+
+
+class _Work:
+    """The work of this process on one run."""
+
+    def __init__(self, record: RunRecord, sealed: Sealed, office: Office, show: Show) -> None:
+        self._run = record.run
+        self._record = record
+        self._sealed = sealed
+        self._office = office
+        self._lease: int | None = None
+        self._line: Line | None = None
+        count = office.metrics.watch(record.run)
+
+        def show_and_count(event: Event) -> None:
+            show(event)
+            count(event)
+
+        self._show: Show = show_and_count
+
+    async def done(self) -> Report:
+        """Return the report, with the run completed; or end it by the name of what went wrong, and raise that."""
+        try:
+            report = await self._under_watch(self._work())
+        except (RunPausedError, TakenOverError) as left:
+            state = RunState.PAUSED if isinstance(left, RunPausedError) else self._record.state
+            self._office.metrics.left(self._run, state)
+            if isinstance(left, RunPausedError):
+                self._office.records.move(self._run, RunState.PAUSED)
+                await self._settle(RunState.PAUSED)
+            raise
+        except RunEndedError as ended:
+            if ended.state is RunState.COMPLETED:  # by another process, whose receipt has what this journal lacks
+                self._office.records.move(self._run, ended.state, told=True)
+                self._leave(ended.state)
+            else:
+                await self._end(ended.state, ended.reason)
+            raise
+        except RunCancelledError:
+            await self._end(RunState.CANCELLED, "")
+            raise
+        except RunOverdueError:
+            await self._end(RunState.FAILED, DEADLINE)
+            raise
+        except SecaggError as error:
+            await self._end(RunState.FAILED, str(error))
+            raise
+        except Exception as error:
+            _log.error("run-broken", exc_info=error)
+            await self._end(RunState.FAILED, f"a defect: {type(error).__name__}; the coordinator's log says where")
+            raise
+        await self._end(RunState.COMPLETED, "")
+        return report
+
+    # The work ------------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> Report:
+        while True:
+            try:
+                return await self._attempt()
+            except RelayUnavailableError as error:
+                _log.warning("relay-away", detail=str(error))
+            except RelayError as error:
+                if error.type != "stale-lease":
+                    raise
+                _log.warning("lease-lost", detail=str(error))  # to another process, or to the time that it took
+            await asyncio.sleep(AWAY_S)
+
+    async def _attempt(self) -> Report:
+        """Work on the run from where the journal has it."""
+        office, run = self._office, self._run
+        await self._take_lease()
+        checkpoints = None
+        if office.settings.checkpoints:
+            checkpoints = RunCheckpoints(run, office.journal, office.identity, office.relay)
+            if await checkpoints.catch_up():
+                office.metrics.taken_over()
+        if office.records.is_copy(run):
+            raise RestoredStateError(f"run {run} came out of a backup, and the relay has no checkpoint of it")
+        with office.journal.transaction():
+            ReceiptLog(office.journal.connection, run).begin(self._sealed.roster, self._sealed.project.terms)
+        await self._enter_running()
+        record = self._record = office.records.get(run)
+        async with office.mail.box(run, record.position) as box:
+            self._line = Line(run, office.journal, office.relay, box, checkpoints)
+            self._line.lease = self._lease
+            return await self._analyses(record, self._line)
+
+    async def _analyses(self, record: RunRecord, line: Line) -> Report:
+        office, settings = self._office, self._office.settings
+        tables = RunTables(office.journal.connection, self._run)
+        pace = Pace(settings.step_s, settings.grace_s, settings.epoch_s)
+        cast = Cast(self._sealed.roster, self._sealed.names)
+        driver = Driver(self._run, cast, office.identity, office.journal, line, pace, self._show, recoverer(settings))
+        await driver.resume()
+        secure_sum = RunSum(driver, tables, self._sealed, record, settings.rounds, self._check_pause)
+        results = tuple([await self._result(task, secure_sum) for task in record.specs])
+        answers = tuple((Query.decode(query), answer) for query, answer in tables.answers())
+        return Report(results, answers, dict(driver.bytes_heard))
+
+    async def _result(self, task: TableSpec, secure_sum: RunSum) -> Result | Held:
+        try:
+            result = await result_of(task, secure_sum)
+        except (RunPausedError, RelayUnavailableError, RelayError):
+            raise
+        except SecaggError:
+            self._office.metrics.failed(task.analysis)
+            raise
+        self._office.metrics.finished(task.analysis, result)
+        return result
+
+    def _check_pause(self) -> None:
+        if self._office.records.wished(self._run) == "pause":
+            raise RunPausedError(f"run {self._run} is paused; it goes on with: resume {self._run}")
+
+    # At the relay --------------------------------------------------------------------------------------------------
+
+    async def _take_lease(self) -> None:
+        """Create the run at the relay if it is not there, and take its lease."""
+        office, record = self._office, self._record
+        name = ", ".join(dict.fromkeys(record.analyses))[:100]
+        found = await office.relay.create_run(record.project, self._run, name, record.task, deadline=record.deadline)
+        if found.state in FINAL_RUN:
+            raise RunEndedError(self._run, found.state, found.reason)
+        if found.roster_version != self._sealed.project.roster.version:  # type: ignore[union-attr]  # it is sealed
+            raise SpecError("the project's roster changed since the run began; repeat the run")
+        self._lease = (await self._leased()).token
+
+    async def _enter_running(self) -> None:
+        """Bring the run to `running` at the relay, from whatever state a process left it in."""
+        steps = {
+            RunState.CREATED: RunState.PREPARING,
+            RunState.PREPARING: RunState.RUNNING,
+            RunState.PAUSED: RunState.RUNNING,
+        }
+        found = await self._office.relay.run(self._run)
+        while (following := steps.get(found.state)) is not None:
+            found = await self._office.relay.change_run(self._run, found.state, following, lease=self._lease)
+        if found.state in FINAL_RUN:
+            raise RunEndedError(self._run, found.state, found.reason)
+        self._office.records.move(self._run, found.state, told=True)
+
+    # The watch -----------------------------------------------------------------------------------------------------
+
+    async def _under_watch(self, work: Awaitable[T]) -> T:
+        """Await the work, and end it with what the watch raises."""
+        working = asyncio.ensure_future(work)
+        watching = asyncio.create_task(self._watch())
+        try:
+            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            watching.result()
+            raise AssertionError("the watch ends by raising")
+        finally:
+            for task in (working, watching):
+                task.cancel()
+            await asyncio.gather(working, watching, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        every_s = self._office.settings.lease_s / 3
+        looked = time.monotonic()
+        while True:
+            if time.time() >= self._record.deadline:
+                raise RunOverdueError(f"the deadline of run {self._run} has passed")
+            if self._office.records.wished(self._run) == "cancel":
+                raise RunCancelledError(f"run {self._run} was cancelled")
+            if self._lease is not None and time.monotonic() >= looked + every_s:
+                looked = time.monotonic()
+                with suppress(RelayUnavailableError, TimeoutError):
+                    await asyncio.wait_for(self._look(self._lease), ASK_S)
+            await asyncio.sleep(LOOK_S)
+
+    async def _look(self, held: int) -> None:
+        """Renew the lease, and see whether the relay ended the run."""
+        taken = await self._leased()
+        if taken.token > held + 1:  # it ended while the relay was away, and somebody else had it since
+            raise TakenOverError(f"another process of this coordinator worked on run {self._run} meanwhile")
+        self._lease = taken.token
+        if self._line is not None:
+            self._line.lease = taken.token
+        found = await self._office.relay.run(self._run)
+        if found.state in FINAL_RUN:
+            raise RunEndedError(self._run, found.state, found.reason)
+
+    async def _leased(self) -> RunLease:
+        """Take or renew the lease; raises TakenOverError where another process holds it."""
+        office = self._office
+        try:
+            return await office.relay.lease_run(self._run, office.holder, office.settings.lease_s)
+        except RelayError as error:
+            if error.type != "stale-lease":
+                raise
+            raise TakenOverError(f"another process of this coordinator works on run {self._run}") from None
+
+    # The end -------------------------------------------------------------------------------------------------------
+
+    async def _end(self, state: RunState, reason: str) -> None:
+        """Enter a final state, let the relay know, and forget what only an open run needs."""
+        self._office.records.move(self._run, state, reason)
+        self._leave(state)
+        told = await self._settle(state)
+        await self._conclude(state, reason, send=told)
+
+    def _leave(self, state: RunState) -> None:
+        forget_run(self._office, self._run)
+        self._office.metrics.left(self._run, state)
+        _log.info("run-ended", state=state.value)
+
+    async def _conclude(self, state: RunState, reason: str, *, send: bool) -> None:
+        """End the receipt and send it; the lease is given back by now, since parcels are sent without it.
+
+        With a relay that did not take the end of the run either, nothing is tried: the end would come too late.
+        """
+        office, receipt = self._office, ReceiptLog(self._office.journal.connection, self._run)
+        if not receipt.entries():  # nobody was asked for anything
+            return
+        outcome = f"{state.value}: {reason}" if reason else state.value
+        within_s = SETTLE_S if send else 0.0
+        await conclude(receipt, outcome, self._run, office.identity, office.relay, within_s=within_s)
+
+    async def _settle(self, state: RunState) -> bool:
+        """Let the relay know and give the lease back; returns whether the relay answered."""
+        if self._lease is None:  # the relay never heard of it, or another process has it
+            telling = asyncio.wait_for(tell_end(self._office, self._run, None), ASK_S)
+        else:
+            telling = asyncio.wait_for(self._give_back(self._lease), SETTLE_S + ASK_S)
+        try:
+            await telling
+        except RelayError as refusal:
+            _log.warning("relay-not-told", state=state.value, detail=str(refusal))
+        except (RelayUnavailableError, TimeoutError) as error:
+            _log.warning("relay-not-told", state=state.value, detail=str(error))
+            return False
+        return True
+
+    async def _give_back(self, lease: int) -> None:
+        await asyncio.wait_for(tell_end(self._office, self._run, lease), SETTLE_S)
+        await self._office.relay.lease_run(self._run, self._office.holder, 0)
+
+
+async def tell_end(office: Office, run: UUID, lease: int | None) -> None:
+    """Let the relay know the state of a run that nobody works on any more; a final state there stays what it is."""
+    record = office.records.get(run)
+    try:
+        found = await office.relay.run(run)
+    except RelayError as error:
+        if error.type != "not-found":
+            raise
+        office.records.tell(run)  # it never heard of the run
+        return
+    if found.state not in FINAL_RUN and found.state is not record.state:
+        await office.relay.change_run(run, found.state, record.state, record.reason, lease=lease)
+    office.records.tell(run)
+
+
+def forget_run(office: Office, run: UUID) -> None:
+    """Drop the machine of a run that is over with its keys, and what was still to be sent."""
+    tables = RunTables(office.journal.connection, run)
+    with office.journal.transaction() as batch:
+        batch.drop(str(run))
+        batch.retract(run)
+        tables.forget_packages()
+        tables.close_turn()
+
+
+async def stop(office: Office, run: UUID, wish: Wish) -> None:
+    """Let the process that works on a run pause or cancel it; where none does, do it here.
+
+    Raises:
+        RunEndedError: it is over.
+        TakenOverError: a process on another machine works on it, which has to be asked there.
+    """
+    record = office.records.get(run)
+    if record.is_over:
+        raise RunEndedError(run, record.state, record.reason)
+    office.records.wish(run, wish)
+    try:
+        with office.journal.hold(str(run)):
+            await _stop(office, run, RunState.PAUSED if wish == "pause" else RunState.CANCELLED)
+    except JournalError:  # a process has it, and looks at wishes
+        return
+
+
+async def _stop(office: Office, run: UUID, state: RunState) -> None:
+    try:
+        lease = (await office.relay.lease_run(run, office.holder, office.settings.lease_s)).token
+    except RelayError as error:
+        if error.type == "stale-lease":
+            raise TakenOverError(f"a process on another machine works on run {run}; ask for it there") from None
+        if error.type != "not-found":
+            raise
+        lease = 0
+    if state is RunState.CANCELLED:
+        forget_run(office, run)
+    office.records.move(run, state, told=not lease)
+    if lease:
+        await tell_end(office, run, lease)
+        await office.relay.lease_run(run, office.holder, 0)
+
+
+async def sweep(office: Office) -> None:
+    """Take over from the relay how runs ended that nobody works on here, end what is over its deadline, and say so."""
+    overdue = 0
+    for record in office.records.all():
+        if record.is_over and record.told:
+            continue
+        try:
+            with office.journal.hold(str(record.run)):
+                await asyncio.wait_for(_sweep(office, record), ASK_S)
+        except (SecaggError, TimeoutError) as error:  # another process works on it, or the relay is away
+            _log.debug("run-not-swept", run=record.run, detail=str(error))
+        overdue += not office.records.get(record.run).is_over and time.time() >= record.deadline + LATE_S
+    office.metrics.overdue(overdue)
+
+
+async def _sweep(office: Office, record: RunRecord) -> None:
+    run = record.run
+    if not record.is_over and time.time() >= record.deadline:
+        office.records.move(run, RunState.FAILED, DEADLINE)
+        forget_run(office, run)
+    elif not record.is_over and record.told:
+        found = await office.relay.run(run)
+        if found.state in FINAL_RUN:
+            office.records.move(run, found.state, found.reason, told=True)
+            forget_run(office, run)
+    if office.records.get(run).is_over:
+        await tell_end(office, run, None)
+
+
+def check_single(tasks: tuple[TableSpec, ...]) -> None:
+    """Raise SpecError for an analysis of several sums, each asked for from the one before."""
+    if beyond := sorted({task.analysis for task in tasks if not task.single_sum}):
+        raise SpecError(
+            f"the sites of this project keep its sums, and {', '.join(beyond)} goes from one sum to the next: it needs "
+            "a project whose terms say publish = true, or mode masks"
+        )

@@ -1,0 +1,40 @@
+"""The file of a run: one analysis, or several as `[[task]]`, and, if it says so, the project that they are for."""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from participant.analyses.base.errors import SpecError
+from participant.analyses.base.spec import TableSpec
+from participant.analyses.catalogue import parse_spec
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """What stands in it; `project` is a name or an ID, None where the file names none."""
+
+    tasks: tuple[TableSpec, ...]
+    project: str | None = None
+
+
+def read_run_file(path: Path) -> RunFile:
+    """Read a TOML or JSON file.
+
+    Raises:
+        SpecError: no such file format, no task, or a task that is wrong; says where.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} cannot be read: {error}") from None
+    if not isinstance(document, dict):
+        raise SpecError(f"{path} holds no table")
+    project = document.pop("project", None)
+    if not isinstance(project, str | None):
+        raise SpecError(f"{path}: project is the name or the ID of one, in quotation marks")
+    tasks = document.get("task", [document] if document else [])
+    if not isinstance(tasks, list) or not tasks or (len(document) > 1 and "task" in document):
+        raise SpecError(f"{path} holds one analysis, or several as [[task]]")
+    return RunFile(tuple(parse_spec(task) for task in tasks), project)

@@ -1,0 +1,119 @@
+"""The secure sum of a run: from the journal where it was learnt before, else from a round."""
+
+from collections.abc import Callable
+
+from coordinator.journal.records import RunRecord
+from coordinator.journal.tables import Answer, RunTables
+from coordinator.projects.projects import Sealed
+from coordinator.runs.driver import Driver
+from participant.analyses.base.secure_sum import Sum, value_bits_for
+from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.language.query import Query
+from secagg.errors import SecaggError
+from secagg.he.parameters import SUMS
+from secagg.messages import Suite
+from secagg.params import (
+    MAX_RING_BITS,
+    MAX_SITE_ROUNDS,
+    LossRule,
+    Profile,
+    Schema,
+    mac_lanes_for,
+    ring_bits_for,
+)
+
+_PROFILES = {"semi-honest": Profile.SEMI_HONEST, "malicious": Profile.MALICIOUS}
+_LOSS_RULES = {"continue": LossRule.CONTINUE, "pause": LossRule.PAUSE, "abort": LossRule.ABORT}
+_SUITES = {"masks": Suite.X25519_MLKEM768_AES256, "he": Suite.X25519_MLKEM768_AES256_BFV}
+_RING_BITS = {"masks": MAX_RING_BITS, "he": SUMS.plain_modulus.bit_length() - 1}  # a slot holds one value at least
+
+
+class HeldBySitesError(SecaggError):
+    """The sites opened a sum and keep it: the analysis ends here.
+
+    Attributes:
+        answer: round and sites.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(f"the sites hold the result of round {answer.round}: {', '.join(answer.survivors)}")
+
+
+def value_bits_of(sealed: Sealed) -> int:
+    """Return the bits of a value that leave room for all sites that confirmed."""
+    return value_bits_for(len(sealed.confirmed), _RING_BITS[sealed.terms.mode])
+
+
+class RunSum:
+    """The secure sum of a run: what the analyses ask, they ask here.
+
+    Args:
+        driver: of the run.
+        tables: its answers.
+        sealed: its project.
+        record: what it is to do.
+        rounds: that an epoch prepares.
+        before_round: called before each round; raises where no further one is to be opened.
+
+    Attributes:
+        value_bits: bits of a value that leave room for all sites that the run began with.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        tables: RunTables,
+        sealed: Sealed,
+        record: RunRecord,
+        rounds: int,
+        before_round: Callable[[], None],
+    ) -> None:
+        self._driver = driver
+        self._tables = tables
+        self._sealed = sealed
+        self._record = record
+        self._rounds = rounds
+        self._before_round = before_round
+        self._position = 0
+        self.value_bits = record.value_bits
+
+    async def __call__(self, query: Query) -> Sum:
+        """Return the sum of a query: from the journal if it was learnt before a crash, else from a round.
+
+        Raises:
+            HeldBySitesError: the sites have opened it, and the project's terms leave it to them.
+        """
+        self._sealed.terms.check(query)
+        data = query.encode()
+        answer = self._tables.answer(self._position, data)
+        if answer is None:
+            await self._ensure_epoch()
+            self._before_round()
+            learn = self._sealed.terms.coordinator_learns
+            answer = await self._driver.ask(data, self._schema(query), self._position, learn=learn)
+        self._position += 1
+        if answer.total is None:
+            raise HeldBySitesError(answer)
+        return Sum(layout_of(query).unflatten(answer.total), answer.survivors)
+
+    def _schema(self, query: Query) -> Schema:
+        segments = layout_of(query).segments(query.value_bits)
+        parties = len(self._driver.left or ())
+        bits = max(ring_bits_for(segment.levels, parties) for segment in segments)
+        checked = self._sealed.terms.profile == "malicious" or self._sealed.terms.mode == "he"
+        return Schema(ring_bits=bits, mac_lanes=mac_lanes_for(bits) if checked else 0, segments=segments)
+
+    async def _ensure_epoch(self) -> None:
+        """Prepare the next epoch when the rounds of the last one are used up; lost sites stay out of this run."""
+        if self._driver.rounds_left:
+            return
+        sites = self._driver.left or self._record.sites
+        await self._driver.prepare(
+            sites,
+            rounds=min(self._rounds, MAX_SITE_ROUNDS // len(sites)),
+            quorum=self._record.quorum,
+            profile=_PROFILES[self._sealed.terms.profile],
+            loss_rule=_LOSS_RULES[self._sealed.terms.loss_rule],
+            suite=_SUITES[self._sealed.terms.mode],
+        )

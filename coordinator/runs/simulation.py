@@ -1,0 +1,182 @@
+"""A run against sites in this process: for designing an analysis before any hospital is asked.
+
+Each table is a site. What a real run does to its numbers is done here: sites answer the same queries, hide small groups
+at the same floors, quantise to the same fixed point, and decline for the same reasons; sites can be lost, and below the
+threshold nothing is learnt. The sum is then the same, bit for bit. What is missing is what hides a site's numbers from
+everybody else: here all tables are in one place.
+"""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+
+from coordinator.journal.tables import Answer
+from coordinator.runs.lifecycle import Report, result_of
+from coordinator.session.progress import Event, Show, What
+from participant.analyses.base.secure_sum import Sum, value_bits_for
+from participant.analyses.base.spec import TableSpec
+from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.language.layout import Array
+from participant.statistics.language.query import Query
+from participant.statistics.language.statistic import Columns
+from participant.study.terms import ProjectTerms
+from secagg.errors import NotEnoughParticipantsError, ParameterError
+from secagg.params import MIN_SITES, Profile, Schema, Segment, default_threshold, ring_bits_for
+from secagg.quantize import dequantize, quantize
+
+Tables = Mapping[Any, Any]
+"""By the site's name: a data frame, or anything else that gives arrays by the names of columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """Sites in this process.
+
+    Args:
+        tables: by the site's name; columns that are not numbers are left out.
+        terms: of the project, to hold queries against; None allows all.
+        lost: names of the sites that are lost in a round, by the round's number; they stay away until the run's end.
+
+    Raises:
+        ParameterError: fewer than three sites, a name twice, or a site is to be lost that does not exist.
+    """
+
+    tables: Tables
+    terms: ProjectTerms | None = None
+    lost: Mapping[int, Collection[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [str(name) for name in self.tables]
+        if len(set(names)) < MIN_SITES:
+            raise ParameterError(f"a simulation has at least {MIN_SITES} sites with names of their own, got {names}")
+        if unknown := sorted({site for sites in self.lost.values() for site in sites} - set(names)):
+            raise ParameterError(f"sites that are to be lost, but do not exist: {', '.join(unknown)}")
+
+    async def carry_out(self, tasks: tuple[TableSpec, ...], show: Show) -> tuple[UUID, Report]:
+        """Carry out a run's tasks; raises as `coordinator.runs.lifecycle.carry_out`."""
+        sites = {str(name): numbers_of(table) for name, table in self.tables.items()}
+        secure_sum = SimulatedSum(sites, self.terms, self.lost, show)
+        results = tuple([await result_of(task, secure_sum) for task in tasks])
+        return uuid4(), Report(results, tuple(secure_sum.answers), {})
+
+
+class SimulatedSum:
+    """The secure sum of a simulated run.
+
+    Attributes:
+        answers: every query that was asked, with its round, sites and sum.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, Columns],
+        terms: ProjectTerms | None,
+        lost: Mapping[int, Collection[str]],
+        show: Show,
+    ) -> None:
+        self._tables = dict(tables)
+        self._terms = terms
+        self._lost = lost
+        self._show = show
+        self._began = time.monotonic()
+        self._threshold = default_threshold(len(tables), Profile.MALICIOUS)
+        self.value_bits = value_bits_for(len(tables))
+        self.answers: list[tuple[Query, Answer]] = []
+
+    async def __call__(self, query: Query) -> Sum:
+        """Return the sum of a query.
+
+        Raises:
+            TermsError: it goes beyond the project's terms.
+            NotEnoughParticipantsError: fewer sites than the threshold are left; says why each declined.
+        """
+        query = Query.decode(query.encode())
+        if self._terms is not None:
+            self._terms.check(query)
+        round_ = len(self.answers) + 1
+        layout = layout_of(query)
+        self._say("round-opened", round_, f"{len(self._tables)} sites asked for {layout.length} numbers")
+        vectors = self._vectors(query, round_)
+        segments = layout.segments(query.value_bits)
+        total = fixed_point_sum(list(vectors.values()), segments)
+        self._tables = {name: self._tables[name] for name in vectors}
+        self.answers.append((query, Answer(round_, _ring_bits(segments, len(vectors)), tuple(sorted(vectors)), total)))
+        self._say("round-done", round_, f"sum over {len(vectors)} sites")
+        return Sum(layout.unflatten(total), tuple(sorted(vectors)))
+
+    def _vectors(self, query: Query, round_: int) -> dict[str, Array]:
+        vectors: dict[str, Array] = {}
+        reasons = []
+        for name, table in self._tables.items():
+            if name in self._lost.get(round_, ()):
+                reasons.append((name, "was lost"))
+                continue
+            try:
+                vectors[name] = evaluate(query, table)
+            except ParameterError as refusal:
+                reasons.append((name, f"declined: {refusal}"))
+        for name, reason in reasons:
+            self._say("lost", round_, reason, site=name)
+        if len(vectors) < self._threshold:
+            raise NotEnoughParticipantsError(
+                f"{len(vectors)} uploads, the floor is {self._threshold}"
+                + "".join(f"; {name} {reason}" for name, reason in reasons)
+            )
+        return vectors
+
+    def _say(self, what: What, round_: int, detail: str, *, site: str = "") -> None:
+        seconds = round(time.monotonic() - self._began, 3)
+        self._show(Event(what, round=round_, site=site, detail=detail, seconds=seconds))
+
+
+def fixed_point_sum(vectors: Collection[Array], segments: tuple[Segment, ...]) -> Array:
+    """Return the sum as a round gives it, after the checks of a round."""
+    schema = Schema(ring_bits=_ring_bits(segments, len(vectors)), mac_lanes=0, segments=segments)
+    schema.check(len(vectors))
+    return dequantize(np.sum([quantize(vector, schema).values for vector in vectors], axis=0), schema)
+
+
+def _ring_bits(segments: tuple[Segment, ...], sites: int) -> int:
+    return max(ring_bits_for(segment.levels, sites) for segment in segments)
+
+
+def numbers_of(table: Any) -> Columns:
+    """Return the columns of a table that are numbers, float64, NaN where one is missing: what a site's dataset has."""
+    columns = {}
+    for name in table.keys() if isinstance(table, Mapping) else table.columns:
+        try:
+            columns[str(name)] = _doubles(table[name])
+        except (TypeError, ValueError):  # words, or dates; sites have no numbers in such columns either
+            continue
+    return columns
+
+
+def _doubles(column: Any) -> Array:
+    # pandas has missing values that NumPy does not know
+    return np.array(column.astype("float64") if hasattr(column, "astype") else column, np.float64)
+
+
+def read_folder(folder: Path) -> dict[str, Any]:
+    """Read the tables of a simulation: a CSV or Parquet file for each site, with the site's name.
+
+    Raises:
+        ParameterError: no such folder, no such files, or one that cannot be read.
+    """
+    import polars as pl  # noqa: PLC0415  # half a second, for simulations alone
+
+    read: dict[str, Callable[[Path], pl.DataFrame]] = {".csv": pl.read_csv, ".parquet": pl.read_parquet}
+    paths = sorted(path for path in folder.glob("*") if path.suffix in read)
+    if not paths:
+        raise ParameterError(f"{folder} has no file NAME.csv or NAME.parquet: one for each site of the simulation")
+    tables = {}
+    for path in paths:
+        try:
+            tables[path.stem] = read[path.suffix](path)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise ParameterError(f"{path} cannot be read: {error}") from None
+    return tables

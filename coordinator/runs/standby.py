@@ -1,0 +1,93 @@
+"""The standby: it looks after the runs of its identity, and takes over those that nobody works on any more.
+
+Whoever works on a run holds its lease at the relay and leaves checkpoints there. When the lease has ended, a standby
+gets it, goes on from the last checkpoint, and the process that had it before is refused whatever it sends. A run that
+was left without a checkpoint is ended by name.
+"""
+
+import asyncio
+import time
+from uuid import UUID
+
+from coordinator.projects.projects import led, sealed
+from coordinator.runs.checkpoints import RunCheckpoints
+from coordinator.runs.lifecycle import carry_out, sweep
+from coordinator.session.progress import in_log
+from coordinator.session.session import Office
+from relay.client.transport import RelayError, RelayUnavailableError, Run, RunState
+from relay.service.logs import bind, logger
+from secagg.errors import SecaggError
+
+WORKED_ON = frozenset({RunState.CREATED, RunState.PREPARING, RunState.RUNNING})
+"""A run that is paused waits for a person."""
+LEFT = "its coordinator is gone and left no checkpoint"
+
+_log = logger(__name__)
+
+
+class Standby:
+    """Watches over the runs of one identity."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._working: dict[UUID, asyncio.Task[None]] = {}
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Look until `stop` is set; what is worked on then is left to the next one."""
+        every_s = self._office.settings.lease_s / 2
+        while not stop.is_set():
+            try:
+                await self.look()
+            except (RelayUnavailableError, RelayError) as error:
+                _log.warning("relay-away", detail=str(error))
+            try:
+                await asyncio.wait_for(stop.wait(), every_s)
+            except TimeoutError:
+                continue
+        for task in self._working.values():
+            task.cancel()
+        await asyncio.gather(*self._working.values(), return_exceptions=True)
+
+    async def look(self) -> None:
+        """Look once, and begin to work on each run that was left."""
+        await sweep(self._office)
+        self._working = {run: task for run, task in self._working.items() if not task.done()}
+        for project in await led(self._office.relay):
+            for run in await self._office.relay.runs(project):
+                if self._is_left(run) and run.id not in self._working:
+                    self._working[run.id] = asyncio.create_task(self._take_over(project, run.id))
+
+    def _is_left(self, run: Run) -> bool:
+        """Tell whether somebody should work on a run, and has had the time to take its lease; that decides then."""
+        quiet_s = time.time() - run.updated
+        return run.state in WORKED_ON and run.deadline is not None and quiet_s > self._office.settings.lease_s
+
+    async def _take_over(self, project: UUID, run: UUID) -> None:
+        with bind(run=str(run)):
+            try:
+                if not await taken_up(self._office, run):
+                    return
+                _log.info("run-taken-over", project=project)
+                await carry_out(run, await sealed(self._office.relay, project), self._office, in_log)
+            except SecaggError as error:  # the run is over by that name, or somebody works on it
+                _log.info("run-left", detail=str(error), error=type(error).__name__)
+
+
+async def taken_up(office: Office, run: UUID) -> bool:
+    """Take the lease of a run that nobody works on, and take up its last checkpoint; tells whether it can go on.
+
+    Raises:
+        RelayError: `stale-lease`: somebody works on it.
+        JournalError: another process on this machine does.
+        CheckpointError: the checkpoints are not what its coordinator stored.
+    """
+    with office.journal.hold(str(run)):
+        lease = await office.relay.lease_run(run, office.holder, office.settings.lease_s)
+        await RunCheckpoints(run, office.journal, office.identity, office.relay).catch_up()
+        if any(record.run == run and not record.is_over for record in office.records.all()):
+            return True
+        found = await office.relay.run(run)
+        if found.state in WORKED_ON:
+            await office.relay.change_run(run, found.state, RunState.FAILED, LEFT, lease=lease.token)
+        await office.relay.lease_run(run, office.holder, 0)
+        return False

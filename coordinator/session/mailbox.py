@@ -1,0 +1,105 @@
+"""One reader of this identity's mail, for all runs that this process carries out.
+
+The relay has one mailbox for an identity, and each run reads from where it stands: a run that is taken up again finds
+what came while nobody worked on it. What is read here is only handed out; a run notes as read what it dealt with.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from relay.api.wire import MAX_WAIT_S
+from relay.client.transport import Message, RelayClient, RelayUnavailableError
+from relay.service.logs import logger
+from secagg.errors import SecaggError
+
+PAUSE_S = 1.0
+"""Between two looks when the relay is away, and when another process of this identity ended our wait."""
+
+_log = logger(__name__)
+
+
+class Box:
+    """What has come for one run and was not handed out yet.
+
+    Args:
+        after: ID of the last message that the run has dealt with.
+    """
+
+    def __init__(self, after: int) -> None:
+        self._last = after
+        self._waiting: asyncio.Queue[Message | SecaggError] = asyncio.Queue()
+
+    def put(self, message: Message) -> None:
+        """Take a message, unless it was here before."""
+        if message.id > self._last:
+            self._last = message.id
+            self._waiting.put_nowait(message)
+
+    def fail(self, error: SecaggError) -> None:
+        """Let who reads this box know that no more will come."""
+        self._waiting.put_nowait(error)
+
+    async def get(self, wait_s: float) -> Message | None:
+        """Return the next message, or None where none comes in time; raises what the relay refused the mail with."""
+        try:
+            found = await asyncio.wait_for(self._waiting.get(), wait_s)
+        except TimeoutError:
+            return None
+        if isinstance(found, SecaggError):
+            raise found
+        return found
+
+
+class Mail:
+    """The mail of one identity."""
+
+    def __init__(self, relay: RelayClient) -> None:
+        self._relay = relay
+        self._boxes: dict[UUID, Box] = {}
+        self._after = 0
+        self._reading: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def box(self, run: UUID, after: int) -> AsyncIterator[Box]:
+        """Give the box of a run while the block works on it, with all that came after a message."""
+        box = Box(after)
+        self._boxes[run] = box
+        if self._reading is None or self._reading.done() or after < self._after:
+            self._stop()
+            self._after = after if len(self._boxes) == 1 else min(after, self._after)
+            self._reading = asyncio.create_task(self._read())
+        try:
+            yield box
+        finally:
+            del self._boxes[run]
+            if not self._boxes:
+                self._stop()
+
+    def _stop(self) -> None:
+        """End the reader at once: two of them would hand out mail in two orders, and a box takes it in one."""
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    async def _read(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            began = clock()
+            try:
+                messages = await self._relay.messages(self._after, MAX_WAIT_S)
+            except RelayUnavailableError as error:
+                _log.warning("relay-away", detail=str(error))
+                await asyncio.sleep(PAUSE_S)
+                continue
+            except SecaggError as error:
+                for box in self._boxes.values():
+                    box.fail(error)
+                return
+            for message in messages:
+                self._after = message.id
+                if message.run in self._boxes:
+                    self._boxes[message.run].put(message)
+            if not messages and clock() - began < PAUSE_S:
+                await asyncio.sleep(PAUSE_S)

@@ -1,0 +1,125 @@
+"""What a coordinator counts, for Prometheus. Names of sites and analyses are labels; no number of anybody's data is."""
+
+import time
+from dataclasses import fields, is_dataclass
+from typing import Any
+from uuid import UUID
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from coordinator.session.progress import Event, Show
+from relay.api.states import RunState
+
+MEASURES = ("loss", "accuracy", "deviance", "log_likelihood")
+"""Attributes of results that say how well a model fits; they are sums over all sites, or follow from such."""
+_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+
+
+class Metrics:
+    """The collectors of one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._rounds = Counter(
+            "secagg_coordinator_rounds", "Rounds by how they ended: done or abandoned", ["end"], registry=self.registry
+        )
+        self._epochs = Counter("secagg_coordinator_epochs", "Epochs that were set up", registry=self.registry)
+        self._runs = Counter(
+            "secagg_coordinator_runs_ended", "Runs that left this process, by state", ["state"], registry=self.registry
+        )
+        self._tasks = Counter(
+            "secagg_coordinator_tasks", "Analyses by how they ended", ["analysis", "end"], registry=self.registry
+        )
+        self._lost = Counter(
+            "secagg_coordinator_sites_lost",
+            "Steps in which a site sent nothing in time",
+            ["site"],
+            registry=self.registry,
+        )
+        self._refused = Counter(
+            "secagg_coordinator_refused_frames", "Frames that were refused, by site", ["site"], registry=self.registry
+        )
+        self._latency = Histogram(
+            "secagg_coordinator_site_seconds",
+            "Time from the beginning of a step to a site's frame",
+            ["site"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._fit = Gauge(
+            "secagg_coordinator_fit",
+            "How well the last model of an analysis fits",
+            ["analysis", "measure"],
+            registry=self.registry,
+        )
+        self._last_round = Gauge(
+            "secagg_coordinator_last_round_timestamp_seconds", "When a round was last done", registry=self.registry
+        )
+        self._open = Gauge("secagg_coordinator_open_runs", "Runs that this process works on", registry=self.registry)
+        self._idle = Gauge(
+            "secagg_coordinator_longest_idle_run_seconds",
+            "Time since the run that waits longest heard from any site",
+            registry=self.registry,
+        )
+        self._overdue = Gauge(
+            "secagg_coordinator_overdue_runs",
+            "Runs in no final state a minute after their deadline",
+            registry=self.registry,
+        )
+        self._heard: dict[UUID, float] = {}
+        self._took_over = Counter(
+            "secagg_coordinator_takeovers", "Runs taken over from another process", registry=self.registry
+        )
+
+    def watch(self, run: UUID) -> Show:
+        """Return what counts the events of a run."""
+        began = 0.0
+        self._heard[run] = time.time()
+        self._open.set(len(self._heard))
+        self._idle.set_function(lambda: max((time.time() - at for at in self._heard.values()), default=0.0))
+
+        def show(event: Event) -> None:
+            nonlocal began
+            if event.what == "step":
+                began = event.seconds
+            elif event.what == "heard":
+                self._heard[run] = time.time()
+                self._latency.labels(event.site).observe(event.seconds - began)
+            elif event.what == "lost":
+                self._lost.labels(event.site).inc()
+            elif event.what == "refused":
+                self._refused.labels(event.site).inc()
+            elif event.what == "epoch-ready":
+                self._epochs.inc()
+            elif event.what == "round-done":
+                self._rounds.labels("done").inc()
+                self._last_round.set_to_current_time()
+            elif event.what == "round-abandoned":
+                self._rounds.labels("abandoned").inc()
+
+        return show
+
+    def left(self, run: UUID, state: RunState) -> None:
+        """Note that this process works on a run no more."""
+        self._heard.pop(run, None)
+        self._open.set(len(self._heard))
+        self._runs.labels(state.value).inc()
+
+    def finished(self, analysis: str, result: Any) -> None:
+        """Note that an analysis gave a result."""
+        self._tasks.labels(analysis, "done").inc()
+        names = [field.name for field in fields(result)] if is_dataclass(result) else []
+        for measure in (name for name in MEASURES if name in names):
+            self._fit.labels(analysis, measure).set(float(getattr(result, measure)))
+
+    def failed(self, analysis: str) -> None:
+        """Note that an analysis gave none."""
+        self._tasks.labels(analysis, "failed").inc()
+
+    def taken_over(self) -> None:
+        """Note that this process took a run over."""
+        self._took_over.inc()
+
+    def overdue(self, number: int) -> None:
+        """Note how many runs should be over and are not."""
+        self._overdue.set(number)

@@ -1,0 +1,1 @@
+"""Analyses: pooled estimators, composed from sums over the sites."""

@@ -1,0 +1,58 @@
+"""What the results of regressions have in common: estimates, how sure they are, and a table of them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+from participant.analyses.base.result import Result
+from participant.statistics.language.layout import Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CoefficientResult(Result, ABC):
+    """A fitted regression. Arrays are (p,) float64 in the order of `names`.
+
+    Attributes:
+        names: the covariates; ``1`` is the intercept, where there is one.
+        coef, se, covariance: estimates, their standard errors, (p, p) covariance.
+        p: two-sided p-values.
+        lower, upper: 95 % confidence interval of what is `drawn`: the coefficient, or the ratio that is exp of it.
+        rows: over all sites.
+        sites: whose rows are in the fit.
+        warnings: what a reader of the result should know.
+    """
+
+    names: tuple[str, ...]
+    coef: Array
+    se: Array
+    covariance: Array
+    p: Array
+    lower: Array
+    upper: Array
+    rows: int
+    sites: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @abstractmethod
+    def columns(self) -> Mapping[str, Array]:
+        """Return the columns of the table beside the names, each (p,)."""
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return one row for each covariate, of plain numbers; None for NaN."""
+        columns = self.columns()
+        return [
+            {"name": name} | {key: known(float(column[i])) for key, column in columns.items()}
+            for i, name in enumerate(self.names)
+        ]
+
+
+def known(value: float) -> float | None:
+    """Return a number, None for NaN."""
+    return None if isnan(value) else value
+
+
+def p_text(p: float | None) -> str | None:
+    """Return a p-value as summaries show it, None where there is none."""
+    return None if p is None else f"{p:.3g}"

@@ -1,0 +1,54 @@
+"""Values beyond what was declared of their column, in words: the sums count them, and the reader should know."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from participant.analyses.base.errors import NoRowsError
+from participant.statistics.language.layout import Array
+from participant.statistics.models.design import Category
+
+
+def warn_of_outside(columns: Iterable[str], outside: Iterable[float]) -> Iterator[str]:
+    """Return a warning for each column of which values were moved into their range, or are no declared level."""
+    for column, count in zip(columns, outside, strict=True):
+        if round(float(count)):
+            yield f"{float(count):.0f} values of {column} lie outside their declared range or levels"
+
+
+def warn_of_other_codes(by: Sequence[Category], counts: Array) -> Iterator[str]:
+    """Return a warning for each category of which rows have another code; `counts` has a last cell for these."""
+    for axis, category in enumerate(by):
+        others = float(np.take(counts, -1, axis).sum())
+        if round(others):
+            yield f"{others:.0f} rows have a code of {category.column} that is no declared level, and are left out"
+
+
+def levels_of(category: Category) -> tuple[str, ...]:
+    """Return the names of a category's levels, such as ``sex[2]``."""
+    return tuple(f"{category.column}[{level:g}]" for level in category.levels)
+
+
+def refusal(complaint: str, warnings: Iterable[str]) -> NoRowsError:
+    """Return the error for rows that are too few, with what is hidden of them or left out."""
+    return NoRowsError("; ".join([complaint, *warnings]))
+
+
+def occurring(category: Category, rows: Array, warnings: Iterable[str]) -> tuple[NDArray[np.intp], list[str]]:
+    """Return the positions of the levels that have rows, and a warning that names the others.
+
+    Args:
+        category: whose levels they are.
+        rows: (L,), over all sites.
+        warnings: about rows that are not among these.
+
+    Raises:
+        NoRowsError: fewer than two levels have rows.
+    """
+    names, there = levels_of(category), np.flatnonzero(rows)
+    if len(there) < 2:
+        only = names[there[0]] if len(there) else "no declared level"
+        raise refusal(f"all rows in the sums have {only}, and two levels or more are compared", warnings)
+    absent = [name for name, count in zip(names, rows, strict=True) if not count]
+    return there, [f"no row has {', '.join(absent)}: left out"] if absent else []

@@ -1,0 +1,35 @@
+"""Wald's tests of several coefficients at once, and which coefficients belong to a term of a design.
+
+    F = b' C^-1 b / q        for q coefficients b with covariance C
+
+In a linear model this is the F test of the residual sums of squares without and with the term, exactly.
+
+Source: Seber, Lee 2003, "Linear Regression Analysis", section 4.3.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import numpy as np
+
+from participant.statistics.language.layout import Array
+from participant.statistics.models.design import Coding, Design
+
+
+def terms_of(design: Design) -> Mapping[str, list[int]]:
+    """Return where the covariates of each term are, by the term's name; the intercept is left out."""
+    places: dict[str, list[int]] = {}
+    start = 0
+    for term in design.terms:
+        count = prod(len(factor.names) for factor in term)
+        name = ":".join(factor.column if isinstance(factor, Coding) else factor.names[0] for factor in term)
+        if term:
+            places[name] = list(range(start, start + count))
+        start += count
+    return places
+
+
+def wald_f(coef: Array, covariance: Array, which: Sequence[int]) -> float:
+    """Return F of some coefficients, on as many degrees of freedom as they are and those of the residuals."""
+    b = coef[which]
+    return float(b @ np.linalg.solve(covariance[np.ix_(which, which)], b)) / len(b)

@@ -1,0 +1,90 @@
+"""Analyses: pooled estimators, composed from sums over the sites, one module each.
+
+A module offers a specification, which people write as a TOML table, and a result; `ANALYSES` has the specifications by
+the name that `analysis` says in the table.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from participant.analyses.base.errors import SpecError
+from participant.analyses.base.spec import TableSpec
+from participant.analyses.descriptive.descriptive import DescriptiveSpec
+from participant.analyses.descriptive.histogram import HistogramSpec
+from participant.analyses.hypothesis.ancova import AncovaSpec
+from participant.analyses.hypothesis.anova import AnovaSpec
+from participant.analyses.hypothesis.chi_square import ChiSquareSpec
+from participant.analyses.hypothesis.correlation import CorrelationSpec
+from participant.analyses.hypothesis.fisher import FisherSpec
+from participant.analyses.hypothesis.t_test import TTestSpec
+from participant.analyses.learning.cross_validation import CrossValidationSpec
+from participant.analyses.learning.federated_training import FederatedTrainingSpec
+from participant.analyses.learning.imputation import ImputationSpec
+from participant.analyses.learning.k_means import KMeansSpec
+from participant.analyses.learning.naive_bayes import NaiveBayesSpec
+from participant.analyses.learning.pca import PcaSpec
+from participant.analyses.learning.roc import RocSpec
+from participant.analyses.learning.svm import LinearSvmSpec
+from participant.analyses.regression.glm import GlmSpec
+from participant.analyses.regression.lasso import LassoSpec
+from participant.analyses.regression.linear import LinearSpec
+from participant.analyses.regression.logistic import LogisticSpec
+from participant.analyses.regression.negative_binomial import NegativeBinomialSpec
+from participant.analyses.regression.ordinal import OrdinalSpec
+from participant.analyses.regression.ridge import RidgeSpec
+from participant.analyses.survival.cox import CoxSpec
+from participant.analyses.survival.kaplan_meier import KaplanMeierSpec
+from participant.analyses.survival.log_rank import LogRankSpec
+from participant.statistics.language.query import in_words
+
+_SPECS: tuple[type[TableSpec], ...] = (
+    AncovaSpec,
+    AnovaSpec,
+    ChiSquareSpec,
+    CorrelationSpec,
+    CoxSpec,
+    CrossValidationSpec,
+    DescriptiveSpec,
+    FederatedTrainingSpec,
+    FisherSpec,
+    GlmSpec,
+    HistogramSpec,
+    ImputationSpec,
+    KaplanMeierSpec,
+    KMeansSpec,
+    LassoSpec,
+    LinearSpec,
+    LinearSvmSpec,
+    LogisticSpec,
+    LogRankSpec,
+    NaiveBayesSpec,
+    NegativeBinomialSpec,
+    OrdinalSpec,
+    PcaSpec,
+    RidgeSpec,
+    RocSpec,
+    TTestSpec,
+)
+ANALYSES: Mapping[str, type[TableSpec]] = {spec.model_fields["analysis"].default: spec for spec in _SPECS}
+
+
+def parse_spec(document: Mapping[str, Any]) -> TableSpec:
+    """Read the specification of an analysis, as `tomllib` returns it; its `analysis` says which.
+
+    Raises:
+        SpecError: it names no known analysis, or its members are wrong; says where.
+    """
+    try:
+        text = json.dumps(document)  # JSON has TOML's types, and arrays become tuples
+    except TypeError as error:
+        raise SpecError(f"the specification of the analysis is wrong: {error}") from None
+    name = document.get("analysis")
+    if not isinstance(name, str) or name not in ANALYSES:
+        raise SpecError(f"analysis = {name!r} is none of {', '.join(ANALYSES)}")
+    try:
+        return ANALYSES[name].model_validate_json(text)
+    except ValidationError as error:
+        raise SpecError(f"the specification of the analysis {name} is wrong: {in_words(error)}") from None

@@ -1,0 +1,195 @@
+"""Pearson's correlations of several variables, pairwise.
+
+With the sums of squares and products S about the means, over the n rows that have all the variables:
+
+    r        = S_xy / sqrt(S_xx S_yy)
+    t        = r sqrt((n - 2) / (1 - r^2))          df = n - 2; two-sided p-value
+    interval = tanh(atanh r +- 1.96 / sqrt(n - 3))  95 %, Fisher's transformation; none for three rows and fewer
+
+The sums are over all rows of all sites, so these are the pooled correlations, with what is between the sites in them.
+
+One round of `gram` (two more where ranges must be found); nothing iterates. Disclosure: that of `gram`. A site with
+fewer than `minimum_persons` rows, or three for each variable, sends zeros.
+
+    analysis = "correlation"
+    dataset = "lung"
+    variables = [
+        {column = "age", low = 18, high = 100},
+        {column = "wt.loss", low = -50, high = 100},
+        {column = "meal.cal", low = 0, high = 5000},
+    ]
+    minimum_persons = 1
+    row_limit = 1000
+
+Sources: Pearson 1895, Proc R Soc 58:240; Fisher 1921, Metron 1:3, for the interval.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf, sqrt
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from pydantic import AfterValidator, Field
+from scipy.special import ndtri, stdtr
+
+from participant.analyses.base.declared import refusal, warn_of_outside
+from participant.analyses.base.errors import CollinearityError
+from participant.analyses.base.ranged import ranged
+from participant.analyses.base.result import Result
+from participant.analyses.base.secure_sum import SecureSum, Sum
+from participant.analyses.base.spec import TableSpec
+from participant.analyses.sums.group_moments import COARSE, DOUBLES, FINE, NOISE
+from participant.analyses.survival.partial_likelihood import symmetric, too_coarse
+from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.registry import GRAM
+from participant.statistics.language.layout import Array
+from participant.statistics.language.query import Query
+from participant.statistics.models.design import Design, Numeric
+from participant.statistics.models.model import ModelParams
+from participant.statistics.models.variables import Variable, distinct
+
+
+class CorrelationSpec(TableSpec):
+    """`variables`: two or more, with their declared ranges."""
+
+    analysis: Literal["correlation"] = "correlation"
+    variables: Annotated[tuple[Variable, ...], Field(min_length=2, max_length=100), AfterValidator(distinct)]
+
+    async def analyse(self, secure_sum: SecureSum) -> "CorrelationResult":
+        """Correlate; raises as `correlate`."""
+        return await correlate(self, secure_sum)
+
+
+class Pair(NamedTuple):
+    """Two variables: their correlation, its 95 % interval where there are rows enough for one, t and p."""
+
+    name: str
+    r: float
+    lower: float | None
+    upper: float | None
+    t: float
+    p: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CorrelationResult(Result):
+    """The correlations.
+
+    Attributes:
+        names: of the v variables.
+        r: (v, v) matrix.
+        pairs: each two variables.
+        rows: that have all the variables.
+        sites: whose rows these are.
+        warnings: what a reader of the result should know.
+    """
+
+    analysis: ClassVar[str] = "correlation"
+    formats: ClassVar[Mapping[str, str]] = {
+        "name": "",
+        "r": ".4f",
+        "t": ".3f",
+        "p": ".3g",
+        "lower": ".4f",
+        "upper": ".4f",
+    }
+    drawn: ClassVar[str] = "r"
+
+    names: tuple[str, ...]
+    r: Array
+    pairs: tuple[Pair, ...]
+    rows: int
+    sites: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return one row for each pair, of plain numbers."""
+        return [pair._asdict() for pair in self.pairs]
+
+    @property
+    def title(self) -> str:
+        return "Pearson's correlations"
+
+    def facts(self) -> dict[str, Any]:
+        return {"Rows": self.rows, "Degrees of freedom": self.rows - 2}
+
+
+async def correlate(spec: CorrelationSpec, secure_sum: SecureSum) -> CorrelationResult:
+    """Compute the correlations of the variables of `spec`.
+
+    Raises:
+        NoRowsError: fewer than three rows have all the variables.
+        CollinearityError: a variable does not vary.
+        PrecisionError: the sums are too coarse beside the declared ranges.
+    """
+    terms: list[tuple[Numeric, ...]] = [()]
+    for one in spec.variables:  # from -1 to 1
+        middle, half = one.low + (one.high - one.low) / 2, (one.high - one.low) / 2
+        terms.append((Numeric(**one.model_dump(), centre=middle, scale=half),))
+    params = ModelParams(design=Design(terms=tuple(terms)), weight=None, row_limit=spec.row_limit)
+    names = params.design.columns
+    query = spec.ask(GRAM, params, secure_sum.value_bits)
+    found = _Squares.of(query, answer := await secure_sum(query))
+    if found.rows and (found.quantised > FINE * np.diag(found.about_means)).any():
+        query, answer = await ranged(query, secure_sum)
+        found = _Squares.of(query, answer)
+    warnings = [
+        *spec.warn_of_withheld(answer.values, of_model=True),
+        *warn_of_outside(names, answer.values["outside"]),
+    ]
+    if found.rows < 3:
+        raise refusal(f"{found.rows} rows over all sites have all the variables, three or more correlate", warnings)
+    found.check(names)
+    squares = np.diag(found.about_means)
+    r: Array = np.clip(found.about_means / np.sqrt(np.outer(squares, squares)), -1, 1)
+    np.fill_diagonal(r, 1)
+    return CorrelationResult(
+        names=names,
+        r=r,
+        pairs=tuple(
+            _pair(f"{names[i]}, {names[j]}", float(r[i, j]), found.rows)
+            for i in range(len(names))
+            for j in range(i + 1, len(names))
+        ),
+        rows=found.rows,
+        sites=answer.sites,
+        warnings=tuple(warnings),
+    )
+
+
+class _Squares(NamedTuple):
+    """Rows; sums of squares and products about the means, (v, v); how far those of squares may be off, (v,)."""
+
+    rows: int
+    about_means: Array
+    quantised: Array
+    lost: Array
+
+    @classmethod
+    def of(cls, query: Query, answer: Sum) -> "_Squares":
+        rows = round(float(answer.values["rows"]))
+        size = len(query.columns) + 1
+        gram = symmetric(answer.values["gram"], size)
+        steps = symmetric(layout_of(query).steps(query.value_bits)["gram"], size)
+        n, s = max(rows, 1), gram[0, 1:]
+        second = np.diag(gram)[1:]
+        quantised = len(answer.sites) / 2 * (np.diag(steps)[1:] + 2 * np.abs(s) / n * steps[0, 1:])
+        return cls(rows, gram[1:, 1:] - np.outer(s, s) / n, quantised, quantised + DOUBLES * (second + s * s / n))
+
+    def check(self, names: tuple[str, ...]) -> None:
+        squares = np.diag(self.about_means)
+        constant = [name for name, flat in zip(names, squares <= NOISE * self.lost, strict=True) if flat]
+        if constant:
+            raise CollinearityError(constant, "does not vary, or too little beside its declared range")
+        if (self.lost > COARSE * squares).any():
+            raise too_coarse(f"the spread of {', '.join(names)} is lost beside the declared ranges")
+
+
+def _pair(name: str, r: float, rows: int) -> Pair:
+    rest = 1 - r * r
+    t = r * sqrt((rows - 2) / rest) if rest > 0 else inf * r
+    margin = float(ndtri(0.975)) / sqrt(rows - 3) if rows > 3 else None
+    z = float(np.arctanh(r)) if rest > 0 else inf * r
+    lower, upper = (None, None) if margin is None else (float(np.tanh(z - margin)), float(np.tanh(z + margin)))
+    return Pair(name, r, lower, upper, t, float(2 * stdtr(rows - 2, -abs(t))))

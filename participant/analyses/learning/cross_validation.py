@@ -1,0 +1,204 @@
+"""Cross-validation of a predictive model on the rows of all sites.
+
+The rows are divided into folds by their own values (`folds`), the same ones as of one table. For each fold the model is
+fitted to the rows of all others (a generalised linear model, naive Bayes of two classes, or a linear support vector
+machine), and assessed on the rows of the fold:
+
+    deviance   mean deviance of a row, by the family: the mean squared error of the gaussian one
+    log loss   of two classes: half of that
+    accuracy   share of rows whose class is the predicted one, at the threshold one half
+    AUC        area under the ROC curve, binned (`curve`); of all folds together from their rows in one histogram
+
+Support vector machines predict no probability, so they have no deviance. The last line is over all folds: deviance and
+accuracy over their rows.
+
+Rounds: those of the fit and two for each fold. After the loss of a site it begins again, so all folds are of the same
+rows. Convergence is that of the fits. A fold that cannot be fitted, or has no rows of a class, is refused by name.
+
+Disclosure: that of the fits and histograms, for each fold. Two fits differ in two folds, a fit and one of all rows in
+one: the difference of their sums is a sum over a fold, a twentieth of the rows at least, about. A site holds every
+query to `minimum_persons` by itself, and its ledger the differences. With small sites take few folds.
+
+    analysis = "cross-validation"
+    dataset = "lung"
+    folds = {of = 3}
+    minimum_persons = 1
+    row_limit = 1000
+    [model]
+    analysis = "glm"
+    formula = "status ~ age + sex"
+    family = "binomial"
+    numbers = [
+        {column = "age", low = 18, high = 100},
+        {column = "sex", low = 1, high = 2},
+        {column = "status", low = 0, high = 1},
+    ]
+
+Source: Stone 1974, J R Stat Soc B 36:111; Hastie, Tibshirani, Friedman 2009, section 7.10.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial, reduce
+from operator import add
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from participant.analyses.base.cohort import over_one_cohort
+from participant.analyses.base.errors import AnalysisError, FoldError
+from participant.analyses.base.result import Result
+from participant.analyses.base.secure_sum import SecureSum
+from participant.analyses.learning.curve import Curve, complete, curve_of
+from participant.analyses.learning.deviance import Loss, mean_deviance
+from participant.analyses.learning.folds import Folds
+from participant.analyses.learning.predictive import PredictiveSpec, columns_of, fitted
+from participant.statistics.vocabulary.histogram import MAX_EDGES
+
+
+class CrossValidationSpec(PredictiveSpec):
+    """A model, and how it is validated.
+
+    Attributes:
+        folds: how the rows are divided.
+        bins: of the predicted probability, an even number, for the ROC curves.
+    """
+
+    analysis: Literal["cross-validation"] = "cross-validation"
+    folds: Folds = Folds()
+    bins: int = Field(default=20, ge=2, le=MAX_EDGES, multiple_of=2)
+
+    async def analyse(self, secure_sum: SecureSum) -> "CrossValidationResult":
+        """Validate; raises as `cross_validate`."""
+        return await over_one_cohort(partial(cross_validate, self), secure_sum)
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """How a model did on rows that it was not fitted to; None for what there is not, as the module says."""
+
+    rows: int
+    deviance: float | None
+    accuracy: float | None
+    auc: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CrossValidationResult(Result):
+    """The folds.
+
+    Attributes:
+        model: name of the model's analysis.
+        folds: each one.
+        total: over all of them.
+        log_loss: over all of them, for two classes.
+        auc_bounds: between which the area of all raw predictions lies, for two classes.
+        sites: whose rows are in the folds.
+        warnings: what a reader of the result should know.
+    """
+
+    analysis: ClassVar[str] = "cross-validation"
+    formats: ClassVar[Mapping[str, str]] = {
+        "name": "",
+        "rows": "d",
+        "deviance": ".6g",
+        "accuracy": ".4f",
+        "auc": ".4f",
+    }
+
+    model: str
+    folds: tuple[Fold, ...]
+    total: Fold
+    log_loss: float | None
+    auc_bounds: tuple[float, float] | None
+    sites: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return one row for each fold, and one for all of them."""
+        named = [*((f"fold {number}", fold) for number, fold in enumerate(self.folds)), ("all", self.total)]
+        return [{"name": name} | asdict(fold) for name, fold in named]
+
+    @property
+    def title(self) -> str:
+        return "Cross-validation"
+
+    def facts(self) -> dict[str, Any]:
+        bounds = "-" if self.auc_bounds is None else f"{self.auc_bounds[0]:.4f} to {self.auc_bounds[1]:.4f}"
+        return {
+            "Model": self.model,
+            "Folds": len(self.folds),
+            "Rows": self.total.rows,
+            "Log loss": self.log_loss,
+            "Unbinned AUC": bounds,
+        }
+
+
+class _Assessed(NamedTuple):
+    """A fold as the sums have it: its loss unless the model gives a score, its curve if there are two classes."""
+
+    loss: Loss | None
+    curve: Curve | None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return (self.loss.warnings if self.loss else ()) + (self.curve.warnings if self.curve else ())
+
+    @property
+    def fold(self) -> Fold:
+        curve = self.curve
+        both = curve is not None and curve.counts.sum(axis=1).all()
+        return Fold(
+            rows=self.loss.rows if self.loss else curve.rows if curve else 0,
+            deviance=self.loss.deviance if self.loss else None,
+            accuracy=curve.accuracy if curve and curve.rows else None,
+            auc=curve.auc if curve and both else None,
+        )
+
+
+async def cross_validate(spec: CrossValidationSpec, secure_sum: SecureSum) -> CrossValidationResult:
+    """Validate the model that `spec` describes.
+
+    Raises:
+        SpecError: the model's predictions are of more than two classes, or do not fit the declared ranges.
+        FoldError: a fold cannot be fitted or assessed.
+        NoRowsError: all folds together have no rows of a class.
+    """
+    assessed = []
+    for number in range(spec.folds.of):
+        try:
+            assessed.append(await _assess(spec, number, secure_sum))
+        except AnalysisError as error:
+            raise FoldError(f"fold {number}: {error}") from error
+    curves = [one.curve for one in assessed if one.curve]
+    losses = [one.loss for one in assessed if one.loss]
+    curve = complete(reduce(add, curves), spec) if curves else None
+    rows = sum(one.rows for one in losses)
+    deviance = sum(one.rows * one.deviance for one in losses) / rows if rows else None
+    total = Fold(
+        rows=rows or (curve.rows if curve else 0),
+        deviance=deviance,
+        accuracy=curve.accuracy if curve else None,
+        auc=curve.auc if curve else None,
+    )
+    return CrossValidationResult(
+        model=spec.inner().analysis,
+        folds=tuple(one.fold for one in assessed),
+        total=total,
+        log_loss=deviance / 2 if curve and deviance is not None else None,
+        auc_bounds=curve.auc_bounds if curve else None,
+        sites=(losses or curves)[-1].sites,
+        warnings=tuple(f"fold {number}: {text}" for number, one in enumerate(assessed) for text in one.warnings),
+    )
+
+
+async def _assess(spec: CrossValidationSpec, number: int, secure_sum: SecureSum) -> _Assessed:
+    """Fit to the rows of all other folds, and assess on those of this one."""
+    model = spec.inner()
+    columns = columns_of(model)
+    predictor = await fitted(model.narrowed(spec.folds.training(number, columns)), secure_sum)
+    rows = spec.narrowed(spec.folds.test(number, columns))
+    return _Assessed(
+        loss=None if predictor.margin else await mean_deviance(rows, predictor, secure_sum),
+        curve=await curve_of(rows, predictor, spec.bins, secure_sum) if predictor.classes else None,
+    )

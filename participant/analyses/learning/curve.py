@@ -1,0 +1,172 @@
+"""How well predictions tell two classes apart, from one secure histogram of them by class.
+
+The predicted probabilities of the rows of both classes are counted in B equal bins of [0, 1]. With p_b and n_b rows of
+the class that is predicted and of the other one in bin b, P and N in all, and N_b those of the latter below bin b:
+
+    sensitivity, specificity     at the edges between the bins: rows above, and at or below
+    AUC   = sum of p_b (N_b + n_b / 2) / (P N)            the trapezoidal area, ties by halves
+    its bounds: n_b / 2 replaced by 0 and by n_b          the area of the raw predictions lies between these
+    SE    by DeLong's structural components, as for tied scores
+
+The area is that of the binned predictions exactly. A score of a support vector machine is binned as its logistic
+function, which keeps the order of rows.
+
+Sources: Hanley, McNeil 1982, Radiology 143:29; DeLong, DeLong, Clarke-Pearson 1988, Biometrics 44:837.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from participant.analyses.base.declared import warn_of_other_codes
+from participant.analyses.base.errors import NoRowsError, SpecError
+from participant.analyses.base.secure_sum import SecureSum
+from participant.analyses.base.spec import TableSpec
+from participant.analyses.learning.predictor import Predictor
+from participant.statistics.evaluation.registry import HISTOGRAM
+from participant.statistics.language.layout import Array
+from participant.statistics.vocabulary.histogram import HistogramParams, Predicted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Curve:
+    """The histogram. Arrays are (2, B): the other class, the predicted one.
+
+    Attributes:
+        counts: rows in each bin.
+        sums: of the predicted probabilities in each bin.
+        sites: whose rows they are.
+        warnings: what a reader should know.
+    """
+
+    counts: Array
+    sums: Array
+    sites: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        return round(float(self.counts.sum()))
+
+    @property
+    def thresholds(self) -> Array:
+        """The edges of the bins with 0 and 1, (B + 1,)."""
+        bins = self.counts.shape[1]
+        thresholds: Array = np.arange(bins + 1) / bins
+        return thresholds
+
+    @property
+    def sensitivity(self) -> Array:
+        """Share of the predicted class above each threshold, (B + 1,)."""
+        return self._above(1)
+
+    @property
+    def specificity(self) -> Array:
+        """Share of the other class at or below each threshold, (B + 1,)."""
+        return 1 - self._above(0)
+
+    def _above(self, which: int) -> Array:
+        counts = self.counts[which]
+        above: Array = np.append(counts[::-1].cumsum()[::-1], 0.0) / counts.sum()
+        return above
+
+    @property
+    def auc(self) -> float:
+        return float(self.counts[1] @ self._beaten(0.5) / self.counts[1].sum())
+
+    @property
+    def auc_bounds(self) -> tuple[float, float]:
+        """Between which the area of the raw predictions lies."""
+        least, most = (float(self.counts[1] @ self._beaten(ties) / self.counts[1].sum()) for ties in (0.0, 1.0))
+        return least, most
+
+    @property
+    def auc_se(self) -> float:
+        """Standard error of the area, NaN with one row in a class."""
+        positives, negatives = self.counts[1], self.counts[0]
+        won = self._beaten(0.5)
+        lost = (positives[::-1].cumsum()[::-1] - positives / 2) / positives.sum()
+        if min(positives.sum(), negatives.sum()) < 2:
+            return float("nan")
+        parts = [
+            counts @ (share - self.auc) ** 2 / (counts.sum() - 1) / counts.sum()
+            for counts, share in ((positives, won), (negatives, lost))
+        ]
+        return sqrt(sum(parts))
+
+    def _beaten(self, ties: float) -> Array:
+        """Share of the other class that a row in each bin stands above, (B,), ties counted by this factor."""
+        negatives = self.counts[0]
+        beaten: Array = (negatives.cumsum() - negatives + ties * negatives) / negatives.sum()
+        return beaten
+
+    @property
+    def accuracy(self) -> float:
+        """Share of rows whose class is the predicted one, at the threshold one half; the bins are even in number."""
+        half = self.counts.shape[1] // 2
+        return float((self.counts[0, :half].sum() + self.counts[1, half:].sum()) / self.counts.sum())
+
+    def __add__(self, other: "Curve") -> "Curve":
+        return Curve(
+            counts=self.counts + other.counts,
+            sums=self.sums + other.sums,
+            sites=other.sites,
+            warnings=tuple(dict.fromkeys(self.warnings + other.warnings)),
+        )
+
+
+async def curve_of(spec: TableSpec, predictor: Predictor, bins: int, secure_sum: SecureSum) -> Curve:
+    """Return the curve of a predictor over the rows of `spec`; one round. It may lack rows of a class: see `complete`.
+
+    Raises:
+        SpecError: the predictor is not of two classes, or does not fit the declared ranges.
+    """
+    if predictor.classes is None:
+        raise SpecError("a curve is for two classes, and this outcome is a number")
+    try:
+        params = HistogramParams(
+            quantity=Predicted(
+                what="mean",
+                family="binomial",
+                alpha=0.0,
+                design=predictor.design,
+                coefficients=tuple(predictor.coefficients.tolist()),
+                offset=None,
+                outcome=None,
+                low=0.0,
+                high=1.0,
+            ),
+            by=(predictor.classes,),
+            origin=0.0,
+            width=1 / bins,
+            edges=tuple(range(1, bins)),
+            sums=True,
+            row_limit=spec.row_limit,
+        )
+    except ValueError as error:
+        raise SpecError(f"the model does not fit the declared ranges: {error}") from None
+    answer = await secure_sum(spec.ask(HISTOGRAM, params, secure_sum.value_bits, complete=predictor.columns))
+    values = answer.values
+    return Curve(
+        counts=values["counts"][:-1],
+        sums=values["sums"][:-1],
+        sites=answer.sites,
+        warnings=(
+            *spec.warn_of_withheld(values),
+            *warn_of_other_codes((predictor.classes,), values["counts"]),
+        ),
+    )
+
+
+def complete(curve: Curve, spec: TableSpec) -> Curve:
+    """Return a curve that has rows of both classes.
+
+    Raises:
+        NoRowsError: it has not.
+    """
+    if not curve.counts.sum(axis=1).all():
+        floor = spec.minimum_persons
+        hidden = f"; sites hide bins of fewer than {floor} rows, so ask for fewer bins" if floor > 1 else ""
+        raise NoRowsError(f"there are not rows of both classes over all sites{hidden}")
+    return curve

@@ -1,0 +1,409 @@
+"""Federated training: a model that is trained at the sites and averaged by secure sums, round after round.
+
+In each round every site trains from the same weights w on its own n_i rows, with a trainer that is installed there
+(`participant.statistics.vocabulary.training`), and sends its update u_i; with N the rows of all sites,
+
+    D = sum of n_i u_i / N                                the average update, weighted by rows
+    fedavg, fedprox:  w <- w + rate D
+    fedadam:          m <- beta1 m + (1 - beta1) D,   v <- beta2 v + (1 - beta2) D^2,
+                      w <- w + rate m / (sqrt(v) + tau)
+
+FedProx differs at the sites: `proximal` mu adds mu / 2 |w_i - w|^2 to what they lower. Loss and accuracy at w are
+secure sums of the same round. Nobody sees n_i or u_i: only N and N D are summed, the latter to within its quantisation.
+
+Convergence: after `rounds` rounds, or when the loss falls by less than `tolerance` of itself (0: never before the end).
+Then one more round assesses the model, on the rows that were held out, or on all. A site that is lost is missing from
+the averages from then on. Training goes on from the sums in the journal when it was cut off, and another run can start
+from the weights of a saved model.
+
+Disclosure: the average update of each round. With one site's rows in mind: a model with many weights remembers, and T
+rounds tell more than one. It is for terms to say how many rounds there may be, and for `filter` to stay out of it.
+
+    analysis = "federated-training"
+    dataset = "lung"
+    formula = "status ~ scale(age, 60, 10) + sex"
+    numbers = [
+        {column = "age", low = 18, high = 100},
+        {column = "sex", low = 1, high = 2},
+        {column = "status", low = 0, high = 1},
+    ]
+    trainer = "logistic-regression"
+    settings = {steps = 5, rate = 0.1, penalty = 0.0, proximal = 0.0}
+    rounds = 10
+    row_limit = 1000
+
+Sources: McMahan et al. 2017, AISTATS, "Communication-efficient learning of deep networks from decentralized data"; Li
+et al. 2020, MLSys, "Federated optimization in heterogeneous networks" (FedProx); Reddi et al. 2021, ICLR, "Adaptive
+federated optimization" (FedAdam).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import AfterValidator, Field, FiniteFloat, JsonValue, ValidationError, model_validator
+
+from participant.analyses.base.declared import refusal
+from participant.analyses.base.errors import ConvergenceError, SpecError
+from participant.analyses.base.formulas import FormulaSpec
+from participant.analyses.base.result import Result
+from participant.analyses.base.secure_sum import SecureSum, Sum
+from participant.analyses.learning.folds import Folds
+from participant.statistics.evaluation.registry import TRAINING
+from participant.statistics.language.layout import Array
+from participant.statistics.language.query import Json, Name, Query, Strict, in_words
+from participant.statistics.models.trainer import NoTrainerError, trainer
+from participant.statistics.vocabulary.training import MAX_WEIGHTS, TrainingParams
+
+MAX_TRAINING_ROUNDS = 10_000
+
+
+class Zeros(Strict):
+    """All weights 0: for models whose loss has one minimum."""
+
+    kind: Literal["zeros"] = "zeros"
+
+    def first(self, size: int) -> Array:
+        """Return the weights, (size,)."""
+        return np.zeros(size)
+
+
+class Drawn(Strict):
+    """Weights from the normal distribution with standard deviation `scale`, fixed by `seed`: for networks."""
+
+    kind: Literal["drawn"] = "drawn"
+    scale: FiniteFloat = Field(gt=0)
+    seed: int = Field(ge=0, lt=1 << 32)
+
+    def first(self, size: int) -> Array:
+        """Return the weights, (size,)."""
+        draw = np.random.default_rng(self.seed)  # noqa: TID251 - first weights are public
+        return draw.normal(0.0, self.scale, size)
+
+
+class Model(Strict):
+    """A trained model: its weights, and what they are weights of.
+
+    Attributes:
+        trainer: name of the trainer.
+        settings: as it was trained with.
+        names: the covariates in the order in which the trainer sees them.
+        weights: (m,).
+    """
+
+    kind: Literal["model"] = "model"
+    trainer: Name
+    settings: Json
+    names: tuple[str, ...]
+    weights: Annotated[tuple[FiniteFloat, ...], Field(min_length=1, max_length=MAX_WEIGHTS)]
+
+    def first(self, size: int) -> Array:
+        """Return the weights, (size,); raises SpecError where they are another number."""
+        if size != len(self.weights):
+            raise SpecError(f"the model that is to be the start has {len(self.weights)} weights, this one has {size}")
+        return np.array(self.weights)
+
+    def write(self, path: Path) -> None:
+        """Write it to a file, as one JSON object."""
+        path.write_text(self.model_dump_json() + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read it from a file, or from the result of a run as JSON, which has the same members and more.
+
+        Raises:
+            SpecError: there is no such file, or it holds no model.
+        """
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SpecError(f"the model {path} cannot be read: {error}") from None
+        members = document if isinstance(document, dict) else {}
+        chosen = {name: members[name] for name in cls.model_fields if name in members}
+        try:
+            return cls.model_validate_json(json.dumps(chosen))
+        except ValidationError as error:
+            raise SpecError(f"{path} holds no model: {in_words(error)}") from None
+
+
+class File(Strict):
+    """A saved model. It is read at once, so that a run goes on with its weights whatever becomes of the file."""
+
+    kind: Literal["file"] = "file"
+    path: str
+
+
+def _read(start: Zeros | Drawn | Model | File) -> Zeros | Drawn | Model:
+    return Model.read(Path(start.path)) if isinstance(start, File) else start
+
+
+Start = Annotated[Zeros | Drawn | Model | File, Field(discriminator="kind"), AfterValidator(_read)]
+
+
+class FederatedTrainingSpec(FormulaSpec):
+    """A model by formula, its trainer, and how the updates are averaged.
+
+    Attributes:
+        trainer: name of a trainer that is installed at all sites.
+        settings: what its `Settings` read.
+        method: `fedavg`, `fedprox` or `fedadam`.
+        rounds: of training.
+        rate: of the averaged update; 1 takes it as it is.
+        proximal: FedProx's mu; it becomes the setting `proximal` of the trainer.
+        beta1, beta2, tau: FedAdam's.
+        clip: the longest update of a site, in Euclidean norm; longer ones are cut, and counted.
+        loss_limit: the largest mean loss that a site counts with.
+        tolerance: relative fall of the loss below which training stops.
+        start: first weights; `{kind = "file", path = "model.json"}` takes those of a saved model.
+        size: how many weights there are; None asks the trainer, which then must be installed here as well.
+        held_out: folds, the first of which is kept from training, and assesses the model; None for none.
+    """
+
+    analysis: Literal["federated-training"] = "federated-training"
+    trainer: Name
+    settings: dict[str, JsonValue]
+    method: Literal["fedavg", "fedprox", "fedadam"] = "fedavg"
+    rounds: int = Field(ge=1, le=MAX_TRAINING_ROUNDS)
+    rate: FiniteFloat = Field(default=1.0, gt=0)
+    proximal: FiniteFloat = Field(default=0.0, ge=0)
+    beta1: FiniteFloat = Field(default=0.9, ge=0, lt=1)
+    beta2: FiniteFloat = Field(default=0.99, ge=0, lt=1)
+    tau: FiniteFloat = Field(default=1e-3, gt=0)
+    clip: FiniteFloat = Field(default=100.0, gt=0)
+    loss_limit: FiniteFloat = Field(default=100.0, gt=0)
+    tolerance: FiniteFloat = Field(default=0.0, ge=0, lt=1)
+    start: Start = Zeros()
+    size: int | None = Field(default=None, ge=1, le=MAX_WEIGHTS)
+    held_out: Folds | None = None
+
+    @model_validator(mode="after")
+    def _check_method(self) -> Self:
+        if (self.proximal > 0) != (self.method == "fedprox"):
+            raise ValueError("proximal is above 0 for fedprox, and 0 for all others")
+        return self
+
+    @property
+    def local(self) -> dict[str, JsonValue]:
+        """The settings of the trainer."""
+        return self.settings | ({"proximal": self.proximal} if self.method == "fedprox" else {})
+
+    def first_weights(self, names: tuple[str, ...], size: int) -> Array:
+        """Return the first weights of a model by these covariates; raises SpecError for a saved model of others."""
+        start = self.start
+        assert not isinstance(start, File)  # `_read` has put the model in its place
+        if isinstance(start, Model) and (start.trainer, start.names) != (self.trainer, names):
+            raise SpecError(
+                f"the model that is to be the start was trained with {start.trainer} on {', '.join(start.names)}"
+            )
+        return start.first(size)
+
+    async def analyse(self, secure_sum: SecureSum) -> "FederatedTrainingResult":
+        """Train; raises as `train`."""
+        return await train(self, secure_sum)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """How good a model is on some rows; accuracy is None where the outcome is no class."""
+
+    rows: int
+    loss: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FederatedTrainingResult(Result):
+    """The model, and how it came to be.
+
+    Attributes:
+        method, trainer, settings: as they were asked for.
+        names: the covariates, as the trainer sees them.
+        weights: (m,) of the trained model.
+        rounds: rows, loss and accuracy at the beginning of each round, over the rows that train.
+        assessed: the same for the trained model, over the rows that were held out, or over all; None where no site has
+            enough of them.
+        held_out: whether rows were held out.
+        sites: whose rows are in the last round.
+        warnings: what a reader of the result should know.
+    """
+
+    analysis: ClassVar[str] = "federated-training"
+    formats: ClassVar[Mapping[str, str]] = {"round": "", "rows": "d", "loss": ".6g", "accuracy": ".4f"}
+
+    method: str
+    trainer: str
+    settings: Mapping[str, JsonValue]
+    names: tuple[str, ...]
+    weights: Array
+    rounds: tuple[Metrics, ...]
+    assessed: Metrics | None
+    held_out: bool
+    sites: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def model(self) -> Model:
+        """The model as it can be written to a file and be the start of another run."""
+        return Model.model_validate_json(
+            json.dumps(
+                {
+                    "trainer": self.trainer,
+                    "settings": dict(self.settings),
+                    "names": self.names,
+                    "weights": self.weights.tolist(),
+                }
+            )
+        )
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return one row for each round, and one for the trained model."""
+        named = [(str(number), one) for number, one in enumerate(self.rounds, start=1)]
+        named += [("trained", self.assessed)] if self.assessed else []
+        return [{"round": name} | asdict(one) for name, one in named]
+
+    @property
+    def title(self) -> str:
+        return "Federated training"
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "Method": self.method,
+            "Trainer": self.trainer,
+            "Weights": len(self.weights),
+            "Rounds": len(self.rounds),
+            "Rows": self.rounds[-1].rows,
+        }
+
+    def notes(self) -> list[str]:
+        rows = "rows that were held out" if self.held_out else "all rows"
+        return [f"the trained model is {'assessed on' if self.assessed else 'not assessed: too few'} {rows}"]
+
+
+async def train(spec: FederatedTrainingSpec, secure_sum: SecureSum) -> FederatedTrainingResult:
+    """Train the model that `spec` describes.
+
+    Raises:
+        SpecError: the formula, the number of weights or the start do not fit each other.
+        NoRowsError: no row over all sites meets the filter and has all values.
+        ConvergenceError: training failed at all sites.
+    """
+    federation = _Federation(spec, secure_sum)
+    weights, step = federation.start(), _Step(spec)
+    history: list[Metrics] = []
+    warnings: list[str] = []
+    for number in range(1, spec.rounds + 1):
+        answer = await federation.ask(weights, "train")
+        _check_rows(spec, answer)
+        history.append(_metrics(answer))
+        warnings += _complaints(number, answer)
+        weights = weights + step.of(answer.values["update"] / answer.values["rows"])
+        if number > 1 and _has_settled(history, spec.tolerance):
+            break
+    answer = await federation.ask(weights, "assess")
+    return FederatedTrainingResult(
+        method=spec.method,
+        trainer=spec.trainer,
+        settings=spec.local,
+        names=federation.names,
+        weights=weights,
+        rounds=tuple(history),
+        assessed=_metrics(answer) if answer.values["rows"] else None,
+        held_out=spec.held_out is not None,
+        sites=answer.sites,
+        warnings=(*spec.warn_of_withheld(answer.values, of_model=True), *warnings),
+    )
+
+
+class _Federation:
+    """The sums over the sites at given weights."""
+
+    def __init__(self, spec: FederatedTrainingSpec, secure_sum: SecureSum) -> None:
+        self._spec = spec
+        self._secure_sum = secure_sum
+        self._outcome, self._design = spec.model()
+        self.names = self._design.names
+
+    def start(self) -> Array:
+        return self._spec.first_weights(self.names, self._spec.size or self._size())
+
+    def _size(self) -> int:
+        try:
+            chosen = trainer(self._spec.trainer)
+            settings = chosen.Settings.model_validate_json(json.dumps(self._spec.local))
+        except NoTrainerError as error:
+            raise SpecError(f"{error}; say how many weights its model has, as size") from None
+        except ImportError as error:
+            raise SpecError(f"the trainer {self._spec.trainer} cannot be loaded here ({error}); say size") from None
+        except ValidationError as error:
+            raise SpecError(f"the settings of {self._spec.trainer} are wrong: {in_words(error)}") from None
+        return chosen.size(len(self.names), settings)
+
+    async def ask(self, weights: Array, purpose: Literal["train", "assess"]) -> Sum:
+        return await self._secure_sum(self._query(weights, purpose))
+
+    def _query(self, weights: Array, purpose: Literal["train", "assess"]) -> Query:
+        spec = self._spec
+        params = TrainingParams(
+            trainer=spec.trainer,
+            purpose=purpose,
+            settings=spec.local,
+            design=self._design,
+            outcome=self._outcome,
+            weights=tuple(weights.tolist()),
+            clip=spec.clip,
+            loss_limit=spec.loss_limit,
+            row_limit=spec.row_limit,
+        )
+        if spec.held_out:
+            columns = TRAINING.columns(params)
+            part = spec.held_out.training if purpose == "train" else spec.held_out.test
+            spec = spec.narrowed(part(0, columns))
+        return spec.ask(TRAINING, params, self._secure_sum.value_bits)
+
+
+class _Step:
+    """What the coordinator makes of the average update; FedAdam remembers earlier ones."""
+
+    def __init__(self, spec: FederatedTrainingSpec) -> None:
+        self._spec = spec
+        self._mean: Array | float = 0.0
+        self._square: Array | float = 0.0
+
+    def of(self, update: Array) -> Array:
+        spec = self._spec
+        if spec.method != "fedadam":
+            return spec.rate * update
+        self._mean = spec.beta1 * self._mean + (1 - spec.beta1) * update
+        self._square = spec.beta2 * self._square + (1 - spec.beta2) * update**2
+        step: Array = spec.rate * self._mean / (np.sqrt(self._square) + spec.tau)
+        return step
+
+
+def _check_rows(spec: FederatedTrainingSpec, answer: Sum) -> None:
+    """Raise ConvergenceError where all sites failed, NoRowsError where there is nothing to train on."""
+    if answer.values["rows"]:
+        return
+    if failed := round(float(answer.values["failed"])):
+        raise ConvergenceError(f"training failed at all {failed} sites with rows: lower the rate of the trainer")
+    few = spec.warn_of_withheld(answer.values, of_model=True)
+    raise refusal("no row over all sites meets the filter and has all values", few)
+
+
+def _metrics(answer: Sum) -> Metrics:
+    values = {name: float(answer.values[name]) for name in ("rows", "loss", "classified", "correct")}
+    accuracy = values["correct"] / values["classified"] if values["classified"] else None
+    return Metrics(round(values["rows"]), values["loss"] / values["rows"], accuracy)
+
+
+def _complaints(number: int, answer: Sum) -> list[str]:
+    cut, failed = (round(float(answer.values[name])) for name in ("cut", "failed"))
+    found = [f"round {number}: the updates of {cut} sites were longer than clip, and cut"] if cut else []
+    return found + ([f"round {number}: training failed at {failed} sites, which are left out"] if failed else [])
+
+
+def _has_settled(history: list[Metrics], tolerance: float) -> bool:
+    before, now = history[-2].loss, history[-1].loss
+    return tolerance > 0 and before - now <= tolerance * before

@@ -1,0 +1,66 @@
+"""Predictors: what a fitted model makes of a row, as a linear predictor in covariates that every site can compute.
+
+With a linear predictor a model can be assessed on any rows by the sums that regressions use, whatever it was fitted by:
+its deviance by `glm-score`, its ROC curve and calibration by `histogram`. No row leaves its site for that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from participant.analyses.base.errors import SpecError
+from participant.statistics.language.layout import Array
+from participant.statistics.models.design import Category, Design, Indicator, Numeric
+from participant.statistics.models.families import FamilyName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Predictor:
+    """A fitted model.
+
+    Attributes:
+        family: whose mean the linear predictor gives; of a score without probabilities it is `binomial` as well, whose
+            mean keeps the order of rows.
+        alpha: of the negative binomial, 0 elsewhere.
+        design, coefficients: the covariates, and a coefficient for each.
+        outcome: what is predicted; for two classes 0 or 1.
+        classes: the column of the outcome with its two codes, the one that is predicted last; None where it is a
+            number.
+        margin: the linear predictor is a score whose sign is the class, and no logit.
+    """
+
+    family: FamilyName
+    design: Design
+    coefficients: Array
+    outcome: Numeric
+    classes: Category | None
+    alpha: float = 0.0
+    margin: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are read, the outcome's too."""
+        return tuple(dict.fromkeys((*self.design.columns, self.outcome.column)))
+
+
+def two_classes(outcome: Numeric) -> Category:
+    """Return the classes of an outcome that is coded 0 and 1.
+
+    Raises:
+        SpecError: it is coded otherwise.
+    """
+    if outcome != Numeric(column=outcome.column, low=0, high=1):
+        raise SpecError(f"the outcome {outcome.column} is a column of zeros and ones with the range 0 to 1")
+    return Category(column=outcome.column, levels=(0.0, 1.0))
+
+
+def indicator(classes: Category) -> Numeric:
+    """Return the outcome that is 1 for the last class and 0 for the first."""
+    low, high = min(classes.levels), max(classes.levels)
+    return Numeric(column=classes.column, low=low, high=high, function=Indicator(op="==", value=classes.levels[-1]))
+
+
+def joined(parts: list[tuple[Design, Array]]) -> tuple[Design, Array]:
+    """Return a sum of linear predictors as one."""
+    terms = tuple(term for design, _ in parts for term in design.terms)
+    return Design(terms=terms), np.concatenate([coefficients for _, coefficients in parts])

@@ -1,0 +1,495 @@
+"""Generalised linear models on the rows of all sites, from sums alone: linear, logistic, Poisson, negative binomial and
+gamma regression.
+
+The estimator is the pooled one: Fisher's scoring, b <- b + I^-1 U with the score U and the expected information I of
+all rows (`participant.statistics.vocabulary.glm_score`). With p parameters and W observations - the rows, or the sum of
+weights that are frequencies -
+
+    dispersion = Pearson's chi-square / (W - p)     gaussian and gamma; 1 for the others
+    cov        = dispersion I^-1
+    p-values   from t with W - p degrees of freedom where the dispersion is estimated, from the normal otherwise
+
+The log-likelihood is that of the family; for the gaussian at the dispersion deviance / n, for the gamma at the
+estimated one, and for both it is NaN where there are weights. AIC and BIC count p parameters, as statsmodels does. With
+the gaussian family this is ordinary, or weighted, least squares.
+
+Rounds: one of moments for the starting value (an intercept at the link of the mean outcome), then one or two for each
+step, about six: where the bounds that are proven from ranges make sums too coarse, a round of `ranges` goes first. The
+linear predictor is cut at a limit that is doubled whenever some row exceeds it.
+
+Convergence: the next step is below 1e-8 standard errors, or below what the rounding of the sums can cause; that step is
+still taken. A step is halved while it raises the deviance. A site that is lost takes its rows out of the fit.
+
+Disclosure: that of `glm-score` and of `moments`.
+
+    analysis = "glm"
+    dataset = "lung"
+    formula = "status ~ age + C(sex)"
+    family = "poisson"
+    offset = {column = "time", low = 1, high = 1100, log = true}
+    numbers = [{column = "age", low = 18, high = 100}, {column = "status", low = 0, high = 1}]
+    categories = [{column = "sex", levels = [1, 2]}]
+    minimum_persons = 1
+    row_limit = 1000
+
+Sources: McCullagh, Nelder 1989, "Generalized Linear Models", section 2.5 and chapter 8 for the gamma.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isnan, log, nan, pi, sqrt
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, FiniteFloat
+from scipy.special import chdtrc, gammaln, logit, ndtr, ndtri, stdtr, stdtrit
+
+from participant.analyses.base.coefficients import CoefficientResult, known, p_text
+from participant.analyses.base.declared import refusal, warn_of_outside
+from participant.analyses.base.errors import (
+    CollinearityError,
+    ConvergenceError,
+    PrecisionError,
+    SeparationError,
+    SpecError,
+)
+from participant.analyses.base.formulas import FormulaSpec
+from participant.analyses.base.newton import check_identifiable, newton_step
+from participant.analyses.base.ranged import ranged
+from participant.analyses.base.secure_sum import SecureSum, Sum
+from participant.analyses.survival.partial_likelihood import symmetric, too_coarse
+from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.registry import GLM_SCORE, MOMENTS
+from participant.statistics.language.layout import Array
+from participant.statistics.language.query import Query
+from participant.statistics.models.design import Coding, Identity, Log, Numeric
+from participant.statistics.models.families import FamilyName
+from participant.statistics.models.variables import Variable
+from participant.statistics.vocabulary.glm_score import MAX_LIMIT, GlmScoreParams
+from participant.statistics.vocabulary.moments import MomentsParams
+
+TOLERANCE = 1e-8  # standard errors
+MAX_STEPS = 50
+MAX_HALVINGS = 12
+FINE = 1e-7  # standard errors by which rounding may move an estimate before ranges are asked for
+COARSE = 1e-3  # and at most
+EXACT = 1e-13  # of the squares of the fit: residuals with less are none
+FIRST_LIMIT = 8.0  # of the linear predictor
+ENDLESS = 10.0  # of a covariate's part in a linear predictor that exceeds all limits
+WIDE = 1e6  # the same for the gaussian family, where it makes no sum coarser than the declared ranges do
+
+_ESTIMATED = ("gaussian", "gamma")
+_RATIOS = {"binomial": "odds", "poisson": "rates", "negative-binomial": "rates", "gamma": "means"}
+
+
+class Offset(Variable):
+    """A column that is added to the linear predictor; `log`: its logarithm is, as of a time at risk."""
+
+    log: bool = False
+
+    @property
+    def factor(self) -> Numeric:
+        function = Log() if self.log else Identity()
+        return Numeric(column=self.column, low=self.low, high=self.high, function=function)
+
+
+class GlmSpec(FormulaSpec):
+    """A generalised linear model as a formula.
+
+    Attributes:
+        family: of the outcome; `alpha` is the negative binomial's, 0 elsewhere.
+        offset: added to the linear predictor, or None; with ``log = true`` the column's logarithm.
+        weight: a column of weights, or None.
+        weights_are: ``frequency``, a row stands for as many as its weight says; or ``precision``, the variance of its
+            outcome is that of others over its weight. Estimates are the same, degrees of freedom are not.
+    """
+
+    analysis: Literal["glm"] = "glm"
+    family: FamilyName = "gaussian"
+    alpha: FiniteFloat = Field(default=0.0, ge=0)
+    offset: Offset | None = None
+    weight: Variable | None = None
+    weights_are: Literal["frequency", "precision"] = "frequency"
+
+    def count(self, sums: Mapping[str, float]) -> float:
+        """Return for how many observations the rows stand."""
+        return sums["weights"] if self.weights_are == "frequency" else sums["rows"]
+
+    async def analyse(self, secure_sum: SecureSum) -> "GlmResult":
+        """Fit; raises as `fit_glm`."""
+        return await fit_glm(self, secure_sum)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GlmResult(CoefficientResult):
+    """The fit: what every regression tells, and its own.
+
+    Attributes:
+        family: of the outcome.
+        statistic, p: coef / se and its two-sided p-value; from t where the dispersion is estimated.
+        lower, upper: 95 % confidence interval of the coefficient.
+        ratio, ratio_lower, ratio_upper: exp of these: odds ratios (binomial), ratios of rates or means; NaN for the
+            gaussian family.
+        dispersion: estimated, or 1.
+        deviance, pearson: goodness of fit; pearson / df above 1 tells of overdispersion where the dispersion is 1.
+        null_deviance: of the intercept alone, beside the offset; NaN in a model without one, or with a given start.
+        likelihood_ratio, likelihood_ratio_p: the test of all coefficients but the intercept; None where the dispersion
+            is estimated, and in a model without an intercept or with nothing else.
+        df: residual degrees of freedom.
+        log_likelihood, aic, bic: at the estimate.
+        iterations: evaluations of the score.
+        rounding: bound of what the quantisation of the sums moves an estimate by, in standard errors.
+    """
+
+    analysis: ClassVar[str] = "glm"
+    formats: ClassVar[Mapping[str, str]] = {
+        "name": "",
+        "coef": ".6g",
+        "se": ".4g",
+        "statistic": ".3f",
+        "p": ".3g",
+        "lower": ".5g",
+        "upper": ".5g",
+        "ratio": ".4g",
+    }
+    drawn: ClassVar[str] = "coef"
+
+    family: str
+    statistic: Array
+    ratio: Array
+    ratio_lower: Array
+    ratio_upper: Array
+    dispersion: float
+    deviance: float
+    pearson: float
+    null_deviance: float
+    likelihood_ratio: float | None
+    likelihood_ratio_p: float | None
+    df: float
+    log_likelihood: float
+    aic: float
+    bic: float
+    iterations: int
+    rounding: float
+
+    def columns(self) -> Mapping[str, Array]:
+        return {
+            "coef": self.coef,
+            "se": self.se,
+            "lower": self.lower,
+            "upper": self.upper,
+            "statistic": self.statistic,
+            "p": self.p,
+            "ratio": self.ratio,
+            "ratio_lower": self.ratio_lower,
+            "ratio_upper": self.ratio_upper,
+        }
+
+    @property
+    def title(self) -> str:
+        return "Generalised linear model"
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "Family": self.family,
+            "Rows": self.rows,
+            "Df residuals": self.df,
+            "Iterations": self.iterations,
+            "Dispersion": self.dispersion,
+            "Deviance": self.deviance,
+            "Null deviance": known(self.null_deviance),
+            "Pearson chi2": self.pearson,
+            "Pearson chi2 / df": self.pearson / self.df,
+            "Log-likelihood": known(self.log_likelihood),
+            "AIC": known(self.aic),
+            "BIC": known(self.bic),
+            "Likelihood ratio": self.likelihood_ratio,
+            "P > likelihood ratio": p_text(self.likelihood_ratio_p),
+        }
+
+    def notes(self) -> list[str]:
+        what = _RATIOS.get(self.family)
+        return [f"The ratio is that of {what}, exp of the coefficient."] if what else []
+
+
+class _Point(NamedTuple):
+    """The sums at some coefficients, and how exact they are.
+
+    Attributes:
+        b: (p,) coefficients.
+        score, information: (p,), (p, p).
+        score_error: (p,), bound of what rounding changes.
+        sums, sites, query: the whole answer.
+    """
+
+    b: Array
+    score: Array
+    information: Array
+    score_error: Array
+    sums: dict[str, float]
+    outside: Array
+    sites: tuple[str, ...]
+    withheld: list[str]
+
+    @property
+    def rounding(self) -> float:
+        """Bound of what rounding moves an estimate by, in standard errors with dispersion 1."""
+        diagonal = np.diag(self.information)
+        return float((self.score_error / np.sqrt(diagonal)).max()) if (diagonal > 0).all() else np.inf
+
+
+async def fit_glm(
+    spec: GlmSpec, secure_sum: SecureSum, start: Array | None = None, tolerance: float = TOLERANCE
+) -> GlmResult:
+    """Fit the model that `spec` describes.
+
+    Args:
+        spec: the model.
+        secure_sum: over the sites.
+        start: the coefficients to start from; None for those of a constant.
+        tolerance: of the last step, in standard errors.
+
+    Raises:
+        SpecError: the formula or the family does not fit the declared ranges.
+        NoRowsError: no row over all sites meets the filter and has all values.
+        CollinearityError, SeparationError, ConvergenceError: there is no estimate, or no single one.
+        PrecisionError: the sums are too coarse; the message says what helps.
+    """
+    score = _Score(spec, secure_sum)
+    first = point = await score.at(await _start(spec, score, secure_sum) if start is None else start)
+    check_identifiable(score.names, first.information)
+    if first.rounding > COARSE:
+        raise too_coarse(f"rounding could move an estimate by {first.rounding:.1g} standard errors")
+    for _ in range(MAX_STEPS):
+        step = newton_step(score.names, first.information, point.information, point.score)
+        scale = sqrt(_dispersion(spec, point))
+        if sqrt(max(float(step @ point.score), 0.0)) <= max(tolerance, point.rounding / scale) * scale:
+            null, sites = (nan, point.sites) if start is not None else await _null_deviance(spec, score, first, point)
+            if sites == point.sites:
+                return _result(spec, score, point, point.b + step, null)
+            point = await score.at(point.b + step)  # a site was lost meanwhile
+            continue
+        point = await _descend(score, point, step)
+    raise ConvergenceError(f"Fisher's scoring did not converge in {MAX_STEPS} steps")
+
+
+class _Score:
+    """The sums over the sites at given coefficients."""
+
+    def __init__(self, spec: GlmSpec, secure_sum: SecureSum) -> None:
+        self._spec = spec
+        self._secure_sum = secure_sum
+        self.outcome, self.design = spec.model()
+        self.names = self.design.names
+        self._limit = WIDE if spec.family == "gaussian" else FIRST_LIMIT
+        self.evaluations = 0
+
+    async def at(self, b: Array) -> _Point:
+        """Return the sums at `b`; asks again with a higher limit where some row exceeds it."""
+        while True:
+            answered, answer = await self._ask(self._query(b))
+            if not answer.values["beyond"]:
+                return self._point(b, answered, answer)
+            if self._limit >= (1e9 if self._spec.family == "gaussian" else MAX_LIMIT):
+                raise self._without_end(b)
+            self._limit = min(2 * self._limit, 1e9 if self._spec.family == "gaussian" else MAX_LIMIT)
+
+    def _without_end(self, b: Array) -> PrecisionError | SeparationError:
+        if self._spec.family != "binomial":
+            return too_coarse(f"a linear predictor exceeds {self._limit:g}")
+        far = np.abs(b) * self.design.reach > ENDLESS
+        names = [name for name, which in zip(self.names, far, strict=True) if which and name != "1"]
+        return SeparationError(
+            names or self.names,
+            f"some row's odds exceed exp({self._limit:g}); these probably separate the outcomes: there is no estimate",
+        )
+
+    async def _ask(self, query: Query) -> tuple[Query, Sum]:
+        self.evaluations += 1
+        answer = await self._secure_sum(query)
+        if answer.values["beyond"] or self._point(np.zeros(len(self.names)), query, answer).rounding <= FINE:
+            return query, answer
+        return await ranged(query, self._secure_sum)
+
+    def _query(self, b: Array) -> Query:
+        spec = self._spec
+        try:
+            params = GlmScoreParams(
+                family=spec.family,
+                alpha=spec.alpha,
+                design=self.design,
+                coefficients=tuple(b.tolist()),
+                outcome=self.outcome,
+                offset=spec.offset.factor if spec.offset else None,
+                weight=Numeric(**spec.weight.model_dump()) if spec.weight else None,
+                limit=self._limit,
+                row_limit=spec.row_limit,
+            )
+        except ValueError as error:
+            raise SpecError(f"the model does not fit the declared ranges: {error}") from None
+        return spec.ask(GLM_SCORE, params, self._secure_sum.value_bits)
+
+    def _point(self, b: Array, query: Query, answer: Sum) -> _Point:
+        values, steps = answer.values, layout_of(query).steps(query.value_bits)
+        withheld = self._spec.warn_of_withheld(values, of_model=True)
+        if values["rows"] < 1:
+            raise refusal("no row over all sites meets the filter and has all values", withheld)
+        return _Point(
+            b=b,
+            score=values["score"],
+            information=symmetric(values["information"], len(b)),
+            score_error=len(answer.sites) / 2 * steps["score"],
+            sums={name: float(values[name]) for name in ("rows", "weights", "deviance", "pearson", "own")},
+            outside=values["outside"],
+            sites=answer.sites,
+            withheld=withheld,
+        )
+
+
+async def _start(spec: GlmSpec, score: _Score, secure_sum: SecureSum) -> Array:
+    """Return the first coefficients: the link of the mean outcome as intercept, zeros elsewhere."""
+    start = np.zeros(len(score.names))
+    if "1" not in score.names or spec.family == "gaussian":
+        return start
+    low, high = score.outcome.low, score.outcome.high
+    outcome = Variable(column=score.outcome.column, low=low, high=high)
+    params = MomentsParams(variables=(outcome,), row_limit=spec.row_limit)
+    beside = tuple(one.column for one in (spec.offset, spec.weight) if one)
+    query = spec.ask(MOMENTS, params, secure_sum.value_bits, complete=score.design.columns + beside)
+    sums = (await secure_sum(query)).values
+    if sums["rows"] < 1:
+        raise refusal("no row over all sites meets the filter and has all values", spec.warn_of_withheld(sums))
+    mean = float(params.middles[0] + sums["sums"][0] / sums["rows"])
+    if spec.family == "binomial":
+        start[score.names.index("1")] = float(logit(min(max(mean, 1e-3), 1 - 1e-3)))
+    else:
+        start[score.names.index("1")] = log(max(mean, 1e-3))
+    return start
+
+
+async def _null_deviance(spec: GlmSpec, score: _Score, first: _Point, point: _Point) -> tuple[float, tuple[str, ...]]:
+    """Return the deviance of the intercept alone, NaN where there is none, and the sites over which it is.
+
+    The fit began there: nothing more is asked, unless a site was lost since, or an offset moves the intercept.
+    """
+    if "1" not in score.names:
+        return nan, point.sites
+    here, one = first, score.names.index("1")
+    if len(here.sites) > len(point.sites):
+        here = await score.at(here.b)
+    for _ in range(MAX_STEPS):
+        move = here.score[one] / here.information[one, one]
+        gain = float(move * here.score[one])
+        # A gaussian deviance is quadratic: what a step gains is known without taking it.
+        if spec.family == "gaussian" or sqrt(gain) <= max(TOLERANCE, here.rounding):
+            return here.sums["deviance"] - gain, here.sites
+        here = await score.at(here.b + move * (np.arange(len(here.b)) == one))
+    return nan, here.sites
+
+
+async def _descend(score: _Score, point: _Point, step: Array) -> _Point:
+    """Return the point after a step, halved while it raises the deviance over the same sites."""
+    failure: Exception = ConvergenceError("no step along the scoring direction lowers the deviance")
+    for halving in range(MAX_HALVINGS + 1):
+        try:
+            there = await score.at(point.b + step / 2**halving)
+        except (PrecisionError, SeparationError) as error:
+            failure = error
+            continue
+        slack = 1e-9 * (1 + abs(point.sums["deviance"]))
+        if there.sites != point.sites or there.sums["deviance"] <= point.sums["deviance"] + slack:
+            return there
+    raise failure
+
+
+def _dispersion(spec: GlmSpec, point: _Point) -> float:
+    df = spec.count(point.sums) - len(point.b)
+    return point.sums["pearson"] / df if spec.family in _ESTIMATED and df > 0 and point.sums["pearson"] > 0 else 1.0
+
+
+def _log_likelihood(spec: GlmSpec, sums: dict[str, float], dispersion: float) -> float:
+    rows, deviance, own = sums["rows"], sums["deviance"], sums["own"]
+    if spec.family not in _ESTIMATED:
+        return own - deviance / 2
+    if spec.weight or deviance <= 0:
+        return nan
+    if spec.family == "gaussian":
+        return -rows / 2 * (log(2 * pi * deviance / rows) + 1)
+    shape = 1 / dispersion
+    return float(rows * (shape * log(shape) - gammaln(shape)) - shape * (deviance / 2 + rows) - own)
+
+
+def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array, null_deviance: float) -> GlmResult:
+    if point.rounding > COARSE:
+        raise too_coarse(f"rounding could move an estimate by {point.rounding:.1g} standard errors")
+    p, sums = len(b), point.sums
+    df = spec.count(sums) - p
+    if df <= 0:
+        raise refusal(f"{sums['rows']:.0f} rows over all sites are not enough for {p} coefficients", point.withheld)
+    estimated, dispersion = spec.family in _ESTIMATED, _dispersion(spec, point)
+    scale = float(b @ point.information @ b) if spec.family == "gaussian" else sums["weights"]
+    if estimated and sums["pearson"] <= EXACT * scale:
+        name = score.outcome.column
+        raise CollinearityError((name,), "does not vary, or the covariates give it without an error; there is no test")
+    covariance: Array = dispersion * np.linalg.inv(point.information).astype(np.float64)
+    se: Array = np.sqrt(np.diag(covariance))
+    statistic = b / se
+    tail = stdtr(df, -np.abs(statistic)) if estimated else ndtr(-np.abs(statistic))
+    margin = float(stdtrit(df, 0.975) if estimated else ndtri(0.975)) * se
+    log_likelihood = _log_likelihood(spec, sums, dispersion)
+    tested = not estimated and p > 1 and not isnan(null_deviance)
+    ratio = max(null_deviance - sums["deviance"], 0.0) if tested else None
+    return GlmResult(
+        family=spec.family,
+        names=score.names,
+        coef=b,
+        se=se,
+        covariance=covariance,
+        statistic=statistic,
+        p=2 * tail,
+        lower=b - margin,
+        upper=b + margin,
+        ratio=_ratio(spec, b),
+        ratio_lower=_ratio(spec, b - margin),
+        ratio_upper=_ratio(spec, b + margin),
+        dispersion=dispersion,
+        deviance=sums["deviance"],
+        pearson=sums["pearson"],
+        null_deviance=null_deviance,
+        likelihood_ratio=ratio,
+        likelihood_ratio_p=None if ratio is None else float(chdtrc(p - 1, ratio)),
+        df=df,
+        log_likelihood=log_likelihood,
+        aic=2 * p - 2 * log_likelihood,
+        bic=p * log(sums["rows"]) - 2 * log_likelihood,
+        rows=round(sums["rows"]),
+        iterations=score.evaluations,
+        rounding=point.rounding,
+        sites=point.sites,
+        warnings=(*point.withheld, *_warnings(spec, score, point)),
+    )
+
+
+def _ratio(spec: GlmSpec, b: Array) -> Array:
+    if spec.family not in _RATIOS:
+        return np.full(len(b), nan)
+    with np.errstate(over="ignore"):
+        return np.exp(b)
+
+
+def _warnings(spec: GlmSpec, score: _Score, point: _Point) -> list[str]:
+    beside = [score.outcome.column, *(one.column for one in (spec.offset, spec.weight) if one)]
+    counted = list(zip([*score.design.columns, *beside], point.outside, strict=True))
+    categories = {factor.column for factor in score.design.factors if isinstance(factor, Coding)}
+    found = [*warn_of_outside(*zip(*counted, strict=True))]
+    found += [
+        f"these {float(count):.0f} rows count as if {column} had its reference level; a filter leaves them out"
+        for column, count in counted
+        if count and column in categories
+    ]
+    df = spec.count(point.sums) - len(point.b)
+    if spec.family in {"binomial", "poisson"} and point.sums["pearson"] > 1.5 * df > 0:
+        found.append(
+            f"Pearson's chi-square is {point.sums['pearson'] / df:.2f} times its degrees of freedom: overdispersed"
+        )
+    return found

@@ -1,0 +1,112 @@
+"""Hosmer and Lemeshow's test: do predicted risks fit the events, from low to high?
+
+The rows are sorted by predicted risk and cut at its quantiles into G groups of about the same size. With n rows, o
+events and e the sum of predicted risks in a group:
+
+    statistic = sum of (o - e)^2 / (e (1 - e / n))          chi-square, on G - 2 degrees of freedom
+
+Quantiles are those of `quantiles`, on a grid of 0.0001; rows of one risk stay together, so that there can be fewer
+groups than asked for. The groups are then counted, with their sums of risks, in one round of `histogram` by the
+outcome. Where the sites' floor hides a group, there is no test.
+
+Sources: Hosmer, Lemeshow 1980, Commun Stat A 9:1043; Hosmer, Lemeshow, Sturdivant 2013, "Applied Logistic Regression",
+section 5.2.2.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import chdtrc
+
+from participant.analyses.base.secure_sum import SecureSum
+from participant.analyses.base.spec import TableSpec
+from participant.analyses.sums.quantiles import find_quantiles
+from participant.statistics.evaluation.registry import HISTOGRAM
+from participant.statistics.models.design import Category, Numeric
+from participant.statistics.vocabulary.histogram import HistogramParams, Predicted
+
+GRID = 1e-4  # of predicted risks
+FEW = 5.0  # expected events, or rows without one, below which a group is small
+
+
+class RiskGroup(NamedTuple):
+    """Rows with a predicted risk above `low` and up to `high`: how many, their events, and those expected."""
+
+    low: float
+    high: float
+    rows: int
+    events: int
+    expected: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HosmerLemeshow:
+    """The test; `statistic` and `p` are None where there is none, and `groups` is empty.
+
+    Attributes:
+        statistic, df, p: of the test.
+        groups: by predicted risk.
+        sites: whose rows these are.
+        warnings: why there is no test, or what is rough about it.
+    """
+
+    statistic: float | None
+    df: int
+    p: float | None
+    groups: tuple[RiskGroup, ...]
+    sites: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+async def hosmer_lemeshow(
+    spec: TableSpec, secure_sum: SecureSum, risk: Predicted, outcome: Numeric, groups: int
+) -> HosmerLemeshow:
+    """Test the predicted risks `risk`, from 0 to 1, of the outcome.
+
+    Raises:
+        NoRowsError: no row over all sites meets the filter and has all values.
+    """
+    shares = [(i + 1) / groups for i in range(groups - 1)]
+    found = await find_quantiles(spec, secure_sum, risk, shares, GRID)
+    if not found.known.all():
+        return _none(found.sites, "the sites hide small groups by risk")
+    edges = sorted({round(value / GRID) for value in found.values.tolist()})
+    params = HistogramParams(
+        quantity=risk,
+        by=(Category(column=outcome.column, levels=(0.0, 1.0)),),
+        origin=0.0,
+        width=GRID,
+        edges=tuple(edges),
+        sums=True,
+        row_limit=spec.row_limit,
+    )
+    answer = await secure_sum(spec.ask(HISTOGRAM, params, secure_sum.value_bits))
+    counts, sums = answer.values["counts"], answer.values["sums"].sum(axis=0)
+    if np.max(answer.values.get("suppressed", 0.0)):
+        return _none(answer.sites, "the sites hide small groups by risk and outcome")
+    if counts[-1].any():
+        return _none(answer.sites, f"{outcome.column} has other values than 0 and 1")
+    filled = counts.any(axis=0)
+    rows, events, expected = counts.sum(axis=0)[filled], counts[1][filled], sums[filled]
+    if len(rows) < 3:
+        return _none(answer.sites, "fewer than three groups differ by their risk")
+    ends = np.array([0, *edges, round(1 / GRID)]) * GRID
+    statistic = float(((events - expected) ** 2 / (expected * (1 - expected / rows))).sum())
+    small = int((np.minimum(expected, rows - expected) < FEW).sum())
+    return HosmerLemeshow(
+        statistic=statistic,
+        df=len(rows) - 2,
+        p=float(chdtrc(len(rows) - 2, statistic)),
+        groups=tuple(
+            RiskGroup(float(low), float(high), round(float(n)), round(float(o)), float(e))
+            for low, high, n, o, e in zip(ends[:-1][filled], ends[1:][filled], rows, events, expected, strict=True)
+        ),
+        sites=answer.sites,
+        warnings=(f"Hosmer and Lemeshow's test: {small} of {len(rows)} groups expect fewer than 5",) if small else (),
+    )
+
+
+def _none(sites: tuple[str, ...], reason: str) -> HosmerLemeshow:
+    text = f"no Hosmer-Lemeshow test: {reason}; fewer groups, or none, are what `groups` can say"
+    return HosmerLemeshow(statistic=None, df=0, p=None, groups=(), sites=sites, warnings=(text,))

@@ -1,0 +1,375 @@
+"""Ordinal logistic regression (proportional odds) on the rows of all sites, from sums alone.
+
+For an outcome with the levels 0 ... J in order, cuts c_1 < ... < c_J and covariates z,
+
+    log odds (y < j) = c_j - coef . z        so a coefficient above 0 goes with higher levels
+
+The estimator is the pooled one: cuts and coefficients maximise the likelihood of all rows, by Newton's method on score
+and information of `participant.statistics.vocabulary.ordinal_score`. Standard errors from the information; the
+likelihood-ratio test is against the model without covariates, whose likelihood follows from how many rows each level
+has.
+
+Rounds: one for the number of rows of each level, then one or two for each step, about five: where the bounds that are
+proven from ranges make sums too coarse, a round of `ranges` goes first. It starts at the cuts of the model without
+covariates; the linear predictor is cut at a limit that is doubled whenever some row exceeds it.
+
+Convergence: the next step is below 1e-8 standard errors, or below what the rounding of the sums can cause; that step is
+still taken. A step is halved while it lowers the likelihood or the cuts are out of order.
+
+Disclosure: see `participant.statistics.vocabulary.ordinal_score`. A worked example, performance status by age and sex:
+
+    analysis = "ordinal"
+    dataset = "lung"
+    formula = "C(ph.ecog) ~ age + sex"
+    numbers = [{column = "age", low = 18, high = 100}]
+    categories = [{column = "ph.ecog", levels = [0, 1, 2]}, {column = "sex", levels = [1, 2]}]
+    row_limit = 1000
+    minimum_persons = 1     # at most of these sites fewer than five patients have some level
+
+Sources: McCullagh 1980, J R Stat Soc B 42:109; Agresti 2010, "Analysis of Ordinal Categorical Data", chapter 3.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from math import log, sqrt
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from scipy.special import chdtrc, logit, ndtr, ndtri
+
+from participant.analyses.base.coefficients import CoefficientResult
+from participant.analyses.base.declared import warn_of_outside
+from participant.analyses.base.errors import ConvergenceError, NoRowsError, PrecisionError, SeparationError, SpecError
+from participant.analyses.base.formulas import FormulaSpec
+from participant.analyses.base.newton import check_identifiable, newton_step
+from participant.analyses.base.ranged import ranged
+from participant.analyses.base.secure_sum import SecureSum, Sum
+from participant.analyses.survival.partial_likelihood import symmetric, too_coarse
+from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.registry import ORDINAL_SCORE
+from participant.statistics.language.layout import Array
+from participant.statistics.language.query import Query
+from participant.statistics.models.design import INTERCEPT, Category, Coding, Design
+from participant.statistics.vocabulary.glm_score import MAX_LIMIT
+from participant.statistics.vocabulary.ordinal_score import MAX_CUT, OrdinalScoreParams
+
+TOLERANCE = 1e-8  # standard errors
+MAX_STEPS = 50
+MAX_HALVINGS = 12
+FINE = 1e-7  # standard errors by which rounding may move an estimate before ranges are asked for
+COARSE = 1e-3  # and at most
+FIRST_LIMIT = 8.0  # of the linear predictor
+
+_SEPARATED = (
+    "the estimate grows without end; these probably separate the levels. If their values are only large, as years are, "
+    "write center(v, ...) in the formula"
+)
+
+
+class OrdinalSpec(FormulaSpec):
+    """A proportional-odds model as a formula, whose outcome is a category with its levels in order."""
+
+    analysis: Literal["ordinal"] = "ordinal"
+
+    def outcome_and_design(self) -> tuple[Category, Design]:
+        """Return the outcome, and the design without an intercept, whose part the cuts take.
+
+        Raises:
+            SpecError: the formula is wrong, its outcome is no category, or it has no covariates.
+        """
+        model = self.parsed()
+        if not isinstance(model.outcome, Coding):
+            raise SpecError("the outcome of an ordinal model is a category, with its levels in order")
+        terms = tuple(term for term in model.design.terms if term != INTERCEPT)
+        if not terms or INTERCEPT not in model.design.terms:
+            raise SpecError("the formula of an ordinal model has covariates, and its intercept (the cuts) stays in")
+        return Category(column=model.outcome.column, levels=model.outcome.levels), Design(terms=terms)
+
+    async def analyse(self, secure_sum: SecureSum) -> "OrdinalResult":
+        """Fit; raises as `fit_ordinal`."""
+        return await fit_ordinal(self, secure_sum)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OrdinalResult(CoefficientResult):
+    """The fit: what every regression tells, and its own.
+
+    Attributes:
+        outcome: column of the outcome.
+        coef: log odds ratios of higher levels.
+        odds_ratio: exp(coef).
+        z, p: coef / se and its two-sided p-value.
+        lower, upper: 95 % confidence interval of the odds ratio.
+        cut_names, cuts, cut_se: (J,) between which levels, where, and how surely.
+        covariance: (J + p, J + p), of the cuts, then of the coefficients.
+        levels: (J + 1,) rows of each level.
+        log_likelihood, null_log_likelihood: at the estimate, and without covariates.
+        likelihood_ratio, likelihood_ratio_p: test of all coefficients at once.
+        aic, bic: of the fit, J + p parameters.
+        iterations: evaluations of the score.
+        rounding: bound of what the quantisation of the sums moves an estimate by, in standard errors.
+    """
+
+    analysis: ClassVar[str] = "ordinal"
+    formats: ClassVar[Mapping[str, str]] = {
+        "name": "",
+        "coef": ".6g",
+        "odds_ratio": ".4f",
+        "se": ".4g",
+        "z": ".3f",
+        "p": ".3g",
+        "lower": ".4f",
+        "upper": ".4f",
+    }
+    drawn: ClassVar[str] = "odds_ratio"
+
+    outcome: str
+    odds_ratio: Array
+    z: Array
+    cut_names: tuple[str, ...]
+    cuts: Array
+    cut_se: Array
+    levels: Array
+    log_likelihood: float
+    null_log_likelihood: float
+    likelihood_ratio: float
+    likelihood_ratio_p: float
+    aic: float
+    bic: float
+    iterations: int
+    rounding: float
+
+    def columns(self) -> Mapping[str, Array]:
+        return {
+            "coef": self.coef,
+            "se": self.se,
+            "odds_ratio": self.odds_ratio,
+            "lower": self.lower,
+            "upper": self.upper,
+            "z": self.z,
+            "p": self.p,
+        }
+
+    @property
+    def title(self) -> str:
+        return f"Ordinal logistic regression of {self.outcome}"
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "Rows": self.rows,
+            "Iterations": self.iterations,
+            "Log-likelihood": self.log_likelihood,
+            "LL without covariates": self.null_log_likelihood,
+            "Likelihood ratio": self.likelihood_ratio,
+            "P > likelihood ratio": f"{self.likelihood_ratio_p:.3g}",
+            "AIC": self.aic,
+            "BIC": self.bic,
+        }
+
+    def notes(self) -> list[str]:
+        cuts = zip(self.cut_names, self.cuts, self.cut_se, strict=True)
+        return [
+            "The interval is that of the odds ratio, of higher levels against lower ones.",
+            f"Cuts (std err): {', '.join(f'{name} {cut:.4f} ({se:.4f})' for name, cut, se in cuts)}",
+        ]
+
+
+class _Point(NamedTuple):
+    """The sums at some parameters: J cuts, then p coefficients.
+
+    Attributes:
+        at: (J + p,) parameters.
+        log_likelihood, score, information: (), (J + p,), (J + p, J + p).
+        score_error: (J + p,), bound of what rounding changes.
+        levels: (J + 1,) rows of each level.
+        outside, sites, withheld: of the answer.
+    """
+
+    at: Array
+    log_likelihood: float
+    score: Array
+    information: Array
+    score_error: Array
+    levels: Array
+    outside: Array
+    sites: tuple[str, ...]
+    withheld: list[str]
+
+    @property
+    def rounding(self) -> float:
+        """Bound of what rounding moves an estimate by, in standard errors."""
+        diagonal = np.diag(self.information)
+        return float((self.score_error / np.sqrt(diagonal)).max()) if (diagonal > 0).all() else np.inf
+
+
+async def fit_ordinal(spec: OrdinalSpec, secure_sum: SecureSum) -> OrdinalResult:
+    """Fit the model that `spec` describes.
+
+    Raises:
+        SpecError: the formula does not fit an ordinal model.
+        NoRowsError: a level has no row over all sites.
+        CollinearityError, SeparationError, ConvergenceError: there is no estimate, or no single one.
+        PrecisionError: the sums are too coarse; the message says what helps.
+    """
+    score = _Score(spec, secure_sum)
+    first = point = await score.start()
+    check_identifiable(score.names, first.information)
+    for _ in range(MAX_STEPS):
+        if point.rounding > COARSE:
+            raise too_coarse(f"rounding could move an estimate by {point.rounding:.1g} standard errors")
+        step = score.step(first, point)
+        if sqrt(max(float(step @ point.score), 0.0)) <= max(TOLERANCE, point.rounding):
+            return _result(score, point, point.at + step)
+        point = await score.climb(point, step)
+    raise ConvergenceError(f"Newton's method did not converge in {MAX_STEPS} steps")
+
+
+class _Score:
+    """The sums over the sites at given cuts and coefficients."""
+
+    def __init__(self, spec: OrdinalSpec, secure_sum: SecureSum) -> None:
+        self._spec = spec
+        self._secure_sum = secure_sum
+        self.outcome, self.design = spec.outcome_and_design()
+        self.cut_names = tuple(f"{low:g}|{high:g}" for low, high in pairwise(self.outcome.levels))
+        self.names = (*self.cut_names, *self.design.names)
+        self._limit = FIRST_LIMIT
+        self.evaluations = 0
+
+    async def start(self) -> _Point:
+        """Return the point of the model without covariates."""
+        apart = np.arange(len(self.cut_names), dtype=np.float64) / len(self.cut_names)
+        nothing = np.zeros(len(self.design.names))
+        answer = await self._secure_sum(self._query(np.append(apart, nothing)))
+        levels = answer.values["levels"]
+        self._check(levels)
+        return await self.at(np.append(logit(np.cumsum(levels)[:-1] / levels.sum()), nothing))
+
+    async def at(self, parameters: Array) -> _Point:
+        """Return the sums at some parameters; asks again with a higher limit where some row exceeds it."""
+        while True:
+            query, answer = await self._ask(self._query(parameters))
+            if not answer.values["beyond"]:
+                self._check(answer.values["levels"])
+                return self._point(parameters, query, answer)
+            if self._limit >= MAX_LIMIT:
+                raise SeparationError(self.design.names, _SEPARATED)
+            self._limit = min(2 * self._limit, MAX_LIMIT)
+
+    def step(self, first: _Point, point: _Point) -> Array:
+        """Return the step. Where only the information about cuts is gone, any covariate may have separated them."""
+        try:
+            return newton_step(self.names, first.information, point.information, point.score)
+        except SeparationError as error:
+            covariates = [name for name in error.columns if name not in self.cut_names]
+            raise SeparationError(covariates or self.design.names, _SEPARATED) from None
+
+    async def climb(self, point: _Point, step: Array) -> _Point:
+        """Return the point after a step, halved while it lowers the likelihood over the same sites or leads nowhere."""
+        failure: Exception = ConvergenceError("no step along Newton's direction raises the likelihood")
+        for halving in range(MAX_HALVINGS + 1):
+            parameters = point.at + step / 2**halving
+            if (np.diff(parameters[: len(self.cut_names)]) <= 0).any():
+                continue
+            try:
+                there = await self.at(parameters)
+            except (PrecisionError, SeparationError) as error:
+                failure = error
+                continue
+            slack = 1e-9 * (1 + abs(point.log_likelihood))
+            if there.sites != point.sites or there.log_likelihood >= point.log_likelihood - slack:
+                return there
+        raise failure
+
+    async def _ask(self, query: Query) -> tuple[Query, Sum]:
+        self.evaluations += 1
+        answer = await self._secure_sum(query)
+        if answer.values["beyond"] or self._point(np.zeros(len(self.names)), query, answer).rounding <= FINE:
+            return query, answer
+        return await ranged(query, self._secure_sum)
+
+    def _query(self, parameters: Array) -> Query:
+        cuts, coefficients = np.split(parameters, [len(self.cut_names)])
+        if np.abs(cuts).max() > MAX_CUT:
+            raise SeparationError(self.design.names, _SEPARATED)
+        try:
+            params = OrdinalScoreParams(
+                design=self.design,
+                weight=None,
+                coefficients=tuple(coefficients.tolist()),
+                outcome=self.outcome,
+                cuts=tuple(cuts.tolist()),
+                limit=self._limit,
+                row_limit=self._spec.row_limit,
+            )
+        except ValueError as error:
+            raise SpecError(f"the model does not fit the declared ranges: {error}") from None
+        return self._spec.ask(ORDINAL_SCORE, params, self._secure_sum.value_bits)
+
+    def _check(self, levels: Array) -> None:
+        if not levels.sum():
+            raise NoRowsError("no row over all sites meets the filter and has all values")
+        if empty := [f"{level:g}" for level, rows in zip(self.outcome.levels, levels, strict=True) if not rows]:
+            raise NoRowsError(
+                f"no row over all sites has {self.outcome.column} {', '.join(empty)}; leave such levels out"
+            )
+
+    def _point(self, parameters: Array, query: Query, answer: Sum) -> _Point:
+        values, steps = answer.values, layout_of(query).steps(query.value_bits)
+        cuts, p = len(self.cut_names), len(self.design.names)
+        information = np.zeros((cuts + p, cuts + p))
+        diagonal, beside = np.split(values["cut_cut"], [cuts])
+        information[:cuts, :cuts] = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
+        information[:cuts, cuts:] = values["cut_cross"].T
+        information[cuts:, :cuts] = values["cut_cross"]
+        information[cuts:, cuts:] = symmetric(values["cross"], p)
+        return _Point(
+            at=parameters,
+            log_likelihood=float(values["log_likelihood"]),
+            score=np.append(values["cut_score"], values["score"]),
+            information=information,
+            score_error=len(answer.sites) / 2 * np.append(steps["cut_score"], steps["score"]),
+            levels=values["levels"],
+            outside=values["outside"],
+            sites=answer.sites,
+            withheld=self._spec.warn_of_withheld(values, of_model=True),
+        )
+
+
+def _result(score: _Score, point: _Point, at: Array) -> OrdinalResult:
+    cuts = len(score.cut_names)
+    covariance: Array = np.linalg.inv(point.information).astype(np.float64)
+    coef, errors = at[cuts:], np.sqrt(np.diag(covariance))
+    se = errors[cuts:]
+    margin = float(ndtri(0.975)) * se
+    rows = float(point.levels.sum())
+    null = float(point.levels @ np.log(point.levels / rows))
+    ratio = max(2 * (point.log_likelihood - null), 0.0)
+    return OrdinalResult(
+        outcome=score.outcome.column,
+        names=score.design.names,
+        coef=coef,
+        se=se,
+        odds_ratio=np.exp(coef),
+        z=coef / se,
+        p=2 * ndtr(-np.abs(coef / se)),
+        lower=np.exp(coef - margin),
+        upper=np.exp(coef + margin),
+        cut_names=score.cut_names,
+        cuts=at[:cuts],
+        cut_se=errors[:cuts],
+        covariance=covariance,
+        levels=point.levels,
+        log_likelihood=point.log_likelihood,
+        null_log_likelihood=null,
+        likelihood_ratio=ratio,
+        likelihood_ratio_p=float(chdtrc(len(coef), ratio)),
+        aic=2 * len(at) - 2 * point.log_likelihood,
+        bic=len(at) * log(rows) - 2 * point.log_likelihood,
+        rows=round(rows),
+        iterations=score.evaluations,
+        rounding=point.rounding,
+        sites=point.sites,
+        warnings=(*point.withheld, *warn_of_outside([*score.design.columns, score.outcome.column], point.outside)),
+    )

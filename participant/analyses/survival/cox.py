@@ -1,0 +1,515 @@
+"""Cox's proportional-hazards regression on the rows of all sites, from sums alone.
+
+The estimator is the pooled one: the coefficients maximise the partial likelihood with Efron's or Breslow's treatment of
+ties on the agreed grid, each stratum with risk sets of its own (`partial_likelihood` has the formulas).
+
+Rounds: one of moments (covariates are standardised by pooled means and standard deviations), one of event counts (the
+later rounds ask only for the grid times where something happened, and for tie sums only where two or more events fell),
+then one for each Newton step, about five (and one more whenever a patient's weight exceeds what was expected), and one
+for the test of proportional hazards, where it is asked for (`proportional_hazards`).
+
+Convergence: Newton's method from b = 0, a step being halved while it lowers the likelihood. The fit has converged when
+the next step is below 1e-6 standard errors (in the norm of the information) or below what the rounding of the sums can
+cause; that step is still taken, since it costs no round. A site that is lost on the way takes its rows out of the fit:
+the estimate, its standard errors and both likelihoods are over the sites of the last round.
+
+Disclosure: see the three statistics; that of the risk sets on a fine grid is considerable. A worked example:
+
+    analysis = "cox"
+    dataset = "lung"
+    time = "time"
+    event = "status"
+    grid = {width = 7, count = 150}
+    row_limit = 1000
+    covariates = [{column = "age", low = 18, high = 100}, {column = "ph.ecog", low = 0, high = 4}]
+    strata = [{column = "sex", levels = [1, 2]}]
+    proportional_hazards = "km"
+
+Sources: Cox 1972, J R Stat Soc B 34:187; Therneau, Grambsch 2000, "Modeling survival data", chapter 3.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
+from scipy.special import chdtrc, ndtr, ndtri
+
+from participant.analyses.base.coefficients import CoefficientResult
+from participant.analyses.base.errors import (
+    AnalysisError,
+    CohortError,
+    CollinearityError,
+    ConvergenceError,
+    NoEventsError,
+    NoRowsError,
+    PrecisionError,
+    SeparationError,
+)
+from participant.analyses.base.secure_sum import SecureSum, Sum
+from participant.analyses.base.spec import SurvivalSpec
+from participant.analyses.survival.partial_likelihood import Point, partial_likelihood, too_coarse
+from participant.analyses.survival.proportional_hazards import (
+    ProportionalHazards,
+    Transform,
+    proportional_hazards,
+    trend_of,
+)
+from participant.statistics.evaluation.registry import COX_RISK_SETS, EVENT_COUNTS, MOMENTS
+from participant.statistics.language.layout import Array
+from participant.statistics.models.cells import Categories, cells_of
+from participant.statistics.models.design import Design, Numeric
+from participant.statistics.models.model import MAX_LINEAR
+from participant.statistics.models.variables import Variable, distinct
+from participant.statistics.vocabulary.cox_risk_sets import MAX_COVARIATES, MAX_LOG_WEIGHT, CoxRiskSetsParams
+from participant.statistics.vocabulary.event_counts import EventCountsParams
+from participant.statistics.vocabulary.moments import MomentsParams
+
+TOLERANCE = 1e-6  # of the Newton decrement, in standard errors
+MAX_STEPS = 25
+MAX_HALVINGS = 10
+COARSE = 1e-3  # standard errors by which rounding may move an estimate at most
+CONSTANT = 1e-6  # of the declared range; a column with a smaller standard deviation is constant
+COLLINEAR = 1e-7  # smallest eigenvalue of the information, scaled to unit diagonal
+STILL_MOVING = 0.01  # standard deviations of a covariate
+VANISHED = 1e-4  # of the information at the start
+UNBELIEVABLE = 5.0  # log hazard ratio per standard deviation
+REACH = 6.0  # how far b.z is expected to go, in units of |b|; doubled whenever a row goes further
+FEW_EVENTS = 10  # per covariate
+NOT_PROPORTIONAL = 0.05  # p-value
+
+_SEPARATED = (
+    "the estimate grows without end; probably no event, or every event, falls on one side of these columns' values. "
+    "Leave them out, or merge rare categories"
+)
+
+
+class CoxSpec(SurvivalSpec):
+    """A model of covariates.
+
+    Attributes:
+        covariates: columns with their declared ranges; values outside are moved to the range, and counted.
+        strata: categories, each combination of which has a baseline hazard of its own.
+        ties: how events of one grid time are treated.
+        proportional_hazards: the function of time that proportional hazards are tested against, or None for no test.
+    """
+
+    analysis: Literal["cox"] = "cox"
+    covariates: Annotated[
+        tuple[Variable, ...], Field(min_length=1, max_length=MAX_COVARIATES), AfterValidator(distinct)
+    ]
+    strata: Categories = ()
+    ties: Literal["efron", "breslow"] = "efron"
+    proportional_hazards: Transform | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(covariate.column for covariate in self.covariates)
+
+    @property
+    def complete(self) -> tuple[str, ...]:
+        """The columns in which a row must be complete."""
+        return (self.time, self.event, *self.names, *(category.column for category in self.strata))
+
+    async def analyse(self, secure_sum: SecureSum) -> "CoxResult":
+        """Fit; raises as `fit_cox`."""
+        return await fit_cox(self, secure_sum)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CoxResult(CoefficientResult):
+    """The fit: what every regression tells, and its own.
+
+    Attributes:
+        coef: log hazard ratios per unit of the covariate.
+        hazard_ratio: exp(coef).
+        z: coef / se.
+        p: two-sided p-values of z.
+        lower, upper: 95 % confidence interval of the hazard ratio.
+        log_likelihood: at the estimate.
+        null_log_likelihood: at coef = 0, over the same rows.
+        likelihood_ratio: test statistic of all coefficients at once, chi-square with p degrees of freedom.
+        likelihood_ratio_p: its p-value.
+        events: over all sites.
+        iterations: evaluations of the likelihood, one round each.
+        rounding: bound of what the quantisation of the sums moves an estimate by, in standard errors.
+        ties, strata: as asked for; the columns of the strata.
+        proportional_hazards: the tests, or None.
+    """
+
+    analysis: ClassVar[str] = "cox"
+    formats: ClassVar[Mapping[str, str]] = {
+        "name": "",
+        "coef": ".6f",
+        "hazard_ratio": ".4f",
+        "se": ".6f",
+        "z": ".3f",
+        "p": ".3g",
+        "lower": ".4f",
+        "upper": ".4f",
+    }
+    drawn: ClassVar[str] = "hazard_ratio"
+
+    hazard_ratio: Array
+    z: Array
+    log_likelihood: float
+    null_log_likelihood: float
+    likelihood_ratio: float
+    likelihood_ratio_p: float
+    events: int
+    iterations: int
+    rounding: float
+    ties: str
+    strata: tuple[str, ...]
+    proportional_hazards: ProportionalHazards | None
+
+    def columns(self) -> Mapping[str, Array]:
+        """Return the columns beside the names, with those of the tests of proportional hazards."""
+        columns = {
+            "coef": self.coef,
+            "se": self.se,
+            "hazard_ratio": self.hazard_ratio,
+            "lower": self.lower,
+            "upper": self.upper,
+            "z": self.z,
+            "p": self.p,
+        }
+        if tests := self.proportional_hazards:
+            columns |= {"residual_p": tests.residual_p, "score": tests.score, "score_p": tests.score_p}
+        return columns
+
+    @property
+    def title(self) -> str:
+        strata = f", strata of {' and '.join(self.strata)}" if self.strata else ""
+        return f"Cox regression, {self.ties.capitalize()}'s treatment of ties{strata}"
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "Patients": self.rows,
+            "Events": self.events,
+            "Iterations": self.iterations,
+            "Log-likelihood": self.log_likelihood,
+            "LL at zero": self.null_log_likelihood,
+            "Likelihood ratio": self.likelihood_ratio,
+            "Degrees of freedom": len(self.names),
+            "P > likelihood ratio": f"{self.likelihood_ratio_p:.3g}",
+        }
+
+    def notes(self) -> list[str]:
+        found = ["The interval is that of the hazard ratio."]
+        if tests := self.proportional_hazards:
+            found.append(
+                f"Proportional hazards, score test against time ({tests.transform}): all at once {tests.overall:.3f}, "
+                f"p = {tests.overall_p:.3g}"
+            )
+            found.extend(
+                f"  {name}: {score:.3f}, p = {p:.3g} (of the scaled Schoenfeld residuals p = {residual_p:.3g})"
+                for name, score, p, residual_p in zip(
+                    self.names, tests.score, tests.score_p, tests.residual_p, strict=True
+                )
+            )
+        return found
+
+
+async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
+    """Fit the model that `spec` describes.
+
+    Raises:
+        NoRowsError, NoEventsError, CodingError: the data of all sites together give nothing to fit.
+        CollinearityError, SeparationError, ConvergenceError: there is no estimate, or no single one.
+        PrecisionError: the sums are too coarse; the message says what helps.
+        CohortError: a site joined in the middle of the run.
+        ParameterError: a range, coefficient or size is beyond what a query can hold.
+    """
+    centre, scale = await _standardisation(spec, secure_sum)
+    times = await _event_times(spec, secure_sum)
+    likelihood = _Likelihood(spec, secure_sum, centre, scale, times)
+    tests: ProportionalHazards | None = None
+    null = point = await likelihood.at_start()
+    for _ in range(MAX_STEPS):
+        step = _newton_step(spec, null, point)
+        if not _converged(point, step):
+            point = await likelihood.climb(point, step)
+            continue
+        if null.sites != point.sites:
+            null = await likelihood.at_start()
+        if spec.proportional_hazards:
+            if times.sites != point.sites:
+                times = await _event_times(spec, secure_sum)
+            tests = await likelihood.trend(spec.proportional_hazards, point.beta + step, times)
+        if null.sites == point.sites == likelihood.sites:
+            return _result(spec, null, point, point.beta + step, scale, likelihood.evaluations, tests, times.warnings)
+        point = await likelihood.at(point.beta)  # another site was lost; go on from here without it
+    raise ConvergenceError(f"Newton's method did not converge in {MAX_STEPS} steps")
+
+
+async def _standardisation(spec: CoxSpec, secure_sum: SecureSum) -> tuple[Array, Array]:
+    """Return the pooled means and standard deviations of the covariates, (p,) each."""
+    params = MomentsParams(variables=spec.covariates, row_limit=spec.row_limit)
+    query = spec.ask(MOMENTS, params, secure_sum.value_bits, complete=spec.complete)
+    answer = await secure_sum(query)
+    rows = float(answer.values["rows"])
+    if rows < 1:
+        raise NoRowsError("no row over all sites meets the filter and has all values")
+    shift = answer.values["sums"] / rows
+    variance = answer.values["squares"] / rows - shift**2
+    width = np.array([covariate.high - covariate.low for covariate in spec.covariates])
+    steps = MOMENTS.layout(params).steps(query.value_bits)
+    rounding = len(answer.sites) / 2 * (steps["squares"] + 2 * np.abs(shift) * steps["sums"]) / rows
+    if (rounding > np.maximum(variance / 4, (CONSTANT * width) ** 2)).any():
+        raise too_coarse("the rounding hides whether a covariate varies at all")
+    if constant := _where(spec, variance < (CONSTANT * width) ** 2):
+        raise CollinearityError(
+            constant, "the same value in all rows, or hardly any difference compared with the declared range"
+        )
+    return params.middles + shift, np.sqrt(variance)
+
+
+def _standardised(covariates: tuple[Variable, ...], centre: Array, scale: Array) -> Design:
+    return Design(
+        terms=tuple(
+            (Numeric(column=one.column, low=one.low, high=one.high, centre=float(mean), scale=float(deviation)),)
+            for one, mean, deviation in zip(covariates, centre, scale, strict=True)
+        )
+    )
+
+
+class _EventTimes(NamedTuple):
+    """Times with an event, of all strata, and those with more than one, as `cox-risk-sets` numbers them; counts of
+    events and rows at risk over all strata, (K,) each; the sites that were counted, and what they withheld.
+    """
+
+    at: tuple[int, ...]
+    tied: tuple[int, ...]
+    events: Array
+    at_risk: Array
+    sites: tuple[str, ...]
+    warnings: list[str]
+
+
+async def _event_times(spec: CoxSpec, secure_sum: SecureSum) -> _EventTimes:
+    params = EventCountsParams(outcome=spec.outcome, by=spec.strata, row_limit=spec.row_limit)
+    answer = await secure_sum(spec.ask(EVENT_COUNTS, params, secure_sum.value_bits, complete=spec.complete))
+    spec.check_coding(answer.values["outside"])
+    events, at_risk = (answer.values[name].reshape(-1, spec.grid.count) for name in ("events", "at_risk"))
+    if not events.any():
+        raise NoEventsError("no event over all sites lies on the grid; there is nothing to fit")
+    # Every stratum's numbers begin with one that stands for no time.
+    numbered = np.pad(events, ((0, 0), (1, 0))).ravel()
+    return _EventTimes(
+        at=tuple(np.flatnonzero(numbered > 0).tolist()),
+        tied=tuple(np.flatnonzero(numbered > 1).tolist()) if spec.ties == "efron" else (),
+        events=events.sum(axis=0),
+        at_risk=at_risk.sum(axis=0),
+        sites=answer.sites,
+        warnings=[*spec.warn_of_withheld(answer.values), *_other_codes(spec, at_risk[:, 0])],
+    )
+
+
+def _other_codes(spec: CoxSpec, rows: Array) -> list[str]:
+    """Return a warning where rows, (strata,), are of no declared level."""
+    declared = rows.reshape(cells_of(spec.strata))[tuple(slice(-1) for _ in spec.strata)]
+    if not (other := round(float(rows.sum() - declared.sum()))):
+        return []
+    columns = " or ".join(category.column for category in spec.strata)
+    return [f"{other} rows have a value of {columns} that is no declared level; they are strata of their own"]
+
+
+class _Likelihood:
+    """The partial likelihood over the sites, a round for each evaluation.
+
+    Attributes:
+        sites: those of the last round.
+        evaluations: how many there were.
+    """
+
+    def __init__(self, spec: CoxSpec, secure_sum: SecureSum, centre: Array, scale: Array, times: _EventTimes) -> None:
+        self._spec = spec
+        self._secure_sum = secure_sum
+        self._params = CoxRiskSetsParams(
+            outcome=spec.outcome,
+            design=_standardised(spec.covariates, centre, scale),
+            strata=spec.strata,
+            beta=(0.0,) * len(spec.covariates),
+            log_weight_limit=0.0,
+            at=times.at,
+            tied=times.tied,
+            trend=(),
+            row_limit=spec.row_limit,
+        )
+        self.sites = times.sites
+        self._reach = REACH
+        self.evaluations = 0
+
+    async def at_start(self) -> Point:
+        """Return the point at b = 0 after checking that the information there tells the covariates apart."""
+        point = await self.at(np.zeros(len(self._spec.covariates)))
+        _check_identifiable(self._spec, point)
+        return point
+
+    async def at(self, beta: Array) -> Point:
+        """Return the point at `beta`; asks again with a higher limit of the weights where some row exceeds it.
+
+        Raises:
+            PrecisionError: the weights differ more than the sums can hold.
+        """
+        params, answer = await self._ask(beta)
+        steps = COX_RISK_SETS.layout(params).steps(self._spec.value_bits or self._secure_sum.value_bits)
+        return partial_likelihood(params, answer, steps)
+
+    async def trend(self, transform: Transform, beta: Array, times: _EventTimes) -> ProportionalHazards | None:
+        """Return the tests of proportional hazards at the estimate `beta`, None where there are none."""
+        g = np.append(0.0, trend_of(transform, self._spec.grid, times.events, times.at_risk))
+        params, answer = await self._ask(beta, g[np.array(self._params.at) % self._params.stride])
+        return proportional_hazards(params, answer.values, transform)
+
+    async def _ask(self, beta: Array, trend: Sequence[float] | Array = ()) -> tuple[CoxRiskSetsParams, Sum]:
+        if np.abs(beta) @ self._params.design.reach > MAX_LINEAR:
+            raise too_coarse(f"a patient's b.z could exceed {MAX_LINEAR:g}")
+        while True:
+            limit = min(1 + self._reach * float(np.linalg.norm(beta)), MAX_LOG_WEIGHT)
+            changes = {"beta": tuple(beta.tolist()), "log_weight_limit": limit, "trend": tuple(map(float, trend))}
+            params = self._params.model_copy(update=changes)
+            answer = await self._secure_sum(self._spec.ask(COX_RISK_SETS, params, self._secure_sum.value_bits))
+            self.evaluations += 1
+            self._note(answer.sites)
+            if not answer.values["heavier"]:
+                return params, answer
+            if limit >= MAX_LOG_WEIGHT:
+                raise too_coarse(f"a weight exceeds exp({MAX_LOG_WEIGHT:g})")
+            self._reach *= 2
+
+    async def climb(self, point: Point, step: Array) -> Point:
+        """Return the point after a Newton step, halved while it lowers the likelihood over the same sites or goes where
+        the sums are too coarse.
+        """
+        failure: AnalysisError = ConvergenceError("no step along Newton's direction raises the likelihood")
+        for halving in range(MAX_HALVINGS + 1):
+            try:
+                there = await self.at(point.beta + step / 2**halving)
+                _check_precision(there)
+            except PrecisionError as error:
+                failure = error
+                continue
+            slack = 1e-9 * abs(point.log_likelihood) + point.log_likelihood_error + there.log_likelihood_error
+            if there.sites != point.sites or there.log_likelihood >= point.log_likelihood - slack:
+                return there
+        if endless := _where(self._spec, np.abs(point.beta) > UNBELIEVABLE):
+            raise SeparationError(endless, _SEPARATED)
+        raise failure
+
+    def _note(self, sites: tuple[str, ...]) -> None:
+        if joined := sorted(set(sites) - set(self.sites)):
+            raise CohortError(f"in the middle of the run a sum has sites that were not in it before: {joined}")
+        self.sites = sites
+
+
+def _check_identifiable(spec: CoxSpec, null: Point) -> None:
+    """Raise where the information at the start cannot tell the covariates apart."""
+    diagonal = np.diag(null.information)
+    if flat := _where(spec, diagonal <= COLLINEAR * null.events):
+        raise CollinearityError(flat, "no difference among the rows at risk whenever there is an event")
+    _check_precision(null)
+    values, vectors = np.linalg.eigh(null.information / np.sqrt(np.outer(diagonal, diagonal)))
+    if values[0] < max(COLLINEAR, 10 * null.rounding):
+        involved = _where(spec, np.abs(vectors[:, 0]) > COARSE)
+        raise CollinearityError(
+            involved, "one of these columns is a linear combination of the others; leave one of them out"
+        )
+
+
+def _newton_step(spec: CoxSpec, null: Point, point: Point) -> Array:
+    """Return information^-1 score.
+
+    Raises:
+        SeparationError: the information vanishes along a direction in which the estimate still grows.
+    """
+    vanished = np.diag(point.information) <= VANISHED * np.diag(null.information)
+    try:
+        np.linalg.cholesky(point.information)
+    except np.linalg.LinAlgError:
+        raise SeparationError(_where(spec, vanished) or spec.names, _SEPARATED) from None
+    step = np.linalg.solve(point.information, point.score).astype(np.float64)
+    if endless := _where(spec, vanished & (step * np.sign(point.beta) > STILL_MOVING)):
+        raise SeparationError(endless, _SEPARATED)
+    return step
+
+
+def _converged(point: Point, step: Array) -> bool:
+    # Under separation score and information vanish together while the steps stay as long as they are.
+    decrement = sqrt(max(float(step @ point.score), 0.0))
+    return decrement <= max(TOLERANCE, point.rounding) and float(np.abs(step).max()) <= STILL_MOVING
+
+
+def _check_precision(point: Point) -> None:
+    if point.rounding > COARSE:
+        raise too_coarse(f"rounding could move an estimate by {point.rounding:.1g} standard errors")
+
+
+def _where(spec: CoxSpec, chosen: NDArray[np.bool_]) -> list[str]:
+    return [name for name, is_chosen in zip(spec.names, chosen, strict=True) if is_chosen]
+
+
+def _result(
+    spec: CoxSpec,
+    null: Point,
+    point: Point,
+    beta: Array,
+    scale: Array,
+    evaluations: int,
+    tests: ProportionalHazards | None,
+    warnings: list[str],
+) -> CoxResult:
+    _check_precision(point)
+    covariance = np.linalg.inv(point.information) / np.outer(scale, scale)
+    coef: Array = beta / scale
+    se: Array = np.sqrt(np.diag(covariance))
+    margin = float(ndtri(0.975)) * se
+    ratio = max(2 * (point.log_likelihood - null.log_likelihood), 0.0)
+    return CoxResult(
+        names=spec.names,
+        coef=coef,
+        se=se,
+        covariance=covariance,
+        hazard_ratio=np.exp(coef),
+        z=coef / se,
+        p=2 * ndtr(-np.abs(coef / se)),
+        lower=np.exp(coef - margin),
+        upper=np.exp(coef + margin),
+        log_likelihood=point.log_likelihood,
+        null_log_likelihood=null.log_likelihood,
+        likelihood_ratio=ratio,
+        likelihood_ratio_p=float(chdtrc(len(beta), ratio)),
+        rows=point.rows,
+        events=point.events,
+        iterations=evaluations,
+        rounding=point.rounding,
+        ties=spec.ties,
+        strata=tuple(category.column for category in spec.strata),
+        proportional_hazards=tests,
+        sites=point.sites,
+        warnings=(*warnings, *_warnings(spec, point, tests)),
+    )
+
+
+def _warnings(spec: CoxSpec, point: Point, tests: ProportionalHazards | None) -> list[str]:
+    found = [
+        f"{int(count)} values of {covariate.column} lie outside its declared range "
+        f"{covariate.low:g} to {covariate.high:g} and were moved to it"
+        for covariate, count in zip(spec.covariates, point.outside[: len(spec.covariates)], strict=True)
+        if count
+    ]
+    if point.events < FEW_EVENTS * len(spec.covariates):
+        found.append(f"only {point.events} events for {len(spec.covariates)} covariates; estimates may be unstable")
+    if spec.proportional_hazards and tests is None:
+        found.append("events fall on too few grid times for a test of proportional hazards")
+    if tests:
+        found.extend(
+            f"the hazard ratio of {name} probably changes over time (p = {p:.2g}); the estimate is an average"
+            for name, p in zip(spec.names, tests.score_p, strict=True)
+            if p < NOT_PROPORTIONAL
+        )
+    return found

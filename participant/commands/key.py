@@ -1,0 +1,120 @@
+"""Commands on the identity key: rotate it, back it up, restore it, end it."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from participant.commands.options import AsJson, Config, Data
+from participant.settings import key_backup, settings_file
+from participant.settings.config import ParticipantConfig
+from participant.settings.passphrase import passphrase
+from participant.settings.session import alone
+from relay.party import keystore
+from relay.service.command import report
+from secagg.errors import ParameterError
+from secagg.identity import key_words
+
+app = typer.Typer()
+key_app = typer.Typer(no_args_is_help=True, help="The identity key: rotate, back up, restore.")
+app.add_typer(key_app, name="key")
+
+
+@key_app.command("rotate")
+def key_rotate(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Let a new key take the place of this identity's, in every project; officers then confirm the words anew.
+
+    Stop the daemon before. The old key is destroyed; make a backup of the new one.
+    """
+    from relay.client.enrolment import rotate  # noqa: PLC0415  # the other commands speak to no relay
+
+    settings = ParticipantConfig.load(data=data, config=config)
+    settings.require_relay()
+    with alone(settings):
+        identity = asyncio.run(rotate(settings.identity, passphrase(settings), settings.client))
+    words = key_words(identity.public)
+    report({"key": identity.public.hex(), "words": words}, f"the new key's words:\n  {words}", as_json=as_json)
+
+
+@key_app.command("backup")
+def key_backup_command(
+    to: Annotated[Path, typer.Option(help="the file to write, or a folder that collects backups")],
+    keep: Annotated[int, typer.Option(min=1, help="how many a folder keeps")] = 14,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Back up what may be backed up: identity, settings, policy, ledger. Sealed under the identity's passphrase.
+
+    The daemon may run. States of epochs are never in it. Keep the passphrase on paper, elsewhere: without it no backup
+    opens.
+    """
+    settings = ParticipantConfig.load(data=data, config=config)
+    collects = to.is_dir()
+    target = to / f"participant-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.backup" if collects else to
+    made = key_backup.make(settings, settings_file.place(config), passphrase(settings), target)
+    removed = key_backup.expire(to, keep) if collects else []
+    words = f"{target}: the identity, {made['entries']} entries of the ledger; {len(removed)} old backups removed"
+    report(made | {"removed": removed}, words, as_json=as_json)
+
+
+@key_app.command("restore")
+def key_restore(
+    file: Annotated[Path, typer.Argument(help="the backup")],
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Begin an empty data folder with a backup. Every open epoch is burnt, and officers confirm their projects anew.
+
+    Make sure that no other daemon works with this identity. Settings, policy and certificates are put back where
+    there are none. Datasets are imported again, from their sources.
+    """
+    if not file.is_file():
+        raise ParameterError(f"there is no file {file}")
+    path = settings_file.place(config)
+    settings = ParticipantConfig.load(data=data, config=path if path.is_file() else None)
+    found = key_backup.restore(file, passphrase(settings), settings.data)
+    files = [(path if name == "settings" else Path(at), text) for name, (at, text) in found.pop("files").items()]
+    written = [str(at) for at, text in files if _put_back(at, text)]
+    made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(found["made"]))
+    words = (
+        f"restored from {made}: the identity, {found['entries']} entries of the ledger. "
+        f"{found['runs']} runs are over for this site, and all that the relay has mail of.\n"
+        f"Put back: {', '.join(written) or 'no file'}; look them over with: config check\n"
+        "Next: import the datasets, start the daemon, and confirm each project anew: project accept"
+    )
+    report(found | {"files": written}, words, as_json=as_json)
+
+
+@app.command()
+def deregister(
+    confirm: Annotated[bool, typer.Option("--yes", help="it cannot be undone")] = False,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Leave the relay for good: memberships end, the key is refused from now on and destroyed here."""
+    from relay.client.enrolment import deregister as end  # noqa: PLC0415
+
+    settings = ParticipantConfig.load(data=data, config=config)
+    settings.require_relay()
+    if not confirm:
+        raise ParameterError("this ends all memberships and destroys the key; say --yes to do it")
+    with alone(settings):
+        identity = keystore.unlock(settings.identity, passphrase(settings))
+        asyncio.run(end(settings.identity, identity, settings.client))
+    report({"key": identity.public.hex(), "destroyed": True}, "deregistered; the key is destroyed", as_json=as_json)
+
+
+def _put_back(path: Path, text: str) -> bool:
+    """Write a file of a backup where there is none; tells whether it did."""
+    if path.exists():
+        return False
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as handle:
+        handle.write(text)
+    return True

@@ -1,0 +1,61 @@
+"""Commands on the logs of runs: look at one, send it sealed to the coordinator, who may read it."""
+
+import time
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from participant.commands.options import AsJson, Config, Data
+from participant.records import run_logs
+from participant.records.ledger import Ledger
+from participant.settings.config import ParticipantConfig
+from participant.settings.session import Office, in_office
+from relay.client.parcels import MAX_LOG_BYTES, Parcels
+from relay.service.command import report
+from secagg.errors import ParameterError
+
+app = typer.Typer(no_args_is_help=True, help="What the daemon logged of a run: see it, send it to the coordinator.")
+
+RunId = Annotated[UUID, typer.Argument(help="the run's ID, from: ledger")]
+
+
+@app.command("show")
+def log_show(run: RunId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Show what this site's daemon logged of a run. It is what `log send` would send."""
+    text = _lines(ParticipantConfig.load(data=data, config=config), run).decode()
+    report({"run": str(run), "lines": text.splitlines()}, text.rstrip("\n"), as_json=as_json)
+
+
+@app.command("send")
+def log_send(run: RunId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Seal this site's log of a run for the coordinator whose words your officer confirmed, and send it.
+
+    The relay cannot read it, nor can other sites. The ledger notes that it left.
+    """
+    text = _lines(ParticipantConfig.load(data=data, config=config), run)
+
+    async def work(office: Office) -> None:
+        ledger = Ledger(office.journal.connection)
+        project = ledger.project_of(run)
+        confirmed = ledger.confirmed(project) if project else None
+        if project is None or confirmed is None:
+            raise ParameterError(f"no officer of this site confirmed the project of run {run}")
+        facts = {"what": "log", "at": round(time.time(), 3), "project": str(project), "run": str(run), "round": 0}
+        with office.journal.transaction() as batch:
+            Ledger(batch.connection).enter(facts | {"bytes": len(text)})
+        parcels = Parcels(office.relay, office.identity, run, leads=False)
+        await parcels.send_log(confirmed.roster.coordinator, "daemon.jsonl", text)
+
+    in_office(data, config, work)
+    report(
+        {"run": str(run), "bytes": len(text)}, f"sent: {len(text)} bytes, sealed for the coordinator", as_json=as_json
+    )
+
+
+def _lines(settings: ParticipantConfig, run: UUID) -> bytes:
+    """Return the log of a run, its last part where it is longer than a parcel; raises ParameterError."""
+    text = run_logs.of_run(settings.data, run)
+    if not text:
+        raise ParameterError(f"this site has no log of run {run}; logs are kept for {run_logs.KEPT_DAYS} days")
+    return text[-MAX_LOG_BYTES:]

@@ -1,0 +1,53 @@
+"""`secagg-participant rehearse`."""
+
+import asyncio
+import time
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from participant.commands.options import AsJson, Config, Data
+from participant.settings.config import ParticipantConfig
+from relay.api.bundle import Bundle
+from relay.service.command import report
+from secagg.errors import ParameterError
+
+app = typer.Typer()
+
+
+@app.command()
+def rehearse(
+    bundle: Annotated[Path, typer.Option(help="the rehearsal's file, which the relay's operator made for you")],
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Carry out a whole secure sum of made-up sites through the real relay, two of which drop out on the way.
+
+    It uses this machine's line and proxy. No data, key or setting of this site is touched, and the
+    made-up sites leave the relay again. Exits with 1 where the sum is not the plain one.
+    """
+    from participant.rehearsal.rehearsal import Rehearsal  # noqa: PLC0415  # Numba is loaded by who computes
+
+    found = Bundle.read(bundle, now=time.time())
+    if not found.rehearsal:
+        raise ParameterError("this bundle is for no rehearsal; the operator makes one: secagg-relay token rehearsal")
+    with TemporaryDirectory(prefix="secagg-rehearsal-") as folder:
+        ca = None if found.ca is None else Path(folder) / "ca.pem"
+        if ca is not None and found.ca is not None:
+            ca.write_text(found.ca, encoding="ascii")
+        settings = ParticipantConfig.load(relay=found.relay, ca_file=ca, data=data, config=config)
+        rehearsal = Rehearsal(settings.client, [token.get_secret_value() for token in found.rehearsal])
+        outcome = asyncio.run(rehearsal.play())
+    seconds = ", ".join(f"{step} {taken:.1f} s" for step, taken in outcome.seconds.items())
+    words = (
+        f"{outcome.sites} made-up sites, {outcome.lost} lost on the way, one before its upload and one behind it\n"
+        f"the sum over {outcome.in_the_sum} is {'exactly the plain one' if outcome.equal else 'NOT the plain one'}\n"
+        f"{seconds}; {outcome.bytes_sent:,} bytes"
+    )
+    report(asdict(outcome), words, as_json=as_json)
+    if not outcome.equal:
+        raise typer.Exit(1)

@@ -1,0 +1,360 @@
+"""The daemon: it reads mail, lets each epoch's machine take its step, computes, and sends. Outbound connections only.
+
+Order of every step: fetch, step, commit state and outbox, send. What was committed before a crash is sent again as the
+same bytes; what was not did not happen.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from uuid import UUID
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from participant.daemon.epoch import Place, SiteRun, machine_name
+from participant.daemon.release_control import Gate
+from participant.data.model.errors import DatasetError
+from participant.data.store.store import DatasetStore
+from participant.policy.answer import answer
+from participant.policy.differencing import Records
+from participant.policy.rules import Policy, RefusedError
+from participant.projects.invitations import answer_invitations
+from participant.records import receipts, run_logs
+from participant.records.decisions import Decisions, Waiting
+from participant.records.ledger import Ledger
+from participant.settings.config import ParticipantConfig
+from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.language.query import Query
+from relay.api.states import FINAL_RUN, SiteState
+from relay.client.outbox import deliver
+from relay.client.transport import Message, PayloadRef, RelayClient, RelayError, RelayUnavailableError
+from relay.party.journal import Journal, RestoredStateError
+from relay.service.crashpoints import crashpoint
+from relay.service.logs import bind, logger
+from secagg import envelope
+from secagg.errors import ParameterError, ProtocolError
+from secagg.identity import Identity
+from secagg.messages import Manifest
+from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector, Closed
+from secagg.protocol.step import Confirm, Contribute, Refuse, Tick, Withhold
+
+log = logger(__name__)
+
+TICK_S = 1.0
+EXPIRY_S = 3600.0  # between looks at logs of runs that are old
+_GONE = "gone"  # the relay knows the run no more
+_ENDED = {*(state.value for state in FINAL_RUN), _GONE}
+PAUSE_S = 2.0  # after the relay could not be reached; the transport has tried several times by then
+
+
+class Daemon:
+    """A participant at work."""
+
+    def __init__(
+        self, config: ParticipantConfig, identity: Identity, journal: Journal, relay: RelayClient, policy: Policy
+    ) -> None:
+        self._config = config
+        self._identity = identity
+        self._journal = journal
+        self._ledger = Ledger(journal.connection)
+        self._relay = relay
+        self._policy = policy
+        self._records = Records(journal.connection)
+        self._decisions = Decisions(journal.connection)
+        self._gate = Gate(policy, self._ledger, self._records, self._decisions)
+        self._store = DatasetStore(config.datasets)
+        self._runs: dict[str, SiteRun] = {}
+        self._over: dict[UUID, str] = {}  # runs that ended at the relay
+        self._working = asyncio.Lock()
+        self.registry = CollectorRegistry()
+        self._rounds = Counter(
+            "secagg_participant_rounds_total", "Rounds by what this site did", ["did"], registry=self.registry
+        )
+        self._refused = Counter(
+            "secagg_participant_refused_frames_total", "Refused frames by check", ["check"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "secagg_participant_round_seconds", "From an opened round to what this site says", ["step"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._burnt = Counter(
+            "secagg_participant_burnt_epochs_total", "Epochs whose state came back from a copy", registry=self.registry
+        )
+        self._refusals = Counter(
+            "secagg_participant_refusals_total", "Refusals by rule of the policy", ["rule"], registry=self.registry
+        )
+        self._success = Gauge(
+            "secagg_participant_last_success_timestamp_seconds", "Last finished round", registry=self.registry
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set."""
+        self._load()
+        async with asyncio.TaskGroup() as tasks:
+            work = [
+                tasks.create_task(self._forever(self._read_mail)),
+                tasks.create_task(self._forever(self._invitations, pause_s=self._config.invitations_s)),
+                tasks.create_task(self._forever(self._receipts, pause_s=self._config.invitations_s)),
+                tasks.create_task(self._forever(self._tick, pause_s=TICK_S)),
+                tasks.create_task(self._forever(self._expire_logs, pause_s=EXPIRY_S)),
+            ]
+            await stop.wait()
+            for task in work:
+                task.cancel()
+
+    async def readiness(self) -> str | None:
+        """Return None once the relay has answered, and while it does; else why it does not."""
+        line = self._relay.line
+        return line.trouble or (None if line.answered_at else "the relay has not answered yet")
+
+    async def _forever(self, work: Callable[[], Awaitable[None]], *, pause_s: float = 0.0) -> None:
+        while True:
+            try:
+                await work()
+                await asyncio.sleep(pause_s)
+            except RestoredStateError as error:
+                for name in self._journal.machines():
+                    if name.startswith(f"{error.run}."):
+                        self._burn(name, str(error))
+                        self._runs.pop(name, None)
+            except (RelayUnavailableError, RelayError) as error:
+                log.warning("relay-trouble", detail=str(error))
+                await asyncio.sleep(PAUSE_S)
+
+    def _load(self) -> None:
+        """Take up what the journal holds; a state that came back from a copy is given up with its epoch."""
+        for name in self._journal.machines():
+            run = UUID(name.partition(".")[0])
+            project = self._ledger.project_of(run)
+            confirmed = self._ledger.confirmed(project) if project else None
+            if project is None or confirmed is None:
+                self._burn(name, "its project is not confirmed any more")
+                continue
+            try:
+                place = Place.of(run, project, confirmed)
+                self._runs[name] = SiteRun.stored(place, name, self._journal, self._identity)
+            except RestoredStateError as error:
+                self._burn(name, str(error))
+
+    async def _void_old_mail(self) -> None:
+        """After a restore: what the relay has mail of began before it, and is over for this site, for good."""
+        while messages := await self._relay.messages(self._journal.position):
+            with self._journal.transaction() as batch:
+                for message in messages:
+                    self._ledger.void(message.run, message.project)
+                batch.read_to(messages[-1].id)
+            log.warning("mail-voided", reason="it was sent before this site was restored", messages=len(messages))
+        with self._journal.transaction():
+            self._ledger.settle_restore()
+
+    def _burn(self, name: str, reason: str) -> None:
+        """Give up an epoch for good; the other sites go on without this one."""
+        log.error("epoch-burnt", machine=name, reason=reason)
+        self._burnt.inc()
+        with self._journal.transaction() as batch:
+            batch.drop(name)
+            self._decisions.settle(UUID(name.partition(".")[0]))
+
+    async def _read_mail(self) -> None:
+        """Send what is left from before, then wait for messages and deal with each. A site that pauses does nothing."""
+        if self._decisions.is_paused():
+            await asyncio.sleep(TICK_S)
+            return
+        if self._ledger.is_restored():
+            await self._void_old_mail()
+        async with self._working:
+            await deliver(self._journal, self._relay)
+            for site_run in list(self._runs.values()):
+                await self._act(site_run)
+        over = dict(self._over)
+        messages = await self._relay.messages(self._journal.position, self._config.poll_s)
+        async with self._working:
+            if not messages:  # nothing is left of what was sent before these runs ended
+                self._end(over)
+            for message in messages:
+                if self._decisions.is_paused():
+                    return
+                with bind(run=str(message.run), message=str(message.id)):
+                    await self._take(message)
+
+    async def _take(self, message: Message) -> None:
+        """Deal with one message: a step of its machine, or a refusal; either way it is read."""
+        data = await self._relay.frame(message.id) if message.frame is None else message.frame
+        payload = None if message.payload is None else await self._payload(message.payload)
+        try:
+            site_run = self._machine(message, data)
+            site_run.receive(data, payload, message.id, self._policy)
+        except (ProtocolError, RefusedError) as refusal:
+            check = "policy"
+            if isinstance(refusal, ProtocolError):
+                check = refusal.check
+            else:
+                self._count_refusal(refusal)
+            self._refused.labels(check).inc()
+            log.warning("frame-refused", check=check, detail=str(refusal), error=type(refusal).__name__)
+            with self._journal.transaction() as batch:
+                batch.read_to(message.id)
+            if isinstance(refusal, RefusedError) and refusal.rules:
+                await self._report(message.run, refusal)
+            return
+        kept = set(self._journal.machines())
+        self._runs = {n: one for n, one in {**self._runs, site_run.name: site_run}.items() if n in kept}
+        await deliver(self._journal, self._relay)
+        await self._act(site_run)
+
+    async def _report(self, run: UUID, refusal: RefusedError) -> None:
+        """Let the coordinator read at the relay which rules its manifest breaks; the protocol has no frame for that."""
+        try:
+            await self._relay.report(run, SiteState.WAITING, SiteState.REFUSED, reason=_for_the_wire(str(refusal)))
+        except RelayError as error:  # it has said something about this run before
+            log.info("refusal-not-reported", run=run, type=error.type)
+
+    async def _payload(self, reference: PayloadRef) -> bytes:
+        """Return a payload; the frame that it came with binds it by a hash of its own."""
+        return b"".join([part async for part in self._relay.download(reference.id)])
+
+    def _machine(self, message: Message, data: bytes) -> SiteRun:
+        """Return the machine that a frame is for; a manifest makes a new one, if the officer confirmed the project.
+
+        Raises:
+            DecodeError: the bytes are no frame.
+            RefusedError: there is no such epoch here, or nobody confirmed the project.
+        """
+        frame = envelope.parse(data)
+        name = machine_name(message.run, frame.epoch)
+        if (known := self._runs.get(name)) is not None:
+            return known
+        if frame.kind != Manifest.KIND:
+            raise RefusedError("the frame is of an epoch that this site is not part of")
+        confirmed = self._ledger.confirmed(message.project)
+        if confirmed is None:
+            raise RefusedError("no officer of this site confirmed the project's roster")
+        place = Place.of(message.run, message.project, confirmed)
+        return SiteRun.invited(place, frame, confirmed, self._policy, self._journal, self._identity)
+
+    async def _act(self, site_run: SiteRun) -> None:
+        """Do what the machine waits for this site to do, and send what comes of it."""
+        with bind(run=str(site_run.place.run)):
+            state, began = site_run.state, time.monotonic()
+            if isinstance(state, AwaitVector):
+                crashpoint(f"round-{state.turn.round}-opened")
+                await self._contribute(site_run, state)
+            elif isinstance(state, AwaitConfirmation):
+                self._confirm(site_run, state)
+            else:
+                return
+            if site_run.state is state:  # it waits
+                return
+            await deliver(self._journal, self._relay)
+            step = "upload" if isinstance(state, AwaitVector) else "confirm"
+            self._seconds.labels(step).observe(time.monotonic() - began)
+            crashpoint(f"round-{state.turn.round}-{step}ed")
+
+    async def _contribute(self, site_run: SiteRun, state: AwaitVector) -> None:
+        """Compute the vector that is asked for, wait until that is allowed, or decline by a rule that may be told."""
+        round_ = state.turn.round
+        try:
+            query = Query.decode(state.open.query)
+            if (waiting := self._gate.query(query, site_run.place, state, time.time())) is not None:
+                self._wait(waiting)
+                return
+            log.info("round-opened", round=round_, sites=len(state.turn.roster))
+            if layout_of(query).segments(query.value_bits) != state.open.schema.segments:
+                raise RefusedError("the round's schema is not that of its query")
+            earlier, key = self._records.row_sets(query.dataset), self._records.key()
+            made = await asyncio.to_thread(answer, query, self._store, earlier, key)
+            self._gate.answer(made)
+            site_run.tell(Contribute(made.vector), answer=made)
+        except (ParameterError, DatasetError) as refusal:
+            log.warning("round-declined", round=round_, detail=str(refusal))
+            self._count_refusal(refusal)
+            self._rounds.labels("declined").inc()
+            site_run.tell(Refuse(_for_the_wire(str(refusal))))
+            return
+        log.info("round-contributed", round=round_, statistic=query.statistic, numbers=state.turn.schema.length)
+        self._rounds.labels("contributed").inc()
+        self._success.set_to_current_time()
+
+    def _confirm(self, site_run: SiteRun, state: AwaitConfirmation) -> None:
+        """Sign the set of survivors, wait for an officer's word where the rules ask for it, or withhold."""
+        lost = len(set(state.idle.survivors) - set(state.survivors))
+        try:
+            waiting = self._gate.survivors(site_run.place, state)
+        except RefusedError as refusal:
+            log.warning("survivors-not-signed", round=state.turn.round, lost=lost, detail=str(refusal))
+            self._count_refusal(refusal)
+            self._rounds.labels("withheld").inc()
+            site_run.tell(Withhold())
+            return
+        if waiting is not None:
+            self._wait(waiting)
+            return
+        log.info("survivors-signed", round=state.turn.round, sites=len(state.survivors), lost=lost)
+        site_run.tell(Confirm(publish=site_run.place.terms.publish))
+
+    def _wait(self, waiting: Waiting) -> None:
+        """Note that a run waits; until its deadline, each tick looks again."""
+        known = self._decisions.waiting_of(waiting.run)
+        if known is not None and known.asks_the_same_as(waiting):
+            return
+        with self._journal.transaction():
+            self._decisions.wait(waiting)
+        log.warning("run-waits", round=waiting.round, rules=waiting.rules, detail=waiting.words)
+        self._rounds.labels("waited").inc()
+
+    def _count_refusal(self, refusal: ParameterError | DatasetError) -> None:
+        for rule in getattr(refusal, "rules", ()):
+            self._refusals.labels(rule).inc()
+
+    async def _invitations(self) -> None:
+        """Answer invitations, and look which runs have ended."""
+        if self._decisions.is_paused():
+            return
+        await answer_invitations(self._relay, self._store, self._policy)
+        for run in {one.place.run for one in self._runs.values()} - self._over.keys():
+            if (state := await self._state_of(run)) in _ENDED:
+                self._over[run] = state
+
+    async def _state_of(self, run: UUID) -> str:
+        try:
+            return (await self._relay.run(run)).state.value
+        except RelayError as error:
+            if error.type == "not-found":
+                return _GONE
+            raise
+
+    def _end(self, over: Mapping[UUID, str]) -> None:
+        """Give up what is left of runs that ended at the relay; their last frames have been read."""
+        for name, site_run in list(self._runs.items()):
+            if (state := over.get(site_run.place.run)) is not None:
+                log.info("run-ended", run=site_run.place.run, state=state)
+                site_run.end(state)
+                del self._runs[name]
+        for run in over:
+            self._over.pop(run, None)
+
+    async def _receipts(self) -> None:
+        if self._decisions.is_paused():
+            return
+        await receipts.fetch(self._relay, self._identity, self._journal)
+
+    async def _expire_logs(self) -> None:
+        run_logs.expire(self._config.data, now=time.time())
+
+    async def _tick(self) -> None:
+        """Tell every machine the time; what is over leaves the journal with its secrets."""
+        async with self._working:
+            for site_run in self._runs.values():
+                site_run.tell(Tick(int(time.time())))
+            self._runs = {n: one for n, one in self._runs.items() if not isinstance(one.state, Closed)}
+            if self._decisions.is_paused():
+                return
+            waiting = {one.run for one in self._decisions.waiting()}
+            for site_run in list(self._runs.values()):
+                if site_run.place.run in waiting:
+                    await self._act(site_run)
+
+
+def _for_the_wire(reason: str) -> str:
+    """Return a reason as the protocol carries it: printable ASCII, at most 200 characters."""
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in reason)[:200]

@@ -1,0 +1,219 @@
+"""One epoch of one run as this site takes part in it: the protocol's machine, kept in the journal.
+
+Each step commits the new state, the frames to send and what the ledger says of them in one transaction.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from participant.policy.answer import Answer
+from participant.policy.differencing import Records
+from participant.policy.rules import Offer, Policy
+from participant.records.decisions import Decisions
+from participant.records.ledger import Confirmed, Ledger
+from participant.study.terms import ProjectTerms
+from relay.api.wire import to_base64url
+from relay.party.journal import Batch, Journal
+from secagg import envelope
+from secagg.codec import Record
+from secagg.envelope import Frame
+from secagg.errors import FaultyCoordinatorError
+from secagg.identity import Identity
+from secagg.messages import Manifest
+from secagg.protocol.participant_round import (
+    AwaitConfirmation,
+    AwaitOpening,
+    AwaitQuorum,
+    AwaitResult,
+    AwaitSurvivors,
+    AwaitVector,
+    Closed,
+)
+from secagg.protocol.participant_setup import AwaitCohort, Outside
+from secagg.protocol.step import Event, Learned, Means, Send, Step
+from secagg.protocol.table import decode_state, encode_state, receive, tell
+
+_FLOORS = ("V-0302", "V-0306", "V-0307")  # checks of a manifest in which a site's own floors are
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a run belongs to: its project, as this site's officer confirmed it."""
+
+    run: UUID
+    project: UUID
+    coordinator: bytes
+    terms: ProjectTerms
+
+    @property
+    def offer(self) -> Offer:
+        return Offer(self.project, self.coordinator, self.terms)
+
+    @classmethod
+    def of(cls, run: UUID, project: UUID, confirmed: Confirmed) -> "Place":
+        return cls(run, project, confirmed.roster.coordinator, ProjectTerms.decode(confirmed.terms))
+
+
+class SiteRun:
+    """The machine of one epoch.
+
+    Attributes:
+        name: of the machine in the journal: the run and the epoch.
+        state: the last one that was committed.
+    """
+
+    def __init__(self, place: Place, name: str, state: Record, journal: Journal, identity: Identity) -> None:
+        self.place = place
+        self.name = name
+        self.state = state
+        self._journal = journal
+        self._ledger = Ledger(journal.connection)
+        self._records = Records(journal.connection)
+        self._decisions = Decisions(journal.connection)
+        self._identity = identity
+
+    @classmethod
+    def invited(
+        cls, place: Place, frame: Frame, confirmed: Confirmed, policy: Policy, journal: Journal, identity: Identity
+    ) -> "SiteRun":
+        """Return the machine of an epoch whose manifest is about to be received."""
+        ledger = Ledger(journal.connection)
+        outside = Outside(
+            roster=confirmed.roster,
+            run=place.run.bytes,
+            floors=policy.floors,
+            last_epoch=ledger.last_epoch(place.run),
+            survivors=ledger.survivors(place.run),
+        )
+        return cls(place, machine_name(place.run, frame.epoch), outside, journal, identity)
+
+    @classmethod
+    def stored(cls, place: Place, name: str, journal: Journal, identity: Identity) -> "SiteRun":
+        """Return the machine of this name out of the journal. Raises RestoredStateError."""
+        return cls(place, name, decode_state(journal.state(name)), journal, identity)
+
+    def receive(self, data: bytes, payload: bytes | None, message: int, policy: Policy) -> None:
+        """Advance by one frame and note it as read; raises ProtocolError, and RefusedError for a manifest."""
+        try:
+            step = receive(self.state, data, self._means(), payload)
+        except FaultyCoordinatorError as refusal:
+            if isinstance(self.state, Outside) and refusal.check in _FLOORS:
+                policy.check_manifest(Manifest.decode(envelope.parse(data).body), self.place.offer)  # names the rule
+            raise
+        if isinstance(step.state, AwaitCohort):
+            policy.check_manifest(step.state.seat.manifest, self.place.offer)
+        self._commit(step, message=message)
+
+    def tell(self, event: Event, *, answer: Answer | None = None) -> None:
+        """Advance by a local event; an upload is entered in the ledger with the answer that it carries."""
+        self._commit(tell(self.state, event, self._means()), answer=answer)
+
+    def end(self, state: str) -> None:
+        """Give the epoch up, since the run is in a final state at the relay."""
+        with self._journal.transaction() as batch:
+            batch.drop(self.name)
+            self._decisions.settle(self.place.run)
+            self._ledger.end_run(self.place.run, state)
+
+    def _means(self) -> Means:
+        return Means(identity=self._identity, rand=os.urandom(32))
+
+    def _commit(self, step: Step, *, message: int | None = None, answer: Answer | None = None) -> None:
+        before = self.state
+        if step.state is before and not step.effects and message is None:
+            return
+        with self._journal.transaction() as batch:
+            if message is not None:
+                batch.read_to(message)
+            self._put(batch, step.state)
+            for effect in step.effects:
+                if isinstance(effect, Send):
+                    batch.post(
+                        self.place.run,
+                        self.place.coordinator,
+                        effect.frame.encode(),
+                        effect.payload,
+                        shared=effect.shared,
+                    )
+                elif isinstance(effect, Learned):
+                    self._keep(effect)
+                    if isinstance(before, AwaitOpening) and before.publish:
+                        self._enter("published", round=effect.round, numbers=before.turn.schema.length)
+            self._note(before, step.state, answer)
+        self.state = step.state
+
+    def _put(self, batch: Batch, state: Record) -> None:
+        """Store the state; an epoch that is joined ends the run's earlier ones, a closed one leaves nothing.
+
+        Were an earlier one to go on, it could have a sum that the manifest of the later one was not held against.
+        """
+        if isinstance(state, Closed):
+            batch.drop(self.name)
+            return
+        batch.put(self.name, encode_state(state))
+        if isinstance(state, AwaitCohort):
+            for other in self._journal.machines():
+                if other != self.name and other.startswith(f"{self.place.run}."):
+                    batch.drop(other)
+
+    def _keep(self, learned: Learned) -> None:
+        total = np.asarray(learned.total, np.float64)
+        self._ledger.keep_result(self.place.run, learned.round, learned.survivors, total.tobytes())
+
+    def _note(self, before: Record, after: Record, answer: Answer | None) -> None:
+        """Enter into the ledger what this transition commits the site to; what waited before waits no more."""
+        if isinstance(before, (AwaitVector, AwaitConfirmation)) and type(after) is not type(before):
+            self._decisions.settle(self.place.run)
+        if isinstance(after, AwaitCohort):
+            self._ledger.join_epoch(self.place.run, self.place.project, after.seat.manifest.epoch)
+        elif isinstance(after, AwaitSurvivors) and answer is not None:
+            turn = after.turn
+            self._records.answer(answer.query.dataset, answer.to_remember)
+            self._enter(
+                "upload",
+                round=turn.round,
+                query=answer.query.model_dump(mode="json"),
+                dataset_version=answer.dataset_version,
+                rows=answer.rows,
+                moved=answer.moved,
+                numbers=turn.schema.length,
+                ring_bits=turn.schema.ring_bits,
+                clipped=after.clipped,
+                roster=[to_base64url(after.seat.manifest.sites[site - 1]) for site in turn.roster],
+            )
+        elif isinstance(before, AwaitConfirmation) and isinstance(after, (AwaitQuorum, AwaitOpening, AwaitResult)):
+            keys = survivors_of(before)
+            larger = self._ledger.survivors(self.place.run)
+            dataset = self.place.terms.dataset
+            self._records.sign(dataset, self.place.run, keys, instead_of=larger)
+            self._ledger.keep_survivors(self.place.run, keys)
+            self._enter(
+                "survivors", round=before.turn.round, dataset=dataset, sites=[to_base64url(key) for key in keys]
+            )
+
+    def _enter(self, what: str, **facts: Any) -> None:
+        self._ledger.enter(
+            {
+                "what": what,
+                "at": round(time.time(), 3),
+                "project": str(self.place.project),
+                "run": str(self.place.run),
+                "epoch": self.name.partition(".")[2],
+                **facts,
+            }
+        )
+
+
+def survivors_of(state: AwaitConfirmation) -> tuple[bytes, ...]:
+    """Return the keys of the survivors that are proposed."""
+    return tuple(state.seat.manifest.sites[site - 1] for site in state.survivors)
+
+
+def machine_name(run: UUID, epoch: bytes) -> str:
+    """Return the name under which the journal keeps the machine of an epoch."""
+    return f"{run}.{epoch.hex()[:16]}"

@@ -1,0 +1,110 @@
+"""What has to be so before this site answers a query or signs a set of survivors.
+
+All grounds are public or the site's own records: terms, manifest, query, clock, ledger, and what an officer decided. No
+row of a patient is looked at here, so neither a refusal nor a wait says anything about one (pitfall 31); only a policy
+that would rather refuse an answer than adjust it takes that upon itself (`near_answers`).
+"""
+
+from dataclasses import dataclass
+
+from participant.daemon.epoch import Place, survivors_of
+from participant.policy.answer import Answer
+from participant.policy.differencing import Records, nearest
+from participant.policy.rules import Asked, Policy, RefusedError
+from participant.records.decisions import Decisions, Waiting, subject_of_query, subject_of_set
+from participant.records.ledger import Ledger
+from participant.statistics.language.query import Query
+from secagg.params import LossRule
+from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The site's policy together with its records."""
+
+    policy: Policy
+    ledger: Ledger
+    records: Records
+    decisions: Decisions
+
+    def query(self, query: Query, place: Place, state: AwaitVector, now: float) -> Waiting | None:
+        """Return why a query is not answered yet, or None if it may be.
+
+        Raises:
+            RefusedError, TermsError, QueryError: it is not answered.
+        """
+        used = self.ledger.releases(place.project, query.dataset, self.policy.budget.since(now))
+        self.policy.check_query(Asked(query, place.offer, used, now, state.turn.deadline))
+        decided = self.decisions.of_query(place.run, query)
+        if decided is False:
+            raise RefusedError("an officer of this site denied it")
+        begins = self.policy.opens(now)
+        rules, words = [], []
+        if self.policy.approve_first and decided is None:
+            rules.append("approve_first")
+            words.append("an officer approves a run's questions before they are answered")
+        if begins > now:
+            rules.append("schedule")
+            words.append(f"this site computes again in {(begins - now) / 3600:.1f} hours")
+        if not rules:
+            return None
+        return Waiting(
+            run=place.run,
+            project=place.project,
+            round=state.turn.round,
+            subject=subject_of_query(query),
+            rules=tuple(rules),
+            words="; ".join(words),
+            deadline=state.turn.deadline,
+            query=query,
+        )
+
+    def answer(self, made: Answer) -> None:
+        """Raise RefusedError for an answer over other rows than were asked for, if the policy would rather say so."""
+        if made.moved and self.policy.near_answers == "refuse":
+            raise RefusedError(
+                "the rows differ from those of an earlier answer in fewer persons than the query's floor; ask about "
+                "the same rows (columns that have to be complete make them so), or about rows that are further apart",
+                "near_answers",
+            )
+
+    def survivors(self, place: Place, state: AwaitConfirmation) -> Waiting | None:
+        """Return why a set of survivors is not signed yet, or None if it may be.
+
+        Raises:
+            RefusedError: it is not signed.
+        """
+        keys, manifest = survivors_of(state), state.seat.manifest
+        subject = subject_of_set(keys)
+        decided = self.decisions.of(place.run, subject)
+        if decided is False:
+            raise RefusedError("an officer of this site denied it")
+        rules, words = [], []
+        lost = set(state.idle.survivors) - set(state.survivors)
+        if lost and manifest.loss_rule is not LossRule.CONTINUE:
+            rules.append("loss_rule")
+            words.append(f"{len(lost)} sites were lost")
+        signed = set(self.ledger.survivors(place.run))
+        shrinks = manifest.loss_rule is LossRule.CONTINUE and set(keys) < signed
+        least = self.policy.least_difference(manifest)
+        near = nearest(frozenset(keys), self.records.signed_sets(place.terms.dataset), least)
+        if near is not None and not shrinks:
+            rules.append("minimum_site_difference")
+            differ = len(near.keys ^ set(keys))
+            words.append(f"the set differs from one of run {near.run} in {differ} sites, fewer than {least}")
+        if not rules:
+            return None
+        if self.policy.loss_rule == "abort":  # whatever an officer said under an earlier policy
+            raise RefusedError("; ".join(words), *rules)
+        if decided:
+            return None
+        return Waiting(
+            run=place.run,
+            project=place.project,
+            round=state.turn.round,
+            subject=subject,
+            rules=tuple(rules),
+            words="; ".join(words),
+            deadline=state.turn.deadline,
+            sites=keys,
+        )

@@ -1,0 +1,155 @@
+"""What a site declares about a table before it is imported: a TOML file, or nothing.
+
+    missing = ["NA", "-9"]             # codes of missing values, in every column
+    person = "patient_id"              # identifies a person; replaced by a running number
+    key = ["patient_id", "visit"]      # two rows that agree in these are one; by default the person
+    bad_rows = 0.01                    # share of rows that may be left out
+
+    [columns.weight]
+    type = "real"
+    unit = "kg"
+    units = { g = 0.001, lb = 0.45359237 }   # other units that may stand in a cell, and what one of them is in `unit`
+    low = 20
+    high = 300
+
+    [columns.sex]
+    header = "Geschlecht (m/w)"        # the source's name, where it is not `sex`
+    type = "category"
+    categories = { m = 1, w = 2 }
+
+A column that is not declared is inferred from all of its cells.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, FiniteFloat, StringConstraints, ValidationError, model_validator
+
+from participant.data.model.description import NUMERIC, Kind
+from participant.data.model.errors import DeclarationError
+from participant.statistics.language.query import Name, Strict, in_words
+
+MAX_FILE_BYTES = 1 << 20
+Text = Annotated[str, StringConstraints(max_length=200)]
+Unit = Annotated[str, StringConstraints(min_length=1, max_length=16)]
+
+
+class Conversion(Strict):
+    """From another unit: value * factor + offset."""
+
+    factor: FiniteFloat = 1.0
+    offset: FiniteFloat = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number(cls, given: object) -> object:
+        return {"factor": given} if isinstance(given, int | float) and not isinstance(given, bool) else given
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.factor == 0:
+            raise ValueError("a factor is not 0")
+        return self
+
+
+class DeclaredColumn(Strict):
+    """What is declared about a column; see the module."""
+
+    type: Kind | None = None
+    header: Text | None = None
+    label: Text = ""
+    unit: Annotated[str, StringConstraints(max_length=16)] = ""
+    units: dict[Unit, Conversion] = Field(default_factory=dict, max_length=50)
+    decimal: Literal[".", ","] | None = None
+    missing: tuple[Text, ...] = ()
+    required: bool = False
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+    categories: dict[Text, int] | None = Field(default=None, min_length=1, max_length=10_000)
+    formats: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError("the range needs low <= high")
+        if self.categories is not None and self.type not in {None, Kind.CATEGORY}:
+            raise ValueError("only a category has categories")
+        if self.type is Kind.CATEGORY and self.categories is None:
+            raise ValueError("a category needs categories = { cell = number }")
+        ranged = self.low is not None or self.high is not None or self.units or self.unit
+        if ranged and self.kind is not None and self.kind not in NUMERIC:
+            raise ValueError("a range and units belong to numbers")
+        if self.formats and self.type not in {None, Kind.DATE}:
+            raise ValueError("formats are those of dates")
+        return self
+
+    @property
+    def kind(self) -> Kind | None:
+        """The declared type, also where the other members imply it."""
+        if self.type is not None:
+            return self.type
+        if self.categories is not None:
+            return Kind.CATEGORY
+        return Kind.DATE if self.formats else None
+
+
+class Declaration(Strict):
+    """What is declared about a table; see the module.
+
+    Attributes:
+        others: what happens to columns that are not declared: `keep` or `drop`.
+    """
+
+    missing: tuple[Text, ...] = ("NA",)
+    decimal: Literal[".", ","] | None = None
+    person: Name | None = None
+    key: tuple[Name, ...] = ()
+    bad_rows: float = Field(default=0.0, ge=0, lt=1)
+    others: Literal["keep", "drop"] = "keep"
+    columns: dict[Name, DeclaredColumn] = Field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> "Declaration":
+        """Read a declaration from a TOML file.
+
+        Raises:
+            DeclarationError: no such file, no TOML, an unknown member, or a value that is not allowed.
+        """
+        content = read_toml(path)
+        try:
+            return cls.model_validate(content, strict=False)
+        except ValidationError as error:
+            raise DeclarationError(f"{path.name}: {in_words(error)}") from None
+
+    def allowing(self, bad_rows: float) -> Self:
+        """Return the declaration with another share of bad rows.
+
+        Raises:
+            DeclarationError: it is no share below 1.
+        """
+        if not 0 <= bad_rows < 1:
+            raise DeclarationError("the share of bad rows is a number from 0 to below 1, such as 0.01")
+        return self.model_copy(update={"bad_rows": bad_rows})
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns in which two rows of one thing agree; none if nothing was said."""
+        return self.key or ((self.person,) if self.person else ())
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """Return what a TOML file says.
+
+    Raises:
+        DeclarationError: no such file, too long, or no TOML.
+    """
+    try:
+        data = path.read_bytes()
+        if len(data) > MAX_FILE_BYTES:
+            raise DeclarationError(f"{path.name} has more than {MAX_FILE_BYTES:,} bytes")
+        return tomllib.loads(data.decode("utf-8"))
+    except FileNotFoundError:
+        raise DeclarationError(f"there is no file {path}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DeclarationError(f"{path.name} is no TOML file: {error}") from None

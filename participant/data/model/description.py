@@ -1,0 +1,99 @@
+"""What is known about a stored dataset without opening it; small JSON beside the data."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import AwareDatetime, Field, FiniteFloat
+
+from participant.statistics.language.definitions import Definition
+from participant.statistics.language.query import Name, Strict
+
+
+class Kind(StrEnum):
+    """What a column holds. Categories are stored as numbers and booleans as 0 and 1, so statistics can use them."""
+
+    INTEGER = "integer"
+    REAL = "real"
+    BOOLEAN = "boolean"
+    CATEGORY = "category"
+    DATE = "date"
+    TEXT = "text"
+
+
+NUMERIC = frozenset({Kind.INTEGER, Kind.REAL, Kind.BOOLEAN, Kind.CATEGORY})
+
+
+class Column(Strict):
+    """A column.
+
+    Attributes:
+        name, kind, missing: its name, its type, and the number of rows without a value.
+        header: what the source called it, if that is another name.
+        label, unit: in words, where they are known.
+        categories: labels by the number that stands for them.
+        low, high: the declared range.
+    """
+
+    name: Name
+    kind: Kind
+    missing: int = Field(ge=0)
+    header: str | None = None
+    label: str = ""
+    unit: str = ""
+    categories: dict[str, int] | None = None
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+
+    def means(self, definition: Definition) -> bool:
+        """Return whether the column is coded as a project defines it: type, unit, and numbers of the categories."""
+        numbers = {one.number for one in definition.categories}
+        return (
+            self.kind == definition.type
+            and self.unit == definition.unit
+            and (not numbers or set((self.categories or {}).values()) <= numbers)
+            and (not numbers or self.categories is not None)
+        )
+
+
+class File(Strict):
+    """A file, or another source: its name, and of a file size and SHA-256."""
+
+    name: str
+    bytes: int | None = Field(default=None, ge=0)
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    kind: Literal["csv", "parquet", "excel", "sql", "mongo", "dataset", "file"] = "file"
+
+
+class Description(Strict):
+    """One version of a dataset.
+
+    Attributes:
+        format: of this description.
+        name: of the dataset.
+        version: counts from 1; the number of a dropped version is not used again.
+        rows: rows.
+        columns: in the order of the source.
+        source: what was imported.
+        data: the Parquet file.
+        imported_at: when.
+        bad_rows: rows of the source that were left out, for the reasons in bad-rows.csv.
+        mapping: SHA-256 of the mapping to a project's variables that was applied, if one was.
+        person: the column whose numbers stand for persons, if it is there.
+    """
+
+    format: Literal[1] = 1
+    name: Name
+    version: int = Field(ge=1)
+    rows: int = Field(ge=1)
+    columns: tuple[Column, ...]
+    source: File
+    data: File
+    imported_at: AwareDatetime
+    bad_rows: int = Field(default=0, ge=0)
+    mapping: str | None = None
+    person: Name | None = None
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """Names of the columns that statistics can use."""
+        return tuple(column.name for column in self.columns if column.kind in NUMERIC)

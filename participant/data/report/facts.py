@@ -1,0 +1,83 @@
+"""What a report says, whatever its form."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from participant.data.model.description import Kind
+from participant.data.model.profile import Profile
+from participant.data.sources import Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a report says.
+
+    Attributes:
+        dataset: its name.
+        version: that was made, or None where the import was refused.
+        at: when.
+        origin: of the table.
+        seconds: by step.
+        read, stored: rows.
+        bad, repeated: rows that were left out as bad, and as repeating another.
+        allowed: the share of rows that may be bad.
+        same: rows that agree with an earlier one in every cell, of a table without a key; they stay.
+        persons: how many different persons there are, if an identifier was declared.
+        reasons: (column, reason, times), most frequent first.
+        columns: what was seen in them.
+        notes: by column, what was inferred, changed or could not be decided.
+    """
+
+    dataset: str
+    version: int | None
+    at: datetime
+    origin: Origin
+    seconds: Mapping[str, float]
+    read: int
+    stored: int
+    bad: int
+    repeated: int
+    allowed: float
+    same: int
+    persons: int | None
+    reasons: Sequence[tuple[str, str, int]]
+    columns: Sequence[Profile]
+    notes: Mapping[str, Sequence[str]]
+
+    @property
+    def refused(self) -> bool:
+        return self.version is None
+
+
+def in_figures(value: float | None, kind: Kind) -> str:
+    """Return a value of a column in words."""
+    if value is None:
+        return ""
+    if kind is Kind.DATE:
+        return (date(1970, 1, 1) + timedelta(days=round(value))).isoformat()
+    return f"{value:,.6g}"
+
+
+def summary(facts: Facts) -> list[tuple[str, str]]:
+    """Return the head of the report: what, and how much."""
+    size = "" if facts.origin.bytes is None else f", {facts.origin.bytes:,} bytes"
+    rows = [
+        (
+            "Dataset",
+            f"{facts.dataset}, " + ("refused, nothing was stored" if facts.refused else f"version {facts.version}"),
+        ),
+        ("Imported", facts.at.isoformat(timespec="seconds")),
+        ("Source", f"{facts.origin.kind}: {facts.origin.name}{size}"),
+        *(("Read as", note) for note in facts.origin.notes),
+        ("Rows read", f"{facts.read:,}"),
+        ("Rows stored", f"{facts.stored:,}"),
+        ("Bad rows", f"{facts.bad:,} ({facts.bad / max(facts.read, 1):.2%}; {facts.allowed:.2%} may be)"),
+    ]
+    if facts.repeated:
+        rows.append(("Repeated rows", f"{facts.repeated:,}, left out"))
+    if facts.same:
+        rows.append(("Equal rows", f"{facts.same:,} agree with an earlier one in every cell; without a key they stay"))
+    if facts.persons is not None:
+        rows.append(("Persons", f"{facts.persons:,} in the rows read; their identifiers were not stored"))
+    return rows

@@ -1,0 +1,22 @@
+"""Writes a report in all its forms."""
+
+from pathlib import Path
+
+from participant.data.model.private import private_file
+from participant.data.report import csv, html, markdown
+from participant.data.report.facts import Facts
+
+HTML = "report.html"
+MARKDOWN = "report.md"
+CSV = "report.csv"
+
+
+def write(facts: Facts, folder: Path, *, pictures: bool) -> None:
+    """Write the report in all its forms into a folder."""
+    for name, text in (
+        (HTML, html.page(facts, pictures=pictures)),
+        (MARKDOWN, markdown.page(facts)),
+        (CSV, csv.table(facts)),
+    ):
+        with private_file(folder / name) as file:
+            file.write(text)

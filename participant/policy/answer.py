@@ -1,0 +1,128 @@
+"""A site's answer to a query: its vector, over rows that are apart from those of earlier answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from participant.data.model.description import Description
+from participant.data.store.matching import matched
+from participant.data.store.store import DATA, DatasetStore
+from participant.policy.differencing import Earlier, People, RowSet, apart, distance, secret_order
+from participant.statistics.evaluation.evaluate import check_dataset, evaluate, rows_asked, usable
+from participant.statistics.language.layout import Array, Arrays
+from participant.statistics.language.query import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What leaves for a query, and what is to be remembered of it.
+
+    Attributes:
+        query: that is answered.
+        dataset_version: whose rows.
+        vector: (d,) float64.
+        rows: name of the rows with which it was answered.
+        moved: persons by which they differ from those that the query asks for.
+        to_remember: these rows, unless they are below the floor and nothing of them left; and rows of earlier answers,
+            as far as they are in this version, if they were not known yet.
+    """
+
+    query: Query
+    dataset_version: int
+    vector: Array = field(repr=False)
+    rows: str
+    moved: int
+    to_remember: tuple[RowSet, ...] = field(repr=False)
+
+
+def answer(query: Query, store: DatasetStore, earlier: Sequence[RowSet], key: bytes) -> Answer:
+    """Compute the answer to a query that the policy allows.
+
+    Args:
+        query: what is asked.
+        store: the site's datasets.
+        earlier: what was answered from this dataset.
+        key: for the order in which persons are left out.
+
+    Raises:
+        ParameterError, DatasetError: the dataset cannot answer; on public grounds alone.
+    """
+    described, table, carried = _opened(query, store, earlier)
+    people = _people(described, table)
+    asked = rows = rows_asked(query, table)
+    if query.minimum_persons > 1:
+        known = list(_known(described, (*earlier, *carried)).values())
+        order = secret_order(key, query.dataset, described.version, described.rows)
+        rows = apart(asked, usable(query, table), known, query.minimum_persons, people, order)
+    kept = RowSet.of(described.version, rows)
+    return Answer(
+        query=query,
+        dataset_version=described.version,
+        vector=evaluate(query, table, rows),
+        rows=kept.origin,
+        moved=people.count(rows ^ asked),
+        to_remember=carried if people.count(rows) < query.minimum_persons else (*carried, kept),
+    )
+
+
+def distances(query: Query, store: DatasetStore, earlier: Sequence[RowSet]) -> dict[str, int]:
+    """Return for each earlier answer, by the name of its rows, in how many persons the rows that are asked for differ.
+
+    Raises as `answer`.
+    """
+    described, table, carried = _opened(query, store, earlier)
+    asked, people = rows_asked(query, table), _people(described, table)
+    return {name: distance(asked, one, people) for name, one in _known(described, (*earlier, *carried)).items()}
+
+
+def _opened(
+    query: Query, store: DatasetStore, earlier: Sequence[RowSet]
+) -> tuple[Description, Arrays, tuple[RowSet, ...]]:
+    described = store.describe(query.dataset)
+    check_dataset(query, described.numeric, described.rows)
+    table = store.load(query.dataset, _needs(query, described), described.version)
+    return described, table, carry(store, described, earlier)
+
+
+def carry(store: DatasetStore, described: Description, earlier: Sequence[RowSet]) -> tuple[RowSet, ...]:
+    """Return row sets of other versions, as far as their rows are in this one; nothing if that was done before.
+
+    Versions whose data are gone cannot be compared.
+    """
+    if any(one.version == described.version for one in earlier):
+        return ()
+    there = set(store.versions(described.name))
+    found = []
+    for version in sorted({one.version for one in earlier} & there):
+        old = store.describe(described.name, version)
+        rows = _match(store, old, described)
+        # Names of people's numbers are not the same over versions: a person is then counted by rows.
+        for one in (one for one in earlier if one.version == version):
+            before = one.rows(old.rows)
+            now = np.zeros(described.rows, np.bool_)
+            now[rows >= 0] = before[rows[rows >= 0]]
+            gone = one.gone + int(np.count_nonzero(before)) - int(np.count_nonzero(now))
+            found.append(one.carried(described.version, now, gone))
+    return tuple(found)
+
+
+def _match(store: DatasetStore, old: Description, new: Description) -> NDArray[np.int64]:
+    people = {old.person, new.person}
+    columns = sorted(({one.name for one in old.columns} & {one.name for one in new.columns}) - people)
+    before, now = (store.folder(one.name, one.version) / DATA for one in (old, new))
+    return matched(before, now, columns)
+
+
+def _known(described: Description, row_sets: Sequence[RowSet]) -> dict[str, Earlier]:
+    of_version = (one for one in row_sets if one.version == described.version)
+    return {one.origin: Earlier(one.rows(described.rows), one.gone) for one in of_version}
+
+
+def _needs(query: Query, described: Description) -> tuple[str, ...]:
+    return query.needs if described.person is None else tuple(sorted({*query.needs, described.person}))
+
+
+def _people(described: Description, table: Arrays) -> People:
+    return People(None if described.person is None else table[described.person])

@@ -1,0 +1,161 @@
+"""What a run asks, in plain words and as JSON: what would leave, over which floors, what it costs, what it is near to.
+
+For the officer who decides, from this site's own records and data; nothing is sent. What is said here about rows is for
+the site alone.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from participant.data.model.errors import DatasetError
+from participant.data.store.store import DatasetStore
+from participant.policy.answer import distances
+from participant.policy.differencing import Records
+from participant.policy.rules import Policy
+from participant.records.decisions import Decisions, Waiting, subject_of_query
+from participant.records.ledger import Confirmed, Ledger
+from participant.statistics.evaluation.describe import describe
+from participant.statistics.language.query import Query, canonical
+from relay.party.journal import Journal
+from secagg.errors import ParameterError
+
+Facts = dict[str, Any]
+_SITES = (("survivor", "survivors"), ("missing", "missing"))
+
+
+def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) -> Facts:
+    """Return what a run asks: what waits, or else each question that it has asked.
+
+    Raises:
+        ParameterError: this site takes part in no such run, or was asked nothing yet.
+        BrokenChainError: an entry of the ledger was changed.
+    """
+    ledger, records = Ledger(journal.connection), Records(journal.connection)
+    waiting = Decisions(journal.connection).waiting_of(run)
+    entries = ledger.entries()
+    project = ledger.project_of(run)
+    if project is None:
+        raise ParameterError("this site takes part in no such run; see: runs")
+    questions = _questions(run, waiting, entries)
+    if not questions and waiting is None:
+        raise ParameterError("the run has asked nothing yet")
+    used = {
+        dataset: ledger.releases(project, dataset, policy.budget.since(time.time()))
+        for dataset in {one.dataset for one in questions}
+    }
+    return {
+        "run": str(run),
+        "project": str(project),
+        "waits": None if waiting is None else _of_waiting(waiting, ledger.confirmed(project)),
+        "questions": [
+            {
+                **asdict(describe(one)),
+                "floors": {
+                    "persons": one.minimum_persons,
+                    "survivors": policy.minimum_survivors,
+                    "sites": policy.minimum_sites,
+                },
+                "budget": {
+                    "costs": 1,
+                    "used": used[one.dataset],
+                    "releases": policy.budget.releases,
+                    "days": policy.budget.days,
+                },
+                "earlier": _earlier(one, store, records, entries, run),
+                "near_answers": policy.near_answers,
+            }
+            for one in questions
+        ],
+    }
+
+
+def _questions(run: UUID, waiting: Waiting | None, entries: Sequence[Facts]) -> list[Query]:
+    """Return the query that waits, or the last one of each kind that the run asked."""
+    if waiting is not None:
+        return [waiting.query] if waiting.query else []
+    uploads = (one["query"] for one in entries if one["what"] == "upload" and one["run"] == str(run))
+    asked = (Query.decode(canonical(one)) for one in uploads)
+    return list({subject_of_query(one): one for one in asked}.values())
+
+
+def _of_waiting(waiting: Waiting, confirmed: Confirmed | None) -> Facts:
+    members = confirmed.roster.sites if confirmed and waiting.sites else ()
+    return {
+        "round": waiting.round,
+        "rules": list(waiting.rules),
+        "why": waiting.words,
+        "until": waiting.deadline,
+        "survivors": [key.hex() for key in waiting.sites],
+        "missing": [key.hex() for key in members if key not in waiting.sites],
+    }
+
+
+def _earlier(query: Query, store: DatasetStore, records: Records, entries: Sequence[Facts], run: UUID) -> Facts:
+    """Return in how many persons the rows differ from those of each earlier answer of another run."""
+    try:
+        gaps = distances(query, store, records.row_sets(query.dataset))
+    except (ParameterError, DatasetError) as error:
+        return {"unknown": str(error)}
+    answers = [
+        {"entry": number, "run": one["run"], "statistic": one["query"]["statistic"], "persons": gaps[one["rows"]]}
+        for number, one in enumerate(entries, 1)
+        if one["what"] == "upload" and one.get("rows") in gaps and one["run"] != str(run)
+    ]
+    return {"answers": answers, "near": [one["entry"] for one in answers if 0 < one["persons"] < query.minimum_persons]}
+
+
+def in_words(facts: Facts) -> str:
+    """Return what `explain` found, for a terminal."""
+    lines = [f"run {facts['run']} of project {facts['project']}"]
+    if (waits := facts["waits"]) is not None:
+        until = datetime.fromtimestamp(waits["until"], UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        lines.append(f"Round {waits['round']} waits ({', '.join(waits['rules'])}): {waits['why']}. Until {until}.")
+        lines += [f"  {word:<8} {key}" for word, what in _SITES for key in waits[what]]
+        if waits["survivors"]:
+            lines.append(
+                "If you approve, a sum over exactly the survivors is opened. Its difference to a sum over almost the "
+                "same sites approximates what the others sent. Names to these keys: project show."
+            )
+    for one in facts["questions"]:
+        lines += ["", *_question(one)]
+    return "\n".join(lines)
+
+
+def _question(one: Facts) -> list[str]:
+    budget, columns = one["budget"], ", ".join(one["columns"])
+    return [
+        f"{one['statistic']} over dataset {one['dataset']}: {one['numbers']} numbers leave, masked.",
+        f"Columns: {columns}.",
+        one["rows"],
+        one["floor"],
+        f"A sum is over at least {one['floors']['survivors']} sites.",
+        one["tells"],
+        f"It costs 1 of the {budget['releases']} releases in {budget['days']} days; {budget['used']} are used.",
+        _near(one["earlier"], one["near_answers"]),
+    ]
+
+
+def _near(earlier: Facts, rule: str) -> str:
+    if "unknown" in earlier:
+        return f"How its rows differ from those of earlier answers is not known: {earlier['unknown']}."
+    if not earlier["answers"]:
+        return "No other run was answered from this dataset, so there is nothing to subtract it from."
+    least = min(earlier["answers"], key=lambda one: int(one["persons"]))
+    if not earlier["near"]:
+        return (
+            f"Its rows are nearest to those of entry {least['entry']} of the ledger, {least['persons']} persons away: "
+            "a difference of the two answers is about so many persons, or none."
+        )
+    near = ", ".join(map(str, earlier["near"]))
+    if rule == "refuse":
+        follows = "your policy (near_answers) refuses the question, which tells that there are such persons."
+    else:
+        follows = "the answer is therefore made of other rows, with the same people or fewer."
+    return (
+        f"Its rows differ in too few persons from those of entry {near} of the ledger. A difference would tell about "
+        f"these persons; {follows}"
+    )

@@ -1,0 +1,389 @@
+"""What this site allows, whatever others ask: pure decisions on public grounds.
+
+A decision never depends on what the rows would give: it is taken from the project's terms, the dataset's description,
+the manifest, the query, the ledger and the clock (a site that stays away because of a small cell would tell that the
+cell is small; `near_answers` is the one rule by which a policy may choose otherwise). A refusal names every rule that
+it rests on. The schema for editors is published in `participant/policy.schema.json`.
+"""
+
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field, ValidationError, field_validator
+
+from participant.data.model.description import Description
+from participant.policy.schedule import Window, opens, zone
+from participant.statistics.evaluation.evaluate import disclosure_of, is_of_cells
+from participant.statistics.evaluation.registry import STATISTICS
+from participant.statistics.language.query import MAX_PERSONS, Name, Query, Strict, in_words
+from participant.study.terms import ProjectTerms
+from secagg import he
+from secagg.errors import ParameterError
+from secagg.messages import Manifest, Suite
+from secagg.params import MIN_SITES, Floors, LossRule, Profile
+
+SCHEMA = Path(__file__).with_name("policy.schema.json")
+_PROFILES = {"semi-honest": Profile.SEMI_HONEST, "malicious": Profile.MALICIOUS}
+_LOSS_RULES = {"continue": LossRule.CONTINUE, "pause": LossRule.PAUSE, "abort": LossRule.ABORT}
+_SUITES = {"masks": Suite.X25519_MLKEM768_AES256, "he": Suite.X25519_MLKEM768_AES256_BFV}
+
+
+class PolicyError(ParameterError):
+    """The policy file is missing or wrong; says where."""
+
+
+class RefusedError(ParameterError):
+    """The site does not do this; the message may be shown to the coordinator.
+
+    Attributes:
+        rules: names of the policy's rules that forbid it, which the message begins with; none where it is not for the
+            policy to allow.
+    """
+
+    def __init__(self, detail: str, *rules: str) -> None:
+        self.rules = rules
+        super().__init__(f"{', '.join(rules)}: {detail}" if rules else detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A project as a site is asked to take part in it. The coordinator is its key."""
+
+    project: UUID
+    coordinator: bytes
+    terms: ProjectTerms
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query of a project as it reaches a site.
+
+    Attributes:
+        used: releases from this dataset to this project in the budget's period.
+        now, deadline: seconds since 1970; the deadline is the round's.
+    """
+
+    query: Query
+    offer: Offer
+    used: int
+    now: float
+    deadline: float
+
+
+class Budget(Strict):
+    """How much may leave: releases (vectors that answer a query) per project and dataset in any period of `days`."""
+
+    releases: int = Field(default=1000, ge=1, description="most releases in a period")
+    days: int = Field(default=30, ge=1, le=3660, description="length of the period")
+    epsilon: None = Field(default=None, description="reserved for differential privacy; not to be set")
+    delta: None = Field(default=None, description="reserved for differential privacy; not to be set")
+
+    def since(self, now: float) -> float:
+        """Return when the period that ends now began, in seconds since 1970."""
+        return now - self.days * 86_400
+
+
+class Policy(Strict):
+    """The site's rules. Every default is the cautious choice."""
+
+    projects: tuple[UUID, ...] | None = Field(default=None, description="IDs of projects that are allowed; all")
+    coordinators: tuple[str, ...] | None = Field(
+        default=None, description="keys of coordinators that are allowed, in hex as `project show` prints them; all"
+    )
+    datasets: tuple[Name, ...] | None = Field(default=None, description="datasets that are allowed; all")
+    columns: dict[Name, tuple[Name, ...]] | None = Field(
+        default=None, description="columns that may be read or filtered by, for each dataset; all of all datasets"
+    )
+    statistics: tuple[Name, ...] | None = Field(default=None, description="statistics that are allowed; all")
+    minimum_rows: int = Field(default=10, ge=1, description="rows that the dataset of a project must have here")
+    minimum_sites: int = Field(default=MIN_SITES, ge=MIN_SITES, description="sites in a roster")
+    minimum_survivors: int = Field(default=MIN_SITES, ge=MIN_SITES, description="sites in any sum")
+    minimum_persons: int = Field(
+        default=5, ge=1, le=MAX_PERSONS, description="floor that a query must name, unless single persons may show"
+    )
+    minimum_cell: int = Field(
+        default=5, ge=1, le=MAX_PERSONS, description="the same for queries that count people in cells, such as tables"
+    )
+    single_persons: bool = Field(
+        default=False, description="allow sums in which the values of one person can show, over all sites"
+    )
+    profile: Literal["malicious", "semi-honest"] = Field(
+        default="malicious", description="the weakest profile that is accepted"
+    )
+    colluders_one_in: int = Field(
+        default=3, ge=1, description="every epoch must bear ceil(sites / this) - 1 colluding sites"
+    )
+    modes: tuple[Literal["masks", "he"], ...] = Field(
+        default=("masks", "he"), min_length=1, description="how sums may be made: `he` alone lets only sites open them"
+    )
+    loss_rule: Literal["continue", "pause", "abort"] = Field(
+        default="pause", description="the most that may go on after a site is lost; with `pause` an officer confirms"
+    )
+    minimum_site_difference: int | None = Field(
+        default=None,
+        ge=1,
+        description="in how many sites two sets of survivors of a dataset differ, unless they are equal or an officer "
+        "approves; by default two more than may collude, and 1 allows all",
+    )
+    near_answers: Literal["adjust", "refuse"] = Field(
+        default="adjust",
+        description="what becomes of a query whose rows differ from those of an earlier answer in fewer persons than "
+        "its floor: `adjust` hides that inside the sum, `refuse` says so, which tells that there are such persons",
+    )
+    budget: Budget = Field(default=Budget(), description="releases per project and dataset in a period")
+    schedule: tuple[Window, ...] = Field(default=(), description="when the site computes; always, if there is none")
+    outside_schedule: Literal["wait", "decline"] = Field(
+        default="wait", description="what becomes of a query at other times; it waits only if its deadline allows"
+    )
+    time_zone: str = Field(default="UTC", description="of the schedule, such as Europe/Berlin")
+    approve_first: bool = Field(default=False, description="an officer approves what a run asks before it is answered")
+
+    @field_validator("coordinators")
+    @classmethod
+    def _are_keys(cls, keys: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for key in keys or ():
+            if len(key) != 64 or not set(key) <= set("0123456789abcdef"):
+                raise ValueError("a coordinator's key is 64 digits of lower-case hex")
+        return keys
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        zone(name)
+        return name
+
+    @classmethod
+    def read(cls, path: Path) -> "Policy":
+        """Read a policy from a TOML file.
+
+        Raises:
+            PolicyError: no such file, no TOML, an unknown rule, or a value that is not allowed.
+        """
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")), strict=False)
+        except FileNotFoundError:
+            raise PolicyError(f"there is no policy at {path}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise PolicyError(f"{path} is no TOML file: {error}") from None
+        except ValidationError as error:
+            raise PolicyError(f"{path}: {in_words(error)}") from None
+
+    @property
+    def floors(self) -> Floors:
+        """What the protocol checks a manifest against."""
+        return Floors(
+            profile=_PROFILES[self.profile],
+            sites=self.minimum_sites,
+            survivors=self.minimum_survivors,
+            colluders_one_in=self.colluders_one_in,
+        )
+
+    def check_project(self, offer: Offer, dataset: Description) -> None:
+        """Decide whether the site joins a project.
+
+        Raises:
+            RefusedError: by which rules not, all of them; or the dataset or this version cannot answer.
+        """
+        terms = offer.terms
+        of_dataset = ((rule, says(self, dataset)) for rule, says in OF_DATASETS.items())
+        _enforce([*((rule, says(self, offer)) for rule, says in OF_OFFERS.items()), *of_dataset])
+        if missing := sorted(set(terms.columns) - set(dataset.numeric)):
+            raise RefusedError(f"the dataset lacks numeric columns: {', '.join(missing)}")
+        for defined in terms.variables:
+            held = next(one for one in dataset.columns if one.name == defined.code)
+            if not held.means(defined):
+                raise RefusedError(f"column {defined.code} is not coded as the project defines it; map it: data map")
+        if unknown := sorted(set(terms.statistics) - set(STATISTICS)):
+            raise RefusedError(f"this version does not know the statistics {', '.join(unknown)}")
+        _require_installed(terms)
+
+    def check_manifest(self, manifest: Manifest, offer: Offer) -> None:
+        """Decide whether the site joins an epoch, beyond the floors that the protocol itself holds it against.
+
+        Raises:
+            RefusedError: by which rules not, all of them; or it is not what the confirmed terms say.
+        """
+        _enforce((rule, says(self, manifest)) for rule, says in OF_MANIFESTS.items())
+        if manifest.suite is not _SUITES[offer.terms.mode]:
+            raise RefusedError(
+                f"the manifest's suite is not that of the project's terms, whose mode is {offer.terms.mode}"
+            )
+        _require_installed(offer.terms)
+
+    def check_query(self, asked: Asked) -> None:
+        """Decide whether the site answers a query. The policy may have changed since the site joined.
+
+        Raises:
+            RefusedError: by which rules not, all of them; TermsError: the query goes beyond the project's terms;
+                QueryError: it is not of the vocabulary.
+        """
+        asked.offer.terms.check(asked.query)
+        _enforce((rule, says(self, asked)) for rule, says in OF_QUERIES.items())
+
+    def opens(self, now: float) -> float:
+        """Return from when on the site computes, in seconds since 1970: `now` inside the schedule."""
+        return opens(self.schedule, self.time_zone, now)
+
+    def least_difference(self, manifest: Manifest) -> int:
+        """Return in how many sites two sets of survivors differ at least, if they differ."""
+        return manifest.colluders + 2 if self.minimum_site_difference is None else self.minimum_site_difference
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of a policy file."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Policy.model_json_schema()}
+
+
+def schema_text() -> str:
+    """Return the schema as it is published."""
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+# The rules ---------------------------------------------------------------------------------------------------------
+# Each says what is wrong, or nothing.
+
+
+def _project(policy: Policy, offer: Offer) -> str:
+    allowed = policy.projects is None or offer.project in policy.projects
+    return "" if allowed else "this project is not allowed here"
+
+
+def _coordinator(policy: Policy, offer: Offer) -> str:
+    allowed = policy.coordinators is None or offer.coordinator.hex() in policy.coordinators
+    return "" if allowed else "this coordinator is not allowed here"
+
+
+def _dataset(policy: Policy, offer: Offer) -> str:
+    allowed = policy.datasets is None or offer.terms.dataset in policy.datasets
+    return "" if allowed else f"dataset {offer.terms.dataset} is not released for projects here"
+
+
+def _columns(policy: Policy, dataset: str, columns: Iterable[str]) -> str:
+    if policy.columns is None:
+        return ""
+    beyond = sorted(set(columns) - set(policy.columns.get(dataset, ())))
+    return f"columns that are not released: {', '.join(beyond)}" if beyond else ""
+
+
+def _statistics(policy: Policy, names: Iterable[str]) -> str:
+    beyond = sorted(set(names) - set(policy.statistics)) if policy.statistics is not None else []
+    return f"the policy does not allow the statistics {', '.join(beyond)}" if beyond else ""
+
+
+def _profile(policy: Policy, offered: Profile) -> str:
+    return f"the policy asks for the {policy.profile} profile" if offered < _PROFILES[policy.profile] else ""
+
+
+def _mode(policy: Policy, offer: Offer) -> str:
+    mode = offer.terms.mode
+    return "" if mode in policy.modes else f"the policy does not allow sums in mode {mode}"
+
+
+def _loss_rule(policy: Policy, offered: LossRule) -> str:
+    beyond = offered < _LOSS_RULES[policy.loss_rule]
+    return f"the policy asks that a run does not go beyond '{policy.loss_rule}' when a site is lost" if beyond else ""
+
+
+def _sites(policy: Policy, sites: int) -> str:
+    return f"{sites} sites are fewer than {policy.minimum_sites}" if sites < policy.minimum_sites else ""
+
+
+def _survivors(policy: Policy, manifest: Manifest) -> str:
+    few = manifest.survivors < policy.minimum_survivors
+    return f"sums of {manifest.survivors} sites are of fewer than {policy.minimum_survivors}" if few else ""
+
+
+def _colluders(policy: Policy, manifest: Manifest) -> str:
+    least = -(-len(manifest.sites) // policy.colluders_one_in) - 1 if manifest.profile is Profile.MALICIOUS else 0
+    return f"{manifest.colluders} colluders are borne, fewer than {least}" if manifest.colluders < least else ""
+
+
+def _rows(policy: Policy, dataset: Description) -> str:
+    few = dataset.rows < policy.minimum_rows
+    return f"the dataset has fewer rows than this site's floor of {policy.minimum_rows}" if few else ""
+
+
+def _single_persons(policy: Policy, asked: Asked) -> str:
+    if policy.single_persons or not disclosure_of(asked.query).singles_out:
+        return ""
+    return "the policy does not allow sums in which the values of one person can show"
+
+
+def _persons(policy: Policy, asked: Asked) -> str:
+    floor = asked.query.minimum_persons
+    if policy.single_persons or floor >= policy.minimum_persons:
+        return ""
+    return (
+        f"the policy asks that a site's numbers stand for at least {policy.minimum_persons} persons, "
+        f"the query for {floor}"
+    )
+
+
+def _cell(policy: Policy, asked: Asked) -> str:
+    floor = asked.query.minimum_persons
+    if policy.single_persons or floor >= policy.minimum_cell or not is_of_cells(asked.query):
+        return ""
+    return f"the policy asks for cells of at least {policy.minimum_cell} persons, the query for {floor}"
+
+
+def _budget(policy: Policy, asked: Asked) -> str:
+    budget = policy.budget
+    if asked.used < budget.releases:
+        return ""
+    return f"{asked.used} releases in {budget.days} days are as many as are allowed"
+
+
+def _schedule(policy: Policy, asked: Asked) -> str:
+    begins = policy.opens(asked.now)
+    waits = policy.outside_schedule == "wait" and begins < asked.deadline
+    return "" if begins == asked.now or waits else "this site computes at other times"
+
+
+OF_OFFERS: Mapping[str, Callable[[Policy, Offer], str]] = {
+    "projects": _project,
+    "coordinators": _coordinator,
+    "datasets": _dataset,
+    "columns": lambda policy, offer: _columns(policy, offer.terms.dataset, offer.terms.columns),
+    "statistics": lambda policy, offer: _statistics(policy, offer.terms.statistics),
+    "profile": lambda policy, offer: _profile(policy, _PROFILES[offer.terms.profile]),
+    "modes": _mode,
+    "loss_rule": lambda policy, offer: _loss_rule(policy, _LOSS_RULES[offer.terms.loss_rule]),
+}
+OF_DATASETS: Mapping[str, Callable[[Policy, Description], str]] = {"minimum_rows": _rows}
+OF_MANIFESTS: Mapping[str, Callable[[Policy, Manifest], str]] = {
+    "minimum_sites": lambda policy, manifest: _sites(policy, len(manifest.sites)),
+    "minimum_survivors": _survivors,
+    "profile": lambda policy, manifest: _profile(policy, manifest.profile),
+    "colluders_one_in": _colluders,
+    "loss_rule": lambda policy, manifest: _loss_rule(policy, manifest.loss_rule),
+}
+OF_QUERIES: Mapping[str, Callable[[Policy, Asked], str]] = {
+    "projects": lambda policy, asked: _project(policy, asked.offer),
+    "coordinators": lambda policy, asked: _coordinator(policy, asked.offer),
+    "datasets": lambda policy, asked: _dataset(policy, asked.offer),
+    "columns": lambda policy, asked: _columns(policy, asked.query.dataset, asked.query.needs),
+    "statistics": lambda policy, asked: _statistics(policy, (asked.query.statistic,)),
+    "modes": lambda policy, asked: _mode(policy, asked.offer),
+    "single_persons": _single_persons,
+    "minimum_persons": _persons,
+    "minimum_cell": _cell,
+    "budget": _budget,
+    "schedule": _schedule,
+}
+
+
+def _enforce(said: Iterable[tuple[str, str]]) -> None:
+    """Raise RefusedError that names every rule which said something."""
+    broken = [(rule, words) for rule, words in said if words]
+    if broken:
+        raise RefusedError("; ".join(words for _, words in broken), *(rule for rule, _ in broken))
+
+
+def _require_installed(terms: ProjectTerms) -> None:
+    if terms.mode == "he" and not he.is_installed():
+        raise RefusedError("mode he needs the extra `he`, which is not installed here: pip install 'secagg[he]'")

@@ -1,0 +1,54 @@
+"""When a site computes: windows of weekdays and hours, in the site's own time zone. Pure: the time is an argument."""
+
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field
+
+from participant.statistics.language.query import Strict
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Window(Strict):
+    """Hours on some days of the week. One that ends before it begins ends on the next day."""
+
+    days: tuple[Day, ...] = Field(default=DAYS, min_length=1, description="days on which it begins")
+    begins: time = Field(default=time(0), description="first moment, such as 20:00")
+    ends: time = Field(default=time(0), description="first moment after it; as `begins` for 24 hours")
+
+    def spans(self, around: datetime) -> list[tuple[datetime, datetime]]:
+        """Return begin and end of the windows from the day before `around` to a week after it, in its time zone."""
+        found = []
+        for offset in range(-1, 8):
+            day = (around + timedelta(days=offset)).date()
+            if DAYS[day.weekday()] not in self.days:
+                continue
+            last = day if self.begins < self.ends else day + timedelta(days=1)
+            begins, ends = (datetime.combine(*at, around.tzinfo) for at in ((day, self.begins), (last, self.ends)))
+            found.append((begins, ends))
+        return found
+
+
+def zone(name: str) -> tzinfo:
+    """Return a time zone; UTC is known without the system's table of zones.
+
+    Raises:
+        ValueError: there is none of this name here.
+    """
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError):
+        raise ValueError("no such time zone is known on this machine") from None
+
+
+def opens(windows: tuple[Window, ...], time_zone: str, now: float) -> float:
+    """Return when the site computes next, in seconds since 1970: `now` inside a window, or where there are none."""
+    local = datetime.fromtimestamp(now, UTC).astimezone(zone(time_zone))
+    # In seconds since 1970: on the day on which clocks are put back, one hour of the local time comes twice.
+    spans = [(a.timestamp(), b.timestamp()) for window in windows for a, b in window.spans(local)]
+    if not spans or any(begins <= now < ends for begins, ends in spans):
+        return now
+    return min(begins for begins, _ in spans if begins > now)

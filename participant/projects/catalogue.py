@@ -1,0 +1,115 @@
+"""The site's entry in a project's catalogue: made from its dataset's description, and signed for the coordinator.
+
+Nothing is read from the rows: an entry holds what the description says, in bands.
+"""
+
+import os
+import time
+from pathlib import Path
+from uuid import UUID
+
+from participant.data.model.description import NUMERIC, Description
+from participant.data.store.store import DatasetStore
+from participant.policy.rules import Offer, Policy
+from participant.records.ledger import Ledger
+from participant.statistics.language.definitions import Category
+from participant.study.catalogue import RUN_NAME, Band, Entry, Held, SignedEntry, share
+from participant.study.terms import ProjectTerms
+from relay.client.parcels import Parcels
+from relay.client.transport import RelayClient
+from relay.party.journal import Journal
+from secagg.errors import ParameterError
+from secagg.identity import Identity
+
+
+def entry_of(offer: Offer, store: DatasetStore, policy: Path | None) -> Entry:
+    """Return what the catalogue of a project would be told.
+
+    Raises:
+        RefusedError: the site's policy does not allow the project.
+        DatasetError: the dataset is not there.
+    """
+    described = store.describe(offer.terms.dataset)
+    (Policy() if policy is None else Policy.read(policy)).check_project(offer, described)
+    return entry(offer.project, offer.terms, described)
+
+
+def entry(project: UUID, terms: ProjectTerms, described: Description) -> Entry:
+    """Return the entry of a dataset, as far as the project's columns go."""
+    definitions = {one.code: one for one in terms.variables}
+    held = []
+    for column in sorted(described.columns, key=lambda one: one.name):
+        if column.name not in terms.columns or column.kind not in NUMERIC:
+            continue
+        defined = definitions.get(column.name)
+        held.append(
+            Held(
+                code=column.name,
+                type=column.kind.value,  # type: ignore[arg-type]  # of NUMERIC
+                unit=_printable(column.unit),
+                categories=defined.categories if defined else _categories(column.categories or {}),
+                mapped=defined is not None and column.means(defined),
+                missing=share(column.missing, described.rows),
+            )
+        )
+    return Entry(
+        project=project.hex,
+        dataset=described.name,
+        version=described.version,
+        rows=Band.of(described.rows),
+        variables=tuple(held),
+    )
+
+
+def export_entry(made: Entry, identity: Identity, journal: Journal, path: Path) -> None:
+    """Sign an entry into a file, after the ledger noted that it leaves."""
+    signed = SignedEntry.sign(made, identity).encode()
+    _note(made, journal)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(signed)
+
+
+async def send_entry(made: Entry, identity: Identity, journal: Journal, relay: RelayClient) -> None:
+    """Sign an entry and send it, sealed to the coordinator of the roster that this site's officer confirmed.
+
+    Raises:
+        ParameterError: nobody confirmed the project here, or its coordinator did not ask for the catalogue yet.
+    """
+    project = UUID(made.project)
+    confirmed = Ledger(journal.connection).confirmed(project)
+    if confirmed is None:
+        raise ParameterError("no officer of this site confirmed the project's roster; project accept does")
+    asked = [run.id for run in await relay.runs(project) if run.name == RUN_NAME]
+    if not asked:
+        raise ParameterError("the project's coordinator has not asked for the catalogue yet")
+    _note(made, journal)
+    parcels = Parcels(relay, identity, asked[0], leads=False)
+    await parcels.send_log(confirmed.roster.coordinator, RUN_NAME, SignedEntry.sign(made, identity).encode())
+
+
+def _note(made: Entry, journal: Journal) -> None:
+    with journal.transaction() as batch:
+        Ledger(batch.connection).enter(
+            {
+                "what": "catalogue",
+                "at": round(time.time(), 3),
+                "project": str(UUID(made.project)),
+                "dataset_version": made.version,
+                "entry": made.model_dump(mode="json"),
+            }
+        )
+
+
+def _categories(labels: dict[str, int]) -> tuple[Category, ...]:
+    """Return a site's own coding; several of its labels may stand for one number."""
+    by_number: dict[int, list[str]] = {}
+    for label, number in labels.items():
+        by_number.setdefault(number, []).append(label)
+    return tuple(
+        Category(number=number, label=_printable(" / ".join(by_number[number]))[:200] or "?")
+        for number in sorted(by_number)
+    )
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)

@@ -1,0 +1,185 @@
+"""What waits for this site's officer, what he decided, and whether the site pauses.
+
+Daemon and commands share it through the journal: the daemon writes what waits and reads the decisions, the commands do
+the opposite. A decision is about one subject, which the officer was shown: who approves one question of a run has not
+approved the next one.
+"""
+
+import getpass
+import json
+import sqlite3
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from participant.records.ledger import Ledger
+from participant.statistics.language.query import Query, canonical
+from relay.party.journal import Journal
+from secagg.errors import ParameterError
+
+WHOLE_RUN = b""  # the subject of a decision about all queries of a run; never one about survivors
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Something that the daemon does not do before it may.
+
+    Attributes:
+        subject: what a decision would be about.
+        rules: of the policy, for which it waits.
+        words: why, for people.
+        deadline: seconds since 1970; afterwards the round is over for this site.
+        query: that waits for its answer, or None.
+        sites: keys of the survivors that wait for their signature, or none.
+    """
+
+    run: UUID
+    project: UUID
+    round: int
+    subject: bytes
+    rules: tuple[str, ...]
+    words: str
+    deadline: int
+    query: Query | None = None
+    sites: tuple[bytes, ...] = ()
+
+    def asks_the_same_as(self, other: "Waiting") -> bool:
+        """Tell whether two wait for the same, in whatever words: those of a schedule change with the time."""
+        return all(
+            getattr(self, name) == getattr(other, name) for name in ("run", "round", "subject", "rules", "deadline")
+        )
+
+
+def subject_of_query(query: Query) -> bytes:
+    """Return what an approval of a query is about: statistic, dataset, columns, rows and floor.
+
+    Parameters are left out: an iterative analysis changes them in every round, and the project's terms bind them.
+    """
+    asked = query.model_dump(mode="json", exclude={"params", "ranges", "value_bits"})
+    return sha256(b"query" + canonical(asked)).digest()
+
+
+def subject_of_set(keys: Iterable[bytes]) -> bytes:
+    """Return what an approval of survivors is about: exactly these sites."""
+    return sha256(b"survivors" + b"".join(sorted(keys))).digest()
+
+
+class Decisions:
+    """The tables of decisions in the participant's journal."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    # What waits
+
+    def wait(self, waiting: Waiting) -> None:
+        """Note that a run waits."""
+        facts = {
+            "rules": waiting.rules,
+            "words": waiting.words,
+            "query": waiting.query.model_dump(mode="json") if waiting.query else None,
+            "sites": [key.hex() for key in waiting.sites],
+        }
+        row = (str(waiting.run), str(waiting.project), waiting.round, waiting.subject, waiting.deadline)
+        self._connection.execute("INSERT OR REPLACE INTO waiting VALUES (?, ?, ?, ?, ?, ?)", (*row, json.dumps(facts)))
+
+    def waiting(self) -> list[Waiting]:
+        """Return all that waits, the nearest deadline first."""
+        rows = self._connection.execute(
+            "SELECT run, project, round, subject, deadline, facts FROM waiting ORDER BY deadline"
+        ).fetchall()
+        return [_waiting(*row) for row in rows]
+
+    def waiting_of(self, run: UUID) -> Waiting | None:
+        """Return what waits in a run, or None."""
+        return next((one for one in self.waiting() if one.run == run), None)
+
+    def settle(self, run: UUID) -> None:
+        """Note that nothing of a run waits any more."""
+        self._connection.execute("DELETE FROM waiting WHERE run = ?", (str(run),))
+
+    # What was decided
+
+    def decide(self, run: UUID, subject: bytes, *, approved: bool) -> None:
+        """Note a decision; a later one takes the place of an earlier one, and one about the whole run that of all."""
+        if subject == WHOLE_RUN:
+            self._connection.execute("DELETE FROM decision WHERE run = ?", (str(run),))
+        self._connection.execute("INSERT OR REPLACE INTO decision VALUES (?, ?, ?)", (str(run), subject, approved))
+
+    def of(self, run: UUID, subject: bytes) -> bool | None:
+        """Return whether exactly this was approved or denied, or None."""
+        row = self._connection.execute(
+            "SELECT approved FROM decision WHERE run = ? AND subject = ?", (str(run), subject)
+        ).fetchone()
+        return bool(row[0]) if row else None
+
+    def of_query(self, run: UUID, query: Query) -> bool | None:
+        """Return the decision about a query of a run, itself or with all others."""
+        found = self.of(run, subject_of_query(query))
+        return self.of(run, WHOLE_RUN) if found is None else found
+
+    # Pause
+
+    def is_paused(self) -> bool:
+        """Whether the site is silent: it reads, computes, signs and sends nothing."""
+        return self._connection.execute("SELECT 1 FROM paused").fetchone() is not None
+
+    def pause(self) -> None:
+        self._connection.execute("INSERT OR IGNORE INTO paused VALUES (1)")
+
+    def resume(self) -> None:
+        self._connection.execute("DELETE FROM paused")
+
+
+def decide(journal: Journal, run: UUID, *, approved: bool, whole: bool) -> Waiting | None:
+    """Enter an officer's decision, in the ledger too; return what it was about, None for all queries of the run.
+
+    Raises:
+        ParameterError: nothing of the run waits, and the decision is not meant for the whole run.
+    """
+    with journal.transaction() as batch:
+        decisions, ledger = Decisions(batch.connection), Ledger(batch.connection)
+        found = None if whole else decisions.waiting_of(run)
+        if found is None and not whole:
+            raise ParameterError("nothing of this run waits; --whole decides about all that it asks, in advance too")
+        project = found.project if found else ledger.project_of(run)
+        if project is None:
+            raise ParameterError("this site takes part in no such run")
+        subject = found.subject if found else WHOLE_RUN
+        decisions.decide(run, subject, approved=approved)
+        ledger.enter(
+            {
+                "what": "approved" if approved else "denied",
+                "at": round(time.time(), 3),
+                "by": getpass.getuser(),
+                "project": str(project),
+                "run": str(run),
+                "subject": subject.hex() or "run",
+            }
+        )
+    return found
+
+
+def set_pause(journal: Journal, *, paused: bool) -> None:
+    """Pause or resume the site; the ledger notes who did when."""
+    with journal.transaction() as batch:
+        decisions = Decisions(batch.connection)
+        if decisions.is_paused() is paused:
+            return
+        if paused:
+            decisions.pause()
+        else:
+            decisions.resume()
+        what = "paused" if paused else "resumed"
+        Ledger(batch.connection).enter({"what": what, "at": round(time.time(), 3), "by": getpass.getuser()})
+
+
+def _waiting(run: str, project: str, round_: int, subject: bytes, deadline: int, facts: str) -> Waiting:
+    said: dict[str, Any] = json.loads(facts)
+    query = None if said["query"] is None else Query.decode(canonical(said["query"]))
+    sites = tuple(bytes.fromhex(key) for key in said["sites"])
+    rules = tuple(said["rules"])
+    return Waiting(UUID(run), UUID(project), round_, bytes(subject), rules, said["words"], deadline, query, sites)

@@ -1,0 +1,67 @@
+"""The sums that this site has, each with the query that it answers: checked against the lanes, whoever opened them."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from participant.records.ledger import Ledger
+from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.language.layout import Arrays
+from participant.statistics.language.query import Query, canonical
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A sum.
+
+    Attributes:
+        sites: keys of the sites in it, base64url, as this site signed them.
+        values: the statistic's blocks by name.
+    """
+
+    project: UUID
+    run: UUID
+    round: int
+    query: Query
+    sites: tuple[str, ...]
+    values: Arrays
+
+
+def kept(ledger: Ledger) -> list[Result]:
+    """Return all sums that this site has, oldest first.
+
+    Raises:
+        BrokenChainError: an entry of the ledger, which knows the queries, was changed.
+    """
+    entries = {(one["what"], one["run"], one["round"]): one for one in ledger.entries() if "round" in one}
+    found = []
+    for run, round_, total in ledger.results():
+        upload, signed = (entries[what, str(run), round_] for what in ("upload", "survivors"))
+        query = Query.decode(canonical(upload["query"]))
+        values = layout_of(query).unflatten(np.frombuffer(total, "<f8").astype(np.float64))
+        found.append(Result(UUID(upload["project"]), run, round_, query, tuple(signed["sites"]), values))
+    return found
+
+
+def as_facts(result: Result) -> dict[str, Any]:
+    """Return a sum as JSON can hold it."""
+    return {
+        "project": str(result.project),
+        "run": str(result.run),
+        "round": result.round,
+        "query": result.query.model_dump(mode="json"),
+        "sites": list(result.sites),
+        "values": {name: block.tolist() for name, block in result.values.items()},
+    }
+
+
+def as_words(result: Result) -> str:
+    """Return a sum for a terminal, each block on a line of its own."""
+    head = f"{result.query.statistic} over {len(result.sites)} sites: round {result.round}, run {result.run}"
+    return "\n".join([head, *(f"  {name:<16} {_short(block)}" for name, block in result.values.items())])
+
+
+def _short(block: np.ndarray) -> str:
+    return np.array2string(block, max_line_width=120, threshold=60, prefix=" " * 19)

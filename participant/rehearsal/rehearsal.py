@@ -1,0 +1,301 @@
+"""A rehearsal: a whole secure sum of made-up sites through the real relay, over this machine's line, with drop-outs.
+
+The parties are drawn for the occasion and enrolled with tokens that the relay's operator made for it; they leave the
+relay when it is over, and nothing of them is stored. They speak the same protocol, in the malicious profile, by the
+same machines as a real run, and the sum is compared with the plain one. One site is lost before its upload and one
+behind it.
+"""
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+
+from relay.api.states import RunState
+from relay.client.transport import MemberState, Message, RelayClient
+from secagg.envelope import EVERYONE
+from secagg.errors import SecaggError
+from secagg.identity import Identity, Roster
+from secagg.messages import EncapsulationPackage, HeldLeaves, SharePackage
+from secagg.params import Floors, LossRule, Schema, Segment, ring_bits_for
+from secagg.protocol.coordinator_setup import Plan, announce
+from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector
+from secagg.protocol.participant_setup import Outside
+from secagg.protocol.ring_vector import RingVector
+from secagg.protocol.step import Add, Ask, Close, Confirm, Contribute, Keep, Learned, Means, Publish, Send, Step
+from secagg.protocol.table import receive, tell
+
+NUMBERS = 2000
+HIGHEST = 1 << 20
+STEP_S = 60.0
+_POLL_S = 5.0
+_SETUP = ("joins", "prekeys", "encapsulations", "shares", "receipts")
+_ROUND = ("uploads", "signatures", "answers")
+
+
+class RehearsalError(SecaggError):
+    """The rehearsal did not come to its end; says at which step."""
+
+
+@dataclass
+class Outcome:
+    """What came of a rehearsal.
+
+    Attributes:
+        sites: how many took part at first.
+        lost: how many were lost on purpose.
+        in_the_sum: how many the sum is over.
+        equal: whether the secure sum is the plain one, number by number.
+        seconds: by step.
+        bytes_sent: frames and payloads of all parties.
+    """
+
+    sites: int
+    lost: int = 2
+    in_the_sum: int = 0
+    equal: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+    bytes_sent: int = 0
+
+
+@dataclass
+class _Party:
+    """A made-up party: its identity, its client, how far it has read, its machine."""
+
+    identity: Identity
+    relay: RelayClient
+    position: int = 0
+    state: Any = None
+
+    async def contents(self, message: Message) -> tuple[bytes, bytes | None]:
+        """Return frame and payload of a message."""
+        frame = await self.relay.frame(message.id) if message.frame is None else message.frame
+        if message.payload is None:
+            return frame, None
+        return frame, b"".join([part async for part in self.relay.download(message.payload.id)])
+
+
+class Rehearsal:
+    """One rehearsal.
+
+    Args:
+        client: makes the client of an identity, over the site's own line.
+        tokens: join tokens, the coordinator's first.
+    """
+
+    def __init__(self, client: Callable[[Identity], RelayClient], tokens: Iterable[str]) -> None:
+        self._client = client
+        self._tokens = list(tokens)
+        self.outcome = Outcome(sites=len(self._tokens) - 1)
+        self._project, self._run = uuid4(), uuid4()
+        low = secrets.token_bytes(self.outcome.sites * NUMBERS * 4)
+        self._vectors = (np.frombuffer(low, "<u4").reshape(-1, NUMBERS) % HIGHEST).astype(np.float64)
+
+    async def play(self) -> Outcome:
+        """Carry it out, from enrolment to departure.
+
+        Raises:
+            RelayError, RelayUnavailableError: the relay refused something, or is not there.
+            RehearsalError: a step did not come to its end in time.
+        """
+        async with AsyncExitStack() as stack:
+            parties = []
+            for _ in self._tokens:
+                identity = Identity(os.urandom(32))
+                relay = await stack.enter_async_context(self._client(identity))
+                parties.append(_Party(identity, relay))
+            enrolled: list[_Party] = []
+            try:
+                await self._timed("enrolment", self._enrol(parties, enrolled))
+                await self._timed("project", self._agree(parties))
+                await self._sum(parties)
+            finally:
+                await self._timed("departure", self._leave(enrolled))
+        return self.outcome
+
+    async def _timed(self, step: str, work: Any) -> None:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(STEP_S):
+                await work
+        except TimeoutError:
+            raise RehearsalError(f"the rehearsal waited for {STEP_S:g} s at: {step}") from None
+        self.outcome.seconds[step] = round(time.monotonic() - began, 3)
+
+    # The cast ---------------------------------------------------------------------------------------------------------
+
+    async def _enrol(self, parties: list[_Party], enrolled: list[_Party]) -> None:
+        name = secrets.token_hex(4)
+        for number, (party, token) in enumerate(zip(parties, self._tokens, strict=True)):
+            await party.relay.enrol(token, f"rehearsal {name} {number}")
+            enrolled.append(party)
+
+    async def _agree(self, parties: list[_Party]) -> None:
+        """Make a project, its roster and a run, as people would; each party confirms what it sees itself."""
+        lead, *sites = parties
+        terms = b"a rehearsal"
+        await lead.relay.create_project(self._project, "rehearsal", terms)
+        for site in sites:
+            await lead.relay.invite(self._project, site.identity.public)
+            await site.relay.answer(self._project, MemberState.JOINED)
+        sealed = await lead.relay.seal_roster(self._project, [site.identity.public for site in sites])
+        for site in sites:
+            await site.relay.answer(self._project, MemberState.CONFIRMED, roster_version=sealed.version)
+        await lead.relay.create_run(self._project, self._run, "rehearsal")
+        await lead.relay.change_run(self._run, RunState.CREATED, RunState.PREPARING)
+        await lead.relay.change_run(self._run, RunState.PREPARING, RunState.RUNNING)
+        keys = [site.identity.public for site in sites]
+        self._roster = Roster.of(self._project.bytes, terms, lead.identity.public, keys)
+        for site in sites:
+            site.state = Outside(roster=self._roster, run=self._run.bytes, floors=Floors(), last_epoch=0, survivors=())
+
+    async def _leave(self, enrolled: list[_Party]) -> None:
+        """Let every party that was enrolled leave the relay, whatever happened."""
+        for party in reversed(enrolled):  # the coordinator last
+            await party.relay.deregister(party.identity.public)
+
+    # The sum ----------------------------------------------------------------------------------------------------------
+
+    async def _sum(self, parties: list[_Party]) -> None:
+        lead, *sites = parties
+        order = {key: place for place, key in enumerate(self._roster.sites)}
+        by_place = sorted(sites, key=lambda site: order[site.identity.public])
+        playing = [
+            asyncio.create_task(
+                self._site(site, self._vectors[place], lost_at=place if place < self.outcome.lost else -1)
+            )
+            for place, site in enumerate(by_place)
+        ]
+        try:
+            total, survivors = await self._coordinate(lead)
+        finally:
+            for task in playing:
+                task.cancel()
+            await asyncio.gather(*playing, return_exceptions=True)
+        self.outcome.in_the_sum = len(survivors)
+        plain = self._vectors[[place - 1 for place in survivors]].sum(axis=0)
+        self.outcome.equal = bool(np.array_equal(total, plain)) and survivors == tuple(range(2, self.outcome.sites + 1))
+        await lead.relay.change_run(self._run, RunState.RUNNING, RunState.COMPLETED)
+
+    async def _site(self, site: _Party, vector: np.ndarray, *, lost_at: int) -> None:
+        """Be a site. One that is lost at 0 never uploads, one at 1 goes silent behind its upload; -1 stays."""
+        while True:
+            for message in await site.relay.messages(site.position, _POLL_S):
+                site.position = message.id
+                data, payload = await site.contents(message)
+                await self._do(site, receive(site.state, data, self._means(site), payload))
+                if isinstance(site.state, AwaitVector):
+                    if lost_at == 0:
+                        return
+                    await self._do(site, tell(site.state, Contribute(vector), self._means(site)))
+                    if lost_at == 1:
+                        return
+                elif isinstance(site.state, AwaitConfirmation):
+                    await self._do(site, tell(site.state, Confirm(), self._means(site)))
+
+    async def _do(self, party: _Party, step: Step) -> None:
+        party.state = step.state
+        for effect in step.effects:
+            if isinstance(effect, Send):
+                await self._post(party, effect)
+
+    async def _post(self, party: _Party, send: Send) -> None:
+        to = None
+        if send.frame.recipient != EVERYONE:
+            place = send.frame.recipient
+            to = self._roster.coordinator if place == 0 else self._roster.sites[place - 1]
+        payload, frame, blob = b"".join(send.payload), send.frame.encode(), None
+        if payload:
+            digest, whom = sha256(payload).digest(), None if send.shared else to
+            blob = await party.relay.upload(self._run, payload, size=len(payload), digest=digest, to=whom)
+        await party.relay.post_message(self._run, to, frame, blob)
+        self.outcome.bytes_sent += len(payload) + len(frame)
+
+    @staticmethod
+    def _means(party: _Party) -> Means:
+        return Means(identity=party.identity, rand=os.urandom(32))
+
+    async def _coordinate(self, lead: _Party) -> tuple[np.ndarray, tuple[int, ...]]:
+        """Be the coordinator: close each step when all that are not lost were heard; returns the sum and its sites."""
+        desk = _Desk(lead, self._roster, self._run)
+        segment = Segment(count=NUMBERS, clip=float(HIGHEST), step=1.0)
+        bits = ring_bits_for(segment.levels, self.outcome.sites)
+        desk.total = RingVector.zeros(Schema(ring_bits=bits, mac_lanes=2, segments=(segment,)))
+        await self._do(lead, desk.begin())
+        for step in _SETUP:
+            await self._timed(step, self._heard(desk, self.outcome.sites))
+            await self._do(lead, desk.tell(Close()))
+        deadline = int(time.time() + 3600)
+        await self._do(lead, desk.tell(Ask(b"rehearsal", desk.total.schema, deadline)))
+        for number, step in enumerate(_ROUND):
+            await self._timed(step, self._heard(desk, self.outcome.sites - min(number + 1, self.outcome.lost)))
+            await self._do(lead, desk.tell(Close()))
+        desk.total.mask(lead.state.masks, remove=True)
+        published = desk.tell(Publish(desk.total))
+        await self._do(lead, published)
+        (learned,) = (effect for effect in published.effects if isinstance(effect, Learned))
+        return np.asarray(learned.total, np.float64), learned.survivors
+
+    async def _heard(self, desk: "_Desk", expected: int) -> None:
+        """Read mail until so many sites were heard in this step."""
+        for _ in range(expected):
+            while not desk.mail:
+                desk.mail += await desk.lead.relay.messages(desk.lead.position, _POLL_S)
+                if desk.mail:
+                    desk.lead.position = desk.mail[-1].id
+            await self._do(desk.lead, desk.receive(*await desk.lead.contents(desk.mail.pop(0))))
+
+
+class _Desk:
+    """The coordinator's machine, with what it keeps beside its states."""
+
+    def __init__(self, lead: _Party, roster: Roster, run: UUID) -> None:
+        self.lead, self._roster, self._run = lead, roster, run
+        self.mail: list[Message] = []
+        self.total: RingVector
+        self._kept: dict[type, dict[int, Any]] = {EncapsulationPackage: {}, SharePackage: {}, HeldLeaves: {}}
+
+    def begin(self) -> Step:
+        now = int(time.time())
+        plan = Plan(
+            roster=self._roster,
+            sites=self._roster.sites,
+            run=self._run.bytes,
+            rounds=1,
+            setup_deadline=now + 3600,
+            expires=now + 7200,
+            loss_rule=LossRule.CONTINUE,
+        )
+        return announce(plan, self._means())
+
+    def receive(self, data: bytes, payload: bytes | None) -> Step:
+        return self._noted(receive(self.lead.state, data, self._means(), payload))
+
+    def tell(self, event: Any) -> Step:
+        return self._noted(tell(self.lead.state, event, self._means()))
+
+    def _noted(self, step: Step) -> Step:
+        for effect in step.effects:
+            if isinstance(effect, Keep):
+                self._kept[type(effect.package)][effect.site] = effect.package
+            elif isinstance(effect, Add) and isinstance(effect.vector, RingVector):
+                self.total.add(effect.vector)
+        return step
+
+    def _means(self) -> Means:
+        encapsulations, shares, leaves = self._kept.values()
+        return Means(
+            identity=self.lead.identity,
+            rand=os.urandom(32),
+            encapsulations=encapsulations,
+            shares=shares,
+            leaves=leaves,
+        )

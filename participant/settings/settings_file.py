@@ -1,0 +1,108 @@
+"""The settings file: written by `configure` and `enroll` for whoever starts a command later, a service manager too.
+
+It is TOML with a line for each setting that is not left at its default, and that setting's meaning above it. A
+passphrase never gets into it: the file says where to find it.
+"""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from participant.policy.rules import Policy
+from participant.settings.config import ParticipantConfig
+from relay.client.transport import RelayClient
+from relay.service.folders import sync_folder
+from relay.service.settings import SettingsError, usual_file
+from secagg.identity import Identity
+
+NEVER_WRITTEN = frozenset({"passphrase", "config"})
+
+
+def place(config: Path | None) -> Path:
+    """Return where the settings file is, or will be."""
+    if config is not None:
+        return config
+    named = os.environ.get("SECAGG_PARTICIPANT_CONFIG")
+    return Path(named) if named else usual_file("participant")
+
+
+def write(path: Path, changes: Mapping[str, Any]) -> ParticipantConfig:
+    """Set some settings in the file and leave the others; None takes one out. Nothing is written that is not valid.
+
+    Raises:
+        SettingsError: a value is not allowed, a file that it names is not there or does not serve, or the file that is
+            there has no settings.
+    """
+    merged = {**_there(path), **{name: _plain(value) for name, value in changes.items()}}
+    values = {name: value for name, value in merged.items() if value is not None}
+    if hidden := NEVER_WRITTEN & values.keys():
+        raise SettingsError(f"{', '.join(sorted(hidden))}: not in the settings file; name a passphrase_file instead")
+    lines = ["# Settings of secagg-participant. Changed by: secagg-participant configure"]
+    for name, field in ParticipantConfig.model_fields.items():
+        if name in values:
+            lines += ["", f"# {field.description}", f"{name} = {_toml(values.pop(name))}"]
+    if values:
+        raise SettingsError(f"unknown settings: {', '.join(sorted(values))}")
+    return _replace(path, "\n".join(lines) + "\n")
+
+
+def names_in(path: Path) -> set[str]:
+    """Return the names of the settings that stand in the file, if there is one."""
+    return set(_there(path))
+
+
+def check(settings: ParticipantConfig) -> None:
+    """Look at what the settings name: address, certificates, policy, passphrase file; raises ParameterError.
+
+    The relay itself is not asked, which is for `doctor`.
+    """
+    for name in ("passphrase_file", "ca_file", "cert_file", "key_file", "policy"):
+        path = getattr(settings, name)
+        if path is not None and not path.is_file():
+            raise SettingsError(f"{name}: there is no file {path}")
+    if settings.policy is not None:
+        Policy.read(settings.policy)
+    if settings.relay:
+        settings.tls.context()
+        RelayClient(settings.relay, Identity(bytes(32)))  # reads the address; the key is used for nothing
+
+
+def _there(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is no TOML file: {error}; mend it or move it away") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value.absolute())  # the file is read from other folders, too
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _toml(value: Any) -> str:
+    """Return a value as TOML: text is written as in JSON, whose escapes TOML has too, all but one that it lacks."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def _replace(path: Path, text: str) -> ParticipantConfig:
+    """Put a file in place once it was read back and is valid: 0600, since a proxy's password may stand in it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        settings = ParticipantConfig.load(**_there(fresh), config=fresh)  # the environment hides none of them
+        check(settings)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return settings

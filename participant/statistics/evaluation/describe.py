@@ -1,0 +1,59 @@
+"""A query in plain words, for the people who decide whether it is answered."""
+
+from dataclasses import dataclass
+
+from participant.statistics.evaluation.evaluate import disclosure_of, layout_of
+from participant.statistics.language.conditions import in_words
+from participant.statistics.language.inner import names_in
+from participant.statistics.language.query import Query
+
+
+@dataclass(frozen=True, slots=True)
+class InWords:
+    """What a site would compute and send.
+
+    Attributes:
+        statistic: its name and version.
+        dataset: whose rows.
+        columns: the columns that it reads.
+        rows: which rows, in a sentence.
+        numbers: how many numbers leave, masked.
+        floor: what becomes of small groups, in a sentence.
+        tells: what the sum over all sites tells, in a few sentences.
+    """
+
+    statistic: str
+    dataset: str
+    columns: tuple[str, ...]
+    rows: str
+    numbers: int
+    floor: str
+    tells: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.statistic} over dataset {self.dataset}: {self.numbers} numbers from the columns "
+            f"{', '.join(self.columns)}.\n{self.rows}\n{self.floor}\n{self.tells}"
+        )
+
+
+def describe(query: Query) -> InWords:
+    """Return a query in words. Raises as `layout_of`."""
+    rows = f"Rows in which {in_words(query.filter)}" if query.filter else "All rows"
+    rows += (
+        " that have a value in each of these columns." if query.missing == "complete-cases" else ", complete or not."
+    )
+    floor = (
+        f"Numbers that would stand for fewer than {query.minimum_persons} persons of this site are sent as zeros."
+        if query.minimum_persons > 1
+        else "Small groups are not hidden: a number can stand for a single person of this site."
+    )
+    return InWords(
+        statistic=f"{' of '.join(names_in(query))} (version {query.version})",
+        dataset=query.dataset,
+        columns=query.needs,
+        rows=rows,
+        numbers=layout_of(query).length,
+        floor=floor,
+        tells=disclosure_of(query).tells,
+    )

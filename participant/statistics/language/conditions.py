@@ -1,0 +1,234 @@
+"""Row filters: comparisons and folds joined by *and* and *or*, as data and never as text.
+
+There is no *not* on the wire, and none is needed: every comparison has its opposite, and de Morgan's laws carry a
+negation down to them (`negated`). A missing value meets no comparison, not even ``!=`` - and so neither a condition
+nor its negation, as in SQL's WHERE.
+
+A fold is a share of the rows that is chosen by their own values (`Fold`), for cross-validation: no site must agree with
+another on who is in it, and it is the same however the rows are spread over the sites. Whoever knows all of a row's
+values in its columns knows its fold, and can look for a seed that moves this row: a fold singles out no better than
+comparisons with the same values do, and is held to the same rules. That there are at most twenty, keeps each a
+twentieth of all rows, about.
+
+One meaning should have one encoding: conditions are sorted by their bytes, repetitions fall away, and what is nested
+for nothing (an *and* in an *and*, an *or* of one) is unfolded.
+"""
+
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import rfc8785
+from numpy.typing import NDArray
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
+
+from participant.statistics.language.draws import drawn
+
+NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
+MAX_COMPARISONS = 32
+MAX_FOLDS = 20
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+"""Name of a dataset, column or statistic: it can be shown, logged and be part of a path as it is."""
+
+Operator = Literal["==", "!=", "<", "<=", ">", ">="]
+Mask = NDArray[np.bool_]
+
+_OPERATORS: Mapping[str, Callable[[NDArray[np.float64], float], Mask]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_OPPOSITES: Mapping[Operator, Operator] = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+_WORDS = {
+    "==": "is",
+    "!=": "is not",
+    "<": "is below",
+    "<=": "is at most",
+    ">": "is above",
+    ">=": "is at least",
+}
+
+
+class Strict(BaseModel):
+    """What everything inside a query has in common: unknown members and wrong types are refused, nothing changes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Comparison(Strict):
+    """One condition on a row; a missing value meets no condition, not even ``!=``."""
+
+    column: Name
+    op: Operator
+    value: FiniteFloat
+
+    @property
+    def columns(self) -> tuple[Name, ...]:
+        return (self.column,)
+
+    def meets(self, column: NDArray[np.float64]) -> Mask:
+        """Return which values are there and compare as asked, (rows,) bool."""
+        return _OPERATORS[self.op](column, self.value) & ~np.isnan(column)
+
+
+def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(sorted(set(values)))
+
+
+class Fold(Strict):
+    """The rows of some folds; one with a missing value among the columns is in none.
+
+    Attributes:
+        columns: whose values say in which fold a row is, sorted; rows with the same values are in the same one.
+        of: how many folds there are.
+        folds: the ones that are meant, from 0 on, sorted; not all.
+        seed: another one, other folds.
+    """
+
+    columns: Annotated[tuple[Name, ...], Field(min_length=1, max_length=512), AfterValidator(_each_once)]
+    of: int = Field(ge=2, le=MAX_FOLDS)
+    folds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_each_once)]
+    seed: int = Field(ge=0, lt=1 << 32)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.folds[-1] >= self.of or len(self.folds) == self.of:
+            raise ValueError(f"the folds are some of 0 to {self.of - 1}, and not all")
+        return self
+
+    @property
+    def others(self) -> "Fold":
+        """The rows of all other folds."""
+        return self.model_copy(update={"folds": tuple(sorted(set(range(self.of)) - set(self.folds)))})
+
+    def meets(self, columns: Mapping[str, NDArray[np.float64]]) -> Mask:
+        """Return which rows are in the folds, (rows,) bool."""
+        values = [columns[name] for name in self.columns]
+        there = ~np.logical_or.reduce([np.isnan(value) for value in values])
+        chosen = np.zeros(self.of, np.bool_)
+        chosen[list(self.folds)] = True
+        inside: Mask = chosen[drawn(values, self.seed) % np.uint64(self.of)] & there
+        return inside
+
+
+def ordered(conditions: "tuple[Condition, ...]") -> "tuple[Condition, ...]":
+    """Return conditions that must all hold, in their canonical form."""
+    return _ordered(conditions, AllOf)
+
+
+def _ordered_any(conditions: "tuple[Condition, ...]") -> "tuple[Condition, ...]":
+    return _ordered(conditions, AnyOf)
+
+
+class AnyOf(Strict):
+    """At least one of two or more conditions holds."""
+
+    any: Annotated[tuple["Condition", ...], Field(min_length=1), AfterValidator(_ordered_any)]
+
+
+class AllOf(Strict):
+    """All of two or more conditions hold."""
+
+    all: Annotated[tuple["Condition", ...], Field(min_length=1), AfterValidator(ordered)]
+
+
+def _tag(value: Any) -> str:
+    """Say which of the four a value is meant to be, so that complaints are about that one."""
+    given = value if isinstance(value, dict) else {type(value).__name__.lower().removesuffix("of"): None}
+    if "folds" in given:
+        return "fold"
+    return next((tag for tag in ("any", "all", "fold") if tag in given), "comparison")
+
+
+Condition = Annotated[
+    Annotated[Comparison, Tag("comparison")]
+    | Annotated[Fold, Tag("fold")]
+    | Annotated[AnyOf, Tag("any")]
+    | Annotated[AllOf, Tag("all")],
+    Discriminator(_tag),
+]
+
+AnyOf.model_rebuild()
+AllOf.model_rebuild()
+
+
+def _ordered(conditions: tuple[Condition, ...], around: type[AnyOf | AllOf]) -> tuple[Condition, ...]:
+    pending, flat = list(conditions), []
+    while pending:
+        condition = pending.pop()
+        inner = parts(condition)
+        if inner and (isinstance(condition, around) or len(inner) == 1):
+            pending.extend(inner)
+        else:
+            flat.append(condition)
+    by_bytes = {rfc8785.dumps(condition.model_dump(mode="json")): condition for condition in flat}
+    return tuple(condition for _, condition in sorted(by_bytes.items()))
+
+
+def parts(condition: Condition) -> tuple[Condition, ...]:
+    """Return what a condition joins; nothing for a comparison or a fold."""
+    if isinstance(condition, Comparison | Fold):
+        return ()
+    return condition.any if isinstance(condition, AnyOf) else condition.all
+
+
+def comparisons(conditions: Iterable[Condition]) -> Iterator[Comparison | Fold]:
+    """Return the comparisons and folds of which conditions are made."""
+    for condition in conditions:
+        if isinstance(condition, Comparison | Fold):
+            yield condition
+        else:
+            yield from comparisons(parts(condition))
+
+
+def negated(condition: Condition) -> Condition:
+    """Return the condition that rows with all values meet exactly where they do not meet this one."""
+    if isinstance(condition, Comparison):
+        return condition.model_copy(update={"op": _OPPOSITES[condition.op]})
+    if isinstance(condition, Fold):
+        return condition.others
+    inner = tuple(negated(part) for part in parts(condition))
+    return AllOf(all=inner) if isinstance(condition, AnyOf) else AnyOf(any=inner)
+
+
+def meets(condition: Condition, columns: Mapping[str, NDArray[np.float64]]) -> Mask:
+    """Return which rows meet a condition, (rows,) bool."""
+    if isinstance(condition, Comparison):
+        return condition.meets(columns[condition.column])
+    if isinstance(condition, Fold):
+        return condition.meets(columns)
+    join = np.logical_or if isinstance(condition, AnyOf) else np.logical_and
+    result: Mask = join.reduce([meets(part, columns) for part in parts(condition)])
+    return result
+
+
+def in_words(conditions: Iterable[Condition]) -> str:
+    """Return conditions that must all hold as a phrase, such as ``age is at least 50 and sex is 1``."""
+    return " and ".join(_phrase(condition) for condition in conditions)
+
+
+def _phrase(condition: Condition) -> str:
+    if isinstance(condition, Comparison):
+        return f"{condition.column} {_WORDS[condition.op]} {condition.value:g}"
+    if isinstance(condition, Fold):
+        return (
+            f"the row is in fold {', '.join(map(str, condition.folds))} of {condition.of} "
+            f"(by {', '.join(condition.columns)}; seed {condition.seed})"
+        )
+    word = " or " if isinstance(condition, AnyOf) else " and "
+    return "(" + word.join(_phrase(part) for part in parts(condition)) + ")"

@@ -1,0 +1,170 @@
+"""The query: what a site is asked to compute, as one type with one encoding.
+
+The canonical bytes are RFC 8785 JSON. They are hashed into the context of the round's mask keys, so two sites that were
+shown different queries cannot be unmasked; one meaning therefore has exactly one encoding. Columns and comparisons are
+sorted, nothing has a default on the wire, and bytes that are not their own canonical form are refused.
+"""
+
+from typing import Annotated, Any, Literal
+
+import rfc8785
+from pydantic import AfterValidator, Field, JsonValue, ValidationError
+
+from participant.statistics.language.conditions import (
+    MAX_COMPARISONS,
+    NAME_PATTERN,
+    Condition,
+    Name,
+    Strict,
+    comparisons,
+    ordered,
+)
+from secagg.errors import ParameterError
+
+__all__ = [
+    "MAX_COLUMNS",
+    "MAX_PERSONS",
+    "MAX_VALUE_BITS",
+    "MIN_VALUE_BITS",
+    "NAME_PATTERN",
+    "Name",
+    "Query",
+    "QueryError",
+    "Strict",
+]
+
+MAX_QUERY_BYTES = 256 << 10
+MAX_DEPTH = 12
+MAX_COLUMNS = 512
+MIN_VALUE_BITS = 8
+MAX_VALUE_BITS = 60  # nine sites and 60 bits fill the ring of 64
+MAX_PERSONS = 1000  # no floor needs to be higher
+MAX_EXPONENT = 900  # of two: neither a range nor its step leaves what a double can hold
+_WHOLE = 1 << 53  # from here on a JSON number is a double and no longer counts by ones
+
+Json = dict[str, JsonValue]
+
+
+class QueryError(ParameterError):
+    """The bytes are no query, or they ask for something that does not exist. Says what is wrong, for people."""
+
+
+def _ordered_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(names)))
+
+
+def _few(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    if sum(1 for _ in comparisons(conditions)) > MAX_COMPARISONS:
+        raise ValueError(f"a filter has at most {MAX_COMPARISONS} comparisons")
+    return conditions
+
+
+class Query(Strict):
+    """One statistic over the rows of one dataset.
+
+    Attributes:
+        statistic: name of the statistic in the vocabulary.
+        version: its version; a site that has another one says so.
+        dataset: name under which every site keeps its table.
+        columns: the columns that the statistic reads, sorted. A row counts as complete by these.
+        filter: conditions that a row must meet, all of them, sorted.
+        missing: ``complete-cases`` leaves out rows with a missing value in `columns`; ``keep`` hands them on as NaN, to
+            statistics that count missing values.
+        minimum_persons: what a site's own numbers stand for at least, or they are withheld inside the sum
+            (`suppression`); 1 for no such rule.
+        value_bits: bits of a quantised real value, the sign included.
+        ranges: None for the bounds that are proven from the parameters; or for each group of real entries the power of
+            two that bounds it at every site, as a round of `ranges` found it.
+        params: what the statistic's own `Params` reads; held to its canonical form there.
+    """
+
+    statistic: Name
+    version: int = Field(ge=1, le=1 << 16)
+    dataset: Name
+    columns: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_COLUMNS), AfterValidator(_ordered_names)]
+    filter: Annotated[
+        tuple[Condition, ...], Field(max_length=MAX_COMPARISONS), AfterValidator(ordered), AfterValidator(_few)
+    ] = ()
+    missing: Literal["complete-cases", "keep"] = "complete-cases"
+    minimum_persons: int = Field(default=1, ge=1, le=MAX_PERSONS)
+    value_bits: int = Field(ge=MIN_VALUE_BITS, le=MAX_VALUE_BITS)
+    ranges: tuple[Annotated[int, Field(ge=-MAX_EXPONENT, le=MAX_EXPONENT)], ...] | None = None
+    params: Json
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The columns to load: those of the statistic and those of the filter, sorted."""
+        return _ordered_names(self.columns + tuple(name for one in comparisons(self.filter) for name in one.columns))
+
+    def encode(self) -> bytes:
+        """Return the canonical bytes.
+
+        Raises:
+            QueryError: `params` holds NaN, infinity or deeper nesting than allowed, or the whole is too long.
+        """
+        data = canonical(self.model_dump(mode="json"))
+        if len(data) > MAX_QUERY_BYTES:
+            raise QueryError(f"a query has at most {MAX_QUERY_BYTES} bytes, this one has {len(data)}")
+        return data
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Query":
+        """Read a query from untrusted bytes.
+
+        Raises:
+            QueryError: the bytes are too long, no JSON, no query, or not the canonical form of what they mean.
+        """
+        if len(data) > MAX_QUERY_BYTES:
+            raise QueryError(f"a query has at most {MAX_QUERY_BYTES} bytes, this one has {len(data)}")
+        try:
+            query = cls.model_validate_json(data)
+        except ValidationError as error:
+            raise QueryError(f"this is no query: {in_words(error)}") from None
+        if query.encode() != data:
+            raise QueryError("the query is not in its canonical form (RFC 8785, names and conditions sorted)")
+        return query
+
+
+def canonical(value: JsonValue) -> bytes:
+    """Return the RFC 8785 form of a JSON value.
+
+    Raises:
+        QueryError: NaN, infinity, text that is no Unicode, or nesting deeper than allowed.
+    """
+    try:
+        return rfc8785.dumps(_as_doubles(value, MAX_DEPTH))
+    except rfc8785.CanonicalizationError as error:
+        raise QueryError(f"the query has no canonical form: {error}") from None
+
+
+def _as_doubles(value: JsonValue, depth: int) -> Any:
+    """Return the value with integers that JSON cannot hold as doubles, as every reader of JSON would see them."""
+    if isinstance(value, (dict, list)) and depth == 0:
+        raise QueryError(f"a query nests at most {MAX_DEPTH} levels deep")
+    if isinstance(value, dict):
+        return {name: _as_doubles(item, depth - 1) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_as_doubles(item, depth - 1) for item in value]
+    if isinstance(value, int) and abs(value) >= _WHOLE:
+        return _as_double(value)
+    return value
+
+
+def _as_double(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise QueryError("a number is beyond the range of a double") from None
+
+
+def in_words(error: ValidationError) -> str:
+    """Return what pydantic found, as `place: complaint` without the values themselves."""
+    return "; ".join(
+        f"{_place(item['loc'])}: {item['msg']}"
+        for item in error.errors(include_input=False, include_url=False, include_context=False)[:5]
+    )
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    # A member's name may come from outside: printable ASCII of bounded length, so that it cannot forge a log line.
+    return ascii(".".join(str(part) for part in loc)[:80])[1:-1] or "query"

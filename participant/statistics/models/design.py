@@ -1,0 +1,330 @@
+"""Designs: from a table's columns to the covariates of a model, as typed terms.
+
+A factor is a numeric column with a declared range, transformed and scaled, or a category with its levels. A term is a
+product of factors, a design is a list of terms; the term without factors is the intercept. Every covariate has a
+provable range: the interval product of those of its factors.
+
+    numeric   (f(x) - centre) / scale, with f one of identity, log, power, indicator; x moved into its range first
+    category  treatment coding: an indicator for each level but the reference, in the order of the levels;
+              full coding: an indicator for each level
+
+What lies outside a declared range, or is no declared level (all its indicators are 0), is counted, for the reason that
+`variables` gives.
+
+A covariate that is the same for all but a few rows singles them out: sums over it are sums over them. So is a narrow
+range; the floor (`suppression`) looks at covariates, not at what they were made of.
+
+Source: Wilkinson, Rogers 1973, Appl Statist 22:392, for terms and their expansion.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field, FiniteFloat, model_validator
+
+from participant.statistics.language.conditions import Comparison, Name, Operator, Strict
+from participant.statistics.language.layout import Array
+from participant.statistics.language.statistic import Columns
+from participant.statistics.models.variables import Variable
+
+MAX_LEVELS = 256
+MAX_COVARIATES = 256
+MAX_FACTORS = 8
+
+
+class Identity(Strict):
+    """x as it is."""
+
+    kind: Literal["identity"] = "identity"
+
+
+class Log(Strict):
+    """The natural logarithm; the declared range is above 0."""
+
+    kind: Literal["log"] = "log"
+
+
+class Power(Strict):
+    """x to an exponent other than 0 and 1. A fraction needs a range from 0 on, a negative one a range above 0."""
+
+    kind: Literal["power"] = "power"
+    exponent: FiniteFloat = Field(ge=-16, le=16)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.exponent in {0, 1}:
+            raise ValueError("the power 0 is a constant, and the power 1 is the identity")
+        return self
+
+
+class Indicator(Strict):
+    """1 where x compares as asked, otherwise 0."""
+
+    kind: Literal["indicator"] = "indicator"
+    op: Operator
+    value: FiniteFloat
+
+
+Function = Annotated[Identity | Log | Power | Indicator, Field(discriminator="kind")]
+
+
+class Coded(NamedTuple):
+    """A factor, term or design of some rows.
+
+    Attributes:
+        z: (p, rows) float64, inside the ranges that were declared.
+        outside: by column of the table, (rows,) bool, whether it is outside its range or levels.
+    """
+
+    z: Array
+    outside: Mapping[str, NDArray[np.bool_]]
+
+
+class Numeric(Variable):
+    """A numeric column with its range, transformed: (f(x) - centre) / scale."""
+
+    kind: Literal["numeric"] = "numeric"
+    function: Function = Identity()
+    centre: FiniteFloat = 0.0
+    scale: FiniteFloat = Field(default=1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _check_function(self) -> Self:
+        match self.function:
+            case Log() if self.low <= 0:
+                raise ValueError(f"the logarithm of {self.column} needs a declared range above 0")
+            case Power(exponent=exponent) if self.low < 0 and exponent != int(exponent):
+                raise ValueError(f"a broken power of {self.column} needs a declared range from 0 on")
+            case Power(exponent=exponent) if self.low <= 0 <= self.high and exponent < 0:
+                raise ValueError(f"a negative power of {self.column} needs a declared range without 0")
+        if not np.isfinite(self.bounds).all():
+            raise ValueError(f"the values of {self.column} could leave the range of a double")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        match self.function:
+            case Identity():
+                return (self.column,)
+            case Log():
+                return (f"log({self.column})",)
+            case Power(exponent=exponent):
+                return (f"{self.column}^{exponent:g}",)
+            case Indicator(op=op, value=value):
+                return (f"{self.column} {op} {value:g}",)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Least and largest value."""
+        match self.function:
+            case Indicator():
+                ends = [0.0, 1.0]
+            case Power(exponent=exponent) if exponent > 0 and self.low < 0 < self.high:
+                ends = [*self._of(np.array([self.low, self.high])).tolist(), 0.0]
+            case _:
+                ends = self._of(np.array([self.low, self.high])).tolist()
+        scaled = [(end - self.centre) / self.scale for end in ends]
+        return min(scaled), max(scaled)
+
+    @property
+    def box(self) -> tuple[Array, Array]:
+        """Least and largest value, (1,) each."""
+        low, high = self.bounds
+        return np.array([low]), np.array([high])
+
+    def coded(self, columns: Columns) -> Coded:
+        given = columns[self.column]
+        outside = (given < self.low) | (given > self.high)
+        values = (self._of(np.clip(given, self.low, self.high)) - self.centre) / self.scale
+        return Coded(values[np.newaxis], {self.column: outside})
+
+    def _of(self, x: Array) -> Array:
+        match self.function:
+            case Identity():
+                return x
+            case Log():
+                return np.log(x)
+            case Power(exponent=exponent):
+                with np.errstate(over="ignore"):  # the box refuses what is infinite
+                    return np.power(x, exponent)
+            case Indicator(op=op, value=value):
+                return Comparison(column=self.column, op=op, value=value).meets(x).astype(np.float64)
+
+
+def _distinct(levels: tuple[float, ...]) -> tuple[float, ...]:
+    if len(set(levels)) != len(levels):
+        raise ValueError("a level is listed twice")
+    return levels
+
+
+class Category(Strict):
+    """A column of codes. The order of the levels is that of the variable's published definition."""
+
+    kind: Literal["category"] = "category"
+    column: Name
+    levels: Annotated[tuple[FiniteFloat, ...], Field(min_length=2, max_length=MAX_LEVELS), AfterValidator(_distinct)]
+
+    def index(self, columns: Columns) -> NDArray[np.int64]:
+        """Return the position of each row's code among the levels; their number stands for any other code."""
+        codes = np.array(self.levels)
+        order = np.argsort(codes)
+        place = np.minimum(np.searchsorted(codes, columns[self.column], sorter=order), len(codes) - 1)
+        return np.where(codes[order[place]] == columns[self.column], order[place], len(codes)).astype(np.int64)
+
+
+class Coding(Category):
+    """A category as covariates. `reference` is one of the levels, or None for full coding."""
+
+    kind: Literal["category"] = "category"
+    reference: FiniteFloat | None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.reference is not None and self.reference not in self.levels:
+            raise ValueError(f"the reference of {self.column} is none of its levels")
+        return self
+
+    @property
+    def coded_levels(self) -> tuple[float, ...]:
+        """The levels that have an indicator."""
+        return tuple(level for level in self.levels if level != self.reference)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"{self.column}[{level:g}]" for level in self.coded_levels)
+
+    @property
+    def box(self) -> tuple[Array, Array]:
+        """Least and largest value of each indicator."""
+        return np.zeros(len(self.coded_levels)), np.ones(len(self.coded_levels))
+
+    def coded(self, columns: Columns) -> Coded:
+        codes = columns[self.column]
+        outside = self.index(columns) == len(self.levels)
+        values = np.array([codes == level for level in self.coded_levels], np.float64)
+        return Coded(values, {self.column: outside})
+
+
+Factor = Annotated[Numeric | Coding, Field(discriminator="kind")]
+Term = Annotated[tuple[Factor, ...], Field(max_length=MAX_FACTORS)]
+INTERCEPT: tuple[Factor, ...] = ()
+
+
+class Design(Strict):
+    """The covariates of a model: its terms in order, each with its covariates, the last factor's running fastest."""
+
+    terms: Annotated[tuple[Term, ...], Field(min_length=1, max_length=MAX_COVARIATES)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not 1 <= len(self.names) <= MAX_COVARIATES:
+            raise ValueError(f"a design has 1 to {MAX_COVARIATES} covariates, this one has {len(self.names)}")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("a covariate is listed twice")
+        if not np.isfinite(self.box).all():
+            raise ValueError("a product of covariates could leave the range of a double")
+        return self
+
+    @property
+    def factors(self) -> Iterator[Numeric | Coding]:
+        return (factor for term in self.terms for factor in term)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the table that are read, each once, in order."""
+        return tuple(dict.fromkeys(factor.column for factor in self.factors))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The p covariates, such as ``age``, ``sex[2]``, ``age:sex[2]``, and ``1`` for the intercept."""
+        return tuple(name for term in self.terms for name in _names(term))
+
+    @property
+    def box(self) -> tuple[Array, Array]:
+        """Least and largest value of each covariate, (p,) each."""
+        boxes = [_box(term) for term in self.terms]
+        return np.concatenate([low for low, _ in boxes]), np.concatenate([high for _, high in boxes])
+
+    @property
+    def reach(self) -> Array:
+        """Largest absolute value of each covariate, (p,)."""
+        low, high = self.box
+        return np.maximum(np.abs(low), np.abs(high))
+
+    def linear_bounds(self, coefficients: Array) -> tuple[float, float]:
+        """Return least and largest linear predictor inside the declared ranges."""
+        low, high = (coefficients * end for end in self.box)
+        return float(np.minimum(low, high).sum()), float(np.maximum(low, high).sum())
+
+    def coded(self, columns: Columns) -> Coded:
+        """Return the covariates, (p, rows), and which values of each column are outside."""
+        parts = [_coded(term, columns) for term in self.terms]
+        return Coded(np.concatenate([part.z for part in parts]), _joined(parts))
+
+    def count_outside(self, coded: Coded) -> Array:
+        """Return how many values of each of `columns` are outside, (k,)."""
+        return np.array([np.count_nonzero(coded.outside[column]) for column in self.columns], np.float64)
+
+    def persons(self, columns: Columns) -> int:
+        """Return the size of the smallest group, not empty, that a covariate sets apart: the rows in which it differs
+        from the value that most rows have.
+        """
+        smallest = rows = _rows(columns)
+        for term in self.terms if rows else ():
+            for covariate in _coded(term, columns).z:
+                # A value that most rows have is the median; where there is none, at least half of the rows differ.
+                median = np.partition(covariate, rows // 2)[rows // 2]
+                smallest = min(int(np.count_nonzero(covariate != median)) or rows, smallest)
+        return smallest
+
+
+def _rows(columns: Columns) -> int:
+    return len(next(iter(columns.values())))
+
+
+def _coded(term: tuple[Numeric | Coding, ...], columns: Columns) -> Coded:
+    factors = [factor.coded(columns) for factor in term]
+    values = np.ones((1, _rows(columns)))
+    for factor in factors:
+        covariates = len(values) * len(factor.z)
+        values = (values[:, np.newaxis] * factor.z).reshape(covariates, _rows(columns))
+    return Coded(values, _joined(factors))
+
+
+def _joined(parts: Iterable[Coded]) -> dict[str, NDArray[np.bool_]]:
+    outside: dict[str, NDArray[np.bool_]] = {}
+    for part in parts:
+        for column, odd in part.outside.items():
+            outside[column] = outside[column] | odd if column in outside else odd
+    return outside
+
+
+def _names(term: tuple[Numeric | Coding, ...]) -> list[str]:
+    names = [""]
+    for factor in term:
+        names = [f"{first}:{second}" if first else second for first in names for second in factor.names]
+    return names if term else ["1"]
+
+
+def _box(term: tuple[Numeric | Coding, ...]) -> tuple[Array, Array]:
+    low, high = np.ones(1), np.ones(1)
+    with np.errstate(over="ignore", invalid="ignore"):  # a design refuses what is infinite
+        for factor in term:
+            ends = np.array([np.multiply.outer(mine, other).ravel() for mine in (low, high) for other in factor.box])
+            low, high = ends.min(axis=0), ends.max(axis=0)
+    return low, high
+
+
+def cross_bounds(reach: Array, weight: float) -> tuple[float, ...]:
+    """Return the bounds of a sum of w z z' with sum of w up to `weight`: upper triangle by rows, q = p (p + 1) / 2."""
+    rows, columns = np.triu_indices(len(reach))
+    with np.errstate(over="ignore"):  # a layout refuses infinite bounds
+        return tuple((weight * reach[rows] * reach[columns]).tolist())
+
+
+def cross_sums(z: Array, weights: Array) -> Array:
+    """Return the sum of w z z' over rows, upper triangle by rows, (q,)."""
+    product = (z * weights) @ z.T
+    return product[np.triu_indices(len(z))]

@@ -1,0 +1,278 @@
+"""Formulas: a small R-like way to write a design down. What travels is the design, never the text.
+
+    y ~ age + C(sex) + age:sex + log(x) - 1
+
+`+`, `-`, `:`, `*`, `/`, `**`, parentheses, `1` and `0` mean what they mean in R; formulaic's parser reads them and
+nothing is ever evaluated. A factor is the name of a declared variable, or one of
+
+    C(v), C(v, ref=2)             a category, with its first level or another one as reference
+    log(v), sqrt(v)               transformations
+    I(v ** 2), I(v >= 50)         a power, an indicator
+    center(v, 60), scale(v, 60, 10)     with given numbers: no site knows the pooled mean
+
+A category is coded by treatment, or in full where nothing else in the model spans its levels, as in R.
+
+Sources: Wilkinson, Rogers 1973, Appl Statist 22:392; patsy's documentation, "Redundancy and categorical factors".
+"""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, combinations
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from participant.statistics.language.conditions import Operator
+from participant.statistics.language.definitions import Definition
+from participant.statistics.language.query import in_words
+from participant.statistics.models.design import Category, Coding, Design, Function, Indicator, Log, Numeric, Power
+from participant.statistics.models.variables import Variable
+from secagg.errors import ParameterError
+
+MAX_LENGTH = 2000
+
+_COMPARE: Mapping[type[ast.cmpop], Operator] = {
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+}
+
+Declared = Mapping[str, Variable | Category]
+"""The variables that a formula may name: numbers with their range, categories with their levels."""
+
+Parsed = Numeric | Coding
+
+
+class FormulaError(ParameterError):
+    """The formula is beyond the subset, or names what is not declared. Says what, for people."""
+
+
+def declared(definitions: Iterable[Definition]) -> dict[str, Variable | Category]:
+    """Return the variables of a project as formulas use them; numbers without a published range are left out."""
+    result: dict[str, Variable | Category] = {}
+    for one in definitions:
+        levels = (0.0, 1.0) if one.type == "boolean" else tuple(float(level.number) for level in one.categories)
+        if len(levels) > 1:
+            result[one.code] = Category(column=one.code, levels=levels)
+        elif one.low is not None and one.high is not None:
+            result[one.code] = Variable(column=one.code, low=one.low, high=one.high)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a formula says: the outcome on its left, or None, and the design on its right."""
+
+    outcome: Numeric | Coding | None
+    design: Design
+
+
+def parse_formula(text: str, declared: Declared) -> Model:
+    """Return the model that a formula describes.
+
+    Args:
+        text: the formula.
+        declared: the variables that it may name: numeric ones with their range, categories with their levels.
+
+    Raises:
+        FormulaError: it is no formula, beyond the subset, or names something that is not declared as it is used.
+    """
+    left, right = _sides(text)
+    outcome = [_factor(factor, declared) for term in left for factor in term.factors]
+    if len(outcome) > 1 or len(left) > 1:
+        raise FormulaError("a formula has one outcome on its left side")
+    terms = [
+        tuple(_factor(factor, declared) for factor in term.factors if not _is_one(factor))
+        for term in sorted(right, key=lambda term: term.degree)
+    ]
+    try:
+        return Model(outcome[0] if outcome else None, Design(terms=tuple(_coded(terms))))
+    except ValidationError as error:
+        raise FormulaError(f"the formula makes no design: {in_words(error)}") from None
+
+
+def _sides(text: str) -> tuple[list[Any], list[Any]]:
+    """Return the terms of both sides, as formulaic's parser gives them."""
+    from formulaic.errors import FormulaicError  # noqa: PLC0415 - takes seconds to load, and few processes need it
+    from formulaic.parser import DefaultFormulaParser  # noqa: PLC0415
+
+    if len(text) > MAX_LENGTH:
+        raise FormulaError(f"a formula has at most {MAX_LENGTH} characters")
+    try:
+        parsed = DefaultFormulaParser(include_intercept=True).get_terms(text)
+    except (FormulaicError, SyntaxError, ValueError, TypeError, RecursionError, KeyError) as error:
+        raise FormulaError(f"this is no formula: {str(error)[:200]}") from None
+    sides = parsed._structure if hasattr(parsed, "_structure") else {"root": parsed}  # noqa: SLF001
+    right = sides.get("rhs", sides.get("root"))
+    if isinstance(right, tuple) or right is None or not right:
+        raise FormulaError("a formula has one right side with at least one term")
+    return list(sides.get("lhs", ())), list(right)
+
+
+def _is_one(factor: Any) -> bool:
+    return bool(factor.eval_method.value == "literal" and factor.expr == "1")
+
+
+def _factor(factor: Any, declared: Declared) -> Parsed:
+    if factor.eval_method.value == "literal":
+        raise FormulaError(f"{factor.expr!r} is no variable; numbers stand alone, as in '- 1'")
+    if factor.eval_method.value == "lookup":
+        return _named(factor.expr, declared)
+    try:
+        node = ast.parse(factor.expr, mode="eval").body
+        return _read(node, declared)
+    except ValidationError as error:
+        raise FormulaError(f"{factor.expr}: {in_words(error)}") from None
+    except SyntaxError:
+        raise _beyond(factor.expr) from None
+
+
+def _named(name: str, declared: Declared) -> Parsed:
+    variable = _declared(name, declared)
+    if isinstance(variable, Category):
+        return _category(variable, None)
+    return _numeric(name, declared)
+
+
+def _declared(name: str, declared: Declared) -> Variable | Category:
+    try:
+        return declared[name]
+    except KeyError:
+        raise FormulaError(f"no variable named {name} is declared; known are {', '.join(sorted(declared))}") from None
+
+
+def _numeric(name: str, declared: Declared, function: Function | None = None) -> Numeric:
+    variable = _declared(name, declared)
+    if not isinstance(variable, Variable):
+        raise FormulaError(f"{name} is declared as a category; a number with a range is needed here")
+    given = {"column": variable.column, "low": variable.low, "high": variable.high}
+    return Numeric(**given) if function is None else Numeric(**given, function=function)  # type: ignore[arg-type]
+
+
+def _category(variable: Category, reference: float | None) -> Coding:
+    chosen = variable.levels[0] if reference is None else reference
+    return Coding(column=variable.column, levels=variable.levels, reference=chosen)
+
+
+def _read(node: ast.expr, declared: Declared) -> Parsed:
+    """Read one factor of Python's syntax."""
+    match node:
+        case ast.Call(func=ast.Name(id="C"), args=[inner], keywords=keywords) if (name := _name(inner)) is not None:
+            variable = _declared(name, declared)
+            if not isinstance(variable, Category):
+                raise FormulaError(f"{name} is declared as a number; C() needs a category with its levels")
+            match keywords:
+                case []:
+                    return _category(variable, None)
+                case [ast.keyword(arg="ref", value=value)] if (reference := _number(value)) is not None:
+                    return _category(variable, reference)
+        case ast.Call(func=ast.Name(id="center"), args=[inner, centre], keywords=[]):
+            return _shifted(inner, _number(centre), 1.0, declared)
+        case ast.Call(func=ast.Name(id="scale"), args=[inner, centre, scale], keywords=[]):
+            return _shifted(inner, _number(centre), _number(scale), declared)
+        case ast.Call(func=ast.Name(id="center" | "scale")):
+            raise FormulaError(
+                "center(v, mean) and scale(v, mean, sd) need their numbers: no site knows the pooled ones"
+            )
+        case _:
+            return _transformed(node, declared)
+    raise _beyond(ast.unparse(node))
+
+
+def _shifted(inner: ast.expr, centre: float | None, scale: float | None, declared: Declared) -> Numeric:
+    if centre is None or scale is None:
+        raise FormulaError("center(v, mean) and scale(v, mean, sd) need numbers")
+    read = _transformed(inner, declared)
+    return Numeric(
+        **read.model_dump(exclude={"centre", "scale", "function"}), function=read.function, centre=centre, scale=scale
+    )
+
+
+def _transformed(node: ast.expr, declared: Declared) -> Numeric:
+    if (name := _name(node)) is not None:
+        return _numeric(name, declared)
+    match node:
+        case ast.Call(func=ast.Name(id=function), args=[inner], keywords=[]):
+            return _called(function, inner, declared)
+    raise _beyond(ast.unparse(node))
+
+
+def _called(function: str, inner: ast.expr, declared: Declared) -> Numeric:
+    if (name := _name(inner)) is not None and function in {"log", "sqrt"}:
+        return _numeric(name, declared, Log() if function == "log" else Power(exponent=0.5))
+    match inner:
+        case ast.BinOp(left=left, op=ast.Pow(), right=right) if function == "I":
+            name, exponent = _name(left), _number(right)
+            if name is not None and exponent is not None:
+                return _numeric(name, declared, Power(exponent=exponent))
+        case ast.Compare(left=left, ops=[op], comparators=[right]) if function == "I" and type(op) in _COMPARE:
+            name, value = _name(left), _number(right)
+            if name is not None and value is not None:
+                return _numeric(name, declared, Indicator(op=_COMPARE[type(op)], value=value))
+    raise _beyond(f"{function}({ast.unparse(inner)})")
+
+
+def _name(node: ast.expr) -> str | None:
+    """Return the name of a variable, which may hold dots."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=attribute) if (before := _name(value)) is not None:
+            return f"{before}.{attribute}"
+    return None
+
+
+def _number(node: ast.expr) -> float | None:
+    match node:
+        case ast.Constant(value=bool()):
+            return None
+        case ast.Constant(value=int() | float() as value):
+            return float(value)
+        case ast.UnaryOp(op=ast.USub(), operand=operand) if (positive := _number(operand)) is not None:
+            return -positive
+    return None
+
+
+def _beyond(what: str) -> FormulaError:
+    return FormulaError(
+        f"{what[:80]!r} is beyond what a formula can say here: names, C(v), C(v, ref=2), log(v), sqrt(v), I(v ** 2), "
+        "I(v >= 50), center(v, 60), scale(v, 60, 10), joined by + - : * / **"
+    )
+
+
+def _coded(terms: Iterable[tuple[Parsed, ...]]) -> Iterator[tuple[Parsed, ...]]:
+    """Return the terms with each category coded so that they span what they should, and nothing twice.
+
+    A term of categories spans a space for each subset of them, coded by treatment. What earlier terms have spanned
+    already must not be spanned again; full coding of a category stands for treatment coding and nothing of it.
+    """
+    spanned: set[frozenset[Parsed]] = set()
+    for term in terms:
+        categories = [factor for factor in term if isinstance(factor, Coding)]
+        numbers = frozenset(factor for factor in term if not isinstance(factor, Coding))
+        subsets = {numbers.union(some) for some in _subsets(categories)}
+        needed = subsets - spanned
+        spanned |= subsets
+        for full in _subsets(categories):
+            reduced = frozenset(categories).difference(full)
+            if {numbers | reduced | frozenset(some) for some in _subsets(full)} == needed:
+                yield tuple(_in_full(factor) if factor in full else factor for factor in term)
+                break
+        else:
+            names = ":".join(factor.column for factor in term)
+            raise FormulaError(
+                f"the term {names} needs some of its lower terms beside it; write {names.replace(':', '*')}"
+            )
+
+
+def _in_full(factor: Parsed) -> Parsed:
+    return cast("Coding", factor).model_copy(update={"reference": None})
+
+
+def _subsets(items: Iterable[Parsed]) -> list[tuple[Parsed, ...]]:
+    listed = list(items)
+    return list(chain.from_iterable(combinations(listed, size) for size in range(len(listed) + 1)))

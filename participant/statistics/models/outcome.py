@@ -1,0 +1,67 @@
+"""Times to an event on an agreed grid.
+
+Grid time k stands for the interval ((k-1) * width, k * width], k = 1 ... count: what happens in an interval counts at
+its end. Rows beyond the last grid time are censored there. Exact times would leave the site otherwise, one for almost
+every event; on a grid, patients share their times.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, FiniteFloat
+
+from participant.statistics.language.conditions import Name, Strict
+from participant.statistics.language.layout import Array
+from participant.statistics.language.statistic import Columns
+
+MAX_GRID_TIMES = 10_000
+_SLACK = 1e-9  # 1.1 / 0.1 is a little more than 11 in binary and belongs to grid time 11
+
+
+class Grid(Strict):
+    """`count` equal intervals of `width`, in the units of the time column; the first starts at 0."""
+
+    width: FiniteFloat = Field(gt=0)
+    count: int = Field(ge=1, le=MAX_GRID_TIMES)
+
+    @property
+    def times(self) -> Array:
+        """The grid times, (count,) float64."""
+        return self.width * np.arange(1, self.count + 1, dtype=np.float64)
+
+    def index(self, times: Array) -> NDArray[np.int64]:
+        """Return the grid time of each time, from 1 on; count + 1 stands for all that is later. Time 0 belongs to 1."""
+        with np.errstate(over="ignore"):  # an absurd time over a tiny width is infinite, and so beyond the grid
+            intervals = np.ceil(times / self.width - _SLACK)
+        return np.clip(intervals, 1, self.count + 1).astype(np.int64)
+
+
+class Observed(NamedTuple):
+    """Rows on the grid.
+
+    Attributes:
+        grid_time: (rows,) int64, grid time of event or censoring; count + 1 is beyond the grid.
+        event: (rows,) bool, an event on the grid.
+        outside: (2,) float64, rows with a negative time (taken as 0), and with an event code other than 0 and 1
+            (taken as 0, no event).
+    """
+
+    grid_time: NDArray[np.int64]
+    event: NDArray[np.bool_]
+    outside: Array
+
+
+class Outcome(Strict):
+    """The columns that hold time and event (1, or 0 for censored), and the grid."""
+
+    time: Name
+    event: Name
+    grid: Grid
+
+    def observe(self, columns: Columns) -> Observed:
+        """Return the rows on the grid. Odd values are counted, for the reason that `variables` gives."""
+        time, event = columns[self.time], columns[self.event]
+        grid_time = self.grid.index(np.maximum(time, 0.0))
+        outside = [np.count_nonzero(time < 0), np.count_nonzero((event != 0) & (event != 1))]
+        return Observed(grid_time, (event == 1) & (grid_time <= self.grid.count), np.array(outside, np.float64))

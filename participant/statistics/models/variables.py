@@ -1,0 +1,53 @@
+"""Variables with a declared range: what makes the bound of a sum provable.
+
+A value outside the range is moved to its nearer end, and counted: the count is summed over the sites with everything
+else. A site that refused instead would tell the relay and the coordinator that one of its patients is unusual, and a
+filter would let them find out which; a count over all sites tells the analyst enough to correct the range.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+from pydantic import FiniteFloat, model_validator
+
+from participant.statistics.language.conditions import Name, Strict
+from participant.statistics.language.layout import Array
+from participant.statistics.language.statistic import Columns
+
+
+class Variable(Strict):
+    """A numeric column and the range [low, high] that its values are declared to have, in the column's units."""
+
+    column: Name
+    low: FiniteFloat
+    high: FiniteFloat
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.low < self.high or not np.isfinite(self.high - self.low):
+            raise ValueError("the range needs low < high")
+        return self
+
+
+class Bounded(NamedTuple):
+    """Values inside their ranges, (p, rows), and how many of each variable were moved there, (p,)."""
+
+    values: Array
+    outside: Array
+
+
+def bounded(variables: Sequence[Variable], columns: Columns) -> Bounded:
+    """Return the variables' values with those outside the declared range moved to its ends."""
+    given = np.array([columns[variable.column] for variable in variables])
+    low = np.array([[variable.low] for variable in variables])
+    high = np.array([[variable.high] for variable in variables])
+    outside = np.count_nonzero((given < low) | (given > high), axis=1)
+    return Bounded(np.clip(given, low, high), outside.astype(np.float64))
+
+
+def distinct(variables: tuple[Variable, ...]) -> tuple[Variable, ...]:
+    """Validate that no column is listed twice."""
+    if len({variable.column for variable in variables}) != len(variables):
+        raise ValueError("a variable is listed twice")
+    return variables

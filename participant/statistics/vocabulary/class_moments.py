@@ -1,0 +1,134 @@
+"""Moments by class: what t-tests, analysis of variance, naive Bayes and discriminant analysis need.
+
+With z a numeric variable, m the middle of its range, and a cell for each combination of the levels of the grouping
+categories - each category has one cell more, for rows with another code - over the complete rows:
+
+    counts    = rows of the cell                             (L_1 + 1, ...)       whole numbers
+    sums      = sum of z - m over the cell                   (p, L_1 + 1, ...)
+    squares   = sum of (z - m)^2 over the cell               (p, L_1 + 1, ...)
+    dominated = number of cells that a single row dominates  ()                   whole number
+    outside   = values moved to their range                  (p,)                 whole numbers
+
+A row dominates a cell if it has more than the share `dominance` of the cell's sum of z - low, for some variable: who
+knows that sum knows its value nearly. A site leaves such a cell out, all of it, and counts it in `dominated` instead;
+with `dominance` 1 no cell is left out. Units: those of the variables, and their squares.
+
+Source: Chan, Golub, LeVeque 1983, on shifted data; Hundepool et al. 2012, "Statistical Disclosure Control", section
+4.2, for dominance.
+"""
+
+from math import prod
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import Field, FiniteFloat, model_validator
+
+from participant.statistics.language.disclosure import Disclosure, Reveals, of_cells
+from participant.statistics.language.layout import Array, Arrays, Block, Layout
+from participant.statistics.language.query import MAX_COLUMNS
+from participant.statistics.language.statistic import Columns, Params, Statistic
+from participant.statistics.models.cells import Categories, cell_of, cells_of
+from participant.statistics.models.design import Numeric
+
+
+class ClassMomentsParams(Params):
+    """`by`: the grouping categories; `variables`: the p variables; `dominance`: above 0, at most 1."""
+
+    by: Annotated[Categories, Field(min_length=1)]
+    variables: Annotated[tuple[Numeric, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
+    dominance: FiniteFloat = Field(gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len({name for variable in self.variables for name in variable.names}) != len(self.variables):
+            raise ValueError("a variable is listed twice")
+        return self
+
+    @property
+    def box(self) -> tuple[Array, Array]:
+        """Least and largest value of each variable, (p, 1) each."""
+        low, high = zip(*(variable.box for variable in self.variables), strict=True)
+        return np.array(low), np.array(high)
+
+    @property
+    def middles(self) -> Array:
+        """(p,) middles of the ranges."""
+        low, high = self.box
+        middles: Array = (low + (high - low) / 2)[:, 0]
+        return middles
+
+
+class ClassMoments(Statistic[ClassMomentsParams]):
+    """Blocks as the module says."""
+
+    name = "class-moments"
+    version = 1
+    Params = ClassMomentsParams
+
+    def columns(self, params: ClassMomentsParams) -> tuple[str, ...]:
+        read = [category.column for category in params.by] + [variable.column for variable in params.variables]
+        return tuple(dict.fromkeys(read))
+
+    def layout(self, params: ClassMomentsParams) -> Layout:
+        limit, cells, p = float(params.row_limit), cells_of(params.by), len(params.variables)
+        low, high = params.box
+        half = (high - low)[:, 0] / 2
+        return Layout(
+            (
+                Block("counts", cells, limit, exact=True, cells="counts"),
+                Block("sums", (p, *cells), tuple((limit * half).tolist()), cells="counts"),
+                Block("squares", (p, *cells), tuple((limit * half * half).tolist()), cells="counts"),
+                Block("dominated", (), float(prod(cells)), exact=True),
+                Block("outside", (p,), limit, exact=True),
+            )
+        )
+
+    def total(self, params: ClassMomentsParams, columns: Columns) -> Arrays:
+        """Which rows dominate a cell shows in all of the site's rows only, not in pieces of them."""
+        cell, size = cell_of(params.by, columns), prod(cells_of(params.by))
+        dominated = np.zeros(size, np.bool_)
+        low, _ = params.box
+        for variable, least in zip(params.variables, low, strict=True) if params.dominance < 1 else ():
+            above = variable.coded(columns).z[0] - least
+            largest = np.zeros(size)
+            np.maximum.at(largest, cell, above)
+            dominated |= largest > params.dominance * np.bincount(cell, above, size)
+        kept = {name: column[~dominated[cell]] for name, column in columns.items()}
+        arrays = dict(super().total(params, kept))
+        # Values outside are counted over all rows: the count is over no cell.
+        return arrays | {
+            "dominated": np.array(np.count_nonzero(dominated), np.float64),
+            "outside": self._outside(params, columns),
+        }
+
+    def compute(self, params: ClassMomentsParams, columns: Columns) -> Arrays:
+        cell, cells = cell_of(params.by, columns), cells_of(params.by)
+        centred = [
+            variable.coded(columns).z[0] - middle
+            for variable, middle in zip(params.variables, params.middles, strict=True)
+        ]
+
+        def by_cell(weights: Array | None = None) -> Array:
+            return np.bincount(cell, weights, prod(cells)).reshape(cells).astype(np.float64)
+
+        return {
+            "counts": by_cell(),
+            "sums": np.array([by_cell(x) for x in centred]),
+            "squares": np.array([by_cell(x * x) for x in centred]),
+            "dominated": np.array(0.0),
+            "outside": self._outside(params, columns),
+        }
+
+    def _outside(self, params: ClassMomentsParams, columns: Columns) -> Array:
+        odd = [variable.coded(columns).outside[variable.column] for variable in params.variables]
+        return np.array([np.count_nonzero(which) for which in odd], np.float64)
+
+    def disclosure(self, params: ClassMomentsParams) -> Disclosure:
+        groups = " and ".join(category.column for category in params.by)
+        return of_cells(
+            f"Number, mean and standard deviation of {', '.join(variable.names[0] for variable in params.variables)} "
+            f"over the complete rows of all sites that meet the filter, for each combination of {groups}.",
+            f"rows of one combination of {groups}",
+            blocks=("counts", "sums", "squares"),
+            reveals=Reveals.VALUES,
+        )

@@ -1,0 +1,250 @@
+"""Risk-set sums of Cox's partial likelihood at given coefficients, with what Efron's treatment of ties needs.
+
+With z the covariates of a design without an intercept (p of them), w = exp(beta . z), and on the agreed grid (see
+`outcome`) R(k) the rows whose time is k or later and D(k) the rows with an event at k, for the asked grid times k in
+`at` (K of them) and in `tied` (T of them, all of `at`), over the complete rows:
+
+    rows      = n                                    ()       whole number
+    events    = number of rows in D(k), k in `at`    (K,)     whole numbers
+    event_sum = sum of z over D(k), all k in `at`    (p,)
+    risk0     = sum of w over R(k)                   (K,)
+    risk1     = sum of w z over R(k)                 (p, K)
+    risk2     = sum of w z z' over R(k)              (q, K)   upper triangle by rows, q = p (p + 1) / 2
+    tied0     = sum of w over D(k), k in `tied`      (T,)
+    tied1     = sum of w z over D(k)                 (p, T)
+    tied2     = sum of w z z' over D(k)              (q, T)
+    event_trend = sum over k of trend(k) times sum of z over D(k), where asked; otherwise no entries    (p,)
+    heavier   = number of rows with beta . z > limit ()       whole number
+    outside   = values outside their range or levels, of each column of the design, then as in `outcome`, (2,)
+
+Strata have risk sets of their own. Time k of stratum s = 0, 1, ... (the cells of the categories in `strata`, in C
+order) has the number s (grid times + 1) + k in `at` and `tied`, and R and D hold rows of that stratum alone; everything
+else stays as it is. Without tie sums (`tied` empty) the sums are those of Breslow's treatment of ties. `event_trend` is
+what the test for proportional hazards by Grambsch and Therneau adds.
+
+Score and information follow by `participant.analyses.survival.partial_likelihood`. The grid times without an event add
+nothing to the likelihood, and those with one event need no tie sums; so an analysis names in `at` and `tied` the times
+where it needs the sums, and learns no others. w has no unit.
+
+Bounds: z lies in the box of its design, so w <= exp(sum over j of the larger of beta_j z_j at the two ends), and a sum
+over at most `row_limit` rows follows. With many covariates that corner of the
+ranges is far from every patient and the bound uselessly wide; so beta . z is also cut at `log_weight_limit`, and the
+rows where that happened are counted in `heavier`. A sum is the likelihood's only if `heavier` is zero; otherwise the
+analysis asks again with a higher limit.
+
+Sources: Efron 1977, J Am Stat Assoc 72:557; Therneau, Grambsch 2000, "Modeling survival data", sections 3.3 and 6.2; Lu
+et al. 2015, J Am Med Inform Assoc 22:1212, for the sums over sites.
+"""
+
+from itertools import pairwise
+from math import exp, prod
+from typing import Annotated, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, FiniteFloat, model_validator
+
+from participant.statistics.language.disclosure import Disclosure, Group, Reveals
+from participant.statistics.language.layout import Array, Arrays, Block, Layout
+from participant.statistics.language.statistic import Columns, Params, Statistic
+from participant.statistics.models.cells import Categories, cell_of, cells_of
+from participant.statistics.models.design import INTERCEPT, Design, cross_bounds
+from participant.statistics.models.model import check_linear, linear
+from participant.statistics.models.outcome import MAX_GRID_TIMES, Outcome
+
+MAX_COVARIATES = 64
+MAX_LOG_WEIGHT = 100.0  # far beyond any hazard ratio; keeps the bounds inside the range of a double
+
+Times = tuple[int, ...]
+
+
+class CoxRiskSetsParams(Params):
+    """What the sums depend on.
+
+    Attributes:
+        outcome: time and event columns, and the grid.
+        design: the p covariates; any centre and scale give the same fit, the pooled means and standard deviations give
+            a well-conditioned one.
+        strata: categories whose cells have risk sets of their own.
+        beta: (p,) coefficients.
+        log_weight_limit: where beta . z is cut.
+        at: times at which sums are asked, strictly ascending; grid times where there are no strata.
+        tied: those of them for which sums over the rows with an event are asked as well.
+        trend: (K,) weights of the times in `event_trend`; empty where it is not asked.
+    """
+
+    outcome: Outcome
+    design: Design
+    strata: Categories
+    beta: tuple[FiniteFloat, ...]
+    log_weight_limit: Annotated[float, Field(ge=-MAX_LOG_WEIGHT, le=MAX_LOG_WEIGHT)]
+    at: Annotated[Times, Field(min_length=1, max_length=MAX_GRID_TIMES)]
+    tied: Annotated[Times, Field(max_length=MAX_GRID_TIMES)]
+    trend: tuple[FiniteFloat, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_linear(self.design, self.beta)
+        if len(self.beta) > MAX_COVARIATES or INTERCEPT in self.design.terms:
+            raise ValueError(f"the design has 1 to {MAX_COVARIATES} covariates and no intercept")
+        for times in (self.at, self.tied):
+            if any(first >= second for first, second in pairwise(times)):
+                raise ValueError("grid times ascend")
+        for time in self.at:
+            stratum, before = divmod(time - 1, self.stride)
+            if not 0 <= stratum < prod(cells_of(self.strata)) or before >= self.outcome.grid.count:
+                raise ValueError("a time is not on the grid")
+        if not set(self.tied) <= set(self.at):
+            raise ValueError("the times in `tied` are also in `at`")
+        if len(self.trend) not in {0, len(self.at)}:
+            raise ValueError("the trend has one weight for each time, or none at all")
+        return self
+
+    @property
+    def stride(self) -> int:
+        """Distance between the numbers of a grid time in one stratum and in the next."""
+        return self.outcome.grid.count + 1
+
+    @property
+    def log_weight_bound(self) -> float:
+        """The largest beta . z inside the declared ranges, cut at the limit."""
+        return min(self.log_weight_limit, self.design.linear_bounds(np.array(self.beta))[1])
+
+
+class CoxRiskSets(Statistic[CoxRiskSetsParams]):
+    """Blocks as the module says."""
+
+    name = "cox-risk-sets"
+    version = 2
+    Params = CoxRiskSetsParams
+
+    def columns(self, params: CoxRiskSetsParams) -> tuple[str, ...]:
+        strata = (category.column for category in params.strata)
+        return tuple(dict.fromkeys((params.outcome.time, params.outcome.event, *params.design.columns, *strata)))
+
+    def layout(self, params: CoxRiskSetsParams) -> Layout:
+        reach, limit = params.design.reach, float(params.row_limit)
+        p, weight = len(reach), limit * exp(params.log_weight_bound)
+        with np.errstate(over="ignore"):  # a layout refuses infinite bounds
+            first, second = tuple((weight * reach).tolist()), cross_bounds(reach, weight)
+            steepest = max((abs(g) for g in params.trend), default=0.0) or 1.0
+            trend = tuple((limit * steepest * reach).tolist())
+        at, tied = len(params.at), len(params.tied)
+        return Layout(
+            (
+                Block("rows", (), limit, exact=True),
+                Block("events", (at,), limit, exact=True),
+                Block("event_sum", (p,), tuple((limit * reach).tolist())),
+                Block("risk0", (at,), weight),
+                Block("risk1", (p, at), first),
+                Block("risk2", (len(second), at), second),
+                Block("tied0", (tied,), weight),
+                Block("tied1", (p, tied), first),
+                Block("tied2", (len(second), tied), second),
+                Block("event_trend", (p if params.trend else 0,), trend if params.trend else 1.0),
+                Block("heavier", (), limit, exact=True),
+                Block("outside", (len(params.design.columns) + 2,), limit, exact=True),
+            )
+        )
+
+    def compute(self, params: CoxRiskSetsParams, columns: Columns) -> Arrays:
+        coded = params.design.coded(columns)
+        z = coded.z
+        log_weight = linear(params.beta, z)
+        w = np.exp(np.minimum(log_weight, params.log_weight_limit))
+        grid_time, event, odd = params.outcome.observe(columns)
+        stratum = cell_of(params.strata, columns)
+        time = stratum * params.stride + grid_time
+        at = np.array(params.at)
+        stratum_at = (at - 1) // params.stride
+        # A row is in the first so many of the risk sets, of those that are of its stratum.
+        in_risk_sets = np.searchsorted(at, time, side="right")
+        in_risk_sets[np.append(-1, stratum_at)[in_risk_sets] != stratum] = 0
+        slot, asked = _slots(at, time)
+        tied_slot, tied = _slots(np.array(params.tied, np.int64), time)
+        asked, tied = asked & event, tied & event
+        risk0, risk1, risk2 = _weighted_sums(z, w, in_risk_sets, len(at) + 1)
+        tied0, tied1, tied2 = _weighted_sums(z[:, tied], w[tied], tied_slot[tied], len(params.tied))
+        return {
+            "rows": np.array(len(w), np.float64),
+            "events": np.bincount(slot[asked], minlength=len(at)).astype(np.float64),
+            "event_sum": z[:, asked].sum(axis=1),
+            "risk0": _from_then_on(risk0, stratum_at),
+            "risk1": _from_then_on(risk1, stratum_at),
+            "risk2": _from_then_on(risk2, stratum_at),
+            "tied0": tied0,
+            "tied1": tied1,
+            "tied2": tied2,
+            "event_trend": z[:, asked] @ np.array(params.trend)[slot[asked]] if params.trend else np.zeros(0),
+            "heavier": np.array(np.count_nonzero(log_weight > params.log_weight_limit), np.float64),
+            "outside": np.concatenate([params.design.count_outside(coded), odd]),
+        }
+
+    def disclosure(self, params: CoxRiskSetsParams) -> Disclosure:
+        width = params.outcome.grid.width
+        names = ", ".join(params.design.names)
+        return Disclosure(
+            tells=(
+                f"Sums of {names} over the patients of all sites who are still at risk, at each of {len(params.at)} "
+                f"grid times, and at {len(params.tied)} of them also over the patients with an event in that interval "
+                f"of {width:g} (units of {params.outcome.time}); never from which site. These groups can be small. "
+                "Two neighbouring risk sets differ by the patients who left in between, and if only one left over all "
+                "sites, dividing the differences of the sums gives that patient's values of these columns. If an "
+                "interval in the tie sums holds one event over all sites, they give that patient's values directly "
+                "(z = tied1 / tied0). Strata make all these groups smaller. "
+                "A site cannot see from here how many the other sites add, nor whether the "
+                "coordinator asks for ties alone; groups of a few patients can be told apart too, when several rounds "
+                "ask for the same group with other coefficients. A coarser grid makes larger groups."
+            ),
+            groups=(
+                Group(
+                    blocks=("rows", "event_sum", "event_trend", "heavier", "outside"),
+                    people="all complete rows that meet the filter, or those with an event",
+                    reveals=Reveals.VALUES,
+                    one_person=True,
+                ),
+                Group(
+                    blocks=("risk0", "risk1", "risk2"),
+                    people="rows that left between two neighbouring asked grid times (difference of two risk sets)",
+                    reveals=Reveals.VALUES,
+                    one_person=True,
+                    resolution=width,
+                ),
+                Group(
+                    blocks=("events", "tied0", "tied1", "tied2"),
+                    people="rows with an event in one interval of the grid",
+                    reveals=Reveals.VALUES,
+                    one_person=True,
+                    resolution=width,
+                ),
+            ),
+            minimum_rows=10,
+        )
+
+
+def _slots(times: NDArray[np.int64], time: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the position of each row's time among `times`, and whether it is one of them."""
+    return np.searchsorted(times, time), np.isin(time, times)
+
+
+def _weighted_sums(z: Array, w: Array, slot: NDArray[np.int64], slots: int) -> tuple[Array, Array, Array]:
+    """Return the sums of w, (slots,), of w z, (p, slots), and of w z z', (q, slots), over the rows of each slot."""
+
+    def binned(weights: Array) -> Array:
+        return np.bincount(slot, weights, minlength=slots).astype(np.float64)
+
+    def stacked(parts: list[Array]) -> Array:
+        return np.array(parts).reshape(len(parts), slots)
+
+    first = [binned(w * row) for row in z]
+    second = [binned(w * z[row] * z[column]) for row, column in zip(*np.triu_indices(len(z)), strict=True)]
+    return binned(w), stacked(first), stacked(second)
+
+
+def _from_then_on(sums: Array, stratum: NDArray[np.int64]) -> Array:
+    """Return, for each risk set, the sum over its stratum's rows in so many risk sets or more; slot 0 is in none."""
+    result = np.empty(sums[..., 1:].shape)
+    for one in np.unique(stratum):
+        its = stratum == one
+        result[..., its] = np.cumsum(sums[..., 1:][..., its][..., ::-1], axis=-1)[..., ::-1]
+    return result

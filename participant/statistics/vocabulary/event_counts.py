@@ -1,0 +1,107 @@
+"""Event counts on the agreed grid: what Kaplan-Meier and log-rank need.
+
+For grid times k = 1 ... K (see `outcome`), in each cell of the grouping categories - groups, strata, or none - which
+have one cell more than levels, for rows with another code; over the complete rows:
+
+    events  = d_k, number of events at k                        (L_1 + 1, ..., K)
+    at_risk = n_k, number of rows whose time is k or later      (L_1 + 1, ..., K)
+    outside = rows with a negative time; rows with an event code other than 0 and 1      (2,)
+
+A row that is censored at k is at risk at k, as usual. Every site counts at every grid time, also where it has no event
+of its own. Units: rows. Exact.
+
+Sources: Kaplan, Meier 1958, J Am Stat Assoc 53:457, section 2; Mantel 1966, Cancer Chemother Rep 50:163, for log-rank.
+"""
+
+from math import prod
+from typing import Self
+
+import numpy as np
+from pydantic import model_validator
+
+from participant.statistics.language.disclosure import Disclosure, Group, Reveals
+from participant.statistics.language.layout import Arrays, Block, Layout
+from participant.statistics.language.statistic import Columns, Params, Statistic
+from participant.statistics.models.cells import MAX_CELLS, Categories, cell_of, cells_of
+from participant.statistics.models.outcome import Outcome
+
+
+class EventCountsParams(Params):
+    """`outcome`: time and event columns, and the grid of K times; `by`: the grouping categories."""
+
+    outcome: Outcome
+    by: Categories
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if prod(self.cells) > MAX_CELLS:
+            raise ValueError(f"groups and grid times make more than {MAX_CELLS} cells")
+        return self
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        return (*cells_of(self.by), self.outcome.grid.count)
+
+
+class EventCounts(Statistic[EventCountsParams]):
+    """Blocks as the module says."""
+
+    name = "event-counts"
+    version = 2
+    Params = EventCountsParams
+
+    def columns(self, params: EventCountsParams) -> tuple[str, ...]:
+        by = (category.column for category in params.by)
+        return tuple(dict.fromkeys((params.outcome.time, params.outcome.event, *by)))
+
+    def layout(self, params: EventCountsParams) -> Layout:
+        limit = float(params.row_limit)
+        return Layout(
+            (
+                Block("events", params.cells, limit, exact=True),
+                Block("at_risk", params.cells, limit, exact=True),
+                Block("outside", (2,), limit, exact=True),
+            )
+        )
+
+    def compute(self, params: EventCountsParams, columns: Columns) -> Arrays:
+        grid_time, event, outside = params.outcome.observe(columns)
+        slots = params.outcome.grid.count + 2
+        groups = cells_of(params.by)
+        slot = cell_of(params.by, columns) * slots + grid_time
+        size = prod(groups) * slots
+        leaving = np.bincount(slot, minlength=size).reshape(*groups, slots)
+        events = np.bincount(slot[event], minlength=size).reshape(*groups, slots)
+        return {
+            "events": events[..., 1:-1].astype(np.float64),
+            "at_risk": np.cumsum(leaving[..., ::-1], axis=-1)[..., ::-1][..., 1:-1].astype(np.float64),
+            "outside": outside,
+        }
+
+    def disclosure(self, params: EventCountsParams) -> Disclosure:
+        width = params.outcome.grid.width
+        groups = "".join(f", by {category.column}" for category in params.by)
+        return Disclosure(
+            tells=(
+                f"In which interval of {width:g} (units of {params.outcome.time}) patients had their event or were "
+                f"censored, counted over all sites{groups}. Where an interval holds one event over all sites, someone "
+                "who knows that a patient is in the data and roughly when the event was can recognise the patient, and "
+                "learns nothing else. No values of other columns."
+            ),
+            groups=(
+                Group(
+                    blocks=("at_risk",),
+                    people="rows still at risk at a grid time",
+                    reveals=Reveals.COUNT,
+                    one_person=True,
+                ),
+                Group(
+                    blocks=("events", "at_risk"),
+                    people="rows with an event, or censored, in one interval of the grid",
+                    reveals=Reveals.COUNT,
+                    one_person=True,
+                    resolution=width,
+                ),
+            ),
+            minimum_rows=5,
+        )

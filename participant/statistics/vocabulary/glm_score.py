@@ -1,0 +1,143 @@
+"""Score and information of a generalised linear model at given coefficients: a step of Fisher's scoring.
+
+With z the covariates of a design, y the outcome, o an offset and w a weight (0 and 1 where none is named),
+eta = coefficients . z + o, and pull, weight, deviance, pearson and own as in `families`, over the complete rows:
+
+    rows        = n                          ()      whole number
+    weights     = sum of w                   ()
+    score       = sum of w pull z            (p,)
+    information = sum of w weight z z'       (q,)    upper triangle by rows, q = p (p + 1) / 2
+    deviance    = sum of w deviance          ()
+    pearson     = sum of w pearson           ()
+    own         = sum of w own               ()
+    beyond      = rows with |eta| > limit    ()      whole number
+    outside     = values outside their range or levels: of each column of the design, then of the outcome, the offset
+                  and the weight where there is one; whole numbers
+
+The log-likelihood with dispersion 1 is own - deviance / 2 (binomial, Poisson, negative binomial). Bounds: as in
+`cox_risk_sets`, the corner of the declared ranges is far from every patient, so eta is cut at `limit`, and the rows
+where that happened are counted in `beyond`; the sums are the model's only if it is zero.
+
+Source: McCullagh, Nelder 1989, "Generalized Linear Models", section 2.5; Wu et al. 2012, J Am Med Inform Assoc 19:758,
+for the sums over sites.
+"""
+
+from typing import Self
+
+import numpy as np
+from pydantic import Field, FiniteFloat, model_validator
+
+from participant.statistics.language.disclosure import Disclosure, of_model
+from participant.statistics.language.layout import Arrays, Block, Layout
+from participant.statistics.language.statistic import Columns, Statistic
+from participant.statistics.models.design import Numeric, cross_bounds, cross_sums
+from participant.statistics.models.families import Family, FamilyName
+from participant.statistics.models.model import LinearParams, single
+
+MAX_LIMIT = 100.0  # exp of it is far beyond any mean
+
+
+class GlmScoreParams(LinearParams):
+    """What the sums depend on, beside the design and its weight.
+
+    Attributes:
+        family: of the outcome's distribution, with its link.
+        alpha: of the negative binomial; 0 elsewhere.
+        outcome: y, with a range that the family allows.
+        offset: added to the linear predictor, or None.
+        limit: where eta is cut, up and down.
+    """
+
+    family: FamilyName
+    alpha: FiniteFloat = Field(ge=0, le=1e6)
+    outcome: Numeric
+    offset: Numeric | None
+    limit: FiniteFloat = Field(gt=0, le=1e9)
+
+    @model_validator(mode="after")
+    def _check_family(self) -> Self:
+        if (self.alpha > 0) != (self.family == "negative-binomial"):
+            raise ValueError("alpha is above 0 for the negative binomial, and 0 for all others")
+        low, high = self.outcome.bounds
+        least, largest = Family(self.family).range
+        if low < least or high > largest or (self.family == "gamma" and low == 0):
+            raise ValueError(f"the outcome's range {low:g} to {high:g} is not one of the {self.family} family")
+        if self.family != "gaussian" and self.limit > MAX_LIMIT:
+            raise ValueError(f"the limit is {MAX_LIMIT:g} at most, except for the gaussian family")
+        return self
+
+    @property
+    def beside(self) -> tuple[Numeric, ...]:
+        return (self.outcome, *((self.offset,) if self.offset else ()), *super().beside)
+
+    @property
+    def eta_bounds(self) -> tuple[float, float]:
+        """Least and largest linear predictor, the offset with it, inside the declared ranges and the limit."""
+        low, high = self.design.linear_bounds(np.array(self.coefficients))
+        if self.offset:
+            least, most = self.offset.bounds
+            low, high = low + least, high + most
+        return max(min(low, self.limit), -self.limit), min(max(high, -self.limit), self.limit)
+
+
+class GlmScore(Statistic[GlmScoreParams]):
+    """Blocks as the module says."""
+
+    name = "glm-score"
+    version = 1
+    Params = GlmScoreParams
+
+    def columns(self, params: GlmScoreParams) -> tuple[str, ...]:
+        return params.columns
+
+    def layout(self, params: GlmScoreParams) -> Layout:
+        limit, weight, reach = float(params.row_limit), params.weight_bound, params.design.reach
+        part = Family(params.family, params.alpha).bounds(params.outcome.bounds, params.eta_bounds)
+        with np.errstate(over="ignore"):  # a layout refuses infinite bounds
+            score = tuple((weight * float(part.pull) * reach).tolist())
+            second = cross_bounds(reach, weight * float(part.weight))
+            sums = {name: weight * float(getattr(part, name)) for name in ("deviance", "pearson", "own")}
+        return Layout(
+            (
+                Block("rows", (), limit, exact=True),
+                Block("weights", (), weight),
+                Block("score", (len(reach),), score),
+                Block("information", (len(second),), second),
+                *(Block(name, (), bound or 1.0) for name, bound in sums.items()),  # what has no bound but 0 is 0
+                Block("beyond", (), limit, exact=True),
+                Block("outside", (len(params.columns),), limit, exact=True),
+            )
+        )
+
+    def compute(self, params: GlmScoreParams, columns: Columns) -> Arrays:
+        coded, w = params.design.coded(columns), params.weights(columns)
+        eta = params.linear(coded)
+        if params.offset:
+            eta = eta + single(params.offset, columns)
+        inside = np.clip(eta, -params.limit, params.limit)
+        part = Family(params.family, params.alpha).parts(single(params.outcome, columns), inside)
+        return {
+            "rows": np.array(len(w), np.float64),
+            "weights": w.sum(),
+            "score": coded.z @ (w * part.pull),
+            "information": cross_sums(coded.z, w * part.weight),
+            "deviance": w @ part.deviance,
+            "pearson": w @ part.pearson,
+            "own": w @ part.own,
+            "beyond": np.array(np.count_nonzero(eta != inside), np.float64),
+            "outside": params.outside(coded, columns),
+        }
+
+    def persons(self, params: GlmScoreParams, columns: Columns) -> int:
+        return params.design.persons(columns)
+
+    def parameters(self, params: GlmScoreParams) -> int:
+        return len(params.design.names)
+
+    def disclosure(self, params: GlmScoreParams) -> Disclosure:
+        return of_model(
+            f"Score, information and fit of a {params.family} model of {params.outcome.names[0]} by "
+            f"{', '.join(params.design.names)} at given coefficients, over the complete rows of all sites that meet "
+            "the filter. Several rounds at other coefficients tell about other weightings of the same rows.",
+            blocks=("rows", "weights", "score", "information", "deviance", "pearson", "own", "beyond", "outside"),
+        )

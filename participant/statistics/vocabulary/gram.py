@@ -1,0 +1,66 @@
+"""Gram matrix: sums of squares and products of covariates.
+
+With z the covariates of a design (p of them, the intercept among them where asked) and w a weight, 1 where none is
+named, over the complete rows:
+
+    rows    = n                     ()      whole number
+    gram    = sum of w z z'         (q,)    upper triangle by rows, q = p (p + 1) / 2
+    outside = values outside their range or levels, of each column of the design, and of the weight; whole numbers
+
+With the outcome among the covariates this is all that linear regression, ridge, correlation, principal components and
+analysis of variance and covariance need. Units: products of those of the covariates.
+
+Source: Seber, Lee 2003, "Linear Regression Analysis", chapter 3; Du, Han, Chen 2004, SIAM SDM, for sums over sites.
+"""
+
+import numpy as np
+
+from participant.statistics.language.disclosure import Disclosure, of_model
+from participant.statistics.language.layout import Arrays, Block, Layout
+from participant.statistics.language.statistic import Columns, Statistic
+from participant.statistics.models.design import cross_bounds, cross_sums
+from participant.statistics.models.model import ModelParams
+
+
+class Gram(Statistic[ModelParams]):
+    """Blocks as the module says. A linear model that is fitted to them has as many parameters as there are covariates,
+    the outcome not counted.
+    """
+
+    name = "gram"
+    version = 1
+    Params = ModelParams
+
+    def columns(self, params: ModelParams) -> tuple[str, ...]:
+        return params.columns
+
+    def layout(self, params: ModelParams) -> Layout:
+        limit, bounds = float(params.row_limit), cross_bounds(params.design.reach, params.weight_bound)
+        return Layout(
+            (
+                Block("rows", (), limit, exact=True),
+                Block("gram", (len(bounds),), bounds),
+                Block("outside", (len(params.columns),), limit, exact=True),
+            )
+        )
+
+    def compute(self, params: ModelParams, columns: Columns) -> Arrays:
+        coded, weights = params.design.coded(columns), params.weights(columns)
+        return {
+            "rows": np.array(len(weights), np.float64),
+            "gram": cross_sums(coded.z, weights),
+            "outside": params.outside(coded, columns),
+        }
+
+    def persons(self, params: ModelParams, columns: Columns) -> int:
+        return params.design.persons(columns)
+
+    def parameters(self, params: ModelParams) -> int:
+        return max(len(params.design.names) - 1, 1)
+
+    def disclosure(self, params: ModelParams) -> Disclosure:
+        return of_model(
+            f"Sums of squares and products of {', '.join(params.design.names)} over the complete rows of all sites "
+            "that meet the filter.",
+            blocks=("rows", "gram", "outside"),
+        )

@@ -1,0 +1,214 @@
+"""Histograms of a quantity, by groups: also the counts below thresholds from which quantiles follow.
+
+The quantity q is a numeric column, or what a model makes of a row (`Predicted`). Edges lie on a grid, at
+origin + k * width for the asked whole numbers k (E of them, ascending), and make E + 1 bins: up to and including the
+first edge, ..., above the last one. Over the complete rows, for each cell of the grouping categories (none: one cell)
+and each bin:
+
+    counts = rows                          (L_1 + 1, ..., E + 1)    whole numbers
+    sums   = sum of q - origin, where asked (the same), otherwise no entries
+    outside = values of q moved to its range    ()                  whole number
+
+Cumulated over the bins, counts are those of rows at or below each edge: one round with many edges gives quantiles to
+within a bin, and bisection goes on with finer edges inside the bin that matters. No series of rounds tells more than
+counts in the intervals of the grid; its width is the finest that a quantile can become, and a policy can see it.
+
+With a predicted risk as quantity and the outcome as group, the bins give ROC curves, calibration and Hosmer and
+Lemeshow's test; with a residual, the diagnostics of a regression. Units: rows, and those of q.
+
+Sources: Hosmer, Lemeshow 1980, Commun Stat A 9:1043; Tukey 1977 for reading residuals off their distribution.
+"""
+
+from itertools import pairwise
+from math import prod
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, FiniteFloat, model_validator
+
+from participant.statistics.language.conditions import Strict
+from participant.statistics.language.disclosure import Disclosure, Group, Reveals
+from participant.statistics.language.layout import Array, Arrays, Block, Layout
+from participant.statistics.language.statistic import Columns, Params, Statistic
+from participant.statistics.models.cells import MAX_CELLS, Categories, cell_of, cells_of
+from participant.statistics.models.design import Design, Numeric
+from participant.statistics.models.families import Family, FamilyName
+from participant.statistics.models.model import check_linear, linear, single
+from participant.statistics.vocabulary.glm_score import MAX_LIMIT
+
+MAX_EDGES = 1000
+MAX_GRID = 1 << 31
+
+
+class Predicted(Strict):
+    """What a model makes of a row.
+
+    Attributes:
+        kind: ``predicted``.
+        what: ``linear`` predictor eta, ``mean`` m, ``residual`` y - m, or ``pearson`` (y - m) / sqrt(V(m)).
+        family, alpha, offset: as in `glm_score`.
+        design, coefficients: the covariates, and a coefficient for each.
+        outcome: y; None where it is not needed.
+        low, high: range of the quantity; what is outside is moved to it, and counted.
+    """
+
+    kind: Literal["predicted"] = "predicted"
+    what: Literal["linear", "mean", "residual", "pearson"]
+    family: FamilyName
+    alpha: FiniteFloat = Field(ge=0, le=1e6)
+    design: Design
+    coefficients: tuple[FiniteFloat, ...]
+    offset: Numeric | None
+    outcome: Numeric | None
+    low: FiniteFloat
+    high: FiniteFloat
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_linear(self.design, self.coefficients)
+        if not self.low < self.high:
+            raise ValueError("the range needs low < high")
+        if (self.outcome is None) != (self.what in {"linear", "mean"}):
+            raise ValueError("residuals need the outcome, and nothing else does")
+        if (self.alpha > 0) != (self.family == "negative-binomial"):
+            raise ValueError("alpha is above 0 for the negative binomial, and 0 for all others")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        beside = tuple(factor.column for factor in (self.offset, self.outcome) if factor)
+        return tuple(dict.fromkeys(self.design.columns + beside))
+
+    @property
+    def words(self) -> str:
+        return f"{self.what} of a {self.family} model by {', '.join(self.design.names)}"
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return self.low, self.high
+
+    def of(self, columns: Columns) -> tuple[Array, int]:
+        """Return the quantity inside its range, and how many values were moved there."""
+        eta = linear(self.coefficients, self.design.coded(columns).z)
+        if self.offset:
+            eta = eta + single(self.offset, columns)
+        if self.family != "gaussian":
+            eta = np.clip(eta, -MAX_LIMIT, MAX_LIMIT)
+        value = self._value(eta, columns)
+        return np.clip(value, self.low, self.high), int(np.count_nonzero((value < self.low) | (value > self.high)))
+
+    def _value(self, eta: Array, columns: Columns) -> Array:
+        family = Family(self.family, self.alpha)
+        if self.what == "linear":
+            return eta
+        if self.outcome is None:
+            return family.mean(eta)
+        residual = single(self.outcome, columns) - family.mean(eta)
+        if self.what == "residual":
+            return residual
+        pearson: Array = np.sign(residual) * np.sqrt(family.parts(single(self.outcome, columns), eta).pearson)
+        return pearson
+
+
+class Measured(Numeric):
+    """A numeric column as a quantity."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def words(self) -> str:
+        return self.names[0]
+
+    def of(self, columns: Columns) -> tuple[Array, int]:
+        """Return the quantity inside its range, and how many values were moved there."""
+        coded = self.coded(columns)
+        return coded.z[0], int(np.count_nonzero(coded.outside[self.column]))
+
+
+class HistogramParams(Params):
+    """`quantity`; `by`: the grouping categories; `origin`, `width`, `edges`: the bins; `sums`: whether asked."""
+
+    quantity: Annotated[Measured | Predicted, Field(discriminator="kind")]
+    by: Categories
+    origin: FiniteFloat
+    width: FiniteFloat = Field(gt=0)
+    edges: Annotated[
+        tuple[Annotated[int, Field(ge=-MAX_GRID, le=MAX_GRID)], ...], Field(min_length=1, max_length=MAX_EDGES)
+    ]
+    sums: bool
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if any(first >= second for first, second in pairwise(self.edges)):
+            raise ValueError("edges ascend")
+        if prod(self.cells) > MAX_CELLS:
+            raise ValueError(f"groups and bins make more than {MAX_CELLS} cells")
+        return self
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        return (*cells_of(self.by), len(self.edges) + 1)
+
+    @property
+    def reach(self) -> float:
+        """The largest distance of the quantity from the origin."""
+        return max(abs(end - self.origin) for end in self.quantity.bounds)
+
+
+class Histogram(Statistic[HistogramParams]):
+    """Blocks as the module says."""
+
+    name = "histogram"
+    version = 1
+    Params = HistogramParams
+
+    def columns(self, params: HistogramParams) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*(category.column for category in params.by), *params.quantity.columns)))
+
+    def layout(self, params: HistogramParams) -> Layout:
+        limit = float(params.row_limit)
+        sums = Block("sums", params.cells, limit * (params.reach or 1.0), cells="counts")
+        return Layout(
+            (
+                Block("counts", params.cells, limit, exact=True, cells="counts"),
+                sums if params.sums else Block("sums", (0,), 1.0),
+                Block("outside", (), limit, exact=True),
+            )
+        )
+
+    def compute(self, params: HistogramParams, columns: Columns) -> Arrays:
+        value, moved = params.quantity.of(columns)
+        edges = params.origin + params.width * np.array(params.edges, np.float64)
+        cell = cell_of(params.by, columns) * (len(edges) + 1) + np.searchsorted(edges, value, side="left")
+
+        def binned(weights: Array | None = None) -> Array:
+            return np.bincount(cell, weights, prod(params.cells)).reshape(params.cells).astype(np.float64)
+
+        return {
+            "counts": binned(),
+            "sums": binned(value - params.origin) if params.sums else np.zeros(0),
+            "outside": np.array(float(moved)),
+        }
+
+    def disclosure(self, params: HistogramParams) -> Disclosure:
+        groups = "".join(f", by {category.column}" for category in params.by)
+        return Disclosure(
+            tells=(
+                f"How many complete rows of all sites that meet the filter have {params.quantity.words} in each of "
+                f"{len(params.edges) + 1} intervals{groups}{', and their mean' if params.sums else ''}. An interval "
+                "can hold few rows, over all sites too, unless the query asks for a floor (minimum_persons). Rounds "
+                f"with other edges add up to counts in intervals of {params.width:g}, and to no finer ones."
+            ),
+            groups=(
+                Group(
+                    blocks=("counts", "sums"),
+                    people="rows in one interval",
+                    reveals=Reveals.VALUES if params.sums else Reveals.COUNT,
+                    one_person=True,
+                    resolution=params.width,
+                ),
+            ),
+            minimum_rows=5,
+        )

@@ -1,0 +1,249 @@
+"""Another statistic over completed rows: gaps are filled at the site, by equations that the query gives.
+
+A gap column c has a start value and an equation: covariates z (of any columns, gaps among them) and a family. First all
+gaps of a row hold the start values. Draws d_1 ... d_T then go round the k equations in turn; draw t, of the equation
+c = t mod k, has coefficients b and a standard deviation s, and sets column c in the rows that lack it to
+
+    gaussian    b.z + s e,  moved into the range of the column           e standard normal
+    binomial    1 where u < expit(b.z), otherwise 0                      u uniform on (0, 1)
+
+with e and u by `draws` from the seed, t, the row's own values, and those of all rows without gaps: two rows, or sites,
+do not share them, and a row is filled in the same way by every query with these draws. On the completed rows the inner
+statistic is computed, or only on those in which the column `observed` was there. Beside its blocks:
+
+    imputed = rows that lack each gap column    (k,)    whole numbers
+
+Rows must have values in the other columns of `columns`. Sums at two chains of draws differ by a sum over rows with a
+gap; so where fewer rows of a site lack a column than the query's floor (but some), it is not filled there: these rows
+are left out. It does not add up over rows exactly: who draws what depends on the site.
+
+Sources: van Buuren, Groothuis-Oudshoorn 2011, J Stat Softw 45:3 (chained equations); Rubin 1987, section 5.3.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field, FiniteFloat, model_validator
+from scipy.special import expit, ndtri
+
+from participant.statistics.language.conditions import Name, Strict
+from participant.statistics.language.disclosure import Disclosure, Group, Reveals
+from participant.statistics.language.draws import Words, drawn, uniform
+from participant.statistics.language.inner import AroundParams, inner
+from participant.statistics.language.layout import Array, Arrays, Block, Layout
+from participant.statistics.language.query import MAX_COLUMNS
+from participant.statistics.language.statistic import Columns, Statistic
+from participant.statistics.models.design import Design
+from participant.statistics.models.model import check_linear, linear
+from participant.statistics.models.variables import Variable
+
+Mask = NDArray[np.bool_]
+
+MAX_GAPS = 32
+MAX_DRAWS = 4096
+
+
+class Equation(Variable):
+    """How a gap column is filled; its values are moved into its range.
+
+    Attributes:
+        family: of the column; a binomial one holds 0 and 1.
+        start: first value.
+        design: the covariates, without the column itself.
+    """
+
+    family: Literal["gaussian", "binomial"]
+    start: FiniteFloat
+    design: Design
+
+    @model_validator(mode="after")
+    def _check_equation(self) -> Self:
+        if self.column in self.design.columns:
+            raise ValueError(f"the equation of {self.column} has the column itself among its covariates")
+        if not self.low <= self.start <= self.high:
+            raise ValueError(f"the start of {self.column} is inside its range")
+        if self.family == "binomial" and (self.low, self.high) != (0, 1):
+            raise ValueError(f"{self.column} has the range 0 to 1")
+        return self
+
+
+class Draw(Strict):
+    """One turn of an equation: a coefficient for each covariate, and the deviation of its residual (binomial: 0)."""
+
+    coefficients: tuple[FiniteFloat, ...]
+    deviation: FiniteFloat = Field(ge=0)
+
+
+def _sorted(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(names)))
+
+
+class ImputedParams(AroundParams):
+    """What the rows are completed by, and the statistic inside.
+
+    Attributes:
+        columns: in which a row has values, or gaps that are filled; sorted.
+        equations: one for each gap column.
+        draws: in turns over the equations.
+        seed: of the residuals.
+        observed: a gap column: only rows that have it count; None for all.
+    """
+
+    columns: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_COLUMNS), AfterValidator(_sorted)]
+    equations: Annotated[tuple[Equation, ...], Field(min_length=1, max_length=MAX_GAPS)]
+    draws: Annotated[tuple[Draw, ...], Field(max_length=MAX_DRAWS)]
+    seed: int = Field(ge=0, lt=1 << 32)
+    observed: Name | None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        gaps = self.gaps
+        if len(set(gaps)) < len(gaps):
+            raise ValueError("a column has two equations")
+        if self.observed is not None and self.observed not in gaps:
+            raise ValueError("the observed column is one of those with gaps")
+        read = {column for equation in self.equations for column in (equation.column, *equation.design.columns)}
+        if beyond := sorted(read - set(self.columns)):
+            raise ValueError(f"the equations read columns that are not listed: {', '.join(beyond)}")
+        for turn, draw in enumerate(self.draws):
+            check_linear(self.equations[turn % len(gaps)].design, draw.coefficients)
+        return self
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        return tuple(equation.column for equation in self.equations)
+
+
+class Imputed(Statistic[ImputedParams]):
+    """Blocks: those of the inner statistic, and `imputed`.
+
+    Args:
+        of: the statistics that can be inside.
+    """
+
+    name = "imputed"
+    version = 1
+    Params = ImputedParams
+    keeps_missing = True
+
+    def __init__(self, of: Sequence[Statistic[Any]]) -> None:
+        self._of: Mapping[str, Statistic[Any]] = {one.name: one for one in of if not one.keeps_missing}
+
+    def columns(self, params: ImputedParams) -> tuple[str, ...]:
+        return params.columns
+
+    def layout(self, params: ImputedParams) -> Layout:
+        statistic, given = inner(self._of, params)
+        limit, count = float(params.row_limit), len(params.equations)
+        return Layout(
+            (
+                *statistic.layout(given).blocks,
+                Block("imputed", (count,), limit, exact=True),
+            )
+        )
+
+    def usable(self, params: ImputedParams, columns: Columns) -> Mask:
+        """Rows that lack nothing but what is filled."""
+        filled = set(params.gaps) - {params.observed}
+        needed = [columns[name] for name in params.columns if name not in filled]
+        there = np.ones(len(columns[params.columns[0]]), np.bool_)
+        for column in needed:
+            there &= ~np.isnan(column)
+        return there
+
+    def asked(self, params: ImputedParams, columns: Columns, rows: Mask, floor: int) -> Mask:
+        """Leave out rows that lack a column that fewer than `floor` of them lack."""
+        lacking = [np.isnan(columns[name]) for name in params.gaps]
+        while True:  # leaving rows out can leave few that lack another column
+            few = [lacks for lacks in lacking if 0 < np.count_nonzero(lacks & rows) < floor]
+            if not few:
+                return rows
+            for lacks in few:
+                rows = rows & ~lacks
+
+    def total(self, params: ImputedParams, columns: Columns) -> Arrays:
+        """All rows at once: what is drawn depends on them."""
+        return self.compute(params, columns)
+
+    def compute(self, params: ImputedParams, columns: Columns) -> Arrays:
+        statistic, given = inner(self._of, params)
+        return {
+            **statistic.total(given, completed(params, columns)),
+            "imputed": np.array([np.count_nonzero(np.isnan(columns[name])) for name in params.gaps], np.float64),
+        }
+
+    def persons(self, params: ImputedParams, columns: Columns) -> int:
+        """Those of the inner statistic, and the rows that lack a column."""
+        statistic, given = inner(self._of, params)
+        groups = [int(np.count_nonzero(np.isnan(columns[name]))) for name in params.gaps]
+        return min(group for group in (statistic.persons(given, completed(params, columns)), *groups) if group)
+
+    def parameters(self, params: ImputedParams) -> int:
+        statistic, given = inner(self._of, params)
+        return statistic.parameters(given)
+
+    def disclosure(self, params: ImputedParams) -> Disclosure:
+        statistic, given = inner(self._of, params)
+        found = statistic.disclosure(given)
+        gaps = ", ".join(params.gaps)
+        return replace(
+            found,
+            tells=(
+                f"{found.tells} Gaps in {gaps} are filled before that, by the other columns and chance. Two such sums "
+                "tell by their difference about the rows that lack one of these columns; where fewer rows of a site do "
+                "than the query's floor, they are left out."
+            ),
+            groups=(
+                *found.groups,
+                Group(
+                    blocks=tuple(block for group in found.groups for block in group.blocks),
+                    people=f"rows that lack one of {gaps}",
+                    reveals=Reveals.VALUES,
+                    one_person=False,
+                ),
+            ),
+        )
+
+
+def completed(params: ImputedParams, columns: Columns) -> Columns:
+    """Return the columns with their gaps filled."""
+    rows = {name: columns[name].copy() for name in params.columns}
+    gaps = {name: np.isnan(columns[name]) for name in params.gaps}
+    for equation in params.equations:
+        rows[equation.column][gaps[equation.column]] = equation.start
+    seeds, rank = _of_rows(params, columns)
+    for turn, draw in enumerate(params.draws):
+        equation = params.equations[turn % len(params.equations)]
+        gap = gaps[equation.column]
+        z = equation.design.coded({name: rows[name][gap] for name in equation.design.columns}).z
+        chance = uniform(drawn([rank[gap]], seeds[gap] ^ np.uint64(turn)))
+        rows[equation.column][gap] = _filled(equation, draw, linear(draw.coefficients, z), chance)
+    return rows
+
+
+def _of_rows(params: ImputedParams, columns: Columns) -> tuple[Words, Array]:
+    """Return 64 bits for each row by its values and the site's, and its number among rows with the same values.
+
+    Rows without gaps are in every query of a chain, also where only rows with some column count: they stand for the
+    site.
+    """
+    gaps = [np.isnan(columns[name]) for name in params.columns]
+    values = [np.where(gap, 0.0, columns[name]) for name, gap in zip(params.columns, gaps, strict=True)]
+    alike = drawn([*values, *(gap.astype(np.float64) for gap in gaps)], params.seed)
+    site = alike[~np.logical_or.reduce(gaps)].sum(dtype=np.uint64)
+    order = np.argsort(alike, kind="stable")
+    _, first, count = np.unique(alike[order], return_index=True, return_counts=True)
+    rank = np.empty(len(alike))
+    rank[order] = np.arange(len(alike)) - np.repeat(first, count)
+    return alike ^ site, rank
+
+
+def _filled(equation: Equation, draw: Draw, eta: Array, chance: Array) -> Array:
+    if equation.family == "binomial":
+        drawn_class: Array = (chance < expit(eta)).astype(np.float64)
+        return drawn_class
+    filled: Array = np.clip(eta + draw.deviation * ndtri(chance), equation.low, equation.high)
+    return filled

@@ -1,0 +1,150 @@
+"""Secure range finding: how large the entries of another statistic are at the sites, in powers of two.
+
+A bound that is proven from declared ranges is right and often far too wide, and a fixed point that must reach it is
+coarse near zero. A short round of this statistic finds a bound that holds, so that nobody must guess one. For each
+group g of the other statistic's real entries that share a proven bound 2^E (`Layout.exponents`), and j = 0 ... T - 1:
+
+    above = number of sites with an entry of |x| > 2^(E - 1 - j) in the group      (G, T)      whole numbers
+
+The first j at which a site counts tells the range: every site's entries of the group are at most 2^(E - j), or
+2^(E - T) if no site counts anywhere (`found`). A query with these exponents as its `ranges` is answered within them.
+On the same rows, with the same parameters, nothing is beyond. If rows or parameters have changed meanwhile, an entry
+beyond its range is moved to it and counted in `clipped`, a lane of its own that is summed with the others: a sum is
+right if it is zero, and otherwise the analysis asks for the range again. So nothing overflows, and nothing that was cut
+goes unnoticed. A site that refused instead would tell that one of its patients is unusual.
+
+The ranges say to within a factor of two how large the sites' sums are, and how many sites have sums of that size; not
+which ones.
+"""
+
+from collections.abc import Sequence
+from math import ldexp
+from typing import Any
+
+import numpy as np
+
+from participant.statistics.language.disclosure import Disclosure, Group, Reveals
+from participant.statistics.language.inner import AroundParams, inner
+from participant.statistics.language.layout import Array, Arrays, Block, Layout
+from participant.statistics.language.query import MAX_EXPONENT, QueryError
+from participant.statistics.language.statistic import Columns, Statistic
+
+CLIPPED = "clipped"
+STEPS = 60  # thresholds of a group: below, a double has no digits left beside the proven bound
+
+
+class Ranges(Statistic[AroundParams]):
+    """Blocks: `above` (G, T).
+
+    Args:
+        of: the statistics whose ranges can be asked for.
+    """
+
+    name = "ranges"
+    version = 1
+    Params = AroundParams
+
+    def __init__(self, of: Sequence[Statistic[Any]]) -> None:
+        self._of = {statistic.name: statistic for statistic in of if not statistic.keeps_missing}
+
+    def columns(self, params: AroundParams) -> tuple[str, ...]:
+        statistic, given = self.inner(params)
+        return statistic.columns(given)
+
+    def layout(self, params: AroundParams) -> Layout:
+        statistic, given = self.inner(params)
+        groups = len(statistic.layout(given).exponents)
+        return Layout((Block("above", (groups, STEPS), 1.0, exact=True),))
+
+    def total(self, params: AroundParams, columns: Columns) -> Arrays:
+        """The ranges of the sums over all rows: they are not the sum of the ranges over pieces."""
+        return self.compute(params, columns)
+
+    def compute(self, params: AroundParams, columns: Columns) -> Arrays:
+        statistic, given = self.inner(params)
+        layout = statistic.layout(given)
+        largest = _largest(layout, statistic.total(given, columns))
+        exponents = np.array(layout.exponents)[:, np.newaxis] - 1 - np.arange(STEPS)
+        return {"above": (largest[:, np.newaxis] > np.ldexp(1.0, exponents)).astype(np.float64)}
+
+    def persons(self, params: AroundParams, columns: Columns) -> int:
+        statistic, given = self.inner(params)
+        return statistic.persons(given, columns)
+
+    def parameters(self, params: AroundParams) -> int:
+        statistic, given = self.inner(params)
+        return statistic.parameters(given)
+
+    def disclosure(self, params: AroundParams) -> Disclosure:
+        statistic, given = self.inner(params)
+        return Disclosure(
+            tells=(
+                f"How large the sums of {statistic.name} are at the sites, as powers of two, and at how many sites "
+                "they are that large; never at which. The sums themselves do not show."
+            ),
+            groups=(
+                Group(
+                    blocks=("above",),
+                    people="rows that meet the filter, of the site with the largest sums",
+                    reveals=Reveals.COUNT,
+                    one_person=False,
+                ),
+            ),
+            minimum_rows=statistic.disclosure(given).minimum_rows,
+        )
+
+    def inner(self, params: AroundParams) -> tuple[Statistic[Any], Any]:
+        """Return the statistic whose ranges are asked for, and its parameters.
+
+        Raises:
+            QueryError: there is none of that name and version whose entries have ranges, or its parameters are wrong.
+        """
+        statistic, given = inner(self._of, params)
+        if not statistic.layout(given).exponents:
+            raise QueryError(f"{statistic.name} has whole numbers only here, whose ranges need not be found")
+        return statistic, given
+
+
+def found(layout: Layout, above: Array) -> tuple[int, ...]:
+    """Return the ranges for a query, as exponents.
+
+    Args:
+        layout: of the statistic whose ranges were asked for.
+        above: (G, T), the sum over the sites.
+    """
+    beyond = np.rint(above) > 0
+    first = np.where(beyond.any(axis=1), beyond.argmax(axis=1), STEPS)
+    return tuple(np.maximum(np.array(layout.exponents) - first, -MAX_EXPONENT).tolist())
+
+
+def narrowed(layout: Layout, exponents: tuple[int, ...]) -> Layout:
+    """Return the layout within ranges, with the lane that counts what was moved to them."""
+    inside = layout.narrowed(exponents)
+    return Layout((*inside.blocks, Block(CLIPPED, (), float(layout.length), exact=True)))
+
+
+def clipped(layout: Layout, arrays: Arrays) -> Array:
+    """Return the vector of a narrowed layout, with entries beyond their ranges moved to them and counted."""
+    bounds = iter([ldexp(1.0, exponent) for exponent in layout.exponents])
+    inside: dict[str, Array] = {CLIPPED: np.array(0.0)}
+    for block in layout.blocks[:-1]:
+        inside[block.name] = array = arrays[block.name]
+        if block.size and not block.exact:
+            bound = np.array([next(bounds) for _ in block.clips])
+            if isinstance(block.clip, tuple):
+                bound = bound.reshape(-1, *(1,) * (array.ndim - 1))
+            inside[CLIPPED] = inside[CLIPPED] + np.count_nonzero(np.abs(array) > bound)
+            inside[block.name] = np.clip(array, -bound, bound).reshape(block.shape)
+    return layout.flatten(inside)
+
+
+def _largest(layout: Layout, arrays: Arrays) -> Array:
+    """Return the largest absolute entry of each group, (G,)."""
+    return np.array(
+        [
+            largest
+            for block in layout.blocks
+            if block.size and not block.exact
+            for largest in np.abs(arrays[block.name]).reshape(len(block.clips), -1).max(axis=1)
+        ]
+    )

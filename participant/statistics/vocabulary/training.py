@@ -1,0 +1,159 @@
+"""Training: what a locally installed trainer makes of a model, for federated averaging.
+
+With w the m weights that the query gives, w' those after the trainer (`trainer`) has seen the site's n complete rows,
+and u = (w' - w) min(1, clip / |w' - w|), so that no site moves the model further than `clip`:
+
+    rows       = n             ()      whole number
+    update     = n u           (m,), or no entries where `purpose` is ``assess``
+    loss       = n mean loss at w, at most `loss_limit` a row              ()
+    classified = rows whose outcome is a class, by this kind of model      ()      whole number
+    correct    = those of them whose class is the predicted one at w       ()      whole number
+    cut        = sites whose update was longer than `clip`                 ()      whole number
+    failed     = sites where the trainer gave NaN or infinity, and that give zeros for all else     ()    whole number
+
+The average over all rows is update / rows. With one step of gradient descent at the rate 1 it is minus the gradient.
+Training does not add up over rows: the sum over sites depends on who has which rows, and equals that over pooled rows
+for a single step only. Loss and accuracy do add up.
+
+A query carries the weights as text, so m is limited by its size, to some ten thousand.
+
+Source: McMahan et al. 2017, AISTATS, "Communication-efficient learning of deep networks from decentralized data".
+"""
+
+from math import isfinite
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, FiniteFloat, ValidationError
+
+from participant.statistics.language.conditions import Name
+from participant.statistics.language.disclosure import Disclosure, Group, Reveals
+from participant.statistics.language.layout import Arrays, Block, Layout
+from participant.statistics.language.query import Json, QueryError, canonical, in_words
+from participant.statistics.language.statistic import Columns, Params, Statistic
+from participant.statistics.models.design import Design, Numeric
+from participant.statistics.models.model import single
+from participant.statistics.models.trainer import trainer
+from secagg.errors import ParameterError
+
+MAX_WEIGHTS = 1 << 16
+
+
+class TrainingParams(Params):
+    """What the update depends on.
+
+    Attributes:
+        trainer: name of an installed trainer.
+        purpose: ``train``, or ``assess``: only how good the model is.
+        settings: what its `Settings` read.
+        design, outcome: covariates and outcome.
+        weights: (m,) of the model.
+        clip: the largest Euclidean norm of a site's update.
+        loss_limit: the largest loss that a row counts with.
+    """
+
+    trainer: Name
+    purpose: Literal["train", "assess"]
+    settings: Json
+    design: Design
+    outcome: Numeric
+    weights: Annotated[tuple[FiniteFloat, ...], Field(min_length=1, max_length=MAX_WEIGHTS)]
+    clip: FiniteFloat = Field(gt=0)
+    loss_limit: FiniteFloat = Field(gt=0)
+
+
+class Training(Statistic[TrainingParams]):
+    """Blocks as the module says."""
+
+    name = "training"
+    version = 1
+    Params = TrainingParams
+
+    def columns(self, params: TrainingParams) -> tuple[str, ...]:
+        return (*params.design.columns, params.outcome.column)
+
+    def layout(self, params: TrainingParams) -> Layout:
+        limit = float(params.row_limit)
+        return Layout(
+            (
+                Block("rows", (), limit, exact=True),
+                Block("update", (len(params.weights) if params.purpose == "train" else 0,), limit * params.clip),
+                Block("loss", (), limit * params.loss_limit),
+                Block("classified", (), limit, exact=True),
+                Block("correct", (), limit, exact=True),
+                Block("cut", (), 1.0, exact=True),
+                Block("failed", (), 1.0, exact=True),
+            )
+        )
+
+    def total(self, params: TrainingParams, columns: Columns) -> Arrays:
+        """A trainer sees all rows at once."""
+        return self.compute(params, columns)
+
+    def compute(self, params: TrainingParams, columns: Columns) -> Arrays:
+        """Return the update.
+
+        Raises:
+            NoTrainerError: the trainer is not installed here.
+            QueryError: it does not know these settings, or they make another number of weights.
+        """
+        chosen = trainer(params.trainer)
+        try:
+            settings = chosen.Settings.model_validate_json(canonical(params.settings))
+        except ValidationError as error:
+            raise QueryError(f"the settings of the trainer {params.trainer} are wrong: {in_words(error)}") from None
+        size = chosen.size(len(params.design.names), settings)
+        if size != len(params.weights):
+            raise QueryError(f"this model has {size} weights, the query gives {len(params.weights)}")
+        old, outcome = np.array(params.weights), single(params.outcome, columns)
+        rows = len(outcome)
+        nothing = {block.name: np.zeros(block.shape) for block in self.layout(params).blocks}
+        if not rows:
+            return nothing
+        z = params.design.coded(columns).z.T
+        loss, correct = chosen.assess(old, z, outcome, settings)
+        new = chosen.train(old, z, outcome, settings) if params.purpose == "train" else old
+        if new.shape != old.shape:
+            raise ParameterError(f"the trainer {params.trainer} returned {new.shape} weights instead of {old.shape}")
+        if not (isfinite(loss) and np.isfinite(new).all()):
+            return nothing | {"failed": np.array(1.0)}
+        update = new - old
+        length = float(np.linalg.norm(update))
+        return {
+            "rows": np.array(float(rows)),
+            "update": rows * update[: nothing["update"].size] * min(1.0, params.clip / length if length else 1.0),
+            "loss": np.array(rows * min(max(loss, 0.0), params.loss_limit)),
+            "classified": np.array(0.0 if correct is None else float(rows)),
+            "correct": np.array(float(min(max(correct or 0, 0), rows))),
+            "cut": np.array(float(length > params.clip)),
+            "failed": np.array(0.0),
+        }
+
+    def persons(self, params: TrainingParams, columns: Columns) -> int:
+        return params.design.persons(columns)
+
+    def parameters(self, params: TrainingParams) -> int:
+        return min(len(params.weights), len(params.design.names))
+
+    def disclosure(self, params: TrainingParams) -> Disclosure:
+        model = f"{params.outcome.names[0]} by {', '.join(params.design.names)}"
+        tells = (
+            f"How the trainer {params.trainer} changes {len(params.weights)} weights of a model of {model}, and how "
+            "good it was before: loss and accuracy, averaged over the complete rows of all sites that meet the filter. "
+            "A model with many weights can remember single rows, and many rounds tell more than one; the sum hides "
+            "whose they are, not what they are."
+            if params.purpose == "train"
+            else f"Loss and accuracy of a model of {model}, over the complete rows of all sites that meet the filter."
+        )
+        return Disclosure(
+            tells=tells,
+            groups=(
+                Group(
+                    blocks=("rows", "update", "loss", "classified", "correct"),
+                    people="complete rows that meet the filter",
+                    reveals=Reveals.VALUES,
+                    one_person=False,
+                ),
+            ),
+            minimum_rows=50,
+        )

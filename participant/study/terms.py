@@ -1,0 +1,109 @@
+"""The terms of a project: what its coordinator may ask, fixed before anyone agrees.
+
+Their bytes are opaque to the relay. The roster that every officer confirms by its words holds their hash, so terms
+cannot be changed behind anybody's back.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from participant.statistics.language.conditions import Name, Strict
+from participant.statistics.language.definitions import Definitions, Words
+from participant.statistics.language.inner import names_in
+from participant.statistics.language.query import MAX_COLUMNS, Query, canonical, in_words
+from secagg.errors import ParameterError
+from secagg.params import MAX_HOMOMORPHIC_SITES, MIN_SITES
+
+MAX_TERMS_BYTES = 64 << 10
+
+
+class TermsError(ParameterError):
+    """The terms are malformed, or a query goes beyond them; says how."""
+
+
+def _ordered(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(names)))
+
+
+Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_COLUMNS), AfterValidator(_ordered)]
+
+
+class ProjectTerms(Strict):
+    """What a project may ask.
+
+    Attributes:
+        purpose: what it is for, in one or two sentences of printable ASCII.
+        dataset: name under which every site keeps its table.
+        columns: columns that queries may read or filter by, sorted.
+        variables: what the columns mean: definitions that every site maps its own columns to; of all columns, some or
+            none.
+        statistics: names of the statistics that may be asked for, sorted.
+        profile: what the protocol holds against.
+        loss_rule: what the loss of a site does to a run.
+        minimum_sites: fewer sites in a roster and nothing starts.
+        mode: `masks`, and the coordinator learns the sums; or `he`, and it adds ciphertexts that the sites alone open.
+        publish: in mode `he`, the sites send the coordinator the sums that they opened.
+    """
+
+    purpose: Words
+    dataset: Name
+    columns: Names
+    variables: Definitions = ()
+    statistics: Names
+    profile: Literal["malicious", "semi-honest"] = "malicious"
+    loss_rule: Literal["continue", "pause", "abort"] = "pause"
+    minimum_sites: int = Field(default=MIN_SITES, ge=MIN_SITES, le=65_534)
+    mode: Literal["masks", "he"] = "masks"
+    publish: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if beyond := sorted({one.code for one in self.variables} - set(self.columns)):
+            raise ValueError(f"variables that are no columns of the project: {', '.join(beyond)}")
+        if self.publish and self.mode == "masks":
+            raise ValueError("publish is for mode he; with masks the coordinator learns every sum")
+        if self.mode == "he" and self.minimum_sites > MAX_HOMOMORPHIC_SITES:
+            raise ValueError(f"mode he is for at most {MAX_HOMOMORPHIC_SITES} sites")
+        return self
+
+    @property
+    def coordinator_learns(self) -> bool:
+        """Whether the coordinator learns the sums; otherwise its sites alone do."""
+        return self.mode == "masks" or self.publish
+
+    def encode(self) -> bytes:
+        """Return the canonical bytes (RFC 8785). Masks go without saying, as they did before there was a choice."""
+        unsaid = {"mode", "publish"} if self.mode == "masks" else None
+        return canonical(self.model_dump(mode="json", exclude=unsaid))
+
+    @classmethod
+    def decode(cls, data: bytes) -> "ProjectTerms":
+        """Read terms from untrusted bytes.
+
+        Raises:
+            TermsError: the bytes are too long, no terms, or not the canonical form of what they mean.
+        """
+        if len(data) > MAX_TERMS_BYTES:
+            raise TermsError(f"terms have at most {MAX_TERMS_BYTES} bytes, these have {len(data)}")
+        try:
+            terms = cls.model_validate_json(data)
+        except ValidationError as error:
+            raise TermsError(f"these are no terms of a project: {in_words(error)}") from None
+        if terms.encode() != data:
+            raise TermsError("the terms are not in their canonical form (RFC 8785, names sorted)")
+        return terms
+
+    def check(self, query: Query) -> None:
+        """Check that a query stays within the terms.
+
+        Raises:
+            TermsError: another dataset, a column or a statistic that was not agreed on.
+        """
+        if query.dataset != self.dataset:
+            raise TermsError(f"the project is about dataset {self.dataset}, the query asks for {query.dataset}")
+        for name in names_in(query):
+            if name not in self.statistics:
+                raise TermsError(f"the project's terms do not name the statistic {name}")
+        if beyond := sorted(set(query.needs) - set(self.columns)):
+            raise TermsError(f"the project's terms do not name the columns {', '.join(beyond)}")

@@ -1,0 +1,586 @@
+"""What travels between the relay and a site, each as one frozen type: requests that the relay reads, answers it gives.
+
+Spec: 04-relay-api. The relay's routes, its OpenAPI document and the client are built from these same declarations.
+Requests are strict (an unknown member is refused); answers may gain members, so that an older client can talk to a
+newer relay.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass as plain_dataclass
+from functools import cache
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+)
+from pydantic.dataclasses import dataclass
+from pydantic_core import CoreSchema, core_schema
+
+from relay.api.states import Ending, Liveness, MemberState, ProjectState, Role, RunState, SiteState
+
+CHUNK_BYTES = 4 << 20
+"""Largest piece of a payload in one request."""
+INLINE_FRAME_BYTES = 32 << 10
+"""Frames up to this size come with the list of messages; larger ones are fetched by their ID."""
+MAX_WAIT_S = 30
+"""Longest long poll, below the idle limit of common proxies."""
+MAX_PAGE = 256
+"""Most messages in one answer."""
+MAX_LEASE_S = 600
+"""Longest lease of a run; its holder renews it meanwhile."""
+MAX_TERMS_BYTES = 64 << 10
+FIRST_PARCEL = 240
+"""Frames of this kind and above are no messages of the protocol: logs and artifacts, which people send each other."""
+MAX_PARAMETERS_BYTES = 16 << 10
+MAX_TASKS = 100
+MAX_LABELS = 16
+MAX_TTL_S = 366 * 86_400
+MAX_SITES = 65_534
+
+EPOCH_HEADER = "Secagg-Relay-Epoch"
+"""Stands in every answer; changes when the relay was set back to a backup."""
+
+KEY_BYTES = 32
+DIGEST_BYTES = 32
+SIGNATURE_BYTES = 64
+EVERYONE = "all"
+KEY_ROTATION = "key-rotation"
+"""Label under which a key signs that another one takes its place."""
+
+T = TypeVar("T")
+
+_REQUEST = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+_ANSWER = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+
+def encode(value: Any) -> bytes:
+    """Return one of these types as JSON."""
+    return _adapter(type(value)).dump_json(value, by_alias=True)
+
+
+def parse(kind: type[T], data: bytes) -> T:
+    """Read one of these types from JSON; raises pydantic's ValidationError."""
+    value: T = _adapter(kind).validate_json(data)
+    return value
+
+
+def parse_query(kind: type[T], pairs: dict[str, str]) -> T:
+    """Read one of these types from the parameters of a query; raises pydantic's ValidationError."""
+    value: T = _adapter(kind).validate_python(pairs)
+    return value
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return _built(kind)
+
+
+@cache
+def _built(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)  # building one takes longer than using it
+
+
+def to_base64url(data: bytes) -> str:
+    """Return base64url without padding, the one form of bytes in JSON and in paths."""
+    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def from_base64url(text: str) -> bytes:
+    """Read base64url without padding.
+
+    Raises:
+        ValueError: the text is not the only encoding of its bytes.
+    """
+    data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if to_base64url(data) != text:
+        raise ValueError("not base64url without padding")
+    return data
+
+
+@plain_dataclass(frozen=True, slots=True)
+class Opaque:
+    """Marks bytes that are base64url in JSON, with their least and most length."""
+
+    least: int
+    most: int
+
+    def read(self, value: Any) -> bytes:
+        data = from_base64url(value) if isinstance(value, str) else value
+        if not isinstance(data, bytes) or not self.least <= len(data) <= self.most:
+            raise ValueError(f"base64url of {self.least} to {self.most} bytes is expected")
+        return data
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.read, serialization=core_schema.plain_serializer_function_ser_schema(to_base64url, when_used="json")
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        least, most = (-(-8 * size // 6) for size in (self.least, self.most))  # six bits a character, rounded up
+        letters = {"pattern": "^[A-Za-z0-9_-]*$", "minLength": least, "maxLength": most}
+        return {"type": "string", "contentEncoding": "base64url", **letters}
+
+
+class Recipient:
+    """Marks a key for which JSON may also say "all", which is None in Python."""
+
+    @staticmethod
+    def read(value: Any) -> bytes | None:
+        return None if value is None or value == EVERYONE else Opaque(KEY_BYTES, KEY_BYTES).read(value)
+
+    @staticmethod
+    def write(key: bytes | None) -> str:
+        return EVERYONE if key is None else to_base64url(key)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.read, serialization=core_schema.plain_serializer_function_ser_schema(self.write, when_used="json")
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^(?:{EVERYONE}|[A-Za-z0-9_-]{{43}})$"}
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("only printable characters, and no space at either end")
+    return text
+
+
+def _plain_number(value: Any) -> Any:
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        raise ValueError("a whole number in decimal digits is expected")
+    return value
+
+
+Key = Annotated[bytes, Opaque(KEY_BYTES, KEY_BYTES)]
+Digest = Annotated[bytes, Opaque(DIGEST_BYTES, DIGEST_BYTES)]
+Terms = Annotated[bytes, Opaque(0, MAX_TERMS_BYTES)]
+FrameBytes = Annotated[bytes, Opaque(1, INLINE_FRAME_BYTES)]
+To = Annotated[bytes | None, Recipient()]
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
+Reason = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+Token = Annotated[str, Field(min_length=20, max_length=100, pattern="^[A-Za-z0-9_-]+$")]
+LabelName = Annotated[str, Field(pattern="^[a-z][a-z0-9-]{0,31}$")]
+Labels = Annotated[dict[LabelName, Name], Field(max_length=MAX_LABELS)]
+Parameters = Annotated[bytes, Opaque(0, MAX_PARAMETERS_BYTES)]
+SignatureBytes = Annotated[bytes, Opaque(SIGNATURE_BYTES, SIGNATURE_BYTES)]
+Seconds = Annotated[int, Field(ge=60, le=MAX_TTL_S)]
+Round = Annotated[int, Field(ge=0, lt=2**32)]
+Size = Annotated[int, Field(ge=1, le=2**53)]
+Number = Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_plain_number)]
+
+
+# Requests, in the order of the specification
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class Enrolment:
+    token: Token = Field(repr=False)
+    name: Name
+    key: Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class Succession:
+    """`handover`: the signature of the old key over the new one, with the label `key-rotation`."""
+
+    handover: SignatureBytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class NewLabels:
+    labels: Labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class Revocation:
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class NewToken:
+    """`hash`: SHA-256 of the token, which its maker keeps: the relay sees it when it is used."""
+
+    hash: Digest
+    role: Role
+    label: Name
+    ttl_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class TokenRotation:
+    hash: Digest
+    ttl_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class NewProject:
+    name: Name
+    terms: Terms = Field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class NewTask:
+    name: Name
+    parameters: Parameters = Field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class NewTasks:
+    """`version`: that of the tasks which these are to replace, 0 before the first."""
+
+    version: Number
+    tasks: Annotated[list[NewTask], Field(max_length=MAX_TASKS)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class MemberAnswer:
+    state: MemberState
+    reason: Reason = ""
+    roster_version: Annotated[int, Field(ge=1)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class RosterSites:
+    sites: Annotated[list[Key], Field(min_length=1, max_length=MAX_SITES)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class NewRun:
+    """A run to be made.
+
+    Attributes:
+        task: which of the project's tasks it carries out, from 0 on.
+        deadline: seconds since 1970 at which the relay ends the run if its coordinator has not; null for never.
+    """
+
+    name: Name
+    task: Annotated[int, Field(ge=0, lt=MAX_TASKS)] | None = None
+    deadline: Annotated[float, Field(gt=0, le=2**53)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class RunChange:
+    """`lease`: token of the lease under which the process changes the run, where it has one."""
+
+    from_: Annotated[RunState, Field(alias="from")]
+    to: RunState
+    reason: Reason = ""
+    lease: Annotated[int, Field(ge=1, le=2**53)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class LeaseRequest:
+    """`holder`: a name that the process made up for itself; `ttl_s` 0 gives the lease back."""
+
+    holder: Annotated[str, Field(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
+    ttl_s: Annotated[float, Field(ge=0, le=MAX_LEASE_S)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class Report:
+    from_: Annotated[SiteState, Field(alias="from")]
+    to: SiteState
+    round: Round = 0
+    reason: Reason = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
+class Announcement:
+    size: Size
+    digest: Digest
+    to: To
+
+
+# Queries; their values arrive as text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
+class PostQuery:
+    to: To
+    payload: UUID | None = None
+    lease: Annotated[Number, Field(ge=1)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
+class PollQuery:
+    after: Number = 0
+    wait: Annotated[float, Field(ge=0, le=MAX_WAIT_S)] = 0.0
+    limit: Annotated[Number, Field(ge=1, le=MAX_PAGE)] = MAX_PAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
+class PageQuery:
+    after: Number = 0
+    limit: Annotated[Number, Field(ge=1, le=MAX_PAGE)] = MAX_PAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
+class ChunkQuery:
+    offset: Number
+
+
+# Answers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class Site:
+    """An enrolled key.
+
+    Attributes:
+        last_seen: seconds since 1970, or None for a site that did not come since it enrolled.
+        silent_since: when it was last seen, where it is `silent`.
+        ending: why it is `ended`.
+        predecessor: the key that it took the place of.
+    """
+
+    key: Key
+    name: str
+    role: Role
+    last_seen: float | None = None
+    status: Liveness = Liveness.CONNECTED
+    silent_since: float | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    ending: Ending | None = None
+    predecessor: Key | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class Sites:
+    sites: list[Site]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class JoinToken:
+    """`state`: open, used, revoked or expired; `used_by`: the name of the site that used it."""
+
+    id: int
+    role: Role
+    label: str
+    state: str
+    created: float
+    expires: float
+    used_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class JoinTokens:
+    tokens: list[JoinToken]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class AuditEntry:
+    """`head`: the hash over this entry and the head before it."""
+
+    seq: int
+    at_ms: int
+    actor: str
+    action: str
+    object: str
+    detail: str
+    head: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class AuditEntries:
+    entries: list[AuditEntry]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class Member:
+    """`roster_version`: the version that the site confirmed, where it is `confirmed`."""
+
+    key: Key
+    name: str
+    state: MemberState
+    reason: str
+    roster_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class SealedRoster:
+    """The relay's word for who is in the project. Trust in it comes from the words that officers compare."""
+
+    version: int
+    sites: list[Key]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class Task:
+    name: str
+    parameters: Parameters = Field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class Project:
+    id: UUID
+    name: str
+    coordinator: Key
+    terms: Terms = Field(repr=False)
+    state: ProjectState
+    roster: SealedRoster | None
+    members: list[Member]
+    tasks: list[Task] = Field(default_factory=list)
+    tasks_version: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class ProjectSummary:
+    """`membership`: the reader's own state, None for the project's coordinator."""
+
+    id: UUID
+    name: str
+    coordinator: Key
+    state: ProjectState
+    roster_version: int | None
+    membership: MemberState | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class Projects:
+    projects: list[ProjectSummary]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class Run:
+    """A run.
+
+    Attributes:
+        roster_version: the roster that was in force when the run was created; it stays the run's.
+        task: which of the project's tasks it carries out, where its coordinator said so.
+        number: counts the project's runs from 1 on.
+        deadline: when the relay ends it if its coordinator has not.
+    """
+
+    id: UUID
+    project: UUID
+    name: str
+    roster_version: int
+    state: RunState
+    reason: str
+    created: float
+    updated: float
+    task: int | None = None
+    number: int = 0
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class Runs:
+    runs: list[Run]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class RunLease:
+    """`until` by the relay's clock. `token` counts up with each holder."""
+
+    token: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class SiteReport:
+    """Where a site says that it stands in a run; `updated` is None for one that has said nothing."""
+
+    key: Key
+    name: str
+    state: SiteState
+    round: int
+    reason: str
+    updated: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class SiteReports:
+    sites: list[SiteReport]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class MessageId:
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class PayloadRef:
+    id: str
+    size: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class Message:
+    """`frame` is None where it is larger than 32 KiB: fetch it by the message's ID. `size` is the frame's, in bytes."""
+
+    id: int
+    run: UUID
+    project: UUID
+    sender: Key
+    size: int
+    frame: FrameBytes | None = Field(default=None, repr=False)
+    payload: PayloadRef | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class Messages:
+    """`next` is the `after` of the next request."""
+
+    messages: list[Message]
+    next: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class Upload:
+    id: str
+    received: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class Received:
+    received: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class AuditCheckpoint:
+    """`proof`: signature of the relay's key `public` over number of entries, time and head; see operations §4."""
+
+    entries: int
+    at_ms: int
+    head: str
+    public: Key
+    proof: Annotated[bytes, Opaque(64, 64)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class RelayFacts:
+    """`epoch` changes when the relay was set back to a backup; `checkpoint` is None before the first minute."""
+
+    version: str
+    epoch: UUID
+    since: float
+    checkpoint: AuditCheckpoint | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class Health:
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
+class ProblemDocument:
+    """RFC 9457. `state` and `received` stand in a `conflict` where they say what the object's state is."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    state: str | None = None
+    received: int | None = None

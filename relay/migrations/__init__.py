@@ -1,1 +1,0 @@
-"""The history of the relay's schema: one line of revisions, applied by `relay.migrate`."""

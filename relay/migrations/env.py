@@ -1,9 +1,0 @@
-"""How alembic runs: on the connection, and inside the transaction, that `relay.migrate` hands over."""
-
-from alembic import context
-
-from relay import schema
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=schema.metadata)
-with context.begin_transaction():
-    context.run_migrations()

@@ -1,0 +1,120 @@
+"""The identity key at rest: sealed under a passphrase (`relay.party.sealed`), in a file of its own.
+
+The public key stands beside it in clear, so that commands which only show it need no passphrase.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, BinaryIO, Literal
+
+from nacl.secret import SecretBox
+from pydantic import ValidationError
+
+from relay.api.wire import Opaque
+from relay.party.sealed import Sealed, WrongPassphraseError, seal
+from relay.service.folders import private_folder, sync_folder, write_whole
+from secagg.errors import ParameterError
+from secagg.identity import KEY_BYTES, Identity
+
+_SEALED_BYTES = SecretBox.NONCE_SIZE + KEY_BYTES + SecretBox.MACBYTES
+MIN_PASSPHRASE = 12
+
+
+class KeystoreError(ParameterError):
+    """The key file is missing, damaged, exists already, or does not open with this passphrase."""
+
+
+class _KeyFile(Sealed):
+    version: Literal[1]
+    public: Annotated[bytes, Opaque(KEY_BYTES, KEY_BYTES)]
+    sealed: Annotated[bytes, Opaque(_SEALED_BYTES, _SEALED_BYTES)]
+
+
+def create(path: Path, passphrase: str) -> Identity:
+    """Draw a new identity and store it.
+
+    Raises:
+        KeystoreError: there is a file already, or the passphrase is shorter than 12 characters.
+    """
+    return store(path, os.urandom(KEY_BYTES), passphrase)
+
+
+def store(path: Path, seed: bytes, passphrase: str) -> Identity:
+    """Store the identity of a seed; raises as `create`."""
+    if path.exists():
+        raise KeystoreError(f"{path} exists; an identity is never overwritten")
+    if len(passphrase) < MIN_PASSPHRASE:
+        raise KeystoreError(f"the passphrase has at least {MIN_PASSPHRASE} characters")
+    identity = Identity(seed)
+    content = _KeyFile(version=1, public=identity.public, **dict(seal(seed, passphrase)))
+    private_folder(path.parent)
+    write_whole(path, (content.model_dump_json(indent=2) + "\n").encode())
+    return identity
+
+
+def unlock(path: Path, passphrase: str) -> Identity:
+    """Open a stored identity.
+
+    Raises:
+        KeystoreError: no such file, not a key file, readable by others, or another passphrase.
+    """
+    return Identity(seed_of(path, passphrase))
+
+
+def seed_of(path: Path, passphrase: str) -> bytes:
+    """Return the seed of a stored identity, for a backup; raises as `unlock`."""
+    content = _read(path)
+    try:
+        seed = content.open(passphrase)
+    except WrongPassphraseError:
+        raise KeystoreError(f"{path} does not open with this passphrase") from None
+    if Identity(seed).public != content.public:
+        raise KeystoreError(f"{path} is damaged: the public key is not that of the sealed one")
+    return seed
+
+
+def public_of(path: Path) -> bytes:
+    """Return the public key of a stored identity, without its passphrase; raises KeystoreError."""
+    return _read(path).public
+
+
+def unlock_or_create(path: Path, passphrase: str) -> Identity:
+    """Open the identity that is there, or draw one where none is; raises KeystoreError."""
+    return unlock(path, passphrase) if path.exists() else create(path, passphrase)
+
+
+def replace(path: Path, successor: Path) -> None:
+    """Put another key file in the place of this one, whose bytes are then overwritten."""
+    with path.open("r+b") as old:
+        successor.replace(path)
+        sync_folder(path.parent)
+        _overwrite(old)
+
+
+def destroy(path: Path) -> None:
+    """Overwrite and remove a key file.
+
+    On disks that write elsewhere (flash, journals, snapshots) the old bytes may stay; they are sealed under the
+    passphrase.
+    """
+    with path.open("r+b") as file:
+        _overwrite(file)
+    path.unlink()
+    sync_folder(path.parent)
+
+
+def _overwrite(file: BinaryIO) -> None:
+    file.write(os.urandom(os.fstat(file.fileno()).st_size))
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _read(path: Path) -> _KeyFile:
+    try:
+        if path.stat().st_mode & 0o077:
+            raise KeystoreError(f"{path} is open to other users of this machine; run: chmod 600 {path}")
+        return _KeyFile.model_validate_json(path.read_text())
+    except FileNotFoundError:
+        raise KeystoreError(f"there is no identity at {path}; enrol first") from None
+    except (ValidationError, UnicodeDecodeError):
+        raise KeystoreError(f"{path} is not a key file, or is damaged") from None

@@ -1,0 +1,317 @@
+"""The relay's application: what it is made of, what it does beside requests, and the gate before every endpoint."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from math import ceil
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from aiohttp import HttpVersion11, web
+from aiohttp.typedefs import Handler
+
+from relay.api.wire import EPOCH_HEADER
+from relay.server.core import problem
+from relay.server.core.checkpoint import KEY_FILE, signing_key
+from relay.server.core.config import RelayConfig
+from relay.server.core.metrics import Metrics
+from relay.server.core.problem import BAD_REQUEST, FORBIDDEN, INTERNAL, Problem
+from relay.server.http import openapi
+from relay.server.http.connections import Connection
+from relay.server.http.context import Call, Relay
+from relay.server.http.endpoint import CALL, PROBLEM, REQUEST_ID, Endpoint, instance, note_problem
+from relay.server.jobs.checkpoint_signer import LOOK_S as NOTARY_S
+from relay.server.jobs.checkpoint_signer import Notary
+from relay.server.jobs.deadlines import EVERY_S as DEADLINES_S
+from relay.server.jobs.deadlines import Deadlines
+from relay.server.jobs.housekeeping import EVERY_S, Housekeeping
+from relay.server.jobs.state_metrics import EVERY_S as CENSUS_S
+from relay.server.jobs.state_metrics import CensusTaker
+from relay.server.limits.body_budget import Bodies
+from relay.server.limits.fair_queue import Turns
+from relay.server.limits.request_filter import ORIGIN, Edge
+from relay.server.limits.role_cache import Admissions
+from relay.server.payloads.digests import RunningDigests
+from relay.server.payloads.open import open_blobs
+from relay.server.process.epoch import Epoch
+from relay.server.process.last_seen import Presence
+from relay.server.process.long_polls import Wakeups
+from relay.server.process.monitor import Vitals
+from relay.server.process.readiness import Readiness
+from relay.server.routes import ROUTES
+from relay.server.store import epochs, messages, migrate, sites
+from relay.server.store.connect import connect
+from relay.server.store.database import Database
+from relay.server.store.measured import MeasuredDatabase
+from relay.service import logs
+from relay.service.folders import private_folder
+from secagg.identity import fingerprint
+
+if TYPE_CHECKING:
+    from relay.server.store.notices import Notices
+
+RELAY = web.AppKey("relay", Relay)
+
+LOOK_S = 1.0
+"""How often a relay looks for messages that other processes wrote."""
+ENDINGS_S = 2.0
+"""How often it looks for keys that ended: a long poll or a download in progress then ends too."""
+PRESENCE_S = 5.0
+SWEEP_S = 10.0
+
+_TRACED = ("project", "run", "blob", "message")
+"""The parts of a path that stand in the log."""
+
+_log = logs.logger(__name__)
+
+
+def create_app(config: RelayConfig) -> web.Application:
+    """Return the relay as an aiohttp application.
+
+    The database is created or upgraded when the application starts, before anything listens; `migrate.prepare` says
+    what it raises.
+
+    Args:
+        config: where the data is, and the limits.
+    """
+    wakeups = Wakeups(config.max_polls_per_site)
+    private_folder(config.data)
+    blobs = open_blobs(config)
+    metrics = Metrics(config.data, wakeups.waiting, [kind.name for kind in problem.KINDS])
+    database = _database(config, metrics)
+    relay = Relay(
+        config=config,
+        edge=Edge(config),
+        admissions=Admissions(),
+        bodies=Bodies(config.body_memory_bytes),
+        database=database,
+        blobs=blobs,
+        digests=RunningDigests(),
+        wakeups=wakeups,
+        notices=_notices(config, wakeups),
+        presence=Presence(),
+        endings=set(),
+        turns=Turns(config.database_connections),
+        metrics=metrics,
+        readiness=Readiness(config, database, blobs),
+        epoch=Epoch(),
+        vitals=Vitals(metrics),
+        description=openapi.encode(ROUTES),
+    )
+    app = web.Application(middlewares=[_gate], handler_args=handler_options(config))
+    app[RELAY] = relay
+    for route in ROUTES:
+        serve = Endpoint(relay, route).serve
+        app.router.add_route(route.method, route.path, serve, name=route.name, expect_handler=_expect)
+    app.on_response_prepare.append(_headers)
+    app.on_shutdown.append(_end_polls)
+    app.cleanup_ctx.append(_run)
+    return app
+
+
+def _notices(config: RelayConfig, wakeups: Wakeups) -> "Notices | None":
+    if config.database_url.get_backend_name() == "sqlite":
+        return None
+    from relay.server.store.notices import Notices  # noqa: PLC0415  # the driver only where it is used
+
+    return Notices(config.database_url, wakeups.wake, timeout_s=config.database_wait_s)
+
+
+def handler_options(config: RelayConfig) -> dict[str, Any]:
+    """Return how aiohttp is to serve a connection."""
+    # bodies are signed as they are sent, and decompressing is how bombs work
+    return {"auto_decompress": False, "keepalive_timeout": config.idle_s, "lingering_time": 2.0}
+
+
+def _database(config: RelayConfig, metrics: Metrics) -> Database:
+    most = config.database_connections
+    metrics.database_limit.labels("read").set(most)
+    metrics.database_limit.labels("write").set(1 if config.database is None else most)
+    return MeasuredDatabase(connect(config.database_url, wait_s=config.database_wait_s, connections=most), metrics)
+
+
+@web.middleware
+async def _gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let a request through to a declared endpoint alone, and turn whatever it raises into a problem document."""
+    relay = request.app[RELAY]
+    request[REQUEST_ID] = uuid4()
+    started = time.monotonic()
+    endpoint = getattr(handler, "__self__", None)
+    name = endpoint.route.name if isinstance(endpoint, Endpoint) else "none"
+    binding = logs.bind(request=str(request[REQUEST_ID]))
+    with binding, _serving(request), relay.metrics.in_progress.track_inprogress():
+        try:
+            relay.edge.admit(request)
+            response = await _serve(request, endpoint)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the answer is a problem document
+            response = _refuse(relay, request, error)
+        _record(relay, request, response.status, name, time.monotonic() - started)
+    return response
+
+
+@contextmanager
+def _serving(request: web.Request) -> Iterator[None]:
+    """Let the connection know that the relay is at work, and not the other end."""
+    connection = request.protocol
+    if not isinstance(connection, Connection):  # another server than ours, in tests
+        yield
+        return
+    connection.begins()
+    try:
+        yield
+    finally:
+        call: Call | None = request.get(CALL)
+        connection.answered(signed=call is not None and bool(call.role))
+
+
+async def _serve(request: web.Request, endpoint: object) -> web.StreamResponse:
+    if request.match_info.http_exception is not None:  # no such path, or not with this method
+        raise request.match_info.http_exception
+    if not isinstance(endpoint, Endpoint):  # added to the router by other means than a declaration
+        raise Problem(FORBIDDEN, "this endpoint declares nobody who may call it")
+    return await endpoint.serve(request)
+
+
+def _refuse(relay: Relay, request: web.Request, error: Exception) -> web.Response:
+    found = problem.of_exception(error)
+    note_problem(request, found)
+    if found.kind.status >= INTERNAL.status:
+        if found is not error:
+            relay.metrics.faults.labels(problem.cause_of(error)).inc()
+        # a traceback for what nobody expected; a busy database, asked a hundred times a second, has none to tell
+        unexpected = error if found.kind is INTERNAL else None
+        _log.error("request failed", problem=found.kind.name, reason=str(error), exc_info=unexpected)
+    return problem.respond(found, instance(request))
+
+
+def _record(relay: Relay, request: web.Request, status: int, name: str, seconds: float) -> None:
+    call: Call | None = request.get(CALL)
+    relay.metrics.requests.labels(name, str(status)).inc()
+    relay.metrics.seconds.labels(name).observe(seconds - (call.waited_s if call else 0.0))
+    refused = request.get(PROBLEM)
+    if refused:
+        relay.metrics.problems.labels(refused).inc()
+    _log.info(
+        "request",
+        route=name,
+        method=request.method,
+        status=status,
+        seconds=round(seconds, 4),
+        site=fingerprint(call.signer) if call and call.signer else None,
+        problem=refused,
+        **({"address": request.get(ORIGIN, request.remote)} if relay.config.log_addresses else {}),
+        **{part: call.path[part] for part in _TRACED if part in call.path} if call else {},
+    )
+
+
+async def _expect(request: web.Request) -> web.Response | None:
+    """Let a client go on that waits with its body; other expectations nobody has met."""
+    if request.version != HttpVersion11:
+        return None
+    if request.headers["Expect"].lower() != "100-continue":
+        refusal = Problem(BAD_REQUEST, "of the header Expect only 100-continue is known")
+        return problem.respond(refusal, f"urn:uuid:{uuid4()}")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # nothing of the answer has been sent
+    return None
+
+
+def common_headers(relay: Relay) -> dict[str, str]:
+    """Return the headers of every answer."""
+    return {
+        EPOCH_HEADER: str(relay.epoch.id),
+        "Server": "secagg-relay",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+async def _headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(common_headers(request.app[RELAY]))
+
+
+async def _end_polls(app: web.Application) -> None:
+    app[RELAY].wakeups.close()
+
+
+async def _run(app: web.Application) -> AsyncIterator[None]:
+    """What the relay does beside requests, from its start to its end."""
+    relay = app[RELAY]
+    before = await migrate.prepare(relay.config)
+    if before is not None:
+        _log.info("database prepared", schema=migrate.REVISION, before=before or "none")
+    relay.epoch.begin(await relay.database.write(lambda db: epochs.ensure(db, now=time.time())))
+    # Signatures count whole seconds: what is signed in the second of a restore, after it, would look as if before.
+    await asyncio.sleep(max(0.0, min(ceil(relay.epoch.floor) - time.time(), 1.0)))
+    key_file = relay.config.data / KEY_FILE
+    notary = Notary(signing_key(key_file), relay.database, relay.metrics)
+    relay.metrics.oldest_key.labels("audit").set(key_file.stat().st_mtime)
+    house = Housekeeping(relay)
+    jobs = [
+        asyncio.create_task(relay.vitals.watch()),
+        asyncio.create_task(_every(CENSUS_S, CensusTaker(relay.database, relay.readiness, relay.metrics))),
+        asyncio.create_task(_every(NOTARY_S, notary)),
+        asyncio.create_task(_every(LOOK_S, _Look(relay))),
+        asyncio.create_task(_every(ENDINGS_S, lambda: _look_for_endings(relay))),
+        asyncio.create_task(_every(SWEEP_S, lambda: _sweep(relay))),
+        asyncio.create_task(_every(PRESENCE_S, lambda: _write_presence(relay))),
+        asyncio.create_task(_every(DEADLINES_S, Deadlines(relay.database))),
+        asyncio.create_task(_every(EVERY_S, house)),
+    ]
+    if relay.notices is not None:
+        jobs.append(asyncio.create_task(relay.notices.run()))
+    yield
+    for job in jobs:
+        job.cancel()
+    await asyncio.gather(*jobs, return_exceptions=True)
+    with suppress(Exception):  # observations, not worth a failed stop
+        await _write_presence(relay)
+        await house.stop()
+    await relay.database.close()
+
+
+async def _every(seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await job()
+        except Exception as error:  # noqa: BLE001  # the database may be back at the next time
+            _log.error("background job failed", exc_info=error)
+        await asyncio.sleep(seconds)
+
+
+class _Look:
+    """Wakes the polls of sites for which another process wrote messages."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._seen: int | None = None
+
+    async def __call__(self) -> None:
+        seen = self._seen
+        newest = await self._relay.database.read(messages.newest)
+        if seen is not None and newest > seen:
+            self._relay.wakeups.wake(await self._relay.database.read(lambda db: messages.readers_since(db, seen)))
+        self._seen = newest
+
+
+async def _look_for_endings(relay: Relay) -> None:
+    ended = await relay.database.read(sites.ended)
+    relay.wakeups.wake(ended - relay.endings)
+    relay.endings.update(ended)
+
+
+async def _sweep(relay: Relay) -> None:
+    """Note which sites fell silent and which came back; one replica finds the change and logs it."""
+    then = time.time() - relay.config.silent_after_s
+    if not await relay.database.read(lambda db: sites.needs_sweep(db, then=then)):
+        return
+    silent, back = await relay.database.write(lambda db: sites.sweep(db, then=then))
+    for event, rows in (("site silent", silent), ("site back", back)):
+        for row in rows:
+            _log.info(event, site=fingerprint(row.key), name=row.name)
+
+
+async def _write_presence(relay: Relay) -> None:
+    if seen := relay.presence.take():
+        await relay.database.write(lambda db: sites.seen(db, seen), appends=True)

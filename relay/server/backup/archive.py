@@ -1,0 +1,198 @@
+"""The file of a backup: a tar of the database, the complete payloads and a signed manifest, sealed to a public key.
+
+Spec: operations §5. The tar goes through age (X25519, ChaCha20-Poly1305 in chunks) while it is made, so that the host
+which makes backups holds no key that opens them, and nothing of any size is held in memory.
+"""
+
+import os
+import tarfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from threading import Thread
+from typing import IO, Any
+
+import pyrage
+
+from relay.server.payloads.payload_store import StorageError
+from secagg.errors import ParameterError, SecaggError
+
+_BLOCK = tarfile.BLOCKSIZE
+_PIECE = 1 << 20
+_MAGIC = b"age-encryption.org"
+
+
+class BackupError(SecaggError):
+    """A backup cannot be made, or a file is no whole backup; says which and why."""
+
+
+class ArchiveWriter:
+    """Writes members one after the other.
+
+    Args:
+        out: where the bytes go.
+    """
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+
+    def add(self, name: str, path: Path) -> str:
+        """Add a file; returns the SHA-256 of what was written, in hex."""
+        digest = sha256()
+        size = path.stat().st_size
+        self._begin(name, size)
+        with path.open("rb") as file:
+            left = size
+            while left:
+                piece = file.read(min(_PIECE, left))
+                if not piece:
+                    raise BackupError(f"{path} became shorter while it was read")
+                digest.update(piece)
+                self._out.write(piece)
+                left -= len(piece)
+        self._fill(size)
+        return digest.hexdigest()
+
+    def add_bytes(self, name: str, data: bytes) -> None:
+        """Add a member of these bytes."""
+        self._begin(name, len(data))
+        self._out.write(data)
+        self._fill(len(data))
+
+    async def add_pieces(self, name: str, size: int, pieces: AsyncIterator[bytes]) -> bytes:
+        """Add a member of `size` bytes that come in pieces; returns their SHA-256.
+
+        Where they cannot be read to their end, zeros take the place of the rest: the archive goes on.
+        """
+        digest = sha256()
+        self._begin(name, size)
+        left = size
+        try:
+            async for piece in pieces:
+                digest.update(piece)
+                self._out.write(piece)
+                left -= len(piece)
+        except StorageError:
+            while left:
+                self._out.write(bytes(min(_PIECE, left)))
+                left -= min(_PIECE, left)
+        self._fill(size)
+        return digest.digest()
+
+    def end(self) -> None:
+        """Write the end of the archive."""
+        self._out.write(bytes(2 * _BLOCK))
+
+    def _begin(self, name: str, size: int) -> None:
+        info = tarfile.TarInfo(name)
+        info.size, info.mode = size, 0o600
+        self._out.write(info.tobuf(tarfile.PAX_FORMAT))
+
+    def _fill(self, size: int) -> None:
+        self._out.write(bytes(-size % _BLOCK))
+
+
+@contextmanager
+def writing(path: Path, recipients: list[Any]) -> Iterator[ArchiveWriter]:
+    """Write an archive to a new file, which has its name only when it is whole and durable.
+
+    Args:
+        path: of the archive.
+        recipients: age recipients; none leaves the archive open to read.
+    """
+    part = path.with_name(f".{path.name}.part")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            with _sealing(file, recipients) as out:
+                archive = ArchiveWriter(out)
+                yield archive
+                archive.end()
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def reading(path: Path, identities: list[Any]) -> Iterator[tarfile.TarFile]:
+    """Read an archive from its beginning to its end.
+
+    Raises:
+        BackupError: the file is no archive, is cut off or changed, or does not open with these keys.
+    """
+    try:
+        with path.open("rb") as file, _unsealed(file, identities) as source:
+            with tarfile.open(fileobj=source, mode="r|") as archive:
+                yield archive
+            while source.read(_PIECE):  # what follows the last member is authenticated too
+                pass
+    except tarfile.TarError as error:
+        raise BackupError(f"{path} is no whole backup: {error}") from None
+
+
+@contextmanager
+def _sealing(file: IO[bytes], recipients: list[Any]) -> Iterator[IO[bytes]]:
+    if not recipients:
+        yield file
+        return
+    source, sink = os.pipe()
+
+    def seal() -> None:
+        with os.fdopen(source, "rb") as plain:
+            pyrage.encrypt_io(plain, file, recipients)
+
+    pump = _Pump(seal)
+    try:
+        with os.fdopen(sink, "wb") as out:
+            yield out
+    except BrokenPipeError:  # the other end failed, and knows why
+        pass
+    finally:
+        pump.join()
+    if pump.error is not None:
+        raise pump.error
+
+
+@contextmanager
+def _unsealed(file: IO[bytes], identities: list[Any]) -> Iterator[IO[bytes]]:
+    sealed = file.read(len(_MAGIC)) == _MAGIC
+    file.seek(0)
+    if not sealed:
+        yield file
+        return
+    if not identities:
+        raise ParameterError("this backup is encrypted; name the file that holds its key with --identity")
+    source, sink = os.pipe()
+
+    def unseal() -> None:
+        with os.fdopen(sink, "wb") as out:
+            pyrage.decrypt_io(file, out, identities)
+
+    pump = _Pump(unseal)
+    try:
+        with os.fdopen(source, "rb") as plain:
+            yield plain
+    finally:
+        pump.join()
+        if pump.error is not None and "Broken pipe" not in str(pump.error):
+            raise BackupError(f"the backup is damaged, cut off, or sealed to another key: {pump.error}")
+
+
+class _Pump(Thread):
+    """A thread between a pipe and a file; `error` is what it failed with."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        super().__init__(name="backup", daemon=True)
+        self._work = work
+        self.error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001  # whoever joins looks at it
+            self.error = error

@@ -1,0 +1,130 @@
+"""Moving a relay from SQLite to PostgreSQL: one transaction on each side, and every row compared before the commit.
+
+The source is closed in its own transaction: no relay starts on it again, and one that still runs, idle, can write
+nothing. What it acknowledged would be lost.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, insert, select, text
+from sqlalchemy.exc import OperationalError
+
+from relay.server.core.config import RelayConfig, sqlite_url
+from relay.server.core.storage_errors import DatabaseBusyError, DatabaseUnavailableError
+from relay.server.store import migrate, schema
+from relay.server.store.connect import connect
+from relay.server.store.offline import keep_idle
+from relay.server.store.sqlite import engine
+from secagg.errors import ParameterError, SecaggError
+
+_BATCH = 500
+_COUNTERS = ("message", "token")
+"""Tables whose numbers go on above every one that was ever given, also to rows that are no more."""
+
+
+class MoveError(SecaggError):
+    """The copy is not what it was copied from; nothing was kept of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A table that was moved: its rows, and a hash over them that knows no order."""
+
+    name: str
+    rows: int
+    digest: bytes
+
+
+def move(source: RelayConfig, target: RelayConfig) -> list[Moved]:
+    """Copy all tables in one transaction, compare counts and hashes, and only then commit.
+
+    Args:
+        source: names the data folder, whose relay is stopped.
+        target: names an empty PostgreSQL database.
+
+    Raises:
+        ParameterError: there is no relay in the folder, or the target holds sites already.
+        SchemaError: the source has another schema than this release, or was moved already.
+        DatabaseBusyError: a relay still writes to the source.
+        MoveError: the copy differs.
+    """
+    if source.database is not None:
+        raise ParameterError("this relay has its database in PostgreSQL already")
+    if not Path(sqlite_url(source.data).database or "").exists():
+        raise ParameterError(f"there is no relay in {source.data}; name its folder with --data")
+    asyncio.run(migrate.prepare(target))
+    from_ = engine(sqlite_url(source.data), wait_s=source.database_wait_s, begin="BEGIN EXCLUSIVE", connections=1)
+    try:
+        with from_.begin() as old:
+            migrate.require(old)
+            _close(old)
+            return asyncio.run(_copied(old, target))
+    except OperationalError:
+        raise DatabaseBusyError("a relay still writes to the database; stop it first") from None
+    finally:
+        from_.dispose()
+
+
+def _close(old: Connection) -> None:
+    migrate.mark_moved(old)
+    for table in schema.metadata.sorted_tables:
+        for deed in ("INSERT", "UPDATE", "DELETE"):
+            name = f"moved_{table.name}_{deed.lower()}"
+            old.exec_driver_sql(
+                f'CREATE TRIGGER "{name}" BEFORE {deed} ON "{table.name}" '
+                "BEGIN SELECT RAISE(ABORT, 'this database was moved to PostgreSQL'); END"
+            )
+
+
+async def _copied(old: Connection, target: RelayConfig) -> list[Moved]:
+    database = connect(target.database_url, wait_s=target.database_wait_s, connections=1)
+    try:
+        return await database.alone(lambda new: _copy(old, new))
+    except DatabaseUnavailableError as error:
+        raise MoveError(f"nothing was moved: {error}") from None
+    finally:
+        await database.close()
+
+
+def _copy(old: Connection, new: Connection) -> list[Moved]:
+    keep_idle(new)  # the source is hashed meanwhile
+    if new.scalar(select(func.count()).select_from(schema.site)):
+        raise ParameterError("the target holds sites already; a relay is moved into a database of its own: createdb")
+    moved = []
+    for table in schema.metadata.sorted_tables:
+        new.execute(table.delete())  # what the migrations put there
+        for rows in old.execute(select(table)).mappings().partitions(_BATCH):
+            new.execute(insert(table), [dict(row) for row in rows])
+        before, after = _described(old, table), _described(new, table)
+        if before != after:
+            raise MoveError(f"table {table.name} has {after.rows} of {before.rows} rows, or others")
+        moved.append(before)
+    for name in _COUNTERS:
+        _go_on(old, new, name)
+    return moved
+
+
+def _described(db: Connection, table: Table) -> Moved:
+    """Hash each row and add the hashes up: the two databases sort differently."""
+    rows, total = 0, 0
+    for found in db.execute(select(table), execution_options={"yield_per": _BATCH}).partitions():
+        rows += len(found)
+        total += sum(int.from_bytes(sha256(_spelled(row)).digest(), "big") for row in found)
+    return Moved(table.name, rows, (total % 2**256).to_bytes(32, "big"))
+
+
+def _spelled(row: Iterable[Any]) -> bytes:
+    """Write a row in one way, whichever driver read it."""
+    plain = (value if isinstance(value, bytes | int | float | str | None) else str(value) for value in row)
+    return repr(tuple(plain)).encode()
+
+
+def _go_on(old: Connection, new: Connection, table: str) -> None:
+    last = old.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table})
+    if last:
+        new.execute(text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :last)"), {"name": table, "last": last})

@@ -1,0 +1,1 @@
+"""The operator's commands beyond those of `relay.server.commands.cli`: a module for each subject, logic elsewhere."""

@@ -1,0 +1,149 @@
+"""`secagg-relay admin`: how things stand, and ending a run that nobody else can end."""
+
+import time
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection
+
+from relay.api.states import FINAL_RUN, RunState
+from relay.api.wire import to_base64url
+from relay.server.commands.options import AsJson, Config, Data
+from relay.server.core.config import RelayConfig
+from relay.server.store import audit, census, epochs, milestones, runs, sites
+from relay.server.store.offline import on_database, over_view
+from relay.service.command import report
+from secagg.errors import ParameterError
+from secagg.identity import fingerprint
+
+REASON = "cancelled-by-operator"
+
+app = typer.Typer(no_args_is_help=True, help="How the relay stands, and what only an operator can do.")
+
+
+@app.command("status")
+def status(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Show numbers of sites, runs and tokens, the epoch, and when backup and audit check last succeeded."""
+
+    def look(db: Connection) -> dict[str, Any]:
+        counted, reached, epoch = census.take(db, now=time.time()), milestones.reached(db), epochs.current(db)
+        return {
+            "sites": counted.sites,
+            "runs": counted.runs,
+            "silent_sites_of_open_runs": counted.silent_in_runs,
+            "silent_members": counted.silent_members,
+            "last_completed_run": counted.last_success,
+            "open_tokens": counted.open_tokens,
+            "epoch": None if epoch is None else {"id": str(epoch.id), "since": epoch.since, "cause": epoch.cause},
+            "last_backup": reached.get(milestones.BACKUP),
+            "audit_verified": reached.get(milestones.AUDIT_VERIFIED),
+            "audit_broken": milestones.AUDIT_BROKEN in reached,
+        }
+
+    _show(over_view(RelayConfig.load(data=data, config=config), look), as_json=as_json)
+
+
+@app.command("sites")
+def sites_command(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """List the enrolled sites, when each enrolled and was last seen."""
+    rows = over_view(RelayConfig.load(data=data, config=config), sites.all_sites)
+    listed = [
+        {
+            "name": row.name,
+            "role": row.role,
+            "key": to_base64url(row.key),
+            "fingerprint": fingerprint(row.key),
+            "enrolled": row.enrolled,
+            "last_seen": row.last_seen,
+        }
+        for row in rows
+    ]
+    _list("sites", listed, as_json=as_json)
+
+
+@app.command("runs")
+def runs_command(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """List the open runs, and what each site used of its quotas in them."""
+
+    def look(db: Connection) -> list[dict[str, Any]]:
+        used: dict[UUID, list[dict[str, Any]]] = {}
+        for row in census.usage(db):
+            amounts = {name: getattr(row, name) for name in ("messages", "frame_bytes", "payload_bytes")}
+            used.setdefault(row.run, []).append({"site": row.site_name} | amounts)
+        return [
+            {
+                "run": str(row.id),
+                "project": row.project_name,
+                "name": row.name,
+                "state": row.state,
+                "created": row.created,
+                "last_activity": max(row.updated, row.last_message or 0.0),
+                "usage": used.get(row.id, []),
+            }
+            for row in census.open_runs(db)
+        ]
+
+    _list("runs", over_view(RelayConfig.load(data=data, config=config), look), as_json=as_json)
+
+
+@app.command("cancel")
+def cancel(
+    run: Annotated[UUID, typer.Argument(help="the run's ID, as `admin runs` lists it")],
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel a run whose coordinator cannot do it any more. It stands in the audit log as the operator's deed."""
+    on_database(RelayConfig.load(data=data, config=config), lambda db: cancel_run(db, run, now=time.time()))
+    report({"run": str(run), "state": RunState.CANCELLED.value}, f"run {run} is cancelled", as_json=as_json)
+
+
+def cancel_run(db: Connection, run: UUID, *, now: float) -> None:
+    """Cancel a run and note it; raises ParameterError for one that is not there, or is over."""
+    found = runs.find(db, run)
+    if found is None:
+        raise ParameterError(f"there is no run {run}; see: secagg-relay admin runs")
+    state = RunState(found.state)
+    if state in FINAL_RUN or not runs.change(db, run, from_=state, to=RunState.CANCELLED, reason=REASON, now=now):
+        raise ParameterError(f"run {run} is {state} already")
+    audit.append(
+        db,
+        actor=audit.OPERATOR,
+        action="run.changed",
+        on=f"run/{run}",
+        before=state,
+        after=RunState.CANCELLED,
+        reason=REASON,
+    )
+
+
+def _list(name: str, listed: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        report({name: listed}, "", as_json=True)
+        return
+    columns = [column for column in (listed[0] if listed else {}) if not isinstance(listed[0][column], list)]
+    table = Table(*columns, title=f"{len(listed)} {name}")
+    for entry in listed:
+        table.add_row(*(_words(column, entry[column]) for column in columns))
+    Console().print(table)
+
+
+def _show(facts: dict[str, Any], *, as_json: bool) -> None:
+    words = "\n".join(f"{name.replace('_', ' ')}: {_words(name, value)}" for name, value in facts.items())
+    report(facts, words, as_json=as_json)
+
+
+def _words(name: str, value: Any) -> str:
+    if value is None:
+        return "never"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(key, item)}" for key, item in value.items()) or "none"
+    if isinstance(value, float) and name in {"enrolled", "last_seen", "created", "since", "last_activity"} | _TIMES:
+        return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(value))
+    return str(value)
+
+
+_TIMES = {"last_completed_run", "last_backup", "audit_verified"}

@@ -1,0 +1,173 @@
+"""`secagg-relay audit`: checking the audit log, and taking it elsewhere."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Connection
+
+from relay.api.wire import to_base64url
+from relay.server.commands.options import AsJson, Config, Data
+from relay.server.core.checkpoint import BadCheckpointError, Checkpoint
+from relay.server.core.config import RelayConfig
+from relay.server.http.signatures import public_key
+from relay.server.store import audit, checkpoints, milestones
+from relay.server.store.offline import on_database, over_view
+from relay.service.command import report
+from secagg.audit import BrokenChainError
+from secagg.errors import ParameterError
+
+app = typer.Typer(no_args_is_help=True, help="The hash-chained audit log.")
+
+_BREAKS = (BrokenChainError, audit.TruncatedLogError, BadCheckpointError)
+
+
+@app.command("verify")
+def verify(
+    data: Data = None,
+    config: Config = None,
+    head: Annotated[str | None, typer.Option(help="a head that was noted earlier, in hex")] = None,
+    kept: Annotated[
+        Path | None,
+        typer.Option("--checkpoints", help="file with checkpoints or log lines that were kept elsewhere, one a line"),
+    ] = None,
+    keys: Annotated[
+        list[str] | None, typer.Option("--key", help="the key that may sign checkpoints; may be given more than once")
+    ] = None,
+    export: Annotated[Path | None, typer.Option(help="check an exported log instead of the relay's own")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check that no entry of the audit log was edited, removed or moved, and that none is missing at its end.
+
+    The relay's own log is noted as found whole, or as broken, which raises an alert until it is found whole again.
+    """
+    remembered = _head(head)
+    signed = [] if kept is None else list(_read_checkpoints(kept))
+    trusted = None if keys is None else {_key(text) for text in keys}
+    if export is None:
+        settings = RelayConfig.load(data=data, config=config)
+        facts = _verify_own(settings, remembered, signed, trusted)
+    else:
+        facts = _verify_export(export, remembered, signed, trusted)
+    report(facts | {"ok": True}, f"{facts['entries']} entries, unbroken", as_json=as_json)
+
+
+def _verify_own(
+    settings: RelayConfig, remembered: bytes | None, signed: list[Checkpoint], trusted: set[bytes] | None
+) -> dict[str, Any]:
+    def check(db: Connection) -> dict[str, Any]:
+        stored = checkpoints.all_checkpoints(db)
+        _require_keys([*stored, *signed], trusted)
+        entries = audit.verify(db, remembered, signed)
+        return {"entries": entries, "head": audit.head(db)[1].hex()} | _witnesses([*stored, *signed])
+
+    try:
+        found = over_view(settings, check)
+    except _BREAKS as broken:
+        reason = str(broken)[:200]
+        on_database(settings, lambda db: milestones.reach(db, milestones.AUDIT_BROKEN, now=time.time(), detail=reason))
+        raise
+
+    def note(db: Connection) -> None:
+        milestones.forget(db, milestones.AUDIT_BROKEN)
+        milestones.reach(db, milestones.AUDIT_VERIFIED, now=time.time(), detail=f"{found['entries']} entries")
+
+    on_database(settings, note)
+    return found
+
+
+def _verify_export(
+    path: Path, remembered: bytes | None, signed: list[Checkpoint], trusted: set[bytes] | None
+) -> dict[str, Any]:
+    lines = [document for _, document in _read_lines(path)]
+    inside = [Checkpoint.of_document(line["checkpoint"]) for line in lines if "checkpoint" in line]
+    _require_keys([*inside, *signed], trusted)
+    try:
+        entries = [{**line["entry"], "head": bytes.fromhex(line["entry"]["head"])} for line in lines if "entry" in line]
+        number = audit.verify_entries(entries, [*inside, *signed], remembered)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ParameterError(f"{path} is no exported audit log") from None
+    head = entries[-1]["head"].hex() if entries else ""
+    return {"entries": number, "head": head} | _witnesses([*inside, *signed])
+
+
+@app.command("export")
+def export_command(data: Data = None, config: Config = None) -> None:
+    """Print the whole log as JSON lines, entries first and then the checkpoints, for an auditor or an archive."""
+    settings = RelayConfig.load(data=data, config=config)
+
+    def work(db: Connection) -> None:
+        for entry in audit.entries(db):
+            _print({"entry": {**entry, "head": entry["head"].hex()}})
+        for checkpoint in checkpoints.all_checkpoints(db):
+            _print({"checkpoint": checkpoint.document()})
+
+    over_view(settings, work)
+
+
+@app.command("checkpoint")
+def checkpoint_command(data: Data = None, config: Config = None) -> None:
+    """Print the latest signed checkpoint as JSON. Keep it on another machine."""
+    latest = over_view(RelayConfig.load(data=data, config=config), checkpoints.latest)
+    if latest is None:
+        raise ParameterError("nothing was signed yet; a relay that serves signs once a minute")
+    _print(latest.document())
+
+
+def _require_keys(found: list[Checkpoint], trusted: set[bytes] | None) -> None:
+    if trusted is None:
+        return
+    foreign = {checkpoint.key for checkpoint in found} - trusted
+    if foreign:
+        raise BadCheckpointError(f"a checkpoint is signed by {to_base64url(min(foreign))}, which is none of the keys")
+
+
+def _witnesses(found: list[Checkpoint]) -> dict[str, Any]:
+    """How much is vouched for: by which keys, and up to which entry."""
+    return {
+        "signed_entries": max((checkpoint.entries for checkpoint in found), default=0),
+        "keys": sorted({to_base64url(checkpoint.key) for checkpoint in found}),
+    }
+
+
+def _read_checkpoints(path: Path) -> Iterator[Checkpoint]:
+    for number, document in _read_lines(path):
+        if "proof" in document:
+            yield Checkpoint.of_document(document)
+        elif "checkpoint" in document:
+            yield Checkpoint.of_document(document["checkpoint"])
+        elif not {"event", "entry"} & document.keys():  # other lines of a log or an export may stand between
+            raise ParameterError(f"{path}, line {number}: this is no checkpoint")
+
+
+def _read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            document = json.loads(line)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise ParameterError(f"{path}, line {number}: a JSON object is expected")
+        yield number, document
+
+
+def _print(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document, separators=(",", ":"), ensure_ascii=False) + "\n")
+
+
+def _head(text: str | None) -> bytes | None:
+    try:
+        return None if text is None else bytes.fromhex(text)
+    except ValueError:
+        raise ParameterError("a head is 64 hex digits") from None
+
+
+def _key(text: str) -> bytes:
+    try:
+        return public_key(text)
+    except ValueError:
+        raise ParameterError("a key is 43 characters of base64url, as `audit checkpoint` shows it") from None

@@ -1,0 +1,111 @@
+"""`secagg-relay site`: the enrolled keys."""
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection
+
+from relay.api.states import Ending
+from relay.api.wire import to_base64url
+from relay.server.commands.options import AsJson, Config, Data
+from relay.server.core.config import RelayConfig
+from relay.server.registry import endings
+from relay.server.store import audit, sites
+from relay.server.store.database import Row
+from relay.server.store.offline import on_database
+from relay.service.command import report
+from secagg.errors import ParameterError
+from secagg.identity import key_words
+
+app = typer.Typer(no_args_is_help=True, help="Enrolled sites: list them, end them.")
+
+Name = Annotated[str, typer.Argument(help="the site's name")]
+
+
+@app.command("list")
+def site_list(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """List all sites, those whose key ended too."""
+    rows = on_database(RelayConfig.load(data=data, config=config), sites.all_sites)
+    listed = [
+        {
+            "name": row.name,
+            "role": row.role,
+            "key": row.key.hex(),
+            "status": _status(row),
+            "last_seen": row.last_seen,
+            "labels": json.loads(row.labels),
+        }
+        for row in rows
+    ]
+    if as_json:
+        report({"sites": listed}, "", as_json=True)
+        return
+    table = Table("name", "role", "status", "last seen", "labels")
+    for row, entry in zip(rows, listed, strict=True):
+        seen = (
+            "" if row.last_seen is None else datetime.fromtimestamp(row.last_seen, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        )
+        labels = ", ".join(f"{name}={value}" for name, value in entry["labels"].items())
+        table.add_row(row.name, row.role, entry["status"], seen, labels)
+    Console().print(table)
+
+
+@app.command("show")
+def site_show(name: Name, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Show a site's twelve words, which its officer reads to you."""
+    row = on_database(RelayConfig.load(data=data, config=config), lambda db: _named(db, name))
+    words = key_words(row.key)
+    facts = {"name": row.name, "role": row.role, "key": row.key.hex(), "words": words, "status": _status(row)}
+    report(facts, f"{row.name} ({row.role}, {_status(row)})\n  {words}", as_json=as_json)
+
+
+@app.command("revoke")
+def site_revoke(
+    name: Name,
+    reason: Annotated[str, typer.Option(help="stands in the audit log")] = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Refuse a key from now on, for good: it was stolen, or its owner is not to be trusted any more."""
+    _end(name, Ending.REVOKED, reason, RelayConfig.load(data=data, config=config), as_json=as_json)
+
+
+@app.command("deregister")
+def site_deregister(name: Name, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Let a site go: its key is refused from now on, its memberships end, its name is free."""
+    _end(name, Ending.DEREGISTERED, "", RelayConfig.load(data=data, config=config), as_json=as_json)
+
+
+def _end(name: str, ending: Ending, reason: str, settings: RelayConfig, *, as_json: bool) -> None:
+    if len(reason) > 200 or not reason.isprintable():
+        raise ParameterError("a reason has at most 200 printable characters")
+
+    def work(db: Connection) -> bytes:
+        row = _named(db, name)
+        if row.ended is not None:
+            raise ParameterError(f"{name} has ended already")
+        endings.end(db, row, ending, actor=audit.OPERATOR, reason=reason, now=time.time())
+        key: bytes = row.key
+        return key
+
+    key = on_database(settings, work)
+    report({"name": name, "key": to_base64url(key), "status": ending.value}, f"{name} is {ending}", as_json=as_json)
+
+
+def _named(db: Connection, name: str) -> Row:
+    found = next((row for row in sites.all_sites(db) if row.name == name), None)
+    if found is None:
+        raise ParameterError(f"there is no site {name!r}; see: secagg-relay site list")
+    return found
+
+
+def _status(row: Row) -> str:
+    if row.ended is not None:
+        return str(row.ending)
+    return "connected" if row.silent_since is None else "silent"

@@ -1,0 +1,128 @@
+"""`secagg-relay backup`, `backup-key` and `restore`."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import pyrage
+import typer
+
+from relay.server.backup import ended_keys, make, restore
+from relay.server.backup.archive import BackupError
+from relay.server.commands.options import AsJson, Config, Data
+from relay.server.core.config import RelayConfig
+from relay.server.http.signatures import public_key
+from relay.service.command import report
+from secagg.errors import ParameterError
+
+app = typer.Typer()
+
+
+@app.command("backup")
+def backup_command(
+    to: Annotated[Path | None, typer.Option(help="folder in which backups are collected")] = None,
+    recipient: Annotated[
+        list[str] | None, typer.Option(help="public key (age1...) that the backup is sealed to; may be repeated")
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="do not encrypt")] = False,
+    keep: Annotated[int | None, typer.Option(min=1, help="backups that are kept whatever their age")] = None,
+    days: Annotated[int | None, typer.Option(min=0, help="older ones beyond these are removed")] = None,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Back up database and payloads while the relay serves, into one file, and remove old backups."""
+    settings = RelayConfig.load(
+        data=data,
+        config=config,
+        backup_to=to,
+        backup_recipients=None if recipient is None else tuple(recipient),
+        backup_keep=keep,
+        backup_days=days,
+    )
+    if settings.backup_to is None:
+        raise ParameterError("name the folder for backups: --to, or the setting backup_to; best on another disk")
+    if plain and settings.backup_recipients:
+        raise ParameterError("--plain and a recipient exclude each other")
+    if not plain and not settings.backup_recipients:
+        raise ParameterError(
+            "name the public key to seal it to: --recipient; make a pair with: secagg-relay backup-key"
+        )
+    recipients = make.recipients_of(list(settings.backup_recipients))
+    made = make.make(settings, settings.backup_to, recipients)
+    removed = make.expire(settings.backup_to, keep=settings.backup_keep, days=settings.backup_days, now=time.time())
+    words = f"{made['file']}: {made['bytes']} bytes, {made['payloads']} payloads; {len(removed)} old backups removed"
+    report(made | {"removed": removed}, words, as_json=as_json)
+    if made["rotten"]:
+        raise BackupError(
+            "the backup was made and has everything but the payloads that are not what was uploaded: "
+            f"{', '.join(made['rotten'])}; see DiskFails in the runbook"
+        )
+
+
+@app.command("backup-key")
+def backup_key(
+    out: Annotated[Path, typer.Option(help="file for the secret key; it must not exist")], as_json: AsJson = False
+) -> None:
+    """Make a pair of keys for backups, on the machine that will restore them, and print the public one.
+
+    The relay gets the public key only. Keep two copies of the file offline: without it no backup can be opened.
+    """
+    identity = pyrage.x25519.Identity.generate()
+    try:
+        handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ParameterError(f"{out} exists; a key is never overwritten") from None
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(f"# public key: {identity.to_public()}\n{identity}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    public = str(identity.to_public())
+    report({"recipient": public, "file": str(out)}, public, as_json=as_json)
+
+
+@app.command("restore")
+def restore_command(
+    file: Annotated[Path, typer.Argument(help="the backup")],
+    identity: Annotated[Path | None, typer.Option(help="file with the secret key, for an encrypted backup")] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify/--verify-only", help="check and restore, or check alone and leave nothing behind: a drill"
+        ),
+    ] = True,
+    key: Annotated[str | None, typer.Option(help="the relay's key that must have signed the backup")] = None,
+    ended: Annotated[
+        Path | None,
+        typer.Option(help="file with the keys that ended since, one a line, or with the log of `audit export`"),
+    ] = None,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a backup, restore it into an empty folder, and begin a new epoch. No relay may serve it meanwhile.
+
+    Digests, numbers of rows, the database's integrity, the audit log and every payload are always checked. Then open
+    runs are failed, unused tokens revoked and nonces forgotten: the relay has forgotten what it acknowledged since.
+    Keys that were revoked, rotated or deregistered since are valid again, unless --ended names them.
+    """
+    if not file.is_file():
+        raise BackupError(f"there is no file {file}")
+    settings = RelayConfig.load(data=data, config=config)
+    signer = None if key is None else public_key(key)
+    identities = [] if identity is None else restore.identities_of(identity)
+    since = {} if ended is None else ended_keys.read(ended)
+    facts = restore.restore(file, settings, identities, key=signer, ended=since, keep=verify)
+    done = f"restored into {settings.data}" if verify else "the backup is whole; nothing was restored"
+    voided = f"{facts['failed_runs']} open runs failed, {facts['revoked_tokens']} unused tokens revoked"
+    words = f"{done}: {facts['audit_entries']} audit entries, {facts['payloads']} payloads; {voided}"
+    if ended is not None:
+        words += f"; {facts['ended_keys']} keys ended again"
+    elif verify:
+        made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(facts["made"]))
+        words += (
+            f"\nkeys that ended after {made} are valid again; "
+            "end them before the start: secagg-relay site revoke, or restore with --ended FILE"
+        )
+    report(facts | {"restored": verify}, words, as_json=as_json)

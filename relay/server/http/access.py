@@ -1,0 +1,180 @@
+"""Who may do what: every route names one of these rules, and a route without one cannot be declared.
+
+A site that may not even know of a thing is told that there is none; one that knows of it but may not do this is told
+so. The rule is checked in the same transaction as the deed.
+"""
+
+from enum import Enum
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from relay.api.states import ACTIVE_MEMBER, TAKES_PART, Role
+from relay.api.wire import from_base64url
+from relay.server.core.problem import FORBIDDEN, NOT_FOUND, REVOKED, UNKNOWN_SITE, Problem
+from relay.server.http.context import Call
+from relay.server.store import messages, payloads, projects, runs, sites
+from relay.server.store.database import Row
+
+
+class Access(Enum):
+    """The rules, with their words for the interface's description."""
+
+    PUBLIC = "anyone, without a signature"
+    ENROLLING = "whoever signs with the key that enrols"
+    ENROLLED = "everybody who is enrolled, in whatever role"
+    SITE = "every enrolled site, coordinators included"
+    SITE_OR_OPERATOR = "every enrolled site, and operators"
+    SITE_OWNER = "the site itself, and operators"
+    COORDINATOR = "a site whose token made it a coordinator"
+    OPERATOR = "operators, who have no part in projects"
+    AUDITOR = "auditors, who have no other right"
+    PROJECT_LEADER = "the project's coordinator"
+    PROJECT_READER = "the project's coordinator and its members, until they decline or leave"
+    PROJECT_INVITED = "a site that was ever invited to the project"
+    RUN_LEADER = "the coordinator of the run's project"
+    RUN_READER = "the coordinator and the members of the run's project"
+    RUN_WRITER = "the coordinator, and the sites of the run's roster that have not left"
+    RUN_SITE = "the sites of the run's roster that have not left"
+    MESSAGE_PARTY = "the message's sender and its recipients"
+    BLOB_SENDER = "the site that announced the payload"
+    BLOB_PARTY = "the payload's sender and its recipients"
+
+
+_BY_PROJECT = {Access.PROJECT_LEADER, Access.PROJECT_READER, Access.PROJECT_INVITED}
+_BY_RUN = {Access.RUN_LEADER, Access.RUN_READER, Access.RUN_WRITER, Access.RUN_SITE}
+_BY_ROLE = {
+    Access.SITE: TAKES_PART,
+    Access.SITE_OR_OPERATOR: TAKES_PART | {Role.OPERATOR},
+    Access.COORDINATOR: {Role.COORDINATOR},
+    Access.OPERATOR: {Role.OPERATOR},
+    Access.AUDITOR: {Role.AUDITOR},
+}
+_OPEN = {Access.PUBLIC, Access.ENROLLING}
+
+
+def authorise(db: Connection, access: Access, call: Call) -> None:
+    """Check the rule for a call and load what its path names.
+
+    Raises:
+        Problem: `unknown-site` or `revoked` for the signer, `not-found` or `forbidden` for what it wants.
+    """
+    if access in _OPEN:
+        return
+    call.role = role_of(db, call.signer)  # again, as it may have ended while the body came
+    if call.role not in _BY_ROLE.get(access, {call.role}):
+        raise Problem(FORBIDDEN, f"this endpoint is for {access.value}; this key enrolled as {call.role}")
+    if access is Access.SITE_OWNER and call.role != Role.OPERATOR and path_key(call) != call.signer:
+        raise not_found("site")
+    if access in _BY_PROJECT:
+        _load_project(db, call, parse_uuid(call.path["project"], "project"))
+        _check_project(access, call)
+    elif access in _BY_RUN:
+        _load_run(db, call, parse_uuid(call.path["run"], "run"))
+        _check_run(db, access, call)
+    elif access is Access.MESSAGE_PARTY:
+        _load_message(db, call)
+    elif access in {Access.BLOB_SENDER, Access.BLOB_PARTY}:
+        _load_blob(db, access, call)
+
+
+def role_of(db: Connection, key: bytes) -> str:
+    """Return the role of a key that is enrolled and has not ended; raises `unknown-site` or `revoked`."""
+    site = sites.find(db, key)
+    if site is None:
+        raise Problem(UNKNOWN_SITE, "this key is not enrolled here; enrol it with a join token of this relay")
+    if site.ended is not None:
+        raise Problem(REVOKED, f"this key was {site.ending} and will not be valid again; enrol with a new one")
+    return str(site.role)
+
+
+def path_key(call: Call) -> bytes:
+    """Return the key that the path names; raises `not-found` for what is none."""
+    try:
+        return from_base64url(call.path["key"])
+    except ValueError:
+        raise not_found("site") from None
+
+
+def not_found(what: str) -> Problem:
+    """The one answer for what is not there and for what this site may not know of."""
+    return Problem(NOT_FOUND, f"there is no such {what}, or none that this site may know of")
+
+
+def parse_uuid(text: str, what: str) -> UUID:
+    """Read an ID of a path, which has one spelling, so that one thing has one path; raises `not-found`."""
+    try:
+        number = UUID(text)
+    except ValueError:
+        raise not_found(what) from None
+    if str(number) != text:
+        raise not_found(what)
+    return number
+
+
+def _check_project(access: Access, call: Call) -> None:
+    invited = access is Access.PROJECT_INVITED and call.membership is not None
+    if not (call.leads or invited or call.membership in ACTIVE_MEMBER):
+        raise not_found("project")
+    if access is Access.PROJECT_LEADER and not call.leads:
+        raise Problem(FORBIDDEN, "only the project's coordinator may do this")
+    if access is Access.PROJECT_INVITED and not invited:
+        raise Problem(FORBIDDEN, "the coordinator is no member of its own project")
+
+
+def _check_run(db: Connection, access: Access, call: Call) -> None:
+    if not (call.leads or call.membership in ACTIVE_MEMBER):
+        raise not_found("run")
+    if access is Access.RUN_SITE and call.leads:
+        raise Problem(FORBIDDEN, "the coordinator is no site of its own runs")
+    if access is Access.RUN_LEADER and not call.leads:
+        raise Problem(FORBIDDEN, "only the coordinator of the run's project may do this")
+    if access in {Access.RUN_WRITER, Access.RUN_SITE} and not (
+        call.leads or runs.takes_part(db, call.run, call.signer)
+    ):
+        raise Problem(FORBIDDEN, "this site does not stand in the roster of this run")
+
+
+def _load_project(db: Connection, call: Call, number: UUID) -> None:
+    project = projects.find(db, number)
+    if project is None:
+        raise not_found("project")
+    call.project = project
+    call.leads = project.coordinator == call.signer
+    call.membership = projects.membership(db, project.id, call.signer)
+
+
+def _load_run(db: Connection, call: Call, number: UUID) -> None:
+    run = runs.find(db, number)
+    if run is None:
+        raise not_found("run")
+    call.run = run
+    _load_project(db, call, run.project)
+
+
+def _load_message(db: Connection, call: Call) -> None:
+    number = call.path["message"]
+    message = messages.find(db, int(number)) if number.isascii() and number.isdigit() and len(number) < 19 else None
+    if message is None or not (call.signer == message.sender or messages.is_reader(db, message.id, call.signer)):
+        raise not_found("message")
+    call.message = message
+
+
+def _load_blob(db: Connection, access: Access, call: Call) -> None:
+    blob = payloads.find(db, parse_uuid(call.path["blob"], "payload"))
+    if blob is None:
+        raise not_found("payload")
+    call.blob = blob
+    if call.signer == blob.sender:
+        return
+    if not _may_fetch(db, call, blob):
+        raise not_found("payload")
+    if access is Access.BLOB_SENDER:
+        raise Problem(FORBIDDEN, "only the site that announced a payload may write it")
+
+
+def _may_fetch(db: Connection, call: Call, blob: Row) -> bool:
+    if blob.recipient is not None:
+        return bool(blob.recipient == call.signer)
+    run = runs.find(db, blob.run)
+    return run is not None and runs.takes_part(db, run, call.signer)

@@ -1,0 +1,102 @@
+"""Who sent this request: the signature first, then the site, and only then is the body read.
+
+Spec: 04-relay-api §1. A stranger cannot make the relay read more than the head of a request.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+
+from aiohttp import web
+from http_message_signatures import HTTPMessageSignaturesException
+from multidict import CIMultiDict
+
+from relay.api.signing import WINDOW_S, RequestHead, Signed, content_digest
+from relay.server.core.problem import (
+    BAD_DIGEST,
+    BAD_REQUEST,
+    BAD_SIGNATURE,
+    STALE_SIGNATURE,
+    TOO_LARGE,
+    TOO_SLOW,
+    UNSIGNED,
+    Problem,
+)
+from relay.server.http import signatures
+from relay.server.http.signatures import StaleSignatureError
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A body, and its SHA-256, which was computed while the rest of it was still on its way."""
+
+    data: bytes
+    digest: bytes
+
+
+def authenticate(request: web.Request) -> Signed:
+    """Check the signature over the head of a request.
+
+    Raises:
+        Problem: `unsigned`, `bad-signature` or `stale-signature`.
+    """
+    if "Signature" not in request.headers and "Signature-Input" not in request.headers:
+        raise Problem(UNSIGNED, "every request is signed with the site's key (RFC 9421)")
+    # The host is not covered: behind a proxy it is another one. Path and query stand here exactly as they were sent.
+    head = RequestHead(request.method, f"http://relay{request.raw_path}", CIMultiDict(request.headers))
+    try:
+        return signatures.verify(head)
+    except StaleSignatureError:
+        raise Problem(
+            STALE_SIGNATURE,
+            f"the signature's time is more than {WINDOW_S} s from this relay's; check both clocks",
+        ) from None
+    except HTTPMessageSignaturesException as error:
+        raise Problem(BAD_SIGNATURE, _reason(error)) from None
+
+
+async def read_body(request: web.Request, *, most: int, grace_s: float, min_rate: float) -> Arrived:
+    """Read the whole body, at most `most` bytes and not more slowly than `min_rate` bytes a second after `grace_s`.
+
+    aiohttp gives up on slow heads by itself, and never on slow bodies.
+
+    Raises:
+        Problem: `too-large`, `too-slow`, or `bad-request` for a compressed or broken body.
+    """
+    if "Content-Encoding" in request.headers:
+        raise Problem(BAD_REQUEST, "compressed bodies are not taken")
+    if (request.content_length or 0) > most:
+        raise _too_large(most)
+    body, running = bytearray(), sha256()
+    started = time.monotonic()
+    try:
+        while True:
+            left = started + grace_s + len(body) / min_rate - time.monotonic()
+            async with asyncio.timeout(max(left, 0)):
+                piece = await request.content.readany()
+            if not piece:
+                return Arrived(bytes(body), running.digest())
+            body += piece
+            running.update(piece)
+            if len(body) > most:
+                raise _too_large(most)
+    except TimeoutError:
+        raise Problem(TOO_SLOW, f"a body has {grace_s:g} s and then {min_rate:g} bytes a second") from None
+    except web.RequestPayloadError:
+        raise Problem(BAD_REQUEST, "the body ended before its announced length") from None
+
+
+def check_digest(signed: Signed, body: Arrived) -> None:
+    """Check that the body is the one that was signed; raises `bad-digest`."""
+    if content_digest(body.digest) != signed.content_digest.strip():
+        raise Problem(BAD_DIGEST, "the body does not have the sha-256 that Content-Digest says")
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(TOO_LARGE, f"the body of this request has at most {most} bytes")
+
+
+def _reason(error: HTTPMessageSignaturesException) -> str:
+    """The library's words for what is wrong with the form; a signature that does not verify has none."""
+    return str(error) or "the signature does not verify for this key and this request"

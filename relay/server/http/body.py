@@ -1,0 +1,90 @@
+"""The kinds of request body: how large each may be, and how its bytes become something typed."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from relay.api.wire import CHUNK_BYTES, parse
+from relay.server.core.problem import BAD_FRAME, BAD_REQUEST, Problem
+from secagg import envelope
+from secagg.errors import DecodeError
+from secagg.identity import InvalidSignatureError
+
+BYTES = "application/octet-stream"
+JSON = "application/json"
+
+
+class Body(Protocol):
+    """A kind of body: media type, largest size in bytes, and a parser that raises `Problem`."""
+
+    @property
+    def media_type(self) -> str: ...
+
+    @property
+    def most(self) -> int: ...
+
+    def parse(self, data: bytes, signer: bytes) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """A JSON object of a type in `relay.api.wire`."""
+
+    model: type
+    most: int = 4 << 10
+    media_type: str = JSON
+
+    def parse(self, data: bytes, signer: bytes) -> Any:
+        del signer
+        try:
+            return parse(self.model, data)
+        except ValidationError as error:
+            raise Problem(BAD_REQUEST, explain("the body", error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class PostedFrame:
+    """A frame with its bytes as they were sent."""
+
+    frame: envelope.Frame
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFrame:
+    """One frame, signed by the site that signed the request."""
+
+    most: int = envelope.MAX_FRAME_BYTES
+    media_type: str = BYTES
+
+    def parse(self, data: bytes, signer: bytes) -> PostedFrame:
+        try:
+            frame = envelope.parse(data)
+            frame.verify(signer)
+        except DecodeError as error:
+            raise Problem(BAD_FRAME, f"the body is no frame: {error}") from None
+        except InvalidSignatureError:
+            raise Problem(BAD_FRAME, "the frame is not signed by the site that signed the request") from None
+        return PostedFrame(frame, data)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a payload."""
+
+    most: int = CHUNK_BYTES
+    media_type: str = BYTES
+
+    def parse(self, data: bytes, signer: bytes) -> bytes:
+        del signer
+        if not data:
+            raise Problem(BAD_REQUEST, "a piece of a payload has at least one byte")
+        return data
+
+
+def explain(where: str, error: ValidationError) -> str:
+    """Say what is wrong with a parsed value: the members' names and the rule, never a value."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    name = ".".join(str(part) for part in first["loc"][:3])
+    return f"{where}{f', {name[:60]}' if name else ''}: {first['msg']}"

@@ -1,0 +1,248 @@
+"""Serving a declared route: signature, rule, body, the rule again with the deed, answer, in this order."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+from pydantic import ValidationError
+from sqlalchemy import Connection
+
+from relay.api.signing import Signed
+from relay.api.wire import encode, parse_query
+from relay.server.core import problem
+from relay.server.core.problem import BAD_REQUEST, NONCE_REUSED, STALE_SIGNATURE, Problem
+from relay.server.core.storage_errors import DatabaseBusyError
+from relay.server.http.access import Access, authorise, role_of
+from relay.server.http.auth import authenticate, check_digest, read_body
+from relay.server.http.body import BYTES, JSON, explain
+from relay.server.http.context import Answer, Call, Relay
+from relay.server.http.route import Reading, Route, Writing
+from relay.server.limits.role_cache import Place
+from relay.server.store import nonces
+from relay.service.crashpoints import crashpoint
+from secagg.codec import tagged_hash
+
+CALL = web.RequestKey("call", Call)
+PROBLEM = web.RequestKey("problem", str)
+REQUEST_ID = web.RequestKey("request_id", UUID)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An answer as it goes out, and as it is remembered with the nonce of a write."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+    def response(self) -> web.Response:
+        return web.Response(status=self.status, body=self.body, content_type=self.content_type or None)
+
+
+class Endpoint:
+    """A route together with the relay that serves it.
+
+    Args:
+        relay: what requests need.
+        route: the declaration.
+    """
+
+    def __init__(self, relay: Relay, route: Route) -> None:
+        self.route = route
+        self._relay = relay
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request; raises `Problem`, and what the database and the disk raise."""
+        signed = None if self.route.access is Access.PUBLIC else authenticate(request)
+        call = Call(self._relay, signed.key if signed else b"", "", time.time(), dict(request.match_info))
+        request[CALL] = call
+        kept = None if signed is None else await self._admit(call, signed, request)
+        call.query = self._query(request)
+        with self._relay.bodies.room(call.signer, self._announced(request)):
+            call.body = await self._body(request, signed)
+            return await self._answer(call, signed, kept, request)
+
+    async def _answer(
+        self, call: Call, signed: Signed | None, kept: Encoded | None, request: web.Request
+    ) -> web.StreamResponse:
+        route = self.route
+        if kept is not None:
+            return kept.response()
+        if route.streams is not None:
+            answer = await route.streams(call, request)
+            return _encode(answer).response() if isinstance(answer, Answer) else answer
+        if route.writes is not None and signed is not None:
+            return await self._write(route.writes, call, signed, request)
+        assert route.reads is not None  # a route has exactly one handler
+        return await self._read(route.reads, call)
+
+    async def _admit(self, call: Call, signed: Signed, request: web.Request) -> Encoded | None:
+        """Check who this is and what it may do, before its body or its turn costs anything.
+
+        Returns:
+            The answer that is kept of the same write, where this is a repeated one.
+        """
+        if signed.created < self._relay.epoch.floor:
+            raise Problem(STALE_SIGNATURE, "the request was signed before this relay was restored; sign it anew")
+        self._relay.edge.admit_site(signed.key)
+        place, admissions = self._place(call), self._relay.admissions
+        if place is not None:
+            call.role = admissions.role(place, call.now)
+        try:
+            if call.role:
+                return None  # a repeated write is found by its nonce in the transaction
+            kept = await self._relay.database.read(lambda db: self._look(db, call, signed, request))
+            if place is not None and kept is None:
+                admissions.remember(place, call.role, call.now)
+            return kept
+        finally:
+            if call.role:  # a stranger's clock says nothing
+                self._relay.vitals.signed(signed.created, call.now)
+                self._relay.presence.saw(signed.key)
+
+    def _place(self, call: Call) -> Place | None:
+        """Return where the signer would write; None where each request is looked at: a stage needs what that loads."""
+        route = self.route
+        if route.writes is None or route.stage is not None or route.access is Access.ENROLLING:
+            return None
+        return None if call.signer in self._relay.endings else (call.signer, route.name, tuple(call.path.values()))
+
+    def _look(self, db: Connection, call: Call, signed: Signed, request: web.Request) -> Encoded | None:
+        access = self.route.access
+        if access is not Access.ENROLLING:
+            call.role = role_of(db, signed.key)
+        kept = None if self.route.writes is None else self._kept(db, call, signed, request)
+        if kept is None:
+            authorise(db, access, call)
+        return kept
+
+    def _kept(self, db: Connection, call: Call, signed: Signed, request: web.Request) -> Encoded | None:
+        """Return the answer that is kept of a repeated write, None of a new one."""
+        earlier = nonces.find(db, signed.key, signed.nonce)
+        if earlier is None:
+            return None
+        if earlier.request != _identity(request, signed):
+            raise Problem(NONCE_REUSED, "this nonce was used for another request; use a new one")
+        self._relay.metrics.replays.inc()
+        if self.route.again is not None:
+            return replace(_encode(self.route.again(call, db)), status=earlier.status)
+        return Encoded(earlier.status, earlier.content_type, earlier.answer)
+
+    def _query(self, request: web.Request) -> Any:
+        given = request.query
+        if len(set(given)) != len(given):
+            raise Problem(BAD_REQUEST, "a parameter of the query occurs twice")
+        if self.route.query is None:
+            if given:
+                raise Problem(BAD_REQUEST, "this endpoint takes no query")
+            return None
+        try:
+            return parse_query(self.route.query, dict(given))
+        except ValidationError as error:
+            raise Problem(BAD_REQUEST, explain("the query", error)) from None
+
+    def _announced(self, request: web.Request) -> int:
+        """Return how many bytes the body may have; a longer one is refused before it is read."""
+        most = 0 if self.route.body is None else self.route.body.most
+        length = request.content_length
+        if length is None:
+            return most if request.body_exists else 0
+        return min(length, most)
+
+    async def _body(self, request: web.Request, signed: Signed | None) -> Any:
+        config, kind = self._relay.config, self.route.body
+        most = 0 if kind is None else kind.most
+        arrived = await read_body(request, most=most, grace_s=config.body_grace_s, min_rate=config.body_min_rate)
+        if signed is not None:
+            check_digest(signed, arrived)
+        return None if kind is None else kind.parse(arrived.data, signed.key if signed else b"")
+
+    async def _read(self, handler: Reading, call: Call) -> web.Response:
+        def view(db: Connection) -> Answer:
+            authorise(db, self.route.access, call)
+            return handler(call, db)
+
+        return _encode(await self._relay.database.read(view)).response()
+
+    async def _write(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> web.Response:
+        if self.route.stage is None:
+            encoded = await self._in_turn(handler, call, signed, request)
+        else:
+            async with self.route.stage(call):
+                encoded = await self._in_turn(handler, call, signed, request)
+        self._relay.wakeups.wake(call.woken)
+        if self._relay.notices is not None:
+            self._relay.notices.tell(call.woken)
+        for count in call.counts:
+            count()
+        crashpoint("relay.before-answer")
+        return encoded.response()
+
+    async def _in_turn(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> Encoded:
+        """Wait for the turn of the run, or of the site where the path names no run; whoever enrols shares one."""
+        party = b"" if self.route.access is Access.ENROLLING else call.path.get("run", signed.key)
+        try:
+            async with self._relay.turns.turn(party, self._relay.config.database_wait_s):
+                return await self._transact(handler, call, signed, request)
+        except TimeoutError:
+            raise DatabaseBusyError("the database is busy") from None
+
+    async def _transact(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> Encoded:
+        """Do the deed and remember its answer in one transaction; a repeated write is only answered again."""
+
+        def work(db: Connection) -> Encoded:
+            call.woken.clear()  # of a run before this one, which was undone
+            call.counts.clear()
+            kept = self._kept(db, call, signed, request)
+            if kept is not None:
+                return kept
+            authorise(db, self.route.access, call)
+            result = handler(call, db)
+            if isinstance(result, Problem):
+                note_problem(request, result)
+                encoded = Encoded(result.kind.status, problem.CONTENT_TYPE, problem.encode(result, instance(request)))
+            else:
+                encoded = _encode(result)
+            nonces.add(
+                db,
+                key=signed.key,
+                nonce=signed.nonce,
+                request=_identity(request, signed),
+                status=encoded.status,
+                content_type=encoded.content_type,
+                answer=b"" if self.route.again is not None else encoded.body,
+                now=call.now,
+            )
+            crashpoint("relay.before-commit")
+            return encoded
+
+        encoded = await self._relay.database.write(work, appends=self.route.appends)
+        crashpoint("relay.after-commit")
+        return encoded
+
+
+def instance(request: web.Request) -> str:
+    """Return the URN of this very request, which stands in the log and in problem documents."""
+    return f"urn:uuid:{request[REQUEST_ID]}"
+
+
+def note_problem(request: web.Request, found: Problem) -> None:
+    """Leave the type of a refusal for the log and the metrics."""
+    request[PROBLEM] = found.kind.name
+
+
+def _identity(request: web.Request, signed: Signed) -> bytes:
+    """Return the hash of what makes two requests the same, whenever they were signed."""
+    parts = (request.method, request.raw_path, signed.content_digest)
+    return tagged_hash("relay-request", *(part.encode() for part in parts))
+
+
+def _encode(answer: Answer) -> Encoded:
+    content = answer.content
+    if content is None:
+        return Encoded(answer.status, "", b"")
+    if isinstance(content, bytes):
+        return Encoded(answer.status, BYTES, content)
+    return Encoded(answer.status, JSON, encode(content))

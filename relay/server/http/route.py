@@ -1,0 +1,64 @@
+"""What an endpoint is: one declaration, from which it is served, described in OpenAPI and tested."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from relay.server.core.problem import Kind, Problem
+from relay.server.http.access import Access
+from relay.server.http.body import Body
+from relay.server.http.context import Answer, Call
+
+Reading = Callable[[Call, Connection], Answer]
+Writing = Callable[[Call, Connection], Answer | Problem]
+Streaming = Callable[[Call, web.Request], Awaitable[Answer | web.StreamResponse]]
+Stage = Callable[[Call], AbstractAsyncContextManager[None]]
+
+OCTETS = bytes
+"""Stands in `answers` for a body of bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """An endpoint.
+
+    Exactly one of `reads`, `writes` and `streams` is its handler. `reads` runs over a consistent view, `writes` in a
+    transaction that also remembers the nonce, `streams` may wait and opens views by itself.
+
+    Attributes:
+        name: names the endpoint in OpenAPI, metrics and logs.
+        access: who may call it. There is no default.
+        answers: the type of the content by status; None for none.
+        refusals: kinds of problem beyond those that every endpoint has.
+        query: type of the query's parameters.
+        body: kind of body.
+        again: answers a repeated write from what is there; for answers that are too large to be remembered.
+        appends: the write only adds rows and advances rows by compare-and-set, see `Database.write`.
+        stage: what surrounds the transaction of a write because it takes too long to be part of it.
+    """
+
+    name: str
+    method: str
+    path: str
+    summary: str
+    access: Access
+    answers: Mapping[int, Any]
+    reads: Reading | None = None
+    writes: Writing | None = None
+    streams: Streaming | None = None
+    refusals: tuple[Kind, ...] = ()
+    query: type | None = None
+    body: Body | None = None
+    again: Reading | None = None
+    appends: bool = False
+    stage: Stage | None = None
+
+    def __post_init__(self) -> None:
+        if sum(handler is not None for handler in (self.reads, self.writes, self.streams)) != 1:
+            raise TypeError(f"{self.name} must read, write or stream")
+        if not isinstance(self.access, Access):
+            raise TypeError(f"{self.name} must say who may call it")

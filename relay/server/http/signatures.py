@@ -1,0 +1,96 @@
+"""RFC 9421 request signatures: what they cover, and how the relay checks those of any client.
+
+Spec: 04-relay-api §1. The signature covers method, path, query and the digest of the body, so nothing of a request can
+be changed or moved to another one. Signing and verifying is libsodium's, as for everything else that an identity signs:
+it refuses the small-order and non-canonical keys that RFC 8032 leaves open.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from http_message_signatures import (
+    HTTPMessageVerifier,
+    HTTPSignatureAlgorithm,
+    HTTPSignatureKeyResolver,
+    InvalidSignature,
+)
+from nacl.signing import VerifyKey
+
+from relay.api import signing
+from relay.api.signing import COVERED, LABEL, TAG, WINDOW_S, RequestHead, Signed
+from relay.api.wire import KEY_BYTES, from_base64url
+
+_NONCE_CHARACTERS = range(22, 87)  # of 16 to 64 bytes in base64url
+
+
+class StaleSignatureError(InvalidSignature):
+    """The signature's time is not within the window around the relay's clock."""
+
+
+class _Ed25519(HTTPSignatureAlgorithm):
+    algorithm_id = "ed25519"
+
+    def __init__(self, public_key: bytes | None = None, private_key: None = None) -> None:
+        del private_key  # the library's signature; nothing is signed here
+        self.public_key = public_key
+
+    def verify(self, signature: bytes, message: bytes) -> None:
+        VerifyKey(self.public_key or b"").verify(message, signature)
+
+
+class _Identities(HTTPSignatureKeyResolver):
+    """A key ID is the key itself."""
+
+    def resolve_public_key(self, key_id: str) -> bytes:
+        return public_key(key_id)
+
+
+class _Verifier(HTTPMessageVerifier):
+    max_clock_skew = timedelta(seconds=WINDOW_S)
+
+    def validate_created_and_expires(self, sig_input: Any, max_age: timedelta | None = None) -> None:
+        try:
+            super().validate_created_and_expires(sig_input, max_age=max_age)  # type: ignore[no-untyped-call]
+        except InvalidSignature as error:
+            raise StaleSignatureError(str(error)) from None
+
+
+def public_key(key_id: str) -> bytes:
+    """Read a key ID; raises ValueError where it is no key."""
+    key = from_base64url(key_id)
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"a key ID is base64url of {KEY_BYTES} bytes")
+    return key
+
+
+def verify(head: RequestHead) -> Signed:
+    """Check the signature of a request whose body need not have arrived yet.
+
+    Not checked here: that the body has the digest, that the key belongs to a site, that the nonce is new.
+
+    Raises:
+        StaleSignatureError: made too long ago, or in the future.
+        InvalidSignature: anything else that is wrong with it; the message says what.
+    """
+    return signing.verify(head) or verify_any(head)
+
+
+def verify_any(head: RequestHead) -> Signed:
+    """Check a signature in any form that RFC 9421 allows; as `verify`."""
+    (result,) = _Verifier(signature_algorithm=_Ed25519, key_resolver=_Identities()).verify(
+        head, max_age=timedelta(0), expect_tag=TAG, expect_label=LABEL, require_components=COVERED
+    )
+    parameters = result.parameters
+    if len(result.covered_components) != len(COVERED) + 1:  # the last one is @signature-params
+        raise InvalidSignature(f"the signature must cover {', '.join(COVERED)} and nothing else")
+    if parameters.get("alg") != _Ed25519.algorithm_id:
+        raise InvalidSignature("the signature must name its algorithm, ed25519")
+    nonce = str(parameters.get("nonce", ""))
+    if len(nonce) not in _NONCE_CHARACTERS:
+        raise InvalidSignature("the signature must have a nonce of 16 to 64 random bytes in base64url")
+    try:
+        from_base64url(nonce)
+    except ValueError:
+        raise InvalidSignature("the nonce is not base64url") from None
+    digest = result.covered_components['"content-digest"']
+    return Signed(public_key(str(parameters["keyid"])), nonce, digest, float(parameters["created"]))

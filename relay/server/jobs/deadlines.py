@@ -1,0 +1,50 @@
+"""Runs that are over their deadline: whoever led them is gone, so the relay ends them. Spec: 04-relay-api §4."""
+
+import time
+
+from sqlalchemy import Connection
+
+from relay.api.states import RunState
+from relay.server.store import audit, runs
+from relay.server.store.database import Database
+from relay.service import logs
+
+EVERY_S = 10.0
+GRACE_S = 20.0
+"""A coordinator that is there ends its runs itself, and says better why."""
+REASON = "deadline"
+
+_log = logs.logger(__name__)
+
+
+class Deadlines:
+    """Called every `EVERY_S` seconds; of several replicas the first one ends a run."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __call__(self) -> None:
+        then = time.time() - GRACE_S
+        if not await self._database.read(lambda db: runs.overdue(db, then=then)):
+            return
+        for run in await self._database.write(lambda db: _end(db, then=then), appends=True):
+            _log.warning("run ended at its deadline", run=run)
+
+
+def _end(db: Connection, *, then: float) -> list[str]:
+    """Fail every run whose deadline was before `then`; returns their IDs."""
+    ended = []
+    for run in runs.overdue(db, then=then):
+        state = RunState(run.state)
+        if runs.change(db, run.id, from_=state, to=RunState.FAILED, reason=REASON, now=time.time()):
+            audit.append(
+                db,
+                actor=audit.OPERATOR,
+                action="run.changed",
+                on=f"run/{run.id}",
+                before=state,
+                after=RunState.FAILED,
+                reason=REASON,
+            )
+            ended.append(str(run.id))
+    return ended

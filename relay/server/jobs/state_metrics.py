@@ -1,0 +1,80 @@
+"""Looking up, now and then, what the metrics say about the relay's work; a scrape itself never asks the database."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+from relay.api.states import Role, RunState
+from relay.server.core.metrics import Metrics
+from relay.server.process.readiness import Readiness
+from relay.server.store import census, milestones
+from relay.server.store.database import Database
+
+EVERY_S = 15.0
+OTHER = "other"
+_MOST_REASONS = 20
+_NAMED = re.compile(r"^(?:V-\d{4}|relay-restored|cancelled-by-operator|deadline)\b")
+
+
+class CensusTaker:
+    """Called every `EVERY_S` seconds.
+
+    Args:
+        database: what is counted.
+        readiness: asked too, so that it shows in the metrics and not only to who asks for it.
+        metrics: where the numbers go.
+    """
+
+    def __init__(self, database: Database, readiness: Readiness, metrics: Metrics) -> None:
+        self._database = database
+        self._readiness = readiness
+        self._metrics = metrics
+
+    async def __call__(self) -> None:
+        self._metrics.ready.set(await self._readiness() is None)
+        now = time.time()
+        counted, reached = await self._database.read(lambda db: (census.take(db, now=now), milestones.reached(db)))
+        self._show(counted, now)
+        self._show_upkeep(reached)
+
+    def _show(self, counted: census.Census, now: float) -> None:
+        metrics = self._metrics
+        for state in RunState:
+            metrics.runs.labels(state).set(counted.runs.get(state, 0))
+        for role in Role:
+            metrics.sites.labels(role).set(counted.sites.get(role, 0))
+        metrics.aborts.clear()
+        for reason, number in named_reasons(counted.aborts).items():
+            metrics.aborts.labels(reason).set(number)
+        metrics.idle_run.set(max((now - at for at in counted.last_activity.values()), default=0.0))
+        metrics.last_success.set(counted.last_success or 0.0)
+        metrics.dropouts.set(counted.silent_in_runs)
+        metrics.silent_sites.set(counted.silent_members)
+        metrics.open_tokens.set(counted.open_tokens)
+        metrics.nonces.set(counted.nonces)
+        if counted.oldest_site is not None:
+            metrics.oldest_key.labels("site").set(counted.oldest_site)
+
+    def _show_upkeep(self, reached: Mapping[str, float]) -> None:
+        for name, gauge in (
+            (milestones.BACKUP, self._metrics.backup),
+            (milestones.AUDIT_VERIFIED, self._metrics.audit_verified),
+        ):
+            gauge.set(reached.get(name, 0.0))
+        self._metrics.audit_broken.set(milestones.AUDIT_BROKEN in reached)
+
+
+def named_reasons(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Return the numbers by label: a reason is free text, so only what names a check or is the operator's own counts.
+
+    A coordinator may write what it likes; the most frequent 20 names are told apart and all else is `other`.
+    """
+    found: Counter[str] = Counter()
+    for reason, number in reasons.items():
+        match = _NAMED.match(reason)
+        found[match[0] if match else OTHER] += number
+    kept = dict(found.most_common(_MOST_REASONS))
+    if rest := found.total() - sum(kept.values()):
+        kept[OTHER] = kept.get(OTHER, 0) + rest
+    return kept

@@ -1,0 +1,39 @@
+"""What the process can tell about itself: a slow event loop, a clock that jumps or differs from everybody else's."""
+
+import asyncio
+import time
+from collections import deque
+from statistics import median
+
+from relay.server.core.metrics import Metrics
+
+EVERY_S = 0.25
+_STEP_S = 1.0
+_OFFSETS_KEPT = 101
+
+
+class Vitals:
+    """Observes the process; `watch` runs until it is cancelled.
+
+    Args:
+        metrics: where the observations go.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._offsets: deque[float] = deque(maxlen=_OFFSETS_KEPT)
+        metrics.clock_offset.set_function(lambda: median(self._offsets or [0.0]))
+
+    def signed(self, created: float, now: float) -> None:
+        """Note the time of a valid signature. One site's clock may be wrong; if most differ, ours is."""
+        self._offsets.append(created - now)
+
+    async def watch(self) -> None:
+        """Sleep again and again, and see how late the loop wakes us and whether the wall clock went along."""
+        while True:
+            wall, before = time.time(), time.monotonic()
+            await asyncio.sleep(EVERY_S)
+            passed = time.monotonic() - before
+            self._metrics.loop_lag.observe(max(passed - EVERY_S, 0.0))
+            if abs(time.time() - wall - passed) > _STEP_S:
+                self._metrics.clock_steps.inc()

@@ -1,0 +1,117 @@
+"""How a key ends: revoked by the operator, deregistered, or handed over to its successor. Spec: 04-relay-api §2.
+
+A key that ended is refused for ever, and leaves nothing that waits for it: no membership, no project without a leader,
+no open run of such a project, no undelivered message.
+"""
+
+from itertools import count
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from relay.api.states import ACTIVE_MEMBER, IN_ROSTER, Ending, MemberState, ProjectState, RunState
+from relay.api.wire import to_base64url
+from relay.server.core.problem import CONFLICT, Problem
+from relay.server.store import audit, messages, projects, runs, sites
+from relay.server.store.database import Row
+from secagg.identity import fingerprint
+
+_KEPT_OF_NAME = 60
+
+
+def end(db: Connection, site: Row, ending: Ending, *, actor: str, reason: str, now: float) -> set[bytes]:
+    """End a site that is valid; returns whose long polls are to be woken."""
+    word = f"the key was {ending}"
+    woken = {site.key}
+    for membership in projects.memberships(db, site.key):
+        _leave(db, membership, reason=word, now=now)
+        woken.add(_project(db, membership.project).coordinator)
+    for project in projects.led_by(db, site.key):
+        for run in runs.open_runs(db, project.id):
+            woken.update(runs.sites(db, run))
+            runs.change(
+                db, run.id, from_=RunState(run.state), to=RunState.FAILED, reason=f"coordinator: {word}", now=now
+            )
+            audit.append(db, actor=actor, action="run.changed", on=f"run/{run.id}", before=run.state, after="failed")
+        if project.state == ProjectState.OPEN:
+            projects.close(db, project.id)
+            audit.append(db, actor=actor, action="project.closed", on=f"project/{project.id}", reason=word)
+    messages.drop_deliveries(db, site.key)
+    _bury(db, site, ending, now=now)
+    audit.append(
+        db, actor=actor, action=f"site.{ending}", on=f"site/{to_base64url(site.key)}", name=site.name, reason=reason
+    )
+    return woken
+
+
+def succeed(db: Connection, site: Row, successor: bytes, *, now: float) -> set[bytes]:
+    """Let another key take a site's place; returns whose long polls are to be woken.
+
+    The successor has the old key's name, role and labels, its memberships (unconfirmed: people have not compared the
+    words with the new key in them) and its projects.
+
+    Raises:
+        Problem: `conflict`, while a run counts on the old key: its frames are checked against that one to the end.
+    """
+    led, joined = projects.led_by(db, site.key), projects.memberships(db, site.key)
+    _refuse_open_runs(db, site, led, joined)
+    _bury(db, site, Ending.ROTATED, now=now)
+    sites.add(db, key=successor, name=site.name, role=site.role, now=now, labels=site.labels, predecessor=site.key)
+    woken = {site.key}
+    for membership in joined:
+        state = MemberState.JOINED if membership.state in IN_ROSTER else MemberState(membership.state)
+        _leave(db, membership, reason="the key was rotated", now=now)
+        projects.invite(db, project=membership.project, site=successor, now=now, state=state)
+        woken.add(_project(db, membership.project).coordinator)
+    for project in led:
+        projects.lead(db, project.id, successor)
+        if project.roster_version is not None:  # a roster names its coordinator, so this is another one
+            keys = projects.roster(db, project.id, project.roster_version)
+            projects.void_confirmations(db, project=project.id, now=now)
+            projects.add_roster(db, project=project.id, version=project.roster_version + 1, sites=keys)
+            woken.update(keys)
+    old, new = to_base64url(site.key), to_base64url(successor)
+    audit.append(db, actor=new, action="site.rotated", on=f"site/{old}", name=site.name, successor=new)
+    return woken
+
+
+def _refuse_open_runs(db: Connection, site: Row, led: list[Row], joined: list[Row]) -> None:
+    for project in (row.id for row in led):
+        if runs.open_runs(db, project):
+            raise Problem(CONFLICT, "a project that this site leads has an open run; end it first, or cancel it")
+    for project in (row.project for row in joined):
+        if any(runs.takes_part(db, run, site.key) for run in runs.open_runs(db, project)):
+            raise Problem(CONFLICT, "this site takes part in an open run; wait for its end, or leave the project")
+
+
+def _leave(db: Connection, membership: Row, *, reason: str, now: float) -> None:
+    state = MemberState(membership.state)
+    assert state in ACTIVE_MEMBER  # `memberships` returns no others
+    projects.move_member(
+        db,
+        project=membership.project,
+        site=membership.site,
+        from_=state,
+        to=MemberState.LEFT,
+        now=now,
+        reason=reason,
+    )
+
+
+def _bury(db: Connection, site: Row, ending: Ending, *, now: float) -> None:
+    sites.end(db, site.key, name=_free_name(db, site, ending), ending=ending, now=now)
+
+
+def _free_name(db: Connection, site: Row, ending: Ending) -> str:
+    """Return a name for a key that ended. Whoever sees the end coming may have enrolled with the first one."""
+    for number in count():
+        name = f"{site.name[:_KEPT_OF_NAME]} ({ending} {fingerprint(site.key)}{f' {number}' if number else ''})"
+        if not sites.name_is_taken(db, name):
+            return name
+    raise AssertionError("there is always another number")
+
+
+def _project(db: Connection, number: UUID) -> Row:
+    found = projects.find(db, number)
+    assert found is not None  # a membership refers to it
+    return found

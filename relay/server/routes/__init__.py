@@ -1,0 +1,15 @@
+"""The relay's endpoints, a module for each resource."""
+
+from relay.server.http.route import Route
+from relay.server.routes import audit, messages, operation, payloads, projects, runs, sites, tokens
+
+ROUTES: tuple[Route, ...] = (
+    *sites.ROUTES,
+    *tokens.ROUTES,
+    *projects.ROUTES,
+    *runs.ROUTES,
+    *messages.ROUTES,
+    *payloads.ROUTES,
+    *audit.ROUTES,
+    *operation.ROUTES,
+)

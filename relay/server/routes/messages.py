@@ -1,0 +1,256 @@
+"""Messages: posting frames, waiting for them, fetching large ones. Spec: 04-relay-api §5."""
+
+import asyncio
+from functools import partial
+from hashlib import sha256
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from relay.api.states import FINAL_RUN
+from relay.api.wire import FIRST_PARCEL, Message, MessageId, Messages, PageQuery, PayloadRef, PollQuery, PostQuery
+from relay.server.core.problem import (
+    BAD_FRAME,
+    CONFLICT,
+    FORBIDDEN,
+    NOT_FOUND,
+    QUOTA,
+    SLOT_TAKEN,
+    STALE_LEASE,
+    UNAVAILABLE,
+    Problem,
+)
+from relay.server.http.access import Access, role_of
+from relay.server.http.body import PostedFrame, SignedFrame
+from relay.server.http.context import Answer, Call
+from relay.server.http.route import OCTETS, Route
+from relay.server.routes.runs import check_lease
+from relay.server.store import audit, payloads, runs
+from relay.server.store import messages as store
+from relay.server.store.database import Row
+from secagg.envelope import COORDINATOR, EVERYONE, Frame
+
+PAGE_BYTES = 1 << 20
+"""A list of messages is cut off after this many bytes of frames; the reader comes again for the rest."""
+
+
+def post(call: Call, db: Connection) -> Answer | Problem:
+    """Accept a frame for the coordinator, for one site or for all of the run."""
+    query: PostQuery = call.query
+    posted: PostedFrame = call.body
+    readers = recipients(call, db, query.to)
+    _check_header(call, query.to, posted.frame)
+    if call.leads:
+        check_lease(db, call, query.lease)
+    slot = store.slot(call.run.id, call.signer, query.to, posted.frame)
+    earlier = store.in_slot(db, slot)
+    if earlier is not None and earlier.digest == sha256(posted.data).digest() and earlier.payload == query.payload:
+        return Answer(200, MessageId(id=earlier.id))
+    if posted.frame.kind < FIRST_PARCEL:  # people send each other logs and files of a run that is over
+        _must_go_on(call)
+    must_keep(call)
+    _charge(call, db, len(posted.data))
+    if earlier is not None:
+        return _second_frame(call, db, posted, earlier)
+    _check_payload(call, db)
+    number = store.add(
+        db,
+        run=call.run.id,
+        sender=call.signer,
+        recipient=query.to,
+        slot_=slot,
+        frame=posted.frame,
+        data=posted.data,
+        payload=query.payload,
+        readers=readers,
+        now=call.now,
+    )
+    call.woken.update(readers)
+    metrics = call.relay.metrics
+    call.counts += [metrics.messages.inc, partial(metrics.frame_bytes.inc, len(posted.data))]
+    return Answer(201, MessageId(id=number))
+
+
+def recipients(call: Call, db: Connection, to: bytes | None) -> list[bytes]:
+    """Return who is to read: the coordinator, or one or all sites of the run. Nobody else may be written to.
+
+    A coordinator also leaves parcels for itself.
+    """
+    if not call.leads:
+        if to != call.project.coordinator:
+            raise Problem(FORBIDDEN, "a site writes to its project's coordinator and to nobody else")
+        return [call.project.coordinator]
+    if to is None:
+        return runs.sites(db, call.run)
+    if to == call.signer:  # what it keeps for another process of its own
+        return [to]
+    if not runs.takes_part(db, call.run, to):
+        raise Problem(FORBIDDEN, "this recipient does not stand in the roster of this run, or has left")
+    return [to]
+
+
+def must_keep(call: Call) -> None:
+    """Refuse what comes for a run whose messages were removed: nothing would remove it again."""
+    if call.run.purged is not None:
+        raise Problem(CONFLICT, "the run is over, and what belonged to it was removed", state=call.run.state)
+
+
+def _must_go_on(call: Call) -> None:
+    """Refuse a message of the protocol for a run that is over."""
+    if call.run.state in FINAL_RUN:
+        raise Problem(CONFLICT, f"the run is {call.run.state} and takes nothing more", state=call.run.state)
+
+
+def _check_header(call: Call, to: bytes | None, frame: Frame) -> None:
+    """The header's indices are the manifest's, which the relay cannot read; it checks the two that have one meaning."""
+    if (frame.sender == COORDINATOR) != call.leads:
+        raise Problem(BAD_FRAME, "the frame's sender has index 0 if and only if it is the coordinator")
+    if (frame.recipient == EVERYONE) != (to is None):
+        raise Problem(BAD_FRAME, "the frame's recipient is 65,535 if and only if it is for all")
+    if (frame.recipient == COORDINATOR) != (to == call.project.coordinator):
+        raise Problem(BAD_FRAME, "the frame's recipient has index 0 if and only if it is the coordinator")
+    if to == call.signer and frame.kind < FIRST_PARCEL:
+        raise Problem(FORBIDDEN, "a coordinator writes itself parcels, and no messages of the protocol")
+
+
+def _check_payload(call: Call, db: Connection) -> None:
+    query: PostQuery = call.query
+    if query.payload is None:
+        return
+    blob = payloads.find(db, query.payload)
+    if blob is None or blob.sender != call.signer or blob.run != call.run.id:
+        raise Problem(NOT_FOUND, "there is no such payload of this site in this run")
+    if blob.recipient is not None and blob.recipient != query.to:
+        raise Problem(FORBIDDEN, "the payload was announced for another recipient than the message")
+    if not blob.complete:
+        raise Problem(CONFLICT, "the payload is not complete", received=blob.received)
+
+
+def _charge(call: Call, db: Connection, size: int) -> None:
+    config = call.relay.config
+    used = runs.charge(db, call.run.id, call.signer, messages=1, frame_bytes=size)
+    if used.messages > config.max_messages or used.frame_bytes > config.max_frame_bytes:
+        raise Problem(QUOTA, "this site's quota of messages in this run is used up")
+
+
+def _second_frame(call: Call, db: Connection, posted: PostedFrame, earlier: Row) -> Problem:
+    """A second frame in a slot may be an attempt to tell two things: it is kept as hashes, and charged."""
+    audit.append(
+        db,
+        actor=call.actor,
+        action="slot.second-frame",
+        on=f"message/{earlier.id}",
+        run=str(call.run.id),
+        first=earlier.digest.hex(),
+        second=sha256(posted.data).hexdigest(),
+    )
+    return Problem(SLOT_TAKEN, f"message {earlier.id} has this slot; an author makes one frame for a slot")
+
+
+async def poll(call: Call, request: web.Request) -> Answer:
+    """Return the next messages, waiting for them if there are none."""
+    del request
+    query: PollQuery = call.query
+    clock = asyncio.get_running_loop().time
+    started = clock()
+    if query.wait and call.relay.wakeups.waiting() >= call.relay.config.max_polls:
+        raise Problem(UNAVAILABLE, "as many sites wait for messages as this relay takes; come again")
+    with call.relay.wakeups.poll(call.signer) as waiting:
+        while True:
+            await asyncio.sleep(call.relay.wakeups.rest_s(call.signer) if query.wait else 0)
+            found = await _page(call, query)
+            left = started + query.wait - clock()
+            if found.messages or left <= 0 or not await waiting.wait(left):
+                if found.messages:
+                    call.relay.wakeups.answered(call.signer)
+                call.waited_s = clock() - started
+                return Answer(200, found)
+
+
+async def _page(call: Call, query: PollQuery) -> Messages:
+    def view(db: Connection) -> list[Row]:
+        role_of(db, call.signer)  # it may have ended while it waited
+        return store.page(db, call.signer, after=query.after, limit=query.limit)
+
+    return _cut(await call.relay.database.read(view), query.after)
+
+
+def parcels(call: Call, db: Connection) -> Answer:
+    """Return the next parcels of a run to the signer."""
+    query: PageQuery = call.query
+    rows = store.parcels(db, call.signer, call.run.id, after=query.after, limit=query.limit)
+    return Answer(200, _cut(rows, query.after))
+
+
+def _cut(rows: list[Row], after: int) -> Messages:
+    found: list[Message] = []
+    size = 0
+    for row in rows:
+        size += len(row.frame or b"")
+        if found and size > PAGE_BYTES:
+            break
+        found.append(_message(row))
+    return Messages(messages=found, next=found[-1].id if found else after)
+
+
+def fetch(call: Call, db: Connection) -> Answer:
+    """Return one frame."""
+    del db
+    return Answer(200, call.message.frame)
+
+
+def _message(row: Row) -> Message:
+    payload = None
+    if row.payload is not None:
+        payload = PayloadRef(id=str(row.payload), size=row.payload_size, digest=row.payload_digest)
+    return Message(
+        id=row.id, run=row.run, project=row.project, sender=row.sender, size=row.size, frame=row.frame, payload=payload
+    )
+
+
+ROUTES = (
+    Route(
+        name="post_message",
+        method="POST",
+        path="/v1/runs/{run}/messages",
+        summary="Post a frame, with at most one payload",
+        access=Access.RUN_WRITER,
+        query=PostQuery,
+        body=SignedFrame(),
+        answers={201: MessageId, 200: MessageId},
+        refusals=(BAD_FRAME, FORBIDDEN, NOT_FOUND, CONFLICT, SLOT_TAKEN, STALE_LEASE, QUOTA),
+        writes=post,
+        appends=True,
+    ),
+    Route(
+        name="messages",
+        method="GET",
+        path="/v1/messages",
+        summary="The next messages to this site; waits for one if there is none",
+        access=Access.SITE,
+        query=PollQuery,
+        answers={200: Messages},
+        streams=poll,
+    ),
+    Route(
+        name="parcels",
+        method="GET",
+        path="/v1/runs/{run}/parcels",
+        summary="The next parcels of a run to this site: logs and artifacts",
+        access=Access.RUN_READER,
+        query=PageQuery,
+        answers={200: Messages},
+        refusals=(NOT_FOUND,),
+        reads=parcels,
+    ),
+    Route(
+        name="frame",
+        method="GET",
+        path="/v1/messages/{message}",
+        summary="One frame",
+        access=Access.MESSAGE_PARTY,
+        answers={200: OCTETS},
+        refusals=(NOT_FOUND,),
+        reads=fetch,
+    ),
+)

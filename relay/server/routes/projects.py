@@ -1,0 +1,332 @@
+"""Projects: terms, members, rosters. Spec: 04-relay-api §3."""
+
+from sqlalchemy import Connection
+
+from relay.api.states import IN_ROSTER, MEMBER, TAKES_PART, Cause, MemberState, ProjectState
+from relay.api.wire import (
+    Member,
+    MemberAnswer,
+    NewProject,
+    NewTasks,
+    Project,
+    Projects,
+    ProjectSummary,
+    RosterSites,
+    SealedRoster,
+    Task,
+    to_base64url,
+)
+from relay.server.core.problem import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, QUOTA, Problem
+from relay.server.http.access import Access, not_found, parse_uuid, path_key
+from relay.server.http.body import Json
+from relay.server.http.context import Answer, Call
+from relay.server.http.route import Route
+from relay.server.store import audit, sites
+from relay.server.store import projects as store
+from relay.server.store.database import Row
+
+
+def create(call: Call, db: Connection) -> Answer:
+    """Create a project; its name and its terms never change."""
+    wanted: NewProject = call.body
+    number = parse_uuid(call.path["project"], "project")
+    found = store.find(db, number)
+    if found is None:
+        if store.open_projects(db, call.signer) >= call.relay.config.max_open_projects:
+            raise Problem(QUOTA, "this coordinator has as many open projects as it may; close one")
+        store.add(db, project=number, name=wanted.name, coordinator=call.signer, terms=wanted.terms, now=call.now)
+        audit.append(db, actor=call.actor, action="project.created", on=f"project/{number}", name=wanted.name)
+        return Answer(201, _project(db, store.find(db, number)))
+    if found.coordinator != call.signer:
+        raise Problem(FORBIDDEN, "another coordinator has a project with this ID; choose a random one")
+    if (found.name, found.terms) != (wanted.name, wanted.terms):
+        raise Problem(CONFLICT, "this project has another name or other terms, and they never change")
+    return Answer(200, _project(db, found))
+
+
+def list_projects(call: Call, db: Connection) -> Answer:
+    """Return the projects that the site leads or is a member of."""
+    led = [_summary(row, None) for row in store.led_by(db, call.signer)]
+    joined = [_summary(row, MemberState(row.membership)) for row in store.joined_by(db, call.signer)]
+    return Answer(200, Projects(projects=led + joined))
+
+
+def show(call: Call, db: Connection) -> Answer:
+    """Return a project with its members."""
+    return Answer(200, _project(db, call.project))
+
+
+def show_anew(call: Call, db: Connection) -> Answer:
+    """Return the project that a repeated write of its coordinator was about."""
+    return Answer(200, _project(db, store.find(db, parse_uuid(call.path["project"], "project"))))
+
+
+def invite(call: Call, db: Connection) -> Answer:
+    """Invite a site, also one that declined or left before."""
+    _must_be_open(call)
+    key = path_key(call)
+    if key == call.signer:
+        raise Problem(BAD_REQUEST, "the coordinator of a project is no member of it")
+    site = sites.find(db, key)
+    if site is None or site.role not in TAKES_PART or site.ended is not None:
+        raise not_found("site")
+    member = store.member(db, call.project.id, key)
+    state = None if member is None else MemberState(member.state)
+    if state is None:
+        store.invite(db, project=call.project.id, site=key, now=call.now)
+    elif (state, Cause.INVITATION, MemberState.INVITED) in MEMBER:
+        store.move_member(db, project=call.project.id, site=key, from_=state, to=MemberState.INVITED, now=call.now)
+    else:
+        return Answer(200, _member(member))
+    _audit_member(db, call, "member.invited", key)
+    return Answer(201, _member(store.member(db, call.project.id, key)))
+
+
+def remove(call: Call, db: Connection) -> Answer:
+    """Take a member out; it learns nothing more about the project, and stands in no run from now on."""
+    key = path_key(call)
+    member = store.member(db, call.project.id, key)
+    if member is None:
+        raise not_found("member")
+    state = MemberState(member.state)
+    if (state, Cause.REMOVAL, MemberState.LEFT) in MEMBER:
+        store.move_member(
+            db,
+            project=call.project.id,
+            site=key,
+            from_=state,
+            to=MemberState.LEFT,
+            now=call.now,
+            reason="removed by the coordinator",
+        )
+        _audit_member(db, call, "member.removed", key)
+    return Answer(200, _member(store.member(db, call.project.id, key)))
+
+
+def set_tasks(call: Call, db: Connection) -> Answer:
+    """Replace a project's tasks, if they are still those that the coordinator saw."""
+    _must_be_open(call)
+    wanted: NewTasks = call.body
+    tasks = [(task.name, task.parameters) for task in wanted.tasks]
+    if not store.replace_tasks(db, call.project.id, version=wanted.version, tasks=tasks):
+        raise Problem(CONFLICT, f"the tasks have version {call.project.tasks_version}; read them again")
+    audit.append(
+        db, actor=call.actor, action="project.tasks", on=f"project/{call.project.id}", version=wanted.version + 1
+    )
+    return Answer(200, _project(db, store.find(db, call.project.id)))
+
+
+def answer(call: Call, db: Connection) -> Answer:
+    """Change the signer's own state in the project."""
+    wanted: MemberAnswer = call.body
+    _check_version(db, call, wanted)
+    state = call.membership
+    assert state is not None  # the rule lets only members through
+    if state == wanted.state:  # a confirmation of another version than the one in force was refused above
+        return Answer(200, _member(store.member(db, call.project.id, call.signer)))
+    if (state, Cause.ANSWER, wanted.state) not in MEMBER or not store.move_member(
+        db,
+        project=call.project.id,
+        site=call.signer,
+        from_=state,
+        to=wanted.state,
+        now=call.now,
+        reason=wanted.reason,
+        roster_version=wanted.roster_version,
+    ):
+        raise Problem(CONFLICT, f"a member that is {state} cannot become {wanted.state}", state=state)
+    _audit_member(db, call, f"member.{wanted.state}", call.signer, reason=wanted.reason, version=wanted.roster_version)
+    return Answer(200, _member(store.member(db, call.project.id, call.signer)))
+
+
+def _check_version(db: Connection, call: Call, wanted: MemberAnswer) -> None:
+    if wanted.state == MemberState.INVITED:
+        raise Problem(BAD_REQUEST, "only the coordinator invites")
+    if (wanted.state == MemberState.CONFIRMED) != (wanted.roster_version is not None):
+        raise Problem(BAD_REQUEST, "roster_version goes with the state confirmed, and only with it")
+    if wanted.roster_version is None:
+        return
+    if wanted.roster_version != call.project.roster_version:
+        raise Problem(CONFLICT, f"version {call.project.roster_version} of the roster is in force; confirm that one")
+    if not store.in_roster(db, call.project.id, wanted.roster_version, call.signer):
+        raise Problem(CONFLICT, "this site does not stand in the roster")
+
+
+def seal_roster(call: Call, db: Connection) -> Answer:
+    """Put a set of joined sites in force as the roster; another set voids all confirmations."""
+    _must_be_open(call)
+    wanted: RosterSites = call.body
+    keys = sorted(set(wanted.sites))
+    if len(keys) != len(wanted.sites):
+        raise Problem(BAD_REQUEST, "a key occurs twice")
+    version = call.project.roster_version
+    if version is not None and store.roster(db, call.project.id, version) == keys:
+        return Answer(200, SealedRoster(version=version, sites=keys))
+    ready = {row.site for row in store.members(db, call.project.id) if row.state in IN_ROSTER}
+    if missing := [key for key in keys if key not in ready]:
+        raise Problem(CONFLICT, f"{len(missing)} of these sites did not join, the first is {to_base64url(missing[0])}")
+    version = (version or 0) + 1
+    store.void_confirmations(db, project=call.project.id, now=call.now)
+    store.add_roster(db, project=call.project.id, version=version, sites=keys)
+    audit.append(
+        db, actor=call.actor, action="roster.sealed", on=f"project/{call.project.id}", version=version, sites=len(keys)
+    )
+    return Answer(201, SealedRoster(version=version, sites=keys))
+
+
+def close(call: Call, db: Connection) -> Answer:
+    """Close a project; its runs go on."""
+    if call.project.state == ProjectState.OPEN:
+        store.close(db, call.project.id)
+        audit.append(db, actor=call.actor, action="project.closed", on=f"project/{call.project.id}")
+    return Answer(200, _project(db, store.find(db, call.project.id)))
+
+
+def _must_be_open(call: Call) -> None:
+    if call.project.state != ProjectState.OPEN:
+        raise Problem(CONFLICT, "the project is closed", state=call.project.state)
+
+
+def _audit_member(db: Connection, call: Call, action: str, key: bytes, **detail: object) -> None:
+    given = {name: value for name, value in detail.items() if value}
+    audit.append(
+        db, actor=call.actor, action=action, on=f"project/{call.project.id}/member/{to_base64url(key)}", **given
+    )
+
+
+def _project(db: Connection, row: Row | None) -> Project:
+    assert row is not None
+    version = row.roster_version
+    return Project(
+        id=row.id,
+        name=row.name,
+        coordinator=row.coordinator,
+        terms=row.terms,
+        state=ProjectState(row.state),
+        roster=None if version is None else SealedRoster(version=version, sites=store.roster(db, row.id, version)),
+        members=[_member(member) for member in store.members(db, row.id)],
+        tasks=[Task(name=task.name, parameters=task.parameters) for task in store.tasks(db, row.id)],
+        tasks_version=row.tasks_version,
+    )
+
+
+def _summary(row: Row, membership: MemberState | None) -> ProjectSummary:
+    return ProjectSummary(
+        id=row.id,
+        name=row.name,
+        coordinator=row.coordinator,
+        state=ProjectState(row.state),
+        roster_version=row.roster_version,
+        membership=membership,
+    )
+
+
+def _member(row: Row | None) -> Member:
+    assert row is not None
+    return Member(
+        key=row.site,
+        name=row.name,
+        state=MemberState(row.state),
+        reason=row.reason,
+        roster_version=row.roster_version,
+    )
+
+
+ROUTES = (
+    Route(
+        name="create_project",
+        method="PUT",
+        path="/v1/projects/{project}",
+        summary="Create a project",
+        access=Access.COORDINATOR,
+        body=Json(NewProject, most=128 << 10),
+        answers={201: Project, 200: Project},
+        refusals=(FORBIDDEN, CONFLICT, QUOTA),
+        writes=create,
+        again=show_anew,
+    ),
+    Route(
+        name="projects",
+        method="GET",
+        path="/v1/projects",
+        summary="The projects that this site leads or is a member of",
+        access=Access.SITE,
+        answers={200: Projects},
+        reads=list_projects,
+    ),
+    Route(
+        name="project",
+        method="GET",
+        path="/v1/projects/{project}",
+        summary="A project with its terms, members and roster",
+        access=Access.PROJECT_READER,
+        answers={200: Project},
+        refusals=(NOT_FOUND,),
+        reads=show,
+    ),
+    Route(
+        name="invite",
+        method="PUT",
+        path="/v1/projects/{project}/members/{key}",
+        summary="Invite a site",
+        access=Access.PROJECT_LEADER,
+        answers={201: Member, 200: Member},
+        refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
+        writes=invite,
+    ),
+    Route(
+        name="remove_member",
+        method="DELETE",
+        path="/v1/projects/{project}/members/{key}",
+        summary="Take a member out of a project",
+        access=Access.PROJECT_LEADER,
+        answers={200: Member},
+        refusals=(FORBIDDEN, NOT_FOUND),
+        writes=remove,
+    ),
+    Route(
+        name="set_tasks",
+        method="PUT",
+        path="/v1/projects/{project}/tasks",
+        summary="Replace a project's tasks",
+        access=Access.PROJECT_LEADER,
+        body=Json(NewTasks, most=3 << 20),
+        answers={200: Project},
+        refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
+        writes=set_tasks,
+        again=show_anew,
+    ),
+    Route(
+        name="answer",
+        method="PUT",
+        path="/v1/projects/{project}/answer",
+        summary="Join, decline, confirm the roster, or leave",
+        access=Access.PROJECT_INVITED,
+        body=Json(MemberAnswer),
+        answers={200: Member},
+        refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
+        writes=answer,
+    ),
+    Route(
+        name="seal_roster",
+        method="PUT",
+        path="/v1/projects/{project}/roster",
+        summary="Put a roster of joined sites in force",
+        access=Access.PROJECT_LEADER,
+        body=Json(RosterSites, most=4 << 20),
+        answers={201: SealedRoster, 200: SealedRoster},
+        refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
+        writes=seal_roster,
+    ),
+    Route(
+        name="close_project",
+        method="POST",
+        path="/v1/projects/{project}/close",
+        summary="Close a project: no more invitations, rosters or runs",
+        access=Access.PROJECT_LEADER,
+        answers={200: Project},
+        refusals=(FORBIDDEN, NOT_FOUND),
+        writes=close,
+        again=show_anew,
+    ),
+)

@@ -1,0 +1,143 @@
+"""Join tokens over the interface, for operators. Spec: 04-relay-api §2.
+
+An operator draws the token and sends its hash: no answer, no log and no memory of writes holds one that is not used.
+"""
+
+from sqlalchemy import Connection
+
+from relay.api.states import Role
+from relay.api.tokens import token_state
+from relay.api.wire import JoinToken, JoinTokens, NewToken, TokenRotation
+from relay.server.core.problem import CONFLICT, FORBIDDEN, NOT_FOUND, Problem
+from relay.server.http.access import Access, not_found
+from relay.server.http.body import Json
+from relay.server.http.context import Answer, Call
+from relay.server.http.route import Route
+from relay.server.store import audit
+from relay.server.store import tokens as store
+from relay.server.store.database import Row
+
+
+def list_tokens(call: Call, db: Connection) -> Answer:
+    """Return all tokens, without what they are."""
+    return Answer(200, JoinTokens(tokens=[_token(row, call.now) for row in store.all_tokens(db)]))
+
+
+def create(call: Call, db: Connection) -> Answer:
+    """Note a token by its hash."""
+    wanted: NewToken = call.body
+    if wanted.role == Role.OPERATOR:
+        raise Problem(FORBIDDEN, "a token for an operator is made on the relay's machine: secagg-relay token create")
+    found = store.find(db, wanted.hash)
+    if found is not None:
+        if (found.role, found.label) != (wanted.role, wanted.label):
+            raise Problem(CONFLICT, "this token was made before, for another role or label; draw a new one")
+        return Answer(200, _listed(db, found.id, call.now))
+    number = _add(call, db, wanted.hash, role=wanted.role, label=wanted.label, ttl_s=wanted.ttl_s)
+    audit.append(
+        db, actor=call.actor, action="token.created", on=f"token/{number}", role=wanted.role, label=wanted.label
+    )
+    return Answer(201, _listed(db, number, call.now))
+
+
+def rotate(call: Call, db: Connection) -> Answer:
+    """Revoke a token that is not used, and note another one for the same role and label."""
+    wanted: TokenRotation = call.body
+    number = _number(call)
+    row = store.numbered(db, number)
+    if row is None:
+        raise not_found("token")
+    if row.role == Role.OPERATOR:
+        raise Problem(FORBIDDEN, "a token for an operator is made on the relay's machine: secagg-relay token create")
+    if store.find(db, wanted.hash) is not None:
+        raise Problem(CONFLICT, "this token was made before; draw a new one")
+    if not store.revoke(db, number, now=call.now):
+        raise Problem(CONFLICT, "this token is used or revoked, and no token can take its place")
+    made = _add(call, db, wanted.hash, role=row.role, label=row.label, ttl_s=wanted.ttl_s)
+    audit.append(db, actor=call.actor, action="token.rotated", on=f"token/{number}", successor=made)
+    return Answer(201, _listed(db, made, call.now))
+
+
+def revoke(call: Call, db: Connection) -> Answer:
+    """Revoke a token that is not used."""
+    number = _number(call)
+    row = store.numbered(db, number)
+    if row is None:
+        raise not_found("token")
+    if row.used is not None:
+        raise Problem(CONFLICT, "this token is used up; revoke the site that used it", state="used")
+    if store.revoke(db, number, now=call.now):
+        audit.append(db, actor=call.actor, action="token.revoked", on=f"token/{number}")
+    return Answer(200, _listed(db, number, call.now))
+
+
+def _add(call: Call, db: Connection, hash_: bytes, *, role: str, label: str, ttl_s: int) -> int:
+    return store.add(db, hash_=hash_, role=role, label=label, now=call.now, expires=call.now + ttl_s)
+
+
+def _number(call: Call) -> int:
+    text = call.path["token"]
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and text == str(int(text))):
+        raise not_found("token")
+    return int(text)
+
+
+def _listed(db: Connection, number: int, now: float) -> JoinToken:
+    return next(_token(row, now) for row in store.all_tokens(db) if row.id == number)
+
+
+def _token(row: Row, now: float) -> JoinToken:
+    return JoinToken(
+        id=row.id,
+        role=Role(row.role),
+        label=row.label,
+        state=token_state(used=row.used, revoked=row.revoked, expires=row.expires, now=now),
+        created=row.created,
+        expires=row.expires,
+        used_by=row.used_by_name,
+    )
+
+
+ROUTES = (
+    Route(
+        name="tokens",
+        method="GET",
+        path="/v1/tokens",
+        summary="All join tokens, without what they are",
+        access=Access.OPERATOR,
+        answers={200: JoinTokens},
+        reads=list_tokens,
+    ),
+    Route(
+        name="create_token",
+        method="POST",
+        path="/v1/tokens",
+        summary="Note a join token by its hash",
+        access=Access.OPERATOR,
+        body=Json(NewToken),
+        answers={201: JoinToken, 200: JoinToken},
+        refusals=(FORBIDDEN, CONFLICT),
+        writes=create,
+    ),
+    Route(
+        name="rotate_token",
+        method="POST",
+        path="/v1/tokens/{token}/rotation",
+        summary="Revoke a join token and note another one in its place",
+        access=Access.OPERATOR,
+        body=Json(TokenRotation),
+        answers={201: JoinToken},
+        refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
+        writes=rotate,
+    ),
+    Route(
+        name="revoke_token",
+        method="DELETE",
+        path="/v1/tokens/{token}",
+        summary="Revoke a join token that is not used",
+        access=Access.OPERATOR,
+        answers={200: JoinToken},
+        refusals=(NOT_FOUND, CONFLICT),
+        writes=revoke,
+    ),
+)

@@ -1,0 +1,65 @@
+"""A database that is watched: how long its users wait, how long they take, how many there are, what is tried again."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from relay.server.core.metrics import Metrics
+from relay.server.store.database import Database
+
+T = TypeVar("T")
+
+
+class MeasuredDatabase:
+    """See `relay.server.store.database.Database`, whose errors pass through.
+
+    Args:
+        database: does the work.
+        metrics: where the observations go.
+    """
+
+    def __init__(self, database: Database, metrics: Metrics) -> None:
+        self._database = database
+        self._metrics = metrics
+
+    async def write(self, work: Callable[[Connection], T], *, appends: bool = False) -> T:
+        """Run `work` in a transaction."""
+        return await self._measured("write", work, lambda timed: self._database.write(timed, appends=appends))
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` over one consistent view."""
+        return await self._measured("read", work, self._database.read)
+
+    async def alone(self, work: Callable[[Connection], T]) -> T:
+        """Run a change of the schema."""
+        return await self._database.alone(work)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._database.close()
+
+    async def _measured(
+        self, activity: str, work: Callable[[Connection], T], run: Callable[[Callable[[Connection], T]], Awaitable[T]]
+    ) -> T:
+        metrics = self._metrics
+        asked = time.monotonic()
+        runs = 0
+
+        def timed(db: Connection) -> T:
+            nonlocal runs
+            runs += 1
+            began = time.monotonic()
+            if runs == 1:
+                metrics.database_wait_seconds.labels(activity).observe(began - asked)
+            else:
+                metrics.database_retries.inc()
+            with metrics.database_busy.labels(activity).track_inprogress():
+                try:
+                    return work(db)
+                finally:
+                    metrics.database_seconds.labels(activity).observe(time.monotonic() - began)
+
+        with metrics.database_users.labels(activity).track_inprogress():
+            return await run(timed)

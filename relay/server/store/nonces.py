@@ -1,0 +1,32 @@
+"""The memory of writes: a repeated write gets the answer of the first one and has no second effect."""
+
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from relay.server.store import schema
+from relay.server.store.database import Row
+
+KEPT_S = 600
+
+_nonce = schema.nonce
+
+_FIND = select(_nonce).where(_nonce.c.key == bindparam("the_key"), _nonce.c.nonce == bindparam("the_nonce"))
+_ADD = insert(_nonce)
+_FORGET = delete(_nonce).where(_nonce.c.created < bindparam("then"))
+
+
+def find(db: Connection, key: bytes, nonce: str) -> Row | None:
+    """Return request and answer of the write that had this nonce."""
+    return db.execute(_FIND, {"the_key": key, "the_nonce": nonce}).first()
+
+
+def add(
+    db: Connection, *, key: bytes, nonce: str, request: bytes, status: int, content_type: str, answer: bytes, now: float
+) -> None:
+    """Remember a write with its answer, in the transaction of its effect."""
+    values = {"key": key, "nonce": nonce, "request": request, "created": now}
+    db.execute(_ADD, values | {"status": status, "content_type": content_type, "answer": answer})
+
+
+def forget(db: Connection, *, now: float) -> int:
+    """Forget the writes of more than ten minutes ago; returns how many."""
+    return db.execute(_FORGET, {"then": now - KEPT_S}).rowcount

@@ -1,0 +1,113 @@
+"""Enrolled sites."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
+
+from relay.api.states import ACTIVE_MEMBER
+from relay.server.store import schema
+from relay.server.store.database import Row
+
+_site, _member, _project = schema.site, schema.member, schema.project
+
+_FIND = select(_site).where(_site.c.key == bindparam("the_key"))
+_FIND_NAME = select(_site.c.key).where(_site.c.name == bindparam("the_name"))
+_ALL = select(_site).order_by(_site.c.name)
+_ADD = insert(_site)
+_CHANGE = update(_site).where(_site.c.key == bindparam("the_key"))
+_ENDED = select(_site.c.key).where(_site.c.ended.is_not(None))
+_last = func.coalesce(_site.c.last_seen, _site.c.enrolled)
+_fell_silent = (_site.c.ended.is_(None), _site.c.silent_since.is_(None), _last < bindparam("then"))
+_came_back = (_site.c.silent_since.is_not(None), _last > _site.c.silent_since)
+_MOVED = select(_site.c.key).where(or_(and_(*_fell_silent), and_(*_came_back))).limit(1)
+_SILENCE = update(_site).where(*_fell_silent).values(silent_since=_last).returning(_site.c.key, _site.c.name)
+_RETURN = update(_site).where(*_came_back).values(silent_since=None).returning(_site.c.key, _site.c.name)
+_SEEN = (
+    update(_site)
+    .where(_site.c.key == bindparam("the_key"), func.coalesce(_site.c.last_seen, 0) < bindparam("the_time"))
+    .values(last_seen=bindparam("the_time"))
+)
+
+_active = _member.c.state.in_(ACTIVE_MEMBER)
+_my_projects = (
+    select(_member.c.project)
+    .where(_member.c.site == bindparam("the_key"), _active)
+    .union(select(_project.c.id).where(_project.c.coordinator == bindparam("the_key")))
+)
+_AROUND = (
+    select(_site)
+    .where(
+        or_(
+            _site.c.key == bindparam("the_key"),
+            _site.c.key.in_(select(_member.c.site).where(_member.c.project.in_(_my_projects), _active)),
+            _site.c.key.in_(select(_project.c.coordinator).where(_project.c.id.in_(_my_projects))),
+        )
+    )
+    .order_by(_site.c.name)
+)
+
+
+def find(db: Connection, key: bytes) -> Row | None:
+    """Return the site with this key."""
+    return db.execute(_FIND, {"the_key": key}).first()
+
+
+def name_is_taken(db: Connection, name: str) -> bool:
+    """Tell whether a site has this name."""
+    return db.execute(_FIND_NAME, {"the_name": name}).first() is not None
+
+
+def add(
+    db: Connection,
+    *,
+    key: bytes,
+    name: str,
+    role: str,
+    now: float,
+    labels: str = "{}",
+    predecessor: bytes | None = None,
+) -> None:
+    """Enrol a site."""
+    values = {"key": key, "name": name, "role": role, "enrolled": now, "labels": labels, "predecessor": predecessor}
+    db.execute(_ADD, values)
+
+
+def label(db: Connection, key: bytes, labels: str) -> None:
+    """Give a site these labels, as JSON, in place of its earlier ones."""
+    db.execute(_CHANGE, {"the_key": key, "labels": labels})
+
+
+def end(db: Connection, key: bytes, *, name: str, ending: str, now: float) -> None:
+    """Make a key invalid for good and give its site this name, so that another one may have the old name."""
+    values = {"name": name, "ending": ending, "ended": now, "silent_since": None}
+    db.execute(_CHANGE, {"the_key": key} | values)
+
+
+def ended(db: Connection) -> set[bytes]:
+    """Return the keys that are not valid any more."""
+    return set(db.scalars(_ENDED))
+
+
+def needs_sweep(db: Connection, *, then: float) -> bool:
+    """Tell whether `sweep` would change anything."""
+    return db.execute(_MOVED, {"then": then}).first() is not None
+
+
+def sweep(db: Connection, *, then: float) -> tuple[list[Row], list[Row]]:
+    """Note who was not seen since `then`, and who came back; returns key and name of those that changed."""
+    return list(db.execute(_SILENCE, {"then": then})), list(db.execute(_RETURN))
+
+
+def all_sites(db: Connection) -> list[Row]:
+    """Return every site, by name."""
+    return list(db.execute(_ALL))
+
+
+def around(db: Connection, key: bytes) -> list[Row]:
+    """Return a site and those that share a project with it, by name."""
+    return list(db.execute(_AROUND, {"the_key": key}))
+
+
+def seen(db: Connection, times: Mapping[bytes, float]) -> None:
+    """Note when sites were last seen; always in the same order, so that no two replicas wait for each other."""
+    db.execute(_SEEN, [{"the_key": key, "the_time": at} for key, at in sorted(times.items())])

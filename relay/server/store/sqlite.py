@@ -1,0 +1,137 @@
+"""SQLite in the data folder, in WAL mode with `synchronous=FULL`: a commit returns after its fsync.
+
+A transaction runs in a thread of its own, so that the event loop neither waits for the disk nor hops between threads at
+every statement, and it cannot wait for anything but the database while it holds the write lock.
+
+Writers begin with BEGIN IMMEDIATE, as a transaction that reads first and upgrades later fails at once when another
+process wrote in between, whatever the timeout. Within a process writers queue for the one writing thread; against other
+processes `busy_timeout` waits.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+
+from relay.server.core.storage_errors import DatabaseBusyError, DatabaseFullError, DatabaseUnavailableError
+
+T = TypeVar("T")
+
+
+class SqliteDatabase:
+    """A database file. See `relay.server.store.database.Database`.
+
+    Args:
+        url: names the file.
+        wait_s: longest wait for the turn to write, and for another process's lock.
+        readers: views at a time.
+    """
+
+    def __init__(self, url: URL, *, wait_s: float, readers: int) -> None:
+        self._wait_s = wait_s
+        self._writer = engine(url, wait_s=wait_s, begin="BEGIN IMMEDIATE", connections=1)
+        self._reader = engine(url, wait_s=wait_s, begin="BEGIN", connections=readers)
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="relay-write")
+        self._reading = ThreadPoolExecutor(readers, thread_name_prefix="relay-read")
+        self._turn = asyncio.Lock()
+
+    async def write(self, work: Callable[[Connection], T], *, appends: bool = False) -> T:
+        """Run `work` in a transaction; SQLite has one writer at a time, whatever it does."""
+        del appends
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise DatabaseBusyError("the database is busy") from None
+        try:
+            return await _in_thread(self._writing, lambda: _transact(self._writer, work))
+        finally:
+            self._turn.release()
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` over one consistent view of what was committed before."""
+        return await _in_thread(self._reading, lambda: _view(self._reader, work))
+
+    async def alone(self, work: Callable[[Connection], T]) -> T:
+        """Run a change of the schema: every write is alone here."""
+        return await self.write(work)
+
+    async def close(self) -> None:
+        """Close all connections; the last process to leave truncates the write-ahead log."""
+        self._writing.shutdown()
+        self._reading.shutdown()
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def _transact(writer: Engine, work: Callable[[Connection], T]) -> T:
+    try:
+        with writer.begin() as db:
+            return _clean(db, work)
+    except (OperationalError, IntegrityError) as error:
+        if isinstance(error, IntegrityError) and not _is_closed(error):
+            raise
+        raise _translated(error) from error
+
+
+def _is_closed(error: IntegrityError) -> bool:
+    """Tell whether the triggers of a database that was moved refused a write: the schema has no other ones."""
+    return getattr(error.orig, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_TRIGGER
+
+
+def _view(reader: Engine, work: Callable[[Connection], T]) -> T:
+    try:
+        with reader.connect() as db:
+            return _clean(db, work)
+    except OperationalError as error:
+        raise _translated(error) from error
+
+
+def _clean(db: Connection, work: Callable[[Connection], T]) -> T:
+    try:
+        return work(db)
+    except BaseException:
+        db.rollback()
+        db.invalidate()  # a query that was not read to its end would hold its old view over the next transaction
+        raise
+
+
+def _translated(error: DBAPIError) -> DatabaseUnavailableError:
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the extended code's lowest byte is the primary one
+    if code == sqlite3.SQLITE_FULL:
+        return DatabaseFullError("the disk of the database is full")
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return DatabaseBusyError("the database is busy")
+    return DatabaseUnavailableError(f"the database failed: {error.orig}")
+
+
+def engine(url: URL, *, wait_s: float, begin: str, connections: int) -> Engine:
+    """Return an engine whose transactions begin with the statement `begin`."""
+    made = create_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        connect_args={"timeout": wait_s, "check_same_thread": False},
+        hide_parameters=True,  # an error message must not carry a frame or a token's hash into the log
+    )
+
+    @event.listens_for(made, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # the driver would begin deferred transactions by itself
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(made, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return made
+
+
+async def _in_thread(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, work)

@@ -1,0 +1,117 @@
+"""Simulated runs: what a real run's quantisation, floors, terms and thresholds make of the same tables."""
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coordinator.runs.simulation import Simulation, fixed_point_sum, numbers_of, read_folder
+from coordinator.session.progress import Event, nowhere
+from participant.analyses.catalogue import parse_spec
+from participant.study.terms import ProjectTerms, TermsError
+from secagg.errors import NotEnoughParticipantsError, ParameterError
+from secagg.params import Segment
+from secagg.simulate import simulate
+from tests.support.network import KAPLAN_MEIER, table
+
+SITES = {name: table(seed) for seed, name in enumerate(("north", "south", "west", "east"))}
+TASK = (parse_spec(KAPLAN_MEIER),)
+
+
+def carried_out(simulation: Simulation, *tasks: dict, show=nowhere):
+    specs = tuple(parse_spec(task) for task in tasks) or TASK
+    return asyncio.run(simulation.carry_out(specs, show))[1]
+
+
+@settings(max_examples=12)
+@given(
+    vectors=st.lists(
+        st.lists(st.integers(-1000, 1000).map(lambda n: n / 7), min_size=3, max_size=3), min_size=3, max_size=5
+    )
+)
+def test_the_sum_is_the_protocol_s_bit_for_bit(vectors: list[list[float]]) -> None:
+    clip, bits = 256.0, 20
+    levels = (1 << (bits - 1)) - 1
+    total = fixed_point_sum(list(np.array(vectors)), (Segment(count=3, clip=clip, step=clip / levels),))
+    np.testing.assert_array_equal(total, simulate(vectors, clip=clip, value_bits=bits).total)
+
+
+def test_a_small_site_is_hidden_inside_the_sum_as_in_a_real_run() -> None:
+    few = {name: column[:3] for name, column in SITES["east"].items()}
+    (result,) = carried_out(Simulation({**SITES, "east": few})).results
+    assert result.sites == ("east", "north", "south", "west")
+    assert result.rows == 60
+    assert "1 sites have 1 to 4 rows; these rows are not in the sums" in result.warnings
+
+
+def test_who_cannot_answer_declines_and_says_why() -> None:
+    said: list[Event] = []
+    report = carried_out(Simulation({**SITES, "east": {"time": SITES["east"]["time"]}}), show=said.append)
+    assert report.results[0].sites == ("north", "south", "west")
+    (lost,) = (event for event in said if event.what == "lost")
+    assert (lost.site, lost.detail) == ("east", "declined: dataset lung has no column named status")
+
+
+def test_below_the_threshold_nothing_is_learnt() -> None:
+    with pytest.raises(NotEnoughParticipantsError, match="2 uploads, the floor is 3; west was lost; east was lost"):
+        carried_out(Simulation(SITES, lost={1: ["west", "east"]}))
+
+
+def test_a_site_that_is_lost_stays_away_until_the_run_s_end() -> None:
+    report = carried_out(Simulation(SITES, lost={2: {"west"}}), *[KAPLAN_MEIER] * 3)
+    assert [len(result.sites) for result in report.results] == [4, 3, 3]
+    assert [answer.round for _, answer in report.answers] == [1, 2, 3]
+
+
+def test_terms_hold_in_a_simulation_too() -> None:
+    terms = ProjectTerms(purpose="p", dataset="lung", columns=("time",), statistics=("event-counts",))
+    with pytest.raises(TermsError, match="do not name the columns status"):
+        carried_out(Simulation(SITES, terms))
+
+
+@pytest.mark.parametrize(
+    ("simulation", "complaint"),
+    [
+        (lambda: Simulation({"a": {}, "b": {}}), "at least 3 sites"),
+        (lambda: Simulation({1: {}, "1": {}, 2: {}}), "names of their own"),
+        (lambda: Simulation(SITES, lost={1: ["nowhere"]}), "do not exist: nowhere"),
+    ],
+)
+def test_a_simulation_that_cannot_be_is_refused(simulation, complaint: str) -> None:
+    with pytest.raises(ParameterError, match=complaint):
+        simulation()
+
+
+def test_tables_of_any_kind() -> None:
+    plain = {"age": [60, None, 71], "sex": [1, 2, 1], "name": ["a", "b", "c"]}
+    frames = [
+        plain,
+        pd.DataFrame(plain),
+        pd.DataFrame(plain).convert_dtypes(),
+        pl.DataFrame(plain),
+    ]
+    for frame in frames:
+        columns = numbers_of(frame)
+        assert set(columns) == {"age", "sex"}
+        np.testing.assert_array_equal(columns["age"], [60, np.nan, 71])
+        assert {column.dtype for column in columns.values()} == {np.dtype(np.float64)}
+
+
+def test_a_folder_holds_a_table_for_each_site(tmp_path: Path) -> None:
+    for name, columns in SITES.items():
+        pl.DataFrame(columns).write_csv(tmp_path / f"{name}.csv")
+    pl.DataFrame(SITES["east"]).write_parquet(tmp_path / "far.parquet")
+    (tmp_path / "notes.txt").write_text("not a table")
+    found = read_folder(tmp_path)
+    assert list(found) == ["east", "far", "north", "south", "west"]
+    np.testing.assert_array_equal(numbers_of(found["far"])["time"], SITES["east"]["time"])
+    (tmp_path / "bad.parquet").write_bytes(b"no parquet")
+    with pytest.raises(ParameterError, match=r"bad\.parquet cannot be read"):
+        read_folder(tmp_path)
+    with pytest.raises(ParameterError, match="has no file NAME"):
+        read_folder(tmp_path / "elsewhere")

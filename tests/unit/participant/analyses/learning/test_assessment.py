@@ -1,0 +1,134 @@
+"""ROC curves, calibration and cross-validation: edges of the data, and the models that can be assessed."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.naive_bayes import GaussianNB
+from sklearn.svm import LinearSVC
+
+from participant.analyses.base.errors import FoldError, NoRowsError, SpecError
+from participant.analyses.catalogue import parse_spec
+from participant.analyses.learning.cross_validation import CrossValidationSpec
+from participant.analyses.learning.roc import RocSpec
+from participant.statistics.language.conditions import Fold, meets
+from tests.support.plain_sum import PlainSum
+from tests.support.trials import gbsg2, split
+
+NUMBERS = [
+    {"column": "age", "low": 18, "high": 90},
+    {"column": "tsize", "low": 0, "high": 150},
+    {"column": "cens", "low": 0, "high": 1},
+]
+GLM = {"analysis": "glm", "family": "binomial", "formula": "cens ~ age + tsize", "numbers": NUMBERS}
+BAYES = {"analysis": "naive-bayes", "outcome": {"column": "cens", "levels": [0, 1]}, "numbers": NUMBERS[:2]}
+MACHINE = {
+    "analysis": "linear-svm",
+    "formula": "cens ~ scale(age, 50, 10) + scale(tsize, 30, 15)",
+    "numbers": NUMBERS,
+    "penalise_intercept": True,
+}
+COMMON = {"dataset": "gbsg2", "row_limit": 1000, "minimum_persons": 1}
+
+
+def roc(model=GLM, **changes) -> RocSpec:
+    return parse_spec({"analysis": "roc", "model": model, "bins": 200} | COMMON | changes)
+
+
+def validation(model=GLM, **changes) -> CrossValidationSpec:
+    return parse_spec({"analysis": "cross-validation", "model": model, "bins": 200} | COMMON | changes)
+
+
+def covariates():
+    return np.column_stack([gbsg2()["age"], gbsg2()["tsize"]])
+
+
+async def test_naive_bayes_is_assessed_by_its_probabilities() -> None:
+    result = await roc(BAYES | {"variance_floor": 0.0}).analyse(PlainSum(split(gbsg2(), 9, 1), quantised=True))
+    model = GaussianNB(var_smoothing=0).fit(covariates(), gbsg2()["cens"])
+    p = model.predict_proba(covariates())[:, 1]
+    assert result.auc == pytest.approx(roc_auc_score(gbsg2()["cens"], np.ceil(p * 200)), rel=1e-9)
+    assert result.accuracy == accuracy_score(gbsg2()["cens"], p > 0.5)
+    assert sum(group.rows for group in result.groups) == 686
+    assert np.average([one.predicted for one in result.groups], weights=[one.rows for one in result.groups]) == (
+        pytest.approx(p.mean(), rel=1e-9)
+    )
+
+
+async def test_a_support_vector_machine_by_the_order_of_its_scores() -> None:
+    result = await roc(MACHINE).analyse(PlainSum(split(gbsg2(), 3, 1), quantised=True))
+    z = (covariates() - [50, 30]) / [10, 15]
+    oracle = LinearSVC(dual=False, tol=1e-10).fit(z, gbsg2()["cens"])
+    assert result.accuracy == accuracy_score(gbsg2()["cens"], oracle.predict(z))
+    low, high = result.auc_bounds
+    assert low <= roc_auc_score(gbsg2()["cens"], oracle.decision_function(z)) <= high
+    assert (result.log_loss, result.calibration, result.groups) == (None, None, ())
+    folds = await validation(MACHINE, folds={"of": 3}).analyse(PlainSum(split(gbsg2(), 3, 1)))
+    assert folds.total.deviance is None
+    assert folds.total.rows == 686
+
+
+async def test_cross_validation_of_naive_bayes_is_that_of_one_table_whatever_the_sites() -> None:
+    results = [
+        await validation(BAYES, folds={"of": 4, "seed": 9}).analyse(PlainSum(split(gbsg2(), parts, 1), quantised=True))
+        for parts in (1, 9)
+    ]
+    assert results[0].folds[2].auc == results[1].folds[2].auc
+    fold = Fold(columns=("age", "tsize", "cens"), of=4, folds=(2,), seed=9)
+    test = meets(fold, gbsg2())
+    model = GaussianNB().fit(covariates()[~test], gbsg2()["cens"][~test])
+    expected = accuracy_score(gbsg2()["cens"][test], model.predict(covariates()[test]))
+    assert results[1].folds[2].accuracy == pytest.approx(expected)
+    assert results[1].folds[2].rows == test.sum()
+    assert "fold 2" in results[1].summary()
+
+
+async def test_a_site_that_is_lost_leaves_folds_of_the_same_rows() -> None:
+    sites = split(gbsg2(), 5, 1)
+    lossy = await validation().analyse(PlainSum(sites, lost=[set()] * 11 + [{"site-2"}]))
+    del sites["site-2"]
+    whole = await validation().analyse(PlainSum(sites))
+    assert lossy.folds == whole.folds
+
+
+async def test_small_bins_are_hidden_and_that_is_said() -> None:
+    result = await roc(bins=20, minimum_persons=5).analyse(PlainSum(split(gbsg2(), 9, 1)))
+    assert "hid it" in result.summary()
+    assert result.rows < 686
+    with pytest.raises(NoRowsError, match="ask for fewer bins"):
+        await roc(bins=1000, minimum_persons=100).analyse(PlainSum(split(gbsg2(), 3, 1)))
+
+
+async def test_without_an_intercept_there_is_no_calibration() -> None:
+    model = GLM | {"analysis": "given", "formula": "cens ~ age - 1", "coefficients": [0.01]}
+    assert (await roc(model).analyse(PlainSum(split(gbsg2(), 3, 1)))).calibration is None
+
+
+async def test_predictions_that_are_all_alike_have_half_the_area_and_no_slope() -> None:
+    model = GLM | {"analysis": "given", "coefficients": [0.1, 0.0, 0.0]}
+    result = await roc(model).analyse(PlainSum(split(gbsg2(), 3, 1)))
+    assert (result.auc, result.auc_bounds, result.calibration) == (0.5, (0.0, 1.0), None)
+
+
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [
+        ({"analysis": "cox"}, "none of given, glm, linear-svm, naive-bayes"),
+        (GLM | {"dataset": "other"}, "dataset: said once, outside of the model"),
+        (GLM | {"formula": "cens ~ ward"}, "no variable named ward"),
+        (GLM | {"typo": 1}, "typo"),
+        (GLM | {"family": "gaussian"}, "a curve is for two classes"),
+        (GLM | {"offset": {"column": "tsize", "low": 0, "high": 150}}, "offset"),
+        (GLM | {"analysis": "given", "coefficients": [1, 2]}, "a coefficient for each of 1, age, tsize; 2 are given"),
+        (GLM | {"analysis": "given", "coefficients": [1, 2, 1e6]}, "does not fit the declared ranges"),
+        (BAYES | {"outcome": {"column": "tgrade", "levels": [1, 2, 3]}}, "3 classes, and must have two"),
+    ],
+)
+async def test_refused(model: dict, complaint: str) -> None:
+    with pytest.raises(SpecError, match=complaint):
+        await roc(model).analyse(PlainSum(split(gbsg2(), 3, 1)))
+
+
+async def test_a_fold_that_cannot_be_fitted_is_named() -> None:
+    model = GLM | {"formula": "cens ~ age + I(age >= 18)"}
+    with pytest.raises(FoldError, match=r"fold 0: .*linear combination"):
+        await validation(model).analyse(PlainSum(split(gbsg2(), 3, 1)))

@@ -1,0 +1,157 @@
+"""What real cohorts hold in store: the pooled answer, or a refusal that says why; never nonsense.
+
+The analyses of survival have more of these in their own tests.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from participant.analyses.base.errors import CollinearityError, NoEventsError, NoRowsError, SeparationError
+from participant.analyses.base.result import Result
+from participant.analyses.catalogue import parse_spec
+from participant.statistics.language.statistic import Columns
+from tests.support.plain_sum import PlainSum
+from tests.support.trials import gbsg2, split, take
+
+ROWS = 686
+NUMBERS = [
+    {"column": "age", "low": 18, "high": 90},
+    {"column": "tsize", "low": 0, "high": 150},
+    {"column": "cens", "low": 0, "high": 1},
+]
+CATEGORIES = [{"column": "tgrade", "levels": [1, 2, 3]}, {"column": "horTh", "levels": [0, 1]}]
+RECORDS = {"dataset": "gbsg2", "row_limit": 1000, "minimum_persons": 1}
+MODEL = RECORDS | {"numbers": NUMBERS, "categories": CATEGORIES}
+SURVIVAL = RECORDS | {"time": "time", "event": "cens", "grid": {"width": 30, "count": 90}}
+ASKED: dict[str, dict[str, Any]] = {
+    "linear": MODEL | {"analysis": "glm", "formula": "tsize ~ age + horTh"},
+    "logistic": MODEL | {"analysis": "glm", "formula": "cens ~ age + horTh", "family": "binomial"},
+    "ordinal": MODEL | {"analysis": "ordinal", "formula": "tgrade ~ age + horTh"},
+    "ridge": MODEL | {"analysis": "ridge", "formula": "tsize ~ age + horTh", "penalties": [1.0]},
+    "lasso": MODEL | {"analysis": "lasso", "formula": "tsize ~ age + horTh", "penalties": [0.1]},
+    "pca": RECORDS | {"analysis": "pca", "variables": NUMBERS},
+    "cox": SURVIVAL
+    | {
+        "analysis": "cox",
+        "covariates": [*NUMBERS[:2], {"column": "horTh", "low": 0, "high": 1}],
+        "proportional_hazards": "km",
+    },
+    "kaplan-meier": SURVIVAL | {"analysis": "kaplan-meier"},
+    "log-rank": SURVIVAL | {"analysis": "log-rank", "group": CATEGORIES[1]},
+}
+STRATA = {"strata": [CATEGORIES[0]]}
+
+
+async def ask(name: str, sites: dict[str, Columns], **changes: Any) -> Result:
+    return await parse_spec(ASKED[name] | changes).analyse(PlainSum(sites, quantised=True))
+
+
+def changed(**columns: Any) -> Columns:
+    return gbsg2() | {name: np.broadcast_to(np.asarray(column, np.float64), ROWS) for name, column in columns.items()}
+
+
+def numbers(result: Result) -> np.ndarray:
+    """Return all numbers of the table, NaN where there is none."""
+    cells = [value for row in result.table() for value in row.values() if not isinstance(value, str)]
+    return np.array(cells, np.float64)
+
+
+async def assert_pooled(name: str, sites: dict[str, Columns], **changes: Any) -> Result:
+    result = await ask(name, sites, **changes)
+    everything = {column: np.concatenate([site[column] for site in sites.values()]) for column in gbsg2()}
+    np.testing.assert_allclose(
+        numbers(result), numbers(await ask(name, {"all": everything}, **changes)), rtol=1e-6, atol=1e-9
+    )
+    return result
+
+
+CONSTANT = split(changed(tsize=30, cens=0, tgrade=2), 3, 0)
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_a_site_without_events_and_one_without_rows(name: str) -> None:
+    table, empty = gbsg2(), take(gbsg2(), np.zeros(ROWS, bool))
+    sites = {"some": take(table, table["cens"] == 1), "none": take(table, table["cens"] == 0), "empty": empty}
+    result = await assert_pooled(name, sites)
+    assert len(result.sites) == 3
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_a_level_that_one_site_has_alone(name: str) -> None:
+    table = gbsg2()
+    sites = {"treated": take(table, table["horTh"] == 1), "not": take(table, table["horTh"] == 0)}
+    await assert_pooled(name, sites)
+
+
+@pytest.mark.parametrize("name", ["cox", "log-rank"])
+async def test_a_stratum_that_one_site_has_alone(name: str) -> None:
+    table = gbsg2()
+    await assert_pooled(name, {str(g): take(table, table["tgrade"] == g) for g in (1, 2, 3)}, **STRATA)
+
+
+@pytest.mark.parametrize("name", ["kaplan-meier", "log-rank"])
+async def test_ties_everywhere(name: str) -> None:
+    """All patients leave at one time."""
+    await assert_pooled(name, split(changed(time=100), 3, 0))
+
+
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+async def test_ties_everywhere_tell_no_trend_of_hazards(ties: str) -> None:
+    result = await assert_pooled("cox", split(changed(time=100), 3, 0), ties=ties)
+    assert result.warnings == ("events fall on too few grid times for a test of proportional hazards",)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "complaint"),
+    [
+        ("linear", CollinearityError, "tsize: does not vary"),
+        ("ridge", CollinearityError, "tsize: the same value in all rows"),
+        ("lasso", CollinearityError, "tsize: the same value in all rows"),
+        ("ordinal", NoRowsError, "no row over all sites has tgrade 1, 3"),
+        ("logistic", SeparationError, "the estimate grows without end"),
+        ("pca", CollinearityError, "tsize, cens: the same value in all rows"),
+        ("log-rank", NoEventsError, "no event on the grid"),
+    ],
+)
+async def test_a_constant_outcome(name: str, error: type[Exception], complaint: str) -> None:
+    """Without an event there is nothing to fit."""
+    with pytest.raises(error, match=complaint):
+        await ask(name, CONSTANT)
+
+
+async def test_a_constant_covariate_of_a_cox_model() -> None:
+    with pytest.raises(CollinearityError, match="tsize: the same value in all rows"):
+        await ask("cox", split(changed(tsize=30), 3, 0))
+
+
+async def test_a_cox_model_without_an_event() -> None:
+    with pytest.raises(NoEventsError, match="event"):
+        await ask("cox", split(changed(cens=0), 3, 0))
+
+
+async def test_a_curve_without_an_event_stays_where_it_is() -> None:
+    assert ((await ask("kaplan-meier", CONSTANT)).survival == 1).all()
+
+
+@pytest.mark.parametrize("name", ["linear", "logistic", "ordinal", "cox"])
+async def test_collinear_columns(name: str) -> None:
+    formula = {} if name == "cox" else {"formula": ASKED[name]["formula"].replace("horTh", "I(age ** 2)")}
+    table = changed(age=30 + 20 * gbsg2()["horTh"], tsize=10 + gbsg2()["horTh"])
+    with pytest.raises(CollinearityError, match="age"):
+        await ask(name, split(table, 3, 0), **formula)
+
+
+@pytest.mark.parametrize(("name", "columns"), [("logistic", "cens"), ("ordinal", "tgrade"), ("cox", "cens")])
+async def test_perfect_separation(name: str, columns: str) -> None:
+    table = changed(horTh=gbsg2()[columns] > gbsg2()[columns].min())
+    with pytest.raises(SeparationError, match="horTh"):
+        await ask(name, split(table, 3, 0))
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_a_site_below_the_floor_is_said(name: str) -> None:
+    sites = split(gbsg2(), 2, 0) | {"tiny": take(gbsg2(), np.arange(ROWS) < 3)}
+    result = await ask(name, sites, minimum_persons=5)
+    assert result.warnings[0].startswith("1 sites have 1 to 4 rows")

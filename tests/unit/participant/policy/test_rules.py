@@ -1,0 +1,257 @@
+"""Every rule of a policy's schema, with a request that breaks it; and any two of them, broken together.
+
+A request is all that a coordinator can ask of a site, from the invitation to the set of survivors. One that breaks
+nothing is changed as little as breaks the rule, or the policy is; what each step refuses then names the rule.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import combinations
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from participant.daemon.epoch import Place
+from participant.daemon.release_control import Gate
+from participant.data.model.description import Description
+from participant.data.store.store import DatasetStore
+from participant.policy.answer import Answer
+from participant.policy.differencing import Records
+from participant.policy.rules import OF_QUERIES, Offer, Policy, RefusedError, schema
+from participant.records.decisions import Decisions
+from participant.records.ledger import TABLES, Ledger
+from participant.statistics.evaluation.registry import CLASS_MOMENTS, CONTINGENCY
+from participant.statistics.language.query import Query
+from participant.statistics.models.design import Category, Numeric
+from participant.statistics.vocabulary.class_moments import ClassMomentsParams
+from participant.statistics.vocabulary.contingency import ContingencyParams
+from participant.study.terms import ProjectTerms
+from relay.party.journal import Journal
+from secagg.identity import Identity, Roster
+from secagg.messages import Manifest
+from secagg.params import LossRule, Profile
+from secagg.protocol.coordinator_setup import Plan, announce
+from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector
+from secagg.protocol.step import Means, Send
+from tests.support.tables import import_csv
+
+PROJECT, RUN, EARLIER = UUID(int=1), UUID(int=2), UUID(int=3)
+HEAD, *SITES = (Identity(bytes([number]) * 32) for number in range(1, 7))
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC).timestamp()  # a Wednesday
+STATUS = Category(column="status", levels=(0.0, 1.0))
+TERMS = ProjectTerms(
+    purpose="p",
+    dataset="lung",
+    columns=("age", "status"),
+    statistics=("class-moments", "contingency"),
+    loss_rule="pause",
+)
+TABLE = CONTINGENCY.query(
+    ContingencyParams(by=(STATUS,), row_limit=100), dataset="lung", value_bits=40, minimum_persons=5
+)
+ONE_PERSON = CLASS_MOMENTS.query(
+    ClassMomentsParams(by=(STATUS,), variables=(Numeric(column="age", low=0, high=120),), dominance=0.9, row_limit=100),
+    dataset="lung",
+    value_bits=40,
+    minimum_persons=5,
+)
+
+
+def offered() -> Manifest:
+    roster = Roster.of(PROJECT.bytes, TERMS.encode(), HEAD.public, [one.public for one in SITES])
+    plan = Plan(
+        roster=roster,
+        sites=roster.sites,
+        run=RUN.bytes,
+        rounds=1,
+        setup_deadline=9,
+        expires=9,
+        loss_rule=LossRule.PAUSE,
+    )
+    [send] = announce(plan, Means(identity=HEAD, rand=bytes(32))).effects
+    return Manifest.decode(cast(Send, send).frame.body)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a coordinator asks. All sites survive; an earlier run had other ones, or none.
+
+    `moved`: persons by whom the rows of the answer differ from those that were asked for.
+    """
+
+    terms: ProjectTerms = TERMS
+    manifest: Manifest = field(default_factory=offered)
+    query: Query = TABLE
+    deadline: int = int(NOW) + 3600
+    earlier: tuple[Identity, ...] = ()
+    moved: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a rule is broken: changes of the policy and of the request, and the rule that is named."""
+
+    rule: str
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    request: Mapping[str, Any] = field(default_factory=dict)
+
+
+NIGHT = {"begins": "22:00:00", "ends": "06:00:00"}
+ROWS: dict[str, Row] = {
+    "projects": Row("projects", {"projects": [str(UUID(int=9))]}),
+    "coordinators": Row("coordinators", {"coordinators": ["ab" * 32]}),
+    "datasets": Row("datasets", {"datasets": ["heart"]}),
+    "columns": Row("columns", {"columns": {"lung": ["age", "sex"]}}),
+    "statistics": Row("statistics", {"statistics": ["counts"]}),
+    "minimum_rows": Row("minimum_rows", {"minimum_rows": 13}),
+    "minimum_sites": Row("minimum_sites", {"minimum_sites": 6}),
+    "minimum_survivors": Row("minimum_survivors", {"minimum_survivors": 5}),
+    "minimum_persons": Row("minimum_persons", {"minimum_persons": 6}),
+    "minimum_cell": Row("minimum_cell", {"minimum_cell": 6}),
+    "single_persons": Row("single_persons", {}, {"query": ONE_PERSON}),
+    "profile": Row("profile", {}, {"terms": TERMS.model_copy(update={"profile": "semi-honest"})}),
+    "colluders_one_in": Row("colluders_one_in", {"colluders_one_in": 2}),
+    "modes": Row("modes", {"modes": ["he"]}),
+    "loss_rule": Row("loss_rule", {"loss_rule": "abort"}),
+    "minimum_site_difference": Row("minimum_site_difference", {"minimum_site_difference": 4}, {"earlier": SITES[:3]}),
+    "near_answers": Row("near_answers", {"near_answers": "refuse"}, {"moved": 2}),
+    "budget.releases": Row("budget", {"budget": {"releases": 2}}),
+    "budget.days": Row("budget", {"budget": {"releases": 3, "days": 60}}),
+    "schedule.days": Row("schedule", {"schedule": [{"days": ["sat", "sun"]}]}),
+    "schedule.begins": Row("schedule", {"schedule": [{"begins": "12:00:01", "ends": "13:00:00"}]}),
+    "schedule.ends": Row("schedule", {"schedule": [{"begins": "06:00:00", "ends": "12:00:00"}]}),
+    "outside_schedule": Row(
+        "schedule", {"schedule": [NIGHT], "outside_schedule": "decline"}, {"deadline": int(NOW) + 86_400}
+    ),
+    "time_zone": Row("schedule", {"schedule": [{"begins": "11:00:00", "ends": "13:00:00"}], "time_zone": "Asia/Tokyo"}),
+    "approve_first": Row("approve_first", {"approve_first": True}),
+}
+WAITS = {"approve_first", "schedule.begins"}  # the others refuse
+RESERVED = {"budget.epsilon", "budget.delta"}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Description:
+    """Twelve rows of a dataset."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "lung.csv").write_text("age,status\n" + "".join(f"{50 + i},{i % 2}\n" for i in range(12)))
+    store = DatasetStore(folder / "datasets")
+    import_csv(store, "lung", folder / "lung.csv")
+    return store.describe("lung")
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journal]:
+    """Two releases an hour ago, and one 40 days ago."""
+    made = Journal(tmp_path_factory.mktemp("party"), TABLES)
+    with made.transaction() as batch:
+        for at in (NOW - 40 * 86_400, NOW - 3600, NOW - 3600):
+            entry = {"what": "upload", "at": at, "project": str(PROJECT), "query": {"dataset": "lung"}}
+            Ledger(batch.connection).enter(entry)
+    yield made
+    made.close()
+
+
+def refusals(policy: Policy, request: Request, dataset: Description, journal: Journal) -> set[str]:
+    """The rules that are named on the way from the invitation to the survivors."""
+    offer = Offer(PROJECT, HEAD.public, request.terms)
+    place = Place(RUN, PROJECT, HEAD.public, request.terms)
+    with journal.transaction() as batch:
+        batch.connection.execute("DELETE FROM signed_set")
+        if request.earlier:
+            Records(batch.connection).sign("lung", EARLIER, [one.public for one in request.earlier])
+    connection = journal.connection
+    gate = Gate(policy, Ledger(connection), Records(connection), Decisions(connection))
+    asked = SimpleNamespace(turn=SimpleNamespace(round=1, deadline=request.deadline))
+    members = tuple(range(1, len(SITES) + 1))
+    proposed = SimpleNamespace(
+        seat=SimpleNamespace(manifest=request.manifest),
+        turn=asked.turn,
+        idle=SimpleNamespace(survivors=members),
+        survivors=members,
+    )
+    named: set[str] = set()
+    for step in (
+        lambda: policy.check_project(offer, dataset),
+        lambda: policy.check_manifest(request.manifest, offer),
+        lambda: gate.query(request.query, place, cast(AwaitVector, asked), NOW),
+        lambda: gate.answer(cast(Answer, SimpleNamespace(moved=request.moved))),
+        lambda: gate.survivors(place, cast(AwaitConfirmation, proposed)),
+    ):
+        try:
+            named |= set(getattr(step(), "rules", ()))  # of what waits
+        except RefusedError as refusal:
+            named |= set(str(refusal).partition(":")[0].split(", "))
+    return named
+
+
+def broken(*rows: Row) -> tuple[Policy, Request]:
+    policy, request = {}, {}
+    for row in rows:
+        policy |= row.policy
+        request |= row.request
+    return Policy.model_validate(policy, strict=False), replace(Request(), **request)
+
+
+def test_every_rule_of_the_schema_has_a_row() -> None:
+    """A new rule comes with the request that it refuses."""
+    told = schema()
+    inner = {"budget": told["$defs"]["Budget"], "schedule": told["$defs"]["Window"]}
+    keys = {rule for rule in told["properties"] if rule not in inner}
+    keys |= {f"{rule}.{key}" for rule, defined in inner.items() for key in defined["properties"]}
+    assert set(ROWS) == keys - RESERVED
+
+
+def test_the_request_that_breaks_nothing(dataset: Description, journal: Journal) -> None:
+    assert refusals(Policy(), Request(), dataset, journal) == set()
+
+
+@pytest.mark.parametrize("key", ROWS)
+def test_a_rule_that_is_broken_is_named_and_no_other(key: str, dataset: Description, journal: Journal) -> None:
+    policy, request = broken(ROWS[key])
+    assert refusals(policy, request, dataset, journal) == {ROWS[key].rule}
+
+
+def test_of_two_rules_that_are_broken_both_are_named(dataset: Description, journal: Journal) -> None:
+    """All pairs that do not set the same rule to different values; a query that is refused waits for nothing."""
+    tried = 0
+    for one, other in combinations(ROWS, 2):
+        rows = ROWS[one], ROWS[other]
+        if set(rows[0].policy) & set(rows[1].policy) or set(rows[0].request) & set(rows[1].request):
+            continue
+        refused = any(row.rule in OF_QUERIES for key, row in ROWS.items() if key in {one, other} - WAITS)
+        expected = {ROWS[key].rule for key in (one, other) if not (refused and key in WAITS)}
+        assert refusals(*broken(*rows), dataset, journal) == expected, (one, other)
+        tried += 1
+    assert tried > 200
+
+
+@pytest.mark.parametrize("reserved", sorted(RESERVED))
+def test_what_is_reserved_for_differential_privacy_cannot_be_set(reserved: str) -> None:
+    rule, name = reserved.split(".")
+    with pytest.raises(ValueError, match=name):
+        Policy.model_validate({rule: {name: 0.5}}, strict=False)
+
+
+def test_a_manifest_is_held_to_the_profile_and_loss_rule_too() -> None:
+    offer = Offer(PROJECT, HEAD.public, TERMS)
+    lax = replace(offered(), profile=Profile.SEMI_HONEST, loss_rule=LossRule.CONTINUE)
+    with pytest.raises(RefusedError) as refusal:
+        Policy().check_manifest(lax, offer)
+    assert refusal.value.rules == ("profile", "loss_rule")
+    Policy(profile="semi-honest", loss_rule="continue").check_manifest(lax, offer)
+
+
+def test_a_policy_file_may_say_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(
+        'time_zone = "Europe/Berlin"\napprove_first = true\n[columns]\nlung = ["age"]\n[budget]\nreleases = 5\n'
+        '[[schedule]]\ndays = ["sat", "sun"]\n[[schedule]]\nbegins = 20:00:00\nends = "06:00:00"\n'
+    )
+    policy = Policy.read(path)
+    assert policy.columns == {"lung": ("age",)}
+    assert [str(one.begins) for one in policy.schedule] == ["00:00:00", "20:00:00"]

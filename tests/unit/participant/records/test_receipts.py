@@ -1,0 +1,173 @@
+"""Receipts at a site: held against its own ledger, and kept with what is wrong about them."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from participant.records.ledger import TABLES, Ledger
+from participant.records.receipts import Receipts, check, fetch
+from participant.statistics.evaluation.receipts import as_facts, as_words
+from relay.api.wire import to_base64url
+from relay.client.parcels import Parcel, Parcels
+from relay.client.transport import RelayError
+from relay.party.journal import Journal
+from secagg import receipts as r
+from secagg.identity import Identity, Roster
+from secagg.receipts import PARCEL, ReceiptError, signed, verify_receipt
+from tests.support.playbook import RUN
+from tests.support.receipts import TERMS, chain, contents, receipt
+
+CONTENTS, COORDINATOR = contents("malicious")
+ROSTER: Roster = CONTENTS[0].roster
+ID = UUID(bytes=RUN)
+PROJECT = UUID(bytes=ROSTER.project)
+SITE = ROSTER.sites[0]
+
+
+@pytest.fixture
+def journal(tmp_path: Path):
+    made = Journal(tmp_path / "party", TABLES)
+    ledger = Ledger(made.connection)
+    ledger.confirm(PROJECT, ROSTER, TERMS)
+    ledger.join_epoch(ID, PROJECT, 1)
+    yield made
+    made.close()
+
+
+def entered(journal: Journal, what: str, round_: int, **facts: Any) -> None:
+    Ledger(journal.connection).enter(
+        {"what": what, "at": 1.0, "project": str(PROJECT), "run": str(ID), "round": round_, **facts}
+    )
+
+
+def sites(*indices: int) -> list[str]:
+    return [to_base64url(ROSTER.sites[i - 1]) for i in indices]
+
+
+def test_what_the_site_signed_itself_is_in_it(journal: Journal) -> None:
+    entered(journal, "survivors", 1, sites=sites(1, 2, 3, 4))
+    entered(journal, "survivors", 2, sites=sites(1, 2, 3))
+    assert len(check(receipt().encode(), ID, Ledger(journal.connection)).rounds) == 3
+
+
+@pytest.mark.parametrize(
+    ("entry", "complaint"),
+    [
+        (("survivors", 1, {"sites": sites(1, 2, 3)}), "its sum of round 1 is over other sites than this site signed"),
+        (("upload", 9, {"query": {}}), "it lacks round 9, to which this site sent its numbers"),
+        (("upload", 1, {"query": {"statistic": "another"}}), "its query of round 1 is not the one"),
+    ],
+)
+def test_what_the_site_knows_better_is_held_against_it(journal: Journal, entry: Any, complaint: str) -> None:
+    what, round_, facts = entry
+    entered(journal, what, round_, **facts)
+    with pytest.raises(ReceiptError, match=complaint):
+        check(receipt().encode(), ID, Ledger(journal.connection))
+
+
+def test_a_foreign_receipt_is_refused(journal: Journal) -> None:
+    ledger = Ledger(journal.connection)
+    with pytest.raises(ReceiptError, match=f"it is of run {ID}, not of"):
+        check(receipt().encode(), UUID(int=5), ledger)
+    ledger.confirm(PROJECT, replace(ROSTER, coordinator=Identity(bytes(32)).public), TERMS)
+    with pytest.raises(ReceiptError, match="its roster is not the one"):
+        check(receipt().encode(), ID, ledger)
+    ledger.forget(PROJECT)
+    with pytest.raises(ReceiptError, match="none that this site confirmed"):
+        check(receipt().encode(), ID, ledger)
+
+
+def sent(monkeypatch: pytest.MonkeyPatch, *parcels: Parcel, error: Exception | None = None) -> None:
+    async def receive(_self: Parcels, after: int = 0) -> list[Parcel]:
+        if error is not None:
+            raise error
+        return [parcel for parcel in parcels if parcel.id > after][:1]
+
+    monkeypatch.setattr(Parcels, "receive", receive)
+
+
+def parcel(number: int, content: bytes, **changes: Any) -> Parcel:
+    made = Parcel(number, COORDINATOR.public, PARCEL, content)
+    return replace(made, **changes)
+
+
+async def fetched(journal: Journal) -> list[tuple[bytes, str]]:
+    await fetch(SimpleNamespace(), Identity(bytes(32)), journal)  # type: ignore[arg-type]  # parcels are given
+    return [(kept.data, kept.fault) for kept in Receipts(journal.connection).all()]
+
+
+async def test_the_coordinator_s_receipt_is_kept_and_asked_for_no_more(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = receipt().encode()
+    sent(
+        monkeypatch,
+        parcel(1, b"x", author=SITE),
+        parcel(2, b"x", name="a log"),
+        parcel(3, b"x", fault="no"),
+        parcel(4, good),
+    )
+    assert await fetched(journal) == [(good, "")]
+    assert Receipts(journal.connection).awaited() == {}
+    assert Receipts(journal.connection).of(ID).data == good
+
+
+async def test_one_that_does_not_hold_is_kept_as_such_until_one_does(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = receipt().encode(), signed(chain(CONTENTS), Identity(bytes([3]) * 32)).encode()
+    sent(monkeypatch, parcel(1, bad))
+    ((data, fault),) = await fetched(journal)
+    assert data == bad
+    assert "entries are missing" in fault
+    receipts = Receipts(journal.connection)
+    receipts.keep(ID, good, "")
+    receipts.keep(ID, bad, fault)
+    assert receipts.of(ID).fault == ""
+
+
+async def test_a_run_that_the_relay_has_forgotten_is_asked_for_no_more(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(monkeypatch, error=RelayError("busy", 429, "later"))
+    assert await fetched(journal) == []
+    sent(monkeypatch, error=RelayError("not-found", 404, "no such run"))
+    ((_, fault),) = await fetched(journal)
+    assert "it cannot be had: not-found" in fault
+
+
+async def test_a_long_receipt_comes_as_a_file(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = receipt().encode()
+
+    async def file(_self: Parcels, _parcel: Parcel, target: Path) -> None:
+        target.write_bytes(good)  # noqa: ASYNC240  # a few bytes
+
+    monkeypatch.setattr(Parcels, "fetch", file)
+    sent(monkeypatch, parcel(1, b"", size=1 << 40, payload="p"))
+    ((_, fault),) = await fetched(journal)
+    assert "a receipt has at most" in fault
+    journal.connection.execute("DELETE FROM receipt")
+    sent(monkeypatch, parcel(1, b"", size=len(good), payload="p"))
+    assert await fetched(journal) == [(good, "")]
+
+
+def test_it_is_told_in_words_and_facts() -> None:
+    shown = verify_receipt(receipt())
+    words, facts = as_words(shown), as_facts(shown)
+    assert ROSTER.words() in words
+    assert "round 2: sum over 3 of 4 sites" in words
+    assert "round 3: 3 sites asked, no sum" in words
+    assert "a query that this release does not know" in words
+    assert facts["rounds"][0]["uploads"].keys() == {key.hex() for key in ROSTER.sites}
+    assert facts["head"] == shown.head.hex()
+    assert facts["rounds"][0]["query"] is None
+
+
+def test_a_foreign_kind_of_receipt_has_no_rounds() -> None:
+    only_begun = signed(chain([CONTENTS[0], r.Ended(outcome="failed: nobody came")]), COORDINATOR)
+    shown = verify_receipt(only_begun)
+    assert (shown.rounds, shown.outcome) == ((), "failed: nobody came")

@@ -15,7 +15,7 @@ import statsmodels.api as sm
 
 from bench.measure import Row, in_words
 from coordinator.session.config import CoordinatorConfig
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import Sum, value_bits_for
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.regression.glm import GlmResult, GlmSpec
@@ -24,7 +24,7 @@ from participant.statistics.language.query import Query
 from participant.statistics.language.statistic import Columns
 from participant.statistics.models.variables import Variable
 from secagg.params import Profile, Schema, mac_lanes_for, ring_bits_for
-from secagg.simulate import Cohort, on_complete_graph
+from secagg.simulate import SimulatedCohort, on_complete_graph
 from tests.oracles.case import all_cases
 from tests.oracles.data import sites_of
 
@@ -39,7 +39,7 @@ class ProtocolSum:
 
     def __init__(self, tables: Mapping[str, Columns]) -> None:
         self._tables = dict(sorted(tables.items()))
-        self._cohorts: list[Cohort] = []
+        self._cohorts: list[SimulatedCohort] = []
         self.value_bits = value_bits_for(len(tables))
         self.rounds = 0
 
@@ -47,7 +47,7 @@ class ProtocolSum:
         vectors = np.array([evaluate(query, table) for table in self._tables.values()])
         if self.rounds % ROUNDS == 0:
             terms = on_complete_graph(len(vectors), Profile.MALICIOUS, None)
-            self._cohorts.append(Cohort.of(len(vectors), Profile.MALICIOUS, terms, rounds=ROUNDS))
+            self._cohorts.append(SimulatedCohort.of(len(vectors), Profile.MALICIOUS, terms, rounds=ROUNDS))
             self._cohorts[-1].set_up()
         self.rounds += 1
         layout = layout_of(query)
@@ -76,7 +76,7 @@ def rows() -> list[Row]:
 
 def carried_out(
     title: str, spec: TableSpec, tables: Mapping[str, Columns], least_s: float | None = None
-) -> tuple[Row, Result]:
+) -> tuple[Row, AnalysisResult]:
     """Return the row of an analysis over these sites, which is to take less than `least_s`, and its result."""
     secure_sum = ProtocolSum(tables)
     start = process_time()

@@ -23,18 +23,18 @@ from bench import plain_round
 from bench.measure import Row, in_words
 from bench.scene import Member, Scene, scene
 from bench.workers.work import CLIP, VALUE_BITS, vector
-from coordinator.runs.channel import Line
-from coordinator.runs.driver import Cast, Driver, Pace
-from coordinator.session.mailbox import Box, Mail
+from coordinator.runs.channel import RunChannel
+from coordinator.runs.driver import Driver, Participants, Timeouts
+from coordinator.session.mailbox import Mailbox, Subscription
 from coordinator.session.progress import nowhere
 from relay.client.transport import Message
 from secagg.params import Floors, LossRule, Schema, Segment, mac_lanes_for, ring_bits_for
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitOpen, AwaitVector
 from secagg.protocol.participant_setup import Outside
-from secagg.protocol.step import Confirm, Contribute, Event, Means, Send, Step
+from secagg.protocol.step import Confirm, Contribute, Event, Send, Step, StepInputs
 from secagg.protocol.table import encode_state, receive, tell
 
-PACE = Pace(step_s=600, grace_s=600, epoch_s=7200)
+PACE = Timeouts(step_s=600, grace_s=600, epoch_s=7200)
 T = TypeVar("T")
 
 
@@ -80,8 +80,8 @@ class Site:
                     )
         self.state = step.state
 
-    def _means(self) -> Means:
-        return Means(identity=self._member.identity, rand=os.urandom(32))
+    def _means(self) -> StepInputs:
+        return StepInputs(identity=self._member.identity, rand=os.urandom(32))
 
 
 def rows() -> list[Row]:
@@ -94,7 +94,7 @@ async def measured(folder: Path, *, n: int, d: int, repetitions: int = 1) -> Row
         there = await stack.enter_async_context(scene(folder, n))
         values = [vector(u, d) for u in range(n)]
         run = await there.run()
-        box = await stack.enter_async_context(Mail(there.coordinator.relay).box(run, 0))
+        box = await stack.enter_async_context(Mailbox(there.coordinator.relay).box(run, 0))
         driver, secure_sites = await _prepared(there, run, box, values, rounds=repetitions)
         plain_run = await there.run()
         seconds: dict[str, list[float]] = {"secure": [], "plain": []}
@@ -121,13 +121,13 @@ async def measured(folder: Path, *, n: int, d: int, repetitions: int = 1) -> Row
 
 
 async def _prepared(
-    there: Scene, run: UUID, box: Box, values: list[NDArray[np.float64]], rounds: int
+    there: Scene, run: UUID, box: Subscription, values: list[NDArray[np.float64]], rounds: int
 ) -> tuple[Driver, list[Site]]:
     """Bring the epoch of a run to readiness."""
     head = there.coordinator
     names = {one.identity.public: f"site {i}" for i, one in enumerate(there.sites, 1)}
-    line = Line(run, head.journal, head.relay, box)
-    driver = Driver(run, Cast(there.roster, names), head.identity, head.journal, line, PACE, nowhere)
+    line = RunChannel(run, head.journal, head.relay, box)
+    driver = Driver(run, Participants(there.roster, names), head.identity, head.journal, line, PACE, nowhere)
     sites = [Site(member, there, run, row) for member, row in zip(there.sites, values, strict=True)]
     keys = [one.identity.public for one in there.sites]
     epoch = driver.prepare(keys, rounds=rounds, loss_rule=LossRule.CONTINUE)

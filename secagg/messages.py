@@ -82,7 +82,7 @@ class Suite(IntEnum):
     X25519_MLKEM768_AES256_BFV = 2
 
 
-class Message(Record):
+class ProtocolMessage(Record):
     """Base of all message bodies.
 
     Attributes:
@@ -99,7 +99,7 @@ class Message(Record):
 
 
 @record
-class Manifest(Message):
+class Manifest(ProtocolMessage):
     """The terms of an epoch; its hash is the epoch's name. Index i of a site is its place in `sites`, from 1."""
 
     KIND = 1
@@ -156,13 +156,13 @@ class Manifest(Message):
             malicious=self.profile is Profile.MALICIOUS,
         )
 
-    def is_shared(self, kind: type[Message]) -> bool:
+    def is_shared(self, kind: type[ProtocolMessage]) -> bool:
         """Messages of this kind are one frame for everyone. On a sparse graph only the manifest is."""
         return kind.TO_EVERYONE and (kind is Manifest or not self.is_sparse)
 
 
 @record
-class Join(Message):
+class Join(ProtocolMessage):
     """A site takes part in the epoch whose hash the frame names."""
 
     KIND = 2
@@ -170,7 +170,7 @@ class Join(Message):
 
 
 @record
-class Cohort(Message):
+class Cohort(ProtocolMessage):
     """Who joined. One hash stands for all nonce commitments: on a sparse graph nobody is shown another's."""
 
     KIND = 3
@@ -180,7 +180,7 @@ class Cohort(Message):
 
 
 @record
-class Prekeys(Message):
+class Prekeys(ProtocolMessage):
     """A site's keys for the epoch and commitments to its secrets; the nonce opens the commitment of its Join."""
 
     KIND = 4
@@ -192,7 +192,7 @@ class Prekeys(Message):
 
 
 @record
-class PrekeyList(Message):
+class PrekeyList(ProtocolMessage):
     """All prekeys, and the coordinator's encapsulation to the recipient; on a sparse graph all nonces as payload."""
 
     KIND = 5
@@ -201,7 +201,7 @@ class PrekeyList(Message):
 
 
 @record
-class Encapsulations(Message):
+class Encapsulations(ProtocolMessage):
     """A site encapsulated to all of higher index; the root is over its slots, in the order of their recipients."""
 
     KIND = 6
@@ -224,7 +224,7 @@ class EncapsulationSlot(Record):
 
 
 @record
-class EncapsulationList(Message):
+class EncapsulationList(ProtocolMessage):
     """All Encapsulations frames, and those slots that are the recipient's."""
 
     KIND = 7
@@ -233,7 +233,7 @@ class EncapsulationList(Message):
 
 
 @record
-class Shares(Message):
+class Shares(ProtocolMessage):
     """What a dealer signs: its vaults' hashes and key commitments, by round, and the root over its slots."""
 
     KIND = 8
@@ -296,7 +296,7 @@ class ProvenShareSlot(Record):
 
 
 @record
-class ShareList(Message):
+class ShareList(ProtocolMessage):
     """All Shares frames, and those slots that are the recipient's."""
 
     KIND = 9
@@ -305,7 +305,7 @@ class ShareList(Message):
 
 
 @record
-class Receipt(Message):
+class Receipt(ProtocolMessage):
     """Whose shares a site accepted, and whom it refused for which check (the digits of its ID)."""
 
     KIND = 10
@@ -314,7 +314,7 @@ class Receipt(Message):
 
 
 @record
-class Ready(Message):
+class Ready(ProtocolMessage):
     """The epoch's members are the authors of these receipts, in which all of them accept each other."""
 
     KIND = 11
@@ -323,7 +323,7 @@ class Ready(Message):
 
 
 @record
-class Open(Message):
+class Open(ProtocolMessage):
     """A round: the exact query, the form of the answer, and who is asked. The salt hides the query in its hash."""
 
     KIND = 16
@@ -336,7 +336,7 @@ class Open(Message):
 
 
 @record
-class Decline(Message):
+class Decline(ProtocolMessage):
     """A site does not contribute to this round."""
 
     KIND = 17
@@ -345,7 +345,7 @@ class Decline(Message):
 
 
 @record
-class Upload(Message):
+class Upload(ProtocolMessage):
     """Signed digest of a masked vector; the vector itself is the payload, sealed in chunks to the coordinator."""
 
     KIND = 18
@@ -354,7 +354,7 @@ class Upload(Message):
 
 
 @record
-class Survivors(Message):
+class Survivors(ProtocolMessage):
     """The uploads that are in the sum."""
 
     KIND = 19
@@ -363,7 +363,7 @@ class Survivors(Message):
 
 
 @record
-class Consistency(Message):
+class Consistency(ProtocolMessage):
     """A site will unmask this set of uploads and no other."""
 
     KIND = 20
@@ -371,7 +371,7 @@ class Consistency(Message):
 
 
 @record
-class Quorum(Message):
+class Quorum(ProtocolMessage):
     """Enough sites signed the same statement."""
 
     KIND = 21
@@ -380,7 +380,7 @@ class Quorum(Message):
 
 
 @record
-class Unmask(Message):
+class Unmask(ProtocolMessage):
     """For each site asked, one share: of the self-mask seed if it is in the sum, of the vault key if not."""
 
     KIND = 22
@@ -389,7 +389,7 @@ class Unmask(Message):
 
 
 @record
-class Result(Message):
+class Result(ProtocolMessage):
     """The sum; its elements and lanes are the payload, sealed in chunks under `key`, the same for all sites."""
 
     KIND = 23
@@ -400,7 +400,7 @@ class Result(Message):
 
 
 @record
-class SealedShares(Message):
+class SealedShares(ProtocolMessage):
     """What Unmask holds, for the sites alone: shares in the roster's order, sealed to all members."""
 
     KIND = 24
@@ -409,7 +409,7 @@ class SealedShares(Message):
 
 
 @record
-class Opening(Message):
+class Opening(ProtocolMessage):
     """The ciphertexts of a sum as the payload, sealed in chunks under `key`; shares, and the vaults of the lost."""
 
     KIND = 25
@@ -422,7 +422,7 @@ class Opening(Message):
 
 
 @record
-class Opened(Message):
+class Opened(ProtocolMessage):
     """The sum as a site opened it, for a coordinator that may know it; its elements are the payload, as in Result."""
 
     KIND = 26
@@ -432,7 +432,7 @@ class Opened(Message):
     key: Annotated[bytes, Fixed(32)]
 
 
-MESSAGES: dict[int, type[Message]] = {
+MESSAGES: dict[int, type[ProtocolMessage]] = {
     kind.KIND: kind
     for kind in (
         Manifest,
@@ -461,6 +461,6 @@ MESSAGES: dict[int, type[Message]] = {
 }
 
 
-def last_kinds(manifest: Manifest) -> tuple[type[Message], type[Message]]:
+def last_kinds(manifest: Manifest) -> tuple[type[ProtocolMessage], type[ProtocolMessage]]:
     """Return what is sealed last in a round, from a site to the coordinator and from there to the sites."""
     return (Opened, Opening) if manifest.is_homomorphic else (Unmask, Result)

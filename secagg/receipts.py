@@ -91,7 +91,7 @@ class Agreed(Record):
 
 
 @record
-class Prepared(Record):
+class EpochPrepared(Record):
     """The members' receipts: each signed the transcript of all the above."""
 
     receipts: Frames
@@ -145,7 +145,7 @@ KINDS: tuple[type[Record], ...] = (
     Begun,
     Announced,
     Agreed,
-    Prepared,
+    EpochPrepared,
     Asked,
     Contributed,
     Confirmed,
@@ -214,7 +214,7 @@ class RoundShown:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ReceiptFindings:
     """What a receipt that holds says.
 
     Attributes:
@@ -248,7 +248,7 @@ def read(data: bytes) -> RunReceipt:
         raise ReceiptError(f"its bytes were changed or cut off ({error})") from None
 
 
-def verify_receipt(receipt: RunReceipt) -> Shown:
+def verify_receipt(receipt: RunReceipt) -> ReceiptFindings:
     """Hold a receipt against itself: the chain, the coordinator's signature, and all that the sites signed.
 
     Raises:
@@ -274,7 +274,7 @@ def verify_receipt(receipt: RunReceipt) -> Shown:
         raise ReceiptError(
             "its end is not the one that the roster's coordinator signed: entries are missing, or were added"
         ) from None
-    return Shown(
+    return ReceiptFindings(
         begun.run,
         begun.roster,
         begun.terms,
@@ -312,7 +312,7 @@ class _Story:
             Begun: self._on_begun,
             Announced: self._on_announced,
             Agreed: self._on_agreed,
-            Prepared: self._on_prepared,
+            EpochPrepared: self._on_prepared,
             Asked: self._on_asked,
             Contributed: self._on_contributed,
             Confirmed: self._on_confirmed,
@@ -379,9 +379,9 @@ class _Story:
         self._transcript = d.transcript_after(self._transcript, agreed.kind, agreed.senders, root, bound)
         if agreed.kind == PrekeyList.KIND:
             self._keys = dict(zip(agreed.senders, agreed.leaves, strict=True))
-        return (Agreed if self._steps else Prepared), Announced, Ended
+        return (Agreed if self._steps else EpochPrepared), Announced, Ended
 
-    def _on_prepared(self, prepared: Prepared) -> tuple[type[Record], ...]:
+    def _on_prepared(self, prepared: EpochPrepared) -> tuple[type[Record], ...]:
         frames = self._frames(prepared.receipts, Receipt)
         if not set(frames) <= set(self._members) or len(frames) < self._manifest.survivors:
             raise _MisfitError("the members are too few, or one was not in the setup")

@@ -46,11 +46,11 @@ from secagg.protocol.step import (
     Event,
     Keep,
     Learned,
-    Means,
     Package,
     Publish,
     Send,
     Step,
+    StepInputs,
 )
 from secagg.protocol.table import receive, tell
 from secagg.quantize import as_reals
@@ -129,7 +129,7 @@ def simulate(
     if neighbours is not None:
         terms = _sparse(len(rows), PROFILES[profile], threshold, neighbours)
     suite = Suite.X25519_MLKEM768_AES256_BFV if mode == "he" else Suite.X25519_MLKEM768_AES256
-    cohort = Cohort.of(len(rows), PROFILES[profile], terms, suite)
+    cohort = SimulatedCohort.of(len(rows), PROFILES[profile], terms, suite)
     cohort.set_up()
     total, survivors, clipped = cohort.round(
         b"simulation", rows, schema, set(drop_before_upload), set(drop_before_unmask)
@@ -148,7 +148,7 @@ class Party:
 
 
 @dataclass
-class Cohort:
+class SimulatedCohort:
     """A coordinator and its sites, site i of the manifest being `sites[i - 1]`."""
 
     roster: Roster
@@ -162,7 +162,7 @@ class Cohort:
     @classmethod
     def of(
         cls, n: int, profile: Profile, terms: "Terms", suite: Suite = Suite.X25519_MLKEM768_AES256, *, rounds: int = 1
-    ) -> "Cohort":
+    ) -> "SimulatedCohort":
         """Draw identities, and plan an epoch of so many rounds."""
         head = Identity(secrets.token_bytes(32))
         identities = sorted((Identity(secrets.token_bytes(32)) for _ in range(n)), key=lambda one: one.public)
@@ -324,8 +324,8 @@ class Cohort:
                 sends.append(effect)
         return sends
 
-    def _means(self, party: Party) -> Means:
-        return Means(
+    def _means(self, party: Party) -> StepInputs:
+        return StepInputs(
             identity=party.identity,
             rand=secrets.token_bytes(32),
             encapsulations=self.kept[EncapsulationPackage],

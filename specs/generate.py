@@ -14,7 +14,7 @@ from secagg.messages import (
     EncapsulationPackage,
     EncapsulationSlot,
     Listing,
-    Message,
+    ProtocolMessage,
     ProvenShareSlot,
     SharePackage,
     ShareSlot,
@@ -66,7 +66,7 @@ def _content(what: str) -> str:
 
 def _layout(kind: type[Record]) -> str:
     title = f"**{kind.__name__}**"
-    if issubclass(kind, Message):
+    if issubclass(kind, ProtocolMessage):
         title += f", kind {kind.KIND}{', sealed' if kind.SEALED else ''}"
     rows = "".join(f"| {name} | {wire.describe()} |\n" for name, wire in layout(kind))
     return f"{title}\n\n| field | form |\n|---|---|\n{rows}"
@@ -75,7 +75,7 @@ def _layout(kind: type[Record]) -> str:
 def _transitions() -> str:
     rows = "".join(
         f"| {_party(handler.__module__)} | {state.__name__} | {kind.__name__} | "
-        f"{'message' if issubclass(kind, Message) else 'local'} |\n"
+        f"{'message' if issubclass(kind, ProtocolMessage) else 'local'} |\n"
         for (state, kind), handler in TABLE.items()
     )
     return f"| party | state | takes | |\n|---|---|---|---|\n{rows}"

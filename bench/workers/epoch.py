@@ -11,7 +11,7 @@ from secagg.messages import HeldLeaves, SharePackage, ShareSlot
 from secagg.params import Schema, Segment, mac_lanes_for, ring_bits_for
 from secagg.protocol.coordinator_round import Dealer, Prepared
 from secagg.protocol.coordinator_setup import Plan, announce
-from secagg.protocol.step import Means
+from secagg.protocol.step import StepInputs
 
 ROUND = 1
 DEADLINE = 2**32
@@ -82,8 +82,8 @@ class Epoch:
         """What checks a holder's answers weighs."""
         return HeldLeaves(dealers=dict.fromkeys(range(1, self.n + 1), _made_up("leaf", holder) * 2))
 
-    def means(self) -> Means:
-        return Means(identity=self.coordinator, rand=_made_up("rand"))
+    def means(self) -> StepInputs:
+        return StepInputs(identity=self.coordinator, rand=_made_up("rand"))
 
 
 def _made_up(what: str, number: int = 0) -> bytes:

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from coordinator.session.session import Office
+from coordinator.session.session import Session
 from relay.client.transport import RelayUnavailableError
 from relay.service.admin import admin_app
 
 
 @asynccontextmanager
-async def admin_port(office: Office, default: int | None = None) -> AsyncIterator[int | None]:
+async def admin_port(office: Session, default: int | None = None) -> AsyncIterator[int | None]:
     """Serve health and metrics while the block runs; gives the port, None where nobody names one."""
     port = default if office.settings.admin_port is None else office.settings.admin_port
     if port is None:

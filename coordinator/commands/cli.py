@@ -11,7 +11,7 @@ from coordinator.commands import duty, run
 from coordinator.commands.options import AsJson, Config, Data, ProjectId
 from coordinator.commands.receipt import receipt_app
 from coordinator.session.config import CoordinatorConfig
-from coordinator.session.session import Office, alone, in_office, passphrase
+from coordinator.session.session import Session, alone, in_office, passphrase
 from relay.party import keystore
 from relay.service.command import report
 from relay.service.command import run as run_command
@@ -117,7 +117,7 @@ def project_create(
     content = read_terms(terms, said).encode()
     project = uuid4()
 
-    async def work(office: Office) -> None:
+    async def work(office: Session) -> None:
         await office.relay.create_project(project, name, content)
 
     in_office(data, config, work)
@@ -137,7 +137,7 @@ def project_invite(
     """Invite sites. Each answers by its own policy."""
     from coordinator.projects.projects import invite  # noqa: PLC0415
 
-    async def work(office: Office) -> list[str]:
+    async def work(office: Session) -> list[str]:
         return await invite(office.relay, project, sites or [])
 
     invited = in_office(data, config, work)
@@ -148,7 +148,7 @@ def project_invite(
 def project_show(project: ProjectId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """Show how the sites answered."""
 
-    async def work(office: Office) -> Any:
+    async def work(office: Session) -> Any:
         return await office.relay.project(project)
 
     found = in_office(data, config, work)
@@ -161,9 +161,9 @@ def project_show(project: ProjectId, data: Data = None, config: Config = None, a
 @project_app.command("seal")
 def project_seal(project: ProjectId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """Make the roster of all sites that joined, and show its twelve words for the officers to compare."""
-    from coordinator.projects.projects import Sealed, seal  # noqa: PLC0415
+    from coordinator.projects.projects import SealedProject, seal  # noqa: PLC0415
 
-    async def work(office: Office) -> Sealed:
+    async def work(office: Session) -> SealedProject:
         return await seal(office.relay, project)
 
     done = in_office(data, config, work)
@@ -193,7 +193,7 @@ def catalogue(
     from coordinator.projects import catalogue as catalogues  # noqa: PLC0415
     from participant.study.terms import ProjectTerms  # noqa: PLC0415
 
-    async def work(office: Office) -> Any:
+    async def work(office: Session) -> Any:
         if entries:
             sent: dict[str, bytes] | None = catalogues.read_files(entries)
         else:

@@ -10,7 +10,7 @@ import typer
 
 from coordinator.commands.options import AsJson, Config, Data
 from coordinator.session.config import CoordinatorConfig
-from coordinator.session.session import Office, in_office, passphrase
+from coordinator.session.session import Session, in_office, passphrase
 from relay.service.command import report
 
 ADMIN_PORT = 8461
@@ -26,7 +26,7 @@ def standby(data: Data = None, config: Config = None, as_json: AsJson = False) -
     from relay.service import systemd  # noqa: PLC0415
     from relay.service.signals import stop_requested  # noqa: PLC0415
 
-    async def work(office: Office) -> None:
+    async def work(office: Session) -> None:
         stop = stop_requested()
         async with admin_port(office, ADMIN_PORT) as port:
             if as_json:

@@ -7,7 +7,7 @@ from uuid import UUID
 import typer
 
 from coordinator.commands.options import AsJson, Config, Data, RunId
-from coordinator.session.session import Office, in_office
+from coordinator.session.session import Session, in_office
 from relay.service.command import report
 from secagg.errors import ParameterError
 
@@ -47,7 +47,7 @@ def receipt_save(
     """Write the receipt of a run, signed as it stands."""
     from coordinator.journal.receipts import receipt_of  # noqa: PLC0415
 
-    async def work(office: Office) -> bytes:
+    async def work(office: Session) -> bytes:
         return receipt_of(office.journal, run, office.identity).encode()
 
     content = in_office(data, config, work)
@@ -60,7 +60,7 @@ def receipt_send(run: RunId, data: Data = None, config: Config = None, as_json: 
     """Send the receipt of a run to its sites, as is done when a run ends; those that have it keep theirs."""
     from coordinator.journal.receipts import hand_out, receipt_of  # noqa: PLC0415
 
-    async def work(office: Office) -> Any:
+    async def work(office: Session) -> Any:
         receipt = receipt_of(office.journal, run, office.identity)
         return await hand_out(receipt, run, office.identity, office.relay)
 

@@ -13,9 +13,9 @@ from uuid import UUID
 import typer
 
 from coordinator.commands.options import AsJson, Config, Data, ProjectId, RunId
-from coordinator.journal.records import RunRecord, Wish
+from coordinator.journal.records import RequestedAction, RunRecord
 from coordinator.session.config import CoordinatorConfig
-from coordinator.session.session import Office, in_office, journal_of
+from coordinator.session.session import Session, in_office, journal_of
 from relay.service.command import report
 from secagg.errors import ParameterError
 
@@ -46,7 +46,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Carry out an analysis over the sites that confirmed the roster, and print the results."""
-    from coordinator.projects.projects import Sealed, find, tasks_of  # noqa: PLC0415  # Numba is loaded by runs alone
+    from coordinator.projects.projects import SealedProject, find, tasks_of  # noqa: PLC0415  # Numba is loaded by runs alone
     from coordinator.projects.projects import sealed as sealed_of  # noqa: PLC0415
     from coordinator.report.text import as_facts, as_words  # noqa: PLC0415
     from coordinator.runs.lifecycle import Order, begin  # noqa: PLC0415
@@ -66,7 +66,7 @@ def run(
     if project is None:
         raise ParameterError(f"name the project: run PROJECT {places[-1]}, or project = ... in the file")
 
-    async def work(office: Office) -> tuple[UUID, Sealed]:
+    async def work(office: Session) -> tuple[UUID, SealedProject]:
         sealed = await sealed_of(office.relay, await find(office.relay, project))
         if resume is not None:
             return resume, sealed
@@ -86,9 +86,9 @@ def resume(
     run: RunId, progress: Progress = True, data: Data = None, config: Config = None, as_json: AsJson = False
 ) -> None:
     """Go on with a run that was paused or cut off, and print the results."""
-    from coordinator.projects.projects import Sealed, sealed  # noqa: PLC0415
+    from coordinator.projects.projects import SealedProject, sealed  # noqa: PLC0415
 
-    async def work(office: Office) -> tuple[UUID, Sealed]:
+    async def work(office: Session) -> tuple[UUID, SealedProject]:
         return run, await sealed(office.relay, office.records.get(run).project)
 
     _carry_out(work, data, config, progress=progress, as_json=as_json)
@@ -103,11 +103,11 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Repeat a run that is over as a new one, with all sites that there are now, and print the results."""
-    from coordinator.projects.projects import Sealed  # noqa: PLC0415
+    from coordinator.projects.projects import SealedProject  # noqa: PLC0415
     from coordinator.projects.projects import sealed as sealed_of  # noqa: PLC0415
     from coordinator.runs.lifecycle import retry as repeat  # noqa: PLC0415
 
-    async def work(office: Office) -> tuple[UUID, Sealed]:
+    async def work(office: Session) -> tuple[UUID, SealedProject]:
         sealed = await sealed_of(office.relay, office.records.get(run).project)
         return repeat(office, sealed, run, within), sealed
 
@@ -168,9 +168,9 @@ def logs(
     as_json: AsJson = False,
 ) -> None:
     """Show what the sites logged of a run and sent: each does so with `secagg-participant log send RUN`."""
-    from coordinator.projects.site_logs import Line, received  # noqa: PLC0415
+    from coordinator.projects.site_logs import LogLine, received  # noqa: PLC0415
 
-    async def work(office: Office) -> list[Line]:
+    async def work(office: Session) -> list[LogLine]:
         project = await office.relay.project((await office.relay.run(run)).project)
         names = {member.key: member.name for member in project.members}
         return await received(office.relay, office.identity, run, names)
@@ -198,7 +198,7 @@ def project_tasks(
 
     wanted = None if analysis is None else read_run_file(analysis).tasks
 
-    async def work(office: Office) -> Any:
+    async def work(office: Session) -> Any:
         return tasks_of(
             await office.relay.project(project) if wanted is None else await set_tasks(office.relay, project, wanted)
         )
@@ -216,9 +216,9 @@ def _carry_out(work: Any, data: Path | None, config: Path | None, *, progress: b
     """Carry out the run that `work` names, and print its report."""
     from coordinator.commands.admin import admin_port  # noqa: PLC0415
     from coordinator.report.text import as_facts, as_words  # noqa: PLC0415
-    from coordinator.runs.lifecycle import Report, carry_out, sweep  # noqa: PLC0415
+    from coordinator.runs.lifecycle import RunOutcome, carry_out, sweep  # noqa: PLC0415
 
-    async def inside(office: Office) -> tuple[UUID, Report]:
+    async def inside(office: Session) -> tuple[UUID, RunOutcome]:
         run, sealed = await work(office)
         sys.stderr.write(f"run {run}\n")
         await sweep(office)
@@ -230,10 +230,10 @@ def _carry_out(work: Any, data: Path | None, config: Path | None, *, progress: b
     report(as_facts(run, done), as_words(done), as_json=as_json)
 
 
-def _wish(run: UUID, wish: Wish, data: Path | None, config: Path | None, *, as_json: bool) -> None:
+def _wish(run: UUID, wish: RequestedAction, data: Path | None, config: Path | None, *, as_json: bool) -> None:
     from coordinator.runs.lifecycle import stop  # noqa: PLC0415
 
-    async def work(office: Office) -> RunRecord:
+    async def work(office: Session) -> RunRecord:
         await stop(office, run, wish)
         return office.records.get(run)
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from coordinator.demo import evidence
 from coordinator.demo.canaries import search
 from coordinator.demo.lung import COX, KAPLAN_MEIER, lung_by_institution, write_csv
-from coordinator.demo.outcome import Outcome, curve, oracles
+from coordinator.demo.outcome import DemoOutcome, curve, oracles
 from coordinator.demo.screen import Screen
 from coordinator.demo.stage import AT_ONCE, Hospital, Stage, command, followed
 from coordinator.report.plots import Format, kaplan_meier_plot
@@ -69,7 +69,7 @@ async def demonstrate(*, sites: int, kill: int, port: int, out: Path, as_json: b
         flock = list(evidence.canaries(stage, tables, run))
         sightings = search(flock, stage.relay_folder, [stage.folder / "relay.log"])
         outcome = _outcome(stage, tables, run, out)
-    report = Outcome(
+    report = DemoOutcome(
         **outcome,
         seconds=time.monotonic() - began,
         run_seconds=run_seconds,

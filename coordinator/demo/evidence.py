@@ -15,7 +15,7 @@ from relay.party import keystore
 from relay.party.journal import Journal
 from secagg.params import Schema
 from secagg.protocol.coordinator_round import Prepared
-from secagg.protocol.participant_round import AwaitOpen, InRound
+from secagg.protocol.participant_round import AwaitOpen, ParticipantInRound
 from secagg.protocol.table import decode_state
 
 PLANTED = "canary"  # a column of every dataset: a number for each row that nobody ever asks for
@@ -64,7 +64,7 @@ def _keys(name: str, folder: Path, passphrase: str) -> Iterator[Canary]:
 
 
 def _secrets_of(state: Any) -> list[bytes]:
-    idle = state.idle if isinstance(state, InRound) else state
+    idle = state.idle if isinstance(state, ParticipantInRound) else state
     if isinstance(idle, AwaitOpen):
         rows = [share for row in idle.rows.values() for share in row.values()]
         return [*idle.pair_chains.values(), idle.self_chain, idle.channel_chain, idle.mac_key, *rows]

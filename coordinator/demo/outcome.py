@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DemoOutcome:
     """All that is reported.
 
     Attributes:

@@ -21,7 +21,16 @@ from secagg.envelope import Frame
 from secagg.errors import ParameterError
 from secagg.identity import Identity, Roster
 from secagg.keys import unseal
-from secagg.messages import Cohort, EncapsulationList, Manifest, Message, Open, PrekeyList, ShareList, last_kinds
+from secagg.messages import (
+    Cohort,
+    EncapsulationList,
+    Manifest,
+    Open,
+    PrekeyList,
+    ProtocolMessage,
+    ShareList,
+    last_kinds,
+)
 from secagg.protocol import coordinator_round as cr
 from secagg.protocol import coordinator_setup as cs
 from secagg.protocol import derivations as d
@@ -29,7 +38,7 @@ from secagg.protocol.step import Send, Step
 from secagg.receipts import Entry, RunReceipt
 
 _log = logger(__name__)
-_LISTS: dict[type[Record], type[Message]] = {
+_LISTS: dict[type[Record], type[ProtocolMessage]] = {
     cs.AwaitJoins: Cohort,
     cs.AwaitPrekeys: PrekeyList,
     cs.AwaitEncapsulations: EncapsulationList,
@@ -144,18 +153,18 @@ def contents_of(before: Record | None, step: Step) -> Iterator[Record]:
     sent = [effect for effect in step.effects if isinstance(effect, Send)]
     if isinstance(after, cs.AwaitJoins) and sent and sent[0].frame.kind == Manifest.KIND:
         yield receipts.Announced(manifest=sent[0].frame)
-    elif isinstance(before, cs.Desk) and type(after) is not type(before):
+    elif isinstance(before, cs.CoordinatorSetup) and type(after) is not type(before):
         yield _closed(before, after)
     elif isinstance(before, cr.Prepared) and isinstance(after, cr.AwaitUploads):
         yield receipts.Asked(round=after.turn.round, opening=_opening(before, sent[0].frame))
-    elif isinstance(before, cr.InRound) and type(after) is not type(before):
+    elif isinstance(before, cr.CoordinatorInRound) and type(after) is not type(before):
         yield from _went_on(before, after, sent)
 
 
-def _closed(desk: cs.Desk, after: Record) -> Record:
+def _closed(desk: cs.CoordinatorSetup, after: Record) -> Record:
     """Return the entry of a step of the setup: frames that became a list."""
     if isinstance(after, cr.Prepared):
-        return receipts.Prepared(receipts=tuple(desk.frames[site] for site in after.survivors))
+        return receipts.EpochPrepared(receipts=tuple(desk.frames[site] for site in after.survivors))
     is_first = isinstance(desk, cs.AwaitJoins)
     nonces = d.nonces_hash(desk.epoch, after.nonce_commitments.values()) if is_first else b""  # type: ignore[attr-defined]
     return receipts.Agreed(
@@ -166,11 +175,11 @@ def _closed(desk: cs.Desk, after: Record) -> Record:
     )
 
 
-def _went_on(before: cr.InRound, after: Record, sent: list[Send]) -> Iterator[Record]:
+def _went_on(before: cr.CoordinatorInRound, after: Record, sent: list[Send]) -> Iterator[Record]:
     """Return the entries of a step of the round."""
-    if isinstance(before, cr.AwaitUploads) and isinstance(after, cr.InRound):
+    if isinstance(before, cr.AwaitUploads) and isinstance(after, cr.CoordinatorInRound):
         yield receipts.Contributed(uploads=_ordered(before.uploads))
-    elif isinstance(before, cr.AwaitSignatures) and isinstance(after, cr.InRound):
+    elif isinstance(before, cr.AwaitSignatures) and isinstance(after, cr.CoordinatorInRound):
         yield receipts.Confirmed(signatures=_ordered(before.signatures))
     elif isinstance(before, (cr.AwaitTotal, cr.AwaitSealedShares)) and sent:
         yield _released(before, sent[0].frame)

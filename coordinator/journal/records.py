@@ -17,7 +17,7 @@ from secagg.errors import ParameterError
 if TYPE_CHECKING:
     from participant.analyses.base.spec import TableSpec
 
-Wish = Literal["", "pause", "cancel"]
+RequestedAction = Literal["", "pause", "cancel"]
 
 MAX_REASON = 200
 _SAME = (
@@ -62,7 +62,7 @@ class RunRecord:
     state: RunState = RunState.CREATED
     reason: str = ""
     told: bool = False
-    wish: Wish = ""
+    wish: RequestedAction = ""
     position: int = 0
 
     @property
@@ -138,13 +138,15 @@ class RunRecords:
         """Note that the relay has the run's state."""
         self._connection.execute("UPDATE run SET told = 1 WHERE run = ?", (str(run),))
 
-    def wish(self, run: UUID, wish: Wish) -> None:
+    def wish(self, run: UUID, wish: RequestedAction) -> None:
         """Ask something of the process that works on the run, or nothing any more."""
         self._connection.execute("UPDATE run SET wish = ? WHERE run = ?", (wish, str(run)))
 
-    def wished(self, run: UUID) -> Wish:
+    def wished(self, run: UUID) -> RequestedAction:
         """Return what was asked."""
-        found: Wish = self._connection.execute("SELECT wish FROM run WHERE run = ?", (str(run),)).fetchone()[0]
+        found: RequestedAction = self._connection.execute("SELECT wish FROM run WHERE run = ?", (str(run),)).fetchone()[
+            0
+        ]
         return found
 
     def restored(self, run: UUID) -> None:

@@ -95,7 +95,7 @@ P = TypeVar("P", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReleasedSum:
     """A round that was finished: the sum, or None where its sites alone opened it, and the bits of its ring."""
 
     round: int
@@ -133,7 +133,7 @@ class Packages(Mapping[int, P], Generic[P]):
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class PendingRound:
     """The round that is open: the query that it is to answer, its place among the run's, and what its steps draw."""
 
     position: int
@@ -143,7 +143,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class AddedUpload:
     """A vector that was added to the total of the open round, and where it is to be had again."""
 
     site: int
@@ -183,7 +183,7 @@ class RunTables:
         ).fetchone()
         return (row[0], row[1]) if row else (0, 1)
 
-    def open_turn(self, turn: Turn) -> None:
+    def open_turn(self, turn: PendingRound) -> None:
         """Note the round that is opened."""
         self.close_turn()
         values = (self._run, turn.position, turn.query, turn.deadline, turn.seed)
@@ -194,22 +194,22 @@ class RunTables:
         for statement in ("DELETE FROM turn WHERE run = ?", "DELETE FROM upload WHERE run = ?"):
             self.connection.execute(statement, (self._run,))
 
-    def turn(self) -> Turn | None:
+    def turn(self) -> PendingRound | None:
         """Return the round that is open."""
         row = self.connection.execute(
             "SELECT position, query, deadline, seed FROM turn WHERE run = ?", (self._run,)
         ).fetchone()
-        return None if row is None else Turn(*row)
+        return None if row is None else PendingRound(*row)
 
-    def added(self, upload: Upload) -> None:
+    def added(self, upload: AddedUpload) -> None:
         """Note what was added to the total."""
         values = (self._run, upload.site, upload.frame, upload.payload)
         self.connection.execute("INSERT INTO upload VALUES (?, ?, ?, ?)", values)
 
-    def uploads(self) -> list[Upload]:
+    def uploads(self) -> list[AddedUpload]:
         """Return what was added to the total of the open round."""
         rows = self.connection.execute("SELECT site, frame, payload FROM upload WHERE run = ?", (self._run,))
-        return [Upload(*row) for row in rows]
+        return [AddedUpload(*row) for row in rows]
 
     def read_to(self, message: int) -> None:
         """Note that the run has dealt with its messages up to this ID."""
@@ -225,7 +225,7 @@ class RunTables:
         row = self.connection.execute("SELECT burnt FROM run WHERE run = ?", (self._run,)).fetchone()
         return int(row[0]) if row else 0
 
-    def enter(self, position: int, query: bytes, answer: Answer) -> None:
+    def enter(self, position: int, query: bytes, answer: ReleasedSum) -> None:
         """Store the answer to the run's query number `position`."""
         self.connection.execute(
             "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -240,7 +240,7 @@ class RunTables:
             ),
         )
 
-    def answer(self, position: int, query: bytes) -> Answer | None:
+    def answer(self, position: int, query: bytes) -> ReleasedSum | None:
         """Return the answer to the run's query number `position`, if it was asked with these bytes."""
         row = self.connection.execute(
             "SELECT round, ring_bits, survivors, total FROM answer WHERE run = ? AND position = ? AND query = ?",
@@ -248,7 +248,7 @@ class RunTables:
         ).fetchone()
         return None if row is None else _answer(*row)
 
-    def answers(self) -> list[tuple[bytes, Answer]]:
+    def answers(self) -> list[tuple[bytes, ReleasedSum]]:
         """Return all queries of the run with their answers, in order."""
         rows = self.connection.execute(
             "SELECT query, round, ring_bits, survivors, total FROM answer WHERE run = ? ORDER BY position", (self._run,)
@@ -256,6 +256,6 @@ class RunTables:
         return [(query, _answer(*row)) for query, *row in rows]
 
 
-def _answer(round_: int, ring_bits: int, survivors: str, total: bytes) -> Answer:
+def _answer(round_: int, ring_bits: int, survivors: str, total: bytes) -> ReleasedSum:
     found = np.frombuffer(total, "<f8").astype(np.float64) if total else None
-    return Answer(round_, ring_bits, tuple(json.loads(survivors)), found)
+    return ReleasedSum(round_, ring_bits, tuple(json.loads(survivors)), found)

@@ -20,13 +20,13 @@ from uuid import UUID
 
 from coordinator.notebook.loop import Loop
 from coordinator.projects.projects import find, led, read_terms, sealed
-from coordinator.report.run import Listed, Run, earlier_run, earlier_runs
+from coordinator.report.run import RunListing, RunReport, earlier_run, earlier_runs
 from coordinator.runs.lifecycle import Order, begin, carry_out
 from coordinator.runs.run_file import read_run_file
 from coordinator.runs.simulation import Simulation, Tables
 from coordinator.session import progress as shown
 from coordinator.session.config import CoordinatorConfig
-from coordinator.session.session import Office, opened, passphrase
+from coordinator.session.session import Session, opened, passphrase
 from participant.analyses.base.errors import SpecError
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.catalogue import parse_spec
@@ -38,14 +38,14 @@ Task: TypeAlias = TableSpec | Mapping[str, Any] | str | Path
 
 
 @dataclass(frozen=True, slots=True)
-class AsyncProject:
+class AsyncProjectHandle:
     """A project whose roster is sealed, or the one of a simulation."""
 
     id: UUID | None
     name: str
-    _connection: "AsyncConnection"
+    _connection: "AsyncAnalystSession"
 
-    async def run(self, *tasks: Task, resume: UUID | str | None = None) -> Run:
+    async def run(self, *tasks: Task, resume: UUID | str | None = None) -> RunReport:
         """Carry out analyses over the sites that confirmed the roster.
 
         Args:
@@ -60,39 +60,39 @@ class AsyncProject:
         return await self._connection.carry_out(self, specifications(tasks), None if resume is None else as_id(resume))
 
 
-class AsyncConnection:
+class AsyncAnalystSession:
     """An open coordinator; see `connect_async`."""
 
-    def __init__(self, office: Office | None, simulation: Simulation | None, *, progress: bool) -> None:
+    def __init__(self, office: Session | None, simulation: Simulation | None, *, progress: bool) -> None:
         self._office = office
         self._simulation = simulation
         self._progress = progress
-        self._runs: list[Run] = []
+        self._runs: list[RunReport] = []
 
-    async def projects(self) -> list[AsyncProject]:
+    async def projects(self) -> list[AsyncProjectHandle]:
         """Return the projects that this identity coordinates."""
         if self._office is None:
-            return [AsyncProject(None, "simulation", self)]
-        return [AsyncProject(project, name, self) for project, name in (await led(self._office.relay)).items()]
+            return [AsyncProjectHandle(None, "simulation", self)]
+        return [AsyncProjectHandle(project, name, self) for project, name in (await led(self._office.relay)).items()]
 
-    async def project(self, name: str | UUID) -> AsyncProject:
+    async def project(self, name: str | UUID) -> AsyncProjectHandle:
         """Return the project of this name or ID; a simulation has one, whatever it is called.
 
         Raises:
             ParameterError: none has it, or several.
         """
         if self._office is None:
-            return AsyncProject(None, str(name), self)
+            return AsyncProjectHandle(None, str(name), self)
         project = await find(self._office.relay, str(name))
-        return AsyncProject(project, (await led(self._office.relay))[project], self)
+        return AsyncProjectHandle(project, (await led(self._office.relay))[project], self)
 
-    async def runs(self) -> list[Listed]:
+    async def runs(self) -> list[RunListing]:
         """Return the list of all runs, the newest first."""
         if self._office is None:
             return [one.listed for one in reversed(self._runs)]
         return earlier_runs(self._office.journal.connection)
 
-    async def earlier(self, run: UUID | str) -> Run:
+    async def earlier(self, run: UUID | str) -> RunReport:
         """Return an earlier run with its results, which nobody is asked for again.
 
         Raises:
@@ -106,13 +106,15 @@ class AsyncConnection:
                 return one
         raise ParameterError(f"there was no run {wanted} in this simulation")
 
-    async def carry_out(self, project: AsyncProject, tasks: tuple[TableSpec, ...], resume: UUID | None) -> Run:
-        """Carry out a run's tasks; see `AsyncProject.run`."""
+    async def carry_out(
+        self, project: AsyncProjectHandle, tasks: tuple[TableSpec, ...], resume: UUID | None
+    ) -> RunReport:
+        """Carry out a run's tasks; see `AsyncProjectHandle.run`."""
         with shown.on_screen(visible=self._progress) as show:
             if self._office is None:
                 simulation: Simulation = self._simulation  # type: ignore[assignment]  # one of both is there
                 run, report = await simulation.carry_out(tasks, show)
-                done = Run.simulated(run, project.name, tasks, report, simulation.terms)
+                done = RunReport.simulated(run, project.name, tasks, report, simulation.terms)
                 self._runs.append(done)
                 return done
             office = self._office
@@ -130,13 +132,13 @@ async def connect_async(
     lost: Mapping[int, Collection[str]] | None = None,
     progress: bool = True,
     **settings: Any,
-) -> AsyncIterator[AsyncConnection]:
+) -> AsyncIterator[AsyncAnalystSession]:
     """Open this coordinator for a program that has an event loop. Arguments and errors are those of `connect`."""
     if simulate is not None:
         if settings:
             raise ParameterError(f"a simulation needs no settings: {', '.join(sorted(settings))}")
         read = terms if isinstance(terms, ProjectTerms | None) else read_terms(Path(terms))
-        yield AsyncConnection(None, Simulation(simulate, read, lost or {}), progress=progress)
+        yield AsyncAnalystSession(None, Simulation(simulate, read, lost or {}), progress=progress)
         return
     if terms is not None or lost:
         raise ParameterError(
@@ -145,13 +147,13 @@ async def connect_async(
     loaded = CoordinatorConfig.load(**settings)
     loaded.require_relay()
     async with opened(loaded, passphrase(loaded)) as office:
-        yield AsyncConnection(office, None, progress=progress)
+        yield AsyncAnalystSession(office, None, progress=progress)
 
 
-class Project:
+class ProjectHandle:
     """A project whose roster is sealed, or the one of a simulation."""
 
-    def __init__(self, inner: AsyncProject, loop: Loop) -> None:
+    def __init__(self, inner: AsyncProjectHandle, loop: Loop) -> None:
         self._inner = inner
         self._loop = loop
 
@@ -164,15 +166,15 @@ class Project:
     def name(self) -> str:
         return self._inner.name
 
-    def run(self, *tasks: Task, resume: UUID | str | None = None) -> Run:
-        """Carry out analyses over the sites that confirmed the roster; see `AsyncProject.run`."""
+    def run(self, *tasks: Task, resume: UUID | str | None = None) -> RunReport:
+        """Carry out analyses over the sites that confirmed the roster; see `AsyncProjectHandle.run`."""
         return self._loop.wait_for(self._inner.run(*tasks, resume=resume))
 
     def __repr__(self) -> str:
         return f"<project {self.name!r}>"
 
 
-class Connection:
+class AnalystSession:
     """An open coordinator; see `connect`."""
 
     def __init__(self, **arguments: Any) -> None:
@@ -184,20 +186,20 @@ class Connection:
             self._loop.close()
             raise
 
-    def projects(self) -> list[Project]:
+    def projects(self) -> list[ProjectHandle]:
         """Return the projects that this identity coordinates."""
-        return [Project(one, self._loop) for one in self._loop.wait_for(self._inner.projects())]
+        return [ProjectHandle(one, self._loop) for one in self._loop.wait_for(self._inner.projects())]
 
-    def project(self, name: str | UUID) -> Project:
-        """Return the project of this name or ID; see `AsyncConnection.project`."""
-        return Project(self._loop.wait_for(self._inner.project(name)), self._loop)
+    def project(self, name: str | UUID) -> ProjectHandle:
+        """Return the project of this name or ID; see `AsyncAnalystSession.project`."""
+        return ProjectHandle(self._loop.wait_for(self._inner.project(name)), self._loop)
 
-    def runs(self) -> list[Listed]:
+    def runs(self) -> list[RunListing]:
         """Return the list of all runs, the newest first."""
         return self._loop.wait_for(self._inner.runs())
 
-    def earlier(self, run: UUID | str) -> Run:
-        """Return an earlier run with its results; see `AsyncConnection.earlier`."""
+    def earlier(self, run: UUID | str) -> RunReport:
+        """Return an earlier run with its results; see `AsyncAnalystSession.earlier`."""
         return self._loop.wait_for(self._inner.earlier(run))
 
     def close(self) -> None:
@@ -222,7 +224,7 @@ def connect(
     lost: Mapping[int, Collection[str]] | None = None,
     progress: bool = True,
     **settings: Any,
-) -> Connection:
+) -> AnalystSession:
     """Open this coordinator.
 
     Args:
@@ -237,7 +239,7 @@ def connect(
         SettingsError, ParameterError: a setting or an argument is wrong.
         KeystoreError: the identity does not open.
     """
-    return Connection(simulate=simulate, terms=terms, lost=lost, progress=progress, **settings)
+    return AnalystSession(simulate=simulate, terms=terms, lost=lost, progress=progress, **settings)
 
 
 def specifications(tasks: Iterable[Task]) -> tuple[TableSpec, ...]:

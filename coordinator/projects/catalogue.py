@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from participant.study.catalogue import MAX_ENTRY_BYTES, RUN_NAME, CatalogueError, Entry, Held, SignedEntry
+from participant.study.catalogue import (
+    MAX_ENTRY_BYTES,
+    RUN_NAME,
+    CatalogueEntry,
+    CatalogueError,
+    HeldVariable,
+    SignedEntry,
+)
 from participant.study.terms import ProjectTerms
 from relay.client.parcels import Parcels
 from relay.client.transport import RelayClient
@@ -22,7 +29,7 @@ class Catalogue:
     """The entries of a project's sites, by name, and the columns that the project asks for."""
 
     columns: tuple[str, ...]
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, CatalogueEntry]
 
 
 async def received(relay: RelayClient, identity: Identity, project: UUID) -> dict[str, bytes] | None:
@@ -61,7 +68,7 @@ def gather(project: UUID, terms: ProjectTerms, names: Mapping[bytes, str], found
     Raises:
         CatalogueError: one is no entry, of another project, or of a site that is no member; says which.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[str, CatalogueEntry] = {}
     for place, data in found.items():
         try:
             signed = SignedEntry.decode(data)
@@ -113,7 +120,7 @@ def complete(catalogue: Catalogue) -> list[str]:
     return found
 
 
-def _cell(held: Held | None) -> str:
+def _cell(held: HeldVariable | None) -> str:
     if held is None:
         return "-"
     coding = held.unit or ("/".join(str(one.number) for one in held.categories[:6]))

@@ -14,17 +14,17 @@ from participant.analyses.base.spec import TableSpec
 from participant.analyses.catalogue import parse_spec
 from participant.statistics.language.query import in_words
 from participant.study.terms import ProjectTerms
-from relay.client.transport import MemberState, Project, RelayClient
+from relay.client.transport import MemberState, RelayClient, RelayProject
 from secagg.errors import NotEnoughParticipantsError, ParameterError
 from secagg.identity import Roster
 from secagg.params import MAX_HOMOMORPHIC_SITES
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SealedProject:
     """A project whose roster is sealed: who may be asked, by which names, and which of them confirmed the roster."""
 
-    project: Project
+    project: RelayProject
     terms: ProjectTerms
     roster: Roster
     confirmed: tuple[bytes, ...]
@@ -85,7 +85,7 @@ async def invite(relay: RelayClient, project: UUID, names: list[str]) -> list[st
     return [site.name for site in chosen]
 
 
-async def seal(relay: RelayClient, project: UUID) -> Sealed:
+async def seal(relay: RelayClient, project: UUID) -> SealedProject:
     """Make the roster out of all sites that joined; its words are then compared by the officers.
 
     Raises:
@@ -107,7 +107,7 @@ async def seal(relay: RelayClient, project: UUID) -> Sealed:
     return await sealed(relay, project)
 
 
-async def set_tasks(relay: RelayClient, project: UUID, tasks: tuple[TableSpec, ...]) -> Project:
+async def set_tasks(relay: RelayClient, project: UUID, tasks: tuple[TableSpec, ...]) -> RelayProject:
     """Replace a project's tasks. They are for people and for planning: what a site computes follows from signed frames.
 
     Raises:
@@ -121,7 +121,7 @@ async def set_tasks(relay: RelayClient, project: UUID, tasks: tuple[TableSpec, .
     return await relay.set_tasks(project, parameters, version=found.tasks_version)
 
 
-def tasks_of(project: Project) -> tuple[TableSpec, ...]:
+def tasks_of(project: RelayProject) -> tuple[TableSpec, ...]:
     """Return a project's tasks, in order; raises SpecError where one is none that this release knows."""
     try:
         return tuple(parse_spec(json.loads(task.parameters)) for task in project.tasks)
@@ -129,7 +129,7 @@ def tasks_of(project: Project) -> tuple[TableSpec, ...]:
         raise SpecError(f"a task of the project is none of this coordinator's: {error}") from None
 
 
-async def sealed(relay: RelayClient, project: UUID) -> Sealed:
+async def sealed(relay: RelayClient, project: UUID) -> SealedProject:
     """Return a project with its roster.
 
     Raises:
@@ -142,4 +142,4 @@ async def sealed(relay: RelayClient, project: UUID) -> Sealed:
         raise ParameterError("the project has no roster yet; seal it when the sites have answered")
     confirmed = tuple(one.key for one in found.members if one.state is MemberState.CONFIRMED)
     roster = Roster.of(found.id.bytes, found.terms, found.coordinator, found.roster.sites)
-    return Sealed(found, ProjectTerms.decode(found.terms), roster, confirmed)
+    return SealedProject(found, ProjectTerms.decode(found.terms), roster, confirmed)

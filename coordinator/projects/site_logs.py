@@ -15,7 +15,7 @@ NAME = "daemon.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogLine:
     """A line of a site's log: when, of whom, and what it says beside that, as the site redacted it."""
 
     at: str
@@ -24,7 +24,7 @@ class Line:
     facts: Mapping[str, Any]
 
 
-async def received(relay: RelayClient, identity: Identity, run: UUID, names: Mapping[bytes, str]) -> list[Line]:
+async def received(relay: RelayClient, identity: Identity, run: UUID, names: Mapping[bytes, str]) -> list[LogLine]:
     """Return the lines of all logs of a run that sites sent, by time; of a log sent twice, each line once.
 
     Args:
@@ -34,7 +34,7 @@ async def received(relay: RelayClient, identity: Identity, run: UUID, names: Map
         names: of the sites, by their keys; parcels of others are passed over.
     """
     parcels = Parcels(relay, identity, run, leads=True)
-    found: dict[tuple[str, str], Line] = {}
+    found: dict[tuple[str, str], LogLine] = {}
     last = 0
     while batch := await parcels.receive(last):
         last = batch[-1].id
@@ -45,17 +45,17 @@ async def received(relay: RelayClient, identity: Identity, run: UUID, names: Map
     return sorted(found.values(), key=lambda line: (line.at, line.site))
 
 
-def _line(site: str, text: str) -> Line:
+def _line(site: str, text: str) -> LogLine:
     """Read a line. It is a site's word: what is no JSON object is shown as it is."""
     try:
         facts = json.loads(text)
     except ValueError:
         facts = None
     if not isinstance(facts, dict):
-        return Line("", site, _printable(text), {})
+        return LogLine("", site, _printable(text), {})
     at, event = str(facts.pop("timestamp", "")), str(facts.pop("event", ""))
     rest = {name: value for name, value in facts.items() if name not in {"run", "service"}}
-    return Line(_printable(at), site, _printable(event), rest)
+    return LogLine(_printable(at), site, _printable(event), rest)
 
 
 def _printable(text: str) -> str:

@@ -16,10 +16,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from coordinator.report.plots import has_figure, plot, rendered
-from coordinator.report.run import Run
+from coordinator.report.run import RunReport
 from coordinator.report.text import words_of
-from coordinator.runs.lifecycle import Held
-from participant.analyses.base.result import Result
+from coordinator.runs.lifecycle import HeldBySites
+from participant.analyses.base.result import AnalysisResult
 from participant.statistics.evaluation.describe import InWords, describe
 from participant.statistics.language.query import Query
 from participant.study.catalogue import Band
@@ -30,7 +30,7 @@ _PAGES = Environment(
 _PACKAGES = ("secagg", "numpy", "scipy")
 
 
-class Piece(NamedTuple):
+class ResultSection(NamedTuple):
     """A result on the page."""
 
     name: str
@@ -47,12 +47,12 @@ class Round(NamedTuple):
     ring_bits: int
 
 
-def export(run: Run, path: Path | str) -> None:
+def export(run: RunReport, path: Path | str) -> None:
     """Write a run as one HTML page that needs nothing else."""
     Path(path).write_text(page(run), encoding="utf-8")
 
 
-def page(run: Run) -> str:
+def page(run: RunReport) -> str:
     """Return the page of a run."""
     return _PAGES.get_template("page.html.j2").render(
         run=run,
@@ -69,23 +69,23 @@ def page(run: Run) -> str:
     )
 
 
-def _piece(result: Result | Held) -> Piece:
-    if isinstance(result, Held):
-        return Piece(result.analysis, Markup("<p>{}</p>").format(words_of(result)), None)
+def _piece(result: AnalysisResult | HeldBySites) -> ResultSection:
+    if isinstance(result, HeldBySites):
+        return ResultSection(result.analysis, Markup("<p>{}</p>").format(words_of(result)), None)
     figure = None
     if has_figure(result):
         figure = f"data:image/png;base64,{b64encode(rendered(plot(result), 'png')).decode()}"
-    return Piece(result.analysis, Markup(result._repr_html_()), figure)  # noqa: S704  # its template has escaped it
+    return ResultSection(result.analysis, Markup(result._repr_html_()), figure)  # noqa: S704  # its template has escaped it
 
 
-def _cohort(run: Run) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _cohort(run: RunReport) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Yield for each result its analysis, about how many rows it is over, and its sites."""
     for result in run.results:
         rows = getattr(result, "rows", None)
         yield result.analysis, str(Band.of(rows)) if isinstance(rows, int) else "not told", result.sites
 
 
-def _floors(run: Run) -> list[tuple[str, str]]:
+def _floors(run: RunReport) -> list[tuple[str, str]]:
     """Return the rules that held, by name."""
     persons = sorted({query.minimum_persons for query, _ in run.answers})
     found = [("Persons that a site's numbers stand for at least", ", ".join(map(str, persons)) or "none asked")]

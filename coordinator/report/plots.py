@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.descriptive.histogram import HistogramResult
 from participant.analyses.learning.roc import RocResult
 from participant.analyses.regression.lasso import LassoResult
@@ -52,12 +52,12 @@ class Picture(Figure):
         return rendered(self, "png")
 
 
-def has_figure(result: Result) -> bool:
+def has_figure(result: AnalysisResult) -> bool:
     """Tell whether there is a figure of a result."""
     return type(result) in _FIGURES or bool(result.drawn)
 
 
-def plot(result: Result) -> Picture:
+def plot(result: AnalysisResult) -> Picture:
     """Return the figure of a result: curves, a histogram, a path, or its estimates with their intervals.
 
     Raises:
@@ -177,7 +177,7 @@ def _path_of(result: PenalisedResult) -> Picture:
     return figure
 
 
-def _estimates_of(result: Result) -> Picture:
+def _estimates_of(result: AnalysisResult) -> Picture:
     """Return a forest plot: a line for each row of the table; ratios on a logarithmic axis."""
     rows = [row for row in result.table() if None not in (row[result.drawn], row["lower"], row["upper"])]
     is_ratio = result.drawn.endswith("ratio")
@@ -271,7 +271,7 @@ def _draw_numbers_at_risk(axes: Axes, drawn: Sequence[tuple[str, str, KaplanMeie
                 )
 
 
-_FIGURES: dict[type[Result], Callable[[Any], Picture]] = {
+_FIGURES: dict[type[AnalysisResult], Callable[[Any], Picture]] = {
     HistogramResult: _histogram_of,
     KaplanMeierResult: _curve_of,
     LassoResult: _path_of,

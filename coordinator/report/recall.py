@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from coordinator.journal.records import RunRecord
-from coordinator.journal.tables import Answer, RunTables
-from coordinator.runs.lifecycle import Report, result_of
+from coordinator.journal.tables import ReleasedSum, RunTables
+from coordinator.runs.lifecycle import RunOutcome, result_of
 from coordinator.runs.secure_sum import HeldBySitesError
 from participant.analyses.base.errors import AnalysisError
 from participant.analyses.base.secure_sum import Sum
@@ -17,7 +17,7 @@ class UnansweredError(SecaggError):
     """The run ended before this query was answered, or it was asked for in another way."""
 
 
-async def recall(record: RunRecord, tables: RunTables) -> Report:
+async def recall(record: RunRecord, tables: RunTables) -> RunOutcome:
     """Return what a run gave; where it ended too early for a task, what it had been asked until then.
 
     The analyses are pure over the sums: of the same ones they make the same results, to the last bit.
@@ -31,13 +31,13 @@ async def recall(record: RunRecord, tables: RunTables) -> Report:
         except (AnalysisError, UnansweredError):
             break
     answers = tuple((Query.decode(query), answer) for query, answer in kept)
-    return Report(tuple(results), answers, {})
+    return RunOutcome(tuple(results), answers, {})
 
 
 class _KeptSum:
     """The secure sum of a run that is over."""
 
-    def __init__(self, value_bits: int, kept: Iterator[tuple[bytes, Answer]]) -> None:
+    def __init__(self, value_bits: int, kept: Iterator[tuple[bytes, ReleasedSum]]) -> None:
         self.value_bits = value_bits
         self._kept = kept
 

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from coordinator.journal.receipts import ReceiptLog
 from coordinator.journal.records import RunRecords
-from coordinator.journal.tables import Answer, RunTables
+from coordinator.journal.tables import ReleasedSum, RunTables
 from coordinator.report.recall import recall
 from coordinator.report.text import as_facts, words_of
-from coordinator.runs.lifecycle import Held, Report
-from participant.analyses.base.result import Result
+from coordinator.runs.lifecycle import HeldBySites, RunOutcome
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.spec import TableSpec
 from participant.statistics.language.query import Query
 from participant.study.terms import ProjectTerms
@@ -21,7 +21,7 @@ from secagg.errors import ParameterError
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunReport:
     """A run of a project, or of a simulation.
 
     Attributes:
@@ -40,8 +40,8 @@ class Run:
     id: UUID
     project: str
     tasks: tuple[Mapping[str, Any], ...]
-    results: tuple[Result | Held, ...]
-    answers: tuple[tuple[Query, Answer], ...]
+    results: tuple[AnalysisResult | HeldBySites, ...]
+    answers: tuple[tuple[Query, ReleasedSum], ...]
     outcome: str
     detail: str = ""
     began: float | None = None
@@ -51,13 +51,13 @@ class Run:
 
     @classmethod
     def simulated(
-        cls, run: UUID, project: str, tasks: tuple[TableSpec, ...], report: Report, terms: ProjectTerms | None
-    ) -> "Run":
+        cls, run: UUID, project: str, tasks: tuple[TableSpec, ...], report: RunOutcome, terms: ProjectTerms | None
+    ) -> "RunReport":
         asked = tuple(task.model_dump(mode="json", exclude_none=True) for task in tasks)
         return cls(run, project, asked, report.results, report.answers, "simulated", terms=terms)
 
     @property
-    def result(self) -> Result:
+    def result(self) -> AnalysisResult:
         """The result of a run with one task.
 
         Raises:
@@ -66,15 +66,15 @@ class Run:
         if len(self.results) != 1 or len(self.tasks) != 1:
             raise ParameterError(f"the run has {len(self.results)} results of {len(self.tasks)} tasks; see `results`")
         (only,) = self.results
-        if isinstance(only, Held):
+        if isinstance(only, HeldBySites):
             raise ParameterError(words_of(only))
         return only
 
     @property
-    def listed(self) -> "Listed":
+    def listed(self) -> "RunListing":
         """Its line in the list of runs."""
         analyses = tuple(str(task["analysis"]) for task in self.tasks)
-        return Listed(self.id, self.project, analyses, self.outcome, self.began, self.ended, self.detail)
+        return RunListing(self.id, self.project, analyses, self.outcome, self.began, self.ended, self.detail)
 
     def summary(self) -> str:
         """Return all results as text for a terminal."""
@@ -83,11 +83,12 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Return results, queries, rounds and sites as JSON can hold them."""
-        return as_facts(self.id, Report(self.results, self.answers, {}))
+        return as_facts(self.id, RunOutcome(self.results, self.answers, {}))
 
     def _repr_html_(self) -> str:
         return "".join(
-            one._repr_html_() if isinstance(one, Result) else f"<p>{escape(words_of(one))}</p>" for one in self.results
+            one._repr_html_() if isinstance(one, AnalysisResult) else f"<p>{escape(words_of(one))}</p>"
+            for one in self.results
         )
 
     def __repr__(self) -> str:
@@ -95,8 +96,8 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A line of the list of runs; the attributes are those of `Run`, `analyses` the names of its tasks."""
+class RunListing:
+    """A line of the list of runs; the attributes are those of `RunReport`, `analyses` the names of its tasks."""
 
     id: UUID
     project: str
@@ -107,15 +108,15 @@ class Listed:
     detail: str
 
 
-def earlier_runs(connection: sqlite3.Connection) -> list[Listed]:
+def earlier_runs(connection: sqlite3.Connection) -> list[RunListing]:
     """Return the runs of a journal, the newest first."""
     return [
-        Listed(one.run, one.name, one.analyses, one.state.value, one.began, one.ended, one.reason)
+        RunListing(one.run, one.name, one.analyses, one.state.value, one.began, one.ended, one.reason)
         for one in RunRecords(connection).all()
     ]
 
 
-async def earlier_run(connection: sqlite3.Connection, run: UUID) -> Run:
+async def earlier_run(connection: sqlite3.Connection, run: UUID) -> RunReport:
     """Return one of them with its results, which nobody is asked for again.
 
     Raises:
@@ -124,7 +125,7 @@ async def earlier_run(connection: sqlite3.Connection, run: UUID) -> Run:
     record = RunRecords(connection).get(run)
     report = await recall(record, RunTables(connection, record.run))
     entries = ReceiptLog(connection, record.run).entries()
-    return Run(
+    return RunReport(
         record.run,
         record.name,
         record.tasks,

@@ -9,12 +9,12 @@ from uuid import UUID
 
 import numpy as np
 
-from coordinator.runs.lifecycle import Held, Report
-from participant.analyses.base.result import Result
+from coordinator.runs.lifecycle import HeldBySites, RunOutcome
+from participant.analyses.base.result import AnalysisResult
 from participant.statistics.evaluation.evaluate import layout_of
 
 
-def as_facts(run: UUID, report: Report) -> dict[str, Any]:
+def as_facts(run: UUID, report: RunOutcome) -> dict[str, Any]:
     """Return a run's report as JSON can hold it: results, bytes, and every query with its round and sites."""
     return {
         "run": str(run),
@@ -34,20 +34,20 @@ def as_facts(run: UUID, report: Report) -> dict[str, Any]:
     }
 
 
-def as_words(report: Report) -> str:
+def as_words(report: RunOutcome) -> str:
     """Return the results as tables for a terminal."""
     return "\n\n".join(words_of(result) for result in report.results)
 
 
-def _result(result: Result | Held) -> dict[str, Any]:
-    if isinstance(result, Held):
+def _result(result: AnalysisResult | HeldBySites) -> dict[str, Any]:
+    if isinstance(result, HeldBySites):
         return {"analysis": result.analysis, "held_by": list(result.sites), "round": result.round}
     return {"analysis": result.analysis, **_plain(result)}
 
 
-def words_of(result: Result | Held) -> str:
+def words_of(result: AnalysisResult | HeldBySites) -> str:
     """Return a result as text for a terminal, or who holds it."""
-    if isinstance(result, Held):
+    if isinstance(result, HeldBySites):
         return (
             f"{result.analysis}: the sites hold the result of round {result.round}: {', '.join(result.sites)}\n"
             "each shows it with: secagg-participant results"

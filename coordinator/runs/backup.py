@@ -27,7 +27,7 @@ FORMAT = 1
 _FORGOTTEN = ("machine", "outbox", "package", "turn", "upload")
 
 
-class BackupError(ParameterError):
+class CoordinatorBackupError(ParameterError):
     """The backup cannot be made or used; nothing was changed."""
 
 
@@ -49,7 +49,7 @@ def make(settings: CoordinatorConfig, passphrase: str, target: Path) -> dict[str
     """
     keystore.unlock(settings.identity, passphrase)
     if target.exists():
-        raise BackupError(f"{target} exists; a backup is never overwritten")
+        raise CoordinatorBackupError(f"{target} exists; a backup is never overwritten")
     with closing(Journal(settings.data, TABLES)) as journal, closing(sqlite3.connect(":memory:")) as copy:
         journal.connection.backup(copy)
         for table in _FORGOTTEN:
@@ -59,7 +59,7 @@ def make(settings: CoordinatorConfig, passphrase: str, target: Path) -> dict[str
         content = copy.serialize()
         runs = len(RunRecords(copy).all())
     if len(content) > MAX_BYTES // 2:
-        raise BackupError(f"the journal has {len(content)} bytes, a sealed backup at most {MAX_BYTES // 2}")
+        raise CoordinatorBackupError(f"the journal has {len(content)} bytes, a sealed backup at most {MAX_BYTES // 2}")
     file = _File(
         format=FORMAT, made=time.time(), identity=settings.identity.read_text(), journal=seal(content, passphrase)
     )
@@ -79,16 +79,16 @@ def restore(settings: CoordinatorConfig, passphrase: str, source: Path) -> dict[
         BackupError: the folder is in use, the file is no backup, or it does not open.
     """
     if settings.identity.exists() or (settings.data / "journal.sqlite").exists():
-        raise BackupError(f"{settings.data} holds a coordinator; restore into an empty folder")
+        raise CoordinatorBackupError(f"{settings.data} holds a coordinator; restore into an empty folder")
     try:
         file = _File.model_validate_json(source.read_text())
         content = file.journal.open(passphrase)
     except WrongPassphraseError:
-        raise BackupError(f"{source} does not open with this passphrase") from None
+        raise CoordinatorBackupError(f"{source} does not open with this passphrase") from None
     except (ValidationError, UnicodeDecodeError):
-        raise BackupError(f"{source} is no backup of a coordinator, or is damaged") from None
+        raise CoordinatorBackupError(f"{source} is no backup of a coordinator, or is damaged") from None
     if file.format != FORMAT:
-        raise BackupError(f"{source} has format {file.format}, this release reads {FORMAT}")
+        raise CoordinatorBackupError(f"{source} has format {file.format}, this release reads {FORMAT}")
     private_folder(settings.data)
     with closing(sqlite3.connect(":memory:")) as copy, closing(Journal(settings.data, TABLES)) as journal:
         copy.deserialize(content)

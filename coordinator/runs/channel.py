@@ -6,7 +6,7 @@ Before a frame leaves, the state that it came out of is where a standby finds it
 from typing import Protocol
 from uuid import UUID
 
-from coordinator.session.mailbox import Box
+from coordinator.session.mailbox import Subscription
 from relay.client.outbox import deliver
 from relay.client.transport import Message, RelayClient
 from relay.party.journal import Journal
@@ -23,7 +23,7 @@ class Checkpoints(Protocol):
         """
 
 
-class Line:
+class RunChannel:
     """The line of one run.
 
     Attributes:
@@ -31,7 +31,7 @@ class Line:
     """
 
     def __init__(
-        self, run: UUID, journal: Journal, relay: RelayClient, box: Box, checkpoints: Checkpoints | None = None
+        self, run: UUID, journal: Journal, relay: RelayClient, box: Subscription, checkpoints: Checkpoints | None = None
     ) -> None:
         self._run = run
         self._journal = journal

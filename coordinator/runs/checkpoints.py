@@ -22,14 +22,14 @@ from nacl.secret import SecretBox
 from coordinator.journal.records import RunRecords
 from relay.api.wire import FIRST_PARCEL
 from relay.client.transport import Message, RelayClient
-from relay.party.journal import Batch, Journal, RestoredStateError
+from relay.party.journal import Journal, JournalBatch, RestoredStateError
 from relay.service.crashpoints import crashpoint
 from secagg import envelope
 from secagg.codec import tagged_hash
 from secagg.errors import DecodeError, SecaggError
 from secagg.identity import Identity, InvalidSignatureError
 from secagg.messages import EncapsulationPackage
-from secagg.protocol.coordinator_setup import Desk
+from secagg.protocol.coordinator_setup import CoordinatorSetup
 from secagg.protocol.table import decode_state
 
 CHECKPOINT = FIRST_PARCEL + 2
@@ -177,7 +177,7 @@ class _Content:
         ).fetchone()
         state = journal.state(str(run)) if str(run) in journal.machines() else None
         # A setup is not taken up but begun again, so that its secrets need not be here.
-        self._state = None if state is None or isinstance(decode_state(state), Desk) else state
+        self._state = None if state is None or isinstance(decode_state(state), CoordinatorSetup) else state
         epoch = self._db.execute("SELECT max(number) FROM epoch WHERE run = ?", (str(run),)).fetchone()[0] or 0
         self._packages = self._state is not None and epoch > self._epoch
         if self._packages:
@@ -215,7 +215,7 @@ class _Content:
         self._answers, self._entries = len(answers), len(entries)
         return facts
 
-    def note_stored(self, batch: Batch) -> None:
+    def note_stored(self, batch: JournalBatch) -> None:
         batch.connection.execute(
             "UPDATE run SET stored = ?, stored_answers = ?, stored_entries = ?, stored_epoch = ? WHERE run = ?",
             (self.version, self._answers, self._entries, self._epoch, str(self._run)),
@@ -252,7 +252,7 @@ class _Folded:
         if facts["machine"] is not None:
             self._machine = b64decode(facts["machine"])
 
-    def write(self, batch: Batch, run: UUID) -> None:
+    def write(self, batch: JournalBatch, run: UUID) -> None:
         """Put the run into the journal in place of what that has of it."""
         db, facts, name = batch.connection, self._last, str(run)
         _clear(batch, run)
@@ -280,7 +280,7 @@ class _Folded:
         RunRecords(db).burn(run)
 
 
-def _clear(batch: Batch, run: UUID) -> None:
+def _clear(batch: JournalBatch, run: UUID) -> None:
     """Forget what the journal has of a run, its machine's state included; the key is overwritten with the next one."""
     db, name = batch.connection, str(run)
     for statement in (

@@ -20,12 +20,12 @@ from uuid import UUID
 import numpy as np
 
 from coordinator.journal.receipts import ReceiptLog
-from coordinator.journal.tables import Answer, RunTables, Turn, Upload
-from coordinator.runs.channel import Line
+from coordinator.journal.tables import AddedUpload, PendingRound, ReleasedSum, RunTables
+from coordinator.runs.channel import RunChannel
 from coordinator.runs.unmasking import ClusterError, Recover, here
 from coordinator.session.progress import Event, Show, What
 from relay.client.transport import Message
-from relay.party.journal import Batch, Journal
+from relay.party.journal import Journal, JournalBatch
 from relay.service.crashpoints import crashpoint
 from secagg import envelope
 from secagg.codec import Record, tagged_hash
@@ -44,14 +44,14 @@ from secagg.protocol import coordinator_round as cr
 from secagg.protocol import coordinator_setup as cs
 from secagg.protocol.encrypted_vector import EncryptedVector
 from secagg.protocol.ring_vector import RingVector
-from secagg.protocol.step import Abandon, Add, Ask, Close, Keep, Learned, Means, Publish, Send, Step
+from secagg.protocol.step import Abandon, Add, Ask, Close, Keep, Learned, Publish, Send, Step, StepInputs
 from secagg.protocol.table import decode_state, encode_state, receive, tell
 
 POLL_S = 1.0  # longest wait for mail at a time, so that graces and deadlines are noticed
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Timeouts:
     """How long the coordinator waits, in seconds: for all sites in a step, and for the last ones once enough are in."""
 
     step_s: float
@@ -60,7 +60,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class Participants:
     """Who takes part: the confirmed roster, and the sites' names for people."""
 
     roster: Roster
@@ -77,11 +77,11 @@ class Driver:
     def __init__(
         self,
         run: UUID,
-        cast: Cast,
+        cast: Participants,
         identity: Identity,
         journal: Journal,
-        line: Line,
-        pace: Pace,
+        line: RunChannel,
+        pace: Timeouts,
         show: Show,
         recover: Recover = here,
     ) -> None:
@@ -112,9 +112,9 @@ class Driver:
     @property
     def left(self) -> tuple[bytes, ...] | None:
         """Keys of the sites that may still be asked in this run, or None before its first epoch."""
-        if isinstance(self._state, cs.Desk):  # a setup that was cut off
+        if isinstance(self._state, cs.CoordinatorSetup):  # a setup that was cut off
             return self._state.manifest.sites
-        idle = self._state.idle if isinstance(self._state, cr.InRound) else self._state
+        idle = self._state.idle if isinstance(self._state, cr.CoordinatorInRound) else self._state
         if not isinstance(idle, cr.Prepared):
             return None
         return tuple(idle.manifest.sites[site - 1] for site in idle.survivors)
@@ -136,7 +136,7 @@ class Driver:
         if not self._goes_on():
             self._announce(sites, rounds, quorum, **terms)
         await self._line.deliver()
-        while isinstance(desk := self._state, cs.Desk):
+        while isinstance(desk := self._state, cs.CoordinatorSetup):
             await self._wait(_AWAITED[type(desk)], _expected(desk), enough=desk.least_members)
             self._tell(Close())
             await self._line.deliver()
@@ -147,7 +147,7 @@ class Driver:
 
     def _goes_on(self) -> bool:
         """Tell whether the sites still wait in the setup that the journal holds, and this process may finish it."""
-        if not isinstance(self._state, cs.Desk):
+        if not isinstance(self._state, cs.CoordinatorSetup):
             return False
         manifest = self._state.manifest
         return time.time() < manifest.setup_deadline and manifest.epoch > self._tables.burnt
@@ -178,7 +178,7 @@ class Driver:
 
         A setup that was cut off is begun again as it was.
         """
-        if isinstance(self._state, cs.Desk):
+        if isinstance(self._state, cs.CoordinatorSetup):
             return self._state.manifest.slack
         return 0 if self._state is None or loss_rule is LossRule.CONTINUE else None
 
@@ -187,16 +187,16 @@ class Driver:
     @property
     def rounds_left(self) -> int:
         """How many rounds this epoch still has, the open one included; none when its time is over."""
-        idle = self._state.idle if isinstance(self._state, cr.InRound) else self._state
+        idle = self._state.idle if isinstance(self._state, cr.CoordinatorInRound) else self._state
         if not isinstance(idle, cr.Prepared):
             return 0
         manifest = idle.manifest
-        open_ = isinstance(self._state, cr.InRound)
+        open_ = isinstance(self._state, cr.CoordinatorInRound)
         if time.time() >= manifest.expires or manifest.epoch <= self._tables.burnt:
             return int(open_)
         return manifest.first_round + manifest.rounds - idle.next_round + open_
 
-    async def ask(self, query: bytes, schema: Schema, position: int, *, learn: bool = True) -> Answer:
+    async def ask(self, query: bytes, schema: Schema, position: int, *, learn: bool = True) -> ReleasedSum:
         """Run one round and return the sum, which the journal keeps as the answer to the run's query `position`.
 
         A round that a crash left open is finished if it is of this query. A dealer whose shares or vault are wrong is
@@ -222,7 +222,7 @@ class Driver:
                 raise
 
     def _is_open_for(self, query: bytes, position: int) -> bool:
-        turn = self._tables.turn() if isinstance(self._state, cr.InRound) else None
+        turn = self._tables.turn() if isinstance(self._state, cr.CoordinatorInRound) else None
         if turn is None or (turn.query, turn.position) != (query, position):
             return False
         if time.time() >= turn.deadline:
@@ -236,21 +236,21 @@ class Driver:
         self._total = _zeros(idle.manifest, schema)
         self._answering = None
         with self._commit(tell(self._state, Ask(query, schema, deadline, roster), self._means())):  # type: ignore[type-var]
-            self._tables.open_turn(Turn(position, query, deadline, os.urandom(32)))
+            self._tables.open_turn(PendingRound(position, query, deadline, os.urandom(32)))
         detail = f"{len(roster)} sites asked for {schema.length} numbers"
         self._say("round-opened", round_=self._round, detail=detail)
 
-    async def _finish(self, query: bytes, position: int, *, learn: bool) -> Answer:
+    async def _finish(self, query: bytes, position: int, *, learn: bool) -> ReleasedSum:
         """Take the open round to its end, from whatever state it is in."""
-        opened: cr.InRound = self._state  # type: ignore[assignment]
+        opened: cr.CoordinatorInRound = self._state  # type: ignore[assignment]
         number, roster = opened.turn.round, opened.turn.roster
         await self._line.deliver()
         if self._total is None:
             await self._add_again()
-        while isinstance(self._state, cr.InRound):
+        while isinstance(self._state, cr.CoordinatorInRound):
             await self._advance(learn=learn)
         self._total = None
-        answer: Answer = self._tables.answer(position, query)  # type: ignore[assignment]  # entered just now
+        answer: ReleasedSum = self._tables.answer(position, query)  # type: ignore[assignment]  # entered just now
         lost = len(roster) - len(answer.survivors)
         detail = f"sum over {len(answer.survivors)} sites" + (f", {lost} lost on the way" if lost else "")
         self._say("round-done", round_=number, detail=detail if learn else f"{detail}; the sites hold it")
@@ -260,7 +260,7 @@ class Driver:
         """Take the open round one step further: wait for who is to answer, and close the step."""
         state = self._state
         if isinstance(state, cr.AwaitUploads):
-            await self._wait("Upload", state.turn.roster, enough=state.idle.manifest.survivors)
+            await self._wait("AddedUpload", state.turn.roster, enough=state.idle.manifest.survivors)
             self._tell(Close())
         elif isinstance(state, cr.AwaitSignatures):
             await self._wait("Consistency", state.survivors, enough=state.idle.manifest.threshold)
@@ -289,7 +289,7 @@ class Driver:
         with self._commit(tell(state, Publish(self._total), self._means("Publish"))):
             turn = self._tables.turn()
             if not learn and turn is not None:
-                held = Answer(state.turn.round, state.turn.schema.ring_bits, self._names(state.survivors), None)
+                held = ReleasedSum(state.turn.round, state.turn.schema.ring_bits, self._names(state.survivors), None)
                 self._tables.enter(turn.position, turn.query, held)
 
     async def _hear_sums(self, state: cr.AwaitOpened) -> None:
@@ -316,7 +316,7 @@ class Driver:
 
     async def _add_again(self) -> None:
         """Add up what was added before a crash: the relay has the uploads, the journal knows which."""
-        state: cr.InRound = self._state  # type: ignore[assignment]
+        state: cr.CoordinatorInRound = self._state  # type: ignore[assignment]
         self._total = _zeros(state.idle.manifest, state.turn.schema)
         if isinstance(state, cr.AwaitOpened):  # the encrypted sum is sent
             return
@@ -325,7 +325,7 @@ class Driver:
             self._total.add(cr.open_upload(state, Frame.decode(upload.frame), payload))
 
     def _give_up(self, reason: str) -> None:
-        if isinstance(self._state, cr.InRound):
+        if isinstance(self._state, cr.CoordinatorInRound):
             number = self._state.turn.round
             self._tell(Abandon())
             self._total = None
@@ -361,7 +361,7 @@ class Driver:
     def _heard(self) -> set[int]:
         """Return the sites that the present step has heard, those that declined among them."""
         state = self._state
-        if isinstance(state, cs.Desk):
+        if isinstance(state, cs.CoordinatorSetup):
             return set(state.frames)
         if isinstance(state, cr.AwaitUploads):
             return set(state.uploads) | set(state.declined)
@@ -391,7 +391,7 @@ class Driver:
             self._tables.read_to(message.id)
             for effect in done.effects:
                 if isinstance(effect, Add) and message.payload is not None:
-                    self._tables.added(Upload(effect.site, data, message.payload.id))
+                    self._tables.added(AddedUpload(effect.site, data, message.payload.id))
         for effect in done.effects:
             if isinstance(effect, Add):
                 self._total.add(effect.vector)
@@ -406,7 +406,7 @@ class Driver:
             pass
 
     @contextmanager
-    def _commit(self, step: Step) -> Iterator[Batch]:
+    def _commit(self, step: Step) -> Iterator[JournalBatch]:
         """Make durable what a step gives (state, packages, frames, a sum) and what the block adds, then adopt it."""
         with self._journal.transaction() as batch:
             yield batch
@@ -422,16 +422,16 @@ class Driver:
                     self._learn(effect)
             if any(isinstance(effect, (Send, Learned)) for effect in step.effects):
                 self._tables.changed()
-            if isinstance(self._state, cr.InRound) and not isinstance(step.state, cr.InRound):
+            if isinstance(self._state, cr.CoordinatorInRound) and not isinstance(step.state, cr.CoordinatorInRound):
                 self._tables.close_turn()
         self._state = step.state
 
     def _learn(self, learned: Learned) -> None:
         """Keep the answer to the question that is open, in the transaction of the step that gave it."""
         turn = self._tables.turn()
-        if turn is not None and isinstance(self._state, cr.InRound):
+        if turn is not None and isinstance(self._state, cr.CoordinatorInRound):
             bits, total = self._state.turn.schema.ring_bits, np.asarray(learned.total, np.float64)
-            answer = Answer(learned.round, bits, self._names(learned.survivors), total)
+            answer = ReleasedSum(learned.round, bits, self._names(learned.survivors), total)
             self._tables.enter(turn.position, turn.query, answer)
 
     def _address(self, step: Step, send: Send) -> bytes | None:
@@ -440,9 +440,9 @@ class Driver:
         return self._manifest_sites(step.state)[send.frame.recipient - 1]
 
     def _manifest_sites(self, state: Record | None) -> tuple[bytes, ...]:
-        if isinstance(state, cr.InRound):
+        if isinstance(state, cr.CoordinatorInRound):
             return state.idle.manifest.sites
-        return state.manifest.sites if isinstance(state, (cs.Desk, cr.Prepared)) else ()
+        return state.manifest.sites if isinstance(state, (cs.CoordinatorSetup, cr.Prepared)) else ()
 
     def _names(self, sites: Collection[int]) -> tuple[str, ...]:
         return tuple(sorted(self._name(site) for site in sites))
@@ -453,17 +453,17 @@ class Driver:
     @property
     def _round(self) -> int:
         """Number of the open round, 0 in a setup."""
-        return self._state.turn.round if isinstance(self._state, cr.InRound) else 0
+        return self._state.turn.round if isinstance(self._state, cr.CoordinatorInRound) else 0
 
-    def _means(self, event: str = "") -> Means:
+    def _means(self, event: str = "") -> StepInputs:
         """Return what a step may use.
 
         What a round's later steps draw follows from the round's seed: done twice, by a process and by its standby from
         the same state, a step says the same bytes, and no key seals two things.
         """
-        turn = self._tables.turn() if event and isinstance(self._state, cr.InRound) else None
+        turn = self._tables.turn() if event and isinstance(self._state, cr.CoordinatorInRound) else None
         name = f"{type(self._state).__name__} {event}".encode()
-        return Means(
+        return StepInputs(
             identity=self._identity,
             rand=os.urandom(32) if turn is None else tagged_hash("coordinator-step", turn.seed, name),
             encapsulations=self._tables.packages(EncapsulationPackage),
@@ -477,7 +477,7 @@ class Driver:
         self._show(Event(what, step, round_, site, detail, sites, round(time.monotonic() - self._began, 3)))
 
 
-_AWAITED: dict[type[cs.Desk], str] = {
+_AWAITED: dict[type[cs.CoordinatorSetup], str] = {
     cs.AwaitJoins: "Join",
     cs.AwaitPrekeys: "Prekeys",
     cs.AwaitEncapsulations: "Encapsulations",
@@ -486,7 +486,7 @@ _AWAITED: dict[type[cs.Desk], str] = {
 }
 
 
-def _expected(desk: cs.Desk) -> Collection[int]:
+def _expected(desk: cs.CoordinatorSetup) -> Collection[int]:
     """Return the sites whose frames a step of the setup waits for: those that sent theirs in the step before."""
     if isinstance(desk, cs.AwaitPrekeys):
         return desk.nonce_commitments

@@ -15,19 +15,19 @@ from typing import TypeVar
 from uuid import UUID, uuid4
 
 from coordinator.journal.receipts import ReceiptLog, conclude
-from coordinator.journal.records import RunRecord, Wish
-from coordinator.journal.tables import Answer, RunTables
-from coordinator.projects.projects import Sealed
-from coordinator.runs.channel import Line
+from coordinator.journal.records import RequestedAction, RunRecord
+from coordinator.journal.tables import ReleasedSum, RunTables
+from coordinator.projects.projects import SealedProject
+from coordinator.runs.channel import RunChannel
 from coordinator.runs.checkpoints import RunCheckpoints
-from coordinator.runs.driver import Cast, Driver, Pace
+from coordinator.runs.driver import Driver, Participants, Timeouts
 from coordinator.runs.errors import RunCancelledError, RunEndedError, RunOverdueError, RunPausedError, TakenOverError
 from coordinator.runs.secure_sum import HeldBySitesError, RunSum, value_bits_of
 from coordinator.runs.unmasking import recoverer
 from coordinator.session.progress import Event, Show
-from coordinator.session.session import Office
+from coordinator.session.session import Session
 from participant.analyses.base.errors import SpecError
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.statistics.language.query import Query
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldBySites:
     """What a run gives of an analysis whose sum its sites keep to themselves."""
 
     analysis: str
@@ -63,7 +63,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RunOutcome:
     """What a run gave.
 
     Attributes:
@@ -72,8 +72,8 @@ class Report:
         bytes_heard: bytes that each site sent to the coordinator, by its name.
     """
 
-    results: tuple[Result | Held, ...]
-    answers: tuple[tuple[Query, Answer], ...]
+    results: tuple[AnalysisResult | HeldBySites, ...]
+    answers: tuple[tuple[Query, ReleasedSum], ...]
     bytes_heard: dict[str, int]
 
 
@@ -96,7 +96,7 @@ class Order:
     repeats: UUID | None = None
 
 
-def begin(office: Office, sealed: Sealed, order: Order) -> UUID:
+def begin(office: Session, sealed: SealedProject, order: Order) -> UUID:
     """Enter a run in the journal and return its ID; nobody else hears of it before it is carried out.
 
     Raises:
@@ -128,7 +128,7 @@ def begin(office: Office, sealed: Sealed, order: Order) -> UUID:
     return record.run
 
 
-def retry(office: Office, sealed: Sealed, run: UUID, within_s: float | None = None) -> UUID:
+def retry(office: Session, sealed: SealedProject, run: UUID, within_s: float | None = None) -> UUID:
     """Enter a run that repeats one which is over, with all sites that there are now, and return its ID.
 
     Raises:
@@ -142,7 +142,7 @@ def retry(office: Office, sealed: Sealed, run: UUID, within_s: float | None = No
     return begin(office, sealed, order)
 
 
-async def carry_out(run: UUID, sealed: Sealed, office: Office, show: Show) -> Report:
+async def carry_out(run: UUID, sealed: SealedProject, office: Session, show: Show) -> RunOutcome:
     """Work on a run of the journal until it is over: from its beginning, or from where a process left it.
 
     Raises:
@@ -162,24 +162,24 @@ async def carry_out(run: UUID, sealed: Sealed, office: Office, show: Show) -> Re
         return await _Work(record, sealed, office, show).done()
 
 
-async def result_of(task: TableSpec, secure_sum: SecureSum) -> Result | Held:
+async def result_of(task: TableSpec, secure_sum: SecureSum) -> AnalysisResult | HeldBySites:
     """Return what an analysis gives, or who holds it; raises as the analysis and the sum."""
     try:
         return await task.analyse(secure_sum)
     except HeldBySitesError as held:
-        return Held(task.analysis, held.answer.round, held.answer.survivors)
+        return HeldBySites(task.analysis, held.answer.round, held.answer.survivors)
 
 
 class _Work:
     """The work of this process on one run."""
 
-    def __init__(self, record: RunRecord, sealed: Sealed, office: Office, show: Show) -> None:
+    def __init__(self, record: RunRecord, sealed: SealedProject, office: Session, show: Show) -> None:
         self._run = record.run
         self._record = record
         self._sealed = sealed
         self._office = office
         self._lease: int | None = None
-        self._line: Line | None = None
+        self._line: RunChannel | None = None
         count = office.metrics.watch(record.run)
 
         def show_and_count(event: Event) -> None:
@@ -188,7 +188,7 @@ class _Work:
 
         self._show: Show = show_and_count
 
-    async def done(self) -> Report:
+    async def done(self) -> RunOutcome:
         """Return the report, with the run completed; or end it by the name of what went wrong, and raise that."""
         try:
             report = await self._under_watch(self._work())
@@ -224,7 +224,7 @@ class _Work:
 
     # The work ------------------------------------------------------------------------------------------------------
 
-    async def _work(self) -> Report:
+    async def _work(self) -> RunOutcome:
         while True:
             try:
                 return await self._attempt()
@@ -236,7 +236,7 @@ class _Work:
                 _log.warning("lease-lost", detail=str(error))  # to another process, or to the time that it took
             await asyncio.sleep(AWAY_S)
 
-    async def _attempt(self) -> Report:
+    async def _attempt(self) -> RunOutcome:
         """Work on the run from where the journal has it."""
         office, run = self._office, self._run
         await self._take_lease()
@@ -252,23 +252,23 @@ class _Work:
         await self._enter_running()
         record = self._record = office.records.get(run)
         async with office.mail.box(run, record.position) as box:
-            self._line = Line(run, office.journal, office.relay, box, checkpoints)
+            self._line = RunChannel(run, office.journal, office.relay, box, checkpoints)
             self._line.lease = self._lease
             return await self._analyses(record, self._line)
 
-    async def _analyses(self, record: RunRecord, line: Line) -> Report:
+    async def _analyses(self, record: RunRecord, line: RunChannel) -> RunOutcome:
         office, settings = self._office, self._office.settings
         tables = RunTables(office.journal.connection, self._run)
-        pace = Pace(settings.step_s, settings.grace_s, settings.epoch_s)
-        cast = Cast(self._sealed.roster, self._sealed.names)
+        pace = Timeouts(settings.step_s, settings.grace_s, settings.epoch_s)
+        cast = Participants(self._sealed.roster, self._sealed.names)
         driver = Driver(self._run, cast, office.identity, office.journal, line, pace, self._show, recoverer(settings))
         await driver.resume()
         secure_sum = RunSum(driver, tables, self._sealed, record, settings.rounds, self._check_pause)
         results = tuple([await self._result(task, secure_sum) for task in record.specs])
         answers = tuple((Query.decode(query), answer) for query, answer in tables.answers())
-        return Report(results, answers, dict(driver.bytes_heard))
+        return RunOutcome(results, answers, dict(driver.bytes_heard))
 
-    async def _result(self, task: TableSpec, secure_sum: RunSum) -> Result | Held:
+    async def _result(self, task: TableSpec, secure_sum: RunSum) -> AnalysisResult | HeldBySites:
         try:
             result = await result_of(task, secure_sum)
         except (RunPausedError, RelayUnavailableError, RelayError):
@@ -409,7 +409,7 @@ class _Work:
         await self._office.relay.lease_run(self._run, self._office.holder, 0)
 
 
-async def tell_end(office: Office, run: UUID, lease: int | None) -> None:
+async def tell_end(office: Session, run: UUID, lease: int | None) -> None:
     """Let the relay know the state of a run that nobody works on any more; a final state there stays what it is."""
     record = office.records.get(run)
     try:
@@ -424,7 +424,7 @@ async def tell_end(office: Office, run: UUID, lease: int | None) -> None:
     office.records.tell(run)
 
 
-def forget_run(office: Office, run: UUID) -> None:
+def forget_run(office: Session, run: UUID) -> None:
     """Drop the machine of a run that is over with its keys, and what was still to be sent."""
     tables = RunTables(office.journal.connection, run)
     with office.journal.transaction() as batch:
@@ -434,7 +434,7 @@ def forget_run(office: Office, run: UUID) -> None:
         tables.close_turn()
 
 
-async def stop(office: Office, run: UUID, wish: Wish) -> None:
+async def stop(office: Session, run: UUID, wish: RequestedAction) -> None:
     """Let the process that works on a run pause or cancel it; where none does, do it here.
 
     Raises:
@@ -452,7 +452,7 @@ async def stop(office: Office, run: UUID, wish: Wish) -> None:
         return
 
 
-async def _stop(office: Office, run: UUID, state: RunState) -> None:
+async def _stop(office: Session, run: UUID, state: RunState) -> None:
     try:
         lease = (await office.relay.lease_run(run, office.holder, office.settings.lease_s)).token
     except RelayError as error:
@@ -469,7 +469,7 @@ async def _stop(office: Office, run: UUID, state: RunState) -> None:
         await office.relay.lease_run(run, office.holder, 0)
 
 
-async def sweep(office: Office) -> None:
+async def sweep(office: Session) -> None:
     """Take over from the relay how runs ended that nobody works on here, end what is over its deadline, and say so."""
     overdue = 0
     for record in office.records.all():
@@ -484,7 +484,7 @@ async def sweep(office: Office) -> None:
     office.metrics.overdue(overdue)
 
 
-async def _sweep(office: Office, record: RunRecord) -> None:
+async def _sweep(office: Session, record: RunRecord) -> None:
     run = record.run
     if not record.is_over and time.time() >= record.deadline:
         office.records.move(run, RunState.FAILED, DEADLINE)

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from coordinator.journal.records import RunRecord
-from coordinator.journal.tables import Answer, RunTables
-from coordinator.projects.projects import Sealed
+from coordinator.journal.tables import ReleasedSum, RunTables
+from coordinator.projects.projects import SealedProject
 from coordinator.runs.driver import Driver
 from participant.analyses.base.secure_sum import Sum, value_bits_for
 from participant.statistics.evaluation.evaluate import layout_of
@@ -35,12 +35,12 @@ class HeldBySitesError(SecaggError):
         answer: round and sites.
     """
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ReleasedSum) -> None:
         self.answer = answer
         super().__init__(f"the sites hold the result of round {answer.round}: {', '.join(answer.survivors)}")
 
 
-def value_bits_of(sealed: Sealed) -> int:
+def value_bits_of(sealed: SealedProject) -> int:
     """Return the bits of a value that leave room for all sites that confirmed."""
     return value_bits_for(len(sealed.confirmed), _RING_BITS[sealed.terms.mode])
 
@@ -64,7 +64,7 @@ class RunSum:
         self,
         driver: Driver,
         tables: RunTables,
-        sealed: Sealed,
+        sealed: SealedProject,
         record: RunRecord,
         rounds: int,
         before_round: Callable[[], None],

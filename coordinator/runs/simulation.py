@@ -15,8 +15,8 @@ from uuid import UUID, uuid4
 
 import numpy as np
 
-from coordinator.journal.tables import Answer
-from coordinator.runs.lifecycle import Report, result_of
+from coordinator.journal.tables import ReleasedSum
+from coordinator.runs.lifecycle import RunOutcome, result_of
 from coordinator.session.progress import Event, Show, What
 from participant.analyses.base.secure_sum import Sum, value_bits_for
 from participant.analyses.base.spec import TableSpec
@@ -57,12 +57,12 @@ class Simulation:
         if unknown := sorted({site for sites in self.lost.values() for site in sites} - set(names)):
             raise ParameterError(f"sites that are to be lost, but do not exist: {', '.join(unknown)}")
 
-    async def carry_out(self, tasks: tuple[TableSpec, ...], show: Show) -> tuple[UUID, Report]:
+    async def carry_out(self, tasks: tuple[TableSpec, ...], show: Show) -> tuple[UUID, RunOutcome]:
         """Carry out a run's tasks; raises as `coordinator.runs.lifecycle.carry_out`."""
         sites = {str(name): numbers_of(table) for name, table in self.tables.items()}
         secure_sum = SimulatedSum(sites, self.terms, self.lost, show)
         results = tuple([await result_of(task, secure_sum) for task in tasks])
-        return uuid4(), Report(results, tuple(secure_sum.answers), {})
+        return uuid4(), RunOutcome(results, tuple(secure_sum.answers), {})
 
 
 class SimulatedSum:
@@ -86,7 +86,7 @@ class SimulatedSum:
         self._began = time.monotonic()
         self._threshold = default_threshold(len(tables), Profile.MALICIOUS)
         self.value_bits = value_bits_for(len(tables))
-        self.answers: list[tuple[Query, Answer]] = []
+        self.answers: list[tuple[Query, ReleasedSum]] = []
 
     async def __call__(self, query: Query) -> Sum:
         """Return the sum of a query.
@@ -105,7 +105,9 @@ class SimulatedSum:
         segments = layout.segments(query.value_bits)
         total = fixed_point_sum(list(vectors.values()), segments)
         self._tables = {name: self._tables[name] for name in vectors}
-        self.answers.append((query, Answer(round_, _ring_bits(segments, len(vectors)), tuple(sorted(vectors)), total)))
+        self.answers.append(
+            (query, ReleasedSum(round_, _ring_bits(segments, len(vectors)), tuple(sorted(vectors)), total))
+        )
         self._say("round-done", round_, f"sum over {len(vectors)} sites")
         return Sum(layout.unflatten(total), tuple(sorted(vectors)))
 

@@ -13,8 +13,8 @@ from coordinator.projects.projects import led, sealed
 from coordinator.runs.checkpoints import RunCheckpoints
 from coordinator.runs.lifecycle import carry_out, sweep
 from coordinator.session.progress import in_log
-from coordinator.session.session import Office
-from relay.client.transport import RelayError, RelayUnavailableError, Run, RunState
+from coordinator.session.session import Session
+from relay.client.transport import RelayError, RelayRun, RelayUnavailableError, RunState
 from relay.service.logs import bind, logger
 from secagg.errors import SecaggError
 
@@ -28,7 +28,7 @@ _log = logger(__name__)
 class Standby:
     """Watches over the runs of one identity."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: Session) -> None:
         self._office = office
         self._working: dict[UUID, asyncio.Task[None]] = {}
 
@@ -57,7 +57,7 @@ class Standby:
                 if self._is_left(run) and run.id not in self._working:
                     self._working[run.id] = asyncio.create_task(self._take_over(project, run.id))
 
-    def _is_left(self, run: Run) -> bool:
+    def _is_left(self, run: RelayRun) -> bool:
         """Tell whether somebody should work on a run, and has had the time to take its lease; that decides then."""
         quiet_s = time.time() - run.updated
         return run.state in WORKED_ON and run.deadline is not None and quiet_s > self._office.settings.lease_s
@@ -73,7 +73,7 @@ class Standby:
                 _log.info("run-left", detail=str(error), error=type(error).__name__)
 
 
-async def taken_up(office: Office, run: UUID) -> bool:
+async def taken_up(office: Session, run: UUID) -> bool:
     """Take the lease of a run that nobody works on, and take up its last checkpoint; tells whether it can go on.
 
     Raises:

@@ -20,7 +20,7 @@ PAUSE_S = 1.0
 _log = logger(__name__)
 
 
-class Box:
+class Subscription:
     """What has come for one run and was not handed out yet.
 
     Args:
@@ -52,19 +52,19 @@ class Box:
         return found
 
 
-class Mail:
+class Mailbox:
     """The mail of one identity."""
 
     def __init__(self, relay: RelayClient) -> None:
         self._relay = relay
-        self._boxes: dict[UUID, Box] = {}
+        self._boxes: dict[UUID, Subscription] = {}
         self._after = 0
         self._reading: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def box(self, run: UUID, after: int) -> AsyncIterator[Box]:
+    async def box(self, run: UUID, after: int) -> AsyncIterator[Subscription]:
         """Give the box of a run while the block works on it, with all that came after a message."""
-        box = Box(after)
+        box = Subscription(after)
         self._boxes[run] = box
         if self._reading is None or self._reading.done() or after < self._after:
             self._stop()

@@ -15,7 +15,7 @@ MEASURES = ("loss", "accuracy", "deviance", "log_likelihood")
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
-class Metrics:
+class CoordinatorMetrics:
     """The collectors of one process."""
 
     def __init__(self) -> None:

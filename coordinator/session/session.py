@@ -15,8 +15,8 @@ import typer
 from coordinator.journal.records import RunRecords
 from coordinator.journal.tables import TABLES
 from coordinator.session.config import CoordinatorConfig
-from coordinator.session.mailbox import Mail
-from coordinator.session.metrics import Metrics
+from coordinator.session.mailbox import Mailbox
+from coordinator.session.metrics import CoordinatorMetrics
 from relay.client.transport import RelayClient
 from relay.party import keystore
 from relay.party.journal import Journal
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class Session:
     """A coordinator at work. Any number of runs share one.
 
     Attributes:
@@ -41,12 +41,12 @@ class Office:
     relay: RelayClient
     journal: Journal
     records: RunRecords
-    mail: Mail
-    metrics: Metrics
+    mail: Mailbox
+    metrics: CoordinatorMetrics
     holder: str
 
 
-def in_office(data: Path | None, config: Path | None, work: Callable[[Office], Awaitable[T]]) -> T:
+def in_office(data: Path | None, config: Path | None, work: Callable[[Session], Awaitable[T]]) -> T:
     """Do a command's work."""
     settings = CoordinatorConfig.load(data=data, config=config)
     logs.configure("coordinator", level=settings.log_level)
@@ -59,19 +59,21 @@ def in_office(data: Path | None, config: Path | None, work: Callable[[Office], A
 
 
 @asynccontextmanager
-async def opened(settings: CoordinatorConfig, secret: str) -> AsyncIterator[Office]:
+async def opened(settings: CoordinatorConfig, secret: str) -> AsyncIterator[Session]:
     """Open the identity by its passphrase, the journal, and a connection to the relay."""
     async with at_work(settings, keystore.unlock(settings.identity, secret)) as office:
         yield office
 
 
 @asynccontextmanager
-async def at_work(settings: CoordinatorConfig, identity: Identity) -> AsyncIterator[Office]:
+async def at_work(settings: CoordinatorConfig, identity: Identity) -> AsyncIterator[Session]:
     """Open the journal and a connection to the relay for an identity that is open."""
     with journal_of(settings) as journal:
         async with settings.client(identity) as relay:
             records = RunRecords(journal.connection)
-            yield Office(settings, identity, relay, journal, records, Mail(relay), Metrics(), _holder(settings))
+            yield Session(
+                settings, identity, relay, journal, records, Mailbox(relay), CoordinatorMetrics(), _holder(settings)
+            )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from participant.commands.options import AsJson, Config, Data, ProjectId
 from participant.commands.receipt import receipt_app
 from participant.records.ledger import Ledger
 from participant.settings.config import ParticipantConfig
-from participant.settings.session import Office, in_office, opened_journal, unlocked
+from participant.settings.session import SiteSession, in_office, opened_journal, unlocked
 from relay.service.command import report, run
 from relay.service.memory import keep_private
 from secagg.errors import ParameterError
@@ -69,7 +69,7 @@ def results(data: Data = None, config: Config = None, as_json: AsJson = False) -
 def project_list(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """List the projects that this site was invited to."""
 
-    async def work(office: Office) -> list[dict[str, Any]]:
+    async def work(office: SiteSession) -> list[dict[str, Any]]:
         return [
             {"id": str(one.id), "name": one.name, "state": one.state.value, "membership": str(one.membership or "")}
             for one in await office.relay.projects()
@@ -85,7 +85,7 @@ def project_show(project: ProjectId, data: Data = None, config: Config = None, a
     """Show what a project may ask, who is in it, and the words of its roster."""
     from participant.projects.confirmation import View, view  # noqa: PLC0415
 
-    async def work(office: Office) -> View:
+    async def work(office: SiteSession) -> View:
         return await view(office.relay, project)
 
     seen = in_office(data, config, work)
@@ -132,7 +132,7 @@ def project_accept(
         raise ParameterError("give the words with --words, or a file with --words-file")
     given = words if words is not None else Path(str(words_file)).read_text(encoding="utf-8")
 
-    async def work(office: Office) -> str:
+    async def work(office: SiteSession) -> str:
         return (await accept(office.relay, office.journal, office.identity, project, given)).project.name
 
     name = in_office(data, config, work)
@@ -144,7 +144,7 @@ def project_leave(project: ProjectId, data: Data = None, config: Config = None, 
     """Leave a project; its coordinator sees it, and no further run is joined."""
     from participant.projects.confirmation import leave  # noqa: PLC0415
 
-    async def work(office: Office) -> None:
+    async def work(office: SiteSession) -> None:
         await leave(office.relay, office.journal, project)
 
     in_office(data, config, work)

@@ -13,7 +13,7 @@ import typer
 from participant.commands.options import AsJson, Config, Data, ProjectId
 from participant.records.ledger import TABLES
 from participant.settings.config import ParticipantConfig
-from participant.settings.session import Office, in_office
+from participant.settings.session import SiteSession, in_office
 from relay.party.journal import FILE_NAME, Journal
 from relay.service.command import report
 from secagg.errors import ParameterError
@@ -204,7 +204,7 @@ def data_catalogue(
         *(f"  {one.code:<24} {one.type:<9} {one.unit:<8} missing: {one.missing}" for one in entry.variables),
     ]
 
-    async def work(office: Office) -> None:
+    async def work(office: SiteSession) -> None:
         if send:
             await send_entry(entry, office.identity, office.journal, office.relay)
             lines.append("sent to the coordinator")
@@ -220,13 +220,13 @@ def data_catalogue(
 def _compare(store: "DatasetStore", name: str, data: Path | None, config: Path | None) -> None:
     """Hold what was answered against the newest version, while the older ones are there."""
     from participant.policy.answer import carry  # noqa: PLC0415
-    from participant.policy.differencing import Records  # noqa: PLC0415
+    from participant.policy.differencing import AnsweredRows  # noqa: PLC0415
 
     folder = ParticipantConfig.load(data=data, config=config).data
     if not (folder / FILE_NAME).exists():
         return
     with closing(Journal(folder, TABLES)) as journal:
-        records = Records(journal.connection)
+        records = AnsweredRows(journal.connection)
         if (earlier := records.row_sets(name)) and store.versions(name):
             carried = carry(store, store.describe(name), earlier)
             with journal.transaction():
@@ -236,7 +236,7 @@ def _compare(store: "DatasetStore", name: str, data: Path | None, config: Path |
 def _view(project: UUID, data: Path | None, config: Path | None) -> "View":
     from participant.projects.confirmation import view  # noqa: PLC0415
 
-    async def work(office: Office) -> "View":
+    async def work(office: SiteSession) -> "View":
         return await view(office.relay, project)
 
     return in_office(data, config, work)

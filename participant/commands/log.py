@@ -10,7 +10,7 @@ from participant.commands.options import AsJson, Config, Data
 from participant.records import run_logs
 from participant.records.ledger import Ledger
 from participant.settings.config import ParticipantConfig
-from participant.settings.session import Office, in_office
+from participant.settings.session import SiteSession, in_office
 from relay.client.parcels import MAX_LOG_BYTES, Parcels
 from relay.service.command import report
 from secagg.errors import ParameterError
@@ -35,7 +35,7 @@ def log_send(run: RunId, data: Data = None, config: Config = None, as_json: AsJs
     """
     text = _lines(ParticipantConfig.load(data=data, config=config), run)
 
-    async def work(office: Office) -> None:
+    async def work(office: SiteSession) -> None:
         ledger = Ledger(office.journal.connection)
         project = ledger.project_of(run)
         confirmed = ledger.confirmed(project) if project else None

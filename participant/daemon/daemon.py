@@ -11,12 +11,12 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from participant.daemon.epoch import Place, SiteRun, machine_name
-from participant.daemon.release_control import Gate
+from participant.daemon.epoch import RunContext, SiteRun, machine_name
+from participant.daemon.release_control import ReleaseControl
 from participant.data.model.errors import DatasetError
 from participant.data.store.store import DatasetStore
 from participant.policy.answer import answer
-from participant.policy.differencing import Records
+from participant.policy.differencing import AnsweredRows
 from participant.policy.rules import Policy, RefusedError
 from participant.projects.invitations import answer_invitations
 from participant.records import receipts, run_logs
@@ -36,7 +36,7 @@ from secagg.errors import ParameterError, ProtocolError
 from secagg.identity import Identity
 from secagg.messages import Manifest
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector, Closed
-from secagg.protocol.step import Confirm, Contribute, Refuse, Tick, Withhold
+from secagg.protocol.step import Confirm, Contribute, DeclineRound, Tick, Withhold
 
 log = logger(__name__)
 
@@ -59,9 +59,9 @@ class Daemon:
         self._ledger = Ledger(journal.connection)
         self._relay = relay
         self._policy = policy
-        self._records = Records(journal.connection)
+        self._records = AnsweredRows(journal.connection)
         self._decisions = Decisions(journal.connection)
-        self._gate = Gate(policy, self._ledger, self._records, self._decisions)
+        self._gate = ReleaseControl(policy, self._ledger, self._records, self._decisions)
         self._store = DatasetStore(config.datasets)
         self._runs: dict[str, SiteRun] = {}
         self._over: dict[UUID, str] = {}  # runs that ended at the relay
@@ -131,7 +131,7 @@ class Daemon:
                 self._burn(name, "its project is not confirmed any more")
                 continue
             try:
-                place = Place.of(run, project, confirmed)
+                place = RunContext.of(run, project, confirmed)
                 self._runs[name] = SiteRun.stored(place, name, self._journal, self._identity)
             except RestoredStateError as error:
                 self._burn(name, str(error))
@@ -229,7 +229,7 @@ class Daemon:
         confirmed = self._ledger.confirmed(message.project)
         if confirmed is None:
             raise RefusedError("no officer of this site confirmed the project's roster")
-        place = Place.of(message.run, message.project, confirmed)
+        place = RunContext.of(message.run, message.project, confirmed)
         return SiteRun.invited(place, frame, confirmed, self._policy, self._journal, self._identity)
 
     async def _act(self, site_run: SiteRun) -> None:
@@ -269,7 +269,7 @@ class Daemon:
             log.warning("round-declined", round=round_, detail=str(refusal))
             self._count_refusal(refusal)
             self._rounds.labels("declined").inc()
-            site_run.tell(Refuse(_for_the_wire(str(refusal))))
+            site_run.tell(DeclineRound(_for_the_wire(str(refusal))))
             return
         log.info("round-contributed", round=round_, statistic=query.statistic, numbers=state.turn.schema.length)
         self._rounds.labels("contributed").inc()

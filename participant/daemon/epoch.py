@@ -12,13 +12,13 @@ from uuid import UUID
 import numpy as np
 
 from participant.policy.answer import Answer
-from participant.policy.differencing import Records
+from participant.policy.differencing import AnsweredRows
 from participant.policy.rules import Offer, Policy
 from participant.records.decisions import Decisions
-from participant.records.ledger import Confirmed, Ledger
+from participant.records.ledger import ConfirmedProject, Ledger
 from participant.study.terms import ProjectTerms
 from relay.api.wire import to_base64url
-from relay.party.journal import Batch, Journal
+from relay.party.journal import Journal, JournalBatch
 from secagg import envelope
 from secagg.codec import Record
 from secagg.envelope import Frame
@@ -35,14 +35,14 @@ from secagg.protocol.participant_round import (
     Closed,
 )
 from secagg.protocol.participant_setup import AwaitCohort, Outside
-from secagg.protocol.step import Event, Learned, Means, Send, Step
+from secagg.protocol.step import Event, Learned, Send, Step, StepInputs
 from secagg.protocol.table import decode_state, encode_state, receive, tell
 
 _FLOORS = ("V-0302", "V-0306", "V-0307")  # checks of a manifest in which a site's own floors are
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RunContext:
     """What a run belongs to: its project, as this site's officer confirmed it."""
 
     run: UUID
@@ -55,7 +55,7 @@ class Place:
         return Offer(self.project, self.coordinator, self.terms)
 
     @classmethod
-    def of(cls, run: UUID, project: UUID, confirmed: Confirmed) -> "Place":
+    def of(cls, run: UUID, project: UUID, confirmed: ConfirmedProject) -> "RunContext":
         return cls(run, project, confirmed.roster.coordinator, ProjectTerms.decode(confirmed.terms))
 
 
@@ -67,19 +67,25 @@ class SiteRun:
         state: the last one that was committed.
     """
 
-    def __init__(self, place: Place, name: str, state: Record, journal: Journal, identity: Identity) -> None:
+    def __init__(self, place: RunContext, name: str, state: Record, journal: Journal, identity: Identity) -> None:
         self.place = place
         self.name = name
         self.state = state
         self._journal = journal
         self._ledger = Ledger(journal.connection)
-        self._records = Records(journal.connection)
+        self._records = AnsweredRows(journal.connection)
         self._decisions = Decisions(journal.connection)
         self._identity = identity
 
     @classmethod
     def invited(
-        cls, place: Place, frame: Frame, confirmed: Confirmed, policy: Policy, journal: Journal, identity: Identity
+        cls,
+        place: RunContext,
+        frame: Frame,
+        confirmed: ConfirmedProject,
+        policy: Policy,
+        journal: Journal,
+        identity: Identity,
     ) -> "SiteRun":
         """Return the machine of an epoch whose manifest is about to be received."""
         ledger = Ledger(journal.connection)
@@ -93,7 +99,7 @@ class SiteRun:
         return cls(place, machine_name(place.run, frame.epoch), outside, journal, identity)
 
     @classmethod
-    def stored(cls, place: Place, name: str, journal: Journal, identity: Identity) -> "SiteRun":
+    def stored(cls, place: RunContext, name: str, journal: Journal, identity: Identity) -> "SiteRun":
         """Return the machine of this name out of the journal. Raises RestoredStateError."""
         return cls(place, name, decode_state(journal.state(name)), journal, identity)
 
@@ -120,8 +126,8 @@ class SiteRun:
             self._decisions.settle(self.place.run)
             self._ledger.end_run(self.place.run, state)
 
-    def _means(self) -> Means:
-        return Means(identity=self._identity, rand=os.urandom(32))
+    def _means(self) -> StepInputs:
+        return StepInputs(identity=self._identity, rand=os.urandom(32))
 
     def _commit(self, step: Step, *, message: int | None = None, answer: Answer | None = None) -> None:
         before = self.state
@@ -147,7 +153,7 @@ class SiteRun:
             self._note(before, step.state, answer)
         self.state = step.state
 
-    def _put(self, batch: Batch, state: Record) -> None:
+    def _put(self, batch: JournalBatch, state: Record) -> None:
         """Store the state; an epoch that is joined ends the run's earlier ones, a closed one leaves nothing.
 
         Were an earlier one to go on, it could have a sum that the manifest of the later one was not held against.

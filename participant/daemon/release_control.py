@@ -7,10 +7,10 @@ that would rather refuse an answer than adjust it takes that upon itself (`near_
 
 from dataclasses import dataclass
 
-from participant.daemon.epoch import Place, survivors_of
+from participant.daemon.epoch import RunContext, survivors_of
 from participant.policy.answer import Answer
-from participant.policy.differencing import Records, nearest
-from participant.policy.rules import Asked, Policy, RefusedError
+from participant.policy.differencing import AnsweredRows, nearest
+from participant.policy.rules import AskedQuery, Policy, RefusedError
 from participant.records.decisions import Decisions, Waiting, subject_of_query, subject_of_set
 from participant.records.ledger import Ledger
 from participant.statistics.language.query import Query
@@ -19,22 +19,22 @@ from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class ReleaseControl:
     """The site's policy together with its records."""
 
     policy: Policy
     ledger: Ledger
-    records: Records
+    records: AnsweredRows
     decisions: Decisions
 
-    def query(self, query: Query, place: Place, state: AwaitVector, now: float) -> Waiting | None:
+    def query(self, query: Query, place: RunContext, state: AwaitVector, now: float) -> Waiting | None:
         """Return why a query is not answered yet, or None if it may be.
 
         Raises:
             RefusedError, TermsError, QueryError: it is not answered.
         """
         used = self.ledger.releases(place.project, query.dataset, self.policy.budget.since(now))
-        self.policy.check_query(Asked(query, place.offer, used, now, state.turn.deadline))
+        self.policy.check_query(AskedQuery(query, place.offer, used, now, state.turn.deadline))
         decided = self.decisions.of_query(place.run, query)
         if decided is False:
             raise RefusedError("an officer of this site denied it")
@@ -68,7 +68,7 @@ class Gate:
                 "near_answers",
             )
 
-    def survivors(self, place: Place, state: AwaitConfirmation) -> Waiting | None:
+    def survivors(self, place: RunContext, state: AwaitConfirmation) -> Waiting | None:
         """Return why a set of survivors is not signed yet, or None if it may be.
 
         Raises:

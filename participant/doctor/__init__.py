@@ -17,7 +17,7 @@ from relay.service.checkup import Check
 from secagg.errors import SecaggError
 
 
-class Kind(IntEnum):
+class CheckKind(IntEnum):
     """What a check is about; the value is the exit code where it is the first that failed."""
 
     SETTINGS = 10
@@ -40,26 +40,27 @@ class Kind(IntEnum):
 
 
 _EXPECTED = (SecaggError, OSError, sqlite3.Error, ssl.SSLError)
-_CHECKS: tuple[tuple[Kind, Callable[[Look], Check]], ...] = (
-    (Kind.SETTINGS, machine.settings), (Kind.SETTINGS, machine.settings_file_private),
-    (Kind.PERMISSIONS, machine.data_folder), (Kind.PERMISSIONS, machine.data_folder_private),
-    (Kind.PERMISSIONS, machine.files_private), (Kind.PERMISSIONS, machine.user),
-    (Kind.DISK, machine.disk_space), (Kind.DISK, machine.disk_entries), (Kind.DISK, machine.disk_writable),
-    (Kind.DISK, machine.file_system),
-    (Kind.VERSIONS, machine.versions), (Kind.VERSIONS, machine.post_quantum), (Kind.VERSIONS, machine.kernels),
-    (Kind.MACHINE, machine.memory), (Kind.MACHINE, machine.core_dumps), (Kind.MACHINE, machine.swap),
-    (Kind.CLOCK, machine.clock),
-    (Kind.IDENTITY, holdings.identity), (Kind.IDENTITY, holdings.passphrase),
-    (Kind.JOURNAL, holdings.journal), (Kind.JOURNAL, holdings.epochs), (Kind.JOURNAL, holdings.anchor),
-    (Kind.JOURNAL, holdings.outbox), (Kind.JOURNAL, holdings.ledger), (Kind.JOURNAL, holdings.backup),
-    (Kind.DATASETS, holdings.datasets), (Kind.DATASETS, holdings.datasets_whole),
-    (Kind.POLICY, holdings.policy), (Kind.POLICY, holdings.projects),
-    (Kind.PROXY, network.proxy), (Kind.DNS, network.dns), (Kind.CONNECTION, network.connection),
-    (Kind.TLS, network.tls), (Kind.TLS, network.certificate_expiry), (Kind.TLS, network.authority),
-    (Kind.RELAY, network.relay), (Kind.CLOCK, network.clock_of_the_relay), (Kind.RELAY, network.enrolled),
-    (Kind.RELAY, network.round_trip), (Kind.VERSIONS, network.relay_version),
-    (Kind.PINS, holdings.pins),
-    (Kind.DAEMON, machine.admin_port), (Kind.DAEMON, machine.daemon),
+_CHECKS: tuple[tuple[CheckKind, Callable[[Look], Check]], ...] = (
+    (CheckKind.SETTINGS, machine.settings), (CheckKind.SETTINGS, machine.settings_file_private),
+    (CheckKind.PERMISSIONS, machine.data_folder), (CheckKind.PERMISSIONS, machine.data_folder_private),
+    (CheckKind.PERMISSIONS, machine.files_private), (CheckKind.PERMISSIONS, machine.user),
+    (CheckKind.DISK, machine.disk_space), (CheckKind.DISK, machine.disk_entries),
+    (CheckKind.DISK, machine.disk_writable), (CheckKind.DISK, machine.file_system),
+    (CheckKind.VERSIONS, machine.versions), (CheckKind.VERSIONS, machine.post_quantum),
+    (CheckKind.VERSIONS, machine.kernels),
+    (CheckKind.MACHINE, machine.memory), (CheckKind.MACHINE, machine.core_dumps), (CheckKind.MACHINE, machine.swap),
+    (CheckKind.CLOCK, machine.clock),
+    (CheckKind.IDENTITY, holdings.identity), (CheckKind.IDENTITY, holdings.passphrase),
+    (CheckKind.JOURNAL, holdings.journal), (CheckKind.JOURNAL, holdings.epochs), (CheckKind.JOURNAL, holdings.anchor),
+    (CheckKind.JOURNAL, holdings.outbox), (CheckKind.JOURNAL, holdings.ledger), (CheckKind.JOURNAL, holdings.backup),
+    (CheckKind.DATASETS, holdings.datasets), (CheckKind.DATASETS, holdings.datasets_whole),
+    (CheckKind.POLICY, holdings.policy), (CheckKind.POLICY, holdings.projects),
+    (CheckKind.PROXY, network.proxy), (CheckKind.DNS, network.dns), (CheckKind.CONNECTION, network.connection),
+    (CheckKind.TLS, network.tls), (CheckKind.TLS, network.certificate_expiry), (CheckKind.TLS, network.authority),
+    (CheckKind.RELAY, network.relay), (CheckKind.CLOCK, network.clock_of_the_relay),
+    (CheckKind.RELAY, network.enrolled), (CheckKind.RELAY, network.round_trip),
+    (CheckKind.VERSIONS, network.relay_version), (CheckKind.PINS, holdings.pins),
+    (CheckKind.DAEMON, machine.admin_port), (CheckKind.DAEMON, machine.daemon),
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ TIMEOUT_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ConnectionHealth:
     """What was found on the way to a relay.
 
     Attributes:
@@ -43,7 +43,7 @@ class Line:
     ahead_s: float | None = None
 
     @classmethod
-    def tried(cls, settings: ParticipantConfig) -> "Line":
+    def tried(cls, settings: ParticipantConfig) -> "ConnectionHealth":
         """Go the way once."""
         relay, proxy = URL(settings.relay), proxy_of(settings)
         steps: dict[str, str] = {}

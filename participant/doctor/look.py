@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
-from participant.doctor.connection_health import Line
+from participant.doctor.connection_health import ConnectionHealth
 from participant.records.ledger import TABLES
 from participant.settings.config import ParticipantConfig
 from participant.settings.passphrase import passphrase
@@ -30,10 +30,10 @@ class Look:
         return keystore.unlock(self.settings.identity, passphrase(self.settings))
 
     @cached_property
-    def line(self) -> Line:
+    def line(self) -> ConnectionHealth:
         """The way to the relay, tried once; raises ParameterError where none is named."""
         self.settings.require_relay()
-        return Line.tried(self.settings)
+        return ConnectionHealth.tried(self.settings)
 
     @contextmanager
     def journal(self) -> Iterator[Journal]:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from participant.doctor.connection_health import Line
+from participant.doctor.connection_health import ConnectionHealth
 from participant.doctor.look import Look
 from relay.api.signing import WINDOW_S
 from relay.api.wire import RelayFacts
@@ -116,7 +116,7 @@ async def _asked(look: Look, times: int) -> tuple[RelayFacts, list[float]]:
     return facts, seconds
 
 
-def _step(line: Line, step: str, remedy: str) -> Check:
+def _step(line: ConnectionHealth, step: str, remedy: str) -> Check:
     if line.broken == step:
         return finding(False, line.why, remedy)
     if step in line.steps:
@@ -124,13 +124,13 @@ def _step(line: Line, step: str, remedy: str) -> Check:
     return _without(line, step, "")
 
 
-def _without(line: Line, step: str, otherwise: str) -> Check:
+def _without(line: ConnectionHealth, step: str, otherwise: str) -> Check:
     """The finding of what could not be looked at, since the way broke before."""
     if line.broken and (step not in _STEPS or _STEPS.index(line.broken) <= _STEPS.index(step)):
         return finding(False, f"not reached: {line.broken} failed", f"mend {line.broken} first")
     return finding(True, otherwise)
 
 
-def _require(line: Line) -> None:
+def _require(line: ConnectionHealth) -> None:
     if line.broken:
         raise RelayUnavailableError(f"not reached: {line.broken} failed: {line.why}")

@@ -185,7 +185,7 @@ def nearest(keys: frozenset[bytes], signed: Iterable[SignedSet], least: int) -> 
 # Records -----------------------------------------------------------------------------------------------------------
 
 
-class Records:
+class AnsweredRows:
     """What was answered and signed for each dataset, in the participant's journal."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -14,10 +14,10 @@ from uuid import UUID
 from participant.data.model.errors import DatasetError
 from participant.data.store.store import DatasetStore
 from participant.policy.answer import distances
-from participant.policy.differencing import Records
+from participant.policy.differencing import AnsweredRows
 from participant.policy.rules import Policy
 from participant.records.decisions import Decisions, Waiting, subject_of_query
-from participant.records.ledger import Confirmed, Ledger
+from participant.records.ledger import ConfirmedProject, Ledger
 from participant.statistics.evaluation.describe import describe
 from participant.statistics.language.query import Query, canonical
 from relay.party.journal import Journal
@@ -34,7 +34,7 @@ def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) ->
         ParameterError: this site takes part in no such run, or was asked nothing yet.
         BrokenChainError: an entry of the ledger was changed.
     """
-    ledger, records = Ledger(journal.connection), Records(journal.connection)
+    ledger, records = Ledger(journal.connection), AnsweredRows(journal.connection)
     waiting = Decisions(journal.connection).waiting_of(run)
     entries = ledger.entries()
     project = ledger.project_of(run)
@@ -82,7 +82,7 @@ def _questions(run: UUID, waiting: Waiting | None, entries: Sequence[Facts]) -> 
     return list({subject_of_query(one): one for one in asked}.values())
 
 
-def _of_waiting(waiting: Waiting, confirmed: Confirmed | None) -> Facts:
+def _of_waiting(waiting: Waiting, confirmed: ConfirmedProject | None) -> Facts:
     members = confirmed.roster.sites if confirmed and waiting.sites else ()
     return {
         "round": waiting.round,
@@ -94,7 +94,7 @@ def _of_waiting(waiting: Waiting, confirmed: Confirmed | None) -> Facts:
     }
 
 
-def _earlier(query: Query, store: DatasetStore, records: Records, entries: Sequence[Facts], run: UUID) -> Facts:
+def _earlier(query: Query, store: DatasetStore, records: AnsweredRows, entries: Sequence[Facts], run: UUID) -> Facts:
     """Return in how many persons the rows differ from those of each earlier answer of another run."""
     try:
         gaps = distances(query, store, records.row_sets(query.dataset))

@@ -60,7 +60,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedQuery:
     """A query of a project as it reaches a site.
 
     Attributes:
@@ -215,7 +215,7 @@ class Policy(Strict):
             )
         _require_installed(offer.terms)
 
-    def check_query(self, asked: Asked) -> None:
+    def check_query(self, asked: AskedQuery) -> None:
         """Decide whether the site answers a query. The policy may have changed since the site joined.
 
         Raises:
@@ -308,13 +308,13 @@ def _rows(policy: Policy, dataset: Description) -> str:
     return f"the dataset has fewer rows than this site's floor of {policy.minimum_rows}" if few else ""
 
 
-def _single_persons(policy: Policy, asked: Asked) -> str:
+def _single_persons(policy: Policy, asked: AskedQuery) -> str:
     if policy.single_persons or not disclosure_of(asked.query).singles_out:
         return ""
     return "the policy does not allow sums in which the values of one person can show"
 
 
-def _persons(policy: Policy, asked: Asked) -> str:
+def _persons(policy: Policy, asked: AskedQuery) -> str:
     floor = asked.query.minimum_persons
     if policy.single_persons or floor >= policy.minimum_persons:
         return ""
@@ -324,21 +324,21 @@ def _persons(policy: Policy, asked: Asked) -> str:
     )
 
 
-def _cell(policy: Policy, asked: Asked) -> str:
+def _cell(policy: Policy, asked: AskedQuery) -> str:
     floor = asked.query.minimum_persons
     if policy.single_persons or floor >= policy.minimum_cell or not is_of_cells(asked.query):
         return ""
     return f"the policy asks for cells of at least {policy.minimum_cell} persons, the query for {floor}"
 
 
-def _budget(policy: Policy, asked: Asked) -> str:
+def _budget(policy: Policy, asked: AskedQuery) -> str:
     budget = policy.budget
     if asked.used < budget.releases:
         return ""
     return f"{asked.used} releases in {budget.days} days are as many as are allowed"
 
 
-def _schedule(policy: Policy, asked: Asked) -> str:
+def _schedule(policy: Policy, asked: AskedQuery) -> str:
     begins = policy.opens(asked.now)
     waits = policy.outside_schedule == "wait" and begins < asked.deadline
     return "" if begins == asked.now or waits else "this site computes at other times"
@@ -362,7 +362,7 @@ OF_MANIFESTS: Mapping[str, Callable[[Policy, Manifest], str]] = {
     "colluders_one_in": _colluders,
     "loss_rule": lambda policy, manifest: _loss_rule(policy, manifest.loss_rule),
 }
-OF_QUERIES: Mapping[str, Callable[[Policy, Asked], str]] = {
+OF_QUERIES: Mapping[str, Callable[[Policy, AskedQuery], str]] = {
     "projects": lambda policy, asked: _project(policy, asked.offer),
     "coordinators": lambda policy, asked: _coordinator(policy, asked.offer),
     "datasets": lambda policy, asked: _dataset(policy, asked.offer),

@@ -12,8 +12,8 @@ from participant.data.model.description import NUMERIC, Description
 from participant.data.store.store import DatasetStore
 from participant.policy.rules import Offer, Policy
 from participant.records.ledger import Ledger
-from participant.statistics.language.definitions import Category
-from participant.study.catalogue import RUN_NAME, Band, Entry, Held, SignedEntry, share
+from participant.statistics.language.definitions import CategoryLabel
+from participant.study.catalogue import RUN_NAME, Band, CatalogueEntry, HeldVariable, SignedEntry, share
 from participant.study.terms import ProjectTerms
 from relay.client.parcels import Parcels
 from relay.client.transport import RelayClient
@@ -22,7 +22,7 @@ from secagg.errors import ParameterError
 from secagg.identity import Identity
 
 
-def entry_of(offer: Offer, store: DatasetStore, policy: Path | None) -> Entry:
+def entry_of(offer: Offer, store: DatasetStore, policy: Path | None) -> CatalogueEntry:
     """Return what the catalogue of a project would be told.
 
     Raises:
@@ -34,7 +34,7 @@ def entry_of(offer: Offer, store: DatasetStore, policy: Path | None) -> Entry:
     return entry(offer.project, offer.terms, described)
 
 
-def entry(project: UUID, terms: ProjectTerms, described: Description) -> Entry:
+def entry(project: UUID, terms: ProjectTerms, described: Description) -> CatalogueEntry:
     """Return the entry of a dataset, as far as the project's columns go."""
     definitions = {one.code: one for one in terms.variables}
     held = []
@@ -43,7 +43,7 @@ def entry(project: UUID, terms: ProjectTerms, described: Description) -> Entry:
             continue
         defined = definitions.get(column.name)
         held.append(
-            Held(
+            HeldVariable(
                 code=column.name,
                 type=column.kind.value,  # type: ignore[arg-type]  # of NUMERIC
                 unit=_printable(column.unit),
@@ -52,7 +52,7 @@ def entry(project: UUID, terms: ProjectTerms, described: Description) -> Entry:
                 missing=share(column.missing, described.rows),
             )
         )
-    return Entry(
+    return CatalogueEntry(
         project=project.hex,
         dataset=described.name,
         version=described.version,
@@ -61,7 +61,7 @@ def entry(project: UUID, terms: ProjectTerms, described: Description) -> Entry:
     )
 
 
-def export_entry(made: Entry, identity: Identity, journal: Journal, path: Path) -> None:
+def export_entry(made: CatalogueEntry, identity: Identity, journal: Journal, path: Path) -> None:
     """Sign an entry into a file, after the ledger noted that it leaves."""
     signed = SignedEntry.sign(made, identity).encode()
     _note(made, journal)
@@ -69,7 +69,7 @@ def export_entry(made: Entry, identity: Identity, journal: Journal, path: Path) 
         file.write(signed)
 
 
-async def send_entry(made: Entry, identity: Identity, journal: Journal, relay: RelayClient) -> None:
+async def send_entry(made: CatalogueEntry, identity: Identity, journal: Journal, relay: RelayClient) -> None:
     """Sign an entry and send it, sealed to the coordinator of the roster that this site's officer confirmed.
 
     Raises:
@@ -87,7 +87,7 @@ async def send_entry(made: Entry, identity: Identity, journal: Journal, relay: R
     await parcels.send_log(confirmed.roster.coordinator, RUN_NAME, SignedEntry.sign(made, identity).encode())
 
 
-def _note(made: Entry, journal: Journal) -> None:
+def _note(made: CatalogueEntry, journal: Journal) -> None:
     with journal.transaction() as batch:
         Ledger(batch.connection).enter(
             {
@@ -100,13 +100,13 @@ def _note(made: Entry, journal: Journal) -> None:
         )
 
 
-def _categories(labels: dict[str, int]) -> tuple[Category, ...]:
+def _categories(labels: dict[str, int]) -> tuple[CategoryLabel, ...]:
     """Return a site's own coding; several of its labels may stand for one number."""
     by_number: dict[int, list[str]] = {}
     for label, number in labels.items():
         by_number.setdefault(number, []).append(label)
     return tuple(
-        Category(number=number, label=_printable(" / ".join(by_number[number]))[:200] or "?")
+        CategoryLabel(number=number, label=_printable(" / ".join(by_number[number]))[:200] or "?")
         for number in sorted(by_number)
     )
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from participant.policy.rules import Offer
-from participant.records.ledger import Confirmed, Ledger
+from participant.records.ledger import ConfirmedProject, Ledger
 from participant.study.terms import ProjectTerms
-from relay.client.transport import MemberState, Project, RelayClient
+from relay.client.transport import MemberState, RelayClient, RelayProject
 from relay.party.journal import Journal
 from secagg.errors import ParameterError
 from secagg.identity import Identity, Roster
@@ -16,7 +16,7 @@ from secagg.identity import Identity, Roster
 class View:
     """A project as the relay shows it, its terms read, and its roster if it is sealed."""
 
-    project: Project
+    project: RelayProject
     terms: ProjectTerms
     roster: Roster | None
 
@@ -60,6 +60,6 @@ async def leave(relay: RelayClient, journal: Journal, project: UUID) -> None:
     await relay.answer(project, MemberState.LEFT)
 
 
-def confirmed(journal: Journal, project: UUID) -> Confirmed | None:
+def confirmed(journal: Journal, project: UUID) -> ConfirmedProject | None:
     """Return what this site's officer confirmed, or None."""
     return Ledger(journal.connection).confirmed(project)

@@ -8,7 +8,7 @@ from participant.data.store.store import DatasetStore
 from participant.policy.rules import Offer, Policy, RefusedError
 from participant.study.terms import ProjectTerms, TermsError
 from relay.api.states import MemberState
-from relay.client.transport import Project, RelayClient
+from relay.client.transport import RelayClient, RelayProject
 from relay.service.logs import logger
 
 log = logger(__name__)
@@ -25,7 +25,7 @@ async def answer_invitations(relay: RelayClient, store: DatasetStore, policy: Po
         log.info("invitation-answered", project=project.id, name=project.name, answer=state.value, reason=reason)
 
 
-def decide(project: Project, store: DatasetStore, policy: Policy) -> tuple[MemberState, str]:
+def decide(project: RelayProject, store: DatasetStore, policy: Policy) -> tuple[MemberState, str]:
     """Return the answer to an invitation, and the reason of a refusal, which the coordinator will see."""
     try:
         offer = Offer(project.id, project.coordinator, ProjectTerms.decode(project.terms))

@@ -102,7 +102,7 @@ NEVER_AGAIN = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmed:
+class ConfirmedProject:
     """A project as this site's officer confirmed it."""
 
     roster: Roster
@@ -168,12 +168,12 @@ class Ledger:
             (str(project), roster.encode(), terms),
         )
 
-    def confirmed(self, project: UUID) -> Confirmed | None:
+    def confirmed(self, project: UUID) -> ConfirmedProject | None:
         """Return what the officer confirmed for a project, or None."""
         row = self._connection.execute(
             "SELECT roster, terms FROM confirmed WHERE project = ?", (str(project),)
         ).fetchone()
-        return Confirmed(Roster.decode(row[0]), row[1]) if row else None
+        return ConfirmedProject(Roster.decode(row[0]), row[1]) if row else None
 
     def projects(self) -> list[UUID]:
         """Return the projects that an officer of this site confirmed."""

@@ -18,7 +18,7 @@ from relay.party.journal import Journal
 from relay.service.logs import logger
 from secagg.errors import ParameterError
 from secagg.identity import Identity
-from secagg.receipts import PARCEL, ReceiptError, Shown, read, verify_receipt
+from secagg.receipts import PARCEL, ReceiptError, ReceiptFindings, read, verify_receipt
 
 log = logger(__name__)
 
@@ -27,7 +27,7 @@ _FORGOTTEN = {"not-found", "forbidden"}  # the relay has purged the run, or this
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptReceipt:
     """A receipt that this site has.
 
     Attributes:
@@ -60,12 +60,12 @@ class Receipts:
         rows = self._connection.execute("SELECT run, project FROM epoch WHERE run NOT IN (SELECT run FROM receipt)")
         return {UUID(run): UUID(project) for run, project in rows}
 
-    def all(self) -> list[Kept]:
+    def all(self) -> list[KeptReceipt]:
         """Return all receipts, the newest first."""
         rows = self._connection.execute("SELECT run, data, fault, at FROM receipt ORDER BY at DESC")
-        return [Kept(UUID(run), data, fault, at) for run, data, fault, at in rows]
+        return [KeptReceipt(UUID(run), data, fault, at) for run, data, fault, at in rows]
 
-    def of(self, run: UUID) -> Kept:
+    def of(self, run: UUID) -> KeptReceipt:
         """Return that of a run; raises ParameterError where there is none."""
         for kept in self.all():
             if kept.run == run:
@@ -73,7 +73,7 @@ class Receipts:
         raise ParameterError(f"this site has no receipt of run {run}")
 
 
-def check(data: bytes, run: UUID, ledger: Ledger) -> Shown:
+def check(data: bytes, run: UUID, ledger: Ledger) -> ReceiptFindings:
     """Verify a receipt, and hold it against this site's ledger.
 
     Args:

@@ -13,7 +13,7 @@ from participant.statistics.language.query import Query, canonical
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class KeptResult:
     """A sum.
 
     Attributes:
@@ -29,7 +29,7 @@ class Result:
     values: Arrays
 
 
-def kept(ledger: Ledger) -> list[Result]:
+def kept(ledger: Ledger) -> list[KeptResult]:
     """Return all sums that this site has, oldest first.
 
     Raises:
@@ -41,11 +41,11 @@ def kept(ledger: Ledger) -> list[Result]:
         upload, signed = (entries[what, str(run), round_] for what in ("upload", "survivors"))
         query = Query.decode(canonical(upload["query"]))
         values = layout_of(query).unflatten(np.frombuffer(total, "<f8").astype(np.float64))
-        found.append(Result(UUID(upload["project"]), run, round_, query, tuple(signed["sites"]), values))
+        found.append(KeptResult(UUID(upload["project"]), run, round_, query, tuple(signed["sites"]), values))
     return found
 
 
-def as_facts(result: Result) -> dict[str, Any]:
+def as_facts(result: KeptResult) -> dict[str, Any]:
     """Return a sum as JSON can hold it."""
     return {
         "project": str(result.project),
@@ -57,7 +57,7 @@ def as_facts(result: Result) -> dict[str, Any]:
     }
 
 
-def as_words(result: Result) -> str:
+def as_words(result: KeptResult) -> str:
     """Return a sum for a terminal, each block on a line of its own."""
     head = f"{result.query.statistic} over {len(result.sites)} sites: round {result.round}, run {result.run}"
     return "\n".join([head, *(f"  {name:<16} {_short(block)}" for name, block in result.values.items())])

@@ -30,7 +30,7 @@ from secagg.protocol.coordinator_setup import Plan, announce
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector
 from secagg.protocol.participant_setup import Outside
 from secagg.protocol.ring_vector import RingVector
-from secagg.protocol.step import Add, Ask, Close, Confirm, Contribute, Keep, Learned, Means, Publish, Send, Step
+from secagg.protocol.step import Add, Ask, Close, Confirm, Contribute, Keep, Learned, Publish, Send, Step, StepInputs
 from secagg.protocol.table import receive, tell
 
 NUMBERS = 2000
@@ -46,7 +46,7 @@ class RehearsalError(SecaggError):
 
 
 @dataclass
-class Outcome:
+class RehearsalOutcome:
     """What came of a rehearsal.
 
     Attributes:
@@ -94,12 +94,12 @@ class Rehearsal:
     def __init__(self, client: Callable[[Identity], RelayClient], tokens: Iterable[str]) -> None:
         self._client = client
         self._tokens = list(tokens)
-        self.outcome = Outcome(sites=len(self._tokens) - 1)
+        self.outcome = RehearsalOutcome(sites=len(self._tokens) - 1)
         self._project, self._run = uuid4(), uuid4()
         low = secrets.token_bytes(self.outcome.sites * NUMBERS * 4)
         self._vectors = (np.frombuffer(low, "<u4").reshape(-1, NUMBERS) % HIGHEST).astype(np.float64)
 
-    async def play(self) -> Outcome:
+    async def play(self) -> RehearsalOutcome:
         """Carry it out, from enrolment to departure.
 
         Raises:
@@ -220,8 +220,8 @@ class Rehearsal:
         self.outcome.bytes_sent += len(payload) + len(frame)
 
     @staticmethod
-    def _means(party: _Party) -> Means:
-        return Means(identity=party.identity, rand=os.urandom(32))
+    def _means(party: _Party) -> StepInputs:
+        return StepInputs(identity=party.identity, rand=os.urandom(32))
 
     async def _coordinate(self, lead: _Party) -> tuple[np.ndarray, tuple[int, ...]]:
         """Be the coordinator: close each step when all that are not lost were heard; returns the sum and its sites."""
@@ -290,9 +290,9 @@ class _Desk:
                 self.total.add(effect.vector)
         return step
 
-    def _means(self) -> Means:
+    def _means(self) -> StepInputs:
         encapsulations, shares, leaves = self._kept.values()
-        return Means(
+        return StepInputs(
             identity=self.lead.identity,
             rand=os.urandom(32),
             encapsulations=encapsulations,

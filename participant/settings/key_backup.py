@@ -16,7 +16,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from participant.policy.differencing import Records
+from participant.policy.differencing import AnsweredRows
 from participant.records.ledger import TABLES, Ledger
 from participant.settings.config import ParticipantConfig
 from relay.party import keystore
@@ -32,7 +32,7 @@ MAX_BYTES = 96 << 20
 FILES = ("settings", "policy", "ca")
 
 
-class BackupError(ParameterError):
+class KeyBackupError(ParameterError):
     """The backup cannot be made or used; nothing was changed."""
 
 
@@ -61,7 +61,7 @@ def make(settings: ParticipantConfig, settings_file: Path, passphrase: str, targ
         }
         sealed = seal(json.dumps(content).encode(), passphrase)
         if target.exists():
-            raise BackupError(f"{target} exists; a backup never overwrites a file")
+            raise KeyBackupError(f"{target} exists; a backup never overwrites a file")
         write_whole(target, sealed.model_dump_json().encode())
         with journal.transaction():
             ledger.note_backup(made)
@@ -79,7 +79,9 @@ def restore(file: Path, passphrase: str, data: Path) -> dict[str, Any]:
         BackupError: the folder has an identity or a journal, the file is no backup, or was changed; it does not open.
     """
     if (data / "identity.json").exists() or (data / FILE_NAME).exists():
-        raise BackupError(f"{data} holds an identity or a journal; a restore needs an empty folder: move it away first")
+        raise KeyBackupError(
+            f"{data} holds an identity or a journal; a restore needs an empty folder: move it away first"
+        )
     content = _opened(file, passphrase)
     try:
         seed, made = b64decode(content["seed"], validate=True), float(content["made"])
@@ -87,17 +89,17 @@ def restore(file: Path, passphrase: str, data: Path) -> dict[str, Any]:
         runs = [(UUID(run), UUID(project)) for run, project in content["runs"]]
         files = {name: (str(path), str(text)) for name, (path, text) in content["files"].items() if name in FILES}
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise BackupError(f"{file} is no backup of a participant") from None
+        raise KeyBackupError(f"{file} is no backup of a participant") from None
     journal = Journal(private_folder(data), TABLES)
     try:
         journal.lock()
         with journal.transaction() as batch:
             ledger = Ledger(batch.connection)
             ledger.begin_again(chain, runs, made)
-            Records(batch.connection).relearn(ledger.entries())
+            AnsweredRows(batch.connection).relearn(ledger.entries())
             ledger.enter({"what": "restored", "at": round(time.time(), 3), "backup_made": made, "project": ""})
     except BrokenChainError as error:
-        raise BackupError(f"{file}: its ledger is not whole: {error}") from None
+        raise KeyBackupError(f"{file}: its ledger is not whole: {error}") from None
     finally:
         journal.close()
     identity = keystore.store(data / "identity.json", seed, passphrase)  # last: without it nothing works in the folder
@@ -106,15 +108,15 @@ def restore(file: Path, passphrase: str, data: Path) -> dict[str, Any]:
 
 def _opened(file: Path, passphrase: str) -> dict[str, Any]:
     if file.stat().st_size > MAX_BYTES:
-        raise BackupError(f"{file} is larger than any backup of a participant")
+        raise KeyBackupError(f"{file} is larger than any backup of a participant")
     try:
         content = json.loads(Sealed.model_validate_json(file.read_bytes()).open(passphrase))
     except WrongPassphraseError:
-        raise BackupError(f"{file} does not open with this passphrase, or was changed") from None
+        raise KeyBackupError(f"{file} does not open with this passphrase, or was changed") from None
     except (ValidationError, ValueError):
-        raise BackupError(f"{file} is no backup of a participant") from None
+        raise KeyBackupError(f"{file} is no backup of a participant") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise BackupError(f"{file} is a backup of another release")
+        raise KeyBackupError(f"{file} is a backup of another release")
     return content
 
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class SiteSession:
     """What a command works with."""
 
     identity: Identity
@@ -27,7 +27,7 @@ class Office:
     journal: Journal
 
 
-def in_office(data: Path | None, config: Path | None, work: Callable[[Office], Awaitable[T]]) -> T:
+def in_office(data: Path | None, config: Path | None, work: Callable[[SiteSession], Awaitable[T]]) -> T:
     """Do some work with the relay, and return what comes of it."""
     settings = ParticipantConfig.load(data=data, config=config)
 
@@ -49,12 +49,12 @@ def opened_journal(data: Path | None, config: Path | None) -> Iterator[Journal]:
 
 
 @asynccontextmanager
-async def _open(settings: ParticipantConfig) -> AsyncIterator[Office]:
+async def _open(settings: ParticipantConfig) -> AsyncIterator[SiteSession]:
     identity = unlocked(settings)
     journal = Journal(settings.data, TABLES)
     try:
         async with settings.client(identity, give_up_after_s=20) as relay:
-            yield Office(identity, relay, journal)
+            yield SiteSession(identity, relay, journal)
     finally:
         journal.close()
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from participant.statistics.language.definitions import Category, Unit
+from participant.statistics.language.definitions import CategoryLabel, Unit
 from participant.statistics.language.query import Name, Strict, canonical, in_words
 from secagg.codec import tagged_hash
 from secagg.errors import ParameterError
@@ -50,7 +50,7 @@ class Band(Strict):
         return f"{self.low:,} to {self.high - 1:,}" if self.low else f"fewer than {self.high}"
 
 
-class Held(Strict):
+class HeldVariable(Strict):
     """A variable that the site has.
 
     Attributes:
@@ -64,12 +64,12 @@ class Held(Strict):
     code: Name
     type: Literal["integer", "real", "boolean", "category"]
     unit: Unit = ""
-    categories: tuple[Category, ...] = ()
+    categories: tuple[CategoryLabel, ...] = ()
     mapped: bool
     missing: Share
 
 
-class Entry(Strict):
+class CatalogueEntry(Strict):
     """What a site publishes about its dataset in a project.
 
     Attributes:
@@ -86,14 +86,14 @@ class Entry(Strict):
     dataset: Name
     version: int = Field(ge=1)
     rows: Band
-    variables: Annotated[tuple[Held, ...], Field(max_length=512)]
+    variables: Annotated[tuple[HeldVariable, ...], Field(max_length=512)]
 
     def encode(self) -> bytes:
         """Return the canonical bytes (RFC 8785)."""
         return canonical(self.model_dump(mode="json"))
 
     @classmethod
-    def decode(cls, data: bytes) -> "Entry":
+    def decode(cls, data: bytes) -> "CatalogueEntry":
         """Read an entry from untrusted bytes.
 
         Raises:
@@ -114,11 +114,11 @@ class SignedEntry(NamedTuple):
     """An entry with the key and the signature of its site."""
 
     site: bytes
-    entry: Entry
+    entry: CatalogueEntry
     signature: bytes
 
     @classmethod
-    def sign(cls, entry: Entry, identity: Identity) -> "SignedEntry":
+    def sign(cls, entry: CatalogueEntry, identity: Identity) -> "SignedEntry":
         return cls(identity.public, entry, identity.sign(_LABEL, _hash(entry)))
 
     def encode(self) -> bytes:
@@ -133,7 +133,7 @@ class SignedEntry(NamedTuple):
             CatalogueError: it is malformed, or the signature is wrong.
         """
         head = 32 + SIGNATURE_BYTES
-        site, signature, entry = data[:32], data[32:head], Entry.decode(data[head:])
+        site, signature, entry = data[:32], data[32:head], CatalogueEntry.decode(data[head:])
         try:
             verify(site, _LABEL, _hash(entry), signature)
         except (InvalidSignatureError, ValueError):
@@ -156,5 +156,5 @@ def _edges(rows: int) -> tuple[int, int]:
     return low, 2 * low
 
 
-def _hash(entry: Entry) -> bytes:
+def _hash(entry: CatalogueEntry) -> bytes:
     return tagged_hash("catalogue", entry.encode())

@@ -285,7 +285,7 @@ class LeaseRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
-class Report:
+class RunReportBody:
     from_: Annotated[SiteState, Field(alias="from")]
     to: SiteState
     round: Round = 0
@@ -419,7 +419,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
-class Project:
+class RelayProject:
     id: UUID
     name: str
     coordinator: Key
@@ -449,7 +449,7 @@ class Projects:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
-class Run:
+class RelayRun:
     """A run.
 
     Attributes:
@@ -474,7 +474,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class Runs:
-    runs: list[Run]
+    runs: list[RelayRun]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
@@ -536,13 +536,13 @@ class Messages:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
-class Upload:
+class PayloadUpload:
     id: str
     received: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
-class Received:
+class BytesReceived:
     received: int
 
 

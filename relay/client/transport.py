@@ -21,6 +21,7 @@ from relay.api.wire import (
     Announcement,
     AuditEntries,
     AuditEntry,
+    BytesReceived,
     Enrolment,
     JoinToken,
     JoinTokens,
@@ -37,17 +38,17 @@ from relay.api.wire import (
     NewTasks,
     NewToken,
     PayloadRef,
-    Project,
+    PayloadUpload,
     Projects,
     ProjectSummary,
-    Received,
     RelayFacts,
-    Report,
+    RelayProject,
+    RelayRun,
     Revocation,
     RosterSites,
-    Run,
     RunChange,
     RunLease,
+    RunReportBody,
     Runs,
     SealedRoster,
     Site,
@@ -56,7 +57,6 @@ from relay.api.wire import (
     Sites,
     Succession,
     TokenRotation,
-    Upload,
     encode,
     parse,
     to_base64url,
@@ -67,9 +67,24 @@ from secagg.errors import ParameterError
 from secagg.identity import Identity
 
 __all__ = [
-    "AuditEntry", "JoinToken", "Member", "MemberState", "Message", "PayloadRef", "Project", "ProjectSummary",
-    "RelayClient", "RelayError", "RelayUnavailableError", "Role", "Run", "RunState", "SealedRoster", "Site",
-    "SiteReport", "SiteState",
+    "AuditEntry",
+    "JoinToken",
+    "Member",
+    "MemberState",
+    "Message",
+    "PayloadRef",
+    "ProjectSummary",
+    "RelayClient",
+    "RelayError",
+    "RelayProject",
+    "RelayRun",
+    "RelayUnavailableError",
+    "Role",
+    "RunState",
+    "SealedRoster",
+    "Site",
+    "SiteReport",
+    "SiteState",
 ]  # fmt: skip
 
 _JSON = "application/json"
@@ -81,7 +96,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ConnectionState:
     """How a connection does: failed tries so far, when the relay last answered, and why it does not now, or ""."""
 
     failed_tries: int
@@ -131,10 +146,10 @@ class RelayClient:
         return self._exchange.epoch
 
     @property
-    def line(self) -> "Line":
+    def line(self) -> "ConnectionState":
         """How the connection does."""
         exchange = self._exchange
-        return Line(exchange.failed_tries, exchange.answered_at, exchange.trouble)
+        return ConnectionState(exchange.failed_tries, exchange.answered_at, exchange.trouble)
 
     # Sites
 
@@ -204,17 +219,17 @@ class RelayClient:
 
     # Projects
 
-    async def create_project(self, project: UUID, name: str, terms: bytes) -> Project:
+    async def create_project(self, project: UUID, name: str, terms: bytes) -> RelayProject:
         """Create a project with opaque terms of at most 64 KiB."""
-        return await self._send(Project, "PUT", f"/v1/projects/{project}", NewProject(name=name, terms=terms))
+        return await self._send(RelayProject, "PUT", f"/v1/projects/{project}", NewProject(name=name, terms=terms))
 
     async def projects(self) -> list[ProjectSummary]:
         """Return the projects that this site leads or is a member of."""
         return (await self._send(Projects, "GET", "/v1/projects")).projects
 
-    async def project(self, project: UUID) -> Project:
+    async def project(self, project: UUID) -> RelayProject:
         """Return a project with its terms, members and roster."""
-        return await self._send(Project, "GET", f"/v1/projects/{project}")
+        return await self._send(RelayProject, "GET", f"/v1/projects/{project}")
 
     async def invite(self, project: UUID, key: bytes) -> Member:
         """Invite a site."""
@@ -231,24 +246,24 @@ class RelayClient:
         """Take a member out of a project."""
         return await self._send(Member, "DELETE", f"/v1/projects/{project}/members/{to_base64url(site)}")
 
-    async def set_tasks(self, project: UUID, tasks: Iterable[tuple[str, bytes]], *, version: int) -> Project:
+    async def set_tasks(self, project: UUID, tasks: Iterable[tuple[str, bytes]], *, version: int) -> RelayProject:
         """Replace a project's tasks (name and parameters), if they still have this version."""
         wanted = NewTasks(version=version, tasks=[NewTask(name=name, parameters=rest) for name, rest in tasks])
-        return await self._send(Project, "PUT", f"/v1/projects/{project}/tasks", wanted)
+        return await self._send(RelayProject, "PUT", f"/v1/projects/{project}/tasks", wanted)
 
     async def seal_roster(self, project: UUID, sites: Iterable[bytes]) -> SealedRoster:
         """Put a set of joined sites in force as the roster."""
         return await self._send(SealedRoster, "PUT", f"/v1/projects/{project}/roster", RosterSites(sites=list(sites)))
 
-    async def close_project(self, project: UUID) -> Project:
+    async def close_project(self, project: UUID) -> RelayProject:
         """Close a project: no more invitations, rosters or runs."""
-        return await self._send(Project, "POST", f"/v1/projects/{project}/close")
+        return await self._send(RelayProject, "POST", f"/v1/projects/{project}/close")
 
     # Runs
 
     async def create_run(
         self, project: UUID, run: UUID, name: str, task: int | None = None, *, deadline: float | None = None
-    ) -> Run:
+    ) -> RelayRun:
         """Create a run with the roster that is in force.
 
         Args:
@@ -259,25 +274,25 @@ class RelayClient:
             deadline: seconds since 1970 at which the relay ends the run if its coordinator has not.
         """
         wanted = NewRun(name=name, task=task, deadline=deadline)
-        return await self._send(Run, "PUT", f"/v1/projects/{project}/runs/{run}", wanted)
+        return await self._send(RelayRun, "PUT", f"/v1/projects/{project}/runs/{run}", wanted)
 
-    async def runs(self, project: UUID) -> list[Run]:
+    async def runs(self, project: UUID) -> list[RelayRun]:
         """Return a project's runs, the newest first."""
         return (await self._send(Runs, "GET", f"/v1/projects/{project}/runs")).runs
 
-    async def run(self, run: UUID) -> Run:
+    async def run(self, run: UUID) -> RelayRun:
         """Return a run."""
-        return await self._send(Run, "GET", f"/v1/runs/{run}")
+        return await self._send(RelayRun, "GET", f"/v1/runs/{run}")
 
     async def change_run(
         self, run: UUID, from_: RunState | str, to: RunState | str, reason: str = "", *, lease: int | None = None
-    ) -> Run:
+    ) -> RelayRun:
         """Change a run's state, if it still is `from_`; else RelayError `conflict`, whose `state` says what it is.
 
         `lease` is the token of this process's lease; RelayError `stale-lease` where another process holds the run.
         """
         change = RunChange(**{"from": RunState(from_)}, to=RunState(to), reason=reason, lease=lease)
-        return await self._send(Run, "POST", f"/v1/runs/{run}/state", change)
+        return await self._send(RelayRun, "POST", f"/v1/runs/{run}/state", change)
 
     async def lease_run(self, run: UUID, holder: str, ttl_s: float) -> RunLease:
         """Take or renew the lease of a run, or give it back with `ttl_s` 0.
@@ -296,7 +311,7 @@ class RelayClient:
         self, run: UUID, from_: SiteState | str, to: SiteState | str, *, round_: int = 0, reason: str = ""
     ) -> SiteReport:
         """Say where this site stands in a run, if it still is `from_`; else RelayError `conflict` with its `state`."""
-        wanted = Report(**{"from": SiteState(from_)}, to=SiteState(to), round=round_, reason=reason)
+        wanted = RunReportBody(**{"from": SiteState(from_)}, to=SiteState(to), round=round_, reason=reason)
         return await self._send(SiteReport, "POST", f"/v1/runs/{run}/report", wanted)
 
     async def reports(self, run: UUID) -> list[SiteReport]:
@@ -362,7 +377,7 @@ class RelayClient:
             ParameterError: `parts` has another number of bytes than `size`.
         """
         announced = await self._send(
-            Upload, "POST", f"/v1/runs/{run}/blobs", Announcement(size=size, digest=digest, to=to)
+            PayloadUpload, "POST", f"/v1/runs/{run}/blobs", Announcement(size=size, digest=digest, to=to)
         )
         position = announced.received
         pieces = _pieces(parts, skip=position)
@@ -403,7 +418,7 @@ class RelayClient:
             wait_s=wait_s,
         )
         try:
-            return _parsed(Received, (await self._exchange.send(request)).body).received
+            return _parsed(BytesReceived, (await self._exchange.send(request)).body).received
         except RelayError as error:
             if error.received == offset + len(piece):  # it was taken, and so long ago that the nonce is forgotten
                 return error.received

@@ -241,9 +241,9 @@ class Journal:
             raise RestoredStateError(f"the state of run {name} is not the one that was committed last") from None
 
     @contextmanager
-    def transaction(self) -> Iterator["Batch"]:
+    def transaction(self) -> Iterator["JournalBatch"]:
         """Collect changes and make them durable together, or not at all if the block raises."""
-        batch = Batch(self.connection, self._spool, self._keys)
+        batch = JournalBatch(self.connection, self._spool, self._keys)
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield batch
@@ -282,7 +282,7 @@ class Journal:
         return self.connection.execute("SELECT 1 FROM outbox WHERE payload = ?", (payload,)).fetchone() is not None
 
 
-class Batch:
+class JournalBatch:
     """Changes of one transaction. `connection` is for a party's own tables."""
 
     def __init__(self, connection: sqlite3.Connection, spool: Path, keys: Path) -> None:

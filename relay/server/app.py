@@ -15,29 +15,29 @@ from relay.api.wire import EPOCH_HEADER
 from relay.server.core import problem
 from relay.server.core.checkpoint import KEY_FILE, signing_key
 from relay.server.core.config import RelayConfig
-from relay.server.core.metrics import Metrics
+from relay.server.core.metrics import RelayMetrics
 from relay.server.core.problem import BAD_REQUEST, FORBIDDEN, INTERNAL, Problem
 from relay.server.http import openapi
 from relay.server.http.connections import Connection
 from relay.server.http.context import Call, Relay
 from relay.server.http.endpoint import CALL, PROBLEM, REQUEST_ID, Endpoint, instance, note_problem
 from relay.server.jobs.checkpoint_signer import LOOK_S as NOTARY_S
-from relay.server.jobs.checkpoint_signer import Notary
+from relay.server.jobs.checkpoint_signer import CheckpointSigner
 from relay.server.jobs.deadlines import EVERY_S as DEADLINES_S
 from relay.server.jobs.deadlines import Deadlines
 from relay.server.jobs.housekeeping import EVERY_S, Housekeeping
 from relay.server.jobs.state_metrics import EVERY_S as CENSUS_S
-from relay.server.jobs.state_metrics import CensusTaker
-from relay.server.limits.body_budget import Bodies
-from relay.server.limits.fair_queue import Turns
-from relay.server.limits.request_filter import ORIGIN, Edge
-from relay.server.limits.role_cache import Admissions
+from relay.server.jobs.state_metrics import StateMetrics
+from relay.server.limits.body_budget import BodyBudget
+from relay.server.limits.fair_queue import FairQueue
+from relay.server.limits.request_filter import ORIGIN, RequestFilter
+from relay.server.limits.role_cache import RoleCache
 from relay.server.payloads.digests import RunningDigests
 from relay.server.payloads.open import open_blobs
 from relay.server.process.epoch import Epoch
-from relay.server.process.last_seen import Presence
-from relay.server.process.long_polls import Wakeups
-from relay.server.process.monitor import Vitals
+from relay.server.process.last_seen import LastSeen
+from relay.server.process.long_polls import LongPolls
+from relay.server.process.monitor import ProcessMonitor
 from relay.server.process.readiness import Readiness
 from relay.server.routes import ROUTES
 from relay.server.store import epochs, messages, migrate, sites
@@ -75,28 +75,28 @@ def create_app(config: RelayConfig) -> web.Application:
     Args:
         config: where the data is, and the limits.
     """
-    wakeups = Wakeups(config.max_polls_per_site)
+    wakeups = LongPolls(config.max_polls_per_site)
     private_folder(config.data)
     blobs = open_blobs(config)
-    metrics = Metrics(config.data, wakeups.waiting, [kind.name for kind in problem.KINDS])
+    metrics = RelayMetrics(config.data, wakeups.waiting, [kind.name for kind in problem.KINDS])
     database = _database(config, metrics)
     relay = Relay(
         config=config,
-        edge=Edge(config),
-        admissions=Admissions(),
-        bodies=Bodies(config.body_memory_bytes),
+        edge=RequestFilter(config),
+        admissions=RoleCache(),
+        bodies=BodyBudget(config.body_memory_bytes),
         database=database,
         blobs=blobs,
         digests=RunningDigests(),
         wakeups=wakeups,
         notices=_notices(config, wakeups),
-        presence=Presence(),
+        presence=LastSeen(),
         endings=set(),
-        turns=Turns(config.database_connections),
+        turns=FairQueue(config.database_connections),
         metrics=metrics,
         readiness=Readiness(config, database, blobs),
         epoch=Epoch(),
-        vitals=Vitals(metrics),
+        vitals=ProcessMonitor(metrics),
         description=openapi.encode(ROUTES),
     )
     app = web.Application(middlewares=[_gate], handler_args=handler_options(config))
@@ -110,7 +110,7 @@ def create_app(config: RelayConfig) -> web.Application:
     return app
 
 
-def _notices(config: RelayConfig, wakeups: Wakeups) -> "Notices | None":
+def _notices(config: RelayConfig, wakeups: LongPolls) -> "Notices | None":
     if config.database_url.get_backend_name() == "sqlite":
         return None
     from relay.server.store.notices import Notices  # noqa: PLC0415  # the driver only where it is used
@@ -124,7 +124,7 @@ def handler_options(config: RelayConfig) -> dict[str, Any]:
     return {"auto_decompress": False, "keepalive_timeout": config.idle_s, "lingering_time": 2.0}
 
 
-def _database(config: RelayConfig, metrics: Metrics) -> Database:
+def _database(config: RelayConfig, metrics: RelayMetrics) -> Database:
     most = config.database_connections
     metrics.database_limit.labels("read").set(most)
     metrics.database_limit.labels("write").set(1 if config.database is None else most)
@@ -245,12 +245,12 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     # Signatures count whole seconds: what is signed in the second of a restore, after it, would look as if before.
     await asyncio.sleep(max(0.0, min(ceil(relay.epoch.floor) - time.time(), 1.0)))
     key_file = relay.config.data / KEY_FILE
-    notary = Notary(signing_key(key_file), relay.database, relay.metrics)
+    notary = CheckpointSigner(signing_key(key_file), relay.database, relay.metrics)
     relay.metrics.oldest_key.labels("audit").set(key_file.stat().st_mtime)
     house = Housekeeping(relay)
     jobs = [
         asyncio.create_task(relay.vitals.watch()),
-        asyncio.create_task(_every(CENSUS_S, CensusTaker(relay.database, relay.readiness, relay.metrics))),
+        asyncio.create_task(_every(CENSUS_S, StateMetrics(relay.database, relay.readiness, relay.metrics))),
         asyncio.create_task(_every(NOTARY_S, notary)),
         asyncio.create_task(_every(LOOK_S, _Look(relay))),
         asyncio.create_task(_every(ENDINGS_S, lambda: _look_for_endings(relay))),

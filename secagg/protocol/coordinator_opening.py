@@ -13,11 +13,11 @@ from secagg.protocol import derivations as d
 from secagg.protocol.coordinator_round import AwaitOpened, AwaitSealedShares, is_repeated, place_of, send, with_frame
 from secagg.protocol.encrypted_vector import EncryptedVector, seal_ciphertexts
 from secagg.protocol.ring_vector import VectorError, open_vector
-from secagg.protocol.step import Close, Learned, Means, Publish, Received, Step, blame_for, body_of, sealed_body_of
+from secagg.protocol.step import Close, Learned, Publish, Received, Step, StepInputs, blame_for, body_of, sealed_body_of
 from secagg.quantize import dequantize
 
 
-def on_sealed_shares(state: AwaitSealedShares, received: Received, _means: Means) -> Step:
+def on_sealed_shares(state: AwaitSealedShares, received: Received, _means: StepInputs) -> Step:
     """Note a survivor's sealed shares for the proposed set."""
     frame, blame = received.frame, blame_for(received.frame.sender)
     if is_repeated(frame, state.frames, state.survivors):
@@ -27,7 +27,7 @@ def on_sealed_shares(state: AwaitSealedShares, received: Received, _means: Means
     return Step(replace(state, frames=with_frame(state.frames, frame)))
 
 
-def send_opening(state: AwaitSealedShares, event: Publish, means: Means) -> Step:
+def send_opening(state: AwaitSealedShares, event: Publish, means: StepInputs) -> Step:
     """Send every survivor the encrypted sum with all that opens it.
 
     Raises:
@@ -56,7 +56,7 @@ def send_opening(state: AwaitSealedShares, event: Publish, means: Means) -> Step
     return Step(following, tuple(sends))
 
 
-def on_opened(state: AwaitOpened, received: Received, _means: Means) -> Step:
+def on_opened(state: AwaitOpened, received: Received, _means: StepInputs) -> Step:
     """Take a sum that a site opened; it is learned once more sites than may collude published the same."""
     frame, turn = received.frame, state.turn
     site, blame = frame.sender, blame_for(frame.sender)
@@ -81,6 +81,6 @@ def on_opened(state: AwaitOpened, received: Received, _means: Means) -> Step:
     return Step(following, (Learned(turn.round, state.survivors, reals),))
 
 
-def close_opened(state: AwaitOpened, _event: Close, _means: Means) -> Step:
+def close_opened(state: AwaitOpened, _event: Close, _means: StepInputs) -> Step:
     """Wait no longer for what the sites opened; without an order to publish, they tell nobody."""
     return Step(state.idle)

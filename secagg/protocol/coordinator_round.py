@@ -28,8 +28,8 @@ from secagg.messages import (
     Hashes,
     Indices,
     Manifest,
-    Message,
     Open,
+    ProtocolMessage,
     Quorum,
     Result,
     ShareSlot,
@@ -49,11 +49,11 @@ from secagg.protocol.step import (
     Ask,
     Close,
     Learned,
-    Means,
     Publish,
     Received,
     Send,
     Step,
+    StepInputs,
     blame_for,
     body_of,
     sealed_body_of,
@@ -99,7 +99,7 @@ class RoundKeys(Record):
 
 
 @record
-class Turn(Record):
+class OpenRound(Record):
     """The round that is open."""
 
     round: Round
@@ -110,11 +110,11 @@ class Turn(Record):
 
 
 @record
-class InRound(Record):
+class CoordinatorInRound(Record):
     """Base of the states in which a round is open; `idle` is where the coordinator stands once it is over."""
 
     idle: Prepared
-    turn: Turn
+    turn: OpenRound
 
     def admit(self, frame: Frame) -> None:
         """Check header and signature as in the setup, and that the frame is of this round."""
@@ -124,7 +124,7 @@ class InRound(Record):
 
 
 @record
-class AwaitUploads(InRound):
+class AwaitUploads(CoordinatorInRound):
     """The round was opened."""
 
     uploads: Frames
@@ -132,7 +132,7 @@ class AwaitUploads(InRound):
 
 
 @record
-class AwaitSignatures(InRound):
+class AwaitSignatures(CoordinatorInRound):
     """The set of survivors was proposed (malicious profile)."""
 
     survivors: Indices
@@ -141,7 +141,7 @@ class AwaitSignatures(InRound):
 
 
 @record
-class AwaitAnswers(InRound):
+class AwaitAnswers(CoordinatorInRound):
     """The survivors were asked for shares. An answer holds one share for each site of the roster, in its order."""
 
     survivors: Indices
@@ -151,7 +151,7 @@ class AwaitAnswers(InRound):
 
 
 @record
-class AwaitTotal(InRound):
+class AwaitTotal(CoordinatorInRound):
     """All masks that are left in the total are known; they are to be removed from it."""
 
     survivors: Indices
@@ -160,7 +160,7 @@ class AwaitTotal(InRound):
 
 
 @record
-class AwaitSealedShares(InRound):
+class AwaitSealedShares(CoordinatorInRound):
     """The survivors were asked for shares, which they seal for each other (homomorphic epoch)."""
 
     survivors: Indices
@@ -169,7 +169,7 @@ class AwaitSealedShares(InRound):
 
 
 @record
-class AwaitOpened(InRound):
+class AwaitOpened(CoordinatorInRound):
     """The survivors have all that opens the sum; `roots` are the digests of what they publish of it."""
 
     survivors: Indices
@@ -197,7 +197,7 @@ def admit(manifest: Manifest, epoch: bytes, transcript: bytes, frame: Frame) -> 
 # Ask -> Open -------------------------------------------------------------------------------------------------------
 
 
-def ask(state: Prepared, event: Ask, means: Means) -> Step:
+def ask(state: Prepared, event: Ask, means: StepInputs) -> Step:
     """Open the next round for a roster of sites that are still in.
 
     Raises:
@@ -246,7 +246,7 @@ def ask(state: Prepared, event: Ask, means: Means) -> Step:
         channel_chains={s: d.next_channel_chain(c, round_, state.epoch) for s, c in state.channel_chains.items()},
     )
     context = d.context_hash(state.epoch, state.transcript, round_, message.encode())
-    turn = Turn(round=round_, context=context, schema=message.schema, roster=message.roster, keys=keys)
+    turn = OpenRound(round=round_, context=context, schema=message.schema, roster=message.roster, keys=keys)
     following = AwaitUploads(idle=idle, turn=turn, uploads={}, declined={})
     sends = (
         send(following, message, means, site, key=d.channel_key(chain, round_, Open.KIND, state.epoch))
@@ -258,7 +258,7 @@ def ask(state: Prepared, event: Ask, means: Means) -> Step:
 # Upload, Decline -> Survivors --------------------------------------------------------------------------------------
 
 
-def on_upload(state: AwaitUploads, received: Received, _means: Means) -> Step:
+def on_upload(state: AwaitUploads, received: Received, _means: StepInputs) -> Step:
     """Open and check a masked vector, and hand it out to be added to the total."""
     frame, turn = received.frame, state.turn
     site, blame = frame.sender, blame_for(frame.sender)
@@ -273,7 +273,7 @@ def on_upload(state: AwaitUploads, received: Received, _means: Means) -> Step:
     return Step(replace(state, uploads=with_frame(state.uploads, frame)), (Add(site, vector),))
 
 
-def open_upload(state: InRound, frame: Frame, payload: bytes | None) -> RingVector | EncryptedVector:
+def open_upload(state: CoordinatorInRound, frame: Frame, payload: bytes | None) -> RingVector | EncryptedVector:
     """Return the masked vector of an upload of the open round, as often as it is wanted; raises V-0704.
 
     What was added before a crash is added again from this.
@@ -288,7 +288,7 @@ def open_upload(state: InRound, frame: Frame, payload: bytes | None) -> RingVect
         raise blame("V-0704", str(error)) from None
 
 
-def on_decline(state: AwaitUploads, received: Received, _means: Means) -> Step:
+def on_decline(state: AwaitUploads, received: Received, _means: StepInputs) -> Step:
     """Note that a site does not contribute to this round."""
     frame = received.frame
     site, blame = frame.sender, blame_for(frame.sender)
@@ -302,7 +302,7 @@ def on_decline(state: AwaitUploads, received: Received, _means: Means) -> Step:
     return Step(replace(state, declined={**state.declined, site: message.reason}))
 
 
-def close_uploads(state: AwaitUploads, _event: Close, means: Means) -> Step:
+def close_uploads(state: AwaitUploads, _event: Close, means: StepInputs) -> Step:
     """Propose the sites whose uploads were added as the survivors of this round."""
     manifest, turn = state.idle.manifest, state.turn
     if len(state.uploads) < max(manifest.survivors, manifest.threshold):
@@ -326,7 +326,7 @@ def close_uploads(state: AwaitUploads, _event: Close, means: Means) -> Step:
 # Consistency -> Quorum ---------------------------------------------------------------------------------------------
 
 
-def on_consistency(state: AwaitSignatures, received: Received, _means: Means) -> Step:
+def on_consistency(state: AwaitSignatures, received: Received, _means: StepInputs) -> Step:
     """Note a survivor's signature on the proposed set."""
     frame = received.frame
     blame = blame_for(frame.sender)
@@ -337,7 +337,7 @@ def on_consistency(state: AwaitSignatures, received: Received, _means: Means) ->
     return Step(replace(state, signatures=with_frame(state.signatures, frame)))
 
 
-def close_signatures(state: AwaitSignatures, _event: Close, means: Means) -> Step:
+def close_signatures(state: AwaitSignatures, _event: Close, means: StepInputs) -> Step:
     """Show the signatures to the survivors, who answer if there are enough."""
     if len(state.signatures) < state.idle.manifest.threshold:
         raise NotEnoughParticipantsError(
@@ -354,7 +354,7 @@ def close_signatures(state: AwaitSignatures, _event: Close, means: Means) -> Ste
 
 
 def _asked(
-    idle: Prepared, turn: Turn, survivors: tuple[int, ...], statement: bytes
+    idle: Prepared, turn: OpenRound, survivors: tuple[int, ...], statement: bytes
 ) -> AwaitAnswers | AwaitSealedShares:
     if idle.manifest.is_homomorphic:
         return AwaitSealedShares(idle=idle, turn=turn, survivors=survivors, statement=statement, frames={})
@@ -364,7 +364,7 @@ def _asked(
 # Unmask -> the masks -----------------------------------------------------------------------------------------------
 
 
-def on_unmask(state: AwaitAnswers, received: Received, means: Means) -> Step:
+def on_unmask(state: AwaitAnswers, received: Received, means: StepInputs) -> Step:
     """Check every share of an answer against the hash that its dealer signed."""
     frame, turn = received.frame, state.turn
     holder, blame = frame.sender, blame_for(frame.sender)
@@ -385,7 +385,7 @@ def on_unmask(state: AwaitAnswers, received: Received, means: Means) -> Step:
     return Step(replace(state, frames=with_frame(state.frames, frame), answers=answers))
 
 
-def close_answers(state: AwaitAnswers, _event: Close, means: Means) -> Step:
+def close_answers(state: AwaitAnswers, _event: Close, means: StepInputs) -> Step:
     """Rebuild the survivors' seeds and the lost sites' vault keys, and derive every mask that is left in the total."""
     turn, eh = state.turn, state.idle.epoch
     survivors, removed = set(state.survivors), []
@@ -405,7 +405,7 @@ def close_answers(state: AwaitAnswers, _event: Close, means: Means) -> Step:
     return Step(following)
 
 
-def _left_masks(state: AwaitAnswers, lost: int, secret: bytes, means: Means) -> list[Mask]:
+def _left_masks(state: AwaitAnswers, lost: int, secret: bytes, means: StepInputs) -> list[Mask]:
     """Open a lost site's vault: its pair seeds give the masks that the survivors added for it."""
     turn, eh, blame = state.turn, state.idle.epoch, blame_for(lost)
     position, package = place_of(state.idle, turn.round), means.shares[lost]
@@ -471,7 +471,7 @@ def _inconsistent(shares: Mapping[int, Mapping[int, bytes]], dealers: Iterable[i
 # The total -> Result -----------------------------------------------------------------------------------------------
 
 
-def publish(state: AwaitTotal, event: Publish, means: Means) -> Step:
+def publish(state: AwaitTotal, event: Publish, means: StepInputs) -> Step:
     """Send the sum to the survivors, who check it against their lanes.
 
     Raises:
@@ -490,7 +490,7 @@ def publish(state: AwaitTotal, event: Publish, means: Means) -> Step:
     return Step(state.idle, (*sends, Learned(turn.round, state.survivors, reals)))
 
 
-def abandon(state: InRound, _event: Abandon, _means: Means) -> Step:
+def abandon(state: CoordinatorInRound, _event: Abandon, _means: StepInputs) -> Step:
     """Give the round up; its number is burnt, and it counts as released wherever something was uploaded."""
     return Step(state.idle)
 
@@ -521,9 +521,9 @@ def place_of(idle: Prepared, round_: int) -> int:
 
 
 def send(
-    state: InRound,
-    message: Message,
-    means: Means,
+    state: CoordinatorInRound,
+    message: ProtocolMessage,
+    means: StepInputs,
     recipient: int = EVERYONE,
     *,
     key: bytes | None = None,

@@ -34,9 +34,9 @@ from secagg.messages import (
     Join,
     Listing,
     Manifest,
-    Message,
     PrekeyList,
     Prekeys,
+    ProtocolMessage,
     ProvenShareSlot,
     Ready,
     Receipt,
@@ -59,13 +59,13 @@ from secagg.params import (
 from secagg.protocol import derivations as d
 from secagg.protocol.coordinator_round import Dealer, Frames, Prepared, Secrets, admit
 from secagg.protocol.listing import Shown
-from secagg.protocol.step import Close, Keep, Means, Received, Send, Step, blame_for, body_of, signed
+from secagg.protocol.step import Close, Keep, Received, Send, Step, StepInputs, blame_for, body_of, signed
 
 Curve = Annotated[bytes, Fixed(32)]
 
 
 @record
-class Desk(Record):
+class CoordinatorSetup(Record):
     """Base of the coordinator's states in a setup: the epoch, the transcript so far, and the frames of this step."""
 
     manifest: Manifest
@@ -86,14 +86,14 @@ class Desk(Record):
 
 
 @record
-class AwaitJoins(Desk):
+class AwaitJoins(CoordinatorSetup):
     """The manifest was sent."""
 
     curve_private: Curve
 
 
 @record
-class AwaitPrekeys(Desk):
+class AwaitPrekeys(CoordinatorSetup):
     """The cohort was announced. The keys seen so far are noted, so that nobody sends another party's."""
 
     curve_private: Curve
@@ -103,7 +103,7 @@ class AwaitPrekeys(Desk):
 
 
 @record
-class AwaitEncapsulations(Desk):
+class AwaitEncapsulations(CoordinatorSetup):
     """All prekeys were passed on. The coordinator's own key is erased."""
 
     graph: Graph
@@ -112,7 +112,7 @@ class AwaitEncapsulations(Desk):
 
 
 @record
-class AwaitShares(Desk):
+class AwaitShares(CoordinatorSetup):
     """All encapsulations were passed on, to `holders`: each of them deals to all of them that are its neighbours."""
 
     graph: Graph
@@ -122,7 +122,7 @@ class AwaitShares(Desk):
 
 
 @record
-class AwaitReceipts(Desk):
+class AwaitReceipts(CoordinatorSetup):
     """All shares were passed on."""
 
     graph: Graph
@@ -168,7 +168,7 @@ class Plan:
     suite: Suite = Suite.X25519_MLKEM768_AES256
 
 
-def announce(plan: Plan, means: Means) -> Step:
+def announce(plan: Plan, means: StepInputs) -> Step:
     """Begin an epoch: sign its manifest for everyone.
 
     Raises:
@@ -216,13 +216,13 @@ def announce(plan: Plan, means: Means) -> Step:
 # Join -> Cohort ----------------------------------------------------------------------------------------------------
 
 
-def on_join(state: AwaitJoins, received: Received, _means: Means) -> Step:
+def on_join(state: AwaitJoins, received: Received, _means: StepInputs) -> Step:
     """Note a site that takes part."""
     body_of(Join, received.frame, blame_for(received.frame.sender))
     return Step(_collected(state, received.frame, range(1, len(state.manifest.sites) + 1)))
 
 
-def close_joins(state: AwaitJoins, _event: Close, means: Means) -> Step:
+def close_joins(state: AwaitJoins, _event: Close, means: StepInputs) -> Step:
     """Announce the cohort, unless no site would draw a graph over so few (V-0314)."""
     joins = _closed(state)
     if state.manifest.is_sparse and not state.manifest.is_private_for(len(joins)):
@@ -242,7 +242,7 @@ def close_joins(state: AwaitJoins, _event: Close, means: Means) -> Step:
 # Prekeys -> PrekeyList ---------------------------------------------------------------------------------------------
 
 
-def on_prekeys(state: AwaitPrekeys, received: Received, _means: Means) -> Step:
+def on_prekeys(state: AwaitPrekeys, received: Received, _means: StepInputs) -> Step:
     """Check a site's keys and the number of its commitments."""
     site, blame = received.frame.sender, blame_for(received.frame.sender)
     keys = body_of(Prekeys, received.frame, blame)
@@ -273,7 +273,7 @@ def _is_anothers(key: bytes, site: int, seen: Mapping[int, bytes]) -> bool:
     return any(other != site and known == key for other, known in seen.items())
 
 
-def close_prekeys(state: AwaitPrekeys, _event: Close, means: Means) -> Step:
+def close_prekeys(state: AwaitPrekeys, _event: Close, means: StepInputs) -> Step:
     """Draw the graph, pass the prekeys on, and agree on a channel with each site."""
     frames = _closed(state)
     prekeys = {site: body_of(Prekeys, frame, blame_for(site)) for site, frame in frames.items()}
@@ -312,7 +312,7 @@ def close_prekeys(state: AwaitPrekeys, _event: Close, means: Means) -> Step:
 # Encapsulations -> EncapsulationList -------------------------------------------------------------------------------
 
 
-def on_encapsulations(state: AwaitEncapsulations, received: Received, _means: Means) -> Step:
+def on_encapsulations(state: AwaitEncapsulations, received: Received, _means: StepInputs) -> Step:
     """Hold a site's ciphertexts against the root that it signed."""
     site, blame = received.frame.sender, blame_for(received.frame.sender)
     header = body_of(Encapsulations, received.frame, blame)
@@ -325,7 +325,7 @@ def on_encapsulations(state: AwaitEncapsulations, received: Received, _means: Me
     return Step(following, (Keep(site, package),))
 
 
-def close_encapsulations(state: AwaitEncapsulations, _event: Close, means: Means) -> Step:
+def close_encapsulations(state: AwaitEncapsulations, _event: Close, means: StepInputs) -> Step:
     """Pass to each site what those of lower index encapsulated to it."""
     frames = _closed(state)
     slots: dict[int, dict[int, bytes]] = {site: {} for site in frames}
@@ -355,7 +355,7 @@ def close_encapsulations(state: AwaitEncapsulations, _event: Close, means: Means
 # Shares -> ShareList -----------------------------------------------------------------------------------------------
 
 
-def on_shares(state: AwaitShares, received: Received, _means: Means) -> Step:
+def on_shares(state: AwaitShares, received: Received, _means: StepInputs) -> Step:
     """Hold a dealer's slots and vaults against what it signed, and keep them."""
     site, blame = received.frame.sender, blame_for(received.frame.sender)
     header = body_of(Shares, received.frame, blame)
@@ -380,7 +380,7 @@ def on_shares(state: AwaitShares, received: Received, _means: Means) -> Step:
     return Step(following, (Keep(site, package),))
 
 
-def close_shares(state: AwaitShares, _event: Close, means: Means) -> Step:
+def close_shares(state: AwaitShares, _event: Close, means: StepInputs) -> Step:
     """Pass to each holder its slots from all dealers."""
     frames = _closed(state)
     slots: dict[int, dict[int, bytes]] = {site: {} for site in frames}
@@ -412,7 +412,7 @@ def close_shares(state: AwaitShares, _event: Close, means: Means) -> Step:
 # Receipt -> Ready --------------------------------------------------------------------------------------------------
 
 
-def on_receipt(state: AwaitReceipts, received: Received, _means: Means) -> Step:
+def on_receipt(state: AwaitReceipts, received: Received, _means: StepInputs) -> Step:
     """Note whom a site accepted and refused."""
     site, blame = received.frame.sender, blame_for(received.frame.sender)
     receipt = body_of(Receipt, received.frame, blame)
@@ -423,7 +423,7 @@ def on_receipt(state: AwaitReceipts, received: Received, _means: Means) -> Step:
     return Step(following)
 
 
-def close_receipts(state: AwaitReceipts, _event: Close, means: Means) -> Step:
+def close_receipts(state: AwaitReceipts, _event: Close, means: StepInputs) -> Step:
     """Choose the members, sites that accepted each other, and call the epoch ready."""
     receipts = {site: body_of(Receipt, frame, blame_for(site)) for site, frame in state.frames.items()}
     members = mutual_members({s: set(r.refused) for s, r in receipts.items()}, state.manifest.colluders)
@@ -472,7 +472,7 @@ def mutual_members(refused: Mapping[int, set[int]], colluders: int) -> set[int]:
 
 # Pieces ------------------------------------------------------------------------------------------------------------
 
-S = TypeVar("S", bound=Desk)
+S = TypeVar("S", bound=CoordinatorSetup)
 P = TypeVar("P", bound=Record)
 
 
@@ -489,7 +489,7 @@ def _collected(state: S, frame: Frame, expected: Iterable[int]) -> S:
     return state
 
 
-def _closed(state: Desk) -> Mapping[int, Frame]:
+def _closed(state: CoordinatorSetup) -> Mapping[int, Frame]:
     """Return the frames of a step that is closed now, by site in ascending order."""
     if len(state.frames) < state.least_members:
         raise NotEnoughParticipantsError(f"{len(state.frames)} sites answered, {state.least_members} are needed")
@@ -505,11 +505,11 @@ def _package(kind: type[P], received: Received, check: str) -> P:
 
 
 def _close(
-    state: Desk,
-    kind: type[Message],
+    state: CoordinatorSetup,
+    kind: type[ProtocolMessage],
     graph: Graph,
-    message: Callable[[int, Listing], Message],
-    means: Means,
+    message: Callable[[int, Listing], ProtocolMessage],
+    means: StepInputs,
     *,
     bound: Iterable[bytes] = (),
     payload: tuple[bytes, ...] = (),

@@ -14,7 +14,7 @@ from secagg.envelope import COORDINATOR, Frame
 from secagg.errors import FaultyCoordinatorError
 from secagg.graph import Graph
 from secagg.identity import InvalidSignatureError
-from secagg.messages import Listing, Manifest, Message
+from secagg.messages import Listing, Manifest, ProtocolMessage
 
 
 class Listed(NamedTuple):
@@ -62,7 +62,7 @@ def read_listing(
     *,
     site: int,
     graph: Graph,
-    kind: type[Message],
+    kind: type[ProtocolMessage],
     epoch: bytes,
     transcript: bytes,
     round_: int = 0,
@@ -88,7 +88,7 @@ def forwarded(
     frames: Sequence[Frame],
     manifest: Manifest,
     *,
-    kind: type[Message],
+    kind: type[ProtocolMessage],
     epoch: bytes,
     transcript: bytes,
     round_: int = 0,

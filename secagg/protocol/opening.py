@@ -22,11 +22,11 @@ from secagg.protocol.encrypted_vector import GroupKeys, open_ciphertexts, open_s
 from secagg.protocol.listing import forwarded
 from secagg.protocol.participant_round import AwaitOpening, check_round, frame_of
 from secagg.protocol.ring_vector import RingVector, VectorError, seal_vector
-from secagg.protocol.step import Learned, Means, Received, Send, Step, body_of, sealed_body_of
+from secagg.protocol.step import Learned, Received, Send, Step, StepInputs, body_of, sealed_body_of
 from secagg.quantize import dequantize
 
 
-def on_opening(state: AwaitOpening, received: Received, means: Means) -> Step:
+def on_opening(state: AwaitOpening, received: Received, means: StepInputs) -> Step:
     """Open the encrypted sum with the shares of a quorum, check its lanes, and publish it where that is asked.
 
     Whatever the coordinator made of the ciphertexts, a false sum fits the lanes with probability 2^-58 at most for
@@ -53,7 +53,7 @@ def on_opening(state: AwaitOpening, received: Received, means: Means) -> Step:
     return Step(state.idle, (learned, _published(state, values, means)))
 
 
-def _published(state: AwaitOpening, values: NDArray[np.int64], means: Means) -> Send:
+def _published(state: AwaitOpening, values: NDArray[np.int64], means: StepInputs) -> Send:
     """Return the opened sum, sealed to the coordinator."""
     seat, turn, key = state.seat, state.turn, d.draw(means.rand, "opened-key")
     bare = replace(turn.schema, mac_lanes=0)

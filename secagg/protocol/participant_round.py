@@ -49,12 +49,12 @@ from secagg.protocol.ring_vector import VectorError, open_vector
 from secagg.protocol.step import (
     Confirm,
     Contribute,
+    DeclineRound,
     Learned,
-    Means,
     Received,
-    Refuse,
     Send,
     Step,
+    StepInputs,
     Tick,
     Withhold,
     body_of,
@@ -68,7 +68,7 @@ Row = Annotated[Mapping[int, bytes], Map(U16, Fixed(2 * SHARE_BYTES), MAX_SITES)
 
 
 @record
-class Seat(Record):
+class EpochMembership(Record):
     """A site's place in an epoch."""
 
     manifest: Manifest
@@ -93,7 +93,7 @@ class Seat(Record):
 class Seated(Record):
     """Base of a site's states within an epoch."""
 
-    seat: Seat
+    seat: EpochMembership
     transcript: Hash
 
     def admit(self, frame: Frame) -> None:
@@ -145,7 +145,7 @@ class AwaitOpen(Seated):
 
 
 @record
-class Turn(Record):
+class RoundState(Record):
     """One round as this site sees it, with the keys for its remaining messages and its shares for the answer.
 
     In a homomorphic epoch these keys are for Opened and Opening, and the group's key opens what the sites have for each
@@ -164,13 +164,13 @@ class Turn(Record):
 
 
 @record
-class InRound(Record):
+class ParticipantInRound(Record):
     """Base of the states in which a round is open; `idle` is where the site stands once the round is over."""
 
     idle: AwaitOpen
 
     @property
-    def seat(self) -> Seat:
+    def seat(self) -> EpochMembership:
         return self.idle.seat
 
     def admit(self, frame: Frame) -> None:
@@ -178,10 +178,10 @@ class InRound(Record):
 
 
 @record
-class InTurn(InRound):
+class InTurn(ParticipantInRound):
     """Base of those of them that still hold the round's shares."""
 
-    turn: Turn
+    turn: RoundState
 
 
 @record
@@ -229,7 +229,7 @@ class AwaitOpening(InTurn):
 
 
 @record
-class AwaitResult(InRound):
+class AwaitResult(ParticipantInRound):
     """The site answered. The round's shares and the answer's key are erased."""
 
     round: Round
@@ -244,7 +244,7 @@ class AwaitResult(InRound):
 # Open -> Upload or Decline -----------------------------------------------------------------------------------------
 
 
-def on_open(state: AwaitOpen | InRound, received: Received, _means: Means) -> Step:
+def on_open(state: AwaitOpen | ParticipantInRound, received: Received, _means: StepInputs) -> Step:
     """Check a round's terms, derive its keys, and close every older round for good."""
     idle = state if isinstance(state, AwaitOpen) else state.idle
     seat, frame = idle.seat, received.frame
@@ -259,7 +259,7 @@ def on_open(state: AwaitOpen | InRound, received: Received, _means: Means) -> St
     _check_open(idle, message)
     context = d.context_hash(seat.epoch, idle.transcript, round_, message.encode())
     answer, result = last_kinds(seat.manifest)
-    turn = Turn(
+    turn = RoundState(
         round=round_,
         context=context,
         schema=message.schema,
@@ -339,7 +339,7 @@ def _forward(idle: AwaitOpen, round_: int) -> AwaitOpen:
     )
 
 
-def on_contribute(state: AwaitVector, event: Contribute, means: Means) -> Step:
+def on_contribute(state: AwaitVector, event: Contribute, means: StepInputs) -> Step:
     """Quantise, authenticate, mask, pack and seal the site's vector; the mask keys end with this step.
 
     Raises:
@@ -369,7 +369,7 @@ def on_contribute(state: AwaitVector, event: Contribute, means: Means) -> Step:
     return Step(following, (Send(frame, made.sealed.chunks),))
 
 
-def on_refuse(state: AwaitVector, event: Refuse, means: Means) -> Step:
+def on_refuse(state: AwaitVector, event: DeclineRound, means: StepInputs) -> Step:
     """Decline the round; it is over for this site."""
     frame = frame_of(state, Decline(reason=event.reason), state.turn.round, means, key=state.decline_key)
     return Step(state.idle, (Send(frame),))
@@ -378,7 +378,7 @@ def on_refuse(state: AwaitVector, event: Refuse, means: Means) -> Step:
 # Survivors -> Consistency, Quorum -> Unmask ------------------------------------------------------------------------
 
 
-def on_survivors(state: AwaitSurvivors, received: Received, _means: Means) -> Step:
+def on_survivors(state: AwaitSurvivors, received: Received, _means: StepInputs) -> Step:
     """Check the proposed set of survivors; whether it is signed is for the site's policy to say."""
     seat, turn = state.seat, state.turn
     check_round(received.frame, turn.round)
@@ -411,7 +411,7 @@ def on_survivors(state: AwaitSurvivors, received: Received, _means: Means) -> St
     return Step(following)
 
 
-def on_confirm(state: AwaitConfirmation, event: Confirm, means: Means) -> Step:
+def on_confirm(state: AwaitConfirmation, event: Confirm, means: StepInputs) -> Step:
     """Sign the set of survivors, or answer at once where nobody does."""
     idle = replace(state.idle, survivors=state.survivors)
     following = AwaitQuorum(
@@ -423,12 +423,12 @@ def on_confirm(state: AwaitConfirmation, event: Confirm, means: Means) -> Step:
     return Step(following, (Send(frame),))
 
 
-def on_withhold(state: AwaitConfirmation, _event: Withhold, _means: Means) -> Step:
+def on_withhold(state: AwaitConfirmation, _event: Withhold, _means: StepInputs) -> Step:
     """Take no further part in this round; its shares are erased."""
     return Step(state.idle)
 
 
-def on_quorum(state: AwaitQuorum, received: Received, means: Means) -> Step:
+def on_quorum(state: AwaitQuorum, received: Received, means: StepInputs) -> Step:
     """Answer, once a threshold of survivors signed the very statement that this site signed.
 
     Only those count that hold its shares: a quorum of strangers on a sparse graph could be one for each neighbour.
@@ -454,7 +454,7 @@ def on_quorum(state: AwaitQuorum, received: Received, means: Means) -> Step:
     return _answer(state, means)
 
 
-def _answer(state: AwaitQuorum, means: Means) -> Step:
+def _answer(state: AwaitQuorum, means: StepInputs) -> Step:
     """Reveal, for each site asked, the share of its seed or of its vault key, and erase the row."""
     turn, survivors = state.turn, set(state.survivors)
     shares = {site: row[:SHARE_BYTES] if site in survivors else row[SHARE_BYTES:] for site, row in turn.row.items()}
@@ -474,7 +474,7 @@ def _answer(state: AwaitQuorum, means: Means) -> Step:
     return Step(following, (Send(frame),))
 
 
-def _answer_to_the_sites(state: AwaitQuorum, shares: bytes, means: Means) -> Step:
+def _answer_to_the_sites(state: AwaitQuorum, shares: bytes, means: StepInputs) -> Step:
     """Reveal the shares to the members alone; the coordinator passes them on with the sum."""
     turn, seat = state.turn, state.seat
     key = d.sealed_shares_key(turn.group_key, seat.index, seat.epoch)
@@ -493,7 +493,7 @@ def _answer_to_the_sites(state: AwaitQuorum, shares: bytes, means: Means) -> Ste
 # Result ------------------------------------------------------------------------------------------------------------
 
 
-def on_result(state: AwaitResult, received: Received, _means: Means) -> Step:
+def on_result(state: AwaitResult, received: Received, _means: StepInputs) -> Step:
     """Check the published sum against the lanes that the sites alone can make."""
     seat = state.seat
     check_round(received.frame, state.round)
@@ -519,14 +519,14 @@ def on_result(state: AwaitResult, received: Received, _means: Means) -> Step:
 # Time --------------------------------------------------------------------------------------------------------------
 
 
-def on_tick(state: AwaitOpen, event: Tick, _means: Means) -> Step:
+def on_tick(state: AwaitOpen, event: Tick, _means: StepInputs) -> Step:
     """End the epoch, with all its secrets, at its expiry."""
     if event.now < state.seat.manifest.expires:
         return Step(state)
     return Step(Closed(epoch=state.seat.epoch, reason="the epoch expired"))
 
 
-def on_turn_tick(state: InTurn | AwaitResult, event: Tick, means: Means) -> Step:
+def on_turn_tick(state: InTurn | AwaitResult, event: Tick, means: StepInputs) -> Step:
     """Leave a round at its deadline: its shares and keys are erased, whatever is still missing."""
     deadline = state.deadline if isinstance(state, AwaitResult) else state.turn.deadline
     if event.now < min(deadline, state.seat.manifest.expires):
@@ -549,10 +549,10 @@ def check_round(frame: Frame, round_: int) -> None:
 
 
 def frame_of(
-    state: InRound,
+    state: ParticipantInRound,
     message: Upload | Decline | Consistency | Unmask | SealedShares | Opened,
     round_: int,
-    means: Means,
+    means: StepInputs,
     key: bytes | None = None,
 ) -> Frame:
     return signed(

@@ -39,9 +39,9 @@ from secagg.messages import (
     Join,
     Listing,
     Manifest,
-    Message,
     PrekeyList,
     Prekeys,
+    ProtocolMessage,
     ProvenShareSlot,
     Ready,
     Receipt,
@@ -64,8 +64,8 @@ from secagg.params import (
 )
 from secagg.protocol import derivations as d
 from secagg.protocol.listing import Listed, read_listing
-from secagg.protocol.participant_round import AwaitOpen, Closed, Seat, Seated
-from secagg.protocol.step import Means, Received, Send, Step, Tick, body_of, signed
+from secagg.protocol.participant_round import AwaitOpen, Closed, EpochMembership, Seated
+from secagg.protocol.step import Received, Send, Step, StepInputs, Tick, body_of, signed
 
 ROW_BYTES = 2 * SHARE_BYTES  # a dealer's two shares of one round
 
@@ -186,14 +186,14 @@ class AwaitReady(InLists):
 # Manifest -> Join --------------------------------------------------------------------------------------------------
 
 
-def on_manifest(state: Outside, received: Received, means: Means) -> Step:
+def on_manifest(state: Outside, received: Received, means: StepInputs) -> Step:
     """Check every term against the site's own floors, and sign the manifest's hash."""
     frame = received.frame
     manifest = body_of(Manifest, frame, FaultyCoordinatorError)
     _check_manifest(manifest, frame, state, means.identity.public)
     index = manifest.sites.index(means.identity.public) + 1
     graph = Graph(neighbours={index: ()}) if manifest.is_sparse else COMPLETE
-    seat = Seat(manifest=manifest, epoch=frame.epoch, index=index, graph=graph)
+    seat = EpochMembership(manifest=manifest, epoch=frame.epoch, index=index, graph=graph)
     nonce = d.draw(means.rand, "nonce")
     message = Join(nonce_commitment=d.nonce_commitment(seat.epoch, seat.index, nonce))
     join = signed(means, message, epoch=seat.epoch, transcript=seat.epoch, sender=seat.index)
@@ -263,7 +263,7 @@ def _check_manifest(manifest: Manifest, frame: Frame, state: Outside, me: bytes)
 # Cohort -> Prekeys -------------------------------------------------------------------------------------------------
 
 
-def on_cohort(state: AwaitCohort, received: Received, means: Means) -> Step:
+def on_cohort(state: AwaitCohort, received: Received, means: StepInputs) -> Step:
     """Draw the epoch's keys and secrets once the cohort is large enough, and commit to them."""
     seat = state.seat
     message = body_of(Cohort, received.frame, FaultyCoordinatorError)
@@ -308,7 +308,7 @@ def on_cohort(state: AwaitCohort, received: Received, means: Means) -> Step:
 # PrekeyList -> Encapsulations --------------------------------------------------------------------------------------
 
 
-def on_prekey_list(state: AwaitPrekeyList, received: Received, means: Means) -> Step:
+def on_prekey_list(state: AwaitPrekeyList, received: Received, means: StepInputs) -> Step:
     """Agree on a channel with the coordinator, and on pair secrets with the sites of higher index."""
     message = body_of(PrekeyList, received.frame, FaultyCoordinatorError)
     if state.seat.manifest.is_sparse:
@@ -386,7 +386,7 @@ def _drawn(state: AwaitPrekeyList, message: PrekeyList, payload: bytes) -> Await
     )
 
 
-def _check_prekeys(seat: Seat, prekeys: Mapping[int, Prekeys], commitments: Mapping[int, bytes]) -> None:
+def _check_prekeys(seat: EpochMembership, prekeys: Mapping[int, Prekeys], commitments: Mapping[int, bytes]) -> None:
     """Check every site's keys; an honest coordinator never passes a bad one on."""
     for site, keys in prekeys.items():
         try:
@@ -406,7 +406,7 @@ def _check_prekeys(seat: Seat, prekeys: Mapping[int, Prekeys], commitments: Mapp
 # EncapsulationList -> Shares ---------------------------------------------------------------------------------------
 
 
-def on_encapsulation_list(state: AwaitEncapsulationList, received: Received, means: Means) -> Step:
+def on_encapsulation_list(state: AwaitEncapsulationList, received: Received, means: StepInputs) -> Step:
     """Finish the pair secrets; deal shares of every round's seed and vault key; fill and seal the vaults."""
     seat, me = state.seat, state.seat.index
     message = body_of(EncapsulationList, received.frame, FaultyCoordinatorError)
@@ -512,7 +512,7 @@ def _deal(
 # ShareList -> Receipt ----------------------------------------------------------------------------------------------
 
 
-def on_share_list(state: AwaitShareList, received: Received, means: Means) -> Step:
+def on_share_list(state: AwaitShareList, received: Received, means: StepInputs) -> Step:
     """Open and check every dealer's slot; refuse each dealer that fails, and say so in the receipt."""
     seat, me = state.seat, state.seat.index
     message = body_of(ShareList, received.frame, FaultyCoordinatorError)
@@ -591,7 +591,7 @@ def _open_slot(state: AwaitShareList, dealer: int, header: Shares, slot: ShareSl
 # Ready -> AwaitOpen ------------------------------------------------------------------------------------------------
 
 
-def on_ready(state: AwaitReady, received: Received, _means: Means) -> Step:
+def on_ready(state: AwaitReady, received: Received, _means: StepInputs) -> Step:
     """Check that all members accepted each other in one transcript, and keep only what rounds need."""
     seat, me = state.seat, state.seat.index
     message = body_of(Ready, received.frame, FaultyCoordinatorError)
@@ -624,7 +624,7 @@ def on_ready(state: AwaitReady, received: Received, _means: Means) -> Step:
 # Time --------------------------------------------------------------------------------------------------------------
 
 
-def on_setup_tick(state: InSetup, event: Tick, _means: Means) -> Step:
+def on_setup_tick(state: InSetup, event: Tick, _means: StepInputs) -> Step:
     """Give up the epoch, with all its secrets, when its setup was not finished in time."""
     if event.now < state.seat.manifest.setup_deadline:
         return Step(state)
@@ -637,8 +637,8 @@ def on_setup_tick(state: InSetup, event: Tick, _means: Means) -> Step:
 def _take(
     state: InSetup,
     listing: Listing,
-    kind: type[Message],
-    list_kind: type[Message],
+    kind: type[ProtocolMessage],
+    list_kind: type[ProtocolMessage],
     own: Frame,
     earlier: Iterable[int],
     bound: Iterable[bytes] = (),
@@ -666,13 +666,13 @@ def _take(
     return listed, d.transcript_after(state.transcript, list_kind.KIND, listed.senders, listed.root, bound)
 
 
-def _self_seeds(seat: Seat, chain: bytes) -> Iterator[tuple[int, bytes]]:
+def _self_seeds(seat: EpochMembership, chain: bytes) -> Iterator[tuple[int, bytes]]:
     for round_ in seat.rounds:
         yield round_, d.self_seed(chain, seat.index, round_, seat.epoch)
         chain = d.next_self_chain(chain, round_, seat.epoch)
 
 
-def _pair_seeds(seat: Seat, chain: bytes) -> Iterator[tuple[int, bytes]]:
+def _pair_seeds(seat: EpochMembership, chain: bytes) -> Iterator[tuple[int, bytes]]:
     for round_ in seat.rounds:
         yield round_, d.pair_seed(chain, round_, seat.epoch)
         chain = d.next_pair_chain(chain, round_, seat.epoch)

@@ -23,7 +23,7 @@ from secagg.errors import (
 )
 from secagg.identity import Identity
 from secagg.keys import Encapsulate, UnsealError, encapsulate, seal, unseal
-from secagg.messages import EncapsulationPackage, HeldLeaves, Message, SharePackage
+from secagg.messages import EncapsulationPackage, HeldLeaves, ProtocolMessage, SharePackage
 from secagg.params import Schema
 from secagg.protocol.encrypted_vector import EncryptedVector
 from secagg.protocol.ring_vector import RingVector
@@ -32,7 +32,7 @@ RAND_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class StepInputs:
     """What a step may use besides its state.
 
     Attributes:
@@ -84,7 +84,7 @@ class Contribute:
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse:
+class DeclineRound:
     """The site does not contribute to the open round, on public grounds that it names."""
 
     reason: str
@@ -133,7 +133,7 @@ class Abandon:
     """The coordinator gives the round up; its number is burnt."""
 
 
-Event: TypeAlias = Tick | Contribute | Refuse | Confirm | Withhold | Close | Ask | Publish | Abandon
+Event: TypeAlias = Tick | Contribute | DeclineRound | Confirm | Withhold | Close | Ask | Publish | Abandon
 
 # Effects -----------------------------------------------------------------------------------------------------------
 
@@ -153,7 +153,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """The coordinator stores a package for a site durably; it comes back in `Means`."""
+    """The coordinator stores a package for a site durably; it comes back in `StepInputs`."""
 
     site: int
     package: Package = field(repr=False)
@@ -193,7 +193,7 @@ Handler: TypeAlias = Callable[..., Step]
 Blame: TypeAlias = Callable[[str, str], ProtocolError]
 """Makes the error for a check's ID and a detail: FaultyCoordinatorError, or FaultyParticipantError with its party."""
 
-M = TypeVar("M", bound=Message)
+M = TypeVar("M", bound=ProtocolMessage)
 
 
 def blame_for(site: int) -> Blame:
@@ -222,8 +222,8 @@ def _decoded(kind: type[M], body: bytes, blame: Blame) -> M:
 
 
 def signed(
-    means: Means,
-    message: Message,
+    means: StepInputs,
+    message: ProtocolMessage,
     *,
     epoch: bytes,
     transcript: bytes,

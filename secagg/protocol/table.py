@@ -58,13 +58,13 @@ from secagg.protocol.step import (
     Close,
     Confirm,
     Contribute,
+    DeclineRound,
     Event,
     Handler,
-    Means,
     Publish,
     Received,
-    Refuse,
     Step,
+    StepInputs,
     Tick,
     Withhold,
 )
@@ -117,7 +117,7 @@ TABLE: dict[tuple[type[Record], type], Handler] = {
     (pr.AwaitOpen, Open): pr.on_open,
     (pr.AwaitOpen, Tick): pr.on_tick,
     (pr.AwaitVector, Contribute): pr.on_contribute,
-    (pr.AwaitVector, Refuse): pr.on_refuse,
+    (pr.AwaitVector, DeclineRound): pr.on_refuse,
     (pr.AwaitVector, Open): pr.on_open,
     (pr.AwaitVector, Tick): pr.on_turn_tick,
     (pr.AwaitSurvivors, Survivors): pr.on_survivors,
@@ -202,7 +202,7 @@ STATES: tuple[type[Record], ...] = (
 S = TypeVar("S", bound=Record)
 
 
-def receive(state: S, data: bytes, means: Means, payload: bytes | None = None) -> Step:
+def receive(state: S, data: bytes, means: StepInputs, payload: bytes | None = None) -> Step:
     """Advance a party by one frame and the payload that came beside it.
 
     Raises:
@@ -220,7 +220,7 @@ def receive(state: S, data: bytes, means: Means, payload: bytes | None = None) -
     return handler(state, Received(frame, payload), means)
 
 
-def tell(state: S, event: Event, means: Means) -> Step:
+def tell(state: S, event: Event, means: StepInputs) -> Step:
     """Advance a party by a local event.
 
     Raises:

@@ -16,14 +16,14 @@ from pathlib import Path
 import aiohttp
 
 from coordinator.demo.stage import _clean
-from participant.doctor import Kind
+from participant.doctor import CheckKind
 from relay.party import keystore
 from tests.e2e.test_network import SITES, assert_pooled
 from tests.support.network import POLICY, network, written
 
 STEPS = Path("participant/README.md").read_text().partition("## Ten minutes to the first sum")[2].partition("\n## ")[0]
 LINES = re.findall(r"^    secagg-participant (.*)$", STEPS, re.MULTILINE)
-OF_THE_MACHINE = {Kind.PERMISSIONS, Kind.DISK, Kind.MACHINE, Kind.CLOCK, Kind.JOURNAL}
+OF_THE_MACHINE = {CheckKind.PERMISSIONS, CheckKind.DISK, CheckKind.MACHINE, CheckKind.CLOCK, CheckKind.JOURNAL}
 """Where the tests run (as root, without a time service), and that there is no journal or backup before the start."""
 
 
@@ -76,7 +76,7 @@ async def test_the_steps_of_the_readme_lead_to_the_first_sum(tmp_path, record_pr
                 places["..."] = (await net.coordinator("project", "seal", project))["words"]
                 continue
             code, text = await said(words, environment)
-            assert code == 0 or (words == ["doctor"] and Kind(code) in OF_THE_MACHINE), (line, code, text)
+            assert code == 0 or (words == ["doctor"] and CheckKind(code) in OF_THE_MACHINE), (line, code, text)
             if words[:2] == ["project", "accept"]:
                 for name in others:
                     await net.site(name, "project", "accept", project, "--words", places["..."])

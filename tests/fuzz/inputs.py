@@ -23,10 +23,10 @@ from secagg.messages import (
     EncapsulationPackage,
     Encapsulations,
     Manifest,
-    Message,
     Opened,
     Opening,
     PrekeyList,
+    ProtocolMessage,
     Result,
     SealedShares,
     SharePackage,
@@ -43,7 +43,7 @@ MAX_BYTES = 16_384
 
 IN_A_FRAME, ON_A_GRAPH = 128, 192
 STATE, RAW_FRAME = 64, 65
-PAYLOADS: dict[int, type[Message]] = {63: Result, 66: Upload, 67: PrekeyList, 68: Encapsulations, 69: Shares}
+PAYLOADS: dict[int, type[ProtocolMessage]] = {63: Result, 66: Upload, 67: PrekeyList, 68: Encapsulations, 69: Shares}
 OTHERS: dict[int, type[Record]] = {
     70: Frame,
     71: Roster,
@@ -106,7 +106,7 @@ def _transition(kind: int, *, sparse: bool = False) -> Transition:
     return next(one for one in corpus().transitions if one.parcel.frame.kind == kind and one.play.is_sparse is sparse)
 
 
-def _with_payload(kind: type[Message]) -> Transition:
+def _with_payload(kind: type[ProtocolMessage]) -> Transition:
     return _transition(kind.KIND, sparse=kind is PrekeyList)
 
 

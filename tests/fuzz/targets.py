@@ -23,9 +23,9 @@ from secagg.messages import (
     Decline,
     EncapsulationPackage,
     Encapsulations,
-    Message,
     Open,
     Opening,
+    ProtocolMessage,
     Result,
     SharePackage,
     Shares,
@@ -35,7 +35,7 @@ from secagg.params import Floors
 from secagg.protocol import derivations as d
 from secagg.protocol import participant_round as pr
 from secagg.protocol.ring_vector import VectorError, open_vector
-from secagg.protocol.step import Abandon, Close, Confirm, Contribute, Event, Refuse, Tick, Withhold
+from secagg.protocol.step import Abandon, Close, Confirm, Contribute, DeclineRound, Event, Tick, Withhold
 from secagg.protocol.table import TABLE, decode_state, encode_state
 from secagg.receipts import Asked, Confirmed, Ended, ReceiptError, Released, read, signed, verify_receipt
 from tests.fuzz.mutations import Random, changed_bytes, changed_record
@@ -44,7 +44,7 @@ from tests.support.party import Parcel, Party
 from tests.support.playbook import Play
 from tests.support.states import runs, sparse_run
 
-PACKAGES: dict[type[Message], type[Record]] = {Encapsulations: EncapsulationPackage, Shares: SharePackage}
+PACKAGES: dict[type[ProtocolMessage], type[Record]] = {Encapsulations: EncapsulationPackage, Shares: SharePackage}
 MAX_LENGTH = 10_000  # of a vector that a fuzzed round asks for, so that a case takes no time
 NOBODY = 99
 _OWN_WORD = (Asked, Confirmed, Released, Ended)
@@ -147,7 +147,7 @@ def changed(rng: Random, transition: Transition) -> Parcel:
     return Parcel(transition.play.resign(frame, body, author=author, at=place), payload)
 
 
-def changed_body(rng: Random, transition: Transition, kind: type[Message], body: bytes) -> bytes:
+def changed_body(rng: Random, transition: Transition, kind: type[ProtocolMessage], body: bytes) -> bytes:
     """Return another body: a message with a field that is valid by its type, or bytes with a few changes."""
     if rng.random() < 0.6:
         with suppress(ParameterError, DecodeError):
@@ -202,7 +202,7 @@ def channel_key(transition: Transition) -> bytes:
             return getattr(state.turn.keys[frame.sender], {Decline: "decline"}.get(kind, "answer"))
 
 
-EVENTS: tuple[Event, ...] = (Tick(0), Tick(2**63), Refuse("no"), Confirm(), Withhold(), Close(), Abandon())
+EVENTS: tuple[Event, ...] = (Tick(0), Tick(2**63), DeclineRound("no"), Confirm(), Withhold(), Close(), Abandon())
 
 
 def go_on(rng: Random, party: Party) -> None:

@@ -29,7 +29,7 @@ from secagg.errors import (
     SecaggError,
     UnexpectedMessageError,
 )
-from secagg.messages import Consistency, Manifest, Message, Ready, Unmask
+from secagg.messages import Consistency, Manifest, ProtocolMessage, Ready, Unmask
 from secagg.params import LossRule, Profile, Schema, Segment, mac_lanes_for, ring_bits_for
 from secagg.protocol import coordinator_round as cr
 from secagg.protocol import participant_round as pr
@@ -39,9 +39,9 @@ from secagg.protocol.step import (
     Close,
     Confirm,
     Contribute,
+    DeclineRound,
     Learned,
     Publish,
-    Refuse,
     Send,
     Tick,
     Withhold,
@@ -62,7 +62,7 @@ def one_hot_schema(n: int) -> Schema:
 class Cohort(RuleBasedStateMachine):
     """The relay's choices are the rules; what daemons do by themselves is `natural`."""
 
-    start: type[Message] = Manifest
+    start: type[ProtocolMessage] = Manifest
     sums = 0
     steps = 0
 
@@ -164,16 +164,16 @@ class Cohort(RuleBasedStateMachine):
                 if (driver.party.index or not self.relay.waiting) and (action := self.natural(driver.party)):
                     self.told(driver, action)
 
-    @rule(index=st.integers(1, 5), event=st.sampled_from([Refuse("no"), Withhold()]))
+    @rule(index=st.integers(1, 5), event=st.sampled_from([DeclineRound("no"), Withhold()]))
     def refuse_or_withhold(self, index, event):
         driver = self.drivers[index % self.n + 1]
-        wanted = pr.AwaitVector if isinstance(event, Refuse) else pr.AwaitConfirmation
+        wanted = pr.AwaitVector if isinstance(event, DeclineRound) else pr.AwaitConfirmation
         if isinstance(driver.state, wanted):
             self.told(driver, lambda party: party.tell(event))
 
     @rule()
     def abandon(self):
-        if isinstance(self.drivers[COORDINATOR].state, cr.InRound):
+        if isinstance(self.drivers[COORDINATOR].state, cr.CoordinatorInRound):
             self.told(self.drivers[COORDINATOR], lambda party: party.tell(Abandon()))
 
     @rule(now=st.sampled_from([1, SETUP_DEADLINE, ROUND_DEADLINE, EXPIRES]), index=st.integers(1, 5))
@@ -265,11 +265,11 @@ SETTINGS = settings(
 )
 
 
-STARTS: tuple[type[Message], ...] = (Manifest, Ready)
+STARTS: tuple[type[ProtocolMessage], ...] = (Manifest, Ready)
 """From the first message on, or with the setup behind them and more time for rounds."""
 
 
-def storm(start: type[Message], number: int) -> type[Cohort]:
+def storm(start: type[ProtocolMessage], number: int) -> type[Cohort]:
     """Run cohorts in the storms that a seed decides, and return the class that counted."""
     print(f"storms from {start.__name__}, seed {number}", flush=True)
     cohort = seed(number)(type(f"CohortFrom{start.__name__}", (Cohort,), {"start": start}))

@@ -16,7 +16,7 @@ from secagg.protocol import derivations as d
 from secagg.protocol import participant_round as pr
 from secagg.protocol import participant_setup as ps
 from secagg.protocol.ring_vector import RingVector
-from secagg.protocol.step import Abandon, Add, Ask, Contribute, Keep, Refuse, Send, Tick, Withhold
+from secagg.protocol.step import Abandon, Add, Ask, Contribute, DeclineRound, Keep, Send, Tick, Withhold
 from secagg.protocol.table import encode_state
 from secagg.quantize import quantize
 from tests.support.playbook import EXPIRES, QUERY, ROUND_DEADLINE, SETUP_DEADLINE, Play, at
@@ -106,7 +106,7 @@ def test_declining_erases_the_shares():
     party = play.parties[1]
     party.receive(play.parcel(Open))
     row = party.state.turn.row
-    party.tell(Refuse("no"))
+    party.tell(DeclineRound("no"))
     assert_gone(row.values(), party.state)
 
 

@@ -39,11 +39,11 @@ from secagg.protocol.step import (
     Ask,
     Close,
     Contribute,
+    DeclineRound,
     Learned,
-    Means,
     Publish,
-    Refuse,
     Send,
+    StepInputs,
     Tick,
     signed,
 )
@@ -221,7 +221,7 @@ def test_values_beyond_a_clip_that_refuses_are_not_sent():
 def test_reasons_that_cannot_be_sent(reason):
     play = at(Open)
     play.parties[1].receive(play.parcel(Open))
-    play.denies(1, Refuse(reason), ParameterError)
+    play.denies(1, DeclineRound(reason), ParameterError)
 
 
 def test_how_many_values_were_clipped_is_known_to_the_site():
@@ -240,7 +240,7 @@ def test_an_epoch_is_announced_by_its_coordinator_to_sites_of_the_roster():
     foreign = replace(play.plan, sites=(*play.plan.sites, play.stranger.public))
     for plan, identity in ((play.plan, play.stranger), (foreign, play.parties[0].identity)):
         with pytest.raises(ParameterError):
-            announce(plan, Means(identity=identity, rand=bytes(32)))
+            announce(plan, StepInputs(identity=identity, rand=bytes(32)))
 
 
 @pytest.mark.parametrize("profile", Profile)
@@ -253,7 +253,7 @@ def test_what_a_plan_leaves_open_is_chosen_as_sites_ask_for(n, profile):
 @pytest.mark.parametrize("size", [0, 31, 33])
 def test_a_step_takes_32_random_bytes(size):
     with pytest.raises(ParameterError):
-        Means(identity=Identity(bytes(32)), rand=bytes(size))
+        StepInputs(identity=Identity(bytes(32)), rand=bytes(size))
 
 
 def test_a_sealed_message_is_not_signed_open():

@@ -23,7 +23,7 @@ from secagg.protocol.encrypted_vector import (
     open_sum,
 )
 from secagg.protocol.ring_vector import VectorError
-from secagg.protocol.step import Learned, Means
+from secagg.protocol.step import Learned, StepInputs
 from secagg.quantize import Coins, quantize
 from secagg.simulate import simulate
 from tests.support.playbook import Play, at
@@ -162,4 +162,4 @@ def test_too_many_sites_and_sparse_graphs_are_refused_before_anybody_is_asked(n,
     limits = {"run": bytes(16), "rounds": 1, "setup_deadline": 1, "expires": 2}
     plan = Plan(roster=roster, sites=roster.sites, degree=degree, suite=BFV, **limits)
     with pytest.raises(ParameterError, match=f"at most {MAX_HOMOMORPHIC_SITES} sites, on the complete graph"):
-        announce(plan, Means(identity=head, rand=bytes(32)))
+        announce(plan, StepInputs(identity=head, rand=bytes(32)))

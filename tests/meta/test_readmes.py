@@ -22,7 +22,7 @@ from secagg.params import Schema, Segment, ring_bits_for
 from secagg.protocol.coordinator_setup import Plan, announce
 from secagg.protocol.participant_round import AwaitOpen
 from secagg.protocol.ring_vector import RingVector
-from secagg.protocol.step import Add, Ask, Close, Keep, Learned, Means, Publish, Send, Step
+from secagg.protocol.step import Add, Ask, Close, Keep, Learned, Publish, Send, Step, StepInputs
 from secagg.protocol.table import decode_state, receive, tell
 
 ROOT = Path(__file__).parents[2]
@@ -75,10 +75,10 @@ def test_the_loop_of_the_core_s_readme_carries_a_round() -> None:
     schema = Schema(ring_bits=ring_bits_for(segments[0].levels, 4), mac_lanes=2, segments=segments)
     total = RingVector.zeros(schema)
 
-    def means() -> Means:
+    def means() -> StepInputs:
         rand = next(steps).to_bytes(32, "big")
         encapsulations, shares, leaves = kept.values()
-        return Means(identity=head, rand=rand, encapsulations=encapsulations, shares=shares, leaves=leaves)
+        return StepInputs(identity=head, rand=rand, encapsulations=encapsulations, shares=shares, leaves=leaves)
 
     def deliver(step: Step) -> Any:
         """Bring the coordinator's frames to the sites and their answers back; return the coordinator's next state."""

@@ -11,7 +11,7 @@ from secagg.messages import Consistency, Open, Quorum, Result, Survivors, Unmask
 from secagg.params import LossRule, Profile, Rounding, Schema
 from secagg.protocol import derivations as d
 from secagg.protocol.ring_vector import RingVector, open_vector, seal_vector
-from secagg.protocol.step import Contribute, Refuse
+from secagg.protocol.step import Contribute, DeclineRound
 from tests.support.playbook import SCHEMA, Parcel, Play, at, listing
 
 OTHER = b"\xaa" * 32
@@ -45,7 +45,7 @@ def test_V_0501_round_that_was_declined_or_is_over():
     first = play.parcel(Open)
     declining = play.copy()
     declining.parties[1].receive(first)
-    declining.parties[1].tell(Refuse("not today"))
+    declining.parties[1].tell(DeclineRound("not today"))
     declining.refuses(1, first, FaultyRelayError, "V-0501")
     play.until(Result).until(Open)
     play.refuses(1, first, FaultyRelayError, "V-0501")

@@ -18,10 +18,10 @@ from secagg.messages import (
     Join,
     Listing,
     Manifest,
-    Message,
     Open,
     PrekeyList,
     Prekeys,
+    ProtocolMessage,
     Quorum,
     Ready,
     Receipt,
@@ -39,7 +39,7 @@ TERMS = {"degree": 6, "threshold": 5, "colluders": 2, "survivors": 6}
 PARTIAL = tuple(kind for kind in LISTS if kind is not Quorum)
 
 
-def sparse(kind: type[Message], **terms) -> Play:
+def sparse(kind: type[ProtocolMessage], **terms) -> Play:
     return at(kind, **{"n": N, "schema": NO_LANES, **TERMS, **terms})
 
 
@@ -54,11 +54,11 @@ def strangers(play: Play, site: int = 1) -> list[int]:
     return sorted(set(range(1, N + 1)) - {site, *neighbours(play, site)})
 
 
-def shown(play: Play, kind: type[Message]) -> Listing:
+def shown(play: Play, kind: type[ProtocolMessage]) -> Listing:
     return getattr(play.message(kind), LISTS[kind])
 
 
-def showing(play: Play, kind: type[Message], **changes) -> Parcel:
+def showing(play: Play, kind: type[ProtocolMessage], **changes) -> Parcel:
     """Return the list for site 1 with another part of it, or other siblings."""
     return play.forge(kind, **{LISTS[kind]: replace(shown(play, kind), **changes)})
 
@@ -67,7 +67,7 @@ def by_sender(frames: Collection[Frame]) -> tuple[Frame, ...]:
     return tuple(sorted(frames, key=lambda frame: frame.sender))
 
 
-def refused(play: Play, kind: type[Message], **changes) -> None:
+def refused(play: Play, kind: type[ProtocolMessage], **changes) -> None:
     play.refuses(1, showing(play, kind, **changes), FaultyCoordinatorError, "V-0207")
 
 

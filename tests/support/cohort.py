@@ -24,9 +24,9 @@ import numpy as np
 
 from coordinator.demo.pooled import pooled, pooled_kaplan_meier
 from coordinator.projects.projects import sealed
-from coordinator.runs.lifecycle import Order, Report, begin
+from coordinator.runs.lifecycle import Order, RunOutcome, begin
 from coordinator.session.config import CoordinatorConfig
-from coordinator.session.session import Office, at_work
+from coordinator.session.session import Session, at_work
 from participant.analyses.catalogue import parse_spec
 from participant.daemon.daemon import Daemon
 from participant.data.store.store import DatasetStore
@@ -84,7 +84,7 @@ class Cohort:
         return CoordinatorConfig(relay=self.relay.url, data=self.folder / office, **{**PACE, **more})
 
     @asynccontextmanager
-    async def office(self, name: str = "office", **more: Any) -> AsyncIterator[Office]:
+    async def office(self, name: str = "office", **more: Any) -> AsyncIterator[Session]:
         """The coordinator at work in a folder of this name."""
         settings = self.settings(name, **more)
         settings.data.mkdir(mode=0o700, exist_ok=True)
@@ -114,7 +114,7 @@ class Cohort:
                 await own.answer(project, MemberState.CONFIRMED, roster_version=roster.version)
         return project
 
-    async def begin(self, office: Office, project: UUID, *tasks: dict[str, Any], **order: Any) -> UUID:
+    async def begin(self, office: Session, project: UUID, *tasks: dict[str, Any], **order: Any) -> UUID:
         """Enter a run of one Kaplan-Meier curve, or of these tasks."""
         specs = tuple(parse_spec(task) for task in tasks or (KAPLAN_MEIER,))
         return begin(office, await sealed(office.relay, project), Order(tasks=specs, **order))
@@ -134,7 +134,7 @@ class Cohort:
                     await site.working
                 site.working = None
 
-    def assert_pooled(self, report: Report, sites: Iterable[CohortSite] | None = None) -> None:
+    def assert_pooled(self, report: RunOutcome, sites: Iterable[CohortSite] | None = None) -> None:
         """Every result is the curve of one table with the patients of these sites, or of all."""
         chosen = self.sites if sites is None else list(sites)
         oracle = pooled_kaplan_meier(pooled(site.columns for site in chosen), SPEC)  # type: ignore[arg-type]

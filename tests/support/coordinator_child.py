@@ -19,7 +19,7 @@ from coordinator.runs.lifecycle import carry_out
 from coordinator.runs.standby import Standby
 from coordinator.session.config import CoordinatorConfig
 from coordinator.session.progress import nowhere
-from coordinator.session.session import Office, at_work
+from coordinator.session.session import Session, at_work
 from relay.api.states import FINAL_RUN
 from relay.service import crashpoints, logs
 from secagg.errors import SecaggError
@@ -73,14 +73,14 @@ def _live(settings: dict[str, Any], seed: bytes, role: Role, run: UUID, point: s
     asyncio.run(work())
 
 
-async def _resume(office: Office, run: UUID) -> None:
+async def _resume(office: Session, run: UUID) -> None:
     try:
         await carry_out(run, await sealed(office.relay, office.records.get(run).project), office, nowhere)
     except SecaggError:  # by whatever name: journal and relay say how the run ended
         return
 
 
-async def _stand_by(office: Office, run: UUID) -> None:
+async def _stand_by(office: Session, run: UUID) -> None:
     stop = asyncio.Event()
     watching = asyncio.create_task(Standby(office).watch(stop))
     while (await office.relay.run(run)).state not in FINAL_RUN:  # noqa: ASYNC110

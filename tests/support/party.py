@@ -12,7 +12,7 @@ from secagg.identity import Identity
 from secagg.messages import EncapsulationPackage, HeldLeaves, SharePackage, Unmask
 from secagg.protocol.encrypted_vector import EncryptedVector
 from secagg.protocol.ring_vector import RingVector
-from secagg.protocol.step import Add, Effect, Event, Keep, Means, Send, Step
+from secagg.protocol.step import Add, Effect, Event, Keep, Send, Step, StepInputs
 from secagg.protocol.table import receive, tell
 
 Vector = RingVector | EncryptedVector
@@ -43,9 +43,9 @@ class Party:
     taken: list[tuple[Record, Parcel]] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
 
-    def means(self) -> Means:
+    def means(self) -> StepInputs:
         self.steps += 1
-        return Means(
+        return StepInputs(
             identity=self.identity,
             rand=sha256(b"%b step %d" % (self.seed, self.steps)).digest(),
             encapsulate=lambda public: _encapsulation(self.index, public),

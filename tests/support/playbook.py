@@ -32,12 +32,12 @@ from secagg.messages import (
     Join,
     Listing,
     Manifest,
-    Message,
     Open,
     Opened,
     Opening,
     PrekeyList,
     Prekeys,
+    ProtocolMessage,
     Quorum,
     Ready,
     Receipt,
@@ -68,7 +68,7 @@ RUN = b"one run of these"
 PROJECT = b"a project of us "
 QUERY = b"how many of each"
 
-ORDER: tuple[type[Message], ...] = (
+ORDER: tuple[type[ProtocolMessage], ...] = (
     Manifest,
     Join,
     Cohort,
@@ -92,7 +92,7 @@ ORDER: tuple[type[Message], ...] = (
     Opened,
 )
 HOMOMORPHIC = (SealedShares, Opening, Opened)
-LISTS: dict[type[Message], str] = {
+LISTS: dict[type[ProtocolMessage], str] = {
     Cohort: "joins",
     PrekeyList: "prekeys",
     EncapsulationList: "headers",
@@ -156,7 +156,7 @@ class Play:
         self.parties = {site: Party(site, one, outside, root + b"%d" % site) for site, one in enumerate(sites, 1)}
         coordinator = Party(COORDINATOR, head, outside, root + b"0")
         self.parties[COORDINATOR] = coordinator
-        self.mail: dict[type[Message], list[Parcel]] = {}
+        self.mail: dict[type[ProtocolMessage], list[Parcel]] = {}
         self._post(coordinator.settle(announce(self.plan, coordinator.means())), Manifest)
 
     def __repr__(self) -> str:
@@ -180,7 +180,7 @@ class Play:
 
     # Going on ------------------------------------------------------------------------------------------------------
 
-    def until(self, kind: type[Message]) -> "Play":
+    def until(self, kind: type[ProtocolMessage]) -> "Play":
         """Go on until the next messages of this kind are on their way, and nobody has received one."""
         self.advance()
         while self.stage is not kind:
@@ -196,7 +196,7 @@ class Play:
         sent += self._went_on(delivered)
         self._post(sent, self.after(delivered))
 
-    def after(self, kind: type[Message]) -> type[Message]:
+    def after(self, kind: type[ProtocolMessage]) -> type[ProtocolMessage]:
         """Return the kind of message that follows in this play; a round follows a round."""
         merged = self.plan.profile is Profile.SEMI_HONEST and not self.is_sparse
         steps = [one for one in ORDER if not (merged and one in {Consistency, Quorum})]
@@ -204,7 +204,7 @@ class Play:
         steps = [one for one in steps if one not in left_out]
         return Open if kind is steps[-1] else steps[steps.index(kind) + 1]
 
-    def _went_on(self, delivered: type[Message]) -> Iterator[Parcel]:
+    def _went_on(self, delivered: type[ProtocolMessage]) -> Iterator[Parcel]:
         """Tell the parties what their drivers would tell them after this delivery."""
         coordinator = self.parties[COORDINATOR]
         if delivered in {Open, Survivors}:
@@ -236,7 +236,7 @@ class Play:
             return [COORDINATOR] if frame.sender in self.present else []
         return sorted(self.present if frame.recipient == EVERYONE else {frame.recipient} & self.present)
 
-    def _post(self, sent: list[Parcel], stage: type[Message]) -> None:
+    def _post(self, sent: list[Parcel], stage: type[ProtocolMessage]) -> None:
         assert {MESSAGES[parcel.frame.kind] for parcel in sent} == {stage}, f"{self.options}: nothing but {stage}"
         self.stage = stage
         self.mail[stage] = sent
@@ -246,23 +246,23 @@ class Play:
     def state(self, index: int) -> Any:
         return self.parties[index].state
 
-    def parcel(self, kind: type[Message], sender: int = COORDINATOR, to: int = 1) -> Parcel:
+    def parcel(self, kind: type[ProtocolMessage], sender: int = COORDINATOR, to: int = 1) -> Parcel:
         """Return the last parcel of this kind from a site, or from the coordinator to everyone or to site `to`."""
         for parcel in self.mail[kind]:
             if parcel.frame.sender == sender and (sender or parcel.frame.recipient in {to, EVERYONE}):
                 return parcel
         raise AssertionError(f"{self}: no {kind.__name__} from {sender} to {to}")
 
-    def frame(self, kind: type[Message], sender: int = COORDINATOR, to: int = 1) -> Frame:
+    def frame(self, kind: type[ProtocolMessage], sender: int = COORDINATOR, to: int = 1) -> Frame:
         return self.parcel(kind, sender, to).frame
 
-    def message(self, kind: type[Message], sender: int = COORDINATOR, to: int = 1) -> Any:
+    def message(self, kind: type[ProtocolMessage], sender: int = COORDINATOR, to: int = 1) -> Any:
         """Return the message itself, unsealed."""
         frame = self.frame(kind, sender, to)
         body = unseal(self.key(kind, sender or to), frame.body, frame.header()) if kind.SEALED else frame.body
         return kind.decode(body)
 
-    def listed(self, kind: type[Message], to: int = 1) -> tuple[Frame, ...]:
+    def listed(self, kind: type[ProtocolMessage], to: int = 1) -> tuple[Frame, ...]:
         """Return the sites' frames in a list of the coordinator's."""
         found = getattr(self.message(kind, to=to), LISTS[kind])
         return found if kind is Quorum else found.frames
@@ -277,7 +277,7 @@ class Play:
         bound = d.vector_bound(self.epoch, Upload.KIND, site, turn.round, turn.context)
         return open_vector(parcel.payload, self.schema, self.key(Upload, site), bound, self.message(Upload, site).root)
 
-    def key(self, kind: type[Message], site: int) -> bytes:
+    def key(self, kind: type[ProtocolMessage], site: int) -> bytes:
         """Return the channel's key for the message of this kind that is on its way between coordinator and site."""
         if kind is Open:
             chain, eh = self.state(site).channel_chain, self.epoch
@@ -299,7 +299,7 @@ class Play:
 
     def forge(
         self,
-        kind: type[Message],
+        kind: type[ProtocolMessage],
         sender: int = COORDINATOR,
         to: int = 1,
         *,
@@ -322,13 +322,13 @@ class Play:
         frame = self.resign(sent.frame, message.encode(), author=author, key=key, at=at)
         return Parcel(frame, sent.payload if payload is None else payload)
 
-    def forge_list(self, kind: type[Message], frames: Collection[Frame], to: int = 1) -> Parcel:
+    def forge_list(self, kind: type[ProtocolMessage], frames: Collection[Frame], to: int = 1) -> Parcel:
         """Return one of the coordinator's lists with other frames in it."""
         return self.forge(kind, to=to, **{LISTS[kind]: tuple(frames) if kind is Quorum else listing(frames)})
 
     def write(
         self,
-        message: Message,
+        message: ProtocolMessage,
         like: Frame,
         *,
         author: int | None = None,
@@ -363,7 +363,7 @@ class Play:
     def _identity_of(self, index: int) -> Identity:
         return self.parties[index].identity if index in self.parties else self.stranger
 
-    def swap(self, kind: type[Message], sender: int, forged: Parcel) -> None:
+    def swap(self, kind: type[ProtocolMessage], sender: int, forged: Parcel) -> None:
         """Let a party send this instead of what it sent, and believe that it did."""
         sent = self.parcel(kind, sender)
         self.mail[kind] = [forged if parcel is sent else parcel for parcel in self.mail[kind]]
@@ -426,13 +426,13 @@ def _identity(root: bytes, name: bytes) -> Identity:
     return Identity(sha256(root + name).digest())
 
 
-def at(kind: type[Message], **options: Any) -> Play:
+def at(kind: type[ProtocolMessage], **options: Any) -> Play:
     """Return a play whose messages of this kind are on their way for the first time."""
     return _played(kind, tuple(sorted(options.items()))).copy()
 
 
 @cache
-def _played(kind: type[Message], options: tuple[tuple[str, Any], ...]) -> Play:
+def _played(kind: type[ProtocolMessage], options: tuple[tuple[str, Any], ...]) -> Play:
     if kind is Manifest:
         return Play(**dict(options))
     homomorphic = dict(options).get("suite") is Suite.X25519_MLKEM768_AES256_BFV

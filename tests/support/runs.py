@@ -4,7 +4,7 @@ from functools import cache
 
 from coordinator import connect
 from coordinator.demo.lung import COX, KAPLAN_MEIER, lung_by_institution
-from coordinator.report.run import Run
+from coordinator.report.run import RunReport
 from participant.study.terms import ProjectTerms
 
 HOSTILE = "Lung <script>alert(1)</script> & co"
@@ -17,7 +17,7 @@ TERMS = ProjectTerms(
 
 
 @cache
-def lung_run() -> Run:
+def lung_run() -> RunReport:
     """Return a run of a Cox model and its curve, in a project with a name that a page has to escape."""
     with connect(simulate=lung_by_institution(), terms=TERMS, progress=False) as office:
         return office.project(HOSTILE).run(COX, KAPLAN_MEIER)

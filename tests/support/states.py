@@ -5,9 +5,9 @@ from functools import cache
 
 from secagg.codec import Record
 from secagg.envelope import Frame
-from secagg.messages import Decline, Manifest, Message, Open, Opened, Result, Suite, Upload
+from secagg.messages import Decline, Manifest, Open, Opened, ProtocolMessage, Result, Suite, Upload
 from secagg.params import LossRule, Profile
-from secagg.protocol.step import Refuse, Tick
+from secagg.protocol.step import DeclineRound, Tick
 from tests.support.party import Party
 from tests.support.playbook import EXPIRES, SCHEMA, Play, at
 
@@ -26,7 +26,7 @@ def runs() -> tuple[Play, ...]:
         plays.append(homomorphic.copy().until(Opened).until(Open).until(Opened))
     declining = at(Open, n=4)
     declining.parties[4].receive(declining.parcel(Open, to=4))
-    (decline,) = declining.parties[4].tell(Refuse("too few rows"))
+    (decline,) = declining.parties[4].tell(DeclineRound("too few rows"))
     declining.mail[Decline] = [decline]
     declining.present.discard(4)
     declining.until(Upload)
@@ -56,6 +56,6 @@ def states() -> dict[type[Record], tuple[Party, Record]]:
 
 
 @cache
-def frames() -> dict[type[Message], Frame]:
+def frames() -> dict[type[ProtocolMessage], Frame]:
     """Return an honest frame of each kind of message."""
     return {kind: parcels[0].frame for play in runs() for kind, parcels in play.mail.items()}

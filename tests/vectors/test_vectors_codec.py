@@ -20,7 +20,7 @@ from secagg.messages import (
 )
 from secagg.params import Floors
 from secagg.protocol.participant_setup import Outside
-from secagg.protocol.step import Means
+from secagg.protocol.step import StepInputs
 from secagg.protocol.table import receive
 from tests.support.records import opened
 from tests.vectors.files import FOLDER, load
@@ -69,6 +69,6 @@ def read(fault: str, kind: type[Record], data: bytes) -> None:
     if fault.startswith("frame_of"):
         roster = identity.Roster(project=bytes(16), terms=bytes(32), coordinator=bytes(32), sites=())
         state = Outside(roster=roster, run=bytes(16), floors=Floors(), last_epoch=0, survivors=())
-        receive(state, data, Means(identity.Identity(bytes(32)), bytes(32)))
+        receive(state, data, StepInputs(identity.Identity(bytes(32)), bytes(32)))
     else:
         kind.decode(data)

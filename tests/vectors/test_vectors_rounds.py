@@ -15,7 +15,20 @@ from secagg.params import Floors, Profile, Schema
 from secagg.protocol.coordinator_setup import Plan, announce
 from secagg.protocol.participant_setup import Outside
 from secagg.protocol.ring_vector import RingVector
-from secagg.protocol.step import Add, Ask, Close, Confirm, Contribute, Event, Keep, Learned, Means, Publish, Send, Step
+from secagg.protocol.step import (
+    Add,
+    Ask,
+    Close,
+    Confirm,
+    Contribute,
+    Event,
+    Keep,
+    Learned,
+    Publish,
+    Send,
+    Step,
+    StepInputs,
+)
 from secagg.protocol.table import receive, tell
 from tests.vectors.files import load, unhex
 
@@ -45,10 +58,10 @@ class Player:
     def manifest(self) -> Manifest:
         return Manifest.decode(Frame.decode(unhex(self.script["sent"][0]["frame"])).body)
 
-    def means(self, step: dict[str, Any]) -> Means:
+    def means(self, step: dict[str, Any]) -> StepInputs:
         drawn = iter(unhex(list(step.get("encapsulations", {}).values())))
         kept = {kind.__name__: packages for kind, packages in self.kept.items()}
-        return Means(
+        return StepInputs(
             identity=self.identities[step["party"]],
             rand=unhex(step["rand"]),
             encapsulate=lambda _key: tuple(next(drawn)),
@@ -72,7 +85,7 @@ class Player:
         self.states[party] = made.state
         return self.effects(made)
 
-    def received(self, step: dict[str, Any], means: Means) -> tuple[bytes, Means, bytes]:
+    def received(self, step: dict[str, Any], means: StepInputs) -> tuple[bytes, StepInputs, bytes]:
         frame, payload = self.sent(step["receive"])
         return frame, means, payload
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.statistics.language.layout import Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CoefficientResult(Result, ABC):
+class CoefficientResult(AnalysisResult, ABC):
     """A fitted regression. Arrays are (p,) float64 in the order of `names`.
 
     Attributes:

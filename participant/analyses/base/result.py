@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Result(ABC):
+class AnalysisResult(ABC):
     """Base of the results, which are frozen dataclasses.
 
     Attributes:

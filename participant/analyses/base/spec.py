@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from participant.analyses.base.errors import CodingError
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.statistics.language.conditions import Condition
 from participant.statistics.language.layout import Array
@@ -41,7 +41,7 @@ class TableSpec(Strict, ABC):
     value_bits: int | None = Field(default=None, ge=MIN_VALUE_BITS, le=MAX_VALUE_BITS)
 
     @abstractmethod
-    async def analyse(self, secure_sum: SecureSum) -> Result:
+    async def analyse(self, secure_sum: SecureSum) -> AnalysisResult:
         """Carry the analysis out.
 
         Raises:

@@ -28,7 +28,7 @@ from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
 from participant.analyses.base.declared import levels_of, refusal, warn_of_other_codes
 from participant.analyses.base.errors import NoRowsError
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.sums.group_moments import moments_of
@@ -104,7 +104,7 @@ class Level(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DescriptiveResult(Result):
+class DescriptiveResult(AnalysisResult):
     """The table.
 
     Attributes:

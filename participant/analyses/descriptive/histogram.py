@@ -29,7 +29,7 @@ import numpy as np
 from pydantic import Field, FiniteFloat
 
 from participant.analyses.base.declared import levels_of, refusal, warn_of_other_codes, warn_of_outside
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.statistics.evaluation.registry import HISTOGRAM
@@ -62,7 +62,7 @@ class HistogramSpec(TableSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class HistogramResult(Result):
+class HistogramResult(AnalysisResult):
     """The counts.
 
     Attributes:

@@ -31,7 +31,7 @@ from scipy.special import fdtrc, stdtrit
 
 from participant.analyses.base.declared import levels_of
 from participant.analyses.base.errors import CollinearityError
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.base.text_table import text_table
@@ -80,7 +80,7 @@ class AncovaSpec(TableSpec):
         )
 
 
-class Source(NamedTuple):
+class AncovaSource(NamedTuple):
     """A line of the table of variance: a term, or ``residual``, which has no test."""
 
     name: str
@@ -102,7 +102,7 @@ class AdjustedMean(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AncovaResult(Result):
+class AncovaResult(AnalysisResult):
     """The analysis.
 
     Attributes:
@@ -127,10 +127,10 @@ class AncovaResult(Result):
         "partial_eta_squared": ".3f",
     }
 
-    sources: tuple[Source, ...]
+    sources: tuple[AncovaSource, ...]
     means: tuple[AdjustedMean, ...]
     at: Mapping[str, float]
-    slopes: Source | None
+    slopes: AncovaSource | None
     coefficients: Mapping[str, float]
     r_squared: float
     rows: int
@@ -183,7 +183,7 @@ def _result(spec: AncovaSpec, fit: GlmResult, products: GlmResult | None) -> Anc
         slopes = _source(products, "equal slopes", joint)
     at = _covariate_means(spec, fit)
     return AncovaResult(
-        sources=(*sources, Source("residual", fit.deviance, round(fit.df), None, None, None)),
+        sources=(*sources, AncovaSource("residual", fit.deviance, round(fit.df), None, None, None)),
         means=_adjusted(spec, fit, at),
         at=at,
         slopes=slopes,
@@ -195,10 +195,10 @@ def _result(spec: AncovaSpec, fit: GlmResult, products: GlmResult | None) -> Anc
     )
 
 
-def _source(fit: GlmResult, name: str, which: list[int]) -> Source:
+def _source(fit: GlmResult, name: str, which: list[int]) -> AncovaSource:
     f, df = wald_f(fit.coef, fit.covariance, which), len(which)
     squares = f * df * fit.dispersion
-    return Source(name, squares, df, f, float(fdtrc(df, fit.df, f)), squares / (squares + fit.deviance))
+    return AncovaSource(name, squares, df, f, float(fdtrc(df, fit.df, f)), squares / (squares + fit.deviance))
 
 
 def _covariate_means(spec: AncovaSpec, fit: GlmResult) -> dict[str, float]:
@@ -218,7 +218,7 @@ def _adjusted(spec: AncovaSpec, fit: GlmResult, at: Mapping[str, float]) -> tupl
     return tuple(means)
 
 
-def _warnings(slopes: Source | None, fit: GlmResult, products: GlmResult | None) -> list[str]:
+def _warnings(slopes: AncovaSource | None, fit: GlmResult, products: GlmResult | None) -> list[str]:
     if products is None or slopes is None or slopes.p is None:
         return ["equal slopes are not tested: some group does not tell a slope of its own"]
     found = [f"test of equal slopes: {text}" for text in products.warnings if text not in fit.warnings]

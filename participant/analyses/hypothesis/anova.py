@@ -39,11 +39,11 @@ from scipy.special import chdtrc, fdtrc
 
 from participant.analyses.base.declared import levels_of, occurring
 from participant.analyses.base.errors import CollinearityError, NoRowsError
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.base.text_table import text_table
-from participant.analyses.sums.group_moments import Moments, class_moments_of
+from participant.analyses.sums.group_moments import GroupMoments, class_moments_of
 from participant.statistics.language.layout import Array
 from participant.statistics.models.cells import few_cells
 from participant.statistics.models.design import Category
@@ -73,7 +73,7 @@ class AnovaSpec(TableSpec):
         return await analyse_variance(self, secure_sum)
 
 
-class Source(NamedTuple):
+class AnovaSource(NamedTuple):
     """A line of the table of variance: a term, or ``residual``, which has no test."""
 
     name: str
@@ -106,7 +106,7 @@ class Test(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AnovaResult(Result):
+class AnovaResult(AnalysisResult):
     """The analysis.
 
     Attributes:
@@ -133,7 +133,7 @@ class AnovaResult(Result):
     }
 
     type: int
-    sources: tuple[Source, ...]
+    sources: tuple[AnovaSource, ...]
     groups: tuple[Cell, ...]
     welch: Test | None
     bartlett: Test | None
@@ -183,7 +183,7 @@ async def analyse_variance(spec: AnovaSpec, secure_sum: SecureSum) -> AnovaResul
         )
     error = full.rss / full.df
     sources = [_source(*cells.compare(spec, term), error, full) for term in cells.terms(spec)]
-    residual = Source("residual", full.rss, full.df, error, None, None, None)
+    residual = AnovaSource("residual", full.rss, full.df, error, None, None, None)
     total = cells.fit(()).rss
     one = len(spec.by) == 1
     bartlett = _bartlett(cells)
@@ -230,7 +230,7 @@ class _Cells:
     warnings: tuple[str, ...]
 
     @classmethod
-    def of(cls, spec: AnovaSpec, found: Moments) -> "_Cells":
+    def of(cls, spec: AnovaSpec, found: GroupMoments) -> "_Cells":
         warnings, kept = list(found.warnings), []
         for axis, category in enumerate(spec.by):
             others = tuple(other for other in range(len(spec.by)) if other != axis)
@@ -318,12 +318,12 @@ class _Cells:
         return columns
 
 
-def _source(name: str, without: _Fit, with_: _Fit, error: float, full: _Fit) -> Source:
+def _source(name: str, without: _Fit, with_: _Fit, error: float, full: _Fit) -> AnovaSource:
     df, squares = with_.rank - without.rank, max(without.rss - with_.rss, 0.0)
     if not df:
-        return Source(name, 0.0, 0, 0.0, None, None, None)
+        return AnovaSource(name, 0.0, 0, 0.0, None, None, None)
     f = squares / df / error
-    return Source(name, squares, df, squares / df, f, float(fdtrc(df, full.df, f)), squares / (squares + full.rss))
+    return AnovaSource(name, squares, df, squares / df, f, float(fdtrc(df, full.df, f)), squares / (squares + full.rss))
 
 
 def _welch(cells: _Cells) -> Test | None:

@@ -33,7 +33,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from scipy.special import chdtrc, ndtri, xlogy
 
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.sums.crosstab import cell_names, crosstab
@@ -66,7 +66,7 @@ class Ratio(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ChiSquareResult(Result):
+class ChiSquareResult(AnalysisResult):
     """The test. Arrays are (R, C), of the levels that occur.
 
     Attributes:

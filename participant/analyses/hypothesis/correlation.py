@@ -36,7 +36,7 @@ from scipy.special import ndtri, stdtr
 from participant.analyses.base.declared import refusal, warn_of_outside
 from participant.analyses.base.errors import CollinearityError
 from participant.analyses.base.ranged import ranged
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.sums.group_moments import COARSE, DOUBLES, FINE, NOISE
@@ -73,7 +73,7 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CorrelationResult(Result):
+class CorrelationResult(AnalysisResult):
     """The correlations.
 
     Attributes:

@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.sums.crosstab import cell_names, crosstab
@@ -59,7 +59,7 @@ class FisherSpec(TableSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FisherResult(Result):
+class FisherResult(AnalysisResult):
     """The test.
 
     Attributes:

@@ -36,10 +36,10 @@ from scipy.special import stdtr, stdtrit
 
 from participant.analyses.base.declared import levels_of, refusal
 from participant.analyses.base.errors import CollinearityError
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
-from participant.analyses.sums.group_moments import Moments, class_moments_of, difference_of, moments_of
+from participant.analyses.sums.group_moments import GroupMoments, class_moments_of, difference_of, moments_of
 from participant.statistics.models.design import Category
 from participant.statistics.models.variables import Variable
 
@@ -85,7 +85,7 @@ class TTestSpec(TableSpec):
         return await t_test(self, secure_sum)
 
 
-class Group(NamedTuple):
+class GroupSummary(NamedTuple):
     """Rows that have a mean: those of a level, of a column, or of the differences of two."""
 
     name: str
@@ -95,7 +95,7 @@ class Group(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TTestResult(Result):
+class TTestResult(AnalysisResult):
     """The test.
 
     Attributes:
@@ -116,7 +116,7 @@ class TTestResult(Result):
     kind: str
     alternative: str
     null: float
-    groups: tuple[Group, ...]
+    groups: tuple[GroupSummary, ...]
     estimate: float
     se: float
     statistic: float
@@ -180,7 +180,7 @@ class _Estimate(NamedTuple):
     sd: float
 
 
-def _of_one(spec: TTestSpec, found: Moments) -> _Estimate:
+def _of_one(spec: TTestSpec, found: GroupMoments) -> _Estimate:
     n = float(found.rows[0])
     if n < 2:
         raise refusal("one row over all sites, and a mean is tested with two or more", found.warnings)
@@ -190,7 +190,7 @@ def _of_one(spec: TTestSpec, found: Moments) -> _Estimate:
     return _Estimate(float(found.means[0]), sd / sqrt(n), n - 1, sd)
 
 
-def _of_two(spec: TTestSpec, found: Moments) -> _Estimate:
+def _of_two(spec: TTestSpec, found: GroupMoments) -> _Estimate:
     n, squares = found.rows, found.squares
     least = 2 if spec.kind == "welch" else 1
     if n.min() < least or n.sum() < 3:
@@ -218,7 +218,7 @@ def _constant(spec: TTestSpec) -> CollinearityError:
     )
 
 
-def _result(spec: TTestSpec, found: Moments, names: tuple[str, ...], estimate: _Estimate) -> TTestResult:
+def _result(spec: TTestSpec, found: GroupMoments, names: tuple[str, ...], estimate: _Estimate) -> TTestResult:
     value, se, df, sd = estimate
     t = (value - spec.null) / se
     tails = {"less": stdtr(df, t), "greater": stdtr(df, -t), "two-sided": 2 * stdtr(df, -abs(t))}
@@ -228,7 +228,7 @@ def _result(spec: TTestSpec, found: Moments, names: tuple[str, ...], estimate: _
         alternative=spec.alternative,
         null=spec.null,
         groups=tuple(
-            Group(name, round(float(n)), float(mean), float(deviation) if n > 1 else None)
+            GroupSummary(name, round(float(n)), float(mean), float(deviation) if n > 1 else None)
             for name, n, mean, deviation in zip(names, found.rows, found.means, found.sd, strict=True)
         ),
         estimate=value,
@@ -245,6 +245,6 @@ def _result(spec: TTestSpec, found: Moments, names: tuple[str, ...], estimate: _
     )
 
 
-def _warnings(found: Moments) -> list[str]:
+def _warnings(found: GroupMoments) -> list[str]:
     few = found.rows.min()
     return [f"{few:.0f} rows in a group: the test rests on values that are normally distributed"] if few < 15 else []

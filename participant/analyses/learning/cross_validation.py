@@ -47,7 +47,7 @@ from pydantic import Field
 
 from participant.analyses.base.cohort import over_one_cohort
 from participant.analyses.base.errors import AnalysisError, FoldError
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.learning.curve import Curve, complete, curve_of
 from participant.analyses.learning.deviance import Loss, mean_deviance
@@ -74,7 +74,7 @@ class CrossValidationSpec(PredictiveSpec):
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class FoldResult:
     """How a model did on rows that it was not fitted to; None for what there is not, as the module says."""
 
     rows: int
@@ -84,7 +84,7 @@ class Fold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CrossValidationResult(Result):
+class CrossValidationResult(AnalysisResult):
     """The folds.
 
     Attributes:
@@ -107,8 +107,8 @@ class CrossValidationResult(Result):
     }
 
     model: str
-    folds: tuple[Fold, ...]
-    total: Fold
+    folds: tuple[FoldResult, ...]
+    total: FoldResult
     log_loss: float | None
     auc_bounds: tuple[float, float] | None
     sites: tuple[str, ...]
@@ -145,10 +145,10 @@ class _Assessed(NamedTuple):
         return (self.loss.warnings if self.loss else ()) + (self.curve.warnings if self.curve else ())
 
     @property
-    def fold(self) -> Fold:
+    def fold(self) -> FoldResult:
         curve = self.curve
         both = curve is not None and curve.counts.sum(axis=1).all()
-        return Fold(
+        return FoldResult(
             rows=self.loss.rows if self.loss else curve.rows if curve else 0,
             deviance=self.loss.deviance if self.loss else None,
             accuracy=curve.accuracy if curve and curve.rows else None,
@@ -175,7 +175,7 @@ async def cross_validate(spec: CrossValidationSpec, secure_sum: SecureSum) -> Cr
     curve = complete(reduce(add, curves), spec) if curves else None
     rows = sum(one.rows for one in losses)
     deviance = sum(one.rows * one.deviance for one in losses) / rows if rows else None
-    total = Fold(
+    total = FoldResult(
         rows=rows or (curve.rows if curve else 0),
         deviance=deviance,
         accuracy=curve.accuracy if curve else None,

@@ -49,7 +49,7 @@ from pydantic import AfterValidator, Field, FiniteFloat, JsonValue, ValidationEr
 from participant.analyses.base.declared import refusal
 from participant.analyses.base.errors import ConvergenceError, SpecError
 from participant.analyses.base.formulas import FormulaSpec
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.learning.folds import Folds
 from participant.statistics.evaluation.registry import TRAINING
@@ -84,7 +84,7 @@ class Drawn(Strict):
         return draw.normal(0.0, self.scale, size)
 
 
-class Model(Strict):
+class TrainedModel(Strict):
     """A trained model: its weights, and what they are weights of.
 
     Attributes:
@@ -129,18 +129,18 @@ class Model(Strict):
             raise SpecError(f"{path} holds no model: {in_words(error)}") from None
 
 
-class File(Strict):
+class ModelFile(Strict):
     """A saved model. It is read at once, so that a run goes on with its weights whatever becomes of the file."""
 
     kind: Literal["file"] = "file"
     path: str
 
 
-def _read(start: Zeros | Drawn | Model | File) -> Zeros | Drawn | Model:
-    return Model.read(Path(start.path)) if isinstance(start, File) else start
+def _read(start: Zeros | Drawn | TrainedModel | ModelFile) -> Zeros | Drawn | TrainedModel:
+    return TrainedModel.read(Path(start.path)) if isinstance(start, ModelFile) else start
 
 
-Start = Annotated[Zeros | Drawn | Model | File, Field(discriminator="kind"), AfterValidator(_read)]
+Start = Annotated[Zeros | Drawn | TrainedModel | ModelFile, Field(discriminator="kind"), AfterValidator(_read)]
 
 
 class FederatedTrainingSpec(FormulaSpec):
@@ -193,8 +193,8 @@ class FederatedTrainingSpec(FormulaSpec):
     def first_weights(self, names: tuple[str, ...], size: int) -> Array:
         """Return the first weights of a model by these covariates; raises SpecError for a saved model of others."""
         start = self.start
-        assert not isinstance(start, File)  # `_read` has put the model in its place
-        if isinstance(start, Model) and (start.trainer, start.names) != (self.trainer, names):
+        assert not isinstance(start, ModelFile)  # `_read` has put the model in its place
+        if isinstance(start, TrainedModel) and (start.trainer, start.names) != (self.trainer, names):
             raise SpecError(
                 f"the model that is to be the start was trained with {start.trainer} on {', '.join(start.names)}"
             )
@@ -206,7 +206,7 @@ class FederatedTrainingSpec(FormulaSpec):
 
 
 @dataclass(frozen=True, slots=True)
-class Metrics:
+class RoundMetrics:
     """How good a model is on some rows; accuracy is None where the outcome is no class."""
 
     rows: int
@@ -215,7 +215,7 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FederatedTrainingResult(Result):
+class FederatedTrainingResult(AnalysisResult):
     """The model, and how it came to be.
 
     Attributes:
@@ -238,16 +238,16 @@ class FederatedTrainingResult(Result):
     settings: Mapping[str, JsonValue]
     names: tuple[str, ...]
     weights: Array
-    rounds: tuple[Metrics, ...]
-    assessed: Metrics | None
+    rounds: tuple[RoundMetrics, ...]
+    assessed: RoundMetrics | None
     held_out: bool
     sites: tuple[str, ...]
     warnings: tuple[str, ...]
 
     @property
-    def model(self) -> Model:
+    def model(self) -> TrainedModel:
         """The model as it can be written to a file and be the start of another run."""
-        return Model.model_validate_json(
+        return TrainedModel.model_validate_json(
             json.dumps(
                 {
                     "trainer": self.trainer,
@@ -292,7 +292,7 @@ async def train(spec: FederatedTrainingSpec, secure_sum: SecureSum) -> Federated
     """
     federation = _Federation(spec, secure_sum)
     weights, step = federation.start(), _Step(spec)
-    history: list[Metrics] = []
+    history: list[RoundMetrics] = []
     warnings: list[str] = []
     for number in range(1, spec.rounds + 1):
         answer = await federation.ask(weights, "train")
@@ -392,10 +392,10 @@ def _check_rows(spec: FederatedTrainingSpec, answer: Sum) -> None:
     raise refusal("no row over all sites meets the filter and has all values", few)
 
 
-def _metrics(answer: Sum) -> Metrics:
+def _metrics(answer: Sum) -> RoundMetrics:
     values = {name: float(answer.values[name]) for name in ("rows", "loss", "classified", "correct")}
     accuracy = values["correct"] / values["classified"] if values["classified"] else None
-    return Metrics(round(values["rows"]), values["loss"] / values["rows"], accuracy)
+    return RoundMetrics(round(values["rows"]), values["loss"] / values["rows"], accuracy)
 
 
 def _complaints(number: int, answer: Sum) -> list[str]:
@@ -404,6 +404,6 @@ def _complaints(number: int, answer: Sum) -> list[str]:
     return found + ([f"round {number}: training failed at {failed} sites, which are left out"] if failed else [])
 
 
-def _has_settled(history: list[Metrics], tolerance: float) -> bool:
+def _has_settled(history: list[RoundMetrics], tolerance: float) -> bool:
     before, now = history[-2].loss, history[-1].loss
     return tolerance > 0 and before - now <= tolerance * before

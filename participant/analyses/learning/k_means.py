@@ -39,7 +39,7 @@ from pydantic import Field, FiniteFloat, model_validator
 from participant.analyses.base.cohort import over_one_cohort
 from participant.analyses.base.declared import warn_of_outside
 from participant.analyses.base.errors import EmptyClusterError, NoRowsError
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
 from participant.statistics.evaluation.evaluate import layout_of
@@ -94,7 +94,7 @@ class KMeansSpec(TableSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class KMeansResult(Result):
+class KMeansResult(AnalysisResult):
     """The clusters, the largest first.
 
     Attributes:

@@ -38,7 +38,7 @@ from pydantic import Field, FiniteFloat, model_validator
 from participant.analyses.base.cohort import over_one_cohort
 from participant.analyses.base.declared import levels_of, warn_of_other_codes, warn_of_outside
 from participant.analyses.base.errors import CollinearityError, NoRowsError, SpecError
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.learning.predictor import Predictor, indicator
@@ -91,7 +91,7 @@ class NaiveBayesSpec(TableSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class NaiveBayesResult(Result):
+class NaiveBayesResult(AnalysisResult):
     """The fit over k classes, p numbers and the categories.
 
     Attributes:

@@ -32,7 +32,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from participant.analyses.base.errors import NoRowsError
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.sums.second_moments import second_moments
@@ -62,7 +62,7 @@ class PcaSpec(TableSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PcaResult(Result):
+class PcaResult(AnalysisResult):
     """The components, p of them, largest variance first.
 
     Attributes:

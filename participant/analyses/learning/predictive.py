@@ -9,7 +9,7 @@ from pydantic import Field, FiniteFloat, JsonValue, ValidationError, model_valid
 
 from participant.analyses.base.errors import SpecError
 from participant.analyses.base.formulas import FormulaSpec
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.learning.naive_bayes import NaiveBayesSpec, fit_naive_bayes, log_odds
@@ -37,7 +37,7 @@ class GivenSpec(FormulaSpec):
     alpha: FiniteFloat = Field(default=0.0, ge=0)
     coefficients: Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
 
-    async def analyse(self, secure_sum: SecureSum) -> Result:  # noqa: ARG002 - of a specification
+    async def analyse(self, secure_sum: SecureSum) -> AnalysisResult:  # noqa: ARG002 - of a specification
         """Raise SpecError: there is nothing to find out."""
         raise SpecError("a model that is given is no analysis; it is assessed by others")
 

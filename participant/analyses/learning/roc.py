@@ -38,7 +38,7 @@ from pydantic import Field
 from scipy.special import ndtri
 
 from participant.analyses.base.cohort import over_one_cohort
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.text_table import text_table
 from participant.analyses.learning.curve import complete, curve_of
@@ -68,7 +68,7 @@ class RocSpec(PredictiveSpec):
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ScoreGroup:
     """Rows of about the same prediction: how many, mean prediction, and share of the predicted class."""
 
     rows: int
@@ -77,7 +77,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RocResult(Result):
+class RocResult(AnalysisResult):
     """The curve. Arrays are (B + 1,), at the thresholds from 0 to 1.
 
     Attributes:
@@ -108,7 +108,7 @@ class RocResult(Result):
     accuracy: float
     log_loss: float | None
     calibration: Calibration | None
-    groups: tuple[Group, ...]
+    groups: tuple[ScoreGroup, ...]
     events: int
     rows: int
     sites: tuple[str, ...]
@@ -184,7 +184,7 @@ async def assess(spec: RocSpec, secure_sum: SecureSum) -> RocResult:
     )
 
 
-def _grouped(counts: Array, sums: Array, groups: int) -> list[Group]:
+def _grouped(counts: Array, sums: Array, groups: int) -> list[ScoreGroup]:
     """Return neighbouring bins merged into at most so many groups of about as many rows."""
     rows = counts.sum(axis=0)
     middle = (rows.cumsum() - rows / 2) / rows.sum()
@@ -194,5 +194,5 @@ def _grouped(counts: Array, sums: Array, groups: int) -> list[Group]:
         inside = group == one
         many = float(rows[inside].sum())
         share = float(counts[1, inside].sum()) / many
-        found.append(Group(round(many), float(sums[inside].sum()) / many, share))
+        found.append(ScoreGroup(round(many), float(sums[inside].sum()) / many, share))
     return found

@@ -47,7 +47,7 @@ from participant.analyses.base.declared import warn_of_outside
 from participant.analyses.base.errors import CodingError, ConvergenceError, NoRowsError, SpecError
 from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.ranged import ranged
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.learning.predictor import Predictor, two_classes
 from participant.analyses.survival.partial_likelihood import symmetric, too_coarse
@@ -83,7 +83,7 @@ class LinearSvmSpec(FormulaSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LinearSvmResult(Result):
+class LinearSvmResult(AnalysisResult):
     """The fit.
 
     Attributes:

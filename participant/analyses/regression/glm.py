@@ -62,7 +62,7 @@ from participant.statistics.evaluation.evaluate import layout_of
 from participant.statistics.evaluation.registry import GLM_SCORE, MOMENTS
 from participant.statistics.language.layout import Array
 from participant.statistics.language.query import Query
-from participant.statistics.models.design import Coding, Identity, Log, Numeric
+from participant.statistics.models.design import Coding, Log, Numeric, Untransformed
 from participant.statistics.models.families import FamilyName
 from participant.statistics.models.variables import Variable
 from participant.statistics.vocabulary.glm_score import MAX_LIMIT, GlmScoreParams
@@ -89,7 +89,7 @@ class Offset(Variable):
 
     @property
     def factor(self) -> Numeric:
-        function = Log() if self.log else Identity()
+        function = Log() if self.log else Untransformed()
         return Numeric(column=self.column, low=self.low, high=self.high, function=function)
 
 

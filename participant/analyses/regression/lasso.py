@@ -47,7 +47,7 @@ import numpy as np
 
 from participant.analyses.base.errors import ConvergenceError
 from participant.analyses.base.secure_sum import SecureSum
-from participant.analyses.regression.penalised import PenalisedResult, PenalisedSpec, Problem, problem
+from participant.analyses.regression.penalised import PenalisedProblem, PenalisedResult, PenalisedSpec, problem
 from participant.statistics.language.layout import Array
 
 PENALTIES = np.logspace(0, -3, 100)  # of the largest penalty
@@ -173,7 +173,7 @@ def _solved(gram: Array, moment: Array, penalty: float, b: Array, largest: float
     return exact if (np.sign(exact) == np.sign(b)).all() and excess <= OPTIMAL * largest else b
 
 
-def _bic(least_squares: Problem, residual: Array, nonzero: Array) -> Array:
+def _bic(least_squares: PenalisedProblem, residual: Array, nonzero: Array) -> Array:
     """Return the criterion, (k,), with the variance of the residuals of least squares."""
     rows, p = least_squares.rows, len(least_squares.names)
     if rows <= p + 1 or np.linalg.matrix_rank(least_squares.gram, hermitian=True) < p:

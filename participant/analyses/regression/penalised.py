@@ -15,7 +15,7 @@ from pydantic import Field, FiniteFloat
 
 from participant.analyses.base.errors import NoRowsError, SpecError
 from participant.analyses.base.formulas import FormulaSpec
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.sums.second_moments import second_moments
 from participant.statistics.language.layout import Array
@@ -37,7 +37,7 @@ class PenalisedSpec(FormulaSpec, ABC):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PenalisedResult(Result, ABC):
+class PenalisedResult(AnalysisResult, ABC):
     """The fits, for k penalties, descending.
 
     Attributes:
@@ -77,7 +77,7 @@ class PenalisedResult(Result, ABC):
         ]
 
 
-class Problem(NamedTuple):
+class PenalisedProblem(NamedTuple):
     """Least squares in deviations from the means, of n rows and p covariates x, scaled.
 
     Attributes:
@@ -111,7 +111,7 @@ class Problem(NamedTuple):
         return coef, self.y_mean - float(coef @ self.x_mean)
 
 
-async def problem(spec: PenalisedSpec, secure_sum: SecureSum) -> Problem:
+async def problem(spec: PenalisedSpec, secure_sum: SecureSum) -> PenalisedProblem:
     """Return the least-squares problem of a specification; raises as `second_moments`.
 
     Raises:
@@ -126,7 +126,7 @@ async def problem(spec: PenalisedSpec, secure_sum: SecureSum) -> Problem:
     if moments.rows < 2:
         raise NoRowsError("one row over all sites is not enough")
     scale = moments.sd[1:] if spec.standardise else np.ones(len(moments.mean) - 1)
-    return Problem(
+    return PenalisedProblem(
         names=moments.names[1:],
         rows=moments.rows,
         gram=moments.cross[1:, 1:] / np.outer(scale, scale),

@@ -40,7 +40,7 @@ NOISE = 10.0  # times what may be lost: squares below are none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Moments:
+class GroupMoments:
     """Arrays have one entry for each variable, or for each cell.
 
     Attributes:
@@ -76,7 +76,7 @@ class Moments:
 
 async def moments_of(
     spec: TableSpec, secure_sum: SecureSum, variables: tuple[Variable, ...], complete: tuple[str, ...] = ()
-) -> Moments:
+) -> GroupMoments:
     """Return the moments of variables over the rows that are complete in all of them, and in `complete`.
 
     Raises:
@@ -86,7 +86,7 @@ async def moments_of(
     params = MomentsParams(variables=variables, row_limit=spec.row_limit)
     names = tuple(variable.column for variable in variables)
 
-    def read(query: Query, answer: Sum) -> Moments:
+    def read(query: Query, answer: Sum) -> GroupMoments:
         values, steps = answer.values, layout_of(query).steps(query.value_bits)
         rows = np.full(len(variables), float(values["rows"]))
         warnings = [*spec.warn_of_withheld(values), *warn_of_outside(names, values["outside"])]
@@ -98,7 +98,7 @@ async def moments_of(
 
 async def class_moments_of(
     spec: TableSpec, secure_sum: SecureSum, by: tuple[Category, ...], variable: Variable
-) -> Moments:
+) -> GroupMoments:
     """Return the moments of a variable in the cells that categories make, of the shape of their levels.
 
     Raises: as `moments_of`.
@@ -107,7 +107,7 @@ async def class_moments_of(
     params = ClassMomentsParams(by=by, variables=(outcome,), dominance=1.0, row_limit=spec.row_limit)
     levels = tuple(slice(len(category.levels)) for category in by)
 
-    def read(query: Query, answer: Sum) -> Moments:
+    def read(query: Query, answer: Sum) -> GroupMoments:
         values, steps = answer.values, layout_of(query).steps(query.value_bits)
         warnings = [
             *spec.warn_of_withheld(values),
@@ -121,7 +121,7 @@ async def class_moments_of(
     return await _found(spec.ask(CLASS_MOMENTS, params, secure_sum.value_bits), secure_sum, (variable.column,), read)
 
 
-async def difference_of(spec: TableSpec, secure_sum: SecureSum, x: Variable, y: Variable) -> Moments:
+async def difference_of(spec: TableSpec, secure_sum: SecureSum, x: Variable, y: Variable) -> GroupMoments:
     """Return the moments of x - y, row by row, over the rows that have both; arrays are (1,).
 
     Raises: as `moments_of`.
@@ -131,7 +131,7 @@ async def difference_of(spec: TableSpec, secure_sum: SecureSum, x: Variable, y: 
     design = Design(terms=((), (pair[0],), (pair[1],)))
     params = ModelParams(design=design, weight=None, row_limit=spec.row_limit)
 
-    def read(query: Query, answer: Sum) -> Moments:
+    def read(query: Query, answer: Sum) -> GroupMoments:
         values, step = answer.values, layout_of(query).steps(query.value_bits)["gram"]
         _, sx, sy, xx, xy, yy = values["gram"][:, np.newaxis]
         warnings = [
@@ -164,12 +164,12 @@ class _Sums(NamedTuple):
 
     def moments(
         self, middles: Array, sites: tuple[str, ...], warnings: list[str], *, of_cells: bool = False
-    ) -> Moments:
+    ) -> GroupMoments:
         n, half = np.maximum(self.rows, 1), len(sites) / 2
         quantised = half * (self.second_step + 2 * np.abs(self.first / n) * self.first_step)
         lost = quantised + DOUBLES * (self.size + self.first**2 / n)
         squares = self.second - self.first**2 / n
-        return Moments(
+        return GroupMoments(
             rows=self.rows,
             means=np.where(self.rows > 0, middles + self.first / n, np.nan),
             squares=np.where(squares > NOISE * lost, squares, 0.0),
@@ -182,8 +182,8 @@ class _Sums(NamedTuple):
 
 
 async def _found(
-    query: Query, secure_sum: SecureSum, names: tuple[str, ...], read: Callable[[Query, Sum], Moments]
-) -> Moments:
+    query: Query, secure_sum: SecureSum, names: tuple[str, ...], read: Callable[[Query, Sum], GroupMoments]
+) -> GroupMoments:
     found = read(query, await secure_sum(query))
     if found.rows.any() and found.exceeds(found.quantised, FINE):
         found = read(*await ranged(query, secure_sum))

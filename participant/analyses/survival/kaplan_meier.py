@@ -32,7 +32,7 @@ from pydantic import Field
 from scipy.special import ndtri
 
 from participant.analyses.base.errors import NoRowsError
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import SurvivalSpec
 from participant.statistics.evaluation.registry import EVENT_COUNTS
@@ -54,7 +54,7 @@ class KaplanMeierSpec(SurvivalSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class KaplanMeierResult(Result):
+class KaplanMeierResult(AnalysisResult):
     """The curve. Arrays are (K + 1,) float64: time 0, then the K grid times.
 
     Attributes:

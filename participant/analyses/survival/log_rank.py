@@ -41,7 +41,7 @@ from pydantic import Field, model_validator
 from scipy.special import chdtrc
 
 from participant.analyses.base.errors import NoEventsError, NoRowsError
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import SurvivalSpec
 from participant.analyses.survival.kaplan_meier import KaplanMeierResult, curve_of
@@ -85,7 +85,7 @@ class LogRankSpec(SurvivalSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LogRankResult(Result):
+class LogRankResult(AnalysisResult):
     """Curves and test. Arrays are (G,) float64 in the order of `names`.
 
     Attributes:

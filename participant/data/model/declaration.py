@@ -26,7 +26,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, FiniteFloat, StringConstraints, ValidationError, model_validator
 
-from participant.data.model.description import NUMERIC, Kind
+from participant.data.model.description import NUMERIC, ColumnKind
 from participant.data.model.errors import DeclarationError
 from participant.statistics.language.query import Name, Strict, in_words
 
@@ -56,7 +56,7 @@ class Conversion(Strict):
 class DeclaredColumn(Strict):
     """What is declared about a column; see the module."""
 
-    type: Kind | None = None
+    type: ColumnKind | None = None
     header: Text | None = None
     label: Text = ""
     unit: Annotated[str, StringConstraints(max_length=16)] = ""
@@ -73,25 +73,25 @@ class DeclaredColumn(Strict):
     def _check(self) -> Self:
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError("the range needs low <= high")
-        if self.categories is not None and self.type not in {None, Kind.CATEGORY}:
+        if self.categories is not None and self.type not in {None, ColumnKind.CATEGORY}:
             raise ValueError("only a category has categories")
-        if self.type is Kind.CATEGORY and self.categories is None:
+        if self.type is ColumnKind.CATEGORY and self.categories is None:
             raise ValueError("a category needs categories = { cell = number }")
         ranged = self.low is not None or self.high is not None or self.units or self.unit
         if ranged and self.kind is not None and self.kind not in NUMERIC:
             raise ValueError("a range and units belong to numbers")
-        if self.formats and self.type not in {None, Kind.DATE}:
+        if self.formats and self.type not in {None, ColumnKind.DATE}:
             raise ValueError("formats are those of dates")
         return self
 
     @property
-    def kind(self) -> Kind | None:
+    def kind(self) -> ColumnKind | None:
         """The declared type, also where the other members imply it."""
         if self.type is not None:
             return self.type
         if self.categories is not None:
-            return Kind.CATEGORY
-        return Kind.DATE if self.formats else None
+            return ColumnKind.CATEGORY
+        return ColumnKind.DATE if self.formats else None
 
 
 class Declaration(Strict):

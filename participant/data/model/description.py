@@ -9,7 +9,7 @@ from participant.statistics.language.definitions import Definition
 from participant.statistics.language.query import Name, Strict
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """What a column holds. Categories are stored as numbers and booleans as 0 and 1, so statistics can use them."""
 
     INTEGER = "integer"
@@ -20,7 +20,7 @@ class Kind(StrEnum):
     TEXT = "text"
 
 
-NUMERIC = frozenset({Kind.INTEGER, Kind.REAL, Kind.BOOLEAN, Kind.CATEGORY})
+NUMERIC = frozenset({ColumnKind.INTEGER, ColumnKind.REAL, ColumnKind.BOOLEAN, ColumnKind.CATEGORY})
 
 
 class Column(Strict):
@@ -35,7 +35,7 @@ class Column(Strict):
     """
 
     name: Name
-    kind: Kind
+    kind: ColumnKind
     missing: int = Field(ge=0)
     header: str | None = None
     label: str = ""
@@ -55,7 +55,7 @@ class Column(Strict):
         )
 
 
-class File(Strict):
+class DataFile(Strict):
     """A file, or another source: its name, and of a file size and SHA-256."""
 
     name: str
@@ -86,8 +86,8 @@ class Description(Strict):
     version: int = Field(ge=1)
     rows: int = Field(ge=1)
     columns: tuple[Column, ...]
-    source: File
-    data: File
+    source: DataFile
+    data: DataFile
     imported_at: AwareDatetime
     bad_rows: int = Field(default=0, ge=0)
     mapping: str | None = None

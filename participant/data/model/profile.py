@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from participant.data.model.description import Column, Kind
+from participant.data.model.description import Column, ColumnKind
 from participant.statistics.language.layout import Array
 
 BLOCKS = 100
@@ -15,7 +15,7 @@ _BINS = 30
 _LEVELS = 12
 
 
-class Profile(NamedTuple):
+class ColumnProfile(NamedTuple):
     """What is seen in a column. Times of dates are days since 1970.
 
     Attributes:
@@ -40,30 +40,30 @@ class Profile(NamedTuple):
     missing: Array | None = None
 
 
-def profile(path: Path, columns: Sequence[Column]) -> tuple[Profile, ...]:
+def profile(path: Path, columns: Sequence[Column]) -> tuple[ColumnProfile, ...]:
     """Return what is seen in each column of a stored table."""
     return tuple(_of(pl.read_parquet(path, columns=[one.name]).to_series(), one) for one in columns)
 
 
-def _of(values: pl.Series, column: Column) -> Profile:
+def _of(values: pl.Series, column: Column) -> ColumnProfile:
     blocks = np.array_split(values.is_null().to_numpy(), min(BLOCKS, max(1, len(values))))
     missing = np.array([block.mean() if len(block) else 0.0 for block in blocks])
     present = values.drop_nulls()
-    seen = Profile(column, present.n_unique(), missing=missing)
+    seen = ColumnProfile(column, present.n_unique(), missing=missing)
     if not len(present):
         return seen
-    if column.kind in {Kind.INTEGER, Kind.REAL, Kind.DATE}:
+    if column.kind in {ColumnKind.INTEGER, ColumnKind.REAL, ColumnKind.DATE}:
         return _number(seen, present)
     names = {number: label for label, number in (column.categories or {}).items()}
     top = present.value_counts(sort=True, name="count").head(_LEVELS)
     return seen._replace(levels=tuple((str(names.get(value, value)), count) for value, count in top.iter_rows()))
 
 
-def _number(seen: Profile, present: pl.Series) -> Profile:
+def _number(seen: ColumnProfile, present: pl.Series) -> ColumnProfile:
     numbers = present.to_physical().cast(pl.Float64).to_numpy()
     low, high = float(numbers.min()), float(numbers.max())
     q1, q2, q3 = (float(one) for one in np.quantile(numbers, (0.25, 0.5, 0.75)))
-    counts, edges = np.histogram(numbers, _edges(low, high, whole=seen.column.kind is not Kind.REAL))
+    counts, edges = np.histogram(numbers, _edges(low, high, whole=seen.column.kind is not ColumnKind.REAL))
     return seen._replace(
         low=low,
         quartiles=(q1, q2, q3),

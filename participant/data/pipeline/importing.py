@@ -17,18 +17,18 @@ from typing import NamedTuple
 import polars as pl
 
 from participant.data.model.declaration import Declaration
-from participant.data.model.description import Column, Description, File, Kind
+from participant.data.model.description import Column, ColumnKind, DataFile, Description
 from participant.data.model.errors import BadRowsError
 from participant.data.model.private import private_file
 from participant.data.model.profile import profile
 from participant.data.model.progress import Clock, Show, nowhere
 from participant.data.pipeline.mapping import NAME as MAPPING
 from participant.data.pipeline.mapping import Mapper, Mapping
-from participant.data.report.facts import Facts
+from participant.data.report.facts import ImportFacts
 from participant.data.report.write import write
-from participant.data.sources import Origin, Source, batch_rows
+from participant.data.sources import Origin, TableSource, batch_rows
 from participant.data.steps.bad_rows import BadRows
-from participant.data.steps.load import LINE, Staged, load
+from participant.data.steps.load import LINE, StagedTable, load
 from participant.data.steps.names import standardise
 from participant.data.steps.store import counted, file_of, store
 from participant.data.steps.types import Reading, decide, mark_of_table
@@ -42,7 +42,7 @@ class Imported(NamedTuple):
 
     description: Description
     folder: Path
-    facts: Facts
+    facts: ImportFacts
 
 
 class _Table(NamedTuple):
@@ -59,7 +59,7 @@ class _Table(NamedTuple):
 def import_table(
     datasets: DatasetStore,
     name: str,
-    source: Source,
+    source: TableSource,
     *,
     imported_at: datetime,
     declared: Declaration | None = None,
@@ -149,7 +149,7 @@ class _Import:
             folder.mkdir(mode=0o700)
         self.bad = BadRows(self._done)
 
-    def table(self, source: Source) -> _Table:
+    def table(self, source: TableSource) -> _Table:
         """Read a source and return its values, without the rows that are bad or repeat another."""
         with self._clock("names"):
             named = standardise(source.header, self._declared)
@@ -189,7 +189,7 @@ class _Import:
             self._show("map", first - 1, described.rows, first - 1)
         return _Table(parts, mapper.columns, described.rows)
 
-    def finish(self, table: _Table, source: Source | Origin, *, pictures: bool) -> Imported:
+    def finish(self, table: _Table, source: TableSource | Origin, *, pictures: bool) -> Imported:
         """Store the values if so many rows may be bad, and write the report in any case."""
         self.bad.close()
         origin = source if isinstance(source, Origin) else source.origin()
@@ -210,7 +210,7 @@ class _Import:
         with self._clock("report"):
             seen = profile(path, columns) if stored else ()
         version = None if described is None else self._datasets.next_version(self._name)
-        facts = Facts(
+        facts = ImportFacts(
             dataset=self._name,
             version=version,
             at=self._at,
@@ -237,7 +237,7 @@ class _Import:
         return Imported(described, self._datasets.folder(self._name, described.version), facts)
 
     def _values(
-        self, staged: Staged, readings: Sequence[Reading], numbers: Sequence[pl.Series] | None
+        self, staged: StagedTable, readings: Sequence[Reading], numbers: Sequence[pl.Series] | None
     ) -> Iterator[tuple[pl.Series, pl.DataFrame, list[tuple[str, Complaint, pl.Series]]]]:
         """Yield lines and values of each part, with the complaints about its cells."""
         done = 0
@@ -286,7 +286,7 @@ class _Import:
             version=1,  # the store gives the number
             rows=rows,
             columns=columns,
-            source=File(kind=origin.kind, name=origin.name, bytes=origin.bytes, sha256=origin.sha256),  # type: ignore[arg-type]  # validated
+            source=DataFile(kind=origin.kind, name=origin.name, bytes=origin.bytes, sha256=origin.sha256),  # type: ignore[arg-type]  # validated
             data=file_of(path),
             imported_at=self._at,
             bad_rows=len(self.bad.lines),
@@ -299,7 +299,7 @@ def _column(reading: Reading, declared: Declaration) -> Column:
     person = reading.name == declared.person
     return Column(
         name=reading.name,
-        kind=Kind.INTEGER if person else reading.kind,
+        kind=ColumnKind.INTEGER if person else reading.kind,
         missing=0,  # counted when the values are stored
         header=reading.column.header if reading.column.header != reading.name else None,
         label=reading.label,

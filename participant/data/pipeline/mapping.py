@@ -22,7 +22,7 @@ import polars as pl
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
 from participant.data.model.declaration import Text, read_toml
-from participant.data.model.description import NUMERIC, Column, Kind
+from participant.data.model.description import NUMERIC, Column, ColumnKind
 from participant.data.model.errors import DamagedDatasetError, DeclarationError, some
 from participant.data.steps.validate import Complaint
 from participant.data.store.store import DatasetStore
@@ -162,9 +162,9 @@ def of_version(datasets: DatasetStore, name: str) -> Mapping | None:
 def _check_types(definition: Definition, variable: MappedVariable, column: Column) -> None:
     place = f"{definition.code}: column {variable.column}"
     if definition.type == "category":
-        if column.kind in {Kind.REAL, Kind.DATE}:
+        if column.kind in {ColumnKind.REAL, ColumnKind.DATE}:
             raise DeclarationError(f"{place} holds {column.kind}s, which are no categories")
-        if not variable.categories and column.kind is Kind.TEXT:
+        if not variable.categories and column.kind is ColumnKind.TEXT:
             raise DeclarationError(f"{place} holds text; say which number each value is: categories = {{ ... }}")
     elif column.kind not in NUMERIC:
         raise DeclarationError(f"{place} is {column.kind} and cannot be {definition.type}")
@@ -181,7 +181,7 @@ def _check_types(definition: Definition, variable: MappedVariable, column: Colum
 def _column(definition: Definition, column: Column) -> Column:
     return Column(
         name=definition.code,
-        kind=Kind(definition.type),
+        kind=ColumnKind(definition.type),
         missing=0,  # counted when the values are stored
         header=column.header or column.name,
         label=definition.label,
@@ -192,18 +192,18 @@ def _column(definition: Definition, column: Column) -> Column:
     )
 
 
-def _mapped(given: pl.Series, definition: Definition, variable: MappedVariable, kind: Kind) -> pl.Series:
+def _mapped(given: pl.Series, definition: Definition, variable: MappedVariable, kind: ColumnKind) -> pl.Series:
     if variable.categories:
         text = given.cast(pl.Int8).cast(pl.String) if given.dtype == pl.Boolean else given.cast(pl.String)
         return text.replace_strict(variable.categories, default=None, return_dtype=pl.Int64)
     numbers = given.cast(pl.Float64)
-    if kind is Kind.CATEGORY:
+    if kind is ColumnKind.CATEGORY:
         known = numbers.is_in([float(one.number) for one in definition.categories])
         return numbers.set(~known.fill_null(value=True), None).cast(pl.Int64)
-    if kind is Kind.BOOLEAN:
+    if kind is ColumnKind.BOOLEAN:
         return numbers.set(~numbers.is_in([0.0, 1.0]).fill_null(value=True), None).cast(pl.Boolean)
     numbers = numbers * variable.factor + variable.offset
-    if kind is Kind.REAL:
+    if kind is ColumnKind.REAL:
         return numbers
     return numbers.set((numbers != numbers.round()).fill_null(value=False), None).cast(pl.Int64)
 

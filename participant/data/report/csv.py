@@ -3,7 +3,7 @@
 import csv
 from io import StringIO
 
-from participant.data.report.facts import Facts, in_figures
+from participant.data.report.facts import ImportFacts, in_figures
 from participant.data.steps.bad_rows import disarmed
 
 HEADER = (
@@ -12,7 +12,7 @@ HEADER = (
 )  # fmt: skip
 
 
-def table(facts: Facts) -> str:
+def table(facts: ImportFacts) -> str:
     """Return the table."""
     out = StringIO()
     writer = csv.writer(out)

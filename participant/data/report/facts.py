@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from participant.data.model.description import Kind
-from participant.data.model.profile import Profile
+from participant.data.model.description import ColumnKind
+from participant.data.model.profile import ColumnProfile
 from participant.data.sources import Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class ImportFacts:
     """What a report says.
 
     Attributes:
@@ -42,7 +42,7 @@ class Facts:
     same: int
     persons: int | None
     reasons: Sequence[tuple[str, str, int]]
-    columns: Sequence[Profile]
+    columns: Sequence[ColumnProfile]
     notes: Mapping[str, Sequence[str]]
 
     @property
@@ -50,16 +50,16 @@ class Facts:
         return self.version is None
 
 
-def in_figures(value: float | None, kind: Kind) -> str:
+def in_figures(value: float | None, kind: ColumnKind) -> str:
     """Return a value of a column in words."""
     if value is None:
         return ""
-    if kind is Kind.DATE:
+    if kind is ColumnKind.DATE:
         return (date(1970, 1, 1) + timedelta(days=round(value))).isoformat()
     return f"{value:,.6g}"
 
 
-def summary(facts: Facts) -> list[tuple[str, str]]:
+def summary(facts: ImportFacts) -> list[tuple[str, str]]:
     """Return the head of the report: what, and how much."""
     size = "" if facts.origin.bytes is None else f", {facts.origin.bytes:,} bytes"
     rows = [

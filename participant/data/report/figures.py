@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from participant.data.model.description import Kind
-from participant.data.model.profile import Profile
+from participant.data.model.description import ColumnKind
+from participant.data.model.profile import ColumnProfile
 
 _BARS = "#1b4f8a"
 _GAPS = "#b3412f"
@@ -28,7 +28,7 @@ _SHOWN = 6
 _LONGEST = 18
 
 
-def distribution(seen: Profile) -> bytes | None:
+def distribution(seen: ColumnProfile) -> bytes | None:
     """Return a column's histogram or its most frequent values as PNG; None where there is nothing to see."""
     if seen.edges is None and (not seen.levels or seen.levels[0][1] == 1):
         return None
@@ -37,7 +37,7 @@ def distribution(seen: Profile) -> bytes | None:
         axes = figure.subplots()
         if seen.edges is not None and seen.counts is not None:
             axes.stairs(seen.counts, seen.edges, fill=True, color=_BARS)
-            if seen.column.kind is Kind.DATE:
+            if seen.column.kind is ColumnKind.DATE:
                 locator = AutoDateLocator(maxticks=4)  # type: ignore[no-untyped-call]  # of matplotlib
                 axes.xaxis.set_major_locator(locator)
                 axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
@@ -53,7 +53,7 @@ def distribution(seen: Profile) -> bytes | None:
         return _rendered(figure)
 
 
-def missingness(columns: Sequence[Profile]) -> bytes:
+def missingness(columns: Sequence[ColumnProfile]) -> bytes:
     """Return where values are missing, as PNG: a line for each column, the rows from left to right."""
     shares = np.array([seen.missing for seen in columns])
     with mpl.rc_context(_STYLE):

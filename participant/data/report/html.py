@@ -5,7 +5,7 @@ from types import ModuleType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from participant.data.report.facts import Facts, in_figures, summary
+from participant.data.report.facts import ImportFacts, in_figures, summary
 
 PICTURES = 100  # columns that are drawn; wider tables are told in figures alone
 
@@ -14,7 +14,7 @@ _PAGES = Environment(
 )
 
 
-def page(facts: Facts, *, pictures: bool) -> str:
+def page(facts: ImportFacts, *, pictures: bool) -> str:
     """Return the page, with pictures of the first columns or without any."""
     drawn = facts.columns[:PICTURES] if pictures and facts.stored else ()
     return _PAGES.get_template("page.html.j2").render(

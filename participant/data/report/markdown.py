@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from participant.data.report.facts import Facts, in_figures, summary
+from participant.data.report.facts import ImportFacts, in_figures, summary
 
 
-def page(facts: Facts) -> str:
+def page(facts: ImportFacts) -> str:
     """Return the page."""
     parts = [
         f"# Import of {_cell(facts.dataset)}",

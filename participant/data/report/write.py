@@ -4,14 +4,14 @@ from pathlib import Path
 
 from participant.data.model.private import private_file
 from participant.data.report import csv, html, markdown
-from participant.data.report.facts import Facts
+from participant.data.report.facts import ImportFacts
 
 HTML = "report.html"
 MARKDOWN = "report.md"
 CSV = "report.csv"
 
 
-def write(facts: Facts, folder: Path, *, pictures: bool) -> None:
+def write(facts: ImportFacts, folder: Path, *, pictures: bool) -> None:
     """Write the report in all its forms into a folder."""
     for name, text in (
         (HTML, html.page(facts, pictures=pictures)),

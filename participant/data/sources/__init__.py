@@ -59,7 +59,7 @@ class Origin(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-class Source(Protocol):
+class TableSource(Protocol):
     """A table that can be read once, from its first row to its last."""
 
     @property

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from participant.data.model.errors import SourceError
-from participant.data.sources import Source
+from participant.data.sources import TableSource
 
 _TEXT = {".csv", ".tsv", ".tab", ".txt"}
 _PARQUET = {".parquet", ".pq"}
@@ -23,7 +23,7 @@ class Options:
     collection: str | None = None
 
 
-def open_source(place: str, options: Options) -> Source:
+def open_source(place: str, options: Options) -> TableSource:
     """Return the source that a file's path or a database's address means.
 
     Raises:

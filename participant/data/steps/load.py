@@ -13,7 +13,7 @@ import polars as pl
 from participant.data.model.declaration import Declaration
 from participant.data.model.errors import SourceError
 from participant.data.model.progress import Clock, Show
-from participant.data.sources import Fault, Source, check_empty, check_rows
+from participant.data.sources import Fault, TableSource, check_empty, check_rows
 from participant.data.steps.bad_rows import BadRows
 from participant.data.steps.duplicates import Duplicates
 from participant.data.steps.names import NamedColumn
@@ -24,7 +24,7 @@ LINE = "#"
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagedTable:
     """A table that was read.
 
     Attributes:
@@ -42,14 +42,14 @@ class Staged:
 
 
 def load(
-    source: Source,
+    source: TableSource,
     columns: tuple[NamedColumn, ...],
     declared: Declaration,
     folder: Path,
     bad: BadRows,
     clock: Clock,
     show: Show,
-) -> Staged:
+) -> StagedTable:
     """Read a source to its end.
 
     Raises:
@@ -88,7 +88,7 @@ def load(
         show("load", batch.read, source.size, rows)
     if not rows and not bad.lines:
         raise SourceError("the table has a header and no rows")
-    return Staged(tuple(parts), rows, seen, duplicates, persons)
+    return StagedTable(tuple(parts), rows, seen, duplicates, persons)
 
 
 def _filled(table: pl.DataFrame, bad: BadRows) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from participant.data.model.description import Column, File
+from participant.data.model.description import Column, DataFile
 from participant.data.model.private import private
 
 _INTEGERS = ((pl.Int8, 7), (pl.Int16, 15), (pl.Int32, 31))
@@ -40,10 +40,10 @@ def counted(path: Path, columns: Sequence[Column]) -> tuple[Column, ...]:
     return tuple(column.model_copy(update={"missing": counts[column.name]}) for column in columns)
 
 
-def file_of(path: Path) -> File:
+def file_of(path: Path) -> DataFile:
     """Return name, size and hash of a file."""
     with path.open("rb") as written:
-        return File(name=path.name, bytes=path.stat().st_size, sha256=file_digest(written, "sha256").hexdigest())
+        return DataFile(name=path.name, bytes=path.stat().st_size, sha256=file_digest(written, "sha256").hexdigest())
 
 
 def _smallest(low: int | None, high: int | None) -> type[pl.DataType]:

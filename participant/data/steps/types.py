@@ -14,7 +14,7 @@ from typing import NamedTuple
 import polars as pl
 
 from participant.data.model.declaration import Conversion, Declaration, DeclaredColumn
-from participant.data.model.description import NUMERIC, Kind
+from participant.data.model.description import NUMERIC, ColumnKind
 from participant.data.steps.names import NamedColumn
 
 CODE = r"^[+-]?(?:0[0-9]|[0-9]{16})"
@@ -88,7 +88,7 @@ class Reading(NamedTuple):
     """
 
     column: NamedColumn
-    kind: Kind
+    kind: ColumnKind
     missing: frozenset[str]
     tokens: frozenset[str] = frozenset()
     decimal: str = "."
@@ -183,7 +183,7 @@ def decide(column: NamedColumn, seen: Evidence, declared: Declaration, *, table:
     decimal: str | None = told.decimal or declared.decimal
     reading = Reading(
         column=column,
-        kind=Kind.TEXT,
+        kind=ColumnKind.TEXT,
         missing=frozenset({*declared.missing, *told.missing}),
         units=told.units,
         unit=told.unit or column.unit,
@@ -200,7 +200,9 @@ def decide(column: NamedColumn, seen: Evidence, declared: Declaration, *, table:
         comma, point = _fits(seen, ","), _fits(seen, ".")
         decimal = (table or ".") if comma == point else "," if comma > point else "."
     formats = told.formats or tuple(_date_formats(seen)[0]) or ("%Y-%m-%d",)
-    return reading._replace(kind=told.kind, decimal=decimal or ".", formats=formats if told.kind is Kind.DATE else ())
+    return reading._replace(
+        kind=told.kind, decimal=decimal or ".", formats=formats if told.kind is ColumnKind.DATE else ()
+    )
 
 
 def mark_of_table(seen: Sequence[Evidence]) -> str | None:
@@ -233,7 +235,7 @@ def parse_date(cells: pl.Series, form: str) -> pl.Series:
 
 def _inferred(reading: Reading, seen: Evidence, decimal: str | None, table: str | None) -> Reading:
     if not seen.present:
-        return reading._replace(kind=Kind.REAL, notes=(*reading.notes, "no value in any row"))
+        return reading._replace(kind=ColumnKind.REAL, notes=(*reading.notes, "no value in any row"))
     if seen.hopeless or seen.codes:
         note = (f"{seen.codes:,} cells have leading zeros or 16 digits and more: taken as codes",) if seen.codes else ()
         return reading._replace(notes=reading.notes + note)
@@ -273,7 +275,7 @@ def _numbers(reading: Reading, seen: Evidence, decimal: str | None, gone: int, t
         notes += ("decimal comma",)
     elif seen.forms["grouped"]:
         notes += ("thousands separators",)
-    kind = Kind.INTEGER if seen.whole + seen.forms["whole"] + gone == seen.present else Kind.REAL
+    kind = ColumnKind.INTEGER if seen.whole + seen.forms["whole"] + gone == seen.present else ColumnKind.REAL
     return reading._replace(kind=kind, decimal=mark, notes=notes)
 
 
@@ -286,7 +288,7 @@ def _dates(reading: Reading, seen: Evidence, gone: int) -> Reading | None:
         return reading._replace(notes=(*reading.notes, note))
     told = ", ".join(f"{form} ({count:,})" for form, count in formats.items())
     notes = (f"dates in {len(formats)} formats: {told}",) if len(formats) > 1 else ()
-    return reading._replace(kind=Kind.DATE, formats=tuple(formats), notes=reading.notes + notes)
+    return reading._replace(kind=ColumnKind.DATE, formats=tuple(formats), notes=reading.notes + notes)
 
 
 def _words(reading: Reading, seen: Evidence, rest: int) -> Reading:
@@ -295,7 +297,7 @@ def _words(reading: Reading, seen: Evidence, rest: int) -> Reading:
     only = seen.present == sum(seen.words.values())
     for pair in BOOLEANS:
         if only and words <= set(pair):
-            return reading._replace(kind=Kind.BOOLEAN, tokens=frozenset(seen.words.keys() & USUAL_MISSING))
+            return reading._replace(kind=ColumnKind.BOOLEAN, tokens=frozenset(seen.words.keys() & USUAL_MISSING))
     numeric = max(_fits(seen, "."), _fits(seen, ","), _date_formats(seen)[1])
     if numeric > 9 * rest:
         what = "dates" if _date_formats(seen)[1] == numeric else "numbers"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from participant.data.model.description import Kind
+from participant.data.model.description import ColumnKind
 from participant.data.steps.types import BOOLEANS, Reading, parse_date, parse_numbers
 
 _TRUE = [*(pair[0] for pair in BOOLEANS), "1"]
@@ -49,14 +49,14 @@ def _numbers(cells: pl.Series, reading: Reading) -> tuple[pl.Series, Iterator[Co
     def complaints() -> Iterator[Complaint]:
         yield Complaint(cells.is_not_null() & values.is_null() & ~unknown, "no number")
         yield Complaint(unknown, "a number with a unit that is not declared")
-        if reading.kind is Kind.INTEGER:
+        if reading.kind is ColumnKind.INTEGER:
             yield Complaint(~whole | (values.abs() > 2**53).fill_null(value=False), "no whole number")
         if reading.low is not None:
             yield Complaint((values < reading.low).fill_null(value=False), f"below {reading.low:g}")
         if reading.high is not None:
             yield Complaint((values > reading.high).fill_null(value=False), f"above {reading.high:g}")
 
-    if reading.kind is Kind.REAL:
+    if reading.kind is ColumnKind.REAL:
         return values, complaints()
     return _where(values, whole & (values.abs() <= 2**53).fill_null(value=False)).cast(pl.Int64), complaints()
 
@@ -112,10 +112,10 @@ def _where(values: pl.Series, rows: pl.Series) -> pl.Series:
 
 
 _READ = {
-    Kind.INTEGER: _numbers,
-    Kind.REAL: _numbers,
-    Kind.BOOLEAN: _booleans,
-    Kind.CATEGORY: _categories,
-    Kind.DATE: _dates,
-    Kind.TEXT: _text,
+    ColumnKind.INTEGER: _numbers,
+    ColumnKind.REAL: _numbers,
+    ColumnKind.BOOLEAN: _booleans,
+    ColumnKind.CATEGORY: _categories,
+    ColumnKind.DATE: _dates,
+    ColumnKind.TEXT: _text,
 }

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import polars as pl
 
-from participant.data.model.description import Description, Kind
+from participant.data.model.description import ColumnKind, Description
 from participant.data.model.errors import DamagedDatasetError
 
-_STORED: dict[Kind, tuple[type[pl.DataType], ...]] = {
-    Kind.INTEGER: (pl.Int8, pl.Int16, pl.Int32, pl.Int64),
-    Kind.CATEGORY: (pl.Int8, pl.Int16, pl.Int32, pl.Int64),
-    Kind.REAL: (pl.Float64,),
-    Kind.BOOLEAN: (pl.Boolean,),
-    Kind.DATE: (pl.Date,),
-    Kind.TEXT: (pl.String,),
+_STORED: dict[ColumnKind, tuple[type[pl.DataType], ...]] = {
+    ColumnKind.INTEGER: (pl.Int8, pl.Int16, pl.Int32, pl.Int64),
+    ColumnKind.CATEGORY: (pl.Int8, pl.Int16, pl.Int32, pl.Int64),
+    ColumnKind.REAL: (pl.Float64,),
+    ColumnKind.BOOLEAN: (pl.Boolean,),
+    ColumnKind.DATE: (pl.Date,),
+    ColumnKind.TEXT: (pl.String,),
 }
 
 

@@ -7,10 +7,10 @@ from participant.statistics.evaluation.describe import describe
 from participant.statistics.language.query import Query, QueryError
 from secagg.errors import ParameterError
 from secagg.identity import fingerprint
-from secagg.receipts import RoundShown, Shown
+from secagg.receipts import ReceiptFindings, RoundShown
 
 
-def as_facts(shown: Shown) -> dict[str, Any]:
+def as_facts(shown: ReceiptFindings) -> dict[str, Any]:
     """Return what a receipt shows as JSON can hold it; keys and hashes in hex."""
     return {
         "run": str(UUID(bytes=shown.run)),
@@ -38,7 +38,7 @@ def as_facts(shown: Shown) -> dict[str, Any]:
     }
 
 
-def as_words(shown: Shown) -> str:
+def as_words(shown: ReceiptFindings) -> str:
     """Return what a receipt shows for a terminal."""
     return "\n".join(
         [

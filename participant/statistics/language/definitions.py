@@ -13,7 +13,7 @@ Words = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,200}$")]
 Unit = Annotated[str, StringConstraints(pattern=r"^[!-~]{0,16}$")]
 
 
-class Category(Strict):
+class CategoryLabel(Strict):
     """A category: the number that stands for it, and what it means."""
 
     number: int = Field(ge=-(2**31), lt=2**31)
@@ -36,7 +36,7 @@ class Definition(Strict):
     label: Words
     type: Literal["integer", "real", "boolean", "category"]
     unit: Unit = ""
-    categories: Annotated[tuple[Category, ...], Field(max_length=1000)] = ()
+    categories: Annotated[tuple[CategoryLabel, ...], Field(max_length=1000)] = ()
     low: FiniteFloat | None = None
     high: FiniteFloat | None = None
 

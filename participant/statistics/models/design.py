@@ -34,7 +34,7 @@ MAX_COVARIATES = 256
 MAX_FACTORS = 8
 
 
-class Identity(Strict):
+class Untransformed(Strict):
     """x as it is."""
 
     kind: Literal["identity"] = "identity"
@@ -67,7 +67,7 @@ class Indicator(Strict):
     value: FiniteFloat
 
 
-Function = Annotated[Identity | Log | Power | Indicator, Field(discriminator="kind")]
+Function = Annotated[Untransformed | Log | Power | Indicator, Field(discriminator="kind")]
 
 
 class Coded(NamedTuple):
@@ -86,7 +86,7 @@ class Numeric(Variable):
     """A numeric column with its range, transformed: (f(x) - centre) / scale."""
 
     kind: Literal["numeric"] = "numeric"
-    function: Function = Identity()
+    function: Function = Untransformed()
     centre: FiniteFloat = 0.0
     scale: FiniteFloat = Field(default=1.0, gt=0)
 
@@ -106,7 +106,7 @@ class Numeric(Variable):
     @property
     def names(self) -> tuple[str, ...]:
         match self.function:
-            case Identity():
+            case Untransformed():
                 return (self.column,)
             case Log():
                 return (f"log({self.column})",)
@@ -142,7 +142,7 @@ class Numeric(Variable):
 
     def _of(self, x: Array) -> Array:
         match self.function:
-            case Identity():
+            case Untransformed():
                 return x
             case Log():
                 return np.log(x)

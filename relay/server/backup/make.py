@@ -58,7 +58,7 @@ class Payload:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class BackupFacts:
     """What a view of the database says about itself.
 
     Attributes:
@@ -126,13 +126,13 @@ def expire(folder: Path, *, keep: int, days: int, now: float) -> list[str]:
     return [path.name for path in old]
 
 
-def describe(db: Connection) -> Facts:
+def describe(db: Connection) -> BackupFacts:
     """Look up what is to be compared after a restore."""
     entries, head = audit.head(db)
     epoch = epochs.current(db)
     blob = schema.blob
     complete = select(blob.c.id, blob.c.size, blob.c.digest).where(blob.c.complete.is_(True)).order_by(blob.c.id)
-    return Facts(
+    return BackupFacts(
         count(db)
         | {
             "epoch": None if epoch is None else str(epoch.id),
@@ -149,10 +149,10 @@ def count(db: Connection) -> dict[str, Any]:
     return {"schema": migrate.revision(db), "rows": rows}
 
 
-def describe_file(path: Path) -> Facts:
+def describe_file(path: Path) -> BackupFacts:
     """Look the same up in a copy of an SQLite database."""
 
-    async def look() -> Facts:
+    async def look() -> BackupFacts:
         database = connect(URL.create("sqlite", database=str(path)), connections=1)
         try:
             return await database.read(describe)
@@ -163,7 +163,7 @@ def describe_file(path: Path) -> Facts:
 
 
 @contextmanager
-def _copied(settings: RelayConfig) -> Iterator[tuple[Path, Facts]]:
+def _copied(settings: RelayConfig) -> Iterator[tuple[Path, BackupFacts]]:
     """Copy the database into the data folder, which is as private as the database; the copy is removed at the end."""
     with _alone(settings.data):
         work = private_folder(settings.data / "backup.work")
@@ -186,7 +186,7 @@ def _alone(data: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _copy_sqlite(settings: RelayConfig, copy: Path) -> Facts:
+def _copy_sqlite(settings: RelayConfig, copy: Path) -> BackupFacts:
     source = settings.data / FILE_NAME
     if not source.exists():
         raise ParameterError(f"there is no relay in {settings.data}; name its folder with --data")
@@ -205,8 +205,8 @@ def _copy_sqlite(settings: RelayConfig, copy: Path) -> Facts:
     return facts
 
 
-def _copy_postgres(settings: RelayConfig, copy: Path) -> Facts:
-    def work(db: Connection) -> Facts:
+def _copy_postgres(settings: RelayConfig, copy: Path) -> BackupFacts:
+    def work(db: Connection) -> BackupFacts:
         keep_idle(db)  # pg_dump takes as long as it takes
         snapshot = db.scalar(text("SELECT pg_export_snapshot()"))
         postgres_tool(

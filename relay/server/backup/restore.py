@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class BackupManifest:
     """What a backup says about itself, and the key of the relay that signed it."""
 
     says: Mapping[str, Any]
@@ -169,7 +169,7 @@ def _on_any(settings: RelayConfig, work: Callable[[Connection], T]) -> T:
     return asyncio.run(run())
 
 
-def _unpack(file: Path, settings: RelayConfig, identities: list[Any]) -> Manifest:
+def _unpack(file: Path, settings: RelayConfig, identities: list[Any]) -> BackupManifest:
     """Write the members where they belong; the manifest is the last."""
     blobs = BlobFolder(settings.data / "blobs")
     found: bytes | None = None
@@ -210,7 +210,7 @@ async def _write_payload(blobs: BlobFolder, blob: UUID, content: Any) -> None:
             offset += len(piece)
 
 
-def _read_manifest(data: bytes) -> Manifest:
+def _read_manifest(data: bytes) -> BackupManifest:
     try:
         outer = json.loads(data)
         key = from_base64url(outer["public"])
@@ -220,10 +220,10 @@ def _read_manifest(data: bytes) -> Manifest:
             raise BackupError(f"the backup has format {says['format']}, which this release does not read")
     except (InvalidSignatureError, ValueError, KeyError, TypeError, AttributeError):
         raise BackupError("the backup's manifest is not signed by the relay that it names") from None
-    return Manifest(says, key)
+    return BackupManifest(says, key)
 
 
-def _fill_database(settings: RelayConfig, manifest: Manifest) -> None:
+def _fill_database(settings: RelayConfig, manifest: BackupManifest) -> None:
     kind = make.SQLITE if settings.database is None else make.POSTGRES
     copy = settings.data / kind
     if not copy.exists():
@@ -251,7 +251,7 @@ def _check_sqlite(path: Path) -> None:
         raise BackupError(f"the database in the backup is damaged: {said}, {len(orphans)} rows without their parents")
 
 
-def _compare(settings: RelayConfig, manifest: Manifest) -> None:
+def _compare(settings: RelayConfig, manifest: BackupManifest) -> None:
     """Compare what is there now with what the manifest says was there; an older schema is brought up to date between.
 
     The tables are counted as they came, for this release may have others; the rest is read as this release reads it.
@@ -264,14 +264,14 @@ def _compare(settings: RelayConfig, manifest: Manifest) -> None:
     over_view(settings, audit.verify)
 
 
-def _require_same(manifest: Manifest, found: Mapping[str, Any]) -> None:
+def _require_same(manifest: BackupManifest, found: Mapping[str, Any]) -> None:
     for name, value in found.items():
         was = manifest.says.get(name)
         if value != was:
             raise BackupError(f"{name} in the database is not what was backed up: {value}, not {was}")
 
 
-async def _compare_payloads(settings: RelayConfig, facts: make.Facts, known: set[str]) -> None:
+async def _compare_payloads(settings: RelayConfig, facts: make.BackupFacts, known: set[str]) -> None:
     """Check the payloads but those that are known to be gone or rotten since before the backup."""
     blobs = BlobFolder(settings.data / "blobs")
     for payload in facts.payloads:

@@ -21,7 +21,7 @@ ACTIVITIES = ("read", "write")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
-class Metrics:
+class RelayMetrics:
     """What is counted where it happens.
 
     `relay.server.jobs.state_metrics` and `relay.server.process.monitor` set what is looked up now and then.

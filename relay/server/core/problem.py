@@ -23,7 +23,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProblemKind:
     """A row of the specification's table. `retry_after_s`: when it makes sense to come again."""
 
     name: str
@@ -32,31 +32,31 @@ class Kind:
     retry_after_s: int | None = None
 
 
-BAD_REQUEST = Kind("bad-request", 400, "The request's form is wrong")
-BAD_FRAME = Kind("bad-frame", 400, "The body is not a frame that fits this request")
-UNSIGNED = Kind("unsigned", 401, "The request carries no signature")
-BAD_SIGNATURE = Kind("bad-signature", 401, "The signature is not valid for this key and request")
-STALE_SIGNATURE = Kind("stale-signature", 401, "The signature is too old, or from the future")
-UNKNOWN_SITE = Kind("unknown-site", 401, "This key is not enrolled here")
-REVOKED = Kind("revoked", 401, "This key is not valid any more")
-BAD_TOKEN = Kind("bad-token", 403, "The join token is not valid")
-BAD_ADDRESS = Kind("bad-address", 403, "Requests from this address are not taken")
-FORBIDDEN = Kind("forbidden", 403, "This site may not do this")
-NOT_FOUND = Kind("not-found", 404, "There is no such thing, or none that this site may know of")
-METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This path does not take this method")
-TOO_SLOW = Kind("too-slow", 408, "The body arrived too slowly")
-CONFLICT = Kind("conflict", 409, "The object is in another state than the request assumes")
-SLOT_TAKEN = Kind("slot-taken", 409, "The sender already has another frame in this slot")
-STALE_LEASE = Kind("stale-lease", 409, "The run's lease is with another process of its coordinator")
-NONCE_REUSED = Kind("nonce-reused", 409, "This nonce belongs to another request")
-TOO_LARGE = Kind("too-large", 413, "The body is over its limit")
-BAD_RANGE = Kind("bad-range", 416, "The range is not within the payload")
-BAD_DIGEST = Kind("bad-digest", 422, "The bytes do not have the announced digest")
-RATE_LIMITED = Kind("rate-limited", 429, "Too many requests in a short time", retry_after_s=1)
-QUOTA = Kind("quota", 429, "A quota is used up", retry_after_s=60)
-INTERNAL = Kind("internal", 500, "The relay failed")
-UNAVAILABLE = Kind("unavailable", 503, "The relay cannot store now", retry_after_s=2)
-STORAGE_FULL = Kind("storage-full", 507, "The relay's storage is full")
+BAD_REQUEST = ProblemKind("bad-request", 400, "The request's form is wrong")
+BAD_FRAME = ProblemKind("bad-frame", 400, "The body is not a frame that fits this request")
+UNSIGNED = ProblemKind("unsigned", 401, "The request carries no signature")
+BAD_SIGNATURE = ProblemKind("bad-signature", 401, "The signature is not valid for this key and request")
+STALE_SIGNATURE = ProblemKind("stale-signature", 401, "The signature is too old, or from the future")
+UNKNOWN_SITE = ProblemKind("unknown-site", 401, "This key is not enrolled here")
+REVOKED = ProblemKind("revoked", 401, "This key is not valid any more")
+BAD_TOKEN = ProblemKind("bad-token", 403, "The join token is not valid")
+BAD_ADDRESS = ProblemKind("bad-address", 403, "Requests from this address are not taken")
+FORBIDDEN = ProblemKind("forbidden", 403, "This site may not do this")
+NOT_FOUND = ProblemKind("not-found", 404, "There is no such thing, or none that this site may know of")
+METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "This path does not take this method")
+TOO_SLOW = ProblemKind("too-slow", 408, "The body arrived too slowly")
+CONFLICT = ProblemKind("conflict", 409, "The object is in another state than the request assumes")
+SLOT_TAKEN = ProblemKind("slot-taken", 409, "The sender already has another frame in this slot")
+STALE_LEASE = ProblemKind("stale-lease", 409, "The run's lease is with another process of its coordinator")
+NONCE_REUSED = ProblemKind("nonce-reused", 409, "This nonce belongs to another request")
+TOO_LARGE = ProblemKind("too-large", 413, "The body is over its limit")
+BAD_RANGE = ProblemKind("bad-range", 416, "The range is not within the payload")
+BAD_DIGEST = ProblemKind("bad-digest", 422, "The bytes do not have the announced digest")
+RATE_LIMITED = ProblemKind("rate-limited", 429, "Too many requests in a short time", retry_after_s=1)
+QUOTA = ProblemKind("quota", 429, "A quota is used up", retry_after_s=60)
+INTERNAL = ProblemKind("internal", 500, "The relay failed")
+UNAVAILABLE = ProblemKind("unavailable", 503, "The relay cannot store now", retry_after_s=2)
+STORAGE_FULL = ProblemKind("storage-full", 507, "The relay's storage is full")
 
 KINDS = (
     BAD_REQUEST, BAD_FRAME, UNSIGNED, BAD_SIGNATURE, STALE_SIGNATURE, UNKNOWN_SITE, REVOKED, BAD_TOKEN, BAD_ADDRESS,
@@ -75,7 +75,7 @@ class Problem(Exception):  # noqa: N818  # the word of RFC 9457
         members: further members of the document, `state` or `received`.
     """
 
-    def __init__(self, kind: Kind, detail: str, *, retry_after_s: int | None = None, **members: Any) -> None:
+    def __init__(self, kind: ProblemKind, detail: str, *, retry_after_s: int | None = None, **members: Any) -> None:
         super().__init__(f"{kind.name}: {detail}")
         self.kind = kind
         self.detail = detail

@@ -21,7 +21,7 @@ from uuid import uuid4
 from aiohttp import web
 
 from relay.server.core.addresses import Address, Addresses, Network, household, plain
-from relay.server.core.metrics import Metrics
+from relay.server.core.metrics import RelayMetrics
 from relay.server.core.problem import BAD_REQUEST, Problem, respond
 from relay.service import logs
 
@@ -160,7 +160,7 @@ class PublicPort(web.BaseSite):
         addresses: Addresses,
         patience: Patience,
         tls: Callable[[], ssl.SSLContext] | None,
-        metrics: Metrics,
+        metrics: RelayMetrics,
         common: Callable[[], Mapping[str, str]],
         options: dict[str, Any],
     ) -> None:

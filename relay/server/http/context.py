@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 from relay.api.states import MemberState
 from relay.api.wire import to_base64url
 from relay.server.core.config import RelayConfig
-from relay.server.core.metrics import Metrics
-from relay.server.limits.body_budget import Bodies
-from relay.server.limits.fair_queue import Turns
-from relay.server.limits.request_filter import Edge
-from relay.server.limits.role_cache import Admissions
+from relay.server.core.metrics import RelayMetrics
+from relay.server.limits.body_budget import BodyBudget
+from relay.server.limits.fair_queue import FairQueue
+from relay.server.limits.request_filter import RequestFilter
+from relay.server.limits.role_cache import RoleCache
 from relay.server.payloads.digests import RunningDigests
 from relay.server.payloads.payload_store import Blobs, Piece
 from relay.server.process.epoch import Epoch
-from relay.server.process.last_seen import Presence
-from relay.server.process.long_polls import Wakeups
-from relay.server.process.monitor import Vitals
+from relay.server.process.last_seen import LastSeen
+from relay.server.process.long_polls import LongPolls
+from relay.server.process.monitor import ProcessMonitor
 from relay.server.process.readiness import Readiness
 from relay.server.store.database import Database, Row
 
@@ -35,21 +35,21 @@ class Relay:
     """
 
     config: RelayConfig
-    edge: Edge
-    admissions: Admissions
-    bodies: Bodies
+    edge: RequestFilter
+    admissions: RoleCache
+    bodies: BodyBudget
     database: Database
     blobs: Blobs
     digests: RunningDigests
-    wakeups: Wakeups
+    wakeups: LongPolls
     notices: "Notices | None"
-    presence: Presence
+    presence: LastSeen
     endings: set[bytes]
-    turns: Turns
-    metrics: Metrics
+    turns: FairQueue
+    metrics: RelayMetrics
     readiness: Readiness
     epoch: Epoch
-    vitals: Vitals
+    vitals: ProcessMonitor
     description: bytes
 
 
@@ -100,7 +100,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RouteAnswer:
     """A successful answer: its status, and one of the types in `relay.api.wire`, bytes, or nothing."""
 
     status: int

@@ -17,7 +17,7 @@ from relay.server.core.storage_errors import DatabaseBusyError
 from relay.server.http.access import Access, authorise, role_of
 from relay.server.http.auth import authenticate, check_digest, read_body
 from relay.server.http.body import BYTES, JSON, explain
-from relay.server.http.context import Answer, Call, Relay
+from relay.server.http.context import Call, Relay, RouteAnswer
 from relay.server.http.route import Reading, Route, Writing
 from relay.server.limits.role_cache import Place
 from relay.server.store import nonces
@@ -30,7 +30,7 @@ REQUEST_ID = web.RequestKey("request_id", UUID)
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedAnswer:
     """An answer as it goes out, and as it is remembered with the nonce of a write."""
 
     status: int
@@ -65,20 +65,20 @@ class Endpoint:
             return await self._answer(call, signed, kept, request)
 
     async def _answer(
-        self, call: Call, signed: Signed | None, kept: Encoded | None, request: web.Request
+        self, call: Call, signed: Signed | None, kept: EncodedAnswer | None, request: web.Request
     ) -> web.StreamResponse:
         route = self.route
         if kept is not None:
             return kept.response()
         if route.streams is not None:
             answer = await route.streams(call, request)
-            return _encode(answer).response() if isinstance(answer, Answer) else answer
+            return _encode(answer).response() if isinstance(answer, RouteAnswer) else answer
         if route.writes is not None and signed is not None:
             return await self._write(route.writes, call, signed, request)
         assert route.reads is not None  # a route has exactly one handler
         return await self._read(route.reads, call)
 
-    async def _admit(self, call: Call, signed: Signed, request: web.Request) -> Encoded | None:
+    async def _admit(self, call: Call, signed: Signed, request: web.Request) -> EncodedAnswer | None:
         """Check who this is and what it may do, before its body or its turn costs anything.
 
         Returns:
@@ -109,7 +109,7 @@ class Endpoint:
             return None
         return None if call.signer in self._relay.endings else (call.signer, route.name, tuple(call.path.values()))
 
-    def _look(self, db: Connection, call: Call, signed: Signed, request: web.Request) -> Encoded | None:
+    def _look(self, db: Connection, call: Call, signed: Signed, request: web.Request) -> EncodedAnswer | None:
         access = self.route.access
         if access is not Access.ENROLLING:
             call.role = role_of(db, signed.key)
@@ -118,7 +118,7 @@ class Endpoint:
             authorise(db, access, call)
         return kept
 
-    def _kept(self, db: Connection, call: Call, signed: Signed, request: web.Request) -> Encoded | None:
+    def _kept(self, db: Connection, call: Call, signed: Signed, request: web.Request) -> EncodedAnswer | None:
         """Return the answer that is kept of a repeated write, None of a new one."""
         earlier = nonces.find(db, signed.key, signed.nonce)
         if earlier is None:
@@ -128,7 +128,7 @@ class Endpoint:
         self._relay.metrics.replays.inc()
         if self.route.again is not None:
             return replace(_encode(self.route.again(call, db)), status=earlier.status)
-        return Encoded(earlier.status, earlier.content_type, earlier.answer)
+        return EncodedAnswer(earlier.status, earlier.content_type, earlier.answer)
 
     def _query(self, request: web.Request) -> Any:
         given = request.query
@@ -160,7 +160,7 @@ class Endpoint:
         return None if kind is None else kind.parse(arrived.data, signed.key if signed else b"")
 
     async def _read(self, handler: Reading, call: Call) -> web.Response:
-        def view(db: Connection) -> Answer:
+        def view(db: Connection) -> RouteAnswer:
             authorise(db, self.route.access, call)
             return handler(call, db)
 
@@ -180,7 +180,7 @@ class Endpoint:
         crashpoint("relay.before-answer")
         return encoded.response()
 
-    async def _in_turn(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> Encoded:
+    async def _in_turn(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> EncodedAnswer:
         """Wait for the turn of the run, or of the site where the path names no run; whoever enrols shares one."""
         party = b"" if self.route.access is Access.ENROLLING else call.path.get("run", signed.key)
         try:
@@ -189,10 +189,10 @@ class Endpoint:
         except TimeoutError:
             raise DatabaseBusyError("the database is busy") from None
 
-    async def _transact(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> Encoded:
+    async def _transact(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> EncodedAnswer:
         """Do the deed and remember its answer in one transaction; a repeated write is only answered again."""
 
-        def work(db: Connection) -> Encoded:
+        def work(db: Connection) -> EncodedAnswer:
             call.woken.clear()  # of a run before this one, which was undone
             call.counts.clear()
             kept = self._kept(db, call, signed, request)
@@ -202,7 +202,9 @@ class Endpoint:
             result = handler(call, db)
             if isinstance(result, Problem):
                 note_problem(request, result)
-                encoded = Encoded(result.kind.status, problem.CONTENT_TYPE, problem.encode(result, instance(request)))
+                encoded = EncodedAnswer(
+                    result.kind.status, problem.CONTENT_TYPE, problem.encode(result, instance(request))
+                )
             else:
                 encoded = _encode(result)
             nonces.add(
@@ -239,10 +241,10 @@ def _identity(request: web.Request, signed: Signed) -> bytes:
     return tagged_hash("relay-request", *(part.encode() for part in parts))
 
 
-def _encode(answer: Answer) -> Encoded:
+def _encode(answer: RouteAnswer) -> EncodedAnswer:
     content = answer.content
     if content is None:
-        return Encoded(answer.status, "", b"")
+        return EncodedAnswer(answer.status, "", b"")
     if isinstance(content, bytes):
-        return Encoded(answer.status, BYTES, content)
-    return Encoded(answer.status, JSON, encode(content))
+        return EncodedAnswer(answer.status, BYTES, content)
+    return EncodedAnswer(answer.status, JSON, encode(content))

@@ -29,7 +29,7 @@ from relay.server.core.problem import (
     UNAVAILABLE,
     UNKNOWN_SITE,
     UNSIGNED,
-    Kind,
+    ProblemKind,
 )
 from relay.server.http.access import Access
 from relay.server.http.body import BYTES, JSON, Json
@@ -61,7 +61,7 @@ _PATH_PARAMETERS = {
 }
 
 
-def refusals(route: Route) -> list[Kind]:
+def refusals(route: Route) -> list[ProblemKind]:
     """Return every kind of problem that a route may answer with, by status and name."""
     kinds = {*_EVERY, *route.refusals}
     if route.access is not Access.PUBLIC:

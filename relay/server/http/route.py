@@ -8,14 +8,14 @@ from typing import Any
 from aiohttp import web
 from sqlalchemy import Connection
 
-from relay.server.core.problem import Kind, Problem
+from relay.server.core.problem import Problem, ProblemKind
 from relay.server.http.access import Access
 from relay.server.http.body import Body
-from relay.server.http.context import Answer, Call
+from relay.server.http.context import Call, RouteAnswer
 
-Reading = Callable[[Call, Connection], Answer]
-Writing = Callable[[Call, Connection], Answer | Problem]
-Streaming = Callable[[Call, web.Request], Awaitable[Answer | web.StreamResponse]]
+Reading = Callable[[Call, Connection], RouteAnswer]
+Writing = Callable[[Call, Connection], RouteAnswer | Problem]
+Streaming = Callable[[Call, web.Request], Awaitable[RouteAnswer | web.StreamResponse]]
 Stage = Callable[[Call], AbstractAsyncContextManager[None]]
 
 OCTETS = bytes
@@ -50,7 +50,7 @@ class Route:
     reads: Reading | None = None
     writes: Writing | None = None
     streams: Streaming | None = None
-    refusals: tuple[Kind, ...] = ()
+    refusals: tuple[ProblemKind, ...] = ()
     query: type | None = None
     body: Body | None = None
     again: Reading | None = None

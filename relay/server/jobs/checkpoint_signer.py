@@ -3,7 +3,7 @@
 import time
 
 from relay.server.core.checkpoint import Checkpoint
-from relay.server.core.metrics import Metrics
+from relay.server.core.metrics import RelayMetrics
 from relay.server.store import audit, checkpoints
 from relay.server.store.database import Database
 from relay.service import logs
@@ -16,7 +16,7 @@ EVERY_ENTRIES = 100
 _log = logs.logger(__name__)
 
 
-class Notary:
+class CheckpointSigner:
     """Called every `LOOK_S` seconds; signs when it is time.
 
     Args:
@@ -25,7 +25,7 @@ class Notary:
         metrics: gets the number of entries and the time of the last checkpoint.
     """
 
-    def __init__(self, identity: Identity, database: Database, metrics: Metrics) -> None:
+    def __init__(self, identity: Identity, database: Database, metrics: RelayMetrics) -> None:
         self._identity = identity
         self._database = database
         self._metrics = metrics

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from relay.api.states import Role, RunState
-from relay.server.core.metrics import Metrics
+from relay.server.core.metrics import RelayMetrics
 from relay.server.process.readiness import Readiness
 from relay.server.store import census, milestones
 from relay.server.store.database import Database
@@ -17,7 +17,7 @@ _MOST_REASONS = 20
 _NAMED = re.compile(r"^(?:V-\d{4}|relay-restored|cancelled-by-operator|deadline)\b")
 
 
-class CensusTaker:
+class StateMetrics:
     """Called every `EVERY_S` seconds.
 
     Args:
@@ -26,7 +26,7 @@ class CensusTaker:
         metrics: where the numbers go.
     """
 
-    def __init__(self, database: Database, readiness: Readiness, metrics: Metrics) -> None:
+    def __init__(self, database: Database, readiness: Readiness, metrics: RelayMetrics) -> None:
         self._database = database
         self._readiness = readiness
         self._metrics = metrics
@@ -38,7 +38,7 @@ class CensusTaker:
         self._show(counted, now)
         self._show_upkeep(reached)
 
-    def _show(self, counted: census.Census, now: float) -> None:
+    def _show(self, counted: census.StateCounts, now: float) -> None:
         metrics = self._metrics
         for state in RunState:
             metrics.runs.labels(state).set(counted.runs.get(state, 0))

@@ -10,7 +10,7 @@ SHARE = 8
 """One site has at most this part of all: whoever sends slowly holds its own bodies up, and nobody else's."""
 
 
-class Bodies:
+class BodyBudget:
     """Counts the bytes that bodies were announced with, of each site and in all.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
 
-class Turns:
+class FairQueue:
     """Lets a number of holders in at a time, and of those who wait one of each party in turn.
 
     Args:

@@ -17,7 +17,7 @@ _BURST_S = 10
 """A burst is what the rate allows in this time."""
 
 
-class Edge:
+class RequestFilter:
     """The relay's outermost rules.
 
     Args:

@@ -11,7 +11,7 @@ Place = tuple[bytes, str, tuple[str, ...]]
 """Signer, route, and what the path names."""
 
 
-class Admissions:
+class RoleCache:
     """Remembers the roles of signers by place, each for ten seconds."""
 
     def __init__(self) -> None:

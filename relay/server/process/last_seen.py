@@ -3,7 +3,7 @@
 import time
 
 
-class Presence:
+class LastSeen:
     """The sites that signed a request since the last `take`."""
 
     def __init__(self) -> None:

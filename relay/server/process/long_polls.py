@@ -39,7 +39,7 @@ class Poll:
         self._event.set()
 
 
-class Wakeups:
+class LongPolls:
     """The long polls that wait in this process.
 
     Args:

@@ -5,21 +5,21 @@ import time
 from collections import deque
 from statistics import median
 
-from relay.server.core.metrics import Metrics
+from relay.server.core.metrics import RelayMetrics
 
 EVERY_S = 0.25
 _STEP_S = 1.0
 _OFFSETS_KEPT = 101
 
 
-class Vitals:
+class ProcessMonitor:
     """Observes the process; `watch` runs until it is cancelled.
 
     Args:
         metrics: where the observations go.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: RelayMetrics) -> None:
         self._metrics = metrics
         self._offsets: deque[float] = deque(maxlen=_OFFSETS_KEPT)
         metrics.clock_offset.set_function(lambda: median(self._offsets or [0.0]))

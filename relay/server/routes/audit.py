@@ -4,16 +4,16 @@ from sqlalchemy import Connection
 
 from relay.api.wire import AuditEntries, AuditEntry, PageQuery
 from relay.server.http.access import Access
-from relay.server.http.context import Answer, Call
+from relay.server.http.context import Call, RouteAnswer
 from relay.server.http.route import Route
 from relay.server.store import audit as store
 
 
-def read(call: Call, db: Connection) -> Answer:
+def read(call: Call, db: Connection) -> RouteAnswer:
     """Return the entries behind one, with the heads by which the reader checks the chain."""
     query: PageQuery = call.query
     rows = store.page(db, after=query.after, limit=query.limit)
-    return Answer(200, AuditEntries(entries=[AuditEntry(**row._asdict()) for row in rows]))
+    return RouteAnswer(200, AuditEntries(entries=[AuditEntry(**row._asdict()) for row in rows]))
 
 
 ROUTES = (

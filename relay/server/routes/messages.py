@@ -22,7 +22,7 @@ from relay.server.core.problem import (
 )
 from relay.server.http.access import Access, role_of
 from relay.server.http.body import PostedFrame, SignedFrame
-from relay.server.http.context import Answer, Call
+from relay.server.http.context import Call, RouteAnswer
 from relay.server.http.route import OCTETS, Route
 from relay.server.routes.runs import check_lease
 from relay.server.store import audit, payloads, runs
@@ -34,7 +34,7 @@ PAGE_BYTES = 1 << 20
 """A list of messages is cut off after this many bytes of frames; the reader comes again for the rest."""
 
 
-def post(call: Call, db: Connection) -> Answer | Problem:
+def post(call: Call, db: Connection) -> RouteAnswer | Problem:
     """Accept a frame for the coordinator, for one site or for all of the run."""
     query: PostQuery = call.query
     posted: PostedFrame = call.body
@@ -45,7 +45,7 @@ def post(call: Call, db: Connection) -> Answer | Problem:
     slot = store.slot(call.run.id, call.signer, query.to, posted.frame)
     earlier = store.in_slot(db, slot)
     if earlier is not None and earlier.digest == sha256(posted.data).digest() and earlier.payload == query.payload:
-        return Answer(200, MessageId(id=earlier.id))
+        return RouteAnswer(200, MessageId(id=earlier.id))
     if posted.frame.kind < FIRST_PARCEL:  # people send each other logs and files of a run that is over
         _must_go_on(call)
     must_keep(call)
@@ -68,7 +68,7 @@ def post(call: Call, db: Connection) -> Answer | Problem:
     call.woken.update(readers)
     metrics = call.relay.metrics
     call.counts += [metrics.messages.inc, partial(metrics.frame_bytes.inc, len(posted.data))]
-    return Answer(201, MessageId(id=number))
+    return RouteAnswer(201, MessageId(id=number))
 
 
 def recipients(call: Call, db: Connection, to: bytes | None) -> list[bytes]:
@@ -147,7 +147,7 @@ def _second_frame(call: Call, db: Connection, posted: PostedFrame, earlier: Row)
     return Problem(SLOT_TAKEN, f"message {earlier.id} has this slot; an author makes one frame for a slot")
 
 
-async def poll(call: Call, request: web.Request) -> Answer:
+async def poll(call: Call, request: web.Request) -> RouteAnswer:
     """Return the next messages, waiting for them if there are none."""
     del request
     query: PollQuery = call.query
@@ -164,7 +164,7 @@ async def poll(call: Call, request: web.Request) -> Answer:
                 if found.messages:
                     call.relay.wakeups.answered(call.signer)
                 call.waited_s = clock() - started
-                return Answer(200, found)
+                return RouteAnswer(200, found)
 
 
 async def _page(call: Call, query: PollQuery) -> Messages:
@@ -175,11 +175,11 @@ async def _page(call: Call, query: PollQuery) -> Messages:
     return _cut(await call.relay.database.read(view), query.after)
 
 
-def parcels(call: Call, db: Connection) -> Answer:
+def parcels(call: Call, db: Connection) -> RouteAnswer:
     """Return the next parcels of a run to the signer."""
     query: PageQuery = call.query
     rows = store.parcels(db, call.signer, call.run.id, after=query.after, limit=query.limit)
-    return Answer(200, _cut(rows, query.after))
+    return RouteAnswer(200, _cut(rows, query.after))
 
 
 def _cut(rows: list[Row], after: int) -> Messages:
@@ -193,10 +193,10 @@ def _cut(rows: list[Row], after: int) -> Messages:
     return Messages(messages=found, next=found[-1].id if found else after)
 
 
-def fetch(call: Call, db: Connection) -> Answer:
+def fetch(call: Call, db: Connection) -> RouteAnswer:
     """Return one frame."""
     del db
-    return Answer(200, call.message.frame)
+    return RouteAnswer(200, call.message.frame)
 
 
 def _message(row: Row) -> Message:

@@ -7,28 +7,28 @@ from relay.api.wire import AuditCheckpoint, Health, RelayFacts
 from relay.server.core.problem import UNAVAILABLE, Problem
 from relay.server.http.access import Access
 from relay.server.http.body import JSON
-from relay.server.http.context import Answer, Call
+from relay.server.http.context import Call, RouteAnswer
 from relay.server.http.route import Route
 from relay.server.store import checkpoints
 from secagg import __version__
 
 
-async def livez(call: Call, request: web.Request) -> Answer:
+async def livez(call: Call, request: web.Request) -> RouteAnswer:
     """Say that the process answers."""
     del call, request
-    return Answer(200, Health(status="alive"))
+    return RouteAnswer(200, Health(status="alive"))
 
 
-async def readyz(call: Call, request: web.Request) -> Answer:
+async def readyz(call: Call, request: web.Request) -> RouteAnswer:
     """Say whether the relay can store."""
     del request
     reason = await call.relay.readiness()
     if reason is not None:
         raise Problem(UNAVAILABLE, reason)
-    return Answer(200, Health(status="ready"))
+    return RouteAnswer(200, Health(status="ready"))
 
 
-def show(call: Call, db: Connection) -> Answer:
+def show(call: Call, db: Connection) -> RouteAnswer:
     """Return the relay's epoch, and the latest checkpoint of its audit log for sites to keep."""
     latest = checkpoints.latest(db)
     signed = None
@@ -41,7 +41,7 @@ def show(call: Call, db: Connection) -> Answer:
             proof=latest.signature,
         )
     epoch = call.relay.epoch
-    return Answer(200, RelayFacts(version=__version__, epoch=epoch.id, since=epoch.since, checkpoint=signed))
+    return RouteAnswer(200, RelayFacts(version=__version__, epoch=epoch.id, since=epoch.since, checkpoint=signed))
 
 
 async def describe(call: Call, request: web.Request) -> web.Response:

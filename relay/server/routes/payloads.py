@@ -11,7 +11,7 @@ from uuid import UUID
 from aiohttp import web
 from sqlalchemy import Connection
 
-from relay.api.wire import Announcement, ChunkQuery, Received, Upload
+from relay.api.wire import Announcement, BytesReceived, ChunkQuery, PayloadUpload
 from relay.server.core.problem import (
     BAD_DIGEST,
     BAD_RANGE,
@@ -27,7 +27,7 @@ from relay.server.core.problem import (
 )
 from relay.server.http.access import Access
 from relay.server.http.body import BYTES, Chunk, Json
-from relay.server.http.context import Answer, Call
+from relay.server.http.context import Call, RouteAnswer
 from relay.server.http.route import OCTETS, Route
 from relay.server.payloads.payload_store import BlobBusyError, Piece
 from relay.server.routes.messages import must_keep, recipients
@@ -51,14 +51,14 @@ class Staged:
     running: Any
 
 
-def announce(call: Call, db: Connection) -> Answer:
+def announce(call: Call, db: Connection) -> RouteAnswer:
     """Note a payload that is to come, or say how much of it is there."""
     wanted: Announcement = call.body
     recipients(call, db, wanted.to)
     hash_ = store.announcement(call.run.id, call.signer, wanted.to, wanted.size, wanted.digest)
     found = store.announced(db, hash_)
     if found is not None:
-        return Answer(200, Upload(id=str(found.id), received=found.received))
+        return RouteAnswer(200, PayloadUpload(id=str(found.id), received=found.received))
     must_keep(call)
     used = runs.charge(db, call.run.id, call.signer, payload_bytes=wanted.size)
     if used.payload_bytes > call.relay.config.max_payload_bytes:
@@ -74,7 +74,7 @@ def announce(call: Call, db: Connection) -> Answer:
         announcement_=hash_,
         now=call.now,
     )
-    return Answer(201, Upload(id=str(made), received=0))
+    return RouteAnswer(201, PayloadUpload(id=str(made), received=0))
 
 
 def _must_have_room(call: Call, size: int) -> None:
@@ -125,7 +125,7 @@ async def _whole(call: Call, last: Piece | None, running: Any) -> bytes:
     return await call.relay.blobs.digest(call.blob.id, pieces if last is None else [*pieces, last])
 
 
-def write(call: Call, db: Connection) -> Answer | Problem:
+def write(call: Call, db: Connection) -> RouteAnswer | Problem:
     """Count a piece that is on the disk; the last one completes the payload, or discards it."""
     blob, offset = call.blob, call.query.offset
     if blob.received != offset:
@@ -142,7 +142,7 @@ def write(call: Call, db: Connection) -> Answer | Problem:
         store.add_piece(db, blob.id, staged.piece)
     store.advance(db, blob.id, from_=offset, to=staged.end, complete=staged.digest is not None)
     call.counts.append(partial(call.relay.metrics.payload_bytes.labels("in").inc, len(call.body)))
-    return Answer(200, Received(received=staged.end))
+    return RouteAnswer(200, BytesReceived(received=staged.end))
 
 
 async def fetch(call: Call, request: web.Request) -> web.StreamResponse:
@@ -194,7 +194,7 @@ ROUTES = (
         summary="Announce a payload, or ask how much of it is there",
         access=Access.RUN_WRITER,
         body=Json(Announcement),
-        answers={201: Upload, 200: Upload},
+        answers={201: PayloadUpload, 200: PayloadUpload},
         refusals=(FORBIDDEN, NOT_FOUND, CONFLICT, QUOTA),
         writes=announce,
         appends=True,
@@ -207,7 +207,7 @@ ROUTES = (
         access=Access.BLOB_SENDER,
         query=ChunkQuery,
         body=Chunk(),
-        answers={200: Received},
+        answers={200: BytesReceived},
         refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
         stage=stage,
         writes=write,

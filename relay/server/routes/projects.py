@@ -8,9 +8,9 @@ from relay.api.wire import (
     MemberAnswer,
     NewProject,
     NewTasks,
-    Project,
     Projects,
     ProjectSummary,
+    RelayProject,
     RosterSites,
     SealedRoster,
     Task,
@@ -19,14 +19,14 @@ from relay.api.wire import (
 from relay.server.core.problem import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, QUOTA, Problem
 from relay.server.http.access import Access, not_found, parse_uuid, path_key
 from relay.server.http.body import Json
-from relay.server.http.context import Answer, Call
+from relay.server.http.context import Call, RouteAnswer
 from relay.server.http.route import Route
 from relay.server.store import audit, sites
 from relay.server.store import projects as store
 from relay.server.store.database import Row
 
 
-def create(call: Call, db: Connection) -> Answer:
+def create(call: Call, db: Connection) -> RouteAnswer:
     """Create a project; its name and its terms never change."""
     wanted: NewProject = call.body
     number = parse_uuid(call.path["project"], "project")
@@ -36,32 +36,32 @@ def create(call: Call, db: Connection) -> Answer:
             raise Problem(QUOTA, "this coordinator has as many open projects as it may; close one")
         store.add(db, project=number, name=wanted.name, coordinator=call.signer, terms=wanted.terms, now=call.now)
         audit.append(db, actor=call.actor, action="project.created", on=f"project/{number}", name=wanted.name)
-        return Answer(201, _project(db, store.find(db, number)))
+        return RouteAnswer(201, _project(db, store.find(db, number)))
     if found.coordinator != call.signer:
         raise Problem(FORBIDDEN, "another coordinator has a project with this ID; choose a random one")
     if (found.name, found.terms) != (wanted.name, wanted.terms):
         raise Problem(CONFLICT, "this project has another name or other terms, and they never change")
-    return Answer(200, _project(db, found))
+    return RouteAnswer(200, _project(db, found))
 
 
-def list_projects(call: Call, db: Connection) -> Answer:
+def list_projects(call: Call, db: Connection) -> RouteAnswer:
     """Return the projects that the site leads or is a member of."""
     led = [_summary(row, None) for row in store.led_by(db, call.signer)]
     joined = [_summary(row, MemberState(row.membership)) for row in store.joined_by(db, call.signer)]
-    return Answer(200, Projects(projects=led + joined))
+    return RouteAnswer(200, Projects(projects=led + joined))
 
 
-def show(call: Call, db: Connection) -> Answer:
+def show(call: Call, db: Connection) -> RouteAnswer:
     """Return a project with its members."""
-    return Answer(200, _project(db, call.project))
+    return RouteAnswer(200, _project(db, call.project))
 
 
-def show_anew(call: Call, db: Connection) -> Answer:
+def show_anew(call: Call, db: Connection) -> RouteAnswer:
     """Return the project that a repeated write of its coordinator was about."""
-    return Answer(200, _project(db, store.find(db, parse_uuid(call.path["project"], "project"))))
+    return RouteAnswer(200, _project(db, store.find(db, parse_uuid(call.path["project"], "project"))))
 
 
-def invite(call: Call, db: Connection) -> Answer:
+def invite(call: Call, db: Connection) -> RouteAnswer:
     """Invite a site, also one that declined or left before."""
     _must_be_open(call)
     key = path_key(call)
@@ -77,12 +77,12 @@ def invite(call: Call, db: Connection) -> Answer:
     elif (state, Cause.INVITATION, MemberState.INVITED) in MEMBER:
         store.move_member(db, project=call.project.id, site=key, from_=state, to=MemberState.INVITED, now=call.now)
     else:
-        return Answer(200, _member(member))
+        return RouteAnswer(200, _member(member))
     _audit_member(db, call, "member.invited", key)
-    return Answer(201, _member(store.member(db, call.project.id, key)))
+    return RouteAnswer(201, _member(store.member(db, call.project.id, key)))
 
 
-def remove(call: Call, db: Connection) -> Answer:
+def remove(call: Call, db: Connection) -> RouteAnswer:
     """Take a member out; it learns nothing more about the project, and stands in no run from now on."""
     key = path_key(call)
     member = store.member(db, call.project.id, key)
@@ -100,10 +100,10 @@ def remove(call: Call, db: Connection) -> Answer:
             reason="removed by the coordinator",
         )
         _audit_member(db, call, "member.removed", key)
-    return Answer(200, _member(store.member(db, call.project.id, key)))
+    return RouteAnswer(200, _member(store.member(db, call.project.id, key)))
 
 
-def set_tasks(call: Call, db: Connection) -> Answer:
+def set_tasks(call: Call, db: Connection) -> RouteAnswer:
     """Replace a project's tasks, if they are still those that the coordinator saw."""
     _must_be_open(call)
     wanted: NewTasks = call.body
@@ -113,17 +113,17 @@ def set_tasks(call: Call, db: Connection) -> Answer:
     audit.append(
         db, actor=call.actor, action="project.tasks", on=f"project/{call.project.id}", version=wanted.version + 1
     )
-    return Answer(200, _project(db, store.find(db, call.project.id)))
+    return RouteAnswer(200, _project(db, store.find(db, call.project.id)))
 
 
-def answer(call: Call, db: Connection) -> Answer:
+def answer(call: Call, db: Connection) -> RouteAnswer:
     """Change the signer's own state in the project."""
     wanted: MemberAnswer = call.body
     _check_version(db, call, wanted)
     state = call.membership
     assert state is not None  # the rule lets only members through
     if state == wanted.state:  # a confirmation of another version than the one in force was refused above
-        return Answer(200, _member(store.member(db, call.project.id, call.signer)))
+        return RouteAnswer(200, _member(store.member(db, call.project.id, call.signer)))
     if (state, Cause.ANSWER, wanted.state) not in MEMBER or not store.move_member(
         db,
         project=call.project.id,
@@ -136,7 +136,7 @@ def answer(call: Call, db: Connection) -> Answer:
     ):
         raise Problem(CONFLICT, f"a member that is {state} cannot become {wanted.state}", state=state)
     _audit_member(db, call, f"member.{wanted.state}", call.signer, reason=wanted.reason, version=wanted.roster_version)
-    return Answer(200, _member(store.member(db, call.project.id, call.signer)))
+    return RouteAnswer(200, _member(store.member(db, call.project.id, call.signer)))
 
 
 def _check_version(db: Connection, call: Call, wanted: MemberAnswer) -> None:
@@ -152,7 +152,7 @@ def _check_version(db: Connection, call: Call, wanted: MemberAnswer) -> None:
         raise Problem(CONFLICT, "this site does not stand in the roster")
 
 
-def seal_roster(call: Call, db: Connection) -> Answer:
+def seal_roster(call: Call, db: Connection) -> RouteAnswer:
     """Put a set of joined sites in force as the roster; another set voids all confirmations."""
     _must_be_open(call)
     wanted: RosterSites = call.body
@@ -161,7 +161,7 @@ def seal_roster(call: Call, db: Connection) -> Answer:
         raise Problem(BAD_REQUEST, "a key occurs twice")
     version = call.project.roster_version
     if version is not None and store.roster(db, call.project.id, version) == keys:
-        return Answer(200, SealedRoster(version=version, sites=keys))
+        return RouteAnswer(200, SealedRoster(version=version, sites=keys))
     ready = {row.site for row in store.members(db, call.project.id) if row.state in IN_ROSTER}
     if missing := [key for key in keys if key not in ready]:
         raise Problem(CONFLICT, f"{len(missing)} of these sites did not join, the first is {to_base64url(missing[0])}")
@@ -171,15 +171,15 @@ def seal_roster(call: Call, db: Connection) -> Answer:
     audit.append(
         db, actor=call.actor, action="roster.sealed", on=f"project/{call.project.id}", version=version, sites=len(keys)
     )
-    return Answer(201, SealedRoster(version=version, sites=keys))
+    return RouteAnswer(201, SealedRoster(version=version, sites=keys))
 
 
-def close(call: Call, db: Connection) -> Answer:
+def close(call: Call, db: Connection) -> RouteAnswer:
     """Close a project; its runs go on."""
     if call.project.state == ProjectState.OPEN:
         store.close(db, call.project.id)
         audit.append(db, actor=call.actor, action="project.closed", on=f"project/{call.project.id}")
-    return Answer(200, _project(db, store.find(db, call.project.id)))
+    return RouteAnswer(200, _project(db, store.find(db, call.project.id)))
 
 
 def _must_be_open(call: Call) -> None:
@@ -194,10 +194,10 @@ def _audit_member(db: Connection, call: Call, action: str, key: bytes, **detail:
     )
 
 
-def _project(db: Connection, row: Row | None) -> Project:
+def _project(db: Connection, row: Row | None) -> RelayProject:
     assert row is not None
     version = row.roster_version
-    return Project(
+    return RelayProject(
         id=row.id,
         name=row.name,
         coordinator=row.coordinator,
@@ -240,7 +240,7 @@ ROUTES = (
         summary="Create a project",
         access=Access.COORDINATOR,
         body=Json(NewProject, most=128 << 10),
-        answers={201: Project, 200: Project},
+        answers={201: RelayProject, 200: RelayProject},
         refusals=(FORBIDDEN, CONFLICT, QUOTA),
         writes=create,
         again=show_anew,
@@ -260,7 +260,7 @@ ROUTES = (
         path="/v1/projects/{project}",
         summary="A project with its terms, members and roster",
         access=Access.PROJECT_READER,
-        answers={200: Project},
+        answers={200: RelayProject},
         refusals=(NOT_FOUND,),
         reads=show,
     ),
@@ -291,7 +291,7 @@ ROUTES = (
         summary="Replace a project's tasks",
         access=Access.PROJECT_LEADER,
         body=Json(NewTasks, most=3 << 20),
-        answers={200: Project},
+        answers={200: RelayProject},
         refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
         writes=set_tasks,
         again=show_anew,
@@ -324,7 +324,7 @@ ROUTES = (
         path="/v1/projects/{project}/close",
         summary="Close a project: no more invitations, rosters or runs",
         access=Access.PROJECT_LEADER,
-        answers={200: Project},
+        answers={200: RelayProject},
         refusals=(FORBIDDEN, NOT_FOUND),
         writes=close,
         again=show_anew,

@@ -5,18 +5,28 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from relay.api.states import RUN, SITE, ProjectState, RunState, SiteState
-from relay.api.wire import LeaseRequest, NewRun, Report, Run, RunChange, RunLease, Runs, SiteReport, SiteReports
+from relay.api.wire import (
+    LeaseRequest,
+    NewRun,
+    RelayRun,
+    RunChange,
+    RunLease,
+    RunReportBody,
+    Runs,
+    SiteReport,
+    SiteReports,
+)
 from relay.server.core.problem import CONFLICT, FORBIDDEN, NOT_FOUND, QUOTA, STALE_LEASE, Problem
 from relay.server.http.access import Access, parse_uuid
 from relay.server.http.body import Json
-from relay.server.http.context import Answer, Call
+from relay.server.http.context import Call, RouteAnswer
 from relay.server.http.route import Route
 from relay.server.store import audit, leases, projects
 from relay.server.store import runs as store
 from relay.server.store.database import Row
 
 
-def create(call: Call, db: Connection) -> Answer:
+def create(call: Call, db: Connection) -> RouteAnswer:
     """Create a run with the roster that is in force."""
     wanted: NewRun = call.body
     number = parse_uuid(call.path["run"], "run")
@@ -24,7 +34,7 @@ def create(call: Call, db: Connection) -> Answer:
     if found is not None:
         if _content(found) != (call.project.id, wanted.name, wanted.task, wanted.deadline):
             raise Problem(CONFLICT, "another run has this ID; choose a random one")
-        return Answer(200, _run(found))
+        return RouteAnswer(200, _run(found))
     if call.project.state != ProjectState.OPEN:
         raise Problem(CONFLICT, "the project is closed", state=call.project.state)
     if call.project.roster_version is None:
@@ -47,25 +57,25 @@ def create(call: Call, db: Connection) -> Answer:
     audit.append(
         db, actor=call.actor, action="run.created", on=f"run/{number}", project=str(call.project.id), roster=version
     )
-    return Answer(201, _run(store.find(db, number)))
+    return RouteAnswer(201, _run(store.find(db, number)))
 
 
 def _content(row: Row) -> tuple[UUID, str, int | None, float | None]:
     return row.project, row.name, row.task, row.deadline
 
 
-def list_runs(call: Call, db: Connection) -> Answer:
+def list_runs(call: Call, db: Connection) -> RouteAnswer:
     """Return a project's runs, the newest first."""
-    return Answer(200, Runs(runs=[_run(row) for row in store.of_project(db, call.project.id)]))
+    return RouteAnswer(200, Runs(runs=[_run(row) for row in store.of_project(db, call.project.id)]))
 
 
-def show(call: Call, db: Connection) -> Answer:
+def show(call: Call, db: Connection) -> RouteAnswer:
     """Return a run."""
     del db
-    return Answer(200, _run(call.run))
+    return RouteAnswer(200, _run(call.run))
 
 
-def change(call: Call, db: Connection) -> Answer:
+def change(call: Call, db: Connection) -> RouteAnswer:
     """Change a run's state by compare-and-set."""
     wanted: RunChange = call.body
     check_lease(db, call, wanted.lease)
@@ -85,16 +95,16 @@ def change(call: Call, db: Connection) -> Answer:
         after=wanted.to,
         reason=wanted.reason,
     )
-    return Answer(200, _run(store.find(db, call.run.id)))
+    return RouteAnswer(200, _run(store.find(db, call.run.id)))
 
 
-def lease(call: Call, db: Connection) -> Answer:
+def lease(call: Call, db: Connection) -> RouteAnswer:
     """Give the run to one of its coordinator's processes for a time, or take it back."""
     wanted: LeaseRequest = call.body
     taken = leases.take(db, _lease_name(call), holder=wanted.holder, ttl_s=wanted.ttl_s)
     if taken is None:
         raise Problem(STALE_LEASE, "another process of this coordinator holds the run; it is free when its lease ends")
-    return Answer(200, RunLease(token=taken.token, until=taken.until))
+    return RouteAnswer(200, RunLease(token=taken.token, until=taken.until))
 
 
 def check_lease(db: Connection, call: Call, token: int | None) -> None:
@@ -110,9 +120,9 @@ def _lease_name(call: Call) -> str:
     return f"run/{call.run.id}"
 
 
-def report(call: Call, db: Connection) -> Answer:
+def report(call: Call, db: Connection) -> RouteAnswer:
     """Note where the signer says that it stands in the run."""
-    wanted: Report = call.body
+    wanted: RunReportBody = call.body
     found = store.reported(db, call.run.id, call.signer)
     state = SiteState.WAITING if found is None else SiteState(found.state)
     if state != wanted.from_:
@@ -129,13 +139,13 @@ def report(call: Call, db: Connection) -> Answer:
     ):
         raise Problem(CONFLICT, f"a site that is {state} cannot become {wanted.to}", state=state)
     mine = next(row for row in store.reports(db, call.run) if row.key == call.signer)
-    return Answer(200, _report(mine))
+    return RouteAnswer(200, _report(mine))
 
 
-def reports(call: Call, db: Connection) -> Answer:
+def reports(call: Call, db: Connection) -> RouteAnswer:
     """Return where all sites of the run stand to its coordinator, and to a site where it stands itself."""
     rows = [row for row in store.reports(db, call.run) if call.leads or row.key == call.signer]
-    return Answer(200, SiteReports(sites=[_report(row) for row in rows]))
+    return RouteAnswer(200, SiteReports(sites=[_report(row) for row in rows]))
 
 
 def _report(row: Row) -> SiteReport:
@@ -149,9 +159,9 @@ def _report(row: Row) -> SiteReport:
     )
 
 
-def _run(row: Row | None) -> Run:
+def _run(row: Row | None) -> RelayRun:
     assert row is not None
-    return Run(
+    return RelayRun(
         id=row.id,
         project=row.project,
         name=row.name,
@@ -174,7 +184,7 @@ ROUTES = (
         summary="Create a run",
         access=Access.PROJECT_LEADER,
         body=Json(NewRun),
-        answers={201: Run, 200: Run},
+        answers={201: RelayRun, 200: RelayRun},
         refusals=(FORBIDDEN, NOT_FOUND, CONFLICT, QUOTA),
         writes=create,
     ),
@@ -194,7 +204,7 @@ ROUTES = (
         path="/v1/runs/{run}",
         summary="A run",
         access=Access.RUN_READER,
-        answers={200: Run},
+        answers={200: RelayRun},
         refusals=(NOT_FOUND,),
         reads=show,
     ),
@@ -205,7 +215,7 @@ ROUTES = (
         summary="Change a run's state by compare-and-set",
         access=Access.RUN_LEADER,
         body=Json(RunChange),
-        answers={200: Run},
+        answers={200: RelayRun},
         refusals=(FORBIDDEN, NOT_FOUND, CONFLICT, STALE_LEASE),
         writes=change,
     ),
@@ -226,7 +236,7 @@ ROUTES = (
         path="/v1/runs/{run}/report",
         summary="Say where this site stands in a run, by compare-and-set",
         access=Access.RUN_SITE,
-        body=Json(Report),
+        body=Json(RunReportBody),
         answers={200: SiteReport},
         refusals=(FORBIDDEN, NOT_FOUND, CONFLICT),
         writes=report,

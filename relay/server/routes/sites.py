@@ -11,7 +11,7 @@ from relay.api.wire import KEY_ROTATION, Enrolment, NewLabels, Revocation, Site,
 from relay.server.core.problem import BAD_REQUEST, BAD_TOKEN, CONFLICT, FORBIDDEN, NOT_FOUND, Problem
 from relay.server.http.access import Access, not_found, path_key
 from relay.server.http.body import Json
-from relay.server.http.context import Answer, Call
+from relay.server.http.context import Call, RouteAnswer
 from relay.server.http.route import Route
 from relay.server.registry import endings
 from relay.server.store import audit, tokens
@@ -21,7 +21,7 @@ from relay.server.store.schema import LABELS_CHARS
 from secagg.identity import InvalidSignatureError, verify
 
 
-def enrol(call: Call, db: Connection) -> Answer:
+def enrol(call: Call, db: Connection) -> RouteAnswer:
     """Enrol the site that signs, and use its token up."""
     wanted: Enrolment = call.body
     if wanted.key != call.signer:
@@ -31,7 +31,7 @@ def enrol(call: Call, db: Connection) -> Answer:
     if known is not None:
         if token.used_by != call.signer or known.ended is not None:
             raise Problem(CONFLICT, "this key is already enrolled; a key enrols once")
-        return Answer(200, _site(known))
+        return RouteAnswer(200, _site(known))
     if store.name_is_taken(db, wanted.name):
         raise Problem(CONFLICT, "another site has this name; people tell sites apart by their names")
     store.add(db, key=call.signer, name=wanted.name, role=token.role, now=call.now)
@@ -39,7 +39,7 @@ def enrol(call: Call, db: Connection) -> Answer:
     audit.append(
         db, actor=call.actor, action="site.enrolled", on=f"site/{call.actor}", name=wanted.name, token=token.id
     )
-    return Answer(201, _site(store.find(db, call.signer)))
+    return RouteAnswer(201, _site(store.find(db, call.signer)))
 
 
 def _valid_token(db: Connection, wanted: Enrolment, now: float) -> Row:
@@ -52,7 +52,7 @@ def _valid_token(db: Connection, wanted: Enrolment, now: float) -> Row:
     return token
 
 
-def list_sites(call: Call, db: Connection) -> Answer:
+def list_sites(call: Call, db: Connection) -> RouteAnswer:
     """Return all sites to coordinators and operators, and to a site those that it shares a project with."""
     if call.role == Role.OPERATOR:
         rows = store.all_sites(db)
@@ -60,16 +60,16 @@ def list_sites(call: Call, db: Connection) -> Answer:
         rows = [row for row in store.all_sites(db) if row.role in TAKES_PART and row.ended is None]
     else:
         rows = store.around(db, call.signer)
-    return Answer(200, Sites(sites=[_site(row) for row in rows]))
+    return RouteAnswer(200, Sites(sites=[_site(row) for row in rows]))
 
 
-async def heartbeat(call: Call, request: web.Request) -> Answer:
+async def heartbeat(call: Call, request: web.Request) -> RouteAnswer:
     """Do nothing: that the site signed a request was noted already."""
     del call, request
-    return Answer(204)
+    return RouteAnswer(204)
 
 
-def label(call: Call, db: Connection) -> Answer:
+def label(call: Call, db: Connection) -> RouteAnswer:
     """Give a site other labels."""
     wanted: NewLabels = call.body
     row = _named(call, db)
@@ -79,28 +79,28 @@ def label(call: Call, db: Connection) -> Answer:
     if labels != row.labels:
         store.label(db, row.key, labels)
         audit.append(db, actor=call.actor, action="site.labelled", on=f"site/{to_base64url(row.key)}")
-    return Answer(200, _site(store.find(db, row.key)))
+    return RouteAnswer(200, _site(store.find(db, row.key)))
 
 
-def deregister(call: Call, db: Connection) -> Answer:
+def deregister(call: Call, db: Connection) -> RouteAnswer:
     """End a site at its own or the operator's wish."""
     return _end(call, db, Ending.DEREGISTERED, "")
 
 
-def revoke(call: Call, db: Connection) -> Answer:
+def revoke(call: Call, db: Connection) -> RouteAnswer:
     """End a site whose key is not to be trusted any more."""
     wanted: Revocation = call.body
     return _end(call, db, Ending.REVOKED, wanted.reason)
 
 
-def _end(call: Call, db: Connection, ending: Ending, reason: str) -> Answer:
+def _end(call: Call, db: Connection, ending: Ending, reason: str) -> RouteAnswer:
     row = _named(call, db, ended=True)
     if row.ended is None:
         call.woken.update(endings.end(db, row, ending, actor=call.actor, reason=reason, now=call.now))
-    return Answer(200, _site(store.find(db, row.key)))
+    return RouteAnswer(200, _site(store.find(db, row.key)))
 
 
-def succeed(call: Call, db: Connection) -> Answer:
+def succeed(call: Call, db: Connection) -> RouteAnswer:
     """Let the key that signs take the place of the one in the path, which agreed to it with its own signature."""
     wanted: Succession = call.body
     old, known = store.find(db, path_key(call)), store.find(db, call.signer)
@@ -115,11 +115,11 @@ def succeed(call: Call, db: Connection) -> Answer:
     if known is not None:
         if known.predecessor != old.key or known.ended is not None:
             raise Problem(CONFLICT, "this key is already enrolled; a key enrols once")
-        return Answer(200, _site(known))
+        return RouteAnswer(200, _site(known))
     if old.ended is not None:
         raise Problem(CONFLICT, f"the old key was {old.ending} and hands over nothing", state=old.ending)
     call.woken.update(endings.succeed(db, old, call.signer, now=call.now))
-    return Answer(201, _site(store.find(db, call.signer)))
+    return RouteAnswer(201, _site(store.find(db, call.signer)))
 
 
 def _named(call: Call, db: Connection, *, ended: bool = False) -> Row:

@@ -11,19 +11,19 @@ from relay.api.wire import JoinToken, JoinTokens, NewToken, TokenRotation
 from relay.server.core.problem import CONFLICT, FORBIDDEN, NOT_FOUND, Problem
 from relay.server.http.access import Access, not_found
 from relay.server.http.body import Json
-from relay.server.http.context import Answer, Call
+from relay.server.http.context import Call, RouteAnswer
 from relay.server.http.route import Route
 from relay.server.store import audit
 from relay.server.store import tokens as store
 from relay.server.store.database import Row
 
 
-def list_tokens(call: Call, db: Connection) -> Answer:
+def list_tokens(call: Call, db: Connection) -> RouteAnswer:
     """Return all tokens, without what they are."""
-    return Answer(200, JoinTokens(tokens=[_token(row, call.now) for row in store.all_tokens(db)]))
+    return RouteAnswer(200, JoinTokens(tokens=[_token(row, call.now) for row in store.all_tokens(db)]))
 
 
-def create(call: Call, db: Connection) -> Answer:
+def create(call: Call, db: Connection) -> RouteAnswer:
     """Note a token by its hash."""
     wanted: NewToken = call.body
     if wanted.role == Role.OPERATOR:
@@ -32,15 +32,15 @@ def create(call: Call, db: Connection) -> Answer:
     if found is not None:
         if (found.role, found.label) != (wanted.role, wanted.label):
             raise Problem(CONFLICT, "this token was made before, for another role or label; draw a new one")
-        return Answer(200, _listed(db, found.id, call.now))
+        return RouteAnswer(200, _listed(db, found.id, call.now))
     number = _add(call, db, wanted.hash, role=wanted.role, label=wanted.label, ttl_s=wanted.ttl_s)
     audit.append(
         db, actor=call.actor, action="token.created", on=f"token/{number}", role=wanted.role, label=wanted.label
     )
-    return Answer(201, _listed(db, number, call.now))
+    return RouteAnswer(201, _listed(db, number, call.now))
 
 
-def rotate(call: Call, db: Connection) -> Answer:
+def rotate(call: Call, db: Connection) -> RouteAnswer:
     """Revoke a token that is not used, and note another one for the same role and label."""
     wanted: TokenRotation = call.body
     number = _number(call)
@@ -55,10 +55,10 @@ def rotate(call: Call, db: Connection) -> Answer:
         raise Problem(CONFLICT, "this token is used or revoked, and no token can take its place")
     made = _add(call, db, wanted.hash, role=row.role, label=row.label, ttl_s=wanted.ttl_s)
     audit.append(db, actor=call.actor, action="token.rotated", on=f"token/{number}", successor=made)
-    return Answer(201, _listed(db, made, call.now))
+    return RouteAnswer(201, _listed(db, made, call.now))
 
 
-def revoke(call: Call, db: Connection) -> Answer:
+def revoke(call: Call, db: Connection) -> RouteAnswer:
     """Revoke a token that is not used."""
     number = _number(call)
     row = store.numbered(db, number)
@@ -68,7 +68,7 @@ def revoke(call: Call, db: Connection) -> Answer:
         raise Problem(CONFLICT, "this token is used up; revoke the site that used it", state="used")
     if store.revoke(db, number, now=call.now):
         audit.append(db, actor=call.actor, action="token.revoked", on=f"token/{number}")
-    return Answer(200, _listed(db, number, call.now))
+    return RouteAnswer(200, _listed(db, number, call.now))
 
 
 def _add(call: Call, db: Connection, hash_: bytes, *, role: str, label: str, ttl_s: int) -> int:

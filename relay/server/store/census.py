@@ -73,7 +73,7 @@ SILENT_MEMBER_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
+class StateCounts:
     """What the database held at one moment.
 
     Attributes:
@@ -101,9 +101,9 @@ class Census:
     nonces: int
 
 
-def take(db: Connection, *, now: float) -> Census:
+def take(db: Connection, *, now: float) -> StateCounts:
     """Count everything over one view."""
-    return Census(
+    return StateCounts(
         runs=_pairs(db, _BY_STATE),
         aborts=_pairs(db, _BY_REASON),
         last_activity={row.id: max(row.updated, row.last_message or 0.0) for row in open_runs(db)},

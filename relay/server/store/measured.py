@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from relay.server.core.metrics import Metrics
+from relay.server.core.metrics import RelayMetrics
 from relay.server.store.database import Database
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ class MeasuredDatabase:
         metrics: where the observations go.
     """
 
-    def __init__(self, database: Database, metrics: Metrics) -> None:
+    def __init__(self, database: Database, metrics: RelayMetrics) -> None:
         self._database = database
         self._metrics = metrics
 

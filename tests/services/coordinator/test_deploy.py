@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import coordinator
 from coordinator.commands.cli import app
 from coordinator.session.config import CoordinatorConfig
-from coordinator.session.metrics import Metrics
+from coordinator.session.metrics import CoordinatorMetrics
 from coordinator.session.progress import Event
 from relay.api.states import RunState
 
@@ -111,7 +111,7 @@ def test_each_alert_fires_and_is_silent_where_it_should_be():
 
 
 def test_each_alert_is_of_metrics_that_exist_and_in_the_runbook():
-    metrics = Metrics()
+    metrics = CoordinatorMetrics()
     run_id = UUID(int=1)
     show = metrics.watch(run_id)
     for what in ("step", "heard", "lost", "refused", "epoch-ready", "round-done", "round-abandoned"):

@@ -8,10 +8,10 @@ import pytest
 
 from coordinator.projects.projects import sealed, set_tasks, tasks_of
 from coordinator.runs.errors import RunCancelledError, RunEndedError, RunOverdueError, RunPausedError, TakenOverError
-from coordinator.runs.lifecycle import Report, carry_out, retry, stop, sweep
+from coordinator.runs.lifecycle import RunOutcome, carry_out, retry, stop, sweep
 from coordinator.runs.standby import LEFT, Standby, taken_up
 from coordinator.session.progress import Event, nowhere
-from coordinator.session.session import Office
+from coordinator.session.session import Session
 from relay.api.states import RunState
 from relay.client.parcels import Parcels
 from relay.client.transport import RelayError
@@ -24,12 +24,12 @@ from tests.support.network import KAPLAN_MEIER
 SECOND = {**KAPLAN_MEIER, "row_limit": 999}  # the same curve by another query
 
 
-async def worked(office: Office, run: UUID, show=nowhere) -> Report:
+async def worked(office: Session, run: UUID, show=nowhere) -> RunOutcome:
     project = office.records.get(run).project
     return await carry_out(run, await sealed(office.relay, project), office, show)
 
 
-async def ends(office: Office, run: UUID) -> tuple[RunState, str]:
+async def ends(office: Session, run: UUID) -> tuple[RunState, str]:
     """State and reason of a run, which journal and relay agree on."""
     record, at_relay = office.records.get(run), await office.relay.run(run)
     assert (record.state, record.reason) == (at_relay.state, at_relay.reason)
@@ -59,7 +59,7 @@ async def test_two_runs_at_a_time_pause_and_go_on_and_ask_nobody_twice(four: Coh
             worked(office, first, pausing), worked(office, second), return_exceptions=True
         )
         assert isinstance(paused, RunPausedError), paused
-        assert isinstance(done, Report), done
+        assert isinstance(done, RunOutcome), done
         four.assert_pooled(done)
         assert await ends(office, first) == (RunState.PAUSED, "")
         assert await ends(office, second) == (RunState.COMPLETED, "")

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 from participant import doctor
-from participant.doctor import Kind
+from participant.doctor import CheckKind
 from participant.records.ledger import TABLES, Ledger
 from relay.api.states import Ending
 from relay.party.journal import Journal
@@ -55,7 +55,10 @@ def test_an_enrolled_site_that_works_is_well(enrolled, tmp_path):
     found, code = examined(enrolled)
     assert failed(found) == set(), {name: found[name] for name in failed(found)}
     assert len(found) == len(doctor._CHECKS)
-    assert code in {0, *(kind.value for kind in (Kind.PERMISSIONS, Kind.DISK, Kind.MACHINE, Kind.CLOCK))}
+    assert code in {
+        0,
+        *(kind.value for kind in (CheckKind.PERMISSIONS, CheckKind.DISK, CheckKind.MACHINE, CheckKind.CLOCK)),
+    }
     assert found["dns"]["detail"] == "127.0.0.1 is 127.0.0.1"
     assert "ms" in found["round-trip"]["detail"]
     assert enrolled.told("doctor").output.count("ok") >= 30
@@ -67,7 +70,7 @@ def test_an_enrolled_site_that_works_is_well(enrolled, tmp_path):
 
 def test_a_machine_on_which_nothing_is_configured(tmp_path):
     found, code = examined(Site(tmp_path))
-    assert code == Kind.SETTINGS
+    assert code == CheckKind.SETTINGS
     assert "enroll --bundle" in found["settings"]["remedy"]
     for name in ("data-folder", "identity", "passphrase", "journal", "datasets", "dns", "tls", "relay", "enrolled"):
         assert not found[name]["ok"], found[name]
@@ -76,7 +79,7 @@ def test_a_machine_on_which_nothing_is_configured(tmp_path):
 
 def test_settings_that_cannot_be_read(tmp_path):
     found, code = examined(Site(tmp_path, more={"SECAGG_PARTICIPANT_POLL_S": "1000"}))
-    assert code == Kind.SETTINGS
+    assert code == CheckKind.SETTINGS
     assert "poll_s" in found["settings"]["detail"]
     assert {check["detail"] for name, check in found.items() if name != "settings"} == {"not looked at"}
 
@@ -95,7 +98,7 @@ def test_what_is_wrong_with_the_holdings(enrolled, tmp_path):
         SECAGG_PARTICIPANT_POLICY=str(tmp_path / "policy.toml"),
         SECAGG_PARTICIPANT_ANCHOR=str(enrolled.data / "anchor"),
     )
-    assert code == Kind.SETTINGS  # of all that failed, what is likely to be the cause
+    assert code == CheckKind.SETTINGS  # of all that failed, what is likely to be the cause
     assert {"settings", "files-private", "identity", "datasets-whole", "policy", "anchor", "backup"} <= failed(found)
     assert "colour" in found["policy"]["detail"]
     assert "chmod 600" in found["identity"]["detail"]
@@ -118,7 +121,7 @@ def test_a_ledger_that_was_changed(enrolled):
         batch.connection.execute("UPDATE release SET entry = ?", (b'{"at":0,"what":"nothing"}',))
     found, code = examined(enrolled)
     assert not found["ledger"]["ok"]
-    assert code in {Kind.JOURNAL, Kind.PERMISSIONS, Kind.DISK, Kind.MACHINE, Kind.CLOCK}
+    assert code in {CheckKind.JOURNAL, CheckKind.PERMISSIONS, CheckKind.DISK, CheckKind.MACHINE, CheckKind.CLOCK}
 
 
 def test_each_step_of_the_way_that_can_break(enrolled, tmp_path):
@@ -201,12 +204,12 @@ def test_the_readme_counts_the_checks_and_lists_the_codes():
     assert f"looks over {len(doctor._CHECKS)} things" in text
     section = text.partition("## Watching it")[2].partition("\n## ")[0]
     codes = {int(code) for code in re.findall(r"\| (\d+) (?=\|)", section)}
-    assert codes == {0, *Kind}
+    assert codes == {0, *CheckKind}
 
 
 def test_exit_codes_name_the_first_cause():
     found = doctor.unexamined("why")
-    assert doctor.exit_code(found) == Kind.SETTINGS
+    assert doctor.exit_code(found) == CheckKind.SETTINGS
     well = [type(check)(check.name, True, "") for check in found]
     assert doctor.exit_code(well) == 0
     for at, (kind, look) in enumerate(doctor._CHECKS):

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from participant.records.ledger import NEVER_AGAIN, TABLES, Ledger
-from participant.settings.key_backup import BackupError
+from participant.settings.key_backup import KeyBackupError
 from relay.party.journal import Journal
 from relay.party.keystore import KeystoreError
 from secagg.errors import ParameterError
@@ -54,7 +54,7 @@ def test_a_restore_brings_the_identity_and_the_ledger_and_no_confirmation(enroll
         batch.put(f"{run}.epoch", b"the state of an epoch")
     entry(enrolled, what="upload", at=0, project=str(project))
     made = enrolled.asked("key", "backup", "--to", tmp_path / "file")
-    with pytest.raises(BackupError, match="needs an empty folder"):
+    with pytest.raises(KeyBackupError, match="needs an empty folder"):
         enrolled.told("key", "restore", tmp_path / "file")
     enrolled.data.rename(tmp_path / "lost")
     restored = enrolled.asked("key", "restore", tmp_path / "file")
@@ -89,7 +89,7 @@ def test_what_is_no_backup_restores_nothing(enrolled, tmp_path):
     enrolled.data.rename(tmp_path / "lost")
     for content in ("", "{}", "[]", json.dumps(sealed | {"sealed": flipped}), json.dumps(sealed | {"passes": 65})):
         (tmp_path / "file").write_text(content)
-        with pytest.raises(BackupError):
+        with pytest.raises(KeyBackupError):
             enrolled.told("key", "restore", tmp_path / "file")
     assert not (enrolled.data / "journal.sqlite").exists()
     with pytest.raises(KeystoreError, match="enrol first"):

@@ -5,7 +5,7 @@ import pytest
 from coordinator.projects.catalogue import gather, received
 from participant.projects.catalogue import send_entry
 from participant.records.ledger import TABLES, Ledger
-from participant.study.catalogue import Band, Entry, Held
+from participant.study.catalogue import Band, CatalogueEntry, HeldVariable
 from participant.study.terms import ProjectTerms
 from relay.party.journal import Journal
 from secagg.errors import ParameterError
@@ -28,9 +28,11 @@ def confirm(journal, scene, coordinator) -> None:
         Ledger(batch.connection).confirm(scene.project, roster, TERMS.encode())
 
 
-def entry(scene, version: int = 1) -> Entry:
-    age = Held(code="age", type="integer", mapped=False, missing="some")
-    return Entry(project=scene.project.hex, dataset="lung", version=version, rows=Band.of(100), variables=(age,))
+def entry(scene, version: int = 1) -> CatalogueEntry:
+    age = HeldVariable(code="age", type="integer", mapped=False, missing="some")
+    return CatalogueEntry(
+        project=scene.project.hex, dataset="lung", version=version, rows=Band.of(100), variables=(age,)
+    )
 
 
 async def test_asked_sent_and_shown(scene, journal) -> None:

@@ -162,7 +162,7 @@ def test_no_entry_can_be_left_out_under_a_chain_that_was_made_anew(at: int) -> N
 
 def test_parts_of_another_run_do_not_fit() -> None:
     other, _ = contents("semi-honest")
-    for kind in (r.Announced, r.Agreed, r.Prepared, r.Contributed, r.Released):
+    for kind in (r.Announced, r.Agreed, r.EpochPrepared, r.Contributed, r.Released):
         at, theirs = place(kind), next(content for content in other if type(content) is kind)
         with pytest.raises(ReceiptError):
             verify_receipt(signed(chain([*CONTENTS[:at], theirs, *CONTENTS[at + 1 :]]), COORDINATOR))
@@ -230,7 +230,7 @@ def test_a_manifest_s_frame_of_another_place() -> None:
         (place(r.Agreed), {"bound": b""}, "only the first list"),
         (place(r.Agreed, 2), {"senders": (1, 2, 3, 5)}, "was not in the one before"),
         (place(r.Agreed, 2), {"bound": bytes(32)}, "only the first list"),
-        (place(r.Prepared), {"receipts": ()}, "the members are too few"),
+        (place(r.EpochPrepared), {"receipts": ()}, "the members are too few"),
         (place(r.Asked), {"round": 9}, "round 9 is over, or not one of this epoch"),
         (place(r.Contributed), {"uploads": ()}, "the survivors are too few"),
         (place(r.Confirmed), {"signatures": ()}, "fewer survivors than the threshold"),

@@ -6,7 +6,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from coordinator.journal.tables import TABLES, Answer, RunTables
+from coordinator.journal.tables import TABLES, ReleasedSum, RunTables
 from secagg.messages import HeldLeaves, SharePackage
 
 
@@ -44,8 +44,8 @@ def test_a_package_that_is_kept_again_is_the_same_one(tables):
 
 
 def test_a_sum_that_the_sites_keep_is_an_answer_without_one(tables):
-    tables.enter(0, b"query", Answer(1, 40, ("north", "south"), np.array([0.0])))
-    tables.enter(1, b"query", Answer(2, 40, ("north", "south"), None))
+    tables.enter(0, b"query", ReleasedSum(1, 40, ("north", "south"), np.array([0.0])))
+    tables.enter(1, b"query", ReleasedSum(2, 40, ("north", "south"), None))
     assert tables.answer(0, b"query").total.tolist() == [0.0]
-    assert tables.answer(1, b"query") == Answer(2, 40, ("north", "south"), None)
+    assert tables.answer(1, b"query") == ReleasedSum(2, 40, ("north", "south"), None)
     assert [answer.round for _, answer in tables.answers()] == [1, 2]

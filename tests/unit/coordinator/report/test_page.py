@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from coordinator.report.page import export, page
-from coordinator.runs.lifecycle import Held
+from coordinator.runs.lifecycle import HeldBySites
 from tests.support.runs import HOSTILE, lung_run
 
 
@@ -62,5 +62,5 @@ def test_a_simulation_says_that_it_is_one(tmp_path: Path) -> None:
 def test_runs_without_results_have_a_page_too() -> None:
     failed = replace(lung_run(), results=(), answers=(), outcome="failed", detail="<too few>", terms=None)
     assert "The run failed: &lt;too few&gt;" in page(failed)
-    held = replace(lung_run(), results=(Held("kaplan-meier", 1, ("north", "south")),))
+    held = replace(lung_run(), results=(HeldBySites("kaplan-meier", 1, ("north", "south")),))
     assert "the sites hold the result of round 1: north, south" in page(held)

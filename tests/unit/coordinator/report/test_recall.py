@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from coordinator.journal.records import RunRecord, RunRecords
-from coordinator.journal.tables import TABLES, Answer, RunTables
+from coordinator.journal.tables import TABLES, ReleasedSum, RunTables
 from coordinator.report.recall import recall
-from coordinator.runs.lifecycle import Held
+from coordinator.runs.lifecycle import HeldBySites
 from participant.analyses.catalogue import parse_spec
 from participant.statistics.evaluation.evaluate import layout_of
 from relay.api.states import RunState
@@ -56,7 +56,7 @@ class Kept(PlainSum):
         answer = await super().__call__(query)
         total = layout_of(query).flatten(answer.values)
         self._journal.enter(
-            len(self.queries) - 1, query.encode(), Answer(len(self.queries), 60, answer.sites, np.asarray(total))
+            len(self.queries) - 1, query.encode(), ReleasedSum(len(self.queries), 60, answer.sites, np.asarray(total))
         )
         return answer
 
@@ -94,7 +94,9 @@ async def test_what_the_sites_hold_is_said_to_be_theirs(tables: RunTables) -> No
     asked = Kept(tables)
     await spec.analyse(asked)
     tables.connection.execute("UPDATE answer SET total = x''")
-    assert (await recall(recorded(KAPLAN_MEIER), tables)).results == (Held("kaplan-meier", 1, tuple(sorted(SITES))),)
+    assert (await recall(recorded(KAPLAN_MEIER), tables)).results == (
+        HeldBySites("kaplan-meier", 1, tuple(sorted(SITES))),
+    )
 
 
 def test_a_run_s_end_is_noted_and_final(tables: RunTables) -> None:

@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 
 from coordinator.journal.tables import TABLES
-from coordinator.runs.channel import Line
-from coordinator.runs.driver import Cast, Driver, Pace
-from coordinator.session.mailbox import Box
+from coordinator.runs.channel import RunChannel
+from coordinator.runs.driver import Driver, Participants, Timeouts
+from coordinator.session.mailbox import Subscription
 from relay.party.journal import Journal
 from secagg.envelope import Frame
 from secagg.errors import NotEnoughParticipantsError
@@ -45,10 +45,10 @@ def next_manifest(journal: Journal, play: Play | None, rule: LossRule) -> Manife
     there = play or at(Manifest, n=4)
     names = {key: f"site {i}" for i, key in enumerate(there.plan.sites, 1)}
     relay, head = Deaf(), there.parties[0].identity
-    pace = Pace(step_s=0, grace_s=0, epoch_s=100)
+    pace = Timeouts(step_s=0, grace_s=0, epoch_s=100)
     run = UUID(bytes=RUN)
-    line = Line(run, journal, relay, Box(0))
-    driver = Driver(run, Cast(there.roster, names), head, journal, line, pace, lambda _: None)
+    line = RunChannel(run, journal, relay, Subscription(0))
+    driver = Driver(run, Participants(there.roster, names), head, journal, line, pace, lambda _: None)
 
     async def go_on() -> None:
         await driver.resume()

@@ -6,10 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from coordinator.journal.tables import Answer
+from coordinator.journal.tables import ReleasedSum
 from coordinator.projects.projects import seal
 from coordinator.report.text import as_facts, as_words
-from coordinator.runs.lifecycle import Held, Report
+from coordinator.runs.lifecycle import HeldBySites, RunOutcome
 from participant.statistics.evaluation.evaluate import layout_of
 from participant.statistics.evaluation.registry import COUNTS
 from participant.statistics.vocabulary.counts import CountsParams
@@ -20,7 +20,7 @@ from secagg.identity import Identity, Roster
 from secagg.messages import Suite
 from secagg.params import MAX_HOMOMORPHIC_SITES
 from secagg.protocol.coordinator_setup import Plan, announce
-from secagg.protocol.step import Means
+from secagg.protocol.step import StepInputs
 
 BFV = Suite.X25519_MLKEM768_AES256_BFV
 
@@ -52,7 +52,7 @@ def test_no_epoch_is_announced_that_every_site_would_refuse(sites: int, degree: 
         degree=degree,
         suite=BFV,
     )
-    means = Means(identity=head, rand=bytes(32))
+    means = StepInputs(identity=head, rand=bytes(32))
     with pytest.raises(ParameterError, match="at most 256 sites, on the complete graph"):
         announce(plan, means)
     announce(replace(plan, suite=Suite.X25519_MLKEM768_AES256), means)
@@ -60,8 +60,8 @@ def test_no_epoch_is_announced_that_every_site_would_refuse(sites: int, degree: 
 
 def test_a_report_of_sums_that_the_sites_hold() -> None:
     query = COUNTS.query(CountsParams(columns=("age",), row_limit=100), dataset="lung", value_bits=40)
-    answer = Answer(3, 40, ("north", "south", "west"), None)
-    report = Report((Held("kaplan-meier", 3, answer.survivors),), ((query, answer),), {})
+    answer = ReleasedSum(3, 40, ("north", "south", "west"), None)
+    report = RunOutcome((HeldBySites("kaplan-meier", 3, answer.survivors),), ((query, answer),), {})
     facts = as_facts(UUID(int=1), report)
     assert facts["results"] == [{"analysis": "kaplan-meier", "held_by": ["north", "south", "west"], "round": 3}]
     assert facts["rounds"][0]["numbers"] == layout_of(query).length

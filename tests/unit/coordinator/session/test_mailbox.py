@@ -4,7 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from uuid import UUID
 
-from coordinator.session.mailbox import Mail
+from coordinator.session.mailbox import Mailbox
 
 RUNS = [UUID(int=i) for i in range(1, 9)]
 LETTERS = 40
@@ -29,7 +29,7 @@ class Relay:
 
 async def test_runs_that_begin_at_once_from_different_places_miss_nothing() -> None:
     relay = Relay()
-    mail = Mail(relay)  # type: ignore[arg-type]
+    mail = Mailbox(relay)  # type: ignore[arg-type]
 
     async def read(number: int) -> list[int]:
         after = (len(RUNS) - number) * 9  # each later one begins further back

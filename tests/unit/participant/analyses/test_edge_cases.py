@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from participant.analyses.base.errors import CollinearityError, NoEventsError, NoRowsError, SeparationError
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from participant.analyses.catalogue import parse_spec
 from participant.statistics.language.statistic import Columns
 from tests.support.plain_sum import PlainSum
@@ -44,7 +44,7 @@ ASKED: dict[str, dict[str, Any]] = {
 STRATA = {"strata": [CATEGORIES[0]]}
 
 
-async def ask(name: str, sites: dict[str, Columns], **changes: Any) -> Result:
+async def ask(name: str, sites: dict[str, Columns], **changes: Any) -> AnalysisResult:
     return await parse_spec(ASKED[name] | changes).analyse(PlainSum(sites, quantised=True))
 
 
@@ -52,13 +52,13 @@ def changed(**columns: Any) -> Columns:
     return gbsg2() | {name: np.broadcast_to(np.asarray(column, np.float64), ROWS) for name, column in columns.items()}
 
 
-def numbers(result: Result) -> np.ndarray:
+def numbers(result: AnalysisResult) -> np.ndarray:
     """Return all numbers of the table, NaN where there is none."""
     cells = [value for row in result.table() for value in row.values() if not isinstance(value, str)]
     return np.array(cells, np.float64)
 
 
-async def assert_pooled(name: str, sites: dict[str, Columns], **changes: Any) -> Result:
+async def assert_pooled(name: str, sites: dict[str, Columns], **changes: Any) -> AnalysisResult:
     result = await ask(name, sites, **changes)
     everything = {column: np.concatenate([site[column] for site in sites.values()]) for column in gbsg2()}
     np.testing.assert_allclose(

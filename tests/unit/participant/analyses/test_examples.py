@@ -15,7 +15,7 @@ import pytest
 import coordinator
 from coordinator.demo.lung import lung_by_institution
 from coordinator.report.text import as_facts
-from coordinator.runs.lifecycle import Report
+from coordinator.runs.lifecycle import RunOutcome
 from participant import analyses
 from participant.analyses.base.errors import AnalysisError
 from participant.analyses.base.secure_sum import Sum
@@ -64,7 +64,7 @@ async def test_an_example_runs(example: dict[str, Any]) -> None:
     assert "nan" not in result.summary().replace("covariance", "")
     assert len(result.sites) == 9
     assert "<td" in result._repr_html_()
-    (facts,) = as_facts(UUID(int=1), Report((result,), (), {}))["results"]
+    (facts,) = as_facts(UUID(int=1), RunOutcome((result,), (), {}))["results"]
     assert json.loads(json.dumps(facts, allow_nan=False))["sites"] == list(result.sites)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from participant.data.store.store import DatasetStore
 from participant.policy.answer import answer
-from participant.policy.differencing import Records
+from participant.policy.differencing import AnsweredRows
 from participant.policy.rules import SCHEMA
 from participant.records.decisions import WHOLE_RUN, Decisions, Waiting, subject_of_query, subject_of_set
 from participant.records.ledger import TABLES, Ledger
@@ -168,7 +168,7 @@ def test_explain_says_what_becomes_of_a_question_that_is_near_to_another_run_s(
     table.write_text("age\n" + "".join(f"{40 + i}\n" for i in range(30)))
     policy.write_text(f'near_answers = "{rule}"\n')
     site.asked("data", "import", "lung", str(table), "--no-pictures")
-    records = Records(journal.connection)
+    records = AnsweredRows(journal.connection)
     made = answer(moments(), DatasetStore(site.data / "datasets"), (), records.key())
     with journal.transaction() as batch:
         records.answer("lung", made.to_remember)
@@ -220,7 +220,11 @@ def test_the_policy_is_shown_as_it_is_in_force(site: Site) -> None:
 
 def test_what_was_answered_is_compared_before_a_version_is_dropped(site: Site, journal: Journal) -> None:
     """Whose consent is withdrawn is taken out by a new version, and the old one dropped."""
-    table, store, records = site.folder / "lung.csv", DatasetStore(site.data / "datasets"), Records(journal.connection)
+    table, store, records = (
+        site.folder / "lung.csv",
+        DatasetStore(site.data / "datasets"),
+        AnsweredRows(journal.connection),
+    )
     for ages in (range(40, 70), range(41, 70)):
         table.write_text("age\n" + "".join(f"{age}\n" for age in ages))
         site.asked("data", "import", "lung", str(table), "--no-pictures")

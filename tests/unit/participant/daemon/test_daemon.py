@@ -18,7 +18,7 @@ import pytest
 from participant.daemon.daemon import Daemon
 from participant.data.store.store import DatasetStore
 from participant.policy import explain
-from participant.policy.differencing import Records
+from participant.policy.differencing import AnsweredRows
 from participant.policy.rules import Policy
 from participant.records import decisions
 from participant.records.decisions import Decisions
@@ -120,7 +120,7 @@ class Site:
         self.journal = Journal(self.config.data, TABLES)
         self.journal.lock()
         self.commands = Journal(self.config.data, TABLES)  # as another process opens it
-        self.ledger, self.records = Ledger(self.commands.connection), Records(self.commands.connection)
+        self.ledger, self.records = Ledger(self.commands.connection), AnsweredRows(self.commands.connection)
         self.store = DatasetStore(self.config.datasets)
         table = folder / "lung.csv"
         table.write_text("age\n" + "".join(f"{40 + i}\n" for i in range(30)))

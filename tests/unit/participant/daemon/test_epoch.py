@@ -5,9 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from participant.daemon.epoch import Place, SiteRun
+from participant.daemon.epoch import RunContext, SiteRun
 from participant.policy.rules import Policy
-from participant.records.ledger import TABLES, Confirmed, Ledger
+from participant.records.ledger import TABLES, ConfirmedProject, Ledger
 from participant.study.terms import ProjectTerms
 from relay.party.journal import Journal
 from secagg.envelope import Frame
@@ -34,8 +34,8 @@ class Kept:
     """A site whose every step goes through the journal."""
 
     def __init__(self, play: Play, journal: Journal) -> None:
-        confirmed = Confirmed(play.roster, b"the terms")
-        place = Place(UUID(bytes=RUN), UUID(bytes=PROJECT), play.roster.coordinator, TERMS)
+        confirmed = ConfirmedProject(play.roster, b"the terms")
+        place = RunContext(UUID(bytes=RUN), UUID(bytes=PROJECT), play.roster.coordinator, TERMS)
         identity = play.parties[1].identity
         self.journal = journal
         self.run = SiteRun.invited(place, play.frame(Manifest), confirmed, Policy(), journal, identity)

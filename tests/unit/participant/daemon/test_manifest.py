@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from participant.daemon.epoch import Place, SiteRun
+from participant.daemon.epoch import RunContext, SiteRun
 from participant.policy.rules import Policy, RefusedError
-from participant.records.ledger import TABLES, Confirmed
+from participant.records.ledger import TABLES, ConfirmedProject
 from participant.study.terms import ProjectTerms
 from relay.party.journal import Journal
 from secagg.envelope import Frame
@@ -17,7 +17,7 @@ from secagg.messages import Suite
 from secagg.params import LossRule
 from secagg.protocol.coordinator_setup import Plan, announce
 from secagg.protocol.participant_setup import AwaitCohort, Outside
-from secagg.protocol.step import Means
+from secagg.protocol.step import StepInputs
 
 PROJECT, RUN = UUID(int=1), UUID(int=2)
 HEAD, *SITES = (Identity(bytes([number]) * 32) for number in range(1, 5))
@@ -30,12 +30,12 @@ def terms(mode: str) -> ProjectTerms:
     )
 
 
-def confirmed(mode: str) -> Confirmed:
+def confirmed(mode: str) -> ConfirmedProject:
     data = terms(mode).encode()
-    return Confirmed(Roster.of(PROJECT.bytes, data, HEAD.public, [one.public for one in SITES]), data)
+    return ConfirmedProject(Roster.of(PROJECT.bytes, data, HEAD.public, [one.public for one in SITES]), data)
 
 
-def manifest(seen: Confirmed, suite: Suite) -> Frame:
+def manifest(seen: ConfirmedProject, suite: Suite) -> Frame:
     hour = int(time.time()) + 3600
     plan = Plan(
         roster=seen.roster,
@@ -47,7 +47,7 @@ def manifest(seen: Confirmed, suite: Suite) -> Frame:
         loss_rule=LossRule.PAUSE,
         suite=suite,
     )
-    [send] = announce(plan, Means(identity=HEAD, rand=bytes(32))).effects
+    [send] = announce(plan, StepInputs(identity=HEAD, rand=bytes(32))).effects
     return send.frame  # type: ignore[union-attr]
 
 
@@ -56,7 +56,7 @@ def manifest(seen: Confirmed, suite: Suite) -> Frame:
 def test_the_suite_of_a_manifest_is_that_of_the_confirmed_terms(tmp_path: Path, mode: str, offered: str) -> None:
     journal, seen = Journal(tmp_path / "party", TABLES), confirmed(mode)
     frame = manifest(seen, SUITES[offered])
-    site = SiteRun.invited(Place.of(RUN, PROJECT, seen), frame, seen, Policy(), journal, SITES[0])
+    site = SiteRun.invited(RunContext.of(RUN, PROJECT, seen), frame, seen, Policy(), journal, SITES[0])
     if mode == offered:
         site.receive(frame.encode(), None, 1, Policy())
         assert isinstance(site.state, AwaitCohort)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from participant.data.store.store import DatasetStore
 from participant.policy.answer import Answer, answer, distances
 from participant.policy.differencing import (
+    AnsweredRows,
     Earlier,
     Mask,
     People,
-    Records,
     SignedSet,
     apart,
     distance,
@@ -130,7 +130,7 @@ class Site:
     def __init__(self, folder: Path, journal: Journal) -> None:
         self.folder, self.journal = folder, journal
         self.store = DatasetStore(folder / "datasets")
-        self.records = Records(journal.connection)
+        self.records = AnsweredRows(journal.connection)
 
     def imports(self, ages: list[int]) -> None:
         path = self.folder / "lung.csv"
@@ -240,7 +240,7 @@ def test_a_set_that_was_replaced_does_not_come_again() -> None:
 
 
 def test_sets_are_kept_by_dataset_and_retired(journal: Journal) -> None:
-    records = Records(journal.connection)
+    records = AnsweredRows(journal.connection)
     larger, smaller = keys(1, 2, 3, 4), keys(1, 2, 3)
     records.sign("lung", RUN, larger)
     records.sign("lung", RUN, smaller, instead_of=larger)
@@ -256,7 +256,7 @@ def test_a_ledger_tells_a_restored_journal_which_sets_were_signed(journal: Journ
             Ledger(batch.connection).enter(
                 {"what": "survivors", "run": str(run), "dataset": "lung", "round": 1, "sites": named}
             )
-    records = Records(journal.connection)
+    records = AnsweredRows(journal.connection)
     records.relearn(Ledger(journal.connection).entries())
     assert [(one.keys, one.retired) for one in records.signed_sets("lung")] == [
         (keys(1, 2, 3, 4), True),

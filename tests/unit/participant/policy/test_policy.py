@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from participant.data.store.store import DatasetStore
-from participant.policy.rules import SCHEMA, Asked, Offer, Policy, PolicyError, RefusedError, schema_text
+from participant.policy.rules import SCHEMA, AskedQuery, Offer, Policy, PolicyError, RefusedError, schema_text
 from participant.projects.invitations import decide
 from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.evaluation.registry import COX_RISK_SETS, MOMENTS, STATISTICS
@@ -22,7 +22,7 @@ from participant.statistics.vocabulary.cox_risk_sets import CoxRiskSetsParams
 from participant.statistics.vocabulary.moments import MomentsParams
 from participant.study.terms import ProjectTerms, TermsError
 from relay.api.states import MemberState, ProjectState
-from relay.client.transport import Project
+from relay.client.transport import RelayProject
 from secagg import he
 from secagg.params import Profile
 from tests.support.tables import import_csv
@@ -48,15 +48,15 @@ def offer(**changes: object) -> Offer:
     return Offer(PROJECT, COORDINATOR, terms(**changes))
 
 
-def asked(query: Query, of: Offer) -> Asked:
-    return Asked(query, of, used=0, now=0, deadline=60)
+def asked(query: Query, of: Offer) -> AskedQuery:
+    return AskedQuery(query, of, used=0, now=0, deadline=60)
 
 
-def project(data: bytes | None = None, **changes: object) -> Project:
+def project(data: bytes | None = None, **changes: object) -> RelayProject:
     """A project as the relay shows it."""
     told = terms(**changes).encode() if data is None else data
     state = ProjectState.OPEN
-    return Project(id=PROJECT, name="p", coordinator=COORDINATOR, terms=told, state=state, roster=None, members=[])
+    return RelayProject(id=PROJECT, name="p", coordinator=COORDINATOR, terms=told, state=state, roster=None, members=[])
 
 
 @pytest.fixture

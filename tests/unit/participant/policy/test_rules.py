@@ -15,12 +15,12 @@ from uuid import UUID
 
 import pytest
 
-from participant.daemon.epoch import Place
-from participant.daemon.release_control import Gate
+from participant.daemon.epoch import RunContext
+from participant.daemon.release_control import ReleaseControl
 from participant.data.model.description import Description
 from participant.data.store.store import DatasetStore
 from participant.policy.answer import Answer
-from participant.policy.differencing import Records
+from participant.policy.differencing import AnsweredRows
 from participant.policy.rules import OF_QUERIES, Offer, Policy, RefusedError, schema
 from participant.records.decisions import Decisions
 from participant.records.ledger import TABLES, Ledger
@@ -36,7 +36,7 @@ from secagg.messages import Manifest
 from secagg.params import LossRule, Profile
 from secagg.protocol.coordinator_setup import Plan, announce
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector
-from secagg.protocol.step import Means, Send
+from secagg.protocol.step import Send, StepInputs
 from tests.support.tables import import_csv
 
 PROJECT, RUN, EARLIER = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -72,7 +72,7 @@ def offered() -> Manifest:
         expires=9,
         loss_rule=LossRule.PAUSE,
     )
-    [send] = announce(plan, Means(identity=HEAD, rand=bytes(32))).effects
+    [send] = announce(plan, StepInputs(identity=HEAD, rand=bytes(32))).effects
     return Manifest.decode(cast(Send, send).frame.body)
 
 
@@ -159,13 +159,13 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journal]:
 def refusals(policy: Policy, request: Request, dataset: Description, journal: Journal) -> set[str]:
     """The rules that are named on the way from the invitation to the survivors."""
     offer = Offer(PROJECT, HEAD.public, request.terms)
-    place = Place(RUN, PROJECT, HEAD.public, request.terms)
+    place = RunContext(RUN, PROJECT, HEAD.public, request.terms)
     with journal.transaction() as batch:
         batch.connection.execute("DELETE FROM signed_set")
         if request.earlier:
-            Records(batch.connection).sign("lung", EARLIER, [one.public for one in request.earlier])
+            AnsweredRows(batch.connection).sign("lung", EARLIER, [one.public for one in request.earlier])
     connection = journal.connection
-    gate = Gate(policy, Ledger(connection), Records(connection), Decisions(connection))
+    gate = ReleaseControl(policy, Ledger(connection), AnsweredRows(connection), Decisions(connection))
     asked = SimpleNamespace(turn=SimpleNamespace(round=1, deadline=request.deadline))
     members = tuple(range(1, len(SITES) + 1))
     proposed = SimpleNamespace(

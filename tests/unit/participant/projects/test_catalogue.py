@@ -12,7 +12,7 @@ from participant.data.store.store import DatasetStore
 from participant.policy.rules import Offer, RefusedError
 from participant.projects.catalogue import entry, entry_of, export_entry
 from participant.records.ledger import TABLES, Ledger
-from participant.study.catalogue import FLOOR, Band, CatalogueError, Entry, SignedEntry, share
+from participant.study.catalogue import FLOOR, Band, CatalogueEntry, CatalogueError, SignedEntry, share
 from participant.study.terms import ProjectTerms
 from relay.party.journal import Journal
 from secagg.identity import Identity
@@ -73,7 +73,7 @@ def test_an_entry_is_the_description_in_bands(tmp_path: Path) -> None:
         ("sex", "integer", "", False),
         ("weight", "real", "kg", True),
     ]
-    assert Entry.decode(made.encode()) == made
+    assert CatalogueEntry.decode(made.encode()) == made
     assert b"ward" not in made.encode()
     assert made == entry(PROJECT, TERMS, store.describe("lung"))
     other = stored(tmp_path / "b", 101)

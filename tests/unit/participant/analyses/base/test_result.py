@@ -11,7 +11,7 @@ import pytest
 
 from coordinator.demo.lung import COX, KAPLAN_MEIER, lung_by_institution
 from coordinator.report.plots import plot
-from participant.analyses.base.result import Result
+from participant.analyses.base.result import AnalysisResult
 from secagg.errors import ParameterError
 from tests.support.plain_sum import PlainSum
 
@@ -19,7 +19,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 
 @dataclass(frozen=True, slots=True)
-class Tally(Result):
+class Tally(AnalysisResult):
     analysis: ClassVar[str] = "tally"
     formats: ClassVar[Mapping[str, str]] = {"name": "", "count": ".1f", "se": ".2f"}
 

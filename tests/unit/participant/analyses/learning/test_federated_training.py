@@ -10,13 +10,13 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import accuracy_score, log_loss
 
-from coordinator.journal.tables import TABLES, Answer, RunTables
+from coordinator.journal.tables import TABLES, ReleasedSum, RunTables
 from coordinator.report.text import as_facts
-from coordinator.runs.lifecycle import Report
+from coordinator.runs.lifecycle import RunOutcome
 from participant.analyses.base.errors import AnalysisError, ConvergenceError, NoRowsError, SpecError
 from participant.analyses.base.secure_sum import Sum
 from participant.analyses.catalogue import parse_spec
-from participant.analyses.learning.federated_training import FederatedTrainingSpec, Model
+from participant.analyses.learning.federated_training import FederatedTrainingSpec, TrainedModel
 from participant.statistics.evaluation.evaluate import layout_of
 from participant.statistics.language.conditions import Fold, meets
 from relay.party.journal import Journal
@@ -214,7 +214,7 @@ async def test_a_saved_model_is_the_start_of_another_run(tmp_path) -> None:
     whole = await spec().analyse(PlainSum(sites))
     half = await spec(rounds=3).analyse(PlainSum(sites))
     half.model.write(tmp_path / "model.json")
-    printed = as_facts(uuid4(), Report((half,), (), {}))
+    printed = as_facts(uuid4(), RunOutcome((half,), (), {}))
     (tmp_path / "result.json").write_text(json.dumps(printed["results"][0]))
     for name in ("model.json", "result.json"):
         start = {"kind": "file", "path": str(tmp_path / name)}
@@ -223,7 +223,7 @@ async def test_a_saved_model_is_the_start_of_another_run(tmp_path) -> None:
         rest = await asked.analyse(PlainSum(sites))
         np.testing.assert_array_equal(rest.weights, whole.weights)
         assert [one.loss for one in half.rounds + rest.rounds] == [one.loss for one in whole.rounds]
-    assert Model.model_validate_json(half.model.model_dump_json()) == half.model
+    assert TrainedModel.model_validate_json(half.model.model_dump_json()) == half.model
 
 
 async def test_training_that_is_cut_off_goes_on_from_the_sums_in_the_journal(tmp_path) -> None:
@@ -263,7 +263,7 @@ class Journalled:
                 raise CutOffError
             self.left -= 1
             answer = await self.sums(query)
-            known = Answer(1, 64, answer.sites, layout_of(query).flatten(answer.values))
+            known = ReleasedSum(1, 64, answer.sites, layout_of(query).flatten(answer.values))
             with self.journal.transaction():
                 self.tables.enter(self.position, query.encode(), known)
         return Sum(layout_of(query).unflatten(known.total), known.survivors)
@@ -329,4 +329,4 @@ async def test_refused(changes: dict, error: type, complaint: str) -> None:
 def test_a_file_that_holds_no_model_is_refused(tmp_path) -> None:
     (tmp_path / "model.json").write_text("[1]")
     with pytest.raises(SpecError, match="holds no model"):
-        Model.read(tmp_path / "model.json")
+        TrainedModel.read(tmp_path / "model.json")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from participant.data.model.description import Kind
+from participant.data.model.description import ColumnKind
 from participant.data.model.errors import BadRowsError
 from participant.data.store.store import DatasetStore
 from tests.support.tables import imported
@@ -54,17 +54,17 @@ def test_the_report_that_a_data_manager_wants(tmp_path: Path, encoding: str) -> 
     done = imported(store, "ward", path, encoding=named, bad_rows=0.05)
     kinds = {column.name: (column.kind, column.unit) for column in done.description.columns}
     assert kinds == {
-        "Patient-Nr": (Kind.TEXT, ""),
-        "Groesse": (Kind.INTEGER, "cm"),
-        "Gewicht": (Kind.REAL, "kg"),
-        "Gewicht_2": (Kind.REAL, ""),
-        "Krea": (Kind.REAL, ""),
-        "Aufnahme": (Kind.DATE, ""),
-        "Raucher": (Kind.BOOLEAN, ""),
-        "Station": (Kind.TEXT, ""),
-        "Kosten": (Kind.REAL, ""),
-        "Zeitpunkt": (Kind.TEXT, ""),
-        "b_Notiz_b": (Kind.TEXT, ""),
+        "Patient-Nr": (ColumnKind.TEXT, ""),
+        "Groesse": (ColumnKind.INTEGER, "cm"),
+        "Gewicht": (ColumnKind.REAL, "kg"),
+        "Gewicht_2": (ColumnKind.REAL, ""),
+        "Krea": (ColumnKind.REAL, ""),
+        "Aufnahme": (ColumnKind.DATE, ""),
+        "Raucher": (ColumnKind.BOOLEAN, ""),
+        "Station": (ColumnKind.TEXT, ""),
+        "Kosten": (ColumnKind.REAL, ""),
+        "Zeitpunkt": (ColumnKind.TEXT, ""),
+        "b_Notiz_b": (ColumnKind.TEXT, ""),
     }
     loaded = store.load("ward", ["Kosten", "Gewicht", "Krea", "Raucher"])
     assert loaded["Kosten"][:2].tolist() == [1240.5, 2040.0]

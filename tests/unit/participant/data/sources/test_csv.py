@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from participant.data.model.description import Kind
+from participant.data.model.description import ColumnKind
 from participant.data.model.errors import BadRowsError, HeaderError, SourceError
 from participant.data.sources import csv as source_module
 from participant.data.sources.csv import CsvSource
@@ -146,8 +146,12 @@ def test_a_declared_column_must_be_numeric(store: DatasetStore, take, tmp_path: 
 
 def test_codes_stay_text_unless_declared(store: DatasetStore, take) -> None:
     codes = b"zip,id,empty\n00501,12345678901234567890,\n90210,2,\n"
-    assert [column.kind for column in take(codes).description.columns] == [Kind.TEXT, Kind.TEXT, Kind.REAL]
-    assert take(codes, columns={"zip": {"type": "integer"}}).description.columns[0].kind is Kind.INTEGER
+    assert [column.kind for column in take(codes).description.columns] == [
+        ColumnKind.TEXT,
+        ColumnKind.TEXT,
+        ColumnKind.REAL,
+    ]
+    assert take(codes, columns={"zip": {"type": "integer"}}).description.columns[0].kind is ColumnKind.INTEGER
     assert store.load("lung", ["zip"])["zip"].tolist() == [501, 90210]
     assert np.isnan(store.load("lung", ["empty"])["empty"]).all()
 

@@ -13,7 +13,7 @@ import sqlalchemy
 
 from participant.data.model.errors import SourceError
 from participant.data.pipeline.importing import import_table
-from participant.data.sources import Source
+from participant.data.sources import TableSource
 from participant.data.sources.choose import Options, open_source
 from participant.data.sources.csv import CsvSource
 from participant.data.sources.excel import ExcelSource
@@ -39,24 +39,24 @@ def store(tmp_path: Path) -> DatasetStore:
     return DatasetStore(tmp_path / "data")
 
 
-def from_csv(folder: Path) -> Source:
+def from_csv(folder: Path) -> TableSource:
     TABLE.write_csv(folder / "t.csv")
     return CsvSource(folder / "t.csv")
 
 
-def from_parquet(folder: Path) -> Source:
+def from_parquet(folder: Path) -> TableSource:
     TABLE.write_parquet(folder / "t.parquet")
     return ParquetSource(folder / "t.parquet")
 
 
-def from_excel(folder: Path) -> Source:
+def from_excel(folder: Path) -> TableSource:
     workbook(
         folder / "t.xlsx", [TABLE.columns, *([None if v is None else str(v) for v in row] for row in TABLE.rows())]
     )
     return ExcelSource(folder / "t.xlsx")
 
 
-def from_sql(folder: Path) -> Source:
+def from_sql(folder: Path) -> TableSource:
     url = f"sqlite:///{folder / 'secret.db'}"
     engine = sqlalchemy.create_engine(url)
     with engine.begin() as connection:
@@ -76,7 +76,7 @@ def from_sql(folder: Path) -> Source:
     return SqlSource(url, table="t")
 
 
-def from_mongo(folder: Path) -> Source:
+def from_mongo(folder: Path) -> TableSource:
     collection = mongomock.MongoClient()["clinic"]["patients"]
     collection.insert_many(
         {k: v.isoformat() if isinstance(v, date) else v for k, v in row.items() if v is not None}
@@ -87,7 +87,7 @@ def from_mongo(folder: Path) -> Source:
 
 @pytest.mark.parametrize("make", [from_csv, from_parquet, from_excel, from_sql, from_mongo])
 def test_every_source_gives_the_same_dataset(
-    store: DatasetStore, tmp_path: Path, make: Callable[[Path], Source]
+    store: DatasetStore, tmp_path: Path, make: Callable[[Path], TableSource]
 ) -> None:
     source = make(tmp_path)
     done = import_table(store, "t", source, imported_at=NOW)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from participant.data.model.declaration import Declaration
-from participant.data.model.description import Kind
+from participant.data.model.description import ColumnKind
 from participant.data.steps.names import NamedColumn
 from participant.data.steps.types import Evidence, Reading, decide, mark_of_table
 from participant.data.steps.validate import check
@@ -38,39 +38,39 @@ def read(cells: list[str | None], *, table: str | None = None, batches: int = 1,
 @pytest.mark.parametrize(
     ("cells", "kind", "values"),
     [
-        (["1", "-2", None], Kind.INTEGER, [1, -2, None]),
-        (["1", "2.5", "1e3"], Kind.REAL, [1.0, 2.5, 1000.0]),
-        (["1.", ".5", "+3"], Kind.REAL, [1.0, 0.5, 3.0]),
-        (["1,5", "2", "0,25"], Kind.REAL, [1.5, 2.0, 0.25]),
-        (["1.234,5", "2.000,0"], Kind.REAL, [1234.5, 2000.0]),
-        (["1,234.5", "2,000.25"], Kind.REAL, [1234.5, 2000.25]),
-        (["1'234.5", "2 000.25"], Kind.REAL, [1234.5, 2000.25]),
-        (["1\u00a0234,5", "12\u202f345,0"], Kind.REAL, [1234.5, 12345.0]),
-        (["1E16E"], Kind.REAL, [1e16]),
-        (["72 kg", "80kg", "75"], Kind.INTEGER, [72, 80, 75]),
-        (["36,6 \u00b0C", "37,2\u00b0C"], Kind.REAL, [36.6, 37.2]),
-        (["5", "n/a", "-", "7"], Kind.INTEGER, [5, None, None, 7]),
-        (["yes", "no", "YES"], Kind.BOOLEAN, [True, False, True]),
-        (["ja", "nein", "?"], Kind.BOOLEAN, [True, False, None]),
-        (["2020-01-31", "1999-12-01"], Kind.DATE, [date(2020, 1, 31), date(1999, 12, 1)]),
-        (["31.01.2020", "2020-02-01"], Kind.DATE, [date(2020, 1, 31), date(2020, 2, 1)]),
-        (["31/01/2020", "03/04/2020"], Kind.DATE, [date(2020, 1, 31), date(2020, 4, 3)]),
-        (["01/31/2020", "03/04/2020"], Kind.DATE, [date(2020, 1, 31), date(2020, 3, 4)]),
-        (["2020-01-31T10:20:30", "2020-01-31T00:00:00.5Z"], Kind.DATE, [date(2020, 1, 31)] * 2),
-        (["007", "12"], Kind.TEXT, ["007", "12"]),
-        (["1234567890123456"], Kind.TEXT, ["1234567890123456"]),
-        (["1", "two"], Kind.TEXT, ["1", "two"]),
-        (["nan", "inf", "1"], Kind.TEXT, ["nan", "inf", "1"]),
-        (["1e999"], Kind.TEXT, ["1e999"]),
-        (["1.E310", "1"], Kind.TEXT, ["1.E310", "1"]),
-        (["1e999 kg", "1"], Kind.TEXT, ["1e999 kg", "1"]),
-        (["30.02.2020", "31.01.2020"], Kind.TEXT, ["30.02.2020", "31.01.2020"]),
-        (["-", ".", "-"], Kind.TEXT, ["-", ".", "-"]),
-        (["-", "+", "++"], Kind.TEXT, ["-", "+", "++"]),
-        ([None, None], Kind.REAL, [None, None]),
+        (["1", "-2", None], ColumnKind.INTEGER, [1, -2, None]),
+        (["1", "2.5", "1e3"], ColumnKind.REAL, [1.0, 2.5, 1000.0]),
+        (["1.", ".5", "+3"], ColumnKind.REAL, [1.0, 0.5, 3.0]),
+        (["1,5", "2", "0,25"], ColumnKind.REAL, [1.5, 2.0, 0.25]),
+        (["1.234,5", "2.000,0"], ColumnKind.REAL, [1234.5, 2000.0]),
+        (["1,234.5", "2,000.25"], ColumnKind.REAL, [1234.5, 2000.25]),
+        (["1'234.5", "2 000.25"], ColumnKind.REAL, [1234.5, 2000.25]),
+        (["1\u00a0234,5", "12\u202f345,0"], ColumnKind.REAL, [1234.5, 12345.0]),
+        (["1E16E"], ColumnKind.REAL, [1e16]),
+        (["72 kg", "80kg", "75"], ColumnKind.INTEGER, [72, 80, 75]),
+        (["36,6 \u00b0C", "37,2\u00b0C"], ColumnKind.REAL, [36.6, 37.2]),
+        (["5", "n/a", "-", "7"], ColumnKind.INTEGER, [5, None, None, 7]),
+        (["yes", "no", "YES"], ColumnKind.BOOLEAN, [True, False, True]),
+        (["ja", "nein", "?"], ColumnKind.BOOLEAN, [True, False, None]),
+        (["2020-01-31", "1999-12-01"], ColumnKind.DATE, [date(2020, 1, 31), date(1999, 12, 1)]),
+        (["31.01.2020", "2020-02-01"], ColumnKind.DATE, [date(2020, 1, 31), date(2020, 2, 1)]),
+        (["31/01/2020", "03/04/2020"], ColumnKind.DATE, [date(2020, 1, 31), date(2020, 4, 3)]),
+        (["01/31/2020", "03/04/2020"], ColumnKind.DATE, [date(2020, 1, 31), date(2020, 3, 4)]),
+        (["2020-01-31T10:20:30", "2020-01-31T00:00:00.5Z"], ColumnKind.DATE, [date(2020, 1, 31)] * 2),
+        (["007", "12"], ColumnKind.TEXT, ["007", "12"]),
+        (["1234567890123456"], ColumnKind.TEXT, ["1234567890123456"]),
+        (["1", "two"], ColumnKind.TEXT, ["1", "two"]),
+        (["nan", "inf", "1"], ColumnKind.TEXT, ["nan", "inf", "1"]),
+        (["1e999"], ColumnKind.TEXT, ["1e999"]),
+        (["1.E310", "1"], ColumnKind.TEXT, ["1.E310", "1"]),
+        (["1e999 kg", "1"], ColumnKind.TEXT, ["1e999 kg", "1"]),
+        (["30.02.2020", "31.01.2020"], ColumnKind.TEXT, ["30.02.2020", "31.01.2020"]),
+        (["-", ".", "-"], ColumnKind.TEXT, ["-", ".", "-"]),
+        (["-", "+", "++"], ColumnKind.TEXT, ["-", "+", "++"]),
+        ([None, None], ColumnKind.REAL, [None, None]),
     ],
 )
-def test_inference(cells: list[str | None], kind: Kind, values: list) -> None:
+def test_inference(cells: list[str | None], kind: ColumnKind, values: list) -> None:
     for batches in (1, len(cells)):
         reading, given = read(cells, batches=batches)
         assert (reading.kind, given) == (kind, values)
@@ -89,7 +89,7 @@ def test_inference(cells: list[str | None], kind: Kind, values: list) -> None:
 )
 def test_what_is_not_certain_stays_text_with_a_note(cells: list[str], note: str) -> None:
     reading, values = read(cells)
-    assert (reading.kind, values) == (Kind.TEXT, cells)
+    assert (reading.kind, values) == (ColumnKind.TEXT, cells)
     assert note in "; ".join(reading.notes)
 
 
@@ -147,14 +147,14 @@ def test_each_rule_has_a_cell_that_breaks_it(declared: dict, cell: str | None, r
 
 def test_categories_and_missing_codes() -> None:
     reading, values = read(["m", "f", "9", None], categories={"m": 1, "f": 2}, missing=["9"])
-    assert (reading.kind, values) == (Kind.CATEGORY, [1, 2, None, None])
+    assert (reading.kind, values) == (ColumnKind.CATEGORY, [1, 2, None, None])
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
 def test_every_double_survives_as_it_was_written(numbers: list[float]) -> None:
     reading, values = read([repr(one) for one in numbers])
-    if reading.kind is not Kind.TEXT:  # 1e+16 has too many digits to be sure that it is no code
+    if reading.kind is not ColumnKind.TEXT:  # 1e+16 has too many digits to be sure that it is no code
         assert values == numbers
 
 
@@ -163,7 +163,7 @@ def test_every_double_survives_as_it_was_written(numbers: list[float]) -> None:
 def test_a_number_is_what_python_takes_for_one(cell: str) -> None:
     reading, values = read([cell.strip() or None])
     if (
-        reading.kind in {Kind.INTEGER, Kind.REAL}
+        reading.kind in {ColumnKind.INTEGER, ColumnKind.REAL}
         and values[0] is not None
         and reading.decimal == "."
         and not reading.unit

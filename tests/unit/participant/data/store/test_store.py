@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from participant.data.model.description import Kind
+from participant.data.model.description import ColumnKind
 from participant.data.model.errors import (
     DamagedDatasetError,
     DatasetError,
@@ -51,10 +51,10 @@ def test_import_describe_load(store: DatasetStore, imported) -> None:
     description = imported(CSV)
     assert (description.name, description.version, description.rows) == ("lung", 1, 3)
     assert [(column.name, column.kind, column.missing) for column in description.columns] == [
-        ("age", Kind.INTEGER, 1),
-        ("sex", Kind.INTEGER, 0),
-        ("score", Kind.REAL, 1),
-        ("ward", Kind.TEXT, 1),
+        ("age", ColumnKind.INTEGER, 1),
+        ("sex", ColumnKind.INTEGER, 0),
+        ("score", ColumnKind.REAL, 1),
+        ("ward", ColumnKind.TEXT, 1),
     ]
     assert description.numeric == ("age", "sex", "score")
     assert (description.source.name, description.source.bytes) == ("table.csv", len(CSV))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from formulaic import model_matrix
 
-from participant.statistics.language.definitions import Category as Level
+from participant.statistics.language.definitions import CategoryLabel as Level
 from participant.statistics.language.definitions import Definition
 from participant.statistics.models.design import Category, Numeric
 from participant.statistics.models.formula import FormulaError, declared, parse_formula

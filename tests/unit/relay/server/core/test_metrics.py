@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.server.core import problem
-from relay.server.core.metrics import FAULTS, Metrics
+from relay.server.core.metrics import FAULTS, RelayMetrics
 from relay.server.core.storage_errors import DatabaseBusyError, DatabaseFullError, DatabaseUnavailableError
 from relay.server.jobs.state_metrics import named_reasons
-from relay.server.process.monitor import Vitals
+from relay.server.process.monitor import ProcessMonitor
 from relay.server.store.measured import MeasuredDatabase
 
 
 @pytest.fixture
 def metrics(tmp_path):
-    return Metrics(tmp_path, lambda: 0, [kind.name for kind in problem.KINDS])
+    return RelayMetrics(tmp_path, lambda: 0, [kind.name for kind in problem.KINDS])
 
 
 class Stubborn:
@@ -105,7 +105,7 @@ def test_reasons_name_checks_and_operators():
 async def test_a_blocked_loop_and_a_jump_of_the_clock_show(metrics, monkeypatch):
     import time
 
-    vitals = Vitals(metrics)
+    vitals = ProcessMonitor(metrics)
     watching = asyncio.create_task(vitals.watch())
     await asyncio.sleep(0.05)
     time.sleep(0.6)  # noqa: ASYNC251  # what must not happen

@@ -5,13 +5,13 @@ from contextlib import ExitStack
 import pytest
 
 from relay.server.core.problem import Problem
-from relay.server.limits.body_budget import SHARE, Bodies
+from relay.server.limits.body_budget import SHARE, BodyBudget
 
 MOST = 1000
 
 
 def test_one_site_has_its_share_and_gives_it_back():
-    bodies = Bodies(MOST)
+    bodies = BodyBudget(MOST)
     share = MOST // SHARE
     with bodies.room(b"a", share):
         with pytest.raises(Problem, match="rate-limited"), bodies.room(b"a", 1):
@@ -23,7 +23,7 @@ def test_one_site_has_its_share_and_gives_it_back():
 
 
 def test_all_together_have_a_bound():
-    bodies = Bodies(MOST)
+    bodies = BodyBudget(MOST)
     with ExitStack() as stack:
         for number in range(SHARE):
             stack.enter_context(bodies.room(bytes([number]), MOST // SHARE))

@@ -4,17 +4,17 @@ import asyncio
 
 import pytest
 
-from relay.server.limits.fair_queue import Turns
+from relay.server.limits.fair_queue import FairQueue
 
 
-async def hold(turns: Turns, party: str, order: list[str], *, wait_s: float = 10) -> None:
+async def hold(turns: FairQueue, party: str, order: list[str], *, wait_s: float = 10) -> None:
     async with turns.turn(party, wait_s):
         order.append(party)
         await asyncio.sleep(0)
 
 
 async def test_one_of_each_party_in_turn():
-    turns, order = Turns(1), []
+    turns, order = FairQueue(1), []
     flood = [asyncio.create_task(hold(turns, "flood", order)) for _ in range(50)]
     await asyncio.sleep(0)
     others = [asyncio.create_task(hold(turns, party, order)) for party in ("a", "b", "a")]
@@ -26,7 +26,7 @@ async def test_one_of_each_party_in_turn():
 
 
 async def test_no_more_than_there_are():
-    turns, now, most = Turns(3), 0, 0
+    turns, now, most = FairQueue(3), 0, 0
 
     async def work(party: int) -> None:
         nonlocal now, most
@@ -41,7 +41,7 @@ async def test_no_more_than_there_are():
 
 
 async def test_who_waits_too_long_gives_up_and_loses_nothing():
-    turns, order = Turns(1), []
+    turns, order = FairQueue(1), []
     async with turns.turn("holder", 1):
         with pytest.raises(TimeoutError):
             await hold(turns, "late", order, wait_s=0.01)
@@ -55,7 +55,7 @@ async def test_who_waits_too_long_gives_up_and_loses_nothing():
 
 
 async def test_a_turn_that_comes_while_its_holder_is_cancelled():
-    turns, order = Turns(1), []
+    turns, order = FairQueue(1), []
     async with turns.turn("holder", 1):
         unlucky = asyncio.create_task(hold(turns, "unlucky", order))
         await asyncio.sleep(0)

@@ -3,13 +3,13 @@
 import asyncio
 from contextlib import ExitStack
 
-from relay.server.process.long_polls import GATHER_S, Wakeups
+from relay.server.process.long_polls import GATHER_S, LongPolls
 
 ME, OTHER = b"m" * 32, b"o" * 32
 
 
 async def test_a_wake_up_between_looking_and_waiting_is_kept():
-    wakeups = Wakeups(4)
+    wakeups = LongPolls(4)
     with wakeups.poll(ME) as poll:
         wakeups.wake([OTHER, ME])
         assert await poll.wait(0.01)
@@ -17,7 +17,7 @@ async def test_a_wake_up_between_looking_and_waiting_is_kept():
 
 
 async def test_only_those_who_are_meant_wake():
-    wakeups = Wakeups(4)
+    wakeups = LongPolls(4)
     with wakeups.poll(ME) as one, wakeups.poll(ME) as two, wakeups.poll(OTHER) as three:
         assert wakeups.waiting() == 3
         wakeups.wake([ME, b"nobody"])
@@ -26,7 +26,7 @@ async def test_only_those_who_are_meant_wake():
 
 
 async def test_one_too_many_ends_the_oldest():
-    wakeups = Wakeups(2)
+    wakeups = LongPolls(2)
     with wakeups.poll(ME) as one, wakeups.poll(ME) as two, wakeups.poll(ME) as three:
         assert [poll.ended for poll in (one, two, three)] == [True, False, False]
         assert not await one.wait(5)
@@ -34,14 +34,14 @@ async def test_one_too_many_ends_the_oldest():
 
 async def test_many_at_once_end_all_but_the_latest():
     """Also where those that were ended have not left yet."""
-    wakeups = Wakeups(2)
+    wakeups = LongPolls(2)
     with ExitStack() as stack:
         polls = [stack.enter_context(wakeups.poll(ME)) for _ in range(10)]
         assert [poll.ended for poll in polls] == [True] * 8 + [False] * 2
 
 
 async def test_closing_ends_all_and_every_later_one():
-    wakeups = Wakeups(4)
+    wakeups = LongPolls(4)
     with wakeups.poll(ME) as poll:
         waiting = asyncio.create_task(poll.wait(5))
         await asyncio.sleep(0)
@@ -52,7 +52,7 @@ async def test_closing_ends_all_and_every_later_one():
 
 
 async def test_a_reader_of_a_stream_rests_between_answers_and_nobody_else_does():
-    wakeups = Wakeups(4)
+    wakeups = LongPolls(4)
     assert wakeups.rest_s(ME) == 0
     wakeups.answered(ME)
     assert 0 < wakeups.rest_s(ME) <= GATHER_S

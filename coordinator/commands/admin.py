@@ -1,4 +1,4 @@
-"""The admin port of a process that works on runs: health and metrics, where the settings name a port."""
+"""The admin port of a process that executes runs: health and metrics, if the settings name a port."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from relay.service.admin import admin_app
 
 @asynccontextmanager
 async def admin_port(office: Session, default: int | None = None) -> AsyncIterator[int | None]:
-    """Serve health and metrics while the block runs; gives the port, None where nobody names one."""
+    """Serve health and metrics while the block runs; yields the port, or None if none is configured."""
     port = default if office.settings.admin_port is None else office.settings.admin_port
     if port is None:
         yield None

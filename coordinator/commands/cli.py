@@ -1,4 +1,4 @@
-"""The analyst's commands: `secagg-coordinator`, also `python -m coordinator`."""
+"""Run projects and analyses over many sites: `secagg-coordinator`, or `python -m coordinator`."""
 
 import asyncio
 from pathlib import Path
@@ -29,20 +29,23 @@ project_app.command("tasks")(run.project_tasks)
 
 
 def main() -> None:
-    """Run a command; what goes wrong is said in one line on stderr."""
+    """Run a command and report any error in one line on stderr."""
     run_command(app, "secagg-coordinator")
 
 
 @app.command()
 def enroll(
-    token: Annotated[str, typer.Option(help="a join token of the role coordinator")],
-    name: Annotated[str, typer.Option(help="the coordinator's name, as the sites will see it")],
+    token: Annotated[str, typer.Option(help="join token with the role coordinator")],
+    name: Annotated[str, typer.Option(help="name of this coordinator, as shown to the sites")],
     relay: Annotated[str | None, typer.Option(help="the relay's address")] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw this coordinator's identity and enrol it. Its passphrase: SECAGG_COORDINATOR_PASSPHRASE_FILE."""
+    """Generate this coordinator's key and enrol it.
+
+    SECAGG_COORDINATOR_PASSPHRASE_FILE names the file with the passphrase that protects the key.
+    """
     from relay.client.enrolment import enrol  # noqa: PLC0415  # the other commands need no enrolment
 
     settings = CoordinatorConfig.load(relay=relay, data=data, config=config)
@@ -57,9 +60,9 @@ def enroll(
 
 @app.command("rotate-key")
 def rotate_key(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Let a new key take the place of this identity's, in every project; officers then confirm the words anew.
+    """Replace this coordinator's key in every project; each site's officer then confirms the new words.
 
-    Stop runs before. The old key is destroyed.
+    Stop all runs first. The old key is destroyed.
     """
     from relay.client.enrolment import rotate  # noqa: PLC0415
 
@@ -73,18 +76,18 @@ def rotate_key(data: Data = None, config: Config = None, as_json: AsJson = False
 
 @app.command()
 def deregister(
-    confirm: Annotated[bool, typer.Option("--yes", help="it cannot be undone")] = False,
+    confirm: Annotated[bool, typer.Option("--yes", help="confirm; this cannot be undone")] = False,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Leave the relay for good: memberships end, the key is refused from now on and destroyed here."""
+    """Leave the relay permanently: memberships end, and the key is revoked and destroyed."""
     from relay.client.enrolment import deregister as end  # noqa: PLC0415
 
     settings = CoordinatorConfig.load(data=data, config=config)
     settings.require_relay()
     if not confirm:
-        raise ParameterError("this ends all memberships and destroys the key; say --yes to do it")
+        raise ParameterError("deregistering ends all memberships and destroys the key; confirm with --yes")
     with alone(settings):
         identity = keystore.unlock(settings.identity, passphrase(settings))
         asyncio.run(end(settings.identity, identity, settings.client))
@@ -97,20 +100,20 @@ def deregister(
 @project_app.command("create")
 def project_create(
     name: Annotated[str, typer.Argument(help="the project's name")],
-    terms: Annotated[Path, typer.Option(help="TOML file with what the project may ask")],
+    terms: Annotated[Path, typer.Option(help="TOML file that states what the project may ask")],
     mode: Annotated[
         Literal["masks", "he"] | None,
-        typer.Option(help="masks, or he: sums that the sites alone open; else as in the file"),
+        typer.Option(help="masks, or he: only the sites can open the sums; overrides the file"),
     ] = None,
     publish: Annotated[
         bool | None,
-        typer.Option("--publish/--no-publish", help="mode he: the sites send you the sums that they opened"),
+        typer.Option("--publish/--no-publish", help="in mode he, whether the sites send you the sums that they opened"),
     ] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a project. Its terms never change: they are part of what every officer confirms."""
+    """Create a project. Its terms are final: every site's officer confirms them."""
     from coordinator.projects.projects import read_terms  # noqa: PLC0415  # each command loads what it needs
 
     said = {name: value for name, value in (("mode", mode), ("publish", publish)) if value is not None}
@@ -128,13 +131,13 @@ def project_create(
 def project_invite(
     project: ProjectId,
     sites: Annotated[
-        list[str] | None, typer.Argument(help="names of the sites; all of the relay if none is named")
+        list[str] | None, typer.Argument(help="names of the sites; by default, every site of the relay")
     ] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Invite sites. Each answers by its own policy."""
+    """Invite sites. Each site answers according to its own policy."""
     from coordinator.projects.projects import invite  # noqa: PLC0415
 
     async def work(office: Session) -> list[str]:
@@ -146,7 +149,7 @@ def project_invite(
 
 @project_app.command("show")
 def project_show(project: ProjectId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show how the sites answered."""
+    """Show how the sites responded to the invitation."""
 
     async def work(office: Session) -> Any:
         return await office.relay.project(project)
@@ -155,12 +158,12 @@ def project_show(project: ProjectId, data: Data = None, config: Config = None, a
     members = [{"name": one.name, "state": one.state.value, "reason": one.reason} for one in found.members]
     lines = [f"{one['name']:<24} {one['state']:<10} {one['reason']}" for one in members]
     facts = {"id": str(project), "name": found.name, "members": members, "sealed": found.roster is not None}
-    report(facts, "\n".join(lines) or "nobody is invited", as_json=as_json)
+    report(facts, "\n".join(lines) or "no site has been invited", as_json=as_json)
 
 
 @project_app.command("seal")
 def project_seal(project: ProjectId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Make the roster of all sites that joined, and show its twelve words for the officers to compare."""
+    """Seal the roster of all sites that joined, and show the twelve words for the officers to compare."""
     from coordinator.projects.projects import SealedProject, seal  # noqa: PLC0415
 
     async def work(office: Session) -> SealedProject:
@@ -171,7 +174,7 @@ def project_seal(project: ProjectId, data: Data = None, config: Config = None, a
     sites = [done.names[key] for key in done.roster.sites]
     report(
         {"id": str(project), "sites": sites, "words": words},
-        f"{len(sites)} sites: {', '.join(sites)}\nRead these words to each site's officer by telephone:\n  {words}",
+        f"{len(sites)} sites: {', '.join(sites)}\nRead these words to each officer over the telephone:\n  {words}",
         as_json=as_json,
     )
 
@@ -180,15 +183,15 @@ def project_seal(project: ProjectId, data: Data = None, config: Config = None, a
 def catalogue(
     project: ProjectId,
     entries: Annotated[
-        list[Path] | None, typer.Argument(help="signed entries as files, instead of those that the sites sent")
+        list[Path] | None, typer.Argument(help="files with signed entries, instead of the entries that the sites sent")
     ] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which site has which of the project's variables, how coded, and about how many rows.
+    """Show which of the project's variables each site has, their coding, and the approximate number of rows.
 
-    The first call asks for it, once the roster is sealed; the sites answer with: data catalogue PROJECT --send
+    The first call requests the catalogue, once the roster is sealed. Sites answer with: data catalogue PROJECT --send
     """
     from coordinator.projects import catalogue as catalogues  # noqa: PLC0415
     from participant.study.terms import ProjectTerms  # noqa: PLC0415
@@ -204,20 +207,22 @@ def catalogue(
     names = {member.key: member.name for member in found.members}
     gathered = catalogues.gather(project, ProjectTerms.decode(found.terms), names, sent or {})
     words = (
-        "asked; the sites answer with: data catalogue PROJECT --send" if sent is None else catalogues.as_words(gathered)
+        "catalogue requested; the sites answer with: data catalogue PROJECT --send"
+        if sent is None
+        else catalogues.as_words(gathered)
     )
     report(catalogues.as_facts(gathered), words, as_json=as_json)
 
 
 @app.command()
 def demo(
-    sites: Annotated[int, typer.Option(help="hospitals, 3 to 9")] = 9,
-    kill: Annotated[int, typer.Option(help="how many of them are killed in the middle of a round")] = 1,
-    port: Annotated[int, typer.Option(help="the relay's port; 0 means any free one")] = 0,
+    sites: Annotated[int, typer.Option(help="number of hospitals, 3 to 9")] = 9,
+    kill: Annotated[int, typer.Option(help="number of hospitals to kill in the middle of a round")] = 1,
+    port: Annotated[int, typer.Option(help="port of the relay; 0 picks a free one")] = 0,
     out: Annotated[Path, typer.Option(help="folder for the figures and the report")] = Path("demo-results"),
     as_json: AsJson = False,
 ) -> None:
-    """Fit a Cox model over nine real institutions that nobody can look into, all on this machine."""
+    """Fit a Cox model over nine real institutions on this machine, without revealing any institution's data."""
     from coordinator.demo.demonstrate import demonstrate  # noqa: PLC0415  # lifelines is an extra
 
     asyncio.run(demonstrate(sites=sites, kill=kill, port=port, out=out, as_json=as_json))

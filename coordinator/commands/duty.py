@@ -17,9 +17,9 @@ ADMIN_PORT = 8461
 
 
 def standby(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Look after this coordinator's runs, and take over those that nobody works on any more.
+    """Watch this coordinator's runs, and take over any run whose process has died.
 
-    On a second machine it has the same identity, in a folder of its own: make it with backup and restore.
+    A second machine needs the same identity in a folder of its own: create it with backup and restore.
     """
     from coordinator.commands.admin import admin_port  # noqa: PLC0415  # Numba is loaded by runs alone
     from coordinator.runs.standby import Standby  # noqa: PLC0415
@@ -39,12 +39,12 @@ def standby(data: Data = None, config: Config = None, as_json: AsJson = False) -
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help="file that is written; it must not exist")],
+    target: Annotated[Path, typer.Argument(help="file to write; it must not exist yet")],
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write identity, runs and results into a file, sealed under the identity's passphrase. No state of an epoch."""
+    """Write identity, runs and results to a file sealed under the identity's passphrase; epoch state is left out."""
     from coordinator.runs.backup import make  # noqa: PLC0415
 
     settings = CoordinatorConfig.load(data=data, config=config)
@@ -53,18 +53,18 @@ def backup(
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(help="file that `backup` wrote")],
+    source: Annotated[Path, typer.Argument(help="file written by `backup`")],
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put a backup into an empty data folder; open runs go on from their checkpoints at the relay: resume RUN."""
+    """Restore a backup into an empty data folder; `resume RUN` continues open runs from their checkpoints."""
     from coordinator.runs.backup import restore as put_back  # noqa: PLC0415
 
     settings = CoordinatorConfig.load(data=data, config=config)
     facts = put_back(settings, passphrase(settings), source)
     made = datetime.fromtimestamp(facts["made"], UTC).strftime("%Y-%m-%d %H:%M UTC")
-    lines = [f"{facts['runs']} runs, as of {made}", *(f"open, to be resumed: {run}" for run in facts["open"])]
+    lines = [f"{facts['runs']} runs, as of {made}", *(f"open; continue it with: resume {run}" for run in facts["open"])]
     report(facts, "\n".join(lines), as_json=as_json)
 
 

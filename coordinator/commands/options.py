@@ -1,4 +1,4 @@
-"""Options that the coordinator's commands have in common."""
+"""Options shared by the coordinator's commands."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,8 +6,8 @@ from uuid import UUID
 
 import typer
 
-Data = Annotated[Path | None, typer.Option("--data", help="folder of identity and journal")]
+Data = Annotated[Path | None, typer.Option("--data", help="folder with the identity and the journal")]
 Config = Annotated[Path | None, typer.Option(help="TOML file with settings")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
-ProjectId = Annotated[UUID, typer.Argument(help="the project's ID")]
-RunId = Annotated[UUID, typer.Argument(help="the run's ID; `runs` lists them")]
+ProjectId = Annotated[UUID, typer.Argument(help="ID of the project")]
+RunId = Annotated[UUID, typer.Argument(help="ID of the run; `runs` lists them")]

@@ -1,4 +1,4 @@
-"""The analyst's commands for runs: to carry one out, also in a simulation, to steer it, and to look at earlier ones."""
+"""Commands that execute runs, real or simulated, control them, and show earlier ones."""
 
 import asyncio
 import json
@@ -19,8 +19,8 @@ from coordinator.session.session import Session, in_office, journal_of
 from relay.service.command import report
 from secagg.errors import ParameterError
 
-Progress = Annotated[bool, typer.Option(help="show on stderr what happens")]
-Within = Annotated[float | None, typer.Option(min=1, help="seconds after which the run is ended")]
+Progress = Annotated[bool, typer.Option(help="show progress on stderr")]
+Within = Annotated[float | None, typer.Option(min=1, help="seconds until the run's deadline")]
 
 
 def run(
@@ -28,24 +28,24 @@ def run(
         list[str],
         typer.Argument(
             metavar="[PROJECT] [ANALYSIS]",
-            help="the project's ID or name, if the file does not say it, and a TOML file with one analysis or several; "
-            "without a file, the project's own tasks",
+            help="ID or name of the project, unless the file names it, and a TOML file with one or more analyses; "
+            "without a file, the project's own tasks are run",
         ),
     ],
     simulate: Annotated[
-        Path | None, typer.Option(help="run against the tables in this folder, NAME.csv or NAME.parquet for each site")
+        Path | None, typer.Option(help="folder with tables to simulate the sites: NAME.csv or NAME.parquet for each")
     ] = None,
-    terms: Annotated[Path | None, typer.Option(help="in a simulation, the terms to hold the queries against")] = None,
-    resume: Annotated[UUID | None, typer.Option(help="ID of a run that was cut off, to go on with it")] = None,
-    task: Annotated[int | None, typer.Option(min=0, help="one of the project's tasks, by its place from 0 on")] = None,
+    terms: Annotated[Path | None, typer.Option(help="in a simulation, TOML file with the terms to enforce")] = None,
+    resume: Annotated[UUID | None, typer.Option(help="ID of an interrupted run to continue")] = None,
+    task: Annotated[int | None, typer.Option(min=0, help="index of a single project task to run, from 0")] = None,
     within: Within = None,
-    quorum: Annotated[int, typer.Option(min=0, help="ask for no sum over fewer sites than this")] = 0,
+    quorum: Annotated[int, typer.Option(min=0, help="least number of sites in a sum")] = 0,
     progress: Progress = True,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Carry out an analysis over the sites that confirmed the roster, and print the results."""
+    """Run analyses over the sites that confirmed the roster, and print the results."""
     from coordinator.projects.projects import SealedProject, find, tasks_of  # noqa: PLC0415  # Numba is loaded by runs alone
     from coordinator.projects.projects import sealed as sealed_of  # noqa: PLC0415
     from coordinator.report.text import as_facts, as_words  # noqa: PLC0415
@@ -53,18 +53,18 @@ def run(
     from coordinator.runs.run_file import read_run_file  # noqa: PLC0415
 
     if len(places) > 2:
-        raise ParameterError("name one project and one file, or one file that names its project")
+        raise ParameterError("too many arguments: give a project and a file, or only a file that names its project")
     is_file = len(places) == 2 or Path(places[-1]).suffix in {".toml", ".json"} or Path(places[-1]).is_file()
     file = read_run_file(Path(places[-1])) if is_file else None
     if simulate is not None:
         if file is None:
-            raise ParameterError("a simulation carries out the analyses of a file")
+            raise ParameterError("a simulation needs a file with the analyses to run")
         run_id, done = _simulated(file.tasks, simulate, terms, progress=progress, as_json=as_json)
         report(as_facts(run_id, done), as_words(done), as_json=as_json)
         return
     project = places[0] if file is None or len(places) > 1 else file.project
     if project is None:
-        raise ParameterError(f"name the project: run PROJECT {places[-1]}, or project = ... in the file")
+        raise ParameterError(f"no project is named: use run PROJECT {places[-1]}, or set project = ... in the file")
 
     async def work(office: Session) -> tuple[UUID, SealedProject]:
         sealed = await sealed_of(office.relay, await find(office.relay, project))
@@ -72,9 +72,9 @@ def run(
             return resume, sealed
         tasks = tasks_of(sealed.project) if file is None else file.tasks
         if not tasks:
-            raise ParameterError("the project has no tasks; name a file, or set them with: project tasks")
+            raise ParameterError("the project has no tasks; give a file, or set tasks with: project tasks")
         if task is not None and task >= len(tasks):
-            raise ParameterError(f"there is no task {task}; they are counted from 0 on")
+            raise ParameterError(f"the project has no task {task}; its tasks are numbered from 0 to {len(tasks) - 1}")
         chosen = tasks if task is None else tasks[task : task + 1]
         order = Order(tasks=chosen, task=task if file is None else None, within_s=within, quorum=quorum)
         return begin(office, sealed, order), sealed
@@ -85,7 +85,7 @@ def run(
 def resume(
     run: RunId, progress: Progress = True, data: Data = None, config: Config = None, as_json: AsJson = False
 ) -> None:
-    """Go on with a run that was paused or cut off, and print the results."""
+    """Continue a paused or interrupted run, and print the results."""
     from coordinator.projects.projects import SealedProject, sealed  # noqa: PLC0415
 
     async def work(office: Session) -> tuple[UUID, SealedProject]:
@@ -102,7 +102,7 @@ def retry(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Repeat a run that is over as a new one, with all sites that there are now, and print the results."""
+    """Rerun a finished run with all current sites, and print the results."""
     from coordinator.projects.projects import SealedProject  # noqa: PLC0415
     from coordinator.projects.projects import sealed as sealed_of  # noqa: PLC0415
     from coordinator.runs.lifecycle import retry as repeat  # noqa: PLC0415
@@ -115,17 +115,17 @@ def retry(
 
 
 def pause(run: RunId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Open no further round of a run; the one that is open is finished. The deadline stays."""
+    """Pause a run once its open round is finished. Its deadline stays."""
     _wish(run, "pause", data, config, as_json=as_json)
 
 
 def cancel(run: RunId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """End a run at once, for good."""
+    """End a run immediately; it cannot be resumed."""
     _wish(run, "cancel", data, config, as_json=as_json)
 
 
 def runs(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """List the runs of this coordinator, the newest first."""
+    """List this coordinator's runs, newest first."""
     from coordinator.journal.records import RunRecords  # noqa: PLC0415
 
     with journal_of(CoordinatorConfig.load(data=data, config=config)) as journal:
@@ -135,11 +135,11 @@ def runs(data: Data = None, config: Config = None, as_json: AsJson = False) -> N
         + (f" ({one.reason})" if one.reason else "")
         for one in found
     ]
-    report({"runs": [_facts(one) for one in found]}, "\n".join(lines) or "there was no run yet", as_json=as_json)
+    report({"runs": [_facts(one) for one in found]}, "\n".join(lines) or "there are no runs yet", as_json=as_json)
 
 
 def show(run: RunId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show the results of an earlier run, made again from the sums in the journal; nobody is asked for anything."""
+    """Show the results of an earlier run, recomputed from the sums in the journal without asking any site."""
     done = _earlier(run, data, config)
     facts = {"outcome": done.outcome, "detail": done.detail, "project": done.project, **done.to_dict()}
     report(facts, done.summary() or f"no result: {done.outcome}", as_json=as_json)
@@ -147,12 +147,12 @@ def show(run: RunId, data: Data = None, config: Config = None, as_json: AsJson =
 
 def export(
     run: RunId,
-    out: Annotated[Path | None, typer.Option(help="the file; by default RUN.html here")] = None,
+    out: Annotated[Path | None, typer.Option(help="file to write; by default RUN.html in the current folder")] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write an earlier run as one HTML page: tables, figures, cohort, floors, versions, the receipt's hash."""
+    """Export an earlier run as one HTML page: tables, figures, cohort, floors, versions, and the receipt's hash."""
     path = out or Path(f"{run}.html")
     from coordinator.report.page import page  # noqa: PLC0415  # matplotlib takes a second to load
 
@@ -162,12 +162,12 @@ def export(
 
 def logs(
     run: RunId,
-    site: Annotated[str | None, typer.Option(help="of this site alone")] = None,
+    site: Annotated[str | None, typer.Option(help="name of the only site to show")] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what the sites logged of a run and sent: each does so with `secagg-participant log send RUN`."""
+    """Show the logs of a run that sites sent with `secagg-participant log send RUN`."""
     from coordinator.projects.site_logs import LogLine, received  # noqa: PLC0415
 
     async def work(office: Session) -> list[LogLine]:
@@ -182,17 +182,19 @@ def logs(
         + " ".join(f"{name}={json.dumps(value)}" for name, value in one.facts.items())
         for one in found
     ]
-    report({"run": str(run), "lines": facts}, "\n".join(lines) or "no site sent its log of this run", as_json=as_json)
+    report(
+        {"run": str(run), "lines": facts}, "\n".join(lines) or "no site has sent its log of this run", as_json=as_json
+    )
 
 
 def project_tasks(
     project: ProjectId,
-    analysis: Annotated[Path | None, typer.Argument(help="TOML file with the tasks; without it they are shown")] = None,
+    analysis: Annotated[Path | None, typer.Argument(help="TOML file with the tasks; without it, show them")] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set a project's ordered tasks, which every member sees, or show them. Runs carry them out, again and again."""
+    """Set or show a project's ordered tasks. Every member sees them, and any number of runs can execute them."""
     from coordinator.projects.projects import set_tasks, tasks_of  # noqa: PLC0415
     from coordinator.runs.run_file import read_run_file  # noqa: PLC0415
 
@@ -213,7 +215,7 @@ COMMANDS = (run, runs, show, export, pause, resume, cancel, retry, logs)
 
 
 def _carry_out(work: Any, data: Path | None, config: Path | None, *, progress: bool, as_json: bool) -> None:
-    """Carry out the run that `work` names, and print its report."""
+    """Execute the run that `work` returns, and print its report."""
     from coordinator.commands.admin import admin_port  # noqa: PLC0415
     from coordinator.report.text import as_facts, as_words  # noqa: PLC0415
     from coordinator.runs.lifecycle import RunOutcome, carry_out, sweep  # noqa: PLC0415
@@ -239,7 +241,7 @@ def _wish(run: UUID, wish: RequestedAction, data: Path | None, config: Path | No
 
     found = in_office(data, config, work)
     stopped = found.is_over or found.state.value == "paused"
-    words = found.state.value if stopped else f"the process that works on it will {wish} it"
+    words = found.state.value if stopped else f"the process that executes the run will {wish} it"
     report(_facts(found), words, as_json=as_json)
 
 

@@ -71,12 +71,12 @@ def test_what_a_simulation_must_not_ask(folder: Path) -> None:
 
 
 def test_a_run_needs_one_project_and_one_file(folder: Path) -> None:
-    refused("name the project", "run", folder / "analysis.json", "--data", folder)
-    refused("one project and one file", "run", "a", "b", folder / "analysis.json", "--data", folder)
+    refused("no project is named", "run", folder / "analysis.json", "--data", folder)
+    refused("too many arguments", "run", "a", "b", folder / "analysis.json", "--data", folder)
 
 
 def test_a_journal_without_runs(tmp_path: Path) -> None:
-    assert "there was no run yet" in invoke("runs", "--data", tmp_path).stdout
+    assert "there are no runs yet" in invoke("runs", "--data", tmp_path).stdout
     assert json.loads(invoke("runs", "--data", tmp_path, "--json").stdout) == {"runs": []}
     for command in ("show", "export"):
         done = invoke(command, UUID(int=1), "--data", tmp_path)

@@ -83,8 +83,8 @@ def test_the_command_says_what_a_receipt_shows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--run", str(UUID(int=3))], "it is of run .* not of"),
-        (["--words", "abandon " * 11 + "about"], "its roster is another"),
+        (["--run", str(UUID(int=3))], "belongs to run .*, not to"),
+        (["--words", "abandon " * 11 + "about"], "belongs to another roster"),
     ],
 )
 def test_the_command_refuses_a_foreign_one(tmp_path: Path, options: list[str], complaint: str) -> None:

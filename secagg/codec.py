@@ -334,24 +334,6 @@ class Encoded(Wire[bytes]):
 
 
 @dataclass(frozen=True, slots=True)
-class Optional(Wire[T | None]):
-    """A flag, then the value where the flag is 1."""
-
-    item: Wire[T]
-
-    def write(self, out: bytearray, value: T | None) -> None:
-        out.append(0 if value is None else 1)
-        if value is not None:
-            self.item.write(out, value)
-
-    def read(self, source: Source) -> T | None:
-        return self.item.read(source) if Flag().read(source) else None
-
-    def describe(self) -> str:
-        return f"u8 flag, then if 1: {self.item.describe()}"
-
-
-@dataclass(frozen=True, slots=True)
 class Seq(Wire[tuple[T, ...]]):
     """At most `limit` items behind their count as u32."""
 

@@ -14,29 +14,22 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from relay.api.states import MemberState, Role, RunState, SiteState
-from relay.api.tokens import new_token, token_hash
 from relay.api.wire import (
     CHUNK_BYTES,
     MAX_WAIT_S,
     Announcement,
-    AuditEntries,
-    AuditEntry,
     BytesReceived,
     Enrolment,
-    JoinToken,
-    JoinTokens,
     LeaseRequest,
     Member,
     MemberAnswer,
     Message,
     MessageId,
     Messages,
-    NewLabels,
     NewProject,
     NewRun,
     NewTask,
     NewTasks,
-    NewToken,
     PayloadRef,
     PayloadUpload,
     Projects,
@@ -44,7 +37,6 @@ from relay.api.wire import (
     RelayFacts,
     RelayProject,
     RelayRun,
-    Revocation,
     RosterSites,
     RunChange,
     RunLease,
@@ -53,10 +45,8 @@ from relay.api.wire import (
     SealedRoster,
     Site,
     SiteReport,
-    SiteReports,
     Sites,
     Succession,
-    TokenRotation,
     encode,
     parse,
     to_base64url,
@@ -67,8 +57,6 @@ from secagg.errors import ParameterError
 from secagg.identity import Identity
 
 __all__ = [
-    "AuditEntry",
-    "JoinToken",
     "Member",
     "MemberState",
     "Message",
@@ -170,10 +158,6 @@ class RelayClient:
         path = f"/v1/sites/{to_base64url(predecessor)}/successor"
         return await self._send(Site, "POST", path, Succession(handover=handover))
 
-    async def label_site(self, key: bytes, labels: dict[str, str]) -> Site:
-        """Give this site, or as an operator another one, other labels."""
-        return await self._send(Site, "PUT", f"/v1/sites/{to_base64url(key)}/labels", NewLabels(labels=labels))
-
     async def deregister(self, key: bytes) -> None:
         """End this site, or as an operator another one: its key will never be valid again."""
         try:
@@ -181,41 +165,6 @@ class RelayClient:
         except RelayError as error:
             if key != self.key or error.type != "revoked":  # it had an effect, and only its answer was lost
                 raise
-
-    async def revoke_site(self, key: bytes, reason: str = "") -> Site:
-        """End a site whose key is not to be trusted any more; for operators."""
-        path = f"/v1/sites/{to_base64url(key)}/revocation"
-        return await self._send(Site, "POST", path, Revocation(reason=reason))
-
-    async def heartbeat(self) -> None:
-        """Say that this site is there; every other request says so too."""
-        await self._exchange.send(Request(method="POST", path="/v1/heartbeat"))
-
-    # Tokens and the audit log
-
-    async def tokens(self) -> list[JoinToken]:
-        """Return all join tokens, without what they are; for operators."""
-        return (await self._send(JoinTokens, "GET", "/v1/tokens")).tokens
-
-    async def create_token(self, role: Role | str, label: str, ttl_s: int) -> tuple[JoinToken, str]:
-        """Draw a join token and let the relay know its hash; returns the token too, which is nowhere else."""
-        text = new_token()
-        wanted = NewToken(hash=token_hash(text), role=Role(role), label=label, ttl_s=ttl_s)
-        return await self._send(JoinToken, "POST", "/v1/tokens", wanted), text
-
-    async def rotate_token(self, number: int, ttl_s: int) -> tuple[JoinToken, str]:
-        """Revoke a join token and draw another one in its place, for the same role and label."""
-        text = new_token()
-        wanted = TokenRotation(hash=token_hash(text), ttl_s=ttl_s)
-        return await self._send(JoinToken, "POST", f"/v1/tokens/{number}/rotation", wanted), text
-
-    async def revoke_token(self, number: int) -> JoinToken:
-        """Revoke a join token that is not used."""
-        return await self._send(JoinToken, "DELETE", f"/v1/tokens/{number}")
-
-    async def audit(self, after: int = 0) -> list[AuditEntry]:
-        """Return the entries of the audit log behind one, at most 256; for auditors."""
-        return (await self._send(AuditEntries, "GET", "/v1/audit", query={"after": str(after)})).entries
 
     # Projects
 
@@ -242,10 +191,6 @@ class RelayClient:
         answer = MemberAnswer(state=MemberState(state), reason=reason, roster_version=roster_version)
         return await self._send(Member, "PUT", f"/v1/projects/{project}/answer", answer)
 
-    async def remove_member(self, project: UUID, site: bytes) -> Member:
-        """Take a member out of a project."""
-        return await self._send(Member, "DELETE", f"/v1/projects/{project}/members/{to_base64url(site)}")
-
     async def set_tasks(self, project: UUID, tasks: Iterable[tuple[str, bytes]], *, version: int) -> RelayProject:
         """Replace a project's tasks (name and parameters), if they still have this version."""
         wanted = NewTasks(version=version, tasks=[NewTask(name=name, parameters=rest) for name, rest in tasks])
@@ -254,10 +199,6 @@ class RelayClient:
     async def seal_roster(self, project: UUID, sites: Iterable[bytes]) -> SealedRoster:
         """Put a set of joined sites in force as the roster."""
         return await self._send(SealedRoster, "PUT", f"/v1/projects/{project}/roster", RosterSites(sites=list(sites)))
-
-    async def close_project(self, project: UUID) -> RelayProject:
-        """Close a project: no more invitations, rosters or runs."""
-        return await self._send(RelayProject, "POST", f"/v1/projects/{project}/close")
 
     # Runs
 
@@ -313,10 +254,6 @@ class RelayClient:
         """Say where this site stands in a run, if it still is `from_`; else RelayError `conflict` with its `state`."""
         wanted = RunReportBody(**{"from": SiteState(from_)}, to=SiteState(to), round=round_, reason=reason)
         return await self._send(SiteReport, "POST", f"/v1/runs/{run}/report", wanted)
-
-    async def reports(self, run: UUID) -> list[SiteReport]:
-        """Return where the sites of a run stand: all for its coordinator, its own for a site."""
-        return (await self._send(SiteReports, "GET", f"/v1/runs/{run}/reports")).sites
 
     # Messages
 

@@ -15,8 +15,6 @@ from secagg.he.parameters import HeParameters
 from secagg.he.secret import ternary, transform
 from secagg.he.slots import Slots
 
-UNSCALED = -1.0  # how TenSEAL writes that there is no scale
-
 
 class BfvKey:
     """The secret key of a seed; encrypts and opens.
@@ -31,7 +29,7 @@ class BfvKey:
         self.parameters = parameters
         coefficients = ternary(seed, parameters.degree)
         transforms = [transform(coefficients, prime) for prime in parameters.primes]
-        self._context = tenseal.context_from(seal.context_bytes(parameters, transforms, UNSCALED), n_threads=1)
+        self._context = tenseal.context_from(seal.context_bytes(parameters, transforms), n_threads=1)
 
     def encrypt(self, slots: Slots) -> Ciphertext:
         """Return the ciphertext of N slots, with the operating system's randomness.
@@ -57,5 +55,5 @@ class BfvKey:
     def load(self, ciphertext: Ciphertext) -> tenseal.BFVVector:
         if ciphertext.parameters != self.parameters:
             raise ParameterError("the ciphertext is of another context")
-        data = seal.vector_bytes(self.parameters, ciphertext.residues, self.parameters.degree, 1.0)
+        data = seal.vector_bytes(self.parameters, ciphertext.residues, self.parameters.degree)
         return tenseal.bfv_vector_from(self._context, data)

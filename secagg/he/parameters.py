@@ -25,6 +25,7 @@ import numpy as np
 
 from secagg.errors import HeadroomError, ParameterError
 
+BFV = 1  # SEAL's number of the scheme
 NOISE_BOUND = 21  # of the centred binomial distribution that SEAL draws fresh noise from
 MOST_BITS = {4096: 109, 8192: 218}  # of all primes together, by degree, at 128 bits of security
 
@@ -34,12 +35,10 @@ class HeParameters:
     """A ring of degree N with a plaintext prime t and the primes of the ciphertexts' modulus.
 
     Attributes:
-        scheme: SEAL's number: 1 is BFV, 2 is CKKS.
-        plain_modulus: t, a prime = 1 mod 2 N, so that N slots are independent; 0 in CKKS.
+        plain_modulus: t, a prime = 1 mod 2 N, so that N slots are independent.
         primes: those of the ciphertexts, then one for key switching.
     """
 
-    scheme: int
     degree: int
     plain_modulus: int
     primes: tuple[int, ...]
@@ -64,7 +63,7 @@ class HeParameters:
 
     def identity(self, primes: tuple[int, ...]) -> bytes:
         """Return SEAL's name for these parameters modulo some of the primes."""
-        words = (self.scheme, self.degree, *primes, self.plain_modulus)
+        words = (BFV, self.degree, *primes, self.plain_modulus)
         return blake2b(pack(f"<{len(words)}Q", *words), digest_size=32).digest()
 
     @property
@@ -95,18 +94,13 @@ class HeParameters:
             )
 
 
-BFV, CKKS = 1, 2
-
-SUMS = HeParameters(BFV, 4096, 288230376151760897, (137438822401, 68719230977, 68719403009))
+SUMS = HeParameters(4096, 288230376151760897, (137438822401, 68719230977, 68719403009))
 """For sums: the least bytes. t = 2^58 + 49,153 holds two values of 29 bits, q has 73 bits, 762 additions are exact."""
 
 PRODUCTS = HeParameters(
-    BFV, 8192, SUMS.plain_modulus, (288230376150876161, 288230376150712321, 288230376150630401, 17592186028033)
+    8192, SUMS.plain_modulus, (288230376150876161, 288230376150712321, 288230376150630401, 17592186028033)
 )
 """For one product of a sum with a plain vector: q has 174 bits."""
-
-APPROXIMATE = HeParameters(CKKS, 4096, 0, SUMS.primes)
-"""For approximate sums, of N / 2 reals in a ciphertext."""
 
 
 def barrett(modulus: int) -> tuple[np.uint64, np.uint64, np.uint64]:

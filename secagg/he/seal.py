@@ -18,13 +18,13 @@ _MAGIC, _HEADER_BYTES, _VERSION = b"\x5e\xa1", 16, b"\x04\x03"
 _SYMMETRIC = 1
 
 
-def context_bytes(parameters: HeParameters, secret: list[NDArray[np.uint64]], scale: float) -> bytes:
+def context_bytes(parameters: HeParameters, secret: list[NDArray[np.uint64]]) -> bytes:
     """Return a context with parameters and the transforms of the secret polynomial, one for each prime."""
     words = np.concatenate(secret)
     key = parameters.identity(parameters.primes) + pack("<Qd", len(words), 1.0) + _array(words)
     moduli = b"".join(_sealed(pack("<Q", prime)) for prime in (*parameters.primes, parameters.plain_modulus))
-    terms = pack("<BQQ", parameters.scheme, parameters.degree, len(parameters.primes)) + moduli
-    public = b"\x10\x01\x19" + pack("<d", scale)  # flag 1: relinearise, which never happens; then the scale
+    terms = pack("<BQQ", BFV, parameters.degree, len(parameters.primes)) + moduli
+    public = b"\x10\x01\x19" + pack("<d", -1.0)  # flag 1: relinearise, which never happens; then "no scale"
     return (
         _field(1, _sealed(terms))
         + _field(2, public)
@@ -33,12 +33,11 @@ def context_bytes(parameters: HeParameters, secret: list[NDArray[np.uint64]], sc
     )
 
 
-def vector_bytes(parameters: HeParameters, residues: NDArray[np.uint64], slots: int, scale: float) -> bytes:
+def vector_bytes(parameters: HeParameters, residues: NDArray[np.uint64], slots: int) -> bytes:
     """Return TenSEAL's vector of one ciphertext."""
     name = parameters.identity(parameters.levels)
-    facts = pack("<BQQQdQ", parameters.scheme != BFV, 2, parameters.degree, len(parameters.levels), scale, 1)
-    vector = _field(1, _varint(slots)) + _field(2, _sealed(name + facts + _array(residues.reshape(-1))))
-    return vector if parameters.scheme == BFV else vector + b"\x19" + pack("<d", scale)
+    facts = pack("<BQQQdQ", 0, 2, parameters.degree, len(parameters.levels), 1.0, 1)
+    return _field(1, _varint(slots)) + _field(2, _sealed(name + facts + _array(residues.reshape(-1))))
 
 
 def residues_of(vector: bytes, parameters: HeParameters) -> NDArray[np.uint64]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from relay.api.states import MemberState, RunState
-from relay.client.transport import RelayClient
 from relay.server.store import projects, runs, sites
 from secagg.envelope import EVERYONE, sign
 from secagg.identity import Identity
+from tests.support.full_client import FullClient
 from tests.support.relay_process import RelayProcess
 
 EPOCH = bytes(range(32))
@@ -47,8 +47,8 @@ class Scene:
         await scene.make_run(scene.run)
         return scene
 
-    def client(self, identity: Identity, **options) -> RelayClient:
-        return RelayClient(self.relay.url, identity, **{"give_up_after_s": 20.0} | options)
+    def client(self, identity: Identity, **options) -> FullClient:
+        return FullClient(self.relay.url, identity, **{"give_up_after_s": 20.0} | options)
 
     async def make_project(self, project: UUID) -> UUID:
         """A project with a roster of `first` and `second`, which both confirmed."""

@@ -91,7 +91,7 @@ def test_overflow_and_noise_are_refused_beforehand():
     with pytest.raises(HeadroomError):
         SUMS.check(3, products=1)
     with pytest.raises(ParameterError, match="128 bits"):
-        HeParameters(1, 4096, T, (*SUMS.primes, 12289)).check(3)
+        HeParameters(4096, T, (*SUMS.primes, 12289)).check(3)
 
 
 def test_bytes_come_back_and_another_key_opens_nothing(key):
@@ -109,7 +109,7 @@ def test_what_is_no_slot_is_not_encrypted(key):
 
 
 def test_contexts_do_not_mix(key):
-    other = HeParameters(1, 4096, T, (SUMS.primes[1], SUMS.primes[0], SUMS.primes[2]))
+    other = HeParameters(4096, T, (SUMS.primes[1], SUMS.primes[0], SUMS.primes[2]))
     with pytest.raises(ParameterError):
         key.open(Ciphertext.zero(other))
     with pytest.raises(ParameterError):

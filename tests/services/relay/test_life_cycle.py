@@ -379,7 +379,7 @@ async def test_quotas_of_projects_and_runs(start_relay):
 
 @pytest.mark.parametrize("party", ["participant", "coordinator"])
 def test_the_commands_of_a_key_s_life(relay, tmp_path, party, monkeypatch):
-    app = import_module(f"{party}.cli").app
+    app = import_module(f"{party}.commands.cli").app
     role = {"participant": "site", "coordinator": "coordinator"}[party]
     monkeypatch.setenv(f"SECAGG_{party.upper()}_PASSPHRASE", PASSPHRASE)
     monkeypatch.setenv(f"SECAGG_{party.upper()}_RELAY", relay.url)

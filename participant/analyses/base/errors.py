@@ -67,3 +67,8 @@ class CollinearityError(ColumnsError):
 
 class SeparationError(ColumnsError, ConvergenceError):
     """The columns separate the events: the likelihood rises for ever, and there is no finite estimate."""
+
+
+def too_coarse(what: str) -> PrecisionError:
+    """Return the error for sums that are too coarse, with what helps."""
+    return PrecisionError(f"{what}; more value_bits, a smaller row_limit or narrower declared ranges make sums finer")

@@ -34,13 +34,13 @@ from pydantic import AfterValidator, Field
 from scipy.special import ndtri, stdtr
 
 from participant.analyses.base.declared import refusal, warn_of_outside
-from participant.analyses.base.errors import CollinearityError
+from participant.analyses.base.errors import CollinearityError, too_coarse
 from participant.analyses.base.ranged import ranged
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
+from participant.analyses.base.symmetric import symmetric
 from participant.analyses.sums.group_moments import COARSE, DOUBLES, FINE, NOISE
-from participant.analyses.survival.partial_likelihood import symmetric, too_coarse
 from participant.statistics.evaluation.evaluate import layout_of
 from participant.statistics.evaluation.registry import GRAM
 from participant.statistics.language.layout import Array

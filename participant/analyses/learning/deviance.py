@@ -19,8 +19,8 @@ from participant.analyses.base.declared import refusal
 from participant.analyses.base.errors import SpecError
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
+from participant.analyses.base.symmetric import symmetric
 from participant.analyses.learning.predictor import Predictor
-from participant.analyses.survival.partial_likelihood import symmetric
 from participant.statistics.evaluation.registry import GLM_SCORE
 from participant.statistics.language.layout import Array
 from participant.statistics.vocabulary.glm_score import MAX_LIMIT, GlmScoreParams

@@ -44,13 +44,13 @@ import numpy as np
 from pydantic import Field, FiniteFloat
 
 from participant.analyses.base.declared import warn_of_outside
-from participant.analyses.base.errors import CodingError, ConvergenceError, NoRowsError, SpecError
+from participant.analyses.base.errors import CodingError, ConvergenceError, NoRowsError, SpecError, too_coarse
 from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.ranged import ranged
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum
+from participant.analyses.base.symmetric import symmetric
 from participant.analyses.learning.predictor import Predictor, two_classes
-from participant.analyses.survival.partial_likelihood import symmetric, too_coarse
 from participant.statistics.evaluation.evaluate import layout_of
 from participant.statistics.evaluation.registry import CONTINGENCY, HINGE
 from participant.statistics.language.layout import Array

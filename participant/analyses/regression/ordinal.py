@@ -40,12 +40,19 @@ from scipy.special import chdtrc, logit, ndtr, ndtri
 
 from participant.analyses.base.coefficients import CoefficientResult
 from participant.analyses.base.declared import warn_of_outside
-from participant.analyses.base.errors import ConvergenceError, NoRowsError, PrecisionError, SeparationError, SpecError
+from participant.analyses.base.errors import (
+    ConvergenceError,
+    NoRowsError,
+    PrecisionError,
+    SeparationError,
+    SpecError,
+    too_coarse,
+)
 from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.newton import check_identifiable, newton_step
 from participant.analyses.base.ranged import ranged
 from participant.analyses.base.secure_sum import SecureSum, Sum
-from participant.analyses.survival.partial_likelihood import symmetric, too_coarse
+from participant.analyses.base.symmetric import symmetric
 from participant.statistics.evaluation.evaluate import layout_of
 from participant.statistics.evaluation.registry import ORDINAL_SCORE
 from participant.statistics.language.layout import Array

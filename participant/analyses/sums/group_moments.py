@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 
 from participant.analyses.base.declared import refusal, warn_of_other_codes, warn_of_outside
+from participant.analyses.base.errors import too_coarse
 from participant.analyses.base.ranged import ranged
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
-from participant.analyses.survival.partial_likelihood import too_coarse
 from participant.statistics.evaluation.evaluate import layout_of
 from participant.statistics.evaluation.registry import CLASS_MOMENTS, GRAM, MOMENTS
 from participant.statistics.language.layout import Array

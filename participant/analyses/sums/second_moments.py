@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from participant.analyses.base.declared import warn_of_outside
-from participant.analyses.base.errors import CollinearityError, NoRowsError
+from participant.analyses.base.errors import CollinearityError, NoRowsError, too_coarse
 from participant.analyses.base.ranged import ranged
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
-from participant.analyses.survival.partial_likelihood import symmetric, too_coarse
+from participant.analyses.base.symmetric import symmetric
 from participant.statistics.evaluation.evaluate import layout_of
 from participant.statistics.evaluation.registry import GRAM
 from participant.statistics.language.layout import Array

@@ -48,10 +48,11 @@ from participant.analyses.base.errors import (
     NoRowsError,
     PrecisionError,
     SeparationError,
+    too_coarse,
 )
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import SurvivalSpec
-from participant.analyses.survival.partial_likelihood import Point, partial_likelihood, too_coarse
+from participant.analyses.survival.partial_likelihood import Point, partial_likelihood
 from participant.analyses.survival.proportional_hazards import (
     ProportionalHazards,
     Transform,

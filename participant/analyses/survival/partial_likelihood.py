@@ -22,8 +22,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from participant.analyses.base.errors import NoEventsError, PrecisionError
+from participant.analyses.base.errors import NoEventsError, too_coarse
 from participant.analyses.base.secure_sum import Sum
+from participant.analyses.base.symmetric import symmetric
 from participant.statistics.language.layout import Array
 from participant.statistics.vocabulary.cox_risk_sets import CoxRiskSetsParams
 
@@ -136,21 +137,8 @@ def risk_sets(params: CoxRiskSetsParams, sums: Mapping[str, Array]) -> RiskSets:
     return RiskSets(time, f, total, means, sums["risk2"], tied2)
 
 
-def too_coarse(what: str) -> PrecisionError:
-    """Return the error for sums that are too coarse, with what helps."""
-    return PrecisionError(f"{what}; more value_bits, a smaller row_limit or narrower declared ranges make sums finer")
-
-
 def _at_all_times(sums: Array, tied: NDArray[np.intp], times: int) -> Array:
     """Return tie sums, (..., T), spread over all asked times, (..., K), zero where none were asked."""
     spread = np.zeros((*sums.shape[:-1], times))
     spread[..., tied] = sums
     return spread
-
-
-def symmetric(upper: Array, p: int) -> Array:
-    """Return the (p, p) matrix of an upper triangle by rows."""
-    matrix = np.empty((p, p))
-    rows, columns = np.triu_indices(p)
-    matrix[rows, columns] = matrix[columns, rows] = upper
-    return matrix

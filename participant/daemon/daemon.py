@@ -1,7 +1,7 @@
-"""The daemon: it reads mail, lets each epoch's machine take its step, computes, and sends. Outbound connections only.
+"""The daemon reads mail, advances each epoch's state machine, computes and sends. It only makes outbound connections.
 
-Order of every step: fetch, step, commit state and outbox, send. What was committed before a crash is sent again as the
-same bytes; what was not did not happen.
+Each step fetches, advances, commits state and outbox, then sends. After a crash, whatever was committed is sent again
+as the same bytes; whatever was not committed never happened.
 """
 
 import asyncio
@@ -41,14 +41,14 @@ from secagg.protocol.step import Confirm, Contribute, DeclineRound, Tick, Withho
 log = logger(__name__)
 
 TICK_S = 1.0
-EXPIRY_S = 3600.0  # between looks at logs of runs that are old
-_GONE = "gone"  # the relay knows the run no more
+EXPIRY_S = 3600.0  # between checks for expired run logs
+_GONE = "gone"  # the relay no longer knows the run
 _ENDED = {*(state.value for state in FINAL_RUN), _GONE}
-PAUSE_S = 2.0  # after the relay could not be reached; the transport has tried several times by then
+PAUSE_S = 2.0  # after failing to reach the relay; the transport has already retried several times by then
 
 
 class Daemon:
-    """A participant at work."""
+    """A participant's main loop."""
 
     def __init__(
         self, config: ParticipantConfig, identity: Identity, journal: Journal, relay: RelayClient, policy: Policy
@@ -64,27 +64,31 @@ class Daemon:
         self._gate = ReleaseControl(policy, self._ledger, self._records, self._decisions)
         self._store = DatasetStore(config.datasets)
         self._runs: dict[str, SiteRun] = {}
-        self._over: dict[UUID, str] = {}  # runs that ended at the relay
+        self._over: dict[UUID, str] = {}  # runs that have ended at the relay
         self._working = asyncio.Lock()
         self.registry = CollectorRegistry()
         self._rounds = Counter(
-            "secagg_participant_rounds_total", "Rounds by what this site did", ["did"], registry=self.registry
+            "secagg_participant_rounds_total", "Rounds, by what this site did", ["did"], registry=self.registry
         )
         self._refused = Counter(
-            "secagg_participant_refused_frames_total", "Refused frames by check", ["check"], registry=self.registry
+            "secagg_participant_refused_frames_total", "Refused frames, by check", ["check"], registry=self.registry
         )
         self._seconds = Histogram(
-            "secagg_participant_round_seconds", "From an opened round to what this site says", ["step"],
+            "secagg_participant_round_seconds", "Time from a round's opening to this site's reply", ["step"],
             registry=self.registry,
         )  # fmt: skip
         self._burnt = Counter(
-            "secagg_participant_burnt_epochs_total", "Epochs whose state came back from a copy", registry=self.registry
+            "secagg_participant_burnt_epochs_total",
+            "Epochs abandoned because their state came from a copy",
+            registry=self.registry,
         )
         self._refusals = Counter(
-            "secagg_participant_refusals_total", "Refusals by rule of the policy", ["rule"], registry=self.registry
+            "secagg_participant_refusals_total", "Refusals, by policy rule", ["rule"], registry=self.registry
         )
         self._success = Gauge(
-            "secagg_participant_last_success_timestamp_seconds", "Last finished round", registry=self.registry
+            "secagg_participant_last_success_timestamp_seconds",
+            "Time of the last contribution to a round",
+            registry=self.registry,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -103,7 +107,7 @@ class Daemon:
                 task.cancel()
 
     async def readiness(self) -> str | None:
-        """Return None once the relay has answered, and while it does; else why it does not."""
+        """Return None while the relay answers, else the reason why it does not."""
         line = self._relay.line
         return line.trouble or (None if line.answered_at else "the relay has not answered yet")
 
@@ -122,13 +126,13 @@ class Daemon:
                 await asyncio.sleep(PAUSE_S)
 
     def _load(self) -> None:
-        """Take up what the journal holds; a state that came back from a copy is given up with its epoch."""
+        """Resume what the journal holds. An epoch whose state was restored from a copy is abandoned."""
         for name in self._journal.machines():
             run = UUID(name.partition(".")[0])
             project = self._ledger.project_of(run)
             confirmed = self._ledger.confirmed(project) if project else None
             if project is None or confirmed is None:
-                self._burn(name, "its project is not confirmed any more")
+                self._burn(name, "its project is no longer confirmed")
                 continue
             try:
                 place = RunContext.of(run, project, confirmed)
@@ -137,18 +141,18 @@ class Daemon:
                 self._burn(name, str(error))
 
     async def _void_old_mail(self) -> None:
-        """After a restore: what the relay has mail of began before it, and is over for this site, for good."""
+        """After a restore, end every run with mail at the relay; it began before and is over for this site."""
         while messages := await self._relay.messages(self._journal.position):
             with self._journal.transaction() as batch:
                 for message in messages:
                     self._ledger.void(message.run, message.project)
                 batch.read_to(messages[-1].id)
-            log.warning("mail-voided", reason="it was sent before this site was restored", messages=len(messages))
+            log.warning("mail-voided", reason="the mail was sent before this site was restored", messages=len(messages))
         with self._journal.transaction():
             self._ledger.settle_restore()
 
     def _burn(self, name: str, reason: str) -> None:
-        """Give up an epoch for good; the other sites go on without this one."""
+        """Abandon an epoch for good; the other sites go on without this one."""
         log.error("epoch-burnt", machine=name, reason=reason)
         self._burnt.inc()
         with self._journal.transaction() as batch:
@@ -156,7 +160,7 @@ class Daemon:
             self._decisions.settle(UUID(name.partition(".")[0]))
 
     async def _read_mail(self) -> None:
-        """Send what is left from before, then wait for messages and deal with each. A site that pauses does nothing."""
+        """Send what is still in the outbox, then wait for messages and handle each. A paused site does nothing."""
         if self._decisions.is_paused():
             await asyncio.sleep(TICK_S)
             return
@@ -169,7 +173,7 @@ class Daemon:
         over = dict(self._over)
         messages = await self._relay.messages(self._journal.position, self._config.poll_s)
         async with self._working:
-            if not messages:  # nothing is left of what was sent before these runs ended
+            if not messages:  # all mail sent before these runs ended has been read
                 self._end(over)
             for message in messages:
                 if self._decisions.is_paused():
@@ -178,7 +182,7 @@ class Daemon:
                     await self._take(message)
 
     async def _take(self, message: Message) -> None:
-        """Deal with one message: a step of its machine, or a refusal; either way it is read."""
+        """Handle one message: advance its machine or refuse it. Either way it counts as read."""
         data = await self._relay.frame(message.id) if message.frame is None else message.frame
         payload = None if message.payload is None else await self._payload(message.payload)
         try:
@@ -203,37 +207,37 @@ class Daemon:
         await self._act(site_run)
 
     async def _report(self, run: UUID, refusal: RefusedError) -> None:
-        """Let the coordinator read at the relay which rules its manifest breaks; the protocol has no frame for that."""
+        """Report at the relay which rules a manifest breaks; the protocol has no frame to tell the coordinator."""
         try:
             await self._relay.report(run, SiteState.WAITING, SiteState.REFUSED, reason=_for_the_wire(str(refusal)))
-        except RelayError as error:  # it has said something about this run before
+        except RelayError as error:  # this site has already reported a state for this run
             log.info("refusal-not-reported", run=run, type=error.type)
 
     async def _payload(self, reference: PayloadRef) -> bytes:
-        """Return a payload; the frame that it came with binds it by a hash of its own."""
+        """Return a payload; the frame that it came with binds it by hash."""
         return b"".join([part async for part in self._relay.download(reference.id)])
 
     def _machine(self, message: Message, data: bytes) -> SiteRun:
-        """Return the machine that a frame is for; a manifest makes a new one, if the officer confirmed the project.
+        """Return the machine that a frame is for. A manifest creates a new one if an officer confirmed the project.
 
         Raises:
-            DecodeError: the bytes are no frame.
-            RefusedError: there is no such epoch here, or nobody confirmed the project.
+            DecodeError: the bytes are not a frame.
+            RefusedError: this site is not part of the epoch, or nobody confirmed the project.
         """
         frame = envelope.parse(data)
         name = machine_name(message.run, frame.epoch)
         if (known := self._runs.get(name)) is not None:
             return known
         if frame.kind != Manifest.KIND:
-            raise RefusedError("the frame is of an epoch that this site is not part of")
+            raise RefusedError("the frame belongs to an epoch that this site is not part of")
         confirmed = self._ledger.confirmed(message.project)
         if confirmed is None:
-            raise RefusedError("no officer of this site confirmed the project's roster")
+            raise RefusedError("no officer of this site has confirmed the project's roster")
         place = RunContext.of(message.run, message.project, confirmed)
         return SiteRun.invited(place, frame, confirmed, self._policy, self._journal, self._identity)
 
     async def _act(self, site_run: SiteRun) -> None:
-        """Do what the machine waits for this site to do, and send what comes of it."""
+        """Do what the machine expects of this site, and send the outcome."""
         with bind(run=str(site_run.place.run)):
             state, began = site_run.state, time.monotonic()
             if isinstance(state, AwaitVector):
@@ -243,7 +247,7 @@ class Daemon:
                 self._confirm(site_run, state)
             else:
                 return
-            if site_run.state is state:  # it waits
+            if site_run.state is state:  # an officer or the schedule has to allow it first
                 return
             await deliver(self._journal, self._relay)
             step = "upload" if isinstance(state, AwaitVector) else "confirm"
@@ -251,7 +255,7 @@ class Daemon:
             crashpoint(f"round-{state.turn.round}-{step}ed")
 
     async def _contribute(self, site_run: SiteRun, state: AwaitVector) -> None:
-        """Compute the vector that is asked for, wait until that is allowed, or decline by a rule that may be told."""
+        """Contribute the requested vector, wait until that is allowed, or decline with a reason that may be told."""
         round_ = state.turn.round
         try:
             query = Query.decode(state.open.query)
@@ -260,7 +264,7 @@ class Daemon:
                 return
             log.info("round-opened", round=round_, sites=len(state.turn.roster))
             if layout_of(query).segments(query.value_bits) != state.open.schema.segments:
-                raise RefusedError("the round's schema is not that of its query")
+                raise RefusedError("the round's schema does not match its query")
             earlier, key = self._records.row_sets(query.dataset), self._records.key()
             made = await asyncio.to_thread(answer, query, self._store, earlier, key)
             self._gate.answer(made)
@@ -276,7 +280,7 @@ class Daemon:
         self._success.set_to_current_time()
 
     def _confirm(self, site_run: SiteRun, state: AwaitConfirmation) -> None:
-        """Sign the set of survivors, wait for an officer's word where the rules ask for it, or withhold."""
+        """Sign the set of survivors, wait for an officer where the rules require one, or withhold."""
         lost = len(set(state.idle.survivors) - set(state.survivors))
         try:
             waiting = self._gate.survivors(site_run.place, state)
@@ -293,7 +297,7 @@ class Daemon:
         site_run.tell(Confirm(publish=site_run.place.terms.publish))
 
     def _wait(self, waiting: Waiting) -> None:
-        """Note that a run waits; until its deadline, each tick looks again."""
+        """Note that a run waits; each tick checks again until its deadline."""
         known = self._decisions.waiting_of(waiting.run)
         if known is not None and known.asks_the_same_as(waiting):
             return
@@ -307,7 +311,7 @@ class Daemon:
             self._refusals.labels(rule).inc()
 
     async def _invitations(self) -> None:
-        """Answer invitations, and look which runs have ended."""
+        """Answer invitations and check which runs have ended."""
         if self._decisions.is_paused():
             return
         await answer_invitations(self._relay, self._store, self._policy)
@@ -324,7 +328,7 @@ class Daemon:
             raise
 
     def _end(self, over: Mapping[UUID, str]) -> None:
-        """Give up what is left of runs that ended at the relay; their last frames have been read."""
+        """Close the epochs of runs that ended at the relay; their last frames have been read."""
         for name, site_run in list(self._runs.items()):
             if (state := over.get(site_run.place.run)) is not None:
                 log.info("run-ended", run=site_run.place.run, state=state)
@@ -342,7 +346,7 @@ class Daemon:
         run_logs.expire(self._config.data, now=time.time())
 
     async def _tick(self) -> None:
-        """Tell every machine the time; what is over leaves the journal with its secrets."""
+        """Tell every machine the time; an epoch that is over leaves the journal together with its secrets."""
         async with self._working:
             for site_run in self._runs.values():
                 site_run.tell(Tick(int(time.time())))
@@ -356,5 +360,5 @@ class Daemon:
 
 
 def _for_the_wire(reason: str) -> str:
-    """Return a reason as the protocol carries it: printable ASCII, at most 200 characters."""
+    """Return a reason in the form that the protocol carries: printable ASCII, at most 200 characters."""
     return "".join(c if c.isascii() and c.isprintable() else "?" for c in reason)[:200]

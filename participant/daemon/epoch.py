@@ -1,6 +1,6 @@
-"""One epoch of one run as this site takes part in it: the protocol's machine, kept in the journal.
+"""The site's part in one epoch of a run: the protocol's state machine, kept in the journal.
 
-Each step commits the new state, the frames to send and what the ledger says of them in one transaction.
+Each step commits the new state, the frames to send and their ledger entries in one transaction.
 """
 
 import os
@@ -38,12 +38,12 @@ from secagg.protocol.participant_setup import AwaitCohort, Outside
 from secagg.protocol.step import Event, Learned, Send, Step, StepInputs
 from secagg.protocol.table import decode_state, encode_state, receive, tell
 
-_FLOORS = ("V-0302", "V-0306", "V-0307")  # checks of a manifest in which a site's own floors are
+_FLOORS = ("V-0302", "V-0306", "V-0307")  # checks of a manifest against the site's own floors
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What a run belongs to: its project, as this site's officer confirmed it."""
+    """A run with its project, as this site's officer confirmed it."""
 
     run: UUID
     project: UUID
@@ -60,11 +60,11 @@ class RunContext:
 
 
 class SiteRun:
-    """The machine of one epoch.
+    """The state machine of one epoch.
 
     Attributes:
-        name: of the machine in the journal: the run and the epoch.
-        state: the last one that was committed.
+        name: name of the machine in the journal: run and epoch.
+        state: the last committed state.
     """
 
     def __init__(self, place: RunContext, name: str, state: Record, journal: Journal, identity: Identity) -> None:
@@ -87,7 +87,7 @@ class SiteRun:
         journal: Journal,
         identity: Identity,
     ) -> "SiteRun":
-        """Return the machine of an epoch whose manifest is about to be received."""
+        """Return a new machine for an epoch whose manifest is about to be received."""
         ledger = Ledger(journal.connection)
         outside = Outside(
             roster=confirmed.roster,
@@ -100,11 +100,11 @@ class SiteRun:
 
     @classmethod
     def stored(cls, place: RunContext, name: str, journal: Journal, identity: Identity) -> "SiteRun":
-        """Return the machine of this name out of the journal. Raises RestoredStateError."""
+        """Load the machine of this name from the journal. Raises RestoredStateError."""
         return cls(place, name, decode_state(journal.state(name)), journal, identity)
 
     def receive(self, data: bytes, payload: bytes | None, message: int, policy: Policy) -> None:
-        """Advance by one frame and note it as read; raises ProtocolError, and RefusedError for a manifest."""
+        """Advance by one frame and mark it as read. Raises ProtocolError, and RefusedError for a manifest."""
         try:
             step = receive(self.state, data, self._means(), payload)
         except FaultyCoordinatorError as refusal:
@@ -116,11 +116,11 @@ class SiteRun:
         self._commit(step, message=message)
 
     def tell(self, event: Event, *, answer: Answer | None = None) -> None:
-        """Advance by a local event; an upload is entered in the ledger with the answer that it carries."""
+        """Advance by a local event; an upload enters the ledger together with the answer that it carries."""
         self._commit(tell(self.state, event, self._means()), answer=answer)
 
     def end(self, state: str) -> None:
-        """Give the epoch up, since the run is in a final state at the relay."""
+        """Close the epoch because the run is in a final state at the relay."""
         with self._journal.transaction() as batch:
             batch.drop(self.name)
             self._decisions.settle(self.place.run)
@@ -154,9 +154,9 @@ class SiteRun:
         self.state = step.state
 
     def _put(self, batch: JournalBatch, state: Record) -> None:
-        """Store the state; an epoch that is joined ends the run's earlier ones, a closed one leaves nothing.
+        """Store the state. Joining an epoch ends the run's earlier ones; a closed epoch leaves nothing behind.
 
-        Were an earlier one to go on, it could have a sum that the manifest of the later one was not held against.
+        An earlier epoch that went on could still yield a sum that the later manifest was not checked against.
         """
         if isinstance(state, Closed):
             batch.drop(self.name)
@@ -172,7 +172,7 @@ class SiteRun:
         self._ledger.keep_result(self.place.run, learned.round, learned.survivors, total.tobytes())
 
     def _note(self, before: Record, after: Record, answer: Answer | None) -> None:
-        """Enter into the ledger what this transition commits the site to; what waited before waits no more."""
+        """Enter into the ledger what this transition commits the site to, and settle what was waiting."""
         if isinstance(before, (AwaitVector, AwaitConfirmation)) and type(after) is not type(before):
             self._decisions.settle(self.place.run)
         if isinstance(after, AwaitCohort):
@@ -216,10 +216,10 @@ class SiteRun:
 
 
 def survivors_of(state: AwaitConfirmation) -> tuple[bytes, ...]:
-    """Return the keys of the survivors that are proposed."""
+    """Return the keys of the proposed survivors."""
     return tuple(state.seat.manifest.sites[site - 1] for site in state.survivors)
 
 
 def machine_name(run: UUID, epoch: bytes) -> str:
-    """Return the name under which the journal keeps the machine of an epoch."""
+    """Return the name under which the journal keeps an epoch's machine."""
     return f"{run}.{epoch.hex()[:16]}"

@@ -1,6 +1,6 @@
-"""What a daemon tells its monitoring beside what it counts: the line to the relay, what waits, the disk, the process.
+"""Gauges for monitoring beside the daemon's own counters: relay connection, waiting work, disk, process.
 
-Names and labels are part of the interface of specs/operations.md. No run, project, site or path is a label.
+specs/operations.md defines names and labels. Labels never carry a run, project, site or path.
 """
 
 import shutil
@@ -21,7 +21,7 @@ _PREFIX = "secagg_participant"
 
 
 def watch(registry: CollectorRegistry, config: ParticipantConfig, journal: Journal, relay: RelayClient) -> None:
-    """Add what is looked up at each scrape."""
+    """Register the metrics that are read at each scrape."""
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     registry.register(_FailedTries(relay))
@@ -32,12 +32,12 @@ def watch(registry: CollectorRegistry, config: ParticipantConfig, journal: Journ
 
     gauge("relay_reachable", "1 if the relay answered the last request, else 0", lambda: _is_there(relay))
     gauge("last_contact_timestamp_seconds", "When the relay last answered", lambda: relay.line.answered_at or 0)
-    gauge("paused", "1 while the site pauses, else 0", decisions.is_paused)
-    gauge("waiting_runs", "Runs that wait for an officer or for the site's hours", lambda: len(decisions.waiting()))
+    gauge("paused", "1 while the site is paused, else 0", decisions.is_paused)
+    gauge("waiting_runs", "Runs that wait for an officer or for the site's schedule", lambda: len(decisions.waiting()))
     gauge("open_epochs", "Epochs whose state is kept", lambda: len(journal.machines()))
-    gauge("waiting_frames", "Frames that the relay has not acknowledged", lambda: len(journal.outgoing()))
-    gauge("confirmed_projects", "Projects that an officer confirmed", lambda: len(ledger.projects()))
-    gauge("ledger_entries", "Entries of the ledger", lambda: len(ledger.chain()))
+    gauge("waiting_frames", "Frames that the relay has not yet acknowledged", lambda: len(journal.outgoing()))
+    gauge("confirmed_projects", "Projects confirmed by an officer", lambda: len(ledger.projects()))
+    gauge("ledger_entries", "Entries in the ledger", lambda: len(ledger.chain()))
     gauge("last_backup_timestamp_seconds", "When the identity was last backed up", lambda: ledger.backed_up() or 0)
     gauge("disk_free_bytes", "Free space on the disk of the data folder", lambda: shutil.disk_usage(config.data).free)
     gauge("disk_size_bytes", "Size of the disk of the data folder", lambda: shutil.disk_usage(config.data).total)
@@ -50,11 +50,11 @@ def _is_there(relay: RelayClient) -> bool:
 
 
 class _FailedTries(Collector):
-    """A counter that the client of the relay keeps."""
+    """The counter of failed requests that the relay client keeps."""
 
     def __init__(self, relay: RelayClient) -> None:
         self._relay = relay
 
     def collect(self) -> list[CounterMetricFamily]:
-        text = "Requests, or tries of one, that the relay did not answer"
+        text = "Requests and retries that the relay did not answer"
         return [CounterMetricFamily(f"{_PREFIX}_failed_tries", text, value=self._relay.line.failed_tries)]

@@ -23,8 +23,8 @@ async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool
     """Run the daemon until SIGTERM or SIGINT.
 
     Raises:
-        PolicyError: the policy file is missing or wrong; the daemon never starts with another policy than was meant.
-        JournalError: another daemon works in the data folder.
+        PolicyError: the policy file is missing or invalid; the daemon never falls back to another policy.
+        JournalError: another daemon uses the data folder.
     """
     policy = Policy() if config.policy is None else Policy.read(config.policy)
     logs.configure("participant", level=config.log_level)

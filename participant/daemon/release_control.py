@@ -1,8 +1,8 @@
-"""What has to be so before this site answers a query or signs a set of survivors.
+"""What must hold before this site answers a query or signs a set of survivors.
 
-All grounds are public or the site's own records: terms, manifest, query, clock, ledger, and what an officer decided. No
-row of a patient is looked at here, so neither a refusal nor a wait says anything about one (pitfall 31); only a policy
-that would rather refuse an answer than adjust it takes that upon itself (`near_answers`).
+Every decision rests on public facts or the site's own records: terms, manifest, query, clock, ledger, and officers'
+decisions. Nothing here looks at a patient's row, so neither a refusal nor a wait discloses anything about one (pitfall
+31). The exception is a policy that chooses to refuse near answers rather than adjust them (`near_answers`).
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector
 
 @dataclass(frozen=True, slots=True)
 class ReleaseControl:
-    """The site's policy together with its records."""
+    """The site's policy applied to its records."""
 
     policy: Policy
     ledger: Ledger
@@ -28,24 +28,24 @@ class ReleaseControl:
     decisions: Decisions
 
     def query(self, query: Query, place: RunContext, state: AwaitVector, now: float) -> Waiting | None:
-        """Return why a query is not answered yet, or None if it may be.
+        """Return why a query has to wait, or None if it may be answered now.
 
         Raises:
-            RefusedError, TermsError, QueryError: it is not answered.
+            RefusedError, TermsError, QueryError: the query is refused.
         """
         used = self.ledger.releases(place.project, query.dataset, self.policy.budget.since(now))
         self.policy.check_query(AskedQuery(query, place.offer, used, now, state.turn.deadline))
         decided = self.decisions.of_query(place.run, query)
         if decided is False:
-            raise RefusedError("an officer of this site denied it")
+            raise RefusedError("an officer of this site denied the request")
         begins = self.policy.opens(now)
         rules, words = [], []
         if self.policy.approve_first and decided is None:
             rules.append("approve_first")
-            words.append("an officer approves a run's questions before they are answered")
+            words.append("an officer must approve the run's questions before this site answers")
         if begins > now:
             rules.append("schedule")
-            words.append(f"this site computes again in {(begins - now) / 3600:.1f} hours")
+            words.append(f"this site's schedule allows computing again in {(begins - now) / 3600:.1f} hours")
         if not rules:
             return None
         return Waiting(
@@ -60,30 +60,30 @@ class ReleaseControl:
         )
 
     def answer(self, made: Answer) -> None:
-        """Raise RefusedError for an answer over other rows than were asked for, if the policy would rather say so."""
+        """Raise RefusedError for an answer whose rows were adjusted, if the policy refuses near answers."""
         if made.moved and self.policy.near_answers == "refuse":
             raise RefusedError(
-                "the rows differ from those of an earlier answer in fewer persons than the query's floor; ask about "
-                "the same rows (columns that have to be complete make them so), or about rows that are further apart",
+                "the rows differ from those of an earlier answer by fewer persons than the query's floor; ask about "
+                "the same rows (for example by requiring complete columns), or about rows that differ by more",
                 "near_answers",
             )
 
     def survivors(self, place: RunContext, state: AwaitConfirmation) -> Waiting | None:
-        """Return why a set of survivors is not signed yet, or None if it may be.
+        """Return why signing a set of survivors has to wait, or None if it may be signed now.
 
         Raises:
-            RefusedError: it is not signed.
+            RefusedError: the set is refused.
         """
         keys, manifest = survivors_of(state), state.seat.manifest
         subject = subject_of_set(keys)
         decided = self.decisions.of(place.run, subject)
         if decided is False:
-            raise RefusedError("an officer of this site denied it")
+            raise RefusedError("an officer of this site denied the request")
         rules, words = [], []
         lost = set(state.idle.survivors) - set(state.survivors)
         if lost and manifest.loss_rule is not LossRule.CONTINUE:
             rules.append("loss_rule")
-            words.append(f"{len(lost)} sites were lost")
+            words.append(f"sites lost: {len(lost)}")
         signed = set(self.ledger.survivors(place.run))
         shrinks = manifest.loss_rule is LossRule.CONTINUE and set(keys) < signed
         least = self.policy.least_difference(manifest)
@@ -91,10 +91,10 @@ class ReleaseControl:
         if near is not None and not shrinks:
             rules.append("minimum_site_difference")
             differ = len(near.keys ^ set(keys))
-            words.append(f"the set differs from one of run {near.run} in {differ} sites, fewer than {least}")
+            words.append(f"the set differs from one of run {near.run} by {differ} sites, at least {least} are required")
         if not rules:
             return None
-        if self.policy.loss_rule == "abort":  # whatever an officer said under an earlier policy
+        if self.policy.loss_rule == "abort":  # even if an officer approved it under an earlier policy
             raise RefusedError("; ".join(words), *rules)
         if decided:
             return None

@@ -1,4 +1,4 @@
-"""A site's answer to a query: its vector, over rows that are apart from those of earlier answers."""
+"""A site's answer to a query: its vector, over rows that keep their distance from those of earlier answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ from participant.statistics.language.query import Query
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What leaves for a query, and what is to be remembered of it.
+    """What leaves for a query, and what the site remembers of it.
 
     Attributes:
-        query: that is answered.
-        dataset_version: whose rows.
+            query: the query answered.
+            dataset_version: version of the dataset that answered it.
         vector: (d,) float64.
-        rows: name of the rows with which it was answered.
-        moved: persons by which they differ from those that the query asks for.
-        to_remember: these rows, unless they are below the floor and nothing of them left; and rows of earlier answers,
-            as far as they are in this version, if they were not known yet.
+            rows: name of the rows that went into the answer.
+            moved: number of persons by which they differ from the rows asked for.
+            to_remember: these rows, unless they are below the floor so that nothing of them left; also rows of earlier
+                answers, as far as this version holds them, that were not yet on record.
     """
 
     query: Query
@@ -41,13 +41,13 @@ def answer(query: Query, store: DatasetStore, earlier: Sequence[RowSet], key: by
     """Compute the answer to a query that the policy allows.
 
     Args:
-        query: what is asked.
+            query: the query.
         store: the site's datasets.
-        earlier: what was answered from this dataset.
-        key: for the order in which persons are left out.
+            earlier: row sets of earlier answers from this dataset.
+            key: secret that determines the order in which persons are left out.
 
     Raises:
-        ParameterError, DatasetError: the dataset cannot answer; on public grounds alone.
+            ParameterError, DatasetError: the dataset cannot answer, on public grounds alone.
     """
     described, table, carried = _opened(query, store, earlier)
     people = _people(described, table)
@@ -68,9 +68,9 @@ def answer(query: Query, store: DatasetStore, earlier: Sequence[RowSet], key: by
 
 
 def distances(query: Query, store: DatasetStore, earlier: Sequence[RowSet]) -> dict[str, int]:
-    """Return for each earlier answer, by the name of its rows, in how many persons the rows that are asked for differ.
+    """Return by how many persons the requested rows differ from each earlier answer's, by the name of its rows.
 
-    Raises as `answer`.
+    Raises the same errors as `answer`.
     """
     described, table, carried = _opened(query, store, earlier)
     asked, people = rows_asked(query, table), _people(described, table)
@@ -87,9 +87,9 @@ def _opened(
 
 
 def carry(store: DatasetStore, described: Description, earlier: Sequence[RowSet]) -> tuple[RowSet, ...]:
-    """Return row sets of other versions, as far as their rows are in this one; nothing if that was done before.
+    """Return other versions' row sets as far as this version holds their rows, skipping those already carried over.
 
-    Versions whose data are gone cannot be compared.
+    Versions whose data were dropped cannot be compared.
     """
     if any(one.version == described.version for one in earlier):
         return ()
@@ -98,7 +98,7 @@ def carry(store: DatasetStore, described: Description, earlier: Sequence[RowSet]
     for version in sorted({one.version for one in earlier} & there):
         old = store.describe(described.name, version)
         rows = _match(store, old, described)
-        # Names of people's numbers are not the same over versions: a person is then counted by rows.
+        # Versions can name their person identifiers differently; each row then counts as a person.
         for one in (one for one in earlier if one.version == version):
             before = one.rows(old.rows)
             now = np.zeros(described.rows, np.bool_)

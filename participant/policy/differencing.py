@@ -1,34 +1,34 @@
-"""Two answers that are nearly the same tell what they differ in: what a site does against that, by its own records.
+"""Two nearly equal answers reveal what they differ in. A site's own records let it prevent that.
 
-**Rows.** A question about 200 patients and one about 199 of them tell about the one. A site must not refuse the second
-one: whoever sees the refusal learns that somebody is in the difference (pitfall 31). So what would differ by too little
-is made equal, or different by enough, inside the vector, and no lane counts that: a count would tell the same. With a
-floor of f persons (`minimum_persons`, which the policy asks queries for), the rows that a site answers with are equal
-to those of each earlier answer from this dataset, or there are at least f persons in one of them that are not in the
-other. Where the rows that a query asks for are not:
+**Rows.** A question about 200 patients and one about 199 of them together tell about the one. A site must not refuse
+the second: whoever sees the refusal learns that somebody is in the difference (pitfall 31). So it makes rows that would
+differ by too little equal, or different by enough, inside the vector. No lane counts such changes, since a count would
+tell the same. With a floor of f persons (`minimum_persons`, which the policy requires of queries), the rows of an
+answer either equal those of each earlier answer from this dataset, or one of the two holds at least f persons who are
+not in the other. Where the rows that a query asks for do not satisfy this:
 
 - the site answers with the rows of the nearest earlier answer, if they have the values that the query needs;
 - otherwise it leaves out further persons, chosen by a key of its own, until the difference is large enough.
 
-The sum is then off by fewer than f persons of this site for each earlier answer that is near, and the ledger says so to
-the site alone. A policy may rather refuse such a query by name (`near_answers`), and tell that much. Queries without a
-floor, which the policy must allow (`single_persons`), are answered exactly. Rows are compared over the versions of a
-dataset, by their contents: a patient who was added is left out until f were, and one who was withdrawn takes f - 1
-others along.
+The sum is then off by fewer than f persons of this site for each earlier answer that is near; the ledger says so to the
+site alone. A policy may instead refuse such a query by name (`near_answers`), and disclose that much. Queries without a
+floor, which the policy must allow (`single_persons`), are answered exactly. Versions of a dataset are compared by the
+contents of their rows: an added patient is left out until f have been added, and a withdrawn one takes f - 1 others
+along.
 
-**Sites.** The same question over n sites and over n - 1 of them tells the vector of the one that is missing (pitfall
-30). Who is in a sum is public, so here a site may refuse visibly. It signs a set of survivors only if that equals one
-that it signed before for this dataset, in any run and project, or differs from each of them in at least n_C + 2 sites:
-colluders who come and go account for n_C. Where the rule of the run is `continue`, a set that shrinks within the run is
-signed, and replaces the one before: only the smaller one may come again. An officer may approve a set that is refused
-so, unless the policy says `abort`.
+**Sites.** The same question over n sites and over n - 1 of them reveals the vector of the missing one (pitfall 30). Who
+is in a sum is public, so here a site may refuse visibly. It signs a set of survivors only if that set equals one that
+it signed before for this dataset, in any run and project, or differs from each of them by at least n_C + 2 sites:
+colluders who come and go account for n_C. Where the run's loss rule is `continue`, the site signs a set that shrinks
+within the run, which replaces the one before: only the smaller one may recur. An officer may approve a set refused on
+these grounds, unless the policy says `abort`.
 
-What several answers still tell. The difference of two is held, not what three or more give together: with counts of A
-and B, of A or B, and of A and B, each far from the others, linear algebra goes on, and so it does with many regressions
-over the same rows; the budget bounds how many there are. A person who is in no two near answers is protected by the
-floor alone. What was released of a version whose data were dropped before a later one was compared with it is not
-known, nor, after a restore from a backup of the key, which rows were answered with. Colluders who change their keys
-between two runs count twice.
+**What several answers still reveal.** The rules bound the difference of two answers, not what three or more give
+together: counts of A and B, of A or B, and of A and B jointly can be far from each other and still yield to linear
+algebra, and so can many regressions over the same rows; the budget bounds their number. A person who is in no two near
+answers is protected by the floor alone. The site does not know what it released of a version whose data were dropped
+before a later one was compared with it, nor, after a restore from a backup of the key, which rows its answers used.
+Colluders who change their keys between two runs count twice.
 """
 
 import os
@@ -53,13 +53,13 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class RowSet:
-    """Rows of one version of a dataset that an answer was made of.
+    """The rows of one version of a dataset that went into an answer.
 
     Attributes:
-        version: of the dataset.
-        origin: by which the ledger refers to what was answered; says nothing but equality, inside this site.
-        packed: one bit a row, compressed.
-        gone: persons that were in it when it was answered, and are not in this version.
+            version: version of the dataset.
+            origin: name by which the ledger refers to these rows; it only shows equality, and only inside this site.
+            packed: bit mask over the rows, compressed.
+            gone: number of persons in the original answer who are not in this version.
     """
 
     version: int
@@ -69,16 +69,16 @@ class RowSet:
 
     @classmethod
     def of(cls, version: int, rows: Mask) -> "RowSet":
-        """Return the rows of an answer."""
+        """Return the row set of a new answer."""
         packed = _pack(rows)
         return cls(version, sha256(f"{version}.".encode() + packed).hexdigest()[:16], packed)
 
     def carried(self, version: int, rows: Mask, gone: int) -> "RowSet":
-        """Return it as far as it is in another version."""
+        """Return this set as far as another version holds it."""
         return RowSet(version, self.origin, _pack(rows), gone)
 
     def rows(self, count: int) -> Mask:
-        """Return which of `count` rows are in it, (count,) bool."""
+        """Return the mask over `count` rows, (count,) bool."""
         bits = np.unpackbits(np.frombuffer(zlib.decompress(self.packed), np.uint8), count=count)
         return bits.astype(np.bool_)
 
@@ -88,11 +88,11 @@ def _pack(rows: Mask) -> bytes:
 
 
 class People:
-    """Whom rows stand for: each a person of its own, or by the dataset's numbers of persons."""
+    """Maps rows to persons: one each, or by the dataset's person identifiers."""
 
     def __init__(self, numbers: Array | None = None) -> None:
         self._codes: NDArray[np.int64] | None = None
-        if numbers is not None:  # rows without a number are one person
+        if numbers is not None:  # all rows without an identifier count as one person
             self._codes = np.unique(np.nan_to_num(numbers, nan=-1.0), return_inverse=True)[1]
 
     def count(self, rows: Mask) -> int:
@@ -101,7 +101,7 @@ class People:
         return int(np.count_nonzero(np.bincount(self._codes[rows])))
 
     def without(self, rows: Mask, among: Mask, how_many: int, order: NDArray[np.uint64]) -> Mask:
-        """Return `rows` without the first `how_many` persons of `among`, in the given order of rows."""
+        """Return `rows` without the first `how_many` persons of `among`, in the given row order."""
         candidates = np.flatnonzero(among)
         candidates = candidates[np.argsort(order[candidates], kind="stable")]
         left = rows.copy()
@@ -115,29 +115,29 @@ class People:
 
 
 class Earlier(NamedTuple):
-    """An earlier answer, in terms of the rows of the present version."""
+    """An earlier answer in terms of the present version's rows."""
 
     rows: Mask
     gone: int
 
 
 def distance(one: Mask, other: Earlier, people: People) -> int:
-    """Return how many persons there are in one of two answers that are not in the other; the larger of both ways."""
+    """Return how many persons are in one answer but not in the other; the larger of both directions."""
     return max(people.count(one & ~other.rows), people.count(other.rows & ~one) + other.gone)
 
 
 def apart(
     asked: Mask, usable: Mask, earlier: Sequence[Earlier], floor: int, people: People, order: NDArray[np.uint64]
 ) -> Mask:
-    """Return the rows to answer with: each earlier answer is equal to them, or at least `floor` persons away.
+    """Return the rows to answer with: equal to each earlier answer, or at least `floor` persons away from it.
 
     Args:
-        asked: rows that the query asks for, (rows,).
-        usable: rows that have the values which it needs, (rows,).
-        earlier: what was answered.
-        floor: in persons.
-        people: whom the rows stand for.
-        order: secret order in which persons are left out, (rows,).
+            asked: rows that the query asks for, (rows,).
+            usable: rows that have the values the query needs, (rows,).
+            earlier: earlier answers.
+            floor: least difference, in persons.
+            people: mapping of rows to persons.
+            order: secret order in which persons are left out, (rows,).
     """
     near = sorted((gap, at) for at, one in enumerate(earlier) if 0 < (gap := distance(asked, one, people)) < floor)
     for _, at in near:
@@ -155,7 +155,7 @@ def apart(
 
 
 def secret_order(key: bytes, dataset: str, version: int, rows: int) -> NDArray[np.uint64]:
-    """Return a rank for each row that nobody without the key can tell, (rows,)."""
+    """Return a rank for each row that nobody can predict without the key, (rows,)."""
     ranks = np.zeros(rows, np.uint64)
     add_keystream(ranks, sha256(key + f"{dataset}.{version}".encode()).digest())
     return ranks
@@ -166,7 +166,7 @@ def secret_order(key: bytes, dataset: str, version: int, rows: int) -> NDArray[n
 
 @dataclass(frozen=True, slots=True)
 class SignedSet:
-    """Survivors whom this site confirmed for a dataset, by their keys; `retired` where a smaller set replaced them."""
+    """Keys of survivors that this site confirmed for a dataset; `retired` once a smaller set has replaced them."""
 
     keys: frozenset[bytes]
     run: UUID
@@ -174,7 +174,7 @@ class SignedSet:
 
 
 def nearest(keys: frozenset[bytes], signed: Iterable[SignedSet], least: int) -> SignedSet | None:
-    """Return a set to which a proposed one is too near: not the same that stands, and fewer than `least` sites away."""
+    """Return a signed set to which `keys` are too near: fewer than `least` sites away, and not equal unless retired."""
     known = list(signed)
     if least <= 1 or any(one.keys == keys and not one.retired for one in known):
         return None
@@ -186,27 +186,27 @@ def nearest(keys: frozenset[bytes], signed: Iterable[SignedSet], least: int) -> 
 
 
 class AnsweredRows:
-    """What was answered and signed for each dataset, in the participant's journal."""
+    """What this site answered and signed for each dataset, in the participant's journal."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def row_sets(self, dataset: str) -> list[RowSet]:
-        """Return all row sets of a dataset that were answered with, or compared with a later version, oldest first."""
+        """Return a dataset's row sets, oldest first: those answered with, and those carried over to a later version."""
         rows = self._connection.execute(
             "SELECT version, origin, rows, gone FROM answered WHERE dataset = ? ORDER BY rowid", (dataset,)
         )
         return [RowSet(*row) for row in rows]
 
     def answer(self, dataset: str, row_sets: Iterable[RowSet]) -> None:
-        """Note row sets of an answer, in the transaction that makes it durable."""
+        """Note an answer's row sets, in the transaction that makes it durable."""
         self._connection.executemany(
             "INSERT OR IGNORE INTO answered VALUES (?, ?, ?, ?, ?)",
             [(dataset, one.version, one.origin, one.packed, one.gone) for one in row_sets],
         )
 
     def key(self) -> bytes:
-        """Return this site's key for the order in which persons are left out; drawn at the first use."""
+        """Return this site's key for the order in which persons are left out; generated at first use."""
         row = self._connection.execute("SELECT key FROM own_key").fetchone()
         if row is None:
             self._connection.execute("INSERT OR IGNORE INTO own_key VALUES (1, ?)", (os.urandom(32),))
@@ -221,7 +221,7 @@ class AnsweredRows:
         return [SignedSet(_split(keys), UUID(run), bool(retired)) for keys, run, retired in rows]
 
     def sign(self, dataset: str, run: UUID, keys: Iterable[bytes], *, instead_of: Iterable[bytes] = ()) -> None:
-        """Note a set of survivors, in the transaction that signs it; it may replace an earlier, larger one."""
+        """Note a set of survivors in the transaction that signs it; it may replace an earlier, larger one."""
         joined, replaced = (b"".join(sorted(one)) for one in (keys, instead_of))
         if replaced and replaced != joined:
             self._connection.execute(
@@ -233,7 +233,7 @@ class AnsweredRows:
         )
 
     def relearn(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Note the sets of survivors of a ledger's entries: a restored journal has nothing else of them."""
+        """Note the survivor sets of ledger entries: a restored journal has no other record of them."""
         last: dict[str, tuple[bytes, ...]] = {}
         for entry in entries:
             if entry["what"] == "survivors" and "dataset" in entry:

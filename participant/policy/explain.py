@@ -1,7 +1,7 @@
-"""What a run asks, in plain words and as JSON: what would leave, over which floors, what it costs, what it is near to.
+"""What a run asks, in plain words and as JSON: what would leave, its floors, its cost, and which answers it is near to.
 
-For the officer who decides, from this site's own records and data; nothing is sent. What is said here about rows is for
-the site alone.
+This is for the officer who decides. It uses this site's own records and data and sends nothing; what it says about rows
+is for the site alone.
 """
 
 import time
@@ -28,18 +28,18 @@ _SITES = (("survivor", "survivors"), ("missing", "missing"))
 
 
 def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) -> Facts:
-    """Return what a run asks: what waits, or else each question that it has asked.
+    """Return what a run asks: the waiting question, or else each question that it has asked.
 
     Raises:
-        ParameterError: this site takes part in no such run, or was asked nothing yet.
-        BrokenChainError: an entry of the ledger was changed.
+        ParameterError: this site takes part in no such run, or the run has asked nothing yet.
+        BrokenChainError: a ledger entry was altered.
     """
     ledger, records = Ledger(journal.connection), AnsweredRows(journal.connection)
     waiting = Decisions(journal.connection).waiting_of(run)
     entries = ledger.entries()
     project = ledger.project_of(run)
     if project is None:
-        raise ParameterError("this site takes part in no such run; see: runs")
+        raise ParameterError("this site takes part in no such run; list them with: runs")
     questions = _questions(run, waiting, entries)
     if not questions and waiting is None:
         raise ParameterError("the run has asked nothing yet")
@@ -74,7 +74,7 @@ def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) ->
 
 
 def _questions(run: UUID, waiting: Waiting | None, entries: Sequence[Facts]) -> list[Query]:
-    """Return the query that waits, or the last one of each kind that the run asked."""
+    """Return the waiting query, or the last one of each kind that the run asked."""
     if waiting is not None:
         return [waiting.query] if waiting.query else []
     uploads = (one["query"] for one in entries if one["what"] == "upload" and one["run"] == str(run))
@@ -95,7 +95,7 @@ def _of_waiting(waiting: Waiting, confirmed: ConfirmedProject | None) -> Facts:
 
 
 def _earlier(query: Query, store: DatasetStore, records: AnsweredRows, entries: Sequence[Facts], run: UUID) -> Facts:
-    """Return in how many persons the rows differ from those of each earlier answer of another run."""
+    """Return by how many persons the rows differ from those of each earlier answer to another run."""
     try:
         gaps = distances(query, store, records.row_sets(query.dataset))
     except (ParameterError, DatasetError) as error:
@@ -109,7 +109,7 @@ def _earlier(query: Query, store: DatasetStore, records: AnsweredRows, entries: 
 
 
 def in_words(facts: Facts) -> str:
-    """Return what `explain` found, for a terminal."""
+    """Format what `explain` found for a terminal."""
     lines = [f"run {facts['run']} of project {facts['project']}"]
     if (waits := facts["waits"]) is not None:
         until = datetime.fromtimestamp(waits["until"], UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -117,8 +117,8 @@ def in_words(facts: Facts) -> str:
         lines += [f"  {word:<8} {key}" for word, what in _SITES for key in waits[what]]
         if waits["survivors"]:
             lines.append(
-                "If you approve, a sum over exactly the survivors is opened. Its difference to a sum over almost the "
-                "same sites approximates what the others sent. Names to these keys: project show."
+                "If you approve, the sum over exactly these survivors is opened. Subtracting a sum over almost the "
+                "same sites approximates what the others sent. To see whose keys these are: project show."
             )
     for one in facts["questions"]:
         lines += ["", *_question(one)]
@@ -128,11 +128,11 @@ def in_words(facts: Facts) -> str:
 def _question(one: Facts) -> list[str]:
     budget, columns = one["budget"], ", ".join(one["columns"])
     return [
-        f"{one['statistic']} over dataset {one['dataset']}: {one['numbers']} numbers leave, masked.",
+        f"{one['statistic']} over dataset {one['dataset']}: {one['numbers']} numbers leave this site, masked.",
         f"Columns: {columns}.",
         one["rows"],
         one["floor"],
-        f"A sum is over at least {one['floors']['survivors']} sites.",
+        f"Each sum covers at least {one['floors']['survivors']} sites.",
         one["tells"],
         f"It costs 1 of the {budget['releases']} releases in {budget['days']} days; {budget['used']} are used.",
         _near(one["earlier"], one["near_answers"]),
@@ -141,21 +141,21 @@ def _question(one: Facts) -> list[str]:
 
 def _near(earlier: Facts, rule: str) -> str:
     if "unknown" in earlier:
-        return f"How its rows differ from those of earlier answers is not known: {earlier['unknown']}."
+        return f"The difference from the rows of earlier answers is unknown: {earlier['unknown']}."
     if not earlier["answers"]:
-        return "No other run was answered from this dataset, so there is nothing to subtract it from."
+        return "No other run has had an answer from this dataset, so there is nothing to subtract."
     least = min(earlier["answers"], key=lambda one: int(one["persons"]))
     if not earlier["near"]:
         return (
-            f"Its rows are nearest to those of entry {least['entry']} of the ledger, {least['persons']} persons away: "
-            "a difference of the two answers is about so many persons, or none."
+            f"Its rows are nearest to those of ledger entry {least['entry']}, {least['persons']} persons away: "
+            "the difference of the two answers is about that many persons, or none."
         )
     near = ", ".join(map(str, earlier["near"]))
     if rule == "refuse":
-        follows = "your policy (near_answers) refuses the question, which tells that there are such persons."
+        follows = "your policy (near_answers) refuses the question, which discloses that such persons exist."
     else:
-        follows = "the answer is therefore made of other rows, with the same people or fewer."
+        follows = "the answer therefore uses other rows, with the same people or fewer."
     return (
-        f"Its rows differ in too few persons from those of entry {near} of the ledger. A difference would tell about "
-        f"these persons; {follows}"
+        f"Its rows differ by too few persons from those of ledger entry {near}. The difference would reveal "
+        f"those persons; {follows}"
     )

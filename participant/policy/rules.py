@@ -1,9 +1,9 @@
 """What this site allows, whatever others ask: pure decisions on public grounds.
 
-A decision never depends on what the rows would give: it is taken from the project's terms, the dataset's description,
-the manifest, the query, the ledger and the clock (a site that stays away because of a small cell would tell that the
-cell is small; `near_answers` is the one rule by which a policy may choose otherwise). A refusal names every rule that
-it rests on. The schema for editors is published in `participant/policy.schema.json`.
+A decision never depends on what the rows would yield, only on the project's terms, the dataset's description, the
+manifest, the query, the ledger and the clock: a site that stayed away because of a small cell would disclose that the
+cell is small. Only the rule `near_answers` lets a policy choose otherwise. A refusal names every rule that it rests on.
+The JSON schema for editors is `participant/policy/policy.schema.json`.
 """
 
 import json
@@ -34,15 +34,15 @@ _SUITES = {"masks": Suite.X25519_MLKEM768_AES256, "he": Suite.X25519_MLKEM768_AE
 
 
 class PolicyError(ParameterError):
-    """The policy file is missing or wrong; says where."""
+    """The policy file is missing or invalid; the message says where."""
 
 
 class RefusedError(ParameterError):
-    """The site does not do this; the message may be shown to the coordinator.
+    """The site refuses; the message may be shown to the coordinator.
 
     Attributes:
-        rules: names of the policy's rules that forbid it, which the message begins with; none where it is not for the
-            policy to allow.
+        rules: names of the policy rules that forbid it, with which the message begins; empty where no policy could
+            allow it.
     """
 
     def __init__(self, detail: str, *rules: str) -> None:
@@ -52,7 +52,7 @@ class RefusedError(ParameterError):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A project as a site is asked to take part in it. The coordinator is its key."""
+    """A project that a site is invited to join. `coordinator` is a public key."""
 
     project: UUID
     coordinator: bytes
@@ -61,11 +61,12 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class AskedQuery:
-    """A query of a project as it reaches a site.
+    """A project's query as it reaches a site.
 
     Attributes:
-        used: releases from this dataset to this project in the budget's period.
-        now, deadline: seconds since 1970; the deadline is the round's.
+        used: number of releases from this dataset to this project in the budget's period.
+        now: current time, seconds since 1970.
+        deadline: end of the round, seconds since 1970.
     """
 
     query: Query
@@ -78,77 +79,85 @@ class AskedQuery:
 class Budget(Strict):
     """How much may leave: releases (vectors that answer a query) per project and dataset in any period of `days`."""
 
-    releases: int = Field(default=1000, ge=1, description="most releases in a period")
-    days: int = Field(default=30, ge=1, le=3660, description="length of the period")
-    epsilon: None = Field(default=None, description="reserved for differential privacy; not to be set")
-    delta: None = Field(default=None, description="reserved for differential privacy; not to be set")
+    releases: int = Field(default=1000, ge=1, description="maximum number of releases in a period")
+    days: int = Field(default=30, ge=1, le=3660, description="length of the period in days")
+    epsilon: None = Field(default=None, description="reserved for differential privacy; do not set")
+    delta: None = Field(default=None, description="reserved for differential privacy; do not set")
 
     def since(self, now: float) -> float:
-        """Return when the period that ends now began, in seconds since 1970."""
+        """Return the start of the period that ends at `now`, in seconds since 1970."""
         return now - self.days * 86_400
 
 
 class Policy(Strict):
     """The site's rules. Every default is the cautious choice."""
 
-    projects: tuple[UUID, ...] | None = Field(default=None, description="IDs of projects that are allowed; all")
+    projects: tuple[UUID, ...] | None = Field(default=None, description="IDs of the allowed projects; default: all")
     coordinators: tuple[str, ...] | None = Field(
-        default=None, description="keys of coordinators that are allowed, in hex as `project show` prints them; all"
+        default=None, description="keys of the allowed coordinators, in hex as `project show` prints them; default: all"
     )
-    datasets: tuple[Name, ...] | None = Field(default=None, description="datasets that are allowed; all")
+    datasets: tuple[Name, ...] | None = Field(default=None, description="allowed datasets; default: all")
     columns: dict[Name, tuple[Name, ...]] | None = Field(
-        default=None, description="columns that may be read or filtered by, for each dataset; all of all datasets"
+        default=None, description="columns that queries may read or filter by, for each dataset; default: all"
     )
-    statistics: tuple[Name, ...] | None = Field(default=None, description="statistics that are allowed; all")
-    minimum_rows: int = Field(default=10, ge=1, description="rows that the dataset of a project must have here")
-    minimum_sites: int = Field(default=MIN_SITES, ge=MIN_SITES, description="sites in a roster")
-    minimum_survivors: int = Field(default=MIN_SITES, ge=MIN_SITES, description="sites in any sum")
+    statistics: tuple[Name, ...] | None = Field(default=None, description="allowed statistics; default: all")
+    minimum_rows: int = Field(
+        default=10, ge=1, description="fewest rows that a project's dataset must have at this site"
+    )
+    minimum_sites: int = Field(default=MIN_SITES, ge=MIN_SITES, description="fewest sites in a roster")
+    minimum_survivors: int = Field(default=MIN_SITES, ge=MIN_SITES, description="fewest sites in any sum")
     minimum_persons: int = Field(
-        default=5, ge=1, le=MAX_PERSONS, description="floor that a query must name, unless single persons may show"
+        default=5,
+        ge=1,
+        le=MAX_PERSONS,
+        description="smallest floor, in persons, that a query may name, unless single_persons is set",
     )
     minimum_cell: int = Field(
         default=5, ge=1, le=MAX_PERSONS, description="the same for queries that count people in cells, such as tables"
     )
     single_persons: bool = Field(
-        default=False, description="allow sums in which the values of one person can show, over all sites"
+        default=False, description="allow sums over all sites that can show the values of a single person"
     )
-    profile: Literal["malicious", "semi-honest"] = Field(
-        default="malicious", description="the weakest profile that is accepted"
-    )
+    profile: Literal["malicious", "semi-honest"] = Field(default="malicious", description="weakest profile accepted")
     colluders_one_in: int = Field(
-        default=3, ge=1, description="every epoch must bear ceil(sites / this) - 1 colluding sites"
+        default=3, ge=1, description="every epoch must withstand ceil(sites / this) - 1 colluding sites"
     )
     modes: tuple[Literal["masks", "he"], ...] = Field(
-        default=("masks", "he"), min_length=1, description="how sums may be made: `he` alone lets only sites open them"
+        default=("masks", "he"),
+        min_length=1,
+        description="allowed ways to form a sum; with `he` alone, only the sites can open it",
     )
     loss_rule: Literal["continue", "pause", "abort"] = Field(
-        default="pause", description="the most that may go on after a site is lost; with `pause` an officer confirms"
+        default="pause",
+        description="most permissive loss rule accepted after a site is lost; with `pause` an officer confirms",
     )
     minimum_site_difference: int | None = Field(
         default=None,
         ge=1,
-        description="in how many sites two sets of survivors of a dataset differ, unless they are equal or an officer "
-        "approves; by default two more than may collude, and 1 allows all",
+        description="least number of sites by which two sets of survivors for a dataset differ, unless equal or "
+        "an officer approves; default: two more than may collude; 1 allows every difference",
     )
     near_answers: Literal["adjust", "refuse"] = Field(
         default="adjust",
-        description="what becomes of a query whose rows differ from those of an earlier answer in fewer persons than "
-        "its floor: `adjust` hides that inside the sum, `refuse` says so, which tells that there are such persons",
+        description="what happens to a query whose rows differ from those of an earlier answer by fewer persons than "
+        "its floor: `adjust` hides the difference inside the sum, `refuse` discloses that such persons exist",
     )
-    budget: Budget = Field(default=Budget(), description="releases per project and dataset in a period")
-    schedule: tuple[Window, ...] = Field(default=(), description="when the site computes; always, if there is none")
+    budget: Budget = Field(default=Budget(), description="number of releases per project and dataset in a period")
+    schedule: tuple[Window, ...] = Field(default=(), description="when the site computes; default: always")
     outside_schedule: Literal["wait", "decline"] = Field(
-        default="wait", description="what becomes of a query at other times; it waits only if its deadline allows"
+        default="wait", description="what happens to a query at other times; it waits only if its deadline allows"
     )
-    time_zone: str = Field(default="UTC", description="of the schedule, such as Europe/Berlin")
-    approve_first: bool = Field(default=False, description="an officer approves what a run asks before it is answered")
+    time_zone: str = Field(default="UTC", description="time zone of the schedule, for example Europe/Berlin")
+    approve_first: bool = Field(
+        default=False, description="an officer approves what a run asks before the site answers"
+    )
 
     @field_validator("coordinators")
     @classmethod
     def _are_keys(cls, keys: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for key in keys or ():
             if len(key) != 64 or not set(key) <= set("0123456789abcdef"):
-                raise ValueError("a coordinator's key is 64 digits of lower-case hex")
+                raise ValueError("a coordinator's key has 64 lower-case hexadecimal digits")
         return keys
 
     @field_validator("time_zone")
@@ -162,20 +171,20 @@ class Policy(Strict):
         """Read a policy from a TOML file.
 
         Raises:
-            PolicyError: no such file, no TOML, an unknown rule, or a value that is not allowed.
+            PolicyError: the file is missing, is not TOML, or has an unknown rule or a value that is not allowed.
         """
         try:
             return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")), strict=False)
         except FileNotFoundError:
-            raise PolicyError(f"there is no policy at {path}") from None
+            raise PolicyError(f"there is no policy file at {path}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise PolicyError(f"{path} is no TOML file: {error}") from None
+            raise PolicyError(f"{path} is not a valid TOML file: {error}") from None
         except ValidationError as error:
             raise PolicyError(f"{path}: {in_words(error)}") from None
 
     @property
     def floors(self) -> Floors:
-        """What the protocol checks a manifest against."""
+        """The floors against which the protocol checks a manifest."""
         return Floors(
             profile=_PROFILES[self.profile],
             sites=self.minimum_sites,
@@ -187,31 +196,34 @@ class Policy(Strict):
         """Decide whether the site joins a project.
 
         Raises:
-            RefusedError: by which rules not, all of them; or the dataset or this version cannot answer.
+            RefusedError: the policy forbids it (names every such rule), or the dataset or this version cannot answer.
         """
         terms = offer.terms
         of_dataset = ((rule, says(self, dataset)) for rule, says in OF_DATASETS.items())
         _enforce([*((rule, says(self, offer)) for rule, says in OF_OFFERS.items()), *of_dataset])
         if missing := sorted(set(terms.columns) - set(dataset.numeric)):
-            raise RefusedError(f"the dataset lacks numeric columns: {', '.join(missing)}")
+            raise RefusedError(f"the dataset lacks these numeric columns: {', '.join(missing)}")
         for defined in terms.variables:
             held = next(one for one in dataset.columns if one.name == defined.code)
             if not held.means(defined):
-                raise RefusedError(f"column {defined.code} is not coded as the project defines it; map it: data map")
+                raise RefusedError(
+                    f"column {defined.code} is not coded as the project defines it; map it with: data map"
+                )
         if unknown := sorted(set(terms.statistics) - set(STATISTICS)):
-            raise RefusedError(f"this version does not know the statistics {', '.join(unknown)}")
+            raise RefusedError(f"this version does not offer these statistics: {', '.join(unknown)}")
         _require_installed(terms)
 
     def check_manifest(self, manifest: Manifest, offer: Offer) -> None:
-        """Decide whether the site joins an epoch, beyond the floors that the protocol itself holds it against.
+        """Decide whether the site joins an epoch, beyond the floors that the protocol itself enforces.
 
         Raises:
-            RefusedError: by which rules not, all of them; or it is not what the confirmed terms say.
+            RefusedError: the policy forbids it (names every such rule), or the manifest contradicts the confirmed
+                terms.
         """
         _enforce((rule, says(self, manifest)) for rule, says in OF_MANIFESTS.items())
         if manifest.suite is not _SUITES[offer.terms.mode]:
             raise RefusedError(
-                f"the manifest's suite is not that of the project's terms, whose mode is {offer.terms.mode}"
+                f"the manifest's suite does not match the project's terms, whose mode is {offer.terms.mode}"
             )
         _require_installed(offer.terms)
 
@@ -219,18 +231,19 @@ class Policy(Strict):
         """Decide whether the site answers a query. The policy may have changed since the site joined.
 
         Raises:
-            RefusedError: by which rules not, all of them; TermsError: the query goes beyond the project's terms;
-                QueryError: it is not of the vocabulary.
+            RefusedError: the policy forbids it; names every such rule.
+            TermsError: the query goes beyond the project's terms.
+            QueryError: the query is not in the vocabulary.
         """
         asked.offer.terms.check(asked.query)
         _enforce((rule, says(self, asked)) for rule, says in OF_QUERIES.items())
 
     def opens(self, now: float) -> float:
-        """Return from when on the site computes, in seconds since 1970: `now` inside the schedule."""
+        """Return when the site may next compute, in seconds since 1970: `now` if inside the schedule."""
         return opens(self.schedule, self.time_zone, now)
 
     def least_difference(self, manifest: Manifest) -> int:
-        """Return in how many sites two sets of survivors differ at least, if they differ."""
+        """Return by how many sites two different sets of survivors must differ at least."""
         return manifest.colluders + 2 if self.minimum_site_difference is None else self.minimum_site_difference
 
 
@@ -240,12 +253,12 @@ def schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """Return the schema as it is published."""
+    """Return the schema as published."""
     return json.dumps(schema(), indent=2) + "\n"
 
 
 # The rules ---------------------------------------------------------------------------------------------------------
-# Each says what is wrong, or nothing.
+# Each returns what is wrong, or "".
 
 
 def _project(policy: Policy, offer: Offer) -> str:
@@ -267,16 +280,16 @@ def _columns(policy: Policy, dataset: str, columns: Iterable[str]) -> str:
     if policy.columns is None:
         return ""
     beyond = sorted(set(columns) - set(policy.columns.get(dataset, ())))
-    return f"columns that are not released: {', '.join(beyond)}" if beyond else ""
+    return f"the policy does not release these columns: {', '.join(beyond)}" if beyond else ""
 
 
 def _statistics(policy: Policy, names: Iterable[str]) -> str:
     beyond = sorted(set(names) - set(policy.statistics)) if policy.statistics is not None else []
-    return f"the policy does not allow the statistics {', '.join(beyond)}" if beyond else ""
+    return f"the policy does not allow these statistics: {', '.join(beyond)}" if beyond else ""
 
 
 def _profile(policy: Policy, offered: Profile) -> str:
-    return f"the policy asks for the {policy.profile} profile" if offered < _PROFILES[policy.profile] else ""
+    return f"the policy requires the {policy.profile} profile" if offered < _PROFILES[policy.profile] else ""
 
 
 def _mode(policy: Policy, offer: Offer) -> str:
@@ -286,21 +299,31 @@ def _mode(policy: Policy, offer: Offer) -> str:
 
 def _loss_rule(policy: Policy, offered: LossRule) -> str:
     beyond = offered < _LOSS_RULES[policy.loss_rule]
-    return f"the policy asks that a run does not go beyond '{policy.loss_rule}' when a site is lost" if beyond else ""
+    return f"the policy allows at most the loss rule '{policy.loss_rule}'" if beyond else ""
 
 
 def _sites(policy: Policy, sites: int) -> str:
-    return f"{sites} sites are fewer than {policy.minimum_sites}" if sites < policy.minimum_sites else ""
+    return (
+        f"the roster has {sites} sites; the policy requires at least {policy.minimum_sites}"
+        if sites < policy.minimum_sites
+        else ""
+    )
 
 
 def _survivors(policy: Policy, manifest: Manifest) -> str:
     few = manifest.survivors < policy.minimum_survivors
-    return f"sums of {manifest.survivors} sites are of fewer than {policy.minimum_survivors}" if few else ""
+    return (
+        f"sums may cover only {manifest.survivors} sites; the policy requires {policy.minimum_survivors}" if few else ""
+    )
 
 
 def _colluders(policy: Policy, manifest: Manifest) -> str:
     least = -(-len(manifest.sites) // policy.colluders_one_in) - 1 if manifest.profile is Profile.MALICIOUS else 0
-    return f"{manifest.colluders} colluders are borne, fewer than {least}" if manifest.colluders < least else ""
+    return (
+        f"the epoch withstands {manifest.colluders} colluders; the policy requires {least}"
+        if manifest.colluders < least
+        else ""
+    )
 
 
 def _rows(policy: Policy, dataset: Description) -> str:
@@ -311,7 +334,7 @@ def _rows(policy: Policy, dataset: Description) -> str:
 def _single_persons(policy: Policy, asked: AskedQuery) -> str:
     if policy.single_persons or not disclosure_of(asked.query).singles_out:
         return ""
-    return "the policy does not allow sums in which the values of one person can show"
+    return "the policy does not allow sums that can show the values of a single person"
 
 
 def _persons(policy: Policy, asked: AskedQuery) -> str:
@@ -319,8 +342,8 @@ def _persons(policy: Policy, asked: AskedQuery) -> str:
     if policy.single_persons or floor >= policy.minimum_persons:
         return ""
     return (
-        f"the policy asks that a site's numbers stand for at least {policy.minimum_persons} persons, "
-        f"the query for {floor}"
+        f"the policy requires each site's numbers to stand for at least {policy.minimum_persons} persons; "
+        f"the query's floor is {floor}"
     )
 
 
@@ -328,20 +351,24 @@ def _cell(policy: Policy, asked: AskedQuery) -> str:
     floor = asked.query.minimum_persons
     if policy.single_persons or floor >= policy.minimum_cell or not is_of_cells(asked.query):
         return ""
-    return f"the policy asks for cells of at least {policy.minimum_cell} persons, the query for {floor}"
+    return f"the policy requires cells of at least {policy.minimum_cell} persons; the query's floor is {floor}"
 
 
 def _budget(policy: Policy, asked: AskedQuery) -> str:
     budget = policy.budget
     if asked.used < budget.releases:
         return ""
-    return f"{asked.used} releases in {budget.days} days are as many as are allowed"
+    return f"all {budget.releases} releases allowed in {budget.days} days are used"
 
 
 def _schedule(policy: Policy, asked: AskedQuery) -> str:
     begins = policy.opens(asked.now)
     waits = policy.outside_schedule == "wait" and begins < asked.deadline
-    return "" if begins == asked.now or waits else "this site computes at other times"
+    return (
+        ""
+        if begins == asked.now or waits
+        else "the site's schedule does not allow computing before the round's deadline"
+    )
 
 
 OF_OFFERS: Mapping[str, Callable[[Policy, Offer], str]] = {
@@ -378,7 +405,7 @@ OF_QUERIES: Mapping[str, Callable[[Policy, AskedQuery], str]] = {
 
 
 def _enforce(said: Iterable[tuple[str, str]]) -> None:
-    """Raise RefusedError that names every rule which said something."""
+    """Raise a RefusedError that names every broken rule."""
     broken = [(rule, words) for rule, words in said if words]
     if broken:
         raise RefusedError("; ".join(words for _, words in broken), *(rule for rule, _ in broken))
@@ -386,4 +413,4 @@ def _enforce(said: Iterable[tuple[str, str]]) -> None:
 
 def _require_installed(terms: ProjectTerms) -> None:
     if terms.mode == "he" and not he.is_installed():
-        raise RefusedError("mode he needs the extra `he`, which is not installed here: pip install 'secagg[he]'")
+        raise RefusedError("mode `he` needs an extra that is not installed here; run: pip install 'secagg[he]'")

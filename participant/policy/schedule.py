@@ -13,14 +13,14 @@ DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Window(Strict):
-    """Hours on some days of the week. One that ends before it begins ends on the next day."""
+    """Hours on some days of the week. A window that ends before it begins ends on the next day."""
 
-    days: tuple[Day, ...] = Field(default=DAYS, min_length=1, description="days on which it begins")
-    begins: time = Field(default=time(0), description="first moment, such as 20:00")
-    ends: time = Field(default=time(0), description="first moment after it; as `begins` for 24 hours")
+    days: tuple[Day, ...] = Field(default=DAYS, min_length=1, description="days on which the window begins")
+    begins: time = Field(default=time(0), description="start time, for example 20:00")
+    ends: time = Field(default=time(0), description="end time (excluded); equal to `begins` for 24 hours")
 
     def spans(self, around: datetime) -> list[tuple[datetime, datetime]]:
-        """Return begin and end of the windows from the day before `around` to a week after it, in its time zone."""
+        """Return start and end of the windows from the day before `around` to a week after it, in its time zone."""
         found = []
         for offset in range(-1, 8):
             day = (around + timedelta(days=offset)).date()
@@ -33,21 +33,21 @@ class Window(Strict):
 
 
 def zone(name: str) -> tzinfo:
-    """Return a time zone; UTC is known without the system's table of zones.
+    """Return a time zone; UTC works even without the system's time zone database.
 
     Raises:
-        ValueError: there is none of this name here.
+        ValueError: this machine knows no time zone of this name.
     """
     try:
         return UTC if name == "UTC" else ZoneInfo(name)
     except (ZoneInfoNotFoundError, OSError):
-        raise ValueError("no such time zone is known on this machine") from None
+        raise ValueError("this machine knows no such time zone; use for example Europe/Berlin") from None
 
 
 def opens(windows: tuple[Window, ...], time_zone: str, now: float) -> float:
-    """Return when the site computes next, in seconds since 1970: `now` inside a window, or where there are none."""
+    """Return when the site may next compute, in seconds since 1970: `now` inside a window or without any windows."""
     local = datetime.fromtimestamp(now, UTC).astimezone(zone(time_zone))
-    # In seconds since 1970: on the day on which clocks are put back, one hour of the local time comes twice.
+    # Compared in seconds since 1970: when clocks are put back, one hour of local time occurs twice.
     spans = [(a.timestamp(), b.timestamp()) for window in windows for a, b in window.spans(local)]
     if not spans or any(begins <= now < ends for begins, ends in spans):
         return now

@@ -110,7 +110,7 @@ def test_configure_writes_what_is_valid_and_nothing_else(alone, tmp_path):
         (["--relay", "http://relay.example.org"], "https only"),
         (["--ca-file", tmp_path / "none"], "ca_file: there is no file"),
         (["--ca-file", secret], "do not serve for TLS"),
-        (["--policy", secret], "no TOML file"),
+        (["--policy", secret], "not a valid TOML file"),
         (["--admin-port", "70000"], "admin_port"),
         (["--unset", "colour"], "colour: unknown setting"),
         ([], "nothing is to be changed"),

@@ -154,12 +154,18 @@ def test_explain_says_what_an_answer_costs_and_is_near_to(site: Site, journal: J
     assert question["budget"] == {"costs": 1, "used": 0, "releases": 1000, "days": 30}  # the releases are years old
     assert question["earlier"] == {"answers": [], "near": []}
     words = site.told("explain", str(RUN)).stdout
-    for part in ("Columns: age.", "All rows", "numbers leave, masked", "1 of the 1000 releases", "nothing to subtract"):
+    for part in (
+        "Columns: age.",
+        "All rows",
+        "numbers leave this site, masked",
+        "1 of the 1000 releases",
+        "nothing to subtract",
+    ):
         assert part in words
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"), [("adjust", "made of other rows"), ("refuse", "your policy (near_answers) refuses the question")]
+    ("rule", "said"), [("adjust", "uses other rows"), ("refuse", "your policy (near_answers) refuses the question")]
 )
 def test_explain_says_what_becomes_of_a_question_that_is_near_to_another_run_s(
     site: Site, journal: Journal, rule: str, said: str

@@ -383,7 +383,7 @@ def test_a_set_that_is_too_near_to_that_of_another_run_waits_for_an_officer(star
     play.until(Survivors)
     assert site.receive(play.parcel(Survivors)) == []
     assert site.waiting.rules == ("minimum_site_difference",)
-    assert f"one of run {other} in 1 sites, fewer than 3" in site.waiting.words
+    assert f"one of run {other} by 1 sites, at least 3" in site.waiting.words
     site.decides(approved=True)
     assert kinds(site.ticks()) == [Consistency]
 
@@ -457,7 +457,9 @@ def test_the_sum_of_a_run_that_ended_is_still_read(started: Any) -> None:
 def test_a_manifest_below_a_floor_is_refused_by_the_rule_s_name(started: Any) -> None:
     play, site = started(Policy(minimum_sites=SITES + 1))
     assert site.receive(play.parcel(Manifest)) == []
-    assert site.relay.reports == [(SiteState.REFUSED, "minimum_sites: 6 sites are fewer than 7")]
+    assert site.relay.reports == [
+        (SiteState.REFUSED, "minimum_sites: the roster has 6 sites; the policy requires at least 7")
+    ]
     assert site.journal.machines() == []
     count = site.daemon.registry.get_sample_value
     assert count("secagg_participant_refusals_total", {"rule": "minimum_sites"}) == 1

@@ -61,7 +61,7 @@ def test_the_suite_of_a_manifest_is_that_of_the_confirmed_terms(tmp_path: Path, 
         site.receive(frame.encode(), None, 1, Policy())
         assert isinstance(site.state, AwaitCohort)
         return
-    with pytest.raises(RefusedError, match="not that of the project's terms"):
+    with pytest.raises(RefusedError, match="not match the project's terms"):
         site.receive(frame.encode(), None, 1, Policy())
     assert isinstance(site.state, Outside)
     assert not journal.machines()

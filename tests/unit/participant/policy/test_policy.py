@@ -101,15 +101,15 @@ def test_the_defaults_join_an_honest_project(store: DatasetStore) -> None:
     [
         ({"minimum_rows": ROWS + 1}, {}, f"fewer rows than this site's floor of {ROWS + 1}"),
         ({"datasets": ("heart",)}, {}, "dataset lung is not released"),
-        ({"statistics": ("moments",)}, {}, "does not allow the statistics cox-risk-sets"),
-        ({}, {"profile": "semi-honest"}, "asks for the malicious profile"),
-        ({}, {"loss_rule": "continue"}, "does not go beyond 'pause'"),
-        ({"loss_rule": "abort"}, {"loss_rule": "pause"}, "does not go beyond 'abort'"),
+        ({"statistics": ("moments",)}, {}, "does not allow these statistics: cox-risk-sets"),
+        ({}, {"profile": "semi-honest"}, "requires the malicious profile"),
+        ({}, {"loss_rule": "continue"}, "at most the loss rule 'pause'"),
+        ({"loss_rule": "abort"}, {"loss_rule": "pause"}, "at most the loss rule 'abort'"),
         ({"modes": ("masks",)}, {"mode": "he"}, "does not allow sums in mode he"),
         ({"modes": ("he",)}, {}, "does not allow sums in mode masks"),
-        ({}, {"columns": ("age", "sex", "time")}, "lacks numeric columns: sex"),
-        ({}, {"columns": ("age", "ward")}, "lacks numeric columns: ward"),
-        ({}, {"statistics": ("mind-reading", "moments")}, "does not know the statistics mind-reading"),
+        ({}, {"columns": ("age", "sex", "time")}, "lacks these numeric columns: sex"),
+        ({}, {"columns": ("age", "ward")}, "lacks these numeric columns: ward"),
+        ({}, {"statistics": ("mind-reading", "moments")}, "does not offer these statistics: mind-reading"),
         ({}, {"dataset": "heart"}, "heart"),
     ],
 )
@@ -151,13 +151,13 @@ def test_a_decision_is_the_same_whatever_the_rows_hold(store: DatasetStore, tmp_
 
 def test_a_sum_that_can_show_one_person_needs_the_site_s_consent(risk_sets: Query) -> None:
     """Pitfall 11, recipe 18."""
-    with pytest.raises(RefusedError, match="one person can show"):
+    with pytest.raises(RefusedError, match="the values of a single person"):
         Policy().check_query(asked(risk_sets, offer()))
 
 
 def test_a_query_says_a_floor_that_is_high_enough(moments: Query) -> None:
     low = moments.model_copy(update={"minimum_persons": 4})
-    with pytest.raises(RefusedError, match="at least 5 persons, the query for 4"):
+    with pytest.raises(RefusedError, match="at least 5 persons; the query's floor is 4"):
         Policy().check_query(asked(low, offer()))
     Policy(minimum_persons=4).check_query(asked(low, offer()))
     Policy(single_persons=True).check_query(asked(low, offer()))
@@ -189,7 +189,7 @@ def test_homomorphic_sums_are_joined_where_the_extra_is_installed(
     monkeypatch.setattr(he, "find_spec", {"tenseal": None, "zstandard": object()}.get)
     state, said = decide(project(mode="he"), store, Policy())
     assert state is MemberState.DECLINED
-    assert "not installed here: pip install 'secagg[he]'" in said
+    assert "not installed here; run: pip install 'secagg[he]'" in said
     assert decide(project(), store, Policy()) == (MemberState.JOINED, "")
 
 
@@ -205,13 +205,13 @@ def test_the_published_schema_is_that_of_the_model() -> None:
         ("minimum_row = 5", "minimum_row"),
         ('loss_rule = "whatever"', "loss_rule"),
         ("minimum_sites = 2", "minimum_sites"),
-        ('coordinators = ["north"]', "64 digits"),
+        ('coordinators = ["north"]', "64 lower-case"),
         ('projects = ["lung"]', "projects"),
         ('time_zone = "Atlantis/Capital"', "no such time zone"),
         ("[[schedule]]\ndays = []", "schedule.0.days"),
         ("[budget]\nepsilon = 1.0", "budget.epsilon"),
         ("[budget]\ndelta = 1e-6", "budget.delta"),
-        ("not toml", "no TOML"),
+        ("not toml", "not a valid TOML"),
     ],
 )
 def test_a_wrong_policy_file_says_where(tmp_path: Path, text: str, complaint: str) -> None:
@@ -222,7 +222,7 @@ def test_a_wrong_policy_file_says_where(tmp_path: Path, text: str, complaint: st
 
 
 def test_a_missing_policy_file_is_an_error_and_not_the_defaults(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="no policy at"):
+    with pytest.raises(PolicyError, match="no policy file at"):
         Policy.read(tmp_path / "policy.toml")
 
 

@@ -169,7 +169,7 @@ class SiteRun:
 
     def _keep(self, learned: Learned) -> None:
         total = np.asarray(learned.total, np.float64)
-        self._ledger.keep_result(self.place.run, learned.round, learned.survivors, total.tobytes())
+        self._ledger.keep_result(self.place.run, learned.round, learned.survivors, total.tobytes(), learned.root)
 
     def _note(self, before: Record, after: Record, answer: Answer | None) -> None:
         """Enter into the ledger what this transition commits the site to, and settle what was waiting."""

@@ -95,6 +95,8 @@ TABLES = (
         only     INTEGER PRIMARY KEY CHECK (only = 1),
         key      BLOB NOT NULL        -- orders the rows that are left out of answers; never leaves this site
     ) STRICT""",
+    # of the payload that brought the sum; empty for sums that an older version kept
+    "ALTER TABLE result ADD COLUMN root BLOB NOT NULL DEFAULT x''",
 )
 
 NEVER_AGAIN = (1 << 32) - 1
@@ -150,11 +152,17 @@ class Ledger:
         ).fetchone()
         return int(row[0])
 
-    def keep_result(self, run: UUID, round_: int, survivors: tuple[int, ...], total: bytes) -> None:
+    def keep_result(self, run: UUID, round_: int, survivors: tuple[int, ...], total: bytes, root: bytes) -> None:
         """Keep a sum that this site checked: one that the coordinator published, or that the sites opened."""
         self._connection.execute(
-            "INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?)", (str(run), round_, json.dumps(survivors), total)
+            "INSERT OR REPLACE INTO result (run, round, survivors, total, root) VALUES (?, ?, ?, ?, ?)",
+            (str(run), round_, json.dumps(survivors), total, root),
         )
+
+    def roots(self, run: UUID) -> dict[int, bytes]:
+        """Return the root of each sum of a run that this site holds, by round; empty for one kept by an older version."""
+        rows = self._connection.execute("SELECT round, root FROM result WHERE run = ?", (str(run),))
+        return dict(rows.fetchall())
 
     def results(self) -> list[tuple[UUID, int, bytes]]:
         """Return run, round and sum (little-endian float64) of what `keep_result` kept."""

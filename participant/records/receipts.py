@@ -104,6 +104,11 @@ def check(data: bytes, run: UUID, ledger: Ledger) -> ReceiptFindings:
             raise ReceiptError(f"its query of round {seen.round} is not the one that this site answered")
         if entry["what"] == "survivors" and seen.uploads and _sites(entry) != set(seen.uploads):
             raise ReceiptError(f"its sum of round {seen.round} is over other sites than this site signed")
+    for round_, root in ledger.roots(run).items():
+        if round_ not in rounds or rounds[round_].root is None:
+            raise ReceiptError(f"it says that round {round_} came to no sum, and this site holds that sum")
+        if root and rounds[round_].root != root:
+            raise ReceiptError(f"its sum of round {round_} is not the one that this site holds")
     return shown
 
 

@@ -78,7 +78,7 @@ def on_opened(state: AwaitOpened, received: Received, _means: StepInputs) -> Ste
     if site in state.roots or list(roots.values()).count(message.root) != state.idle.manifest.colluders + 1:
         return Step(following)
     reals = dequantize(total.values(), turn.schema, d.rotation_key(turn.context))
-    return Step(following, (Learned(turn.round, state.survivors, reals),))
+    return Step(following, (Learned(turn.round, state.survivors, reals, message.root),))
 
 
 def close_opened(state: AwaitOpened, _event: Close, _means: StepInputs) -> Step:

@@ -487,7 +487,7 @@ def publish(state: AwaitTotal, event: Publish, means: StepInputs) -> Step:
         send(state, message, means, site, key=turn.keys[site].result, payload=sealed.chunks) for site in state.survivors
     )
     reals = dequantize(event.total.values(), turn.schema, d.rotation_key(turn.context))
-    return Step(state.idle, (*sends, Learned(turn.round, state.survivors, reals)))
+    return Step(state.idle, (*sends, Learned(turn.round, state.survivors, reals, sealed.root)))
 
 
 def abandon(state: CoordinatorInRound, _event: Abandon, _means: StepInputs) -> Step:

@@ -47,7 +47,8 @@ def on_opening(state: AwaitOpening, received: Received, means: StepInputs) -> St
         values = open_sum(total, masks, GroupKeys.of(turn.group_key, turn.schema.mac_lanes, seat.epoch))
     except VectorError as error:
         raise FaultyCoordinatorError("V-0518", str(error)) from None
-    learned = Learned(turn.round, state.survivors, dequantize(values, turn.schema, d.rotation_key(turn.context)))
+    reals = dequantize(values, turn.schema, d.rotation_key(turn.context))
+    learned = Learned(turn.round, state.survivors, reals, message.root)
     if not state.publish:
         return Step(state.idle, (learned,))
     return Step(state.idle, (learned, _published(state, values, means)))

@@ -513,7 +513,7 @@ def on_result(state: AwaitResult, received: Received, _means: StepInputs) -> Ste
     if not np.array_equal(lanes, total.lanes):
         raise FaultyCoordinatorError("V-0514", "the published sum is not the sum of what the sites sent")
     reals = dequantize(values, state.schema, d.rotation_key(state.context))
-    return Step(state.idle, (Learned(state.round, state.survivors, reals),))
+    return Step(state.idle, (Learned(state.round, state.survivors, reals, message.root),))
 
 
 # Time --------------------------------------------------------------------------------------------------------------

@@ -169,11 +169,15 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A round's sum, verified as far as this party can. Shape of total: (m,) float64."""
+    """A round's sum, verified as far as this party can. Shape of total: (m,) float64.
+
+    `root` names the payload that brought it: that of Result, Opening or Opened.
+    """
 
     round: int
     survivors: tuple[int, ...]
     total: ArrayLike = field(repr=False)
+    root: bytes
 
 
 Effect: TypeAlias = Send | Keep | Add | Learned

@@ -37,7 +37,7 @@ SIGNATURES = {
     "secagg.protocol.step.Send": "frame, payload, shared",
     "secagg.protocol.step.Keep": "site, package",
     "secagg.protocol.step.Add": "site, vector",
-    "secagg.protocol.step.Learned": "round, survivors, total",
+    "secagg.protocol.step.Learned": "round, survivors, total, root",
     "secagg.protocol.coordinator_setup.announce": "plan, means",
     "secagg.identity.Identity": "seed",
     "secagg.params.Floors": "*, profile, sites, survivors, colluders_one_in",

@@ -69,6 +69,35 @@ def test_what_the_site_knows_better_is_held_against_it(journal: Journal, entry: 
         check(receipt().encode(), ID, Ledger(journal.connection))
 
 
+def held(journal: Journal, round_: int, root: bytes) -> None:
+    Ledger(journal.connection).keep_result(ID, round_, (1, 2, 3), bytes(8), root)
+
+
+def test_the_sums_that_the_site_holds_are_the_receipt_s(journal: Journal) -> None:
+    for shown in verify_receipt(receipt()).rounds:
+        if shown.root is not None:
+            held(journal, shown.round, shown.root)
+    held(journal, 1, b"")  # kept by a version that kept no root
+    assert len(check(receipt().encode(), ID, Ledger(journal.connection)).rounds) == 3
+
+
+@pytest.mark.parametrize(
+    ("round_", "root", "complaint"),
+    [
+        (1, b"r" * 32, "its sum of round 1 is not the one that this site holds"),
+        (3, b"r" * 32, "it says that round 3 came to no sum, and this site holds that sum"),
+        (3, b"", "it says that round 3 came to no sum"),
+        (9, b"r" * 32, "it says that round 9 came to no sum"),
+    ],
+)
+def test_a_receipt_that_hides_or_changes_a_sum_is_refused(
+    journal: Journal, round_: int, root: bytes, complaint: str
+) -> None:
+    held(journal, round_, root)
+    with pytest.raises(ReceiptError, match=complaint):
+        check(receipt().encode(), ID, Ledger(journal.connection))
+
+
 def test_a_foreign_receipt_is_refused(journal: Journal) -> None:
     ledger = Ledger(journal.connection)
     with pytest.raises(ReceiptError, match=f"it is of run {ID}, not of"):

@@ -26,7 +26,7 @@ def test_a_sum_comes_with_its_query_and_its_sites(tmp_path: Path) -> None:
         ledger.enter({"what": "upload", **place, "round": 1, "query": query.model_dump(mode="json")})  # never summed
         ledger.enter({"what": "upload", **place, "query": query.model_dump(mode="json")})
         ledger.enter({"what": "survivors", **place, "sites": ["a", "b", "c"]})
-        ledger.keep_result(RUN, 2, (1, 2, 3), total.tobytes())
+        ledger.keep_result(RUN, 2, (1, 2, 3), total.tobytes(), b"r" * 32)
     [found] = kept(ledger)
     assert (found.project, found.run, found.round, found.query, found.sites) == (
         PROJECT,

@@ -6,7 +6,7 @@ as the same bytes; whatever was not committed never happened.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -15,8 +15,8 @@ from participant.daemon.epoch import RunContext, SiteRun, machine_name
 from participant.daemon.release_control import ReleaseControl
 from participant.data.model.errors import DatasetError
 from participant.data.store.store import DatasetStore
-from participant.policy.answer import answer
-from participant.policy.differencing import AnsweredRows
+from participant.policy.answer import Answer, answer
+from participant.policy.differencing import AnsweredRows, RowSet
 from participant.policy.rules import Policy, RefusedError
 from participant.projects.invitations import answer_invitations
 from participant.records import receipts, run_logs
@@ -32,11 +32,13 @@ from relay.party.journal import Journal, RestoredStateError
 from relay.service.crashpoints import crashpoint
 from relay.service.logs import bind, logger
 from secagg import envelope
+from secagg.codec import Record
 from secagg.errors import ParameterError, ProtocolError
 from secagg.identity import Identity
 from secagg.messages import Manifest
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector, Closed
 from secagg.protocol.step import Confirm, Contribute, DeclineRound, Tick, Withhold
+from secagg.protocol.table import payload_bytes
 
 log = logger(__name__)
 
@@ -44,6 +46,7 @@ TICK_S = 1.0
 EXPIRY_S = 3600.0  # between checks for expired run logs
 _GONE = "gone"  # the relay no longer knows the run
 _ENDED = {*(state.value for state in FINAL_RUN), _GONE}
+COMPUTATION_FAILED = "this site could not compute its answer; its own log says why"
 PAUSE_S = 2.0  # after failing to reach the relay; the transport has already retried several times by then
 
 
@@ -184,9 +187,9 @@ class Daemon:
     async def _take(self, message: Message) -> None:
         """Handle one message: advance its machine or refuse it. Either way it counts as read."""
         data = await self._relay.frame(message.id) if message.frame is None else message.frame
-        payload = None if message.payload is None else await self._payload(message.payload)
         try:
             site_run = self._machine(message, data)
+            payload = None if message.payload is None else await self._payload(message.payload, site_run.state)
             site_run.receive(data, payload, message.id, self._policy)
         except (ProtocolError, RefusedError) as refusal:
             check = "policy"
@@ -213,9 +216,21 @@ class Daemon:
         except RelayError as error:  # this site has already reported a state for this run
             log.info("refusal-not-reported", run=run, type=error.type)
 
-    async def _payload(self, reference: PayloadRef) -> bytes:
-        """Return a payload; the frame that it came with binds it by hash."""
-        return b"".join([part async for part in self._relay.download(reference.id)])
+    async def _payload(self, reference: PayloadRef, state: Record) -> bytes:
+        """Return a payload; the frame that it came with binds it by a hash of its own.
+
+        Raises:
+            RefusedError: it is, or turns out to be, longer than what the site waits for.
+        """
+        taken, most_bytes = bytearray(), payload_bytes(state)
+        if reference.size <= most_bytes:
+            async for part in self._relay.download(reference.id):
+                taken += part
+                if len(taken) > most_bytes:
+                    break
+            else:
+                return bytes(taken)
+        raise RefusedError(f"the payload is longer than the {most_bytes} bytes that this site waits for")
 
     def _machine(self, message: Message, data: bytes) -> SiteRun:
         """Return the machine that a frame is for. A manifest creates a new one if an officer confirmed the project.
@@ -266,7 +281,7 @@ class Daemon:
             if layout_of(query).segments(query.value_bits) != state.open.schema.segments:
                 raise RefusedError("the round's schema does not match its query")
             earlier, key = self._records.row_sets(query.dataset), self._records.key()
-            made = await asyncio.to_thread(answer, query, self._store, earlier, key)
+            made = await self._computed(query, earlier, key)
             self._gate.answer(made)
             site_run.tell(Contribute(made.vector), answer=made)
         except (ParameterError, DatasetError) as refusal:
@@ -278,6 +293,20 @@ class Daemon:
         log.info("round-contributed", round=round_, statistic=query.statistic, numbers=state.turn.schema.length)
         self._rounds.labels("contributed").inc()
         self._success.set_to_current_time()
+
+    async def _computed(self, query: Query, earlier: Sequence[RowSet], key: bytes) -> Answer:
+        """Compute an answer; whatever else a statistic or a trainer raises on this site's rows is one refusal.
+
+        Its text is fixed, as the error may depend on a patient, and the daemon goes on: were it to end, it would end
+        again at every start, and the other sites would see that as well.
+        """
+        try:
+            return await asyncio.to_thread(answer, query, self._store, earlier, key)
+        except (ParameterError, DatasetError, OSError):
+            raise
+        except Exception as error:
+            log.exception("computation-failed", statistic=query.statistic)
+            raise RefusedError(COMPUTATION_FAILED) from error
 
     def _confirm(self, site_run: SiteRun, state: AwaitConfirmation) -> None:
         """Sign the set of survivors, wait for an officer where the rules require one, or withhold."""

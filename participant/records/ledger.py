@@ -160,7 +160,7 @@ class Ledger:
         )
 
     def roots(self, run: UUID) -> dict[int, bytes]:
-        """Return the root of each sum of a run that this site holds, by round; empty for one kept by an older version."""
+        """Return the root of each sum of a run that this site holds, by round; empty where an older version kept it."""
         rows = self._connection.execute("SELECT round, root FROM result WHERE run = ?", (str(run),))
         return dict(rows.fetchall())
 

@@ -109,6 +109,11 @@ def seal_ciphertexts(vector: EncryptedVector, key: bytes, associated: bytes) -> 
     return _sealed((one.encode() for one in vector.ciphertexts), len(vector.ciphertexts), key, associated)
 
 
+def sealed_bytes(schema: Schema) -> int:
+    """Return the length of a sealed encrypted vector's payload."""
+    return SlotLayout(schema, SUMS).ciphertexts * (SUMS.ciphertext_bytes + TAG_BYTES)
+
+
 def open_ciphertexts(payload: bytes, schema: Schema, key: bytes, associated: bytes, root: bytes) -> EncryptedVector:
     """Return the encrypted vector of a payload, as `secagg.protocol.ring_vector.open_vector` does of one that is not.
 
@@ -116,7 +121,7 @@ def open_ciphertexts(payload: bytes, schema: Schema, key: bytes, associated: byt
         VectorError: length, seal, digest, or a ciphertext that is none; nothing was added anywhere.
     """
     count, size = SlotLayout(schema, SUMS).ciphertexts, SUMS.ciphertext_bytes
-    if len(payload) != count * (size + TAG_BYTES):
+    if len(payload) != sealed_bytes(schema):
         raise VectorError("the sealed vector has another length than its schema asks for")
     found, view = list[Ciphertext](), memoryview(payload)
 

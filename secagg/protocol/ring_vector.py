@@ -98,6 +98,11 @@ def seal_slices(
     return SealedVector(merkle.root(chunks()), tuple(sealed))
 
 
+def sealed_bytes(schema: Schema) -> int:
+    """Return the length of a sealed vector's payload."""
+    return sum(size + TAG_BYTES for size in _chunk_sizes(schema))
+
+
 def open_vector(payload: bytes, schema: Schema, key: bytes, associated: bytes, root: bytes) -> RingVector:
     """Return the vector of a payload.
 
@@ -109,7 +114,7 @@ def open_vector(payload: bytes, schema: Schema, key: bytes, associated: bytes, r
         VectorError: length, seal, digest, or spare bits; nothing was added anywhere.
     """
     sizes = list(_chunk_sizes(schema))
-    if len(payload) != sum(sizes) + TAG_BYTES * len(sizes):
+    if len(payload) != sealed_bytes(schema):
         raise VectorError("the sealed vector has another length than its schema asks for")
     vector = RingVector.zeros(schema)
     view = memoryview(payload)

@@ -23,6 +23,7 @@ from secagg.codec import Record
 from secagg.errors import DecodeError, StateError, UnexpectedMessageError
 from secagg.messages import (
     MESSAGES,
+    SECRET_BYTES,
     Cohort,
     Consistency,
     Decline,
@@ -49,6 +50,7 @@ from secagg.messages import (
 from secagg.protocol import coordinator_opening as co
 from secagg.protocol import coordinator_round as cr
 from secagg.protocol import coordinator_setup as cs
+from secagg.protocol import encrypted_vector, ring_vector
 from secagg.protocol import opening as op
 from secagg.protocol import participant_round as pr
 from secagg.protocol import participant_setup as ps
@@ -218,6 +220,20 @@ def receive(state: S, data: bytes, means: StepInputs, payload: bytes | None = No
         raise UnexpectedMessageError("V-0001", f"{type(state).__name__} does not take {kind.__name__}")
     state.admit(frame)  # type: ignore[attr-defined]  # every state in the table with a message has it
     return handler(state, Received(frame, payload), means)
+
+
+def payload_bytes(state: Record) -> int:
+    """Return the length of the payload that a site in this state waits for, 0 where it waits for none.
+
+    Whoever fetches payloads for a site fetches no longer one.
+    """
+    if isinstance(state, ps.AwaitPrekeyList):
+        return SECRET_BYTES * len(state.listed)
+    if isinstance(state, pr.AwaitResult):
+        return ring_vector.sealed_bytes(state.schema)
+    if isinstance(state, pr.AwaitOpening):
+        return encrypted_vector.sealed_bytes(state.turn.schema)
+    return 0
 
 
 def tell(state: S, event: Event, means: StepInputs) -> Step:

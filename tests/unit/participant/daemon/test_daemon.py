@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 
 from participant.daemon.daemon import Daemon
@@ -40,6 +41,7 @@ from secagg.messages import MESSAGES, Consistency, Decline, Manifest, Open, Resu
 from secagg.params import LossRule, Schema, mac_lanes_for, ring_bits_for
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitOpen, AwaitVector
 from secagg.protocol.step import Event
+from secagg.protocol.table import payload_bytes
 from tests.support import playbook
 from tests.support.party import Parcel
 from tests.support.playbook import PROJECT, RUN, Play
@@ -66,6 +68,7 @@ class RelayOfOne:
         self.mail: list[Message] = []
         self.payloads: dict[str, bytes] = {}
         self.sent: list[Parcel] = []
+        self.downloads: list[str] = []
         self.state = RunState.RUNNING
         self.reports: list[tuple[SiteState, str]] = []
 
@@ -92,6 +95,7 @@ class RelayOfOne:
         return self.mail[after:]
 
     async def download(self, blob: str) -> AsyncIterator[bytes]:
+        self.downloads.append(blob)
         yield self.payloads[blob]
 
     async def upload(self, _run: UUID, path: Path, **_facts: Any) -> str:
@@ -290,6 +294,47 @@ def test_outside_of_its_hours_a_site_waits(started: Any, monkeypatch: pytest.Mon
     assert site.waiting.rules == ("schedule",)
     monkeypatch.setattr("time.time", lambda: later + 1)
     assert kinds(site.ticks()) == [Upload]
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("age of patient 7"), MemoryError(), np.linalg.LinAlgError("x"), RecursionError()]
+)
+def test_whatever_a_computation_raises_is_declined_with_a_fixed_text(
+    started: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The daemon lives on, and neither the coordinator nor a restart learns which row it was."""
+    play, site = started(rounds=2)
+    play.until(Open)
+
+    def failing(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("participant.policy.answer.evaluate", failing)
+    [parcel] = site.receive(play.parcel(Open))
+    assert kinds([parcel]) == [Decline]
+    assert isinstance(site.state, AwaitOpen)
+    site.restarts()
+    assert site.ticks() == []
+    assert site.entered() == []
+
+
+def test_a_payload_that_is_longer_than_what_is_awaited_is_not_fetched(started: Any) -> None:
+    play, site = started()
+    play.until(Result)
+    before, parcel = site.state, play.parcel(Result)
+    assert payload_bytes(before) == len(parcel.payload)
+    longer = parcel._replace(payload=parcel.payload + b"x")
+    site.receive(longer)
+    assert site.relay.downloads == []
+    assert site.journal.position == len(site.relay.mail)  # it is refused once, and not looked at again
+    site.relay.put(parcel)
+    number = str(len(site.relay.mail))
+    site.relay.payloads[number] += b"x"  # the relay sends more than it announced
+    site.reads()
+    assert site.relay.downloads == [number]
+    assert site.state == before
+    site.receive(parcel)
+    assert isinstance(site.state, AwaitOpen)
 
 
 def test_the_budget_ends(started: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the READMEs show runs as it stands there."""
+"""What the pages show runs as it stands there."""
 
 import re
 import tomllib
@@ -24,13 +24,7 @@ from secagg.protocol.participant_round import AwaitOpen
 from secagg.protocol.ring_vector import RingVector
 from secagg.protocol.step import Add, Ask, Close, Keep, Learned, Publish, Send, Step, StepInputs
 from secagg.protocol.table import decode_state, receive, tell
-
-ROOT = Path(__file__).parents[2]
-PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("*/README.md")])
-
-
-def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+from tests.support.pages import PAGES, ROOT, blocks
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])

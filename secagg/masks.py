@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
+from secagg import kernels
 from secagg.codec import Fixed, Flag, Record, record
 from secagg.errors import ParameterError
 from secagg.packing import Lanes
@@ -88,20 +89,13 @@ def _check(acc: Lanes, start: int) -> None:
 
 def _share_out(acc: Lanes, signed: Sequence[Signed], start: int) -> None:
     slices = acc.nbytes * len(signed) // _WORTH_A_THREAD
-    if slices < 2 or (slices := min(slices, _cores())) < 2:
+    if slices < 2 or (slices := min(slices, kernels.target.threads())) < 2:
         _combine(acc, signed, start)
         return
     cuts = [len(acc) * i // slices for i in range(slices + 1)]
     with ThreadPoolExecutor(slices) as pool:
         for done in [pool.submit(_combine, acc[cut:end], signed, start + cut) for cut, end in pairwise(cuts)]:
             done.result()
-
-
-def _cores() -> int:
-    """Return how many threads Numba's setting NUMBA_NUM_THREADS allows: unset, the cores this process may use."""
-    from numba.core import config  # noqa: PLC0415 Numba is loaded on first use
-
-    return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined] # set when Numba is loaded
 
 
 def _combine(acc: Lanes, signed: Sequence[Signed], start: int) -> None:
@@ -117,13 +111,7 @@ def _combine(acc: Lanes, signed: Sequence[Signed], start: int) -> None:
 @cache
 def _kernel(dtype: "np.dtype[Any]") -> Callable[..., None] | None:
     """Return the kernel for lanes of this type, or None where there are no AES instructions that Numba may use."""
-    from secagg.kernels.target import AES_VECTOR_BITS  # noqa: PLC0415 Numba is loaded on first use
-
-    if not AES_VECTOR_BITS:
-        return None
-    from secagg.kernels import aes  # noqa: PLC0415 compiled where the processor can run it
-
-    return aes.accumulate(dtype)
+    return kernels.aes.accumulate(dtype) if kernels.target.AES_VECTOR_BITS else None  # compiled where it can run
 
 
 def _combine_by_openssl(acc: Lanes, signed: Sequence[Signed], start: int) -> None:

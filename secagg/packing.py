@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg import kernels
 from secagg.errors import ParameterError
 
 Lanes = NDArray[np.unsignedinteger[Any]]
@@ -39,11 +40,9 @@ def pack(lanes: Lanes, bits: int) -> bytes:
         raise ParameterError(f"{bits}-bit elements are packed from a 1-D array of {np.dtype(dtype)}")
     if bits == 8 * lanes.itemsize:
         return lanes.astype(np.dtype(dtype).newbyteorder("<"), copy=False).tobytes()
-    from secagg.kernels import bits as kernel  # noqa: PLC0415 Numba is loaded on first use
-
     size = packed_bytes(len(lanes), bits)
     words = np.empty((size + 7) // 8, np.uint64)
-    kernel.pack(np.ascontiguousarray(lanes), bits, words)
+    kernels.bits.pack(np.ascontiguousarray(lanes), bits, words)
     return words.astype("<u8", copy=False).view(np.uint8)[:size].tobytes()
 
 
@@ -60,8 +59,6 @@ def unpack(data: bytes, bits: int, count: int) -> Lanes:
         raise ParameterError("spare bits behind the last element are set")
     if bits == 8 * np.dtype(dtype).itemsize:
         return np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).astype(dtype)
-    from secagg.kernels import bits as kernel  # noqa: PLC0415 Numba is loaded on first use
-
     out = np.empty(count, dtype)
-    kernel.unpack(np.frombuffer(data, np.uint8), bits, out)
+    kernels.bits.unpack(np.frombuffer(data, np.uint8), bits, out)
     return out

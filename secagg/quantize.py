@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from secagg import ring
+from secagg import kernels, ring
 from secagg.errors import ParameterError
 from secagg.masks import add_keystream
 from secagg.packing import Lanes
@@ -228,10 +228,11 @@ def _integers(reals: Reals, form: _Form, key: bytes | None, start: int) -> tuple
     """Return the integers of entries from `start` on, and how many of them were moved to the clip."""
     if form.rounding is Rounding.STOCHASTIC:
         return _at_random(reals, form, key, start)
-    from secagg.kernels.levels import to_levels  # noqa: PLC0415 Numba is loaded on first use
-
     values = np.empty(len(reals), np.int64)
-    return values, to_levels(np.ascontiguousarray(reals), np.atleast_1d(np.float64(form.step)), form.levels, values)
+    moved = kernels.levels.to_levels(
+        np.ascontiguousarray(reals), np.atleast_1d(np.float64(form.step)), form.levels, values
+    )
+    return values, moved
 
 
 def _at_random(reals: Reals, form: _Form, key: bytes | None, start: int) -> tuple[NDArray[np.int64], int]:

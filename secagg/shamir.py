@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
 
+from secagg import kernels
 from secagg.errors import ParameterError
-from secagg.kernels import gf16
 
 MAX_HOLDER = 0xFFFF
 _SYMBOL = np.dtype("<u2")
@@ -45,7 +45,7 @@ def split(secret: bytes, *, threshold: int, holders: Sequence[int], rand: bytes)
     stream = Cipher(AES256(rand), CTR(bytes(16))).encryptor().update(bytes((threshold - 1) * len(secret)))
     coefficients = np.frombuffer(secret + stream, _SYMBOL).reshape(threshold, width).astype(np.uint16)
     shares = np.empty((len(holders), width), np.uint16)
-    gf16.evaluate(coefficients, points, shares)
+    kernels.gf16.evaluate(coefficients, points, shares)
     return [row.astype(_SYMBOL).tobytes() for row in shares]
 
 
@@ -75,7 +75,7 @@ def combine(shares: Mapping[int, bytes], threshold: int) -> bytes:
 
 def _interpolate(rows: NDArray[np.uint16], points: NDArray[np.uint16], at: int) -> NDArray[np.uint16]:
     out = np.empty(rows.shape[1], np.uint16)
-    gf16.weighted_sum(_lagrange(points, at), np.ascontiguousarray(rows), out)
+    kernels.gf16.weighted_sum(_lagrange(points, at), np.ascontiguousarray(rows), out)
     return out
 
 
@@ -100,10 +100,10 @@ def _lagrange(points: NDArray[np.uint16], at: int) -> NDArray[np.uint16]:
 def _tables() -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
     """Return logarithms (with 0 for log(0)) and powers to the base x, which generates the field's 65,535 units."""
     power = np.empty(0xFFFF, np.uint16)
-    value = 1
+    value, polynomial = 1, kernels.gf16.POLYNOMIAL
     for exponent in range(0xFFFF):
         power[exponent] = value
-        value = (value << 1) ^ (gf16.POLYNOMIAL if value >> 15 else 0)
+        value = (value << 1) ^ (polynomial if value >> 15 else 0)
     logarithm = np.zeros(0x10000, np.int64)
     logarithm[power] = np.arange(0xFFFF)
     return logarithm, power

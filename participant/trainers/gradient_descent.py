@@ -10,10 +10,10 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 from pydantic import Field, FiniteFloat
-from scipy.special import expit
 
 from participant.statistics.language.conditions import Strict
 from participant.statistics.language.layout import Array
+from participant.statistics.models.special import expit
 from participant.statistics.models.trainer import Assessed
 
 

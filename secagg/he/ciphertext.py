@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg import packing
+from secagg import kernels, packing
 from secagg.errors import ParameterError, SecaggError
 from secagg.he.parameters import HeParameters, barrett
 
@@ -97,8 +97,8 @@ def _lanes(residues: NDArray[np.uint64], bits: int) -> packing.Lanes:
 
 
 def _times(residues: NDArray[np.uint64], factor: int, prime: int) -> NDArray[np.uint64]:
-    from secagg.kernels import modular  # noqa: PLC0415 Numba is loaded on first use
-
     out = np.empty_like(residues)
-    modular.multiply(np.ascontiguousarray(residues), np.full(len(residues), factor, np.uint64), *barrett(prime), out)
+    kernels.modular.multiply(
+        np.ascontiguousarray(residues), np.full(len(residues), factor, np.uint64), *barrett(prime), out
+    )
     return out

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg import kernels
 from secagg.errors import HeadroomError, ParameterError
 from secagg.he import seal
 from secagg.he.bfv import BfvKey
 from secagg.he.ciphertext import Ciphertext
 from secagg.he.parameters import HeParameters, barrett
 from secagg.he.slots import Slots, mask
-from secagg.kernels import modular
 from secagg.masks import Mask
 
 
@@ -82,7 +82,7 @@ def open_product(
     left = np.zeros(slots, np.uint64)
     mask(left, masks, t)
     factors = (np.asarray(weights) % t).astype(np.uint64)
-    removed = int(modular.dot(left[: len(factors)], factors, *barrett(t)))
+    removed = int(kernels.modular.dot(left[: len(factors)], factors, *barrett(t)))
     opened = int(sum(key.open(product).tolist()) - removed) % t
     return opened - t if opened > t // 2 else opened
 
@@ -93,7 +93,7 @@ def open_scaled(key: BfvKey, ciphertext: Ciphertext, factor: int, masks: Sequenc
     left = np.zeros(key.parameters.degree, np.uint64)
     mask(left, masks, t, start=start)
     scaled = np.empty_like(left)
-    modular.multiply(left, np.full(len(left), factor % t, np.uint64), *barrett(t), scaled)
+    kernels.modular.multiply(left, np.full(len(left), factor % t, np.uint64), *barrett(t), scaled)
     opened = key.open(ciphertext) + np.uint64(t) - scaled
     reduced: Slots = np.minimum(opened, opened - np.uint64(t))
     return reduced

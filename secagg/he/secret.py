@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg import kernels
 from secagg.he.parameters import barrett
 from secagg.masks import add_keystream
 
@@ -27,8 +28,6 @@ def transform(coefficients: NDArray[np.int64], prime: int) -> NDArray[np.uint64]
 
     Shape: coefficients (N,), small in absolute value.
     """
-    from secagg.kernels import modular  # noqa: PLC0415 Numba is loaded on first use
-
     degree, modulus = len(coefficients), barrett(prime)
     values, roots = (coefficients % prime).astype(np.uint64), powers(degree, prime)
     blocks = 1
@@ -36,7 +35,7 @@ def transform(coefficients: NDArray[np.int64], prime: int) -> NDArray[np.uint64]
         pairs = values.reshape(blocks, 2, -1)
         turned = np.empty(degree // 2, np.uint64)
         factors = np.repeat(roots[blocks : 2 * blocks], degree // 2 // blocks)
-        modular.multiply(np.ascontiguousarray(pairs[:, 1]).reshape(-1), factors, *modulus, turned)
+        kernels.modular.multiply(np.ascontiguousarray(pairs[:, 1]).reshape(-1), factors, *modulus, turned)
         ends = (pairs[:, 0] + turned.reshape(blocks, -1), pairs[:, 0] + modulus[0] - turned.reshape(blocks, -1))
         values = np.stack(ends, axis=1).reshape(-1)
         values = np.minimum(values, values - modulus[0])

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg import kernels
 from secagg.errors import ParameterError
 from secagg.he.parameters import HeParameters, barrett
 from secagg.masks import Mask, add_keystream
@@ -92,16 +93,14 @@ def mask(slots: Slots, masks: Iterable[Mask], t: int, *, start: int = 0, remove:
     Args:
         start: the vector's slot that slots[0] is.
     """
-    from secagg.kernels import modular  # noqa: PLC0415 Numba is loaded on first use
-
     signed = [(one.key, -1 if one.negate != remove else 1) for one in masks]
     modulus = barrett(t)
     for at in range(0, len(slots), _PIECE):
         piece = slots[at : at + _PIECE]
         sums = np.zeros(4 * len(piece), np.int64)
         for key, sign in signed:
-            modular.accumulate(_keystream(key, len(piece), start + at).view(np.uint32), sign, sums)
-        modular.settle(sums, *modulus, piece)
+            kernels.modular.accumulate(_keystream(key, len(piece), start + at).view(np.uint32), sign, sums)
+        kernels.modular.settle(sums, *modulus, piece)
 
 
 def residues(key: bytes, count: int, t: int, start: int = 0) -> Slots:
@@ -116,13 +115,11 @@ def lanes(keys: Iterable[bytes], slots: Slots, t: int, *, start: int = 0) -> lis
 
     Linear modulo t, like the lanes of `secagg.mac` modulo 2^64; a false sum fits one with probability 1 / t at most.
     """
-    from secagg.kernels import modular  # noqa: PLC0415 Numba is loaded on first use
-
     modulus, found = barrett(t), []
     for key in keys:
         total = 0
         for at, piece in _pieces(slots):
-            total += int(modular.dot(residues(key, len(piece), t, start + at), piece, *modulus))
+            total += int(kernels.modular.dot(residues(key, len(piece), t, start + at), piece, *modulus))
         found.append(total % t)
     return found
 

@@ -20,3 +20,8 @@ def _aes_vector_bits() -> int:
 
 AES_VECTOR_BITS = _aes_vector_bits()
 """The widest vectors on which one instruction does a round of AES: 128, 256 or 512 bits; 0 if there is none."""
+
+
+def threads() -> int:
+    """Return how many threads Numba's setting NUMBA_NUM_THREADS allows: unset, the cores this process may use."""
+    return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined] # set when Numba is loaded

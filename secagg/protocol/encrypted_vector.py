@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from secagg import merkle
+from secagg import he, merkle
 from secagg.codec import prefixed, tag, u32
 from secagg.errors import ParameterError
 from secagg.he import slots as sl
@@ -78,11 +78,9 @@ def contribute_encrypted(
 
     Args and errors are those of `secagg.protocol.contribution.contribute`.
     """
-    from secagg.he.bfv import BfvKey  # noqa: PLC0415 TenSEAL is loaded where something is encrypted
-
     layout = SlotLayout(schema, SUMS)
     reals = rotated(vector_of(vector, schema.length), schema.segments, coins.rotation)
-    he_key, clipped, lanes = BfvKey(keys.he_seed, SUMS), 0, [0] * layout.lanes
+    he_key, clipped, lanes = he.bfv.BfvKey(keys.he_seed, SUMS), 0, [0] * layout.lanes
 
     def ciphertexts() -> Iterator[bytes]:
         nonlocal clipped
@@ -146,9 +144,7 @@ def open_sum(total: EncryptedVector, masks: Sequence[Mask], keys: GroupKeys) -> 
     Raises:
         VectorError: the lanes do not fit; nothing is said of the values.
     """
-    from secagg.he.bfv import BfvKey  # noqa: PLC0415 TenSEAL is loaded where something is opened
-
-    layout, he_key = SlotLayout(total.schema, SUMS), BfvKey(keys.he_seed, SUMS)
+    layout, he_key = SlotLayout(total.schema, SUMS), he.bfv.BfvKey(keys.he_seed, SUMS)
     opened = np.concatenate([he_key.open(ciphertext) for ciphertext in total.ciphertexts])
     sl.mask(opened, masks, SUMS.plain_modulus, remove=True)
     packed, rest = opened[: layout.value_slots], opened[layout.value_slots :]

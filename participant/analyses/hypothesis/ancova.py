@@ -27,7 +27,6 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import AfterValidator, Field
-from scipy.special import fdtrc, stdtrit
 
 from participant.analyses.base.declared import levels_of
 from participant.analyses.base.errors import CollinearityError
@@ -39,6 +38,7 @@ from participant.analyses.base.wald import terms_of, wald_f
 from participant.analyses.regression.glm import GlmResult, GlmSpec, fit_glm
 from participant.statistics.language.conditions import AnyOf, Comparison
 from participant.statistics.models.design import Category
+from participant.statistics.models.special import fdtrc, stdtrit
 from participant.statistics.models.variables import Variable, distinct
 
 MAX_GROUPS = 16

@@ -35,7 +35,6 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import AfterValidator, Field
-from scipy.special import chdtrc, fdtrc
 
 from participant.analyses.base.declared import levels_of, occurring
 from participant.analyses.base.errors import CollinearityError, NoRowsError
@@ -47,6 +46,7 @@ from participant.analyses.sums.group_moments import GroupMoments, class_moments_
 from participant.statistics.language.layout import Array
 from participant.statistics.models.cells import few_cells
 from participant.statistics.models.design import Category
+from participant.statistics.models.special import chdtrc, fdtrc
 from participant.statistics.models.variables import Variable
 
 UNEQUAL = 0.05  # p-value of Bartlett's test below which a warning says so

@@ -31,7 +31,6 @@ from math import exp, log, sqrt
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from scipy.special import chdtrc, ndtri, xlogy
 
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
@@ -39,8 +38,7 @@ from participant.analyses.base.spec import TableSpec
 from participant.analyses.sums.crosstab import cell_names, crosstab
 from participant.statistics.language.layout import Array
 from participant.statistics.models.design import Category
-
-_Z = float(ndtri(0.975))
+from participant.statistics.models.special import chdtrc, ndtri, xlogy
 
 
 class ChiSquareSpec(TableSpec):
@@ -181,7 +179,8 @@ def _risk_ratio(counts: Array) -> Ratio | None:
 
 
 def _ratio(value: float, se: float) -> Ratio:
-    return Ratio(value, exp(log(value) - _Z * se), exp(log(value) + _Z * se))
+    margin = float(ndtri(0.975)) * se
+    return Ratio(value, exp(log(value) - margin), exp(log(value) + margin))
 
 
 def _warnings(expected: Array) -> list[str]:

@@ -31,7 +31,6 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import AfterValidator, Field
-from scipy.special import ndtri, stdtr
 
 from participant.analyses.base.declared import refusal, warn_of_outside
 from participant.analyses.base.errors import CollinearityError, too_coarse
@@ -47,6 +46,7 @@ from participant.statistics.language.layout import Array
 from participant.statistics.language.query import Query
 from participant.statistics.models.design import Design, Numeric
 from participant.statistics.models.model import ModelParams
+from participant.statistics.models.special import ndtri, stdtr
 from participant.statistics.models.variables import Variable, distinct
 
 

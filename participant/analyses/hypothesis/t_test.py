@@ -32,7 +32,6 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import FiniteFloat, model_validator
-from scipy.special import stdtr, stdtrit
 
 from participant.analyses.base.declared import levels_of, refusal
 from participant.analyses.base.errors import CollinearityError
@@ -41,6 +40,7 @@ from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.sums.group_moments import GroupMoments, class_moments_of, difference_of, moments_of
 from participant.statistics.models.design import Category
+from participant.statistics.models.special import stdtr, stdtrit
 from participant.statistics.models.variables import Variable
 
 Alternative = Literal["two-sided", "less", "greater"]

@@ -53,7 +53,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, JsonValue, ValidationError, model_validator
-from scipy.special import stdtr, stdtrit
 
 from participant.analyses.base.coefficients import CoefficientResult
 from participant.analyses.base.cohort import over_one_cohort
@@ -67,6 +66,7 @@ from participant.statistics.language.conditions import Strict
 from participant.statistics.language.layout import Array
 from participant.statistics.language.query import MAX_COLUMNS, Name, Query, in_words
 from participant.statistics.models.design import Category
+from participant.statistics.models.special import stdtr, stdtrit
 from participant.statistics.models.variables import Variable
 from participant.statistics.vocabulary.imputed import MAX_GAPS, Draw, Equation, ImputedParams
 from participant.statistics.vocabulary.moments import MomentsParams

@@ -35,7 +35,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.special import ndtri
 
 from participant.analyses.base.cohort import over_one_cohort
 from participant.analyses.base.result import AnalysisResult
@@ -45,9 +44,8 @@ from participant.analyses.learning.curve import complete, curve_of
 from participant.analyses.learning.deviance import Calibration, calibrate, mean_deviance
 from participant.analyses.learning.predictive import PredictiveSpec, fitted
 from participant.statistics.language.layout import Array
+from participant.statistics.models.special import ndtri
 from participant.statistics.vocabulary.histogram import MAX_EDGES
-
-_Z = float(ndtri(0.975))
 
 
 class RocSpec(PredictiveSpec):
@@ -163,7 +161,7 @@ async def assess(spec: RocSpec, secure_sum: SecureSum) -> RocResult:
         loss = await mean_deviance(spec, predictor, secure_sum)
         warnings, log_loss = [*warnings, *loss.warnings], loss.deviance / 2
         calibration = await calibrate(spec, predictor, secure_sum)
-    margin = _Z * curve.auc_se
+    margin = float(ndtri(0.975)) * curve.auc_se
     return RocResult(
         threshold=curve.thresholds,
         sensitivity=curve.sensitivity,

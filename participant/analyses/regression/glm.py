@@ -42,7 +42,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, FiniteFloat
-from scipy.special import chdtrc, gammaln, logit, ndtr, ndtri, stdtr, stdtrit
 
 from participant.analyses.base.coefficients import CoefficientResult, known, p_text
 from participant.analyses.base.declared import refusal, warn_of_outside
@@ -65,6 +64,7 @@ from participant.statistics.language.layout import Array
 from participant.statistics.language.query import Query
 from participant.statistics.models.design import Coding, Log, Numeric, Untransformed
 from participant.statistics.models.families import FamilyName
+from participant.statistics.models.special import chdtrc, gammaln, logit, ndtr, ndtri, stdtr, stdtrit
 from participant.statistics.models.variables import Variable
 from participant.statistics.vocabulary.glm_score import MAX_LIMIT, GlmScoreParams
 from participant.statistics.vocabulary.moments import MomentsParams

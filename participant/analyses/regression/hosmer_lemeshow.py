@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import chdtrc
 
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.sums.quantiles import find_quantiles
 from participant.statistics.evaluation.registry import HISTOGRAM
 from participant.statistics.models.design import Category, Numeric
+from participant.statistics.models.special import chdtrc
 from participant.statistics.vocabulary.histogram import HistogramParams, Predicted
 
 GRID = 1e-4  # of predicted risks

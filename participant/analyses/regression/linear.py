@@ -42,7 +42,6 @@ from math import sqrt
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from scipy.special import fdtrc, ndtri
 
 from participant.analyses.base.coefficients import CoefficientResult, known, p_text
 from participant.analyses.base.formulas import FormulaSpec
@@ -51,6 +50,7 @@ from participant.analyses.base.wald import terms_of, wald_f
 from participant.analyses.regression.glm import GlmResult, GlmSpec, fit_glm
 from participant.analyses.sums.quantiles import Quantiles, find_quantiles
 from participant.statistics.language.layout import Array
+from participant.statistics.models.special import fdtrc, ndtri
 from participant.statistics.models.variables import Variable
 from participant.statistics.vocabulary.histogram import Predicted
 

@@ -38,7 +38,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.polynomial import Chebyshev
-from scipy.special import chdtrc, ndtri
 
 from participant.analyses.base.coefficients import CoefficientResult
 from participant.analyses.base.errors import AnalysisError, ConvergenceError
@@ -46,6 +45,7 @@ from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.regression.glm import TOLERANCE, GlmResult, GlmSpec, Offset, fit_glm
 from participant.statistics.language.layout import Array
+from participant.statistics.models.special import chdtrc, ndtri
 
 WIDE, NARROW = (1.0, 5), (0.2, 7)  # half the width of an interval of t, and its points
 LEAST, MOST = log(1e-6), log(1e4)  # of t

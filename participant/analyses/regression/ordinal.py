@@ -36,7 +36,6 @@ from math import log, sqrt
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from scipy.special import chdtrc, logit, ndtr, ndtri
 
 from participant.analyses.base.coefficients import CoefficientResult
 from participant.analyses.base.declared import warn_of_outside
@@ -58,6 +57,7 @@ from participant.statistics.evaluation.registry import ORDINAL_SCORE
 from participant.statistics.language.layout import Array
 from participant.statistics.language.query import Query
 from participant.statistics.models.design import INTERCEPT, Category, Coding, Design
+from participant.statistics.models.special import chdtrc, logit, ndtr, ndtri
 from participant.statistics.vocabulary.glm_score import MAX_LIMIT
 from participant.statistics.vocabulary.ordinal_score import MAX_CUT, OrdinalScoreParams
 

@@ -36,7 +36,6 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
-from scipy.special import chdtrc, ndtr, ndtri
 
 from participant.analyses.base.coefficients import CoefficientResult
 from participant.analyses.base.errors import (
@@ -64,6 +63,7 @@ from participant.statistics.language.layout import Array
 from participant.statistics.models.cells import Categories, cells_of
 from participant.statistics.models.design import Design, Numeric
 from participant.statistics.models.model import MAX_LINEAR
+from participant.statistics.models.special import chdtrc, ndtr, ndtri
 from participant.statistics.models.variables import Variable, distinct
 from participant.statistics.vocabulary.cox_risk_sets import MAX_COVARIATES, MAX_LOG_WEIGHT, CoxRiskSetsParams
 from participant.statistics.vocabulary.event_counts import EventCountsParams

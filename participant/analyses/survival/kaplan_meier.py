@@ -29,7 +29,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.special import ndtri
 
 from participant.analyses.base.errors import NoRowsError
 from participant.analyses.base.result import AnalysisResult
@@ -38,6 +37,7 @@ from participant.analyses.base.spec import SurvivalSpec
 from participant.statistics.evaluation.registry import EVENT_COUNTS
 from participant.statistics.language.layout import Array
 from participant.statistics.language.query import MAX_COLUMNS, Name
+from participant.statistics.models.special import ndtri
 from participant.statistics.vocabulary.event_counts import EventCountsParams
 
 

@@ -38,7 +38,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from scipy.special import chdtrc
 
 from participant.analyses.base.errors import NoEventsError, NoRowsError
 from participant.analyses.base.result import AnalysisResult
@@ -50,6 +49,7 @@ from participant.statistics.language.layout import Array
 from participant.statistics.language.query import MAX_COLUMNS, Name
 from participant.statistics.models.cells import MAX_CATEGORIES, Categories, few_cells
 from participant.statistics.models.design import Category
+from participant.statistics.models.special import chdtrc
 from participant.statistics.vocabulary.event_counts import EventCountsParams
 
 SINGULAR = 1e-9  # of the largest eigenvalue: what sums over all times leave of one that is 0

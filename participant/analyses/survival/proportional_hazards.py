@@ -31,11 +31,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import chdtrc
 
 from participant.analyses.survival.partial_likelihood import risk_sets
 from participant.statistics.language.layout import Array
 from participant.statistics.models.outcome import Grid
+from participant.statistics.models.special import chdtrc
 from participant.statistics.vocabulary.cox_risk_sets import CoxRiskSetsParams
 
 TOLD = 1e-9  # smallest eigenvalue of what the score test divides by, scaled to unit diagonal of K

@@ -29,9 +29,9 @@ from itertools import product
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.special import expit, gammaln, xlogy
 
 from participant.statistics.language.layout import Array
+from participant.statistics.models.special import expit, gammaln, xlogy
 
 FamilyName = Literal["gaussian", "binomial", "poisson", "negative-binomial", "gamma"]
 

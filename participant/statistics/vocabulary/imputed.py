@@ -27,7 +27,6 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, FiniteFloat, model_validator
-from scipy.special import expit, ndtri
 
 from participant.statistics.language.conditions import Name, Strict
 from participant.statistics.language.disclosure import Disclosure, Group, Reveals
@@ -38,6 +37,7 @@ from participant.statistics.language.query import MAX_COLUMNS
 from participant.statistics.language.statistic import Columns, Statistic
 from participant.statistics.models.design import Design
 from participant.statistics.models.model import check_linear, linear
+from participant.statistics.models.special import expit, ndtri
 from participant.statistics.models.variables import Variable
 
 Mask = NDArray[np.bool_]

@@ -32,13 +32,13 @@ from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field, FiniteFloat, model_validator
-from scipy.special import expit
 
 from participant.statistics.language.disclosure import Disclosure, of_model
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Statistic
 from participant.statistics.models.design import INTERCEPT, Category, cross_bounds, cross_sums
 from participant.statistics.models.model import LinearParams
+from participant.statistics.models.special import expit
 from participant.statistics.vocabulary.glm_score import MAX_LIMIT
 
 MAX_CUT = 100.0

@@ -18,7 +18,7 @@ from participant.data.store.store import DatasetStore
 from participant.policy.answer import Answer, answer
 from participant.policy.differencing import AnsweredRows, RowSet
 from participant.policy.rules import Policy, RefusedError
-from participant.projects.invitations import answer_invitations
+from participant.projects.invitations import Invitations
 from participant.records import receipts, run_logs
 from participant.records.decisions import Decisions, Waiting
 from participant.records.ledger import Ledger
@@ -66,6 +66,7 @@ class Daemon:
         self._decisions = Decisions(journal.connection)
         self._gate = ReleaseControl(policy, self._ledger, self._records, self._decisions)
         self._store = DatasetStore(config.datasets)
+        self._answers = Invitations(relay, self._store, policy)
         self._runs: dict[str, SiteRun] = {}
         self._over: dict[UUID, str] = {}  # runs that have ended at the relay
         self._working = asyncio.Lock()
@@ -343,7 +344,7 @@ class Daemon:
         """Answer invitations and check which runs have ended."""
         if self._decisions.is_paused():
             return
-        await answer_invitations(self._relay, self._store, self._policy)
+        await self._answers.answer()
         for run in {one.place.run for one in self._runs.values()} - self._over.keys():
             if (state := await self._state_of(run)) in _ENDED:
                 self._over[run] = state

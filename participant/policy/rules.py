@@ -50,6 +50,10 @@ class RefusedError(ParameterError):
         super().__init__(f"{', '.join(rules)}: {detail}" if rules else detail)
 
 
+class UnfitDatasetError(RefusedError):
+    """The site's own dataset does not fit a project. The message is for the site alone: it says what the site has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A project that a site is invited to join. `coordinator` is a public key."""
@@ -192,26 +196,32 @@ class Policy(Strict):
             colluders_one_in=self.colluders_one_in,
         )
 
-    def check_project(self, offer: Offer, dataset: Description) -> None:
-        """Decide whether the site joins a project.
+    def check_offer(self, offer: Offer) -> None:
+        """Decide whether the site would join a project, whatever its data.
 
         Raises:
-            RefusedError: the policy forbids it (names every such rule), or the dataset or this version cannot answer.
+            RefusedError: the policy forbids it (names every such rule), or this version cannot answer.
         """
-        terms = offer.terms
-        of_dataset = ((rule, says(self, dataset)) for rule, says in OF_DATASETS.items())
-        _enforce([*((rule, says(self, offer)) for rule, says in OF_OFFERS.items()), *of_dataset])
+        _enforce((rule, says(self, offer)) for rule, says in OF_OFFERS.items())
+        if unknown := sorted(set(offer.terms.statistics) - set(STATISTICS)):
+            raise RefusedError(f"this version does not offer these statistics: {', '.join(unknown)}")
+        _require_installed(offer.terms)
+
+    def check_dataset(self, terms: ProjectTerms, dataset: Description) -> None:
+        """Decide whether the site's data fit a project.
+
+        Raises:
+            UnfitDatasetError: they do not.
+        """
+        _enforce(((rule, says(self, dataset)) for rule, says in OF_DATASETS.items()), UnfitDatasetError)
         if missing := sorted(set(terms.columns) - set(dataset.numeric)):
-            raise RefusedError(f"the dataset lacks these numeric columns: {', '.join(missing)}")
+            raise UnfitDatasetError(f"the dataset lacks these numeric columns: {', '.join(missing)}")
         for defined in terms.variables:
             held = next(one for one in dataset.columns if one.name == defined.code)
             if not held.means(defined):
-                raise RefusedError(
+                raise UnfitDatasetError(
                     f"column {defined.code} is not coded as the project defines it; map it with: data map"
                 )
-        if unknown := sorted(set(terms.statistics) - set(STATISTICS)):
-            raise RefusedError(f"this version does not offer these statistics: {', '.join(unknown)}")
-        _require_installed(terms)
 
     def check_manifest(self, manifest: Manifest, offer: Offer) -> None:
         """Decide whether the site joins an epoch, beyond the floors that the protocol itself enforces.
@@ -404,11 +414,11 @@ OF_QUERIES: Mapping[str, Callable[[Policy, AskedQuery], str]] = {
 }
 
 
-def _enforce(said: Iterable[tuple[str, str]]) -> None:
-    """Raise a RefusedError that names every broken rule."""
+def _enforce(said: Iterable[tuple[str, str]], error: type[RefusedError] = RefusedError) -> None:
+    """Raise an error that names every broken rule."""
     broken = [(rule, words) for rule, words in said if words]
     if broken:
-        raise RefusedError("; ".join(words for _, words in broken), *(rule for rule, _ in broken))
+        raise error("; ".join(words for _, words in broken), *(rule for rule, _ in broken))
 
 
 def _require_installed(terms: ProjectTerms) -> None:

@@ -26,11 +26,13 @@ def entry_of(offer: Offer, store: DatasetStore, policy: Path | None) -> Catalogu
     """Return what the catalogue of a project would be told.
 
     Raises:
-        RefusedError: the site's policy does not allow the project.
+        RefusedError: the site's policy does not allow the project, or the data do not fit it.
         DatasetError: the dataset is not there.
     """
     described = store.describe(offer.terms.dataset)
-    (Policy() if policy is None else Policy.read(policy)).check_project(offer, described)
+    rules = Policy() if policy is None else Policy.read(policy)
+    rules.check_offer(offer)
+    rules.check_dataset(offer.terms, described)
     return entry(offer.project, offer.terms, described)
 
 

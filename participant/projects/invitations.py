@@ -1,11 +1,15 @@
-"""Answers to invitations: whether the site can and may take part, on its whole dataset and the project's terms.
+"""Answers to invitations: whether the site can and may take part, given its whole dataset and the project's terms.
 
-An officer's confirmation of the roster comes later and is never automatic.
+The coordinator is told what the site's policy makes of the terms, which are the coordinator's own. What the site's
+dataset lacks is for the site alone: it stays invited and looks again, so that an officer can import or map the data
+first. An officer's confirmation of the roster comes later and is never automatic.
 """
+
+from uuid import UUID
 
 from participant.data.model.errors import DatasetError
 from participant.data.store.store import DatasetStore
-from participant.policy.rules import Offer, Policy, RefusedError
+from participant.policy.rules import Offer, Policy, RefusedError, UnfitDatasetError
 from participant.study.terms import ProjectTerms, TermsError
 from relay.api.states import MemberState
 from relay.client.transport import RelayClient, RelayProject
@@ -14,22 +18,42 @@ from relay.service.logs import logger
 log = logger(__name__)
 
 
-async def answer_invitations(relay: RelayClient, store: DatasetStore, policy: Policy) -> None:
-    """Look at every open invitation and join or decline."""
-    for summary in await relay.projects():
-        if summary.membership is not MemberState.INVITED:
-            continue
-        project = await relay.project(summary.id)
-        state, reason = decide(project, store, policy)
-        await relay.answer(project.id, state, reason=reason)
-        log.info("invitation-answered", project=project.id, name=project.name, answer=state.value, reason=reason)
+class Invitations:
+    """Joins, declines, or waits for a dataset that fits; what it waits for is logged once."""
+
+    def __init__(self, relay: RelayClient, store: DatasetStore, policy: Policy) -> None:
+        self._relay = relay
+        self._store = store
+        self._policy = policy
+        self._waits: dict[UUID, str] = {}
+
+    async def answer(self) -> None:
+        """Look at every open invitation."""
+        for summary in await self._relay.projects():
+            if summary.membership is not MemberState.INVITED:
+                continue
+            project = await self._relay.project(summary.id)
+            state, reason = decide(project, self._store, self._policy)
+            facts = {"project": project.id, "name": project.name, "reason": reason}
+            if state is not MemberState.INVITED:
+                await self._relay.answer(project.id, state, reason=reason)
+                log.info("invitation-answered", answer=state.value, **facts)
+            elif self._waits.get(project.id) != reason:
+                self._waits[project.id] = reason
+                log.warning("invitation-waits", **facts)
 
 
 def decide(project: RelayProject, store: DatasetStore, policy: Policy) -> tuple[MemberState, str]:
-    """Return the answer to an invitation, and the reason of a refusal, which the coordinator will see."""
+    """Return the answer to an invitation and its reason.
+
+    The coordinator sees the reason why a site declined; why a site stays invited, only the site does.
+    """
     try:
         offer = Offer(project.id, project.coordinator, ProjectTerms.decode(project.terms))
-        policy.check_project(offer, store.describe(offer.terms.dataset))
-    except (TermsError, RefusedError, DatasetError) as refusal:
+        policy.check_offer(offer)
+        policy.check_dataset(offer.terms, store.describe(offer.terms.dataset))
+    except (UnfitDatasetError, DatasetError) as unfit:
+        return MemberState.INVITED, str(unfit)
+    except (TermsError, RefusedError) as refusal:
         return MemberState.DECLINED, str(refusal)[:200]
     return MemberState.JOINED, ""

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,11 @@ class Network:
     async def site(self, name: str, *arguments: str) -> dict[str, Any]:
         return await command(["participant", *arguments, "--json"], self.stage.environment_of(self.hospital(name)))
 
-    async def invited(self, terms: str = TERMS) -> tuple[str, dict[str, dict[str, str]]]:
-        """Create a project, invite everybody and return its ID with the members once all have answered."""
+    async def invited(self, terms: str = TERMS, unfit: Collection[str] = ()) -> tuple[str, dict[str, dict[str, str]]]:
+        """Create a project, invite everybody and return its ID with the members once all have answered.
+
+        Those whose data do not fit do not answer: their logs say why.
+        """
         path = self.stage.folder / "terms.toml"
         path.write_text(terms)
         project = (await self.coordinator("project", "create", "test", "--terms", str(path)))["id"]
@@ -82,7 +85,8 @@ class Network:
         while True:
             shown = await self.coordinator("project", "show", project)
             members = {member["name"]: member for member in shown["members"]}
-            if all(member["state"] != "invited" for member in members.values()):
+            answered = all(member["state"] != "invited" for name, member in members.items() if name not in unfit)
+            if answered and all("invitation-waits" in self.log(name) for name in unfit):
                 return project, members
             await asyncio.sleep(0.2)
 

@@ -4,13 +4,16 @@ Rule by rule, alone and in combination: `test_policy_rules`.
 """
 
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from participant.data.store.store import DatasetStore
 from participant.policy.rules import SCHEMA, AskedQuery, Offer, Policy, PolicyError, RefusedError, schema_text
-from participant.projects.invitations import decide
+from participant.projects.invitations import Invitations, decide
 from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.evaluation.registry import COX_RISK_SETS, MOMENTS, STATISTICS
 from participant.statistics.language.conditions import Comparison
@@ -99,7 +102,6 @@ def test_the_defaults_join_an_honest_project(store: DatasetStore) -> None:
 @pytest.mark.parametrize(
     ("policy", "changes", "reason"),
     [
-        ({"minimum_rows": ROWS + 1}, {}, f"fewer rows than this site's floor of {ROWS + 1}"),
         ({"datasets": ("heart",)}, {}, "dataset lung is not released"),
         ({"statistics": ("moments",)}, {}, "does not allow these statistics: cox-risk-sets"),
         ({}, {"profile": "semi-honest"}, "requires the malicious profile"),
@@ -107,10 +109,7 @@ def test_the_defaults_join_an_honest_project(store: DatasetStore) -> None:
         ({"loss_rule": "abort"}, {"loss_rule": "pause"}, "at most the loss rule 'abort'"),
         ({"modes": ("masks",)}, {"mode": "he"}, "does not allow sums in mode he"),
         ({"modes": ("he",)}, {}, "does not allow sums in mode masks"),
-        ({}, {"columns": ("age", "sex", "time")}, "lacks these numeric columns: sex"),
-        ({}, {"columns": ("age", "ward")}, "lacks these numeric columns: ward"),
         ({}, {"statistics": ("mind-reading", "moments")}, "does not offer these statistics: mind-reading"),
-        ({}, {"dataset": "heart"}, "heart"),
     ],
 )
 def test_each_rule_declines_visibly(
@@ -119,6 +118,40 @@ def test_each_rule_declines_visibly(
     state, said = decide(project(**changes), store, Policy.model_validate(policy))
     assert state is MemberState.DECLINED
     assert reason in said
+
+
+@pytest.mark.parametrize(
+    ("policy", "changes", "reason"),
+    [
+        ({"minimum_rows": ROWS + 1}, {}, f"fewer rows than this site's floor of {ROWS + 1}"),
+        ({}, {"columns": ("age", "sex", "time")}, "lacks these numeric columns: sex"),
+        ({}, {"columns": ("age", "ward")}, "lacks these numeric columns: ward"),
+        ({}, {"dataset": "heart"}, "heart"),
+    ],
+)
+async def test_what_a_site_lacks_is_told_to_nobody(
+    store: DatasetStore, policy: dict[str, object], changes: dict[str, object], reason: str
+) -> None:
+    """It stays invited until an officer has seen to the data; the log says once what is missing."""
+    invited = project(**changes)
+    state, said = decide(invited, store, Policy.model_validate(policy))
+    assert state is MemberState.INVITED
+    assert reason in said
+    relay = AsyncMock()
+    relay.projects.return_value = [SimpleNamespace(id=invited.id, membership=MemberState.INVITED)]
+    relay.project.return_value = invited
+    invitations = Invitations(relay, store, Policy.model_validate(policy))
+    with capture_logs() as lines:
+        await invitations.answer()
+        await invitations.answer()
+    relay.answer.assert_not_called()
+    assert [line["reason"] for line in lines if line["event"] == "invitation-waits"] == [said]
+
+
+def test_what_the_policy_makes_of_the_terms_comes_first(store: DatasetStore) -> None:
+    state, said = decide(project(profile="semi-honest", columns=("age", "ward")), store, Policy())
+    assert state is MemberState.DECLINED
+    assert "ward" not in said
 
 
 def test_terms_that_are_no_terms_are_declined(store: DatasetStore) -> None:

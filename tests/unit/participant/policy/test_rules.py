@@ -176,7 +176,8 @@ def refusals(policy: Policy, request: Request, dataset: Description, journal: Jo
     )
     named: set[str] = set()
     for step in (
-        lambda: policy.check_project(offer, dataset),
+        lambda: policy.check_offer(offer),
+        lambda: policy.check_dataset(offer.terms, dataset),
         lambda: policy.check_manifest(request.manifest, offer),
         lambda: gate.query(request.query, place, cast(AwaitVector, asked), NOW),
         lambda: gate.answer(cast(Answer, SimpleNamespace(moved=request.moved))),

@@ -16,7 +16,7 @@ import statsmodels.api as sm
 from bench.measure import Row, in_words
 from coordinator.session.config import CoordinatorConfig
 from participant.analyses.base.result import AnalysisResult
-from participant.analyses.base.secure_sum import Sum, value_bits_for
+from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.regression.glm import GlmResult, GlmSpec
 from participant.statistics.evaluation.evaluate import evaluate, layout_of
@@ -34,7 +34,7 @@ TARGET_S = 20.0
 ROUNDS: int = CoordinatorConfig.model_fields["rounds"].default
 
 
-class ProtocolSum:
+class ProtocolSum(SecureSum):
     """A secure sum by the machines of the protocol, one epoch after the other."""
 
     def __init__(self, tables: Mapping[str, Columns]) -> None:

@@ -7,7 +7,7 @@ from coordinator.journal.tables import ReleasedSum, RunTables
 from coordinator.runs.lifecycle import RunOutcome, result_of
 from coordinator.runs.secure_sum import HeldBySitesError
 from participant.analyses.base.errors import AnalysisError
-from participant.analyses.base.secure_sum import Sum
+from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.statistics.evaluation.evaluate import layout_of
 from participant.statistics.language.query import Query
 from secagg.errors import SecaggError
@@ -34,7 +34,7 @@ async def recall(record: RunRecord, tables: RunTables) -> RunOutcome:
     return RunOutcome(tuple(results), answers, {})
 
 
-class _KeptSum:
+class _KeptSum(SecureSum):
     """The secure sum of a run that is over."""
 
     def __init__(self, value_bits: int, kept: Iterator[tuple[bytes, ReleasedSum]]) -> None:

@@ -6,7 +6,7 @@ from coordinator.journal.records import RunRecord
 from coordinator.journal.tables import ReleasedSum, RunTables
 from coordinator.projects.projects import SealedProject
 from coordinator.runs.driver import Driver
-from participant.analyses.base.secure_sum import Sum, value_bits_for
+from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
 from participant.statistics.evaluation.evaluate import layout_of
 from participant.statistics.language.query import Query
 from secagg.errors import SecaggError
@@ -45,7 +45,7 @@ def value_bits_of(sealed: SealedProject) -> int:
     return value_bits_for(len(sealed.confirmed), _RING_BITS[sealed.terms.mode])
 
 
-class RunSum:
+class RunSum(SecureSum):
     """The secure sum of a run: what the analyses ask, they ask here.
 
     Args:

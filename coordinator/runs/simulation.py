@@ -18,7 +18,7 @@ import numpy as np
 from coordinator.journal.tables import ReleasedSum
 from coordinator.runs.lifecycle import RunOutcome, result_of
 from coordinator.session.progress import Event, Show, What
-from participant.analyses.base.secure_sum import Sum, value_bits_for
+from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
 from participant.analyses.base.spec import TableSpec
 from participant.statistics.evaluation.evaluate import evaluate, layout_of
 from participant.statistics.language.layout import Array
@@ -65,7 +65,7 @@ class Simulation:
         return uuid4(), RunOutcome(results, tuple(secure_sum.answers), {})
 
 
-class SimulatedSum:
+class SimulatedSum(SecureSum):
     """The secure sum of a simulated run.
 
     Attributes:

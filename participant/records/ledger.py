@@ -14,8 +14,9 @@ from uuid import UUID
 from secagg.audit import GENESIS, link, verify_chain
 from secagg.identity import KEY_BYTES, Roster
 
-_PROJECT, _DATASET, _AT = (
-    f"json_extract(CAST(entry AS TEXT), '$.{path}')" for path in ("project", "query.dataset", "at")
+_PROJECT, _DATASET, _AT, _RUN, _ROUND, _TASK, _VERSION = (
+    f"json_extract(CAST(entry AS TEXT), '$.{path}')"
+    for path in ("project", "query.dataset", "at", "run", "round", "task", "dataset_version")
 )
 
 TABLES = (
@@ -151,6 +152,42 @@ class Ledger:
             (str(project), dataset, since),
         ).fetchone()
         return int(row[0])
+
+    def tasks(self, project: UUID) -> dict[tuple[str, int], tuple[str, ...]]:
+        """Return the tasks of a project's plan that this site answered for.
+
+        By the run and the task's number in it: the names of those that it can be, after the last answer.
+        """
+        rows = self._connection.execute(
+            f"SELECT {_RUN}, {_TASK} FROM release WHERE {_PROJECT} = ? AND {_TASK} IS NOT NULL ORDER BY number",  # noqa: S608 - ours
+            (str(project),),
+        ).fetchall()
+        found = ((run, json.loads(task)) for run, task in rows)
+        return {(run, task["number"]): tuple(task["names"]) for run, task in found}
+
+    def first_version(self, project: UUID) -> int | None:
+        """Return the version of the dataset that a project's first answer was over, or None before it."""
+        row = self._connection.execute(
+            f"SELECT {_VERSION} FROM release WHERE {_PROJECT} = ? AND {_VERSION} IS NOT NULL ORDER BY number LIMIT 1",  # noqa: S608 - ours
+            (str(project),),
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def sums_after(
+        self, project: UUID, run: UUID, last: int
+    ) -> list[tuple[int, dict[str, Any], dict[str, Any], bytes]]:
+        """Return a run's sums of later rounds than the `last` one: round, entries of upload and survivors, total."""
+        totals = self._connection.execute(
+            "SELECT round, total FROM result WHERE run = ? AND round > ? ORDER BY round", (str(run), last)
+        ).fetchall()
+        if not totals:
+            return []
+        rows = self._connection.execute(
+            f"SELECT entry FROM release WHERE {_PROJECT} = ? AND {_RUN} = ? AND {_ROUND} > ?",  # noqa: S608 - ours
+            (str(project), str(run), last),
+        ).fetchall()
+        entries = {(one["what"], one["round"]): one for one in (json.loads(row[0]) for row in rows)}
+        return [(at, entries["upload", at], entries["survivors", at], total) for at, total in totals]
 
     def keep_result(self, run: UUID, round_: int, survivors: tuple[int, ...], total: bytes, root: bytes) -> None:
         """Keep a sum that this site checked: one that the coordinator published, or that the sites opened."""

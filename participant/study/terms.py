@@ -12,6 +12,7 @@ from participant.statistics.language.conditions import Name, Strict
 from participant.statistics.language.definitions import Definitions, Words
 from participant.statistics.language.inner import names_in
 from participant.statistics.language.query import MAX_COLUMNS, Query, canonical, in_words
+from participant.study.plan import Plan
 from secagg.errors import ParameterError
 from secagg.params import MAX_HOMOMORPHIC_SITES, MIN_SITES
 
@@ -44,6 +45,8 @@ class ProjectTerms(Strict):
         minimum_sites: fewer sites in a roster and nothing starts.
         mode: `masks`, and the coordinator learns the sums; or `he`, and it adds ciphertexts that the sites alone open.
         publish: in mode `he`, the sites send the coordinator the sums that they opened.
+        plan: what the project asks, question by question; None where its coordinator may ask as it likes within the
+            terms.
     """
 
     purpose: Words
@@ -56,6 +59,7 @@ class ProjectTerms(Strict):
     minimum_sites: int = Field(default=MIN_SITES, ge=MIN_SITES, le=65_534)
     mode: Literal["masks", "he"] = "masks"
     publish: bool = False
+    plan: Plan | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -65,6 +69,8 @@ class ProjectTerms(Strict):
             raise ValueError("publish is for mode he; with masks the coordinator learns every sum")
         if self.mode == "he" and self.minimum_sites > MAX_HOMOMORPHIC_SITES:
             raise ValueError(f"mode he is for at most {MAX_HOMOMORPHIC_SITES} sites")
+        if self.plan is not None:
+            self.plan.check(self.dataset)
         return self
 
     @property
@@ -73,9 +79,9 @@ class ProjectTerms(Strict):
         return self.mode == "masks" or self.publish
 
     def encode(self) -> bytes:
-        """Return the canonical bytes (RFC 8785). Masks go without saying, as they did before there was a choice."""
-        unsaid = {"mode", "publish"} if self.mode == "masks" else None
-        return canonical(self.model_dump(mode="json", exclude=unsaid))
+        """Return the canonical bytes (RFC 8785). Masks and no plan go without saying, as they did in older terms."""
+        unsaid = {"mode", "publish"} if self.mode == "masks" else set()
+        return canonical(self.model_dump(mode="json", exclude=unsaid | ({"plan"} if self.plan is None else set())))
 
     @classmethod
     def decode(cls, data: bytes) -> "ProjectTerms":

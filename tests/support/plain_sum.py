@@ -6,13 +6,13 @@ from itertools import chain, repeat
 import numpy as np
 
 from coordinator.runs.simulation import fixed_point_sum
-from participant.analyses.base.secure_sum import Sum, value_bits_for
+from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
 from participant.statistics.evaluation.evaluate import evaluate, layout_of
 from participant.statistics.language.query import Query
 from participant.statistics.language.statistic import Columns
 
 
-class PlainSum:
+class PlainSum(SecureSum):
     """Adds the vectors of the sites, as reals or through the round's fixed point.
 
     Args:

@@ -13,13 +13,14 @@ class _LossError(Exception):
     """A sum is over fewer sites than the one before it in a cohort, the argument."""
 
 
-class _OneCohort:
+class _OneCohort(SecureSum):
     """Secure sums as long as no site is lost."""
 
     def __init__(self, secure_sum: SecureSum) -> None:
         self._secure_sum = secure_sum
         self._sites: tuple[str, ...] | None = None
         self.value_bits = secure_sum.value_bits
+        self.below = secure_sum.below  # type: ignore[method-assign]  # whoever decides there decides here
 
     async def __call__(self, query: Query) -> Sum:
         answer = await self._secure_sum(query)

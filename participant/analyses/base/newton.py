@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from participant.analyses.base.errors import CollinearityError, SeparationError
+from participant.analyses.base.secure_sum import SecureSum
 from participant.statistics.language.layout import Array
 
 COLLINEAR = 1e-9  # smallest eigenvalue of the information, scaled to unit diagonal
@@ -12,7 +13,7 @@ INVOLVED = 1e-3  # of a covariate in the eigenvector
 VANISHED = 1e-6  # of a parameter's information at the start
 
 
-def check_identifiable(names: Sequence[str], information: Array) -> None:
+def check_identifiable(names: Sequence[str], information: Array, secure_sum: SecureSum) -> None:
     """Check that the information at the start, (p, p), tells the parameters apart.
 
     Raises:
@@ -22,7 +23,7 @@ def check_identifiable(names: Sequence[str], information: Array) -> None:
     if flat := [name for name, value in zip(names, diagonal, strict=True) if value <= 0]:
         raise CollinearityError(flat, "always 0 among the rows, so nothing can be told about it")
     values, vectors = np.linalg.eigh(information / np.sqrt(np.outer(diagonal, diagonal)))
-    if values[0] < COLLINEAR:
+    if secure_sum.below(values[0], COLLINEAR):
         involved = [name for name, part in zip(names, vectors[:, 0], strict=True) if abs(part) > INVOLVED]
         raise CollinearityError(involved, "one of these is a linear combination of the others; leave one of them out")
 

@@ -4,9 +4,9 @@ An analysis is a pure coroutine over this: given the same sums it asks the same 
 coordinator that was restarted runs it again from the sums in its journal. In tests the sum is a plain one.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from participant.statistics.language.layout import Array
 from participant.statistics.language.query import MAX_VALUE_BITS, Query
@@ -26,15 +26,27 @@ class Sum:
     sites: tuple[str, ...]
 
 
-class SecureSum(Protocol):
-    """Sums a statistic over the sites of a run; within a run the set of sites only shrinks."""
+class SecureSum(ABC):
+    """Sums a statistic over the sites of a run; within a run the set of sites only shrinks.
 
-    @property
-    def value_bits(self) -> int:
-        """Bits of a quantised real value that the run's ring and number of sites leave room for."""
+    Attributes:
+        value_bits: bits of a quantised real value that the run's ring and number of sites leave room for.
+    """
 
+    value_bits: int
+
+    @abstractmethod
     async def __call__(self, query: Query) -> Sum:
         """Return the sum; raises the errors of the run, of which an analysis catches none."""
+
+    def below(self, value: float, limit: float) -> bool:
+        """Return whether a value is at most its limit, for whatever decides what is asked next.
+
+        An analysis compares here what comes out of linear algebra, logarithms or exponentials: two machines may round
+        these to either side of a limit. A site that replays the analysis then accepts both ways. Sums themselves, and
+        what the four operations and square roots make of them, are the same everywhere and compared as they are.
+        """
+        return bool(value <= limit)
 
 
 def value_bits_for(sites: int, ring_bits: int = MAX_RING_BITS) -> int:

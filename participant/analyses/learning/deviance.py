@@ -79,11 +79,13 @@ async def calibrate(spec: TableSpec, predictor: Predictor, secure_sum: SecureSum
         values = (await _ask(spec, predictor, at @ directions, secure_sum)).values
         score = directions @ values["score"]
         information = directions @ symmetric(values["information"], len(e)) @ directions.T
-        if np.linalg.cond(information) > 1e12:  # all predictions alike, or classes that they separate
+        if not secure_sum.below(
+            float(np.linalg.cond(information)), 1e12
+        ):  # all predictions alike, or classes that they separate
             return None
         step = np.linalg.solve(information, score)
         at = at + step
-        if step @ score <= SETTLED**2:
+        if secure_sum.below(float(step @ score), SETTLED**2):
             se = np.sqrt(np.diag(np.linalg.inv(information)))
             return Calibration(float(at[0]), float(at[1]), float(se[0]), float(se[1]))
     return None

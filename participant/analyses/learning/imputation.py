@@ -240,7 +240,7 @@ class _Completed:
         return _CompletedSum(self._spec, self._equations, self.draws, self._seed, observed, self._secure_sum)
 
 
-class _CompletedSum:
+class _CompletedSum(SecureSum):
     """A secure sum over completed rows: what is asked here is asked inside of `imputed`."""
 
     def __init__(
@@ -262,6 +262,7 @@ class _CompletedSum:
             "observed": observed,
         }
         self.value_bits = secure_sum.value_bits
+        self.below = secure_sum.below  # type: ignore[method-assign]  # whoever decides there decides here
         self.seen: Mapping[str, Array] = {}
 
     async def __call__(self, query: Query) -> Sum:

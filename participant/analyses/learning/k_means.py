@@ -238,7 +238,8 @@ class _Lloyd:
                 centres = self._rescued(state, rescues, draw)
                 continue
             moved = np.abs(state.means - centres)
-            if (moved <= np.maximum(tolerance, rounding)).all():
+            excess = float((moved / np.maximum(tolerance, rounding)).max())
+            if self._secure_sum.below(excess, 1.0):
                 self.has_settled = True
                 return state
             centres = state.means
@@ -258,16 +259,24 @@ class _Lloyd:
         half = len(answer.sites) / 2 * layout_of(query).steps(query.value_bits)["sums"]
         return _State(centres, answer), (half / np.maximum(answer.values["counts"], 1)).T
 
+    def _largest(self, state: _State) -> int:
+        """Return the place of the cluster with the largest sum of squared distances."""
+        within, largest = state.within.tolist(), 0
+        for place in range(1, len(within)):
+            if not self._secure_sum.below(within[place], within[largest]):
+                largest = place
+        return largest
+
     def split(self, state: _State, draw: np.random.Generator) -> Array:  # noqa: TID251
         """Return one centre more: that with the largest sum of squared distances becomes two."""
-        largest = int(state.within.argmax())
+        largest = self._largest(state)
         apart = self._apart(state, largest, draw)
         before, (centre, *after) = state.means[:largest], state.means[largest:]
         return np.vstack([*before, centre - apart, centre + apart, *after])
 
     def _rescued(self, state: _State, rescues: int, draw: np.random.Generator) -> Array:  # noqa: TID251
         """Return the centres, the first one without rows moved beside the one with the largest distances."""
-        empty, largest = int(state.counts.argmin()), int(state.within.argmax())
+        empty, largest = int(state.counts.argmin()), self._largest(state)
         if rescues > MAX_RESCUES:
             raise _too_few(state)
         apart = self._apart(state, largest, draw)
@@ -280,7 +289,7 @@ class _Lloyd:
         """Return half of a cluster's root mean squared distance, in a direction that is drawn, (p,)."""
         square = float(state.within[which] / max(state.counts[which], 1))
         reach = np.array([max(map(abs, one.bounds)) for one in self.variables])
-        if square <= FLAT * float(np.square(reach).max()):
+        if self._secure_sum.below(square, FLAT * float(np.square(reach).max())):
             raise _too_few(state)
         direction = draw.normal(size=len(self.variables))
         apart: Array = np.sqrt(square) / 2 * direction / np.linalg.norm(direction)

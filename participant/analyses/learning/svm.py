@@ -167,10 +167,10 @@ async def fit_svm(spec: LinearSvmSpec, secure_sum: SecureSum) -> LinearSvmResult
     await machine.check_classes()
     point = await machine.at(np.zeros(len(machine.names)))
     for _ in range(MAX_STEPS):
-        if point.rounding > COARSE:
+        if not secure_sum.below(point.rounding, COARSE):
             raise too_coarse("rounding could move the estimate")
         step = point.step
-        if -float(point.gradient @ step) / 2 <= max(TOLERANCE, point.rounding**2) * point.objective:
+        if secure_sum.below(-float(point.gradient @ step) / 2, max(TOLERANCE, point.rounding**2) * point.objective):
             return _result(spec, machine, point, point.b + step)
         point = await _descend(machine, point, step)
     raise ConvergenceError(f"Newton's steps did not converge in {MAX_STEPS}")
@@ -201,6 +201,7 @@ class _Machine:
         free = np.array([name == "1" and not spec.penalise_intercept for name in self.names])
         self._penalised = np.where(free, 0.0, 1.0)
         self.evaluations = 0
+        self.below = secure_sum.below
 
     async def check_classes(self) -> None:
         params = ContingencyParams(by=(self._classes,), row_limit=self._spec.row_limit)
@@ -221,7 +222,8 @@ class _Machine:
         self.evaluations += 1
         query = self._query(b)
         point = self._point(b, query, await self._secure_sum(query))
-        return point if point.rounding <= FINE else self._point(b, *await ranged(query, self._secure_sum))
+        fine = self.below(point.rounding, FINE)
+        return point if fine else self._point(b, *await ranged(query, self._secure_sum))
 
     def _query(self, b: Array) -> Query:
         try:
@@ -255,7 +257,8 @@ async def _descend(machine: _Machine, point: _Point, step: Array) -> _Point:
     """Return the point after a step, halved while it raises the objective over the same sites."""
     for halving in range(MAX_HALVINGS):
         there = await machine.at(point.b + step / 2**halving)
-        if there.answer.sites != point.answer.sites or there.objective <= point.objective * (1 + 1e-12):
+        lost = there.answer.sites != point.answer.sites
+        if lost or machine.below(there.objective, point.objective * (1 + 1e-12)):
             return there
     raise ConvergenceError("no step along Newton's direction lowers the objective")
 

@@ -258,13 +258,14 @@ async def fit_glm(
     """
     score = _Score(spec, secure_sum)
     first = point = await score.at(await _start(spec, score, secure_sum) if start is None else start)
-    check_identifiable(score.names, first.information)
-    if first.rounding > COARSE:
+    check_identifiable(score.names, first.information, secure_sum)
+    if not secure_sum.below(first.rounding, COARSE):
         raise too_coarse(f"rounding could move an estimate by {first.rounding:.1g} standard errors")
     for _ in range(MAX_STEPS):
         step = newton_step(score.names, first.information, point.information, point.score)
         scale = sqrt(_dispersion(spec, point))
-        if sqrt(max(float(step @ point.score), 0.0)) <= max(tolerance, point.rounding / scale) * scale:
+        decrement = sqrt(max(float(step @ point.score), 0.0))
+        if secure_sum.below(decrement, max(tolerance, point.rounding / scale) * scale):
             null, sites = (nan, point.sites) if start is not None else await _null_deviance(spec, score, first, point)
             if sites == point.sites:
                 return _result(spec, score, point, point.b + step, null)
@@ -284,6 +285,7 @@ class _Score:
         self.names = self.design.names
         self._limit = WIDE if spec.family == "gaussian" else FIRST_LIMIT
         self.evaluations = 0
+        self.below = secure_sum.below
 
     async def at(self, b: Array) -> _Point:
         """Return the sums at `b`; asks again with a higher limit where some row exceeds it."""
@@ -308,7 +310,9 @@ class _Score:
     async def _ask(self, query: Query) -> tuple[Query, Sum]:
         self.evaluations += 1
         answer = await self._secure_sum(query)
-        if answer.values["beyond"] or self._point(np.zeros(len(self.names)), query, answer).rounding <= FINE:
+        if answer.values["beyond"]:
+            return query, answer
+        if self.below(self._point(np.zeros(len(self.names)), query, answer).rounding, FINE):
             return query, answer
         return await ranged(query, self._secure_sum)
 
@@ -382,7 +386,7 @@ async def _null_deviance(spec: GlmSpec, score: _Score, first: _Point, point: _Po
         move = here.score[one] / here.information[one, one]
         gain = float(move * here.score[one])
         # A gaussian deviance is quadratic: what a step gains is known without taking it.
-        if spec.family == "gaussian" or sqrt(gain) <= max(TOLERANCE, here.rounding):
+        if spec.family == "gaussian" or score.below(sqrt(gain), max(TOLERANCE, here.rounding)):
             return here.sums["deviance"] - gain, here.sites
         here = await score.at(here.b + move * (np.arange(len(here.b)) == one))
     return nan, here.sites
@@ -421,7 +425,7 @@ def _log_likelihood(spec: GlmSpec, sums: dict[str, float], dispersion: float) ->
 
 
 def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array, null_deviance: float) -> GlmResult:
-    if point.rounding > COARSE:
+    if not score.below(point.rounding, COARSE):
         raise too_coarse(f"rounding could move an estimate by {point.rounding:.1g} standard errors")
     p, sums = len(b), point.sums
     df = spec.count(sums) - p
@@ -429,7 +433,7 @@ def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array, null_deviance
         raise refusal(f"{sums['rows']:.0f} rows over all sites are not enough for {p} coefficients", point.withheld)
     estimated, dispersion = spec.family in _ESTIMATED, _dispersion(spec, point)
     scale = float(b @ point.information @ b) if spec.family == "gaussian" else sums["weights"]
-    if estimated and sums["pearson"] <= EXACT * scale:
+    if estimated and score.below(sums["pearson"], EXACT * scale):
         name = score.outcome.column
         raise CollinearityError((name,), "does not vary, or the covariates give it without an error; there is no test")
     covariance: Array = dispersion * np.linalg.inv(point.information).astype(np.float64)

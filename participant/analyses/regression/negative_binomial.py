@@ -183,12 +183,12 @@ class _Profile:
         t = self._moments(poisson)
         while True:
             at = _maximum(await self._interpolated(t, poisson, *WIDE))
-            if abs(at - t) < 0.9 * WIDE[0]:
+            if self._secure_sum.below(abs(at - t), 0.9 * WIDE[0]):
                 break
             t = at
-            if t < LEAST:
+            if self._secure_sum.below(t, LEAST):
                 raise NotOverdispersedError("the likelihood rises towards alpha = 0: take the Poisson model")
-            if t > MOST:
+            if not self._secure_sum.below(t, MOST):
                 raise ConvergenceError("the likelihood rises without end in alpha")
         profile = await self._interpolated(at, poisson, *NARROW)
         best = _maximum(profile)

@@ -221,12 +221,12 @@ async def fit_ordinal(spec: OrdinalSpec, secure_sum: SecureSum) -> OrdinalResult
     """
     score = _Score(spec, secure_sum)
     first = point = await score.start()
-    check_identifiable(score.names, first.information)
+    check_identifiable(score.names, first.information, secure_sum)
     for _ in range(MAX_STEPS):
-        if point.rounding > COARSE:
+        if not secure_sum.below(point.rounding, COARSE):
             raise too_coarse(f"rounding could move an estimate by {point.rounding:.1g} standard errors")
         step = score.step(first, point)
-        if sqrt(max(float(step @ point.score), 0.0)) <= max(TOLERANCE, point.rounding):
+        if secure_sum.below(sqrt(max(float(step @ point.score), 0.0)), max(TOLERANCE, point.rounding)):
             return _result(score, point, point.at + step)
         point = await score.climb(point, step)
     raise ConvergenceError(f"Newton's method did not converge in {MAX_STEPS} steps")
@@ -277,7 +277,8 @@ class _Score:
         failure: Exception = ConvergenceError("no step along Newton's direction raises the likelihood")
         for halving in range(MAX_HALVINGS + 1):
             parameters = point.at + step / 2**halving
-            if (np.diff(parameters[: len(self.cut_names)]) <= 0).any():
+            cuts = parameters[: len(self.cut_names)].tolist()
+            if any(self._secure_sum.below(after, before) for before, after in pairwise(cuts)):
                 continue
             try:
                 there = await self.at(parameters)
@@ -292,13 +293,15 @@ class _Score:
     async def _ask(self, query: Query) -> tuple[Query, Sum]:
         self.evaluations += 1
         answer = await self._secure_sum(query)
-        if answer.values["beyond"] or self._point(np.zeros(len(self.names)), query, answer).rounding <= FINE:
+        if answer.values["beyond"]:
+            return query, answer
+        if self._secure_sum.below(self._point(np.zeros(len(self.names)), query, answer).rounding, FINE):
             return query, answer
         return await ranged(query, self._secure_sum)
 
     def _query(self, parameters: Array) -> Query:
         cuts, coefficients = np.split(parameters, [len(self.cut_names)])
-        if np.abs(cuts).max() > MAX_CUT:
+        if not self._secure_sum.below(float(np.abs(cuts).max()), MAX_CUT):
             raise SeparationError(self.design.names, _SEPARATED)
         try:
             params = OrdinalScoreParams(

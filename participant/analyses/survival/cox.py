@@ -231,8 +231,8 @@ async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
     tests: ProportionalHazards | None = None
     null = point = await likelihood.at_start()
     for _ in range(MAX_STEPS):
-        step = _newton_step(spec, null, point)
-        if not _converged(point, step):
+        step = _newton_step(spec, null, point, secure_sum)
+        if not _converged(point, step, secure_sum):
             point = await likelihood.climb(point, step)
             continue
         if null.sites != point.sites:
@@ -242,6 +242,7 @@ async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
                 times = await _event_times(spec, secure_sum)
             tests = await likelihood.trend(spec.proportional_hazards, point.beta + step, times)
         if null.sites == point.sites == likelihood.sites:
+            _check_precision(point, secure_sum)
             return _result(spec, null, point, point.beta + step, scale, likelihood.evaluations, tests, times.warnings)
         point = await likelihood.at(point.beta)  # another site was lost; go on from here without it
     raise ConvergenceError(f"Newton's method did not converge in {MAX_STEPS} steps")
@@ -348,7 +349,7 @@ class _Likelihood:
     async def at_start(self) -> Point:
         """Return the point at b = 0 after checking that the information there tells the covariates apart."""
         point = await self.at(np.zeros(len(self._spec.covariates)))
-        _check_identifiable(self._spec, point)
+        _check_identifiable(self._spec, point, self._secure_sum)
         return point
 
     async def at(self, beta: Array) -> Point:
@@ -368,7 +369,7 @@ class _Likelihood:
         return proportional_hazards(params, answer.values, transform)
 
     async def _ask(self, beta: Array, trend: Sequence[float] | Array = ()) -> tuple[CoxRiskSetsParams, Sum]:
-        if np.abs(beta) @ self._params.design.reach > MAX_LINEAR:
+        if not self._secure_sum.below(float(np.abs(beta) @ self._params.design.reach), MAX_LINEAR):
             raise too_coarse(f"a patient's b.z could exceed {MAX_LINEAR:g}")
         while True:
             limit = min(1 + self._reach * float(np.linalg.norm(beta)), MAX_LOG_WEIGHT)
@@ -391,12 +392,13 @@ class _Likelihood:
         for halving in range(MAX_HALVINGS + 1):
             try:
                 there = await self.at(point.beta + step / 2**halving)
-                _check_precision(there)
+                _check_precision(there, self._secure_sum)
             except PrecisionError as error:
                 failure = error
                 continue
             slack = 1e-9 * abs(point.log_likelihood) + point.log_likelihood_error + there.log_likelihood_error
-            if there.sites != point.sites or there.log_likelihood >= point.log_likelihood - slack:
+            lowest = point.log_likelihood - slack
+            if there.sites != point.sites or self._secure_sum.below(lowest, there.log_likelihood):
                 return there
         if endless := _where(self._spec, np.abs(point.beta) > UNBELIEVABLE):
             raise SeparationError(endless, _SEPARATED)
@@ -408,27 +410,28 @@ class _Likelihood:
         self.sites = sites
 
 
-def _check_identifiable(spec: CoxSpec, null: Point) -> None:
+def _check_identifiable(spec: CoxSpec, null: Point, secure_sum: SecureSum) -> None:
     """Raise where the information at the start cannot tell the covariates apart."""
     diagonal = np.diag(null.information)
     if flat := _where(spec, diagonal <= COLLINEAR * null.events):
         raise CollinearityError(flat, "no difference among the rows at risk whenever there is an event")
-    _check_precision(null)
+    _check_precision(null, secure_sum)
     values, vectors = np.linalg.eigh(null.information / np.sqrt(np.outer(diagonal, diagonal)))
-    if values[0] < max(COLLINEAR, 10 * null.rounding):
+    if secure_sum.below(values[0], max(COLLINEAR, 10 * null.rounding)):
         involved = _where(spec, np.abs(vectors[:, 0]) > COARSE)
         raise CollinearityError(
             involved, "one of these columns is a linear combination of the others; leave one of them out"
         )
 
 
-def _newton_step(spec: CoxSpec, null: Point, point: Point) -> Array:
+def _newton_step(spec: CoxSpec, null: Point, point: Point, secure_sum: SecureSum) -> Array:
     """Return information^-1 score.
 
     Raises:
         SeparationError: the information vanishes along a direction in which the estimate still grows.
     """
-    vanished = np.diag(point.information) <= VANISHED * np.diag(null.information)
+    here, before = np.diag(point.information).tolist(), np.diag(null.information).tolist()
+    vanished = np.array([secure_sum.below(now, VANISHED * then) for now, then in zip(here, before, strict=True)])
     try:
         np.linalg.cholesky(point.information)
     except np.linalg.LinAlgError:
@@ -439,14 +442,15 @@ def _newton_step(spec: CoxSpec, null: Point, point: Point) -> Array:
     return step
 
 
-def _converged(point: Point, step: Array) -> bool:
+def _converged(point: Point, step: Array, secure_sum: SecureSum) -> bool:
     # Under separation score and information vanish together while the steps stay as long as they are.
     decrement = sqrt(max(float(step @ point.score), 0.0))
-    return decrement <= max(TOLERANCE, point.rounding) and float(np.abs(step).max()) <= STILL_MOVING
+    close = secure_sum.below(decrement, max(TOLERANCE, point.rounding))
+    return close and secure_sum.below(float(np.abs(step).max()), STILL_MOVING)
 
 
-def _check_precision(point: Point) -> None:
-    if point.rounding > COARSE:
+def _check_precision(point: Point, secure_sum: SecureSum) -> None:
+    if not secure_sum.below(point.rounding, COARSE):
         raise too_coarse(f"rounding could move an estimate by {point.rounding:.1g} standard errors")
 
 
@@ -464,7 +468,6 @@ def _result(
     tests: ProportionalHazards | None,
     warnings: list[str],
 ) -> CoxResult:
-    _check_precision(point)
     covariance = np.linalg.inv(point.information) / np.outer(scale, scale)
     coef: Array = beta / scale
     se: Array = np.sqrt(np.diag(covariance))

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
 from participant.statistics.language.conditions import Comparison, Name, Operator, Strict
+from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array
 from participant.statistics.language.statistic import Columns
 from participant.statistics.models.variables import Variable
@@ -87,8 +88,8 @@ class Numeric(Variable):
 
     kind: Literal["numeric"] = "numeric"
     function: Function = Untransformed()
-    centre: FiniteFloat = 0.0
-    scale: FiniteFloat = Field(default=1.0, gt=0)
+    centre: Annotated[FiniteFloat, FROM_SUMS] = 0.0
+    scale: Annotated[FiniteFloat, Field(gt=0), FROM_SUMS] = 1.0
 
     @model_validator(mode="after")
     def _check_function(self) -> Self:

@@ -1,11 +1,12 @@
 """What the statistics of regression models have in common: a design, weights, and single columns beside it."""
 
 from collections.abc import Iterable
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import FiniteFloat, model_validator
 
+from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array
 from participant.statistics.language.statistic import Columns, Params
 from participant.statistics.models.design import Coded, Design, Numeric
@@ -52,7 +53,7 @@ class ModelParams(Params):
 class LinearParams(ModelParams):
     """`coefficients`: (p,), at which the sums are asked."""
 
-    coefficients: tuple[FiniteFloat, ...]
+    coefficients: Annotated[tuple[FiniteFloat, ...], FROM_SUMS]
 
     @model_validator(mode="after")
     def _check_coefficients(self) -> Self:

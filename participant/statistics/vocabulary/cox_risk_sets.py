@@ -45,6 +45,7 @@ from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, model_validator
 
 from participant.statistics.language.disclosure import Disclosure, Group, Reveals
+from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Params, Statistic
 from participant.statistics.models.cells import Categories, cell_of, cells_of
@@ -76,11 +77,11 @@ class CoxRiskSetsParams(Params):
     outcome: Outcome
     design: Design
     strata: Categories
-    beta: tuple[FiniteFloat, ...]
-    log_weight_limit: Annotated[float, Field(ge=-MAX_LOG_WEIGHT, le=MAX_LOG_WEIGHT)]
+    beta: Annotated[tuple[FiniteFloat, ...], FROM_SUMS]
+    log_weight_limit: Annotated[float, Field(ge=-MAX_LOG_WEIGHT, le=MAX_LOG_WEIGHT), FROM_SUMS]
     at: Annotated[Times, Field(min_length=1, max_length=MAX_GRID_TIMES)]
     tied: Annotated[Times, Field(max_length=MAX_GRID_TIMES)]
-    trend: tuple[FiniteFloat, ...]
+    trend: Annotated[tuple[FiniteFloat, ...], FROM_SUMS]
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -22,12 +22,13 @@ Source: McCullagh, Nelder 1989, "Generalized Linear Models", section 2.5; Wu et 
 for the sums over sites.
 """
 
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field, FiniteFloat, model_validator
 
 from participant.statistics.language.disclosure import Disclosure, of_model
+from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Statistic
 from participant.statistics.models.design import Numeric, cross_bounds, cross_sums
@@ -49,7 +50,7 @@ class GlmScoreParams(LinearParams):
     """
 
     family: FamilyName
-    alpha: FiniteFloat = Field(ge=0, le=1e6)
+    alpha: Annotated[FiniteFloat, Field(ge=0, le=1e6), FROM_SUMS]
     outcome: Numeric
     offset: Numeric | None
     limit: FiniteFloat = Field(gt=0, le=1e9)

@@ -28,6 +28,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from participant.statistics.language.conditions import Strict
 from participant.statistics.language.disclosure import Disclosure, Group, Reveals
+from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Params, Statistic
 from participant.statistics.models.cells import MAX_CELLS, Categories, cell_of, cells_of
@@ -55,9 +56,9 @@ class Predicted(Strict):
     kind: Literal["predicted"] = "predicted"
     what: Literal["linear", "mean", "residual", "pearson"]
     family: FamilyName
-    alpha: FiniteFloat = Field(ge=0, le=1e6)
+    alpha: Annotated[FiniteFloat, Field(ge=0, le=1e6), FROM_SUMS]
     design: Design
-    coefficients: tuple[FiniteFloat, ...]
+    coefficients: Annotated[tuple[FiniteFloat, ...], FROM_SUMS]
     offset: Numeric | None
     outcome: Numeric | None
     low: FiniteFloat

@@ -31,6 +31,7 @@ from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 from participant.statistics.language.conditions import Name, Strict
 from participant.statistics.language.disclosure import Disclosure, Group, Reveals
 from participant.statistics.language.draws import Words, drawn, uniform
+from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.inner import AroundParams, inner
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.query import MAX_COLUMNS
@@ -73,8 +74,8 @@ class Equation(Variable):
 class Draw(Strict):
     """One turn of an equation: a coefficient for each covariate, and the deviation of its residual (binomial: 0)."""
 
-    coefficients: tuple[FiniteFloat, ...]
-    deviation: FiniteFloat = Field(ge=0)
+    coefficients: Annotated[tuple[FiniteFloat, ...], FROM_SUMS]
+    deviation: Annotated[FiniteFloat, Field(ge=0), FROM_SUMS]
 
 
 def _sorted(names: tuple[str, ...]) -> tuple[str, ...]:

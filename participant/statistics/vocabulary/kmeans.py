@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import Field, FiniteFloat, model_validator
 
 from participant.statistics.language.disclosure import Disclosure, Reveals, of_cells
+from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Params, Statistic
 from participant.statistics.models.design import Numeric
@@ -33,7 +34,7 @@ class KMeansParams(Params):
     """`variables`: the p variables; `centres`: k points, (p,) each, in the scale of the variables."""
 
     variables: Annotated[tuple[Numeric, ...], Field(min_length=1, max_length=MAX_VARIABLES)]
-    centres: Annotated[tuple[Centre, ...], Field(min_length=1, max_length=MAX_CENTRES)]
+    centres: Annotated[tuple[Centre, ...], Field(min_length=1, max_length=MAX_CENTRES), FROM_SUMS]
 
     @model_validator(mode="after")
     def _check(self) -> Self:

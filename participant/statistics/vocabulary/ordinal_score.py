@@ -34,6 +34,7 @@ import numpy as np
 from pydantic import Field, FiniteFloat, model_validator
 
 from participant.statistics.language.disclosure import Disclosure, of_model
+from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Statistic
 from participant.statistics.models.design import INTERCEPT, Category, cross_bounds, cross_sums
@@ -54,7 +55,7 @@ class OrdinalScoreParams(LinearParams):
     """
 
     outcome: Category
-    cuts: Annotated[tuple[Annotated[FiniteFloat, Field(ge=-MAX_CUT, le=MAX_CUT)], ...], Field(min_length=1)]
+    cuts: Annotated[tuple[Annotated[FiniteFloat, Field(ge=-MAX_CUT, le=MAX_CUT)], ...], Field(min_length=1), FROM_SUMS]
     limit: FiniteFloat = Field(gt=0, le=MAX_LIMIT)
 
     @model_validator(mode="after")

@@ -28,6 +28,7 @@ from pydantic import Field, FiniteFloat, ValidationError
 
 from participant.statistics.language.conditions import Name
 from participant.statistics.language.disclosure import Disclosure, Group, Reveals
+from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Arrays, Block, Layout
 from participant.statistics.language.query import Json, QueryError, canonical, in_words
 from participant.statistics.language.statistic import Columns, Params, Statistic
@@ -57,7 +58,7 @@ class TrainingParams(Params):
     settings: Json
     design: Design
     outcome: Numeric
-    weights: Annotated[tuple[FiniteFloat, ...], Field(min_length=1, max_length=MAX_WEIGHTS)]
+    weights: Annotated[tuple[FiniteFloat, ...], Field(min_length=1, max_length=MAX_WEIGHTS), FROM_SUMS]
     clip: FiniteFloat = Field(gt=0)
     loss_limit: FiniteFloat = Field(gt=0)
 

@@ -14,7 +14,7 @@ from coordinator.journal.tables import TABLES, ReleasedSum, RunTables
 from coordinator.report.text import as_facts
 from coordinator.runs.lifecycle import RunOutcome
 from participant.analyses.base.errors import AnalysisError, ConvergenceError, NoRowsError, SpecError
-from participant.analyses.base.secure_sum import Sum
+from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.catalogue import parse_spec
 from participant.analyses.learning.federated_training import FederatedTrainingSpec, TrainedModel
 from participant.statistics.evaluation.evaluate import layout_of
@@ -247,7 +247,7 @@ class CutOffError(Exception):
     pass
 
 
-class Journalled:
+class Journalled(SecureSum):
     """Sums that a journal keeps, as a run's; after `left` new ones the process is gone."""
 
     def __init__(self, sums: PlainSum, journal: Journal, run, left: int) -> None:

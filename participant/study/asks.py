@@ -1,0 +1,75 @@
+"""What a task asks for: the statistics of its analysis, and the columns of its specification."""
+
+from collections.abc import Iterator, Mapping
+
+from pydantic import JsonValue
+
+from participant.analyses.base.spec import TableSpec
+from participant.statistics.language.query import Query
+from participant.study.replay import Replay
+
+ASKS: Mapping[str, frozenset[str]] = {
+    name: frozenset(statistics.split())
+    for names, statistics in {
+        "kaplan-meier log-rank": "event-counts",
+        "cox": "moments event-counts cox-risk-sets",
+        "descriptive": "counts moments contingency histogram ranges",
+        "histogram": "histogram",
+        "t-test": "class-moments moments gram ranges",
+        "anova": "class-moments ranges",
+        "chi-square fisher": "contingency",
+        "correlation ridge lasso pca": "gram ranges",
+        "ancova": "glm-score ranges",
+        "linear": "glm-score histogram ranges",
+        "logistic": "glm-score moments histogram ranges",
+        "glm negative-binomial": "glm-score moments ranges",
+        "ordinal": "ordinal-score ranges",
+        "federated-training": "training",
+        "k-means": "moments k-means",
+        "naive-bayes": "contingency class-moments",
+        "linear-svm": "contingency hinge ranges",
+        "roc cross-validation": "histogram glm-score",
+        "imputation": "imputed moments glm-score ranges",
+        "given": "",
+    }.items()
+    for name in names.split()
+}
+"""The statistics that an analysis may ask for, by its name."""
+
+_NAMES = frozenset({"column", "time", "event"})
+_LISTS = frozenset({"complete", "by"})
+
+
+def statistics_of(spec: TableSpec) -> frozenset[str]:
+    """Return the statistics that a task may ask for; of a model inside of it, those as well."""
+    model = getattr(spec, "model", None)
+    inside = model.get("analysis") if isinstance(model, dict) else None
+    return ASKS[spec.analysis] | ASKS.get(str(inside), frozenset())
+
+
+def columns_of(spec: TableSpec) -> frozenset[str]:
+    """Return the columns that a task reads or filters by."""
+    return frozenset(_columns(spec.model_dump(mode="json")))
+
+
+def first_query(spec: TableSpec, value_bits: int) -> Query | None:
+    """Return the first question of a task, None where it ends without one.
+
+    Raises:
+        SpecError: it cannot begin.
+    """
+    return Replay(spec, value_bits).expected
+
+
+def _columns(value: JsonValue) -> Iterator[str]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _columns(one)
+    if not isinstance(value, dict):
+        return
+    for name, member in value.items():
+        if name in _NAMES and isinstance(member, str):
+            yield member
+        elif name in _LISTS and isinstance(member, list):
+            yield from (one for one in member if isinstance(one, str))
+        yield from _columns(member)

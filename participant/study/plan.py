@@ -1,0 +1,182 @@
+"""The plan of a project: the analyses that it carries out, whole, fixed before the first answer.
+
+It is part of the terms, so the roster's words cover it. What all tasks share is said once, in the plan: one floor, one
+row limit. A site answers a question of such a project only if it follows from the plan (`participant.study.replay`).
+
+As people write it, beside the other members of the terms (`coordinator.projects.plans` reads the file):
+
+    minimum_persons = 5
+    row_limit = 2000
+    data = "frozen"
+
+    [[tasks]]
+    name = "survival"
+    analysis = "kaplan-meier"
+    time = "time"
+    ...
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
+
+from pydantic import Field, JsonValue, ValidationError, model_validator
+
+from participant.analyses.base.spec import TableSpec
+from participant.analyses.catalogue import ANALYSES
+from participant.statistics.language.conditions import NAME_PATTERN, Strict
+from participant.statistics.language.query import MAX_PERSONS, canonical
+from participant.statistics.language.statistic import MAX_ROWS
+from secagg.errors import ParameterError
+
+MAX_TASKS = 64
+MAX_RELEASES = 1000
+SAID_ONCE = ("dataset", "minimum_persons", "row_limit", "missing")
+"""Members of a specification that the plan or the terms say for all tasks."""
+
+
+M = TypeVar("M", bound=Strict)
+
+
+class PlanError(ParameterError):
+    """A plan is malformed; the message begins with the place, such as `tasks[2].covariates[0].high`."""
+
+
+class NamedSpec(NamedTuple):
+    """A task's name and its whole specification."""
+
+    name: str
+    spec: TableSpec
+
+
+class Task(Strict):
+    """An analysis under a name.
+
+    Attributes:
+        name: by which people and ledger call it.
+        releases: how often it may be begun; a repeated run counts again.
+        specification: of the analysis, without what the plan says for all of them.
+    """
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    releases: int = Field(default=3, ge=1, le=MAX_RELEASES)
+    specification: dict[str, JsonValue]
+
+
+class Plan(Strict):
+    """What a project does.
+
+    Attributes:
+        tasks: its analyses, in order.
+        minimum_persons: the floor of every question: what a site's numbers, and each cell, stand for at least.
+        row_limit: the most rows that a site's dataset may have.
+        data: `frozen`: all answers are over the version of the dataset that the first one was over; `growing`: each is
+            over the newest.
+        missing_share: share of the rows that may be missing from a result before its reader is to be told.
+    """
+
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1, max_length=MAX_TASKS)]
+    minimum_persons: int = Field(ge=1, le=MAX_PERSONS)
+    row_limit: int = Field(ge=1, le=MAX_ROWS)
+    data: Literal["frozen", "growing"] = "frozen"
+    missing_share: float = Field(default=0.02, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        seen: dict[str, int] = {}
+        for place, task in enumerate(self.tasks):
+            if task.name in seen:
+                raise PlanError(f"tasks[{place}].name: tasks[{seen[task.name]}] is called {task.name} as well")
+            seen[task.name] = place
+        return self
+
+    def specs(self, dataset: str) -> tuple[NamedSpec, ...]:
+        """Return the whole specification of each task, in order.
+
+        Raises:
+            PlanError: one is wrong; says where.
+        """
+        return tuple(
+            NamedSpec(task.name, self._spec(place, task.specification, dataset))
+            for place, task in enumerate(self.tasks)
+        )
+
+    def check(self, dataset: str) -> None:
+        """Check that every task is a specification in its one form, so that a meaning has one encoding.
+
+        Raises:
+            PlanError: one is not; says where.
+        """
+        for place, (task, (_, spec)) in enumerate(zip(self.tasks, self.specs(dataset), strict=True)):
+            if canonical(_said(spec)) != canonical(task.specification):
+                raise PlanError(f"tasks[{place}]: the specification is not in its whole form, with all its members")
+
+    def _spec(self, place: int, specification: Mapping[str, JsonValue], dataset: str) -> TableSpec:
+        for name in SAID_ONCE:
+            if name in specification:
+                raise PlanError(f"tasks[{place}].{name}: the plan says it once, for all tasks")
+        if _names_a_file(specification):
+            raise PlanError(f"tasks[{place}].start: a plan holds the weights themselves, and names no file")
+        shared = {"dataset": dataset, "minimum_persons": self.minimum_persons, "row_limit": self.row_limit}
+        return _parsed(f"tasks[{place}]", {**specification, **shared})
+
+
+def read_plan(document: Mapping[str, Any], dataset: str) -> Plan:
+    """Read a plan as people write it: a task's name and releases stand beside the members of its specification.
+
+    Raises:
+        PlanError: it is wrong; says where.
+    """
+    tasks = document.get("tasks")
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise PlanError("tasks: a plan has tasks, each as [[tasks]]")
+    own = {name for name in Task.model_fields if name != "specification"}
+    split = [
+        {name: task[name] for name in own & task.keys()}
+        | {"specification": {name: value for name, value in task.items() if name not in own}}
+        for task in tasks
+    ]
+    plan = _validated(Plan, {**document, "tasks": split}, "")
+    whole = [
+        {**task.model_dump(), "specification": _said(spec)}
+        for task, (_, spec) in zip(plan.tasks, plan.specs(dataset), strict=True)
+    ]
+    return _validated(Plan, {**document, "tasks": whole}, "")
+
+
+def _said(spec: TableSpec) -> dict[str, JsonValue]:
+    """Return the members of a specification that its task says: all but those of the plan, none left to a default."""
+    return spec.model_dump(mode="json", exclude=set(SAID_ONCE), exclude_none=True)
+
+
+def _names_a_file(value: JsonValue | Mapping[str, JsonValue]) -> bool:
+    # Reading the specification would read the file, whoever's machine it is.
+    if isinstance(value, Mapping):
+        return value.get("kind") == "file" or any(map(_names_a_file, value.values()))
+    return isinstance(value, list) and any(map(_names_a_file, value))
+
+
+def _parsed(place: str, document: Mapping[str, Any]) -> TableSpec:
+    name = document.get("analysis")
+    if not isinstance(name, str) or name not in ANALYSES:
+        raise PlanError(f"{place}.analysis: {name!r} is none of {', '.join(ANALYSES)}")
+    return _validated(ANALYSES[name], document, place)
+
+
+def _validated(model: type[M], document: Mapping[str, Any], place: str) -> M:
+    try:
+        text = json.dumps(document)  # JSON has TOML's types, and arrays become tuples
+    except (TypeError, ValueError) as error:
+        raise PlanError(f"{place or 'the plan'}: {error}") from None
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise PlanError("; ".join(_complaints(error, place))) from None
+
+
+def _complaints(error: ValidationError, place: str) -> Iterable[str]:
+    for item in error.errors(include_input=False, include_url=False, include_context=False)[:5]:
+        words = item["msg"].removeprefix("Value error, ")
+        where = place + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"])
+        where = ascii(where.removeprefix(".")[:120])[1:-1]
+        yield f"{where}: {words}" if where else words

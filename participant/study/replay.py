@@ -1,0 +1,241 @@
+"""Replay: whether a question follows from a plan and from the sums so far.
+
+An analysis is a coroutine that awaits nothing but its secure sum. A site drives the same coroutine with the sums that
+it holds, and knows the next question before it is asked. What it is asked follows if it is that question: equal in all
+members, but for the parameters that analyses compute by linear algebra, which processors round differently
+(`FROM_SUMS`). These agree to a millionth of the largest entry of their array.
+
+Where such a number decides how an analysis goes on - has it converged? - and lies within a millionth of its limit, an
+honest coordinator may have gone either way. On a mismatch the replay goes back and tries the other way of such
+decisions, latest first.
+
+Nothing here looks at rows: what follows, and what does not, everybody in the run can tell.
+"""
+
+from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from participant.analyses.base.result import AnalysisResult
+from participant.analyses.base.secure_sum import SecureSum, Sum
+from participant.analyses.base.spec import TableSpec
+from participant.statistics.evaluation.registry import STATISTICS
+from participant.statistics.language.from_sums import split
+from participant.statistics.language.inner import AroundParams
+from participant.statistics.language.layout import Array
+from participant.statistics.language.query import Query, canonical
+from participant.statistics.language.statistic import Params
+from participant.study.plan import NamedSpec
+from secagg.errors import SecaggError
+
+TOLERANCE = 1e-6
+"""Of the largest entry of an array; and of a limit, within which a decision may go both ways."""
+ATTEMPTS = 64
+"""Ways of deciding that are tried for one question."""
+
+
+def is_same(asked: Query, expected: Query) -> bool:
+    """Return whether a query is the expected one, up to what machines round differently."""
+    (exact, arrays), (other, theirs) = _split(asked), _split(expected)
+    return exact == other and all(_is_close(one, two) for one, two in zip(arrays, theirs, strict=True))
+
+
+def _is_close(asked: Array, expected: Array) -> bool:
+    return bool((np.abs(asked - expected) <= TOLERANCE * np.abs(expected).max(initial=0.0)).all())
+
+
+def _split(query: Query) -> tuple[bytes, list[Array]]:
+    """Return a query's canonical bytes without what may differ, and what may."""
+    exact, arrays = _split_params(query.statistic, canonical(query.params))
+    outside = query.model_dump(mode="json", exclude={"params"})
+    return canonical({**outside, "params": exact}), arrays
+
+
+def _split_params(statistic: str, params: bytes) -> tuple[dict[str, Any], list[Array]]:
+    given: Params = STATISTICS[statistic].Params.model_validate_json(params)
+    exact, arrays = split(given)
+    if isinstance(given, AroundParams):
+        exact["params"], within = _split_params(given.statistic, canonical(given.params))
+        arrays += within
+    return exact, arrays
+
+
+class _Asked:
+    """Awaited, it hands a query to whoever drives the coroutine, and returns the sum that comes back."""
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+
+    def __await__(self) -> Generator[Query, Sum, Sum]:
+        return (yield self._query)
+
+
+class _Replayed(SecureSum):
+    """The secure sum of a replay; decisions near their limit go as they are told to, else as they come out here.
+
+    Attributes:
+        decided: how the decisions near their limit went, in order.
+    """
+
+    def __init__(self, value_bits: int, told: Sequence[bool]) -> None:
+        self.value_bits = value_bits
+        self.decided: list[bool] = []
+        self._told = told
+
+    async def __call__(self, query: Query) -> Sum:
+        return await _Asked(query)
+
+    def below(self, value: float, limit: float) -> bool:
+        is_below = super().below(value, limit)
+        if abs(value - limit) > TOLERANCE * max(abs(value), abs(limit)):
+            return is_below
+        place = len(self.decided)
+        self.decided.append(self._told[place] if place < len(self._told) else is_below)
+        return self.decided[-1]
+
+
+class Replay:
+    """One task, driven by its sums.
+
+    Attributes:
+        expected: the question that follows; None once the analysis has ended, with a result or without.
+    """
+
+    def __init__(self, spec: TableSpec, value_bits: int, told: Sequence[bool] = ()) -> None:
+        self._spec = spec
+        self._sums: list[Sum] = []
+        self._secure_sum = _Replayed(value_bits, told)
+        self._told = len(told)
+        self._analysis: Coroutine[Any, Any, AnalysisResult] = spec.analyse(self._secure_sum)
+        self.expected = self._next(None)
+
+    def feed(self, answer: Sum) -> None:
+        """Go on with the sum of the expected question."""
+        self._sums.append(answer)
+        self.expected = self._next(answer)
+
+    def ways(self) -> Iterator["Replay"]:
+        """Return this replay, and those that decide otherwise wherever a value is at its limit; a bounded number."""
+        yield self
+        waiting, attempts = [self], 1
+        while waiting:
+            for told in waiting.pop().otherwise():
+                if attempts == ATTEMPTS:
+                    return
+                attempts += 1
+                other = Replay(self._spec, self._secure_sum.value_bits, told)
+                for answer in self._sums:
+                    if other.expected is not None:
+                        other.feed(answer)
+                waiting.append(other)
+                yield other
+
+    def otherwise(self) -> Iterator[list[bool]]:
+        """Return the decisions of this replay with one of its own made the other way, the latest first."""
+        decided = self._secure_sum.decided
+        for place in range(len(decided) - 1, self._told - 1, -1):
+            yield [*decided[:place], not decided[place]]
+
+    def _next(self, answer: Sum | None) -> Query | None:
+        try:
+            query: Query = self._analysis.send(answer)
+        except (StopIteration, SecaggError):
+            return None
+        except Exception:  # noqa: BLE001  # what a library raises on odd sums ends the coordinator's analysis as well
+            return None
+        return query
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """A task that a question may belong to.
+
+    Attributes:
+        names: of the tasks that it may be; several while they ask the same.
+        number: how many tasks the run has finished before.
+    """
+
+    names: tuple[str, ...]
+    number: int
+
+
+@dataclass(slots=True)
+class _Path:
+    """One reading of a run: tasks that it has finished, and the one that it carries out."""
+
+    number: int
+    name: str
+    replay: Replay
+
+
+class RunReplay:
+    """A run as it follows from the plan: which tasks it may be carrying out.
+
+    A run may carry out any tasks of the plan in any order; several may begin with the same question.
+
+    Args:
+        tasks: of the plan.
+        value_bits: bits of a value that leave room for some number of the roster's sites.
+
+    Attributes:
+        sums: how many were observed.
+    """
+
+    def __init__(self, tasks: Sequence[NamedSpec], value_bits: Collection[int]) -> None:
+        self._tasks = tasks
+        self._value_bits = value_bits
+        self._paths: list[_Path] = []
+        self.sums = 0
+
+    def follows(self, query: Query, is_left: Callable[[str, int], bool]) -> Occurrence | None:
+        """Return the task of a question, None where it does not follow.
+
+        Args:
+            query: that is asked, a valid one.
+            is_left: whether a task may begin, by its name and its number in the run.
+        """
+        if not (found := self._read(query, is_left)):
+            return None
+        self._paths = found
+        last = max(path.number for path in found)
+        return Occurrence(tuple(dict.fromkeys(path.name for path in found if path.number == last)), last)
+
+    def observe(self, query: Query, answer: Sum) -> None:
+        """Take in the sum of a question that followed."""
+        self._paths = self._read(query, lambda _name, _number: True)
+        for path in self._paths:
+            path.replay.feed(answer)
+        self.sums += 1
+
+    def _read(self, query: Query, is_left: Callable[[str, int], bool]) -> list[_Path]:
+        found = [*self._going_on(query)]
+        begun = {(path.name, path.number) for path in found}
+        for number in self._beginnings(other_ways=not found):
+            for name, spec in self._tasks:
+                if (name, number) in begun or not is_left(name, number) or not self._is_of_run(query, spec):
+                    continue
+                replay = Replay(spec, query.value_bits)
+                if replay.expected is not None and is_same(query, replay.expected):
+                    found.append(_Path(number, name, replay))
+        return found
+
+    def _going_on(self, query: Query) -> Iterator[_Path]:
+        for path in self._paths:
+            for replay in path.replay.ways():
+                if replay.expected is not None and is_same(query, replay.expected):
+                    yield _Path(path.number, path.name, replay)
+                    break
+
+    def _beginnings(self, *, other_ways: bool) -> list[int]:
+        """Return the numbers that a task has which begins now: those after tasks that have ended."""
+        if not self._paths:
+            return [0]
+        ended = {path.number + 1 for path in self._paths if path.replay.expected is None}
+        if not ended and other_ways:
+            ended = {path.number + 1 for path in self._paths if any(way.expected is None for way in path.replay.ways())}
+        return sorted(ended)
+
+    def _is_of_run(self, query: Query, spec: TableSpec) -> bool:
+        return spec.value_bits is not None or query.value_bits in self._value_bits

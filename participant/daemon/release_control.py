@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from participant.daemon.epoch import RunContext, survivors_of
 from participant.policy.answer import Answer
-from participant.policy.differencing import AnsweredRows, nearest
+from participant.policy.differencing import AnsweredRows, SignedSet, nearest
 from participant.policy.rules import AskedQuery, Policy, RefusedError
 from participant.records.decisions import Decisions, Waiting, subject_of_query, subject_of_set
 from participant.records.ledger import Ledger
@@ -90,8 +90,7 @@ class ReleaseControl:
         near = nearest(frozenset(keys), self.records.signed_sets(place.terms.dataset), least)
         if near is not None and not shrinks:
             rules.append("minimum_site_difference")
-            differ = len(near.keys ^ set(keys))
-            words.append(f"the set differs from one of run {near.run} by {differ} sites, at least {least} are required")
+            words.append(_too_near(near, frozenset(keys), least))
         if not rules:
             return None
         if self.policy.loss_rule == "abort":  # even if an officer approved it under an earlier policy
@@ -108,3 +107,16 @@ class ReleaseControl:
             deadline=state.turn.deadline,
             sites=keys,
         )
+
+
+def _too_near(near: SignedSet, keys: frozenset[bytes], least: int) -> str:
+    """Return why a set of sites is too near to one that this site signed."""
+    if differ := len(near.keys ^ keys):
+        return (
+            f"the set differs from one of run {near.run} by {differ} site{'s'[: differ > 1]}, at least {least} are "
+            "required: the two sums would tell the difference"
+        )
+    return (
+        f"run {near.run} replaced this very set by a smaller one after a loss: another sum over all of it would tell "
+        "the sum of the sites that were lost"
+    )

@@ -428,9 +428,20 @@ def test_a_set_that_is_too_near_to_that_of_another_run_waits_for_an_officer(star
     play.until(Survivors)
     assert site.receive(play.parcel(Survivors)) == []
     assert site.waiting.rules == ("minimum_site_difference",)
-    assert f"one of run {other} by 1 sites, at least 3" in site.waiting.words
+    assert f"one of run {other} by 1 site, at least 3" in site.waiting.words
     site.decides(approved=True)
     assert kinds(site.ticks()) == [Consistency]
+
+
+def test_a_set_that_lost_a_site_waits_by_that_reason(started: Any) -> None:
+    play, site = started()
+    with site.commands.transaction():
+        site.records.sign("lung", UUID(int=77), play.plan.sites)
+        site.records.sign("lung", UUID(int=77), play.plan.sites[:5], instead_of=play.plan.sites)
+    play.until(Survivors)
+    assert site.receive(play.parcel(Survivors)) == []
+    assert site.waiting.rules == ("minimum_site_difference",)
+    assert f"run {UUID(int=77)} replaced this very set by a smaller one after a loss" in site.waiting.words
 
 
 def test_the_same_set_is_signed_again_in_other_runs(started: Any) -> None:

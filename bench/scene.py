@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from coordinator.demo.stage import Stage, command
-from coordinator.journal.tables import TABLES
+from coordinator.journal.schema import TABLES
 from relay.client.outbox import deliver
 from relay.client.transport import MemberState, Message, RelayClient, RunState
 from relay.party.journal import Journal

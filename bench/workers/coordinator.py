@@ -8,7 +8,8 @@ from uuid import UUID
 from bench.workers.epoch import Epoch
 from bench.workers.pipe import serve
 from bench.workers.work import left
-from coordinator.journal.tables import TABLES, RunTables
+from coordinator.journal.schema import TABLES
+from coordinator.journal.tables import RunTables
 from secagg.masks import Mask
 from secagg.protocol.coordinator_round import AwaitTotal, AwaitUploads
 from secagg.protocol.ring_vector import RingVector

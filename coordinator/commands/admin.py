@@ -11,21 +11,21 @@ from relay.service.admin import admin_app
 
 
 @asynccontextmanager
-async def admin_port(office: Session, default: int | None = None) -> AsyncIterator[int | None]:
+async def admin_port(session: Session, default: int | None = None) -> AsyncIterator[int | None]:
     """Serve health and metrics while the block runs; yields the port, or None if none is configured."""
-    port = default if office.settings.admin_port is None else office.settings.admin_port
+    port = default if session.settings.admin_port is None else session.settings.admin_port
     if port is None:
         yield None
         return
 
     async def readiness() -> str | None:
         try:
-            await office.relay.relay()
+            await session.relay.relay()
         except RelayUnavailableError as error:
             return str(error)
         return None
 
-    runner = web.AppRunner(admin_app(office.metrics.registry, readiness), access_log=None)
+    runner = web.AppRunner(admin_app(session.metrics.registry, readiness), access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", port).start()

@@ -1,13 +1,25 @@
 """Options shared by the coordinator's commands."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
-Data = Annotated[Path | None, typer.Option("--data", help="folder with the identity and the journal")]
-Config = Annotated[Path | None, typer.Option(help="TOML file with settings")]
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+from coordinator.session.config import CoordinatorConfig
+from relay.service.command import CommonOptions
+
 ProjectId = Annotated[UUID, typer.Argument(help="ID of the project")]
 RunId = Annotated[UUID, typer.Argument(help="ID of the run; `runs` lists them")]
+
+
+@dataclass(frozen=True, slots=True)
+class Common(CommonOptions):
+    """What every command of the coordinator can be told."""
+
+    data: Annotated[Path | None, typer.Option("--data", help="folder with the identity and the journal")] = None
+
+    def settings(self, **command_line: Any) -> CoordinatorConfig:
+        """Return the settings, with what the command line says beside the common options."""
+        return CoordinatorConfig.load(data=self.data, config=self.config, **command_line)

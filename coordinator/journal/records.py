@@ -81,6 +81,23 @@ class RunRecord:
     def is_over(self) -> bool:
         return self.state in FINAL_RUN
 
+    def facts(self) -> dict[str, Any]:
+        """Return what commands tell of the run with --json."""
+        return {
+            "run": str(self.run),
+            "project": self.name,
+            "analyses": list(self.analyses),
+            "task": self.task,
+            "outcome": self.state.value,
+            "detail": self.reason,
+            "began": self.began,
+            "deadline": self.deadline,
+            "ended": self.ended,
+            "repeats": None if self.repeats is None else str(self.repeats),
+            "wish": self.wish,
+            "relay_knows": self.told,
+        }
+
 
 class RunRecords:
     """All runs of a journal. Changes are transactions of their own, unless one is open."""

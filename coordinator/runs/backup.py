@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from coordinator.journal.records import RunRecords
-from coordinator.journal.tables import TABLES
+from coordinator.journal.schema import TABLES
 from coordinator.session.config import CoordinatorConfig
 from relay.party import keystore
 from relay.party.journal import Journal

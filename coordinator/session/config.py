@@ -1,13 +1,16 @@
 """The coordinator's settings: from the command line, SECAGG_COORDINATOR_<NAME>, or a TOML file."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field, SecretStr
 
-from relay.client.transport import RelayClient
 from relay.service.settings import Settings, default_data_folder, service_config
 from secagg.errors import ParameterError
-from secagg.identity import Identity
+
+if TYPE_CHECKING:
+    from relay.client.transport import RelayClient
+    from secagg.identity import Identity
 
 
 class CoordinatorConfig(Settings):
@@ -56,8 +59,10 @@ class CoordinatorConfig(Settings):
                 "no relay is configured; set SECAGG_COORDINATOR_RELAY, or relay = ... in the TOML file"
             )
 
-    def client(self, identity: Identity, give_up_after_s: float = 60.0) -> RelayClient:
+    def client(self, identity: "Identity", give_up_after_s: float = 60.0) -> "RelayClient":
         """Return a client of the relay that signs as `identity`; raises ParameterError if no relay is configured."""
+        from relay.client.transport import RelayClient  # noqa: PLC0415  # most commands read settings and ask no relay
+
         self.require_relay()
         return RelayClient(
             self.relay,

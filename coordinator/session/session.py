@@ -2,18 +2,17 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from platform import node
 from typing import TypeVar
 
 import typer
 
+from coordinator.journal.opening import opened as journal_opened
 from coordinator.journal.records import RunRecords
-from coordinator.journal.tables import TABLES
 from coordinator.session.config import CoordinatorConfig
 from coordinator.session.mailbox import Mailbox
 from coordinator.session.metrics import CoordinatorMetrics
@@ -46,14 +45,13 @@ class Session:
     holder: str
 
 
-def in_office(data: Path | None, config: Path | None, work: Callable[[Session], Awaitable[T]]) -> T:
-    """Do a command's work."""
-    settings = CoordinatorConfig.load(data=data, config=config)
+def in_session(settings: CoordinatorConfig, work: Callable[[Session], Awaitable[T]]) -> T:
+    """Do a command's work in a session of its own."""
     logs.configure("coordinator", level=settings.log_level)
 
     async def inside() -> T:
-        async with opened(settings, passphrase(settings)) as office:
-            return await work(office)
+        async with opened(settings, passphrase(settings)) as session:
+            return await work(session)
 
     return asyncio.run(inside())
 
@@ -61,37 +59,19 @@ def in_office(data: Path | None, config: Path | None, work: Callable[[Session], 
 @asynccontextmanager
 async def opened(settings: CoordinatorConfig, secret: str) -> AsyncIterator[Session]:
     """Open the identity by its passphrase, the journal, and a connection to the relay."""
-    async with at_work(settings, keystore.unlock(settings.identity, secret)) as office:
-        yield office
+    async with at_work(settings, keystore.unlock(settings.identity, secret)) as session:
+        yield session
 
 
 @asynccontextmanager
 async def at_work(settings: CoordinatorConfig, identity: Identity) -> AsyncIterator[Session]:
     """Open the journal and a connection to the relay for an identity that is open."""
-    with journal_of(settings) as journal:
+    with journal_opened(settings.data) as journal:
         async with settings.client(identity) as relay:
             records = RunRecords(journal.connection)
             yield Session(
                 settings, identity, relay, journal, records, Mailbox(relay), CoordinatorMetrics(), _holder(settings)
             )
-
-
-@contextmanager
-def journal_of(settings: CoordinatorConfig) -> Iterator[Journal]:
-    """Open the journal alone: enough to look at earlier runs, without a passphrase."""
-    journal = Journal(settings.data, TABLES)
-    try:
-        yield journal
-    finally:
-        journal.close()
-
-
-@contextmanager
-def alone(settings: CoordinatorConfig) -> Iterator[None]:
-    """Keep runs from working with this identity meanwhile; raises JournalError where it does already."""
-    with journal_of(settings) as journal:
-        journal.lock()
-        yield
 
 
 def passphrase(settings: CoordinatorConfig) -> str:

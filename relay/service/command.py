@@ -1,14 +1,132 @@
-"""What all commands have in common: one line for an error, one object for a report."""
+"""What all commands have in common: how they are found, what they all can be told, and how they answer.
 
+A program is a table in its `cli.py`: the name of each command or group, the module that has it, and its line of help.
+Nothing of that is imported before it is called, so that `--help` and each command load what they need and no more. The
+modules register their commands with `Commands`, where one parameter stands for all the options that a program's
+commands share:
+
+    app = Commands()
+
+    @app.command("show")
+    def show(run: RunId, common: Common) -> None: ...
+"""
+
+import inspect
 import json
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar, get_type_hints
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
 
 from relay.service.folders import private_umask
 from secagg.errors import SecaggError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+
+
+class Entry(NamedTuple):
+    """The module of a command or group, and its line in the program's help: the first of its own help."""
+
+    module: str
+    help: str
+
+
+class _LazyGroup(TyperGroup):
+    """A group that knows its commands from a table, and imports the one that is called."""
+
+    package: ClassVar[str]
+    table: ClassVar[Mapping[str, Entry]]
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=entry.help) for name, entry in self.table.items()}
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command itself, or None where there is none of that name."""
+        del ctx
+        if cmd_name not in self.table:
+            return None
+        group = get_group(import_module(f"{self.package}.{self.table[cmd_name].module}").app)
+        return group if group.name == cmd_name else group.commands[cmd_name]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Show the table: a plain group of commands that have nothing but their help."""
+        outline = TyperGroup(name=self.name, commands=dict(self.commands), params=self.params, help=self.help)
+        outline.format_help(ctx, formatter)
+
+
+def program(name: str, help_: str | None, package: str, table: Mapping[str, Entry]) -> typer.Typer:
+    """Return a program whose commands are imported, from modules of a package, when they are called."""
+    group = type("_Program", (_LazyGroup,), {"package": package, "table": table})
+    app = typer.Typer(name=name, cls=group, help=help_, no_args_is_help=True, pretty_exceptions_enable=False)
+    app.callback()(_nothing)  # makes it a group, though no command is registered
+    return app
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class CommonOptions:
+    """What every command can be told. A program's own subclass says what is in its folder, and reads its settings."""
+
+    data: Annotated[Path | None, typer.Option("--data", help="folder in which the program keeps its data")] = None
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file with settings")] = None
+    as_json: AsJson = False
+
+    def report(self, facts: dict[str, Any], words: str) -> None:
+        """Print the command's result on stdout: one JSON object, or words for people."""
+        report(facts, words, as_json=self.as_json)
+
+
+class Commands(typer.Typer):
+    """Registers commands. A parameter that is annotated with `CommonOptions` is filled from options of that name."""
+
+    def command(self, *args: Any, **settings: Any) -> Callable[[F], F]:
+        register = super().command(*args, **settings)
+
+        def registered(function: F) -> F:
+            register(_with_options(function))
+            return function
+
+        return registered
+
+
+def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that has the fields of its common options as parameters of its own, which Typer reads."""
+    signature = inspect.signature(function, eval_str=True)
+    common = [one for one in signature.parameters.values() if is_dataclass(one.annotation)]
+    if not common:
+        return function
+    (bundle,) = common
+    hints = get_type_hints(bundle.annotation, include_extras=True)
+    options = [
+        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
+        for one in fields(bundle.annotation)
+    ]
+    own = [
+        one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in signature.parameters.values() if one is not bundle
+    ]
+
+    @wraps(function)
+    def command(**given: Any) -> Any:
+        shared = {option.name: given.pop(option.name) for option in options}
+        return function(**given, **{bundle.name: bundle.annotation(**shared)})
+
+    command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in [*own, *options]}
+    return command
 
 
 def run(app: Callable[[], Any], name: str) -> None:

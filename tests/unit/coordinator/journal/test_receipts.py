@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from coordinator.commands.cli import app
 from coordinator.journal import receipts
 from coordinator.journal.receipts import ReceiptLog, contents_of, receipt_of
-from coordinator.journal.tables import TABLES
+from coordinator.journal.schema import TABLES
 from relay.client.transport import RelayUnavailableError
 from relay.party.journal import Journal
 from secagg import receipts as r

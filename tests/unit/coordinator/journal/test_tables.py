@@ -6,7 +6,8 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from coordinator.journal.tables import TABLES, ReleasedSum, RunTables
+from coordinator.journal.schema import TABLES
+from coordinator.journal.tables import ReleasedSum, RunTables
 from secagg.messages import HeldLeaves, SharePackage
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from coordinator.journal.records import RunRecord, RunRecords
-from coordinator.journal.tables import TABLES, ReleasedSum, RunTables
+from coordinator.journal.schema import TABLES
+from coordinator.journal.tables import ReleasedSum, RunTables
 from coordinator.report.recall import recall
 from coordinator.runs.lifecycle import HeldBySites
 from participant.analyses.catalogue import parse_spec

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from coordinator.journal.tables import TABLES
+from coordinator.journal.schema import TABLES
 from coordinator.runs.channel import RunChannel
 from coordinator.runs.driver import Driver, Participants, Timeouts
 from coordinator.session.mailbox import Subscription

@@ -10,7 +10,8 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import accuracy_score, log_loss
 
-from coordinator.journal.tables import TABLES, ReleasedSum, RunTables
+from coordinator.journal.schema import TABLES
+from coordinator.journal.tables import ReleasedSum, RunTables
 from coordinator.report.text import as_facts
 from coordinator.runs.lifecycle import RunOutcome
 from participant.analyses.base.errors import AnalysisError, ConvergenceError, NoRowsError, SpecError

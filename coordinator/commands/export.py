@@ -1,0 +1,29 @@
+"""`secagg-coordinator export`: an earlier run as a page, which is drawn."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coordinator.commands.options import Common, RunId
+from coordinator.journal.opening import opened
+from coordinator.report.page import page
+from coordinator.report.run import earlier_run
+from relay.service.command import Commands
+
+app = Commands()
+
+
+@app.command("export")
+def export(
+    run: RunId,
+    common: Common,
+    out: Annotated[Path | None, typer.Option(help="file to write; by default RUN.html in the current folder")] = None,
+) -> None:
+    """Export an earlier run as one HTML page: tables, figures, cohort, floors, versions, and receipt hash."""
+    path = out or Path(f"{run}.html")
+    with opened(common.settings().data) as journal:
+        done = asyncio.run(earlier_run(journal.connection, run))
+    path.write_text(page(done), encoding="utf-8")
+    common.report({"run": str(run), "file": str(path)}, f"written: {path}")

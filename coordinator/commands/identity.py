@@ -1,0 +1,67 @@
+"""Commands of the identity key's life: enrol, rotate, deregister."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from coordinator.commands.options import Common
+from coordinator.journal.opening import alone
+from coordinator.session.session import passphrase
+from relay.client import enrolment
+from relay.party import keystore
+from relay.service.command import Commands
+from secagg.errors import ParameterError
+from secagg.identity import key_words
+
+app = Commands()
+
+
+@app.command("enroll")
+def enroll(
+    token: Annotated[str, typer.Option(help="join token with the role coordinator")],
+    name: Annotated[str, typer.Option(help="name of this coordinator, as shown to the sites")],
+    common: Common,
+    relay: Annotated[str | None, typer.Option(help="the relay's address")] = None,
+) -> None:
+    """Generate this coordinator's key and enrol it.
+
+    SECAGG_COORDINATOR_PASSPHRASE_FILE names the file with the passphrase that protects the key.
+    """
+    settings = common.settings(relay=relay)
+    settings.require_relay()
+    secret = settings.passphrase.get_secret_value()
+    identity, site = asyncio.run(enrolment.enrol(settings.identity, secret, settings.client, token=token, name=name))
+    words = key_words(identity.public)
+    facts = {"name": site.name, "key": identity.public.hex(), "words": words}
+    common.report(facts, f"enrolled as {site.name}\n  {words}")
+
+
+@app.command("rotate-key")
+def rotate_key(common: Common) -> None:
+    """Replace this coordinator's key in every project; each site's officer then confirms the new words.
+
+    Stop all runs first. The old key is destroyed.
+    """
+    settings = common.settings()
+    settings.require_relay()
+    with alone(settings.data):
+        identity = asyncio.run(enrolment.rotate(settings.identity, passphrase(settings), settings.client))
+    words = key_words(identity.public)
+    common.report({"key": identity.public.hex(), "words": words}, f"the new key's words:\n  {words}")
+
+
+@app.command("deregister")
+def deregister(
+    common: Common,
+    confirm: Annotated[bool, typer.Option("--yes", help="confirm; this cannot be undone")] = False,
+) -> None:
+    """Leave the relay permanently: memberships end, and the key is revoked and destroyed."""
+    settings = common.settings()
+    settings.require_relay()
+    if not confirm:
+        raise ParameterError("deregistering ends all memberships and destroys the key; confirm with --yes")
+    with alone(settings.data):
+        identity = keystore.unlock(settings.identity, passphrase(settings))
+        asyncio.run(enrolment.deregister(settings.identity, identity, settings.client))
+    common.report({"key": identity.public.hex(), "destroyed": True}, "deregistered; the key is destroyed")

@@ -1,0 +1,36 @@
+"""`secagg-coordinator logs`: what the sites logged of a run and sent."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from coordinator.commands.options import Common, RunId
+from coordinator.projects.site_logs import LogLine, received
+from coordinator.session.session import Session, in_session
+from relay.service.command import Commands
+
+app = Commands()
+
+
+@app.command("logs")
+def logs(
+    run: RunId,
+    common: Common,
+    site: Annotated[str | None, typer.Option(help="name of the only site to show")] = None,
+) -> None:
+    """Show the logs of a run that sites sent with `secagg-participant log send RUN`."""
+
+    async def work(session: Session) -> list[LogLine]:
+        project = await session.relay.project((await session.relay.run(run)).project)
+        names = {member.key: member.name for member in project.members}
+        return await received(session.relay, session.identity, run, names)
+
+    found = [line for line in in_session(common.settings(), work) if site in {None, line.site}]
+    facts = [{"at": one.at, "site": one.site, "event": one.event, **one.facts} for one in found]
+    lines = [
+        f"{one.at}  {one.site:<20} {one.event}  "
+        + " ".join(f"{name}={json.dumps(value)}" for name, value in one.facts.items())
+        for one in found
+    ]
+    common.report({"run": str(run), "lines": facts}, "\n".join(lines) or "no site has sent its log of this run")

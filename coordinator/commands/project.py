@@ -1,0 +1,108 @@
+"""Commands on projects: create, invite, show, seal, and set their tasks."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+import typer
+
+from coordinator.commands.options import Common, ProjectId
+from coordinator.projects import projects
+from coordinator.runs.run_file import read_run_file
+from coordinator.session.session import Session, in_session
+from relay.service.command import Commands
+
+app = Commands(name="project", no_args_is_help=True, help="Projects that this identity coordinates.")
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="the project's name")],
+    terms: Annotated[Path, typer.Option(help="TOML file that states what the project may ask")],
+    common: Common,
+    mode: Annotated[
+        Literal["masks", "he"] | None,
+        typer.Option(help="masks, or he: only the sites can open the sums; overrides the file"),
+    ] = None,
+    publish: Annotated[
+        bool | None,
+        typer.Option("--publish/--no-publish", help="in mode he, whether the sites send you the sums that they opened"),
+    ] = None,
+) -> None:
+    """Create a project. Its terms are final: every site's officer confirms them."""
+    said = {name: value for name, value in (("mode", mode), ("publish", publish)) if value is not None}
+    content = projects.read_terms(terms, said).encode()
+    project = uuid4()
+
+    async def work(session: Session) -> None:
+        await session.relay.create_project(project, name, content)
+
+    in_session(common.settings(), work)
+    common.report({"id": str(project), "name": name}, f"{project}")
+
+
+@app.command("invite")
+def invite(
+    project: ProjectId,
+    common: Common,
+    sites: Annotated[
+        list[str] | None, typer.Argument(help="names of the sites; by default, every site of the relay")
+    ] = None,
+) -> None:
+    """Invite sites. Each site answers according to its own policy."""
+
+    async def work(session: Session) -> list[str]:
+        return await projects.invite(session.relay, project, sites or [])
+
+    invited = in_session(common.settings(), work)
+    common.report({"invited": invited}, f"invited: {', '.join(invited)}")
+
+
+@app.command("show")
+def show(project: ProjectId, common: Common) -> None:
+    """Show how the sites responded to the invitation."""
+
+    async def work(session: Session) -> Any:
+        return await session.relay.project(project)
+
+    found = in_session(common.settings(), work)
+    members = [{"name": one.name, "state": one.state.value, "reason": one.reason} for one in found.members]
+    lines = [f"{one['name']:<24} {one['state']:<10} {one['reason']}" for one in members]
+    facts = {"id": str(project), "name": found.name, "members": members, "sealed": found.roster is not None}
+    common.report(facts, "\n".join(lines) or "no site has been invited")
+
+
+@app.command("seal")
+def seal(project: ProjectId, common: Common) -> None:
+    """Seal the roster of all sites that joined, and show the twelve words for the officers to compare."""
+
+    async def work(session: Session) -> projects.SealedProject:
+        return await projects.seal(session.relay, project)
+
+    done = in_session(common.settings(), work)
+    words = done.roster.words()
+    sites = [done.names[key] for key in done.roster.sites]
+    common.report(
+        {"id": str(project), "sites": sites, "words": words},
+        f"{len(sites)} sites: {', '.join(sites)}\nRead these words to each officer over the telephone:\n  {words}",
+    )
+
+
+@app.command("tasks")
+def tasks(
+    project: ProjectId,
+    common: Common,
+    analysis: Annotated[Path | None, typer.Argument(help="TOML file with the tasks; without it, show them")] = None,
+) -> None:
+    """Set or show a project's ordered tasks. Every member sees them, and any number of runs can execute them."""
+    wanted = None if analysis is None else read_run_file(analysis).tasks
+
+    async def work(session: Session) -> Any:
+        if wanted is None:
+            return projects.tasks_of(await session.relay.project(project))
+        return projects.tasks_of(await projects.set_tasks(session.relay, project, wanted))
+
+    found = in_session(common.settings(), work)
+    facts = [{"task": place, **task.model_dump(mode="json", exclude_none=True)} for place, task in enumerate(found)]
+    lines = [f"{place:>3}  {task.analysis}" for place, task in enumerate(found)]
+    common.report({"tasks": facts}, "\n".join(lines) or "the project has no tasks")

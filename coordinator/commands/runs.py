@@ -1,0 +1,27 @@
+"""`secagg-coordinator runs`: which runs there are and were, from the journal alone."""
+
+from datetime import UTC, datetime
+
+from coordinator.commands.options import Common
+from coordinator.journal.opening import opened
+from coordinator.journal.records import RunRecords
+from relay.service.command import Commands
+
+app = Commands()
+
+
+@app.command("runs")
+def runs(common: Common) -> None:
+    """List this coordinator's runs, newest first."""
+    with opened(common.settings().data) as journal:
+        found = RunRecords(journal.connection).all()
+    lines = [
+        f"{one.run}  {_date(one.began)}  {one.state.value:<10} {one.name}: {', '.join(one.analyses)}"
+        + (f" ({one.reason})" if one.reason else "")
+        for one in found
+    ]
+    common.report({"runs": [one.facts() for one in found]}, "\n".join(lines) or "there are no runs yet")
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

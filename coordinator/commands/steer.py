@@ -1,0 +1,32 @@
+"""`secagg-coordinator pause` and `cancel`: what they ask of the process that executes the run."""
+
+from coordinator.commands.options import Common, RunId
+from coordinator.journal.records import RequestedAction, RunRecord
+from coordinator.runs.lifecycle import stop
+from coordinator.session.session import Session, in_session
+from relay.service.command import Commands
+
+app = Commands()
+
+
+@app.command("pause")
+def pause(run: RunId, common: Common) -> None:
+    """Pause a run once its open round is finished. Its deadline stays."""
+    _request(run, "pause", common)
+
+
+@app.command("cancel")
+def cancel(run: RunId, common: Common) -> None:
+    """End a run immediately; it cannot be resumed."""
+    _request(run, "cancel", common)
+
+
+def _request(run: RunId, action: RequestedAction, common: Common) -> None:
+    async def work(session: Session) -> RunRecord:
+        await stop(session, run, action)
+        return session.records.get(run)
+
+    found = in_session(common.settings(), work)
+    stopped = found.is_over or found.state.value == "paused"
+    words = found.state.value if stopped else f"the process that executes the run will {action} it"
+    common.report(found.facts(), words)

@@ -1,0 +1,26 @@
+"""Opening the journal alone: enough to look at earlier runs, without a passphrase or a relay."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from coordinator.journal.schema import TABLES
+from relay.party.journal import Journal
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Journal]:
+    """Open the journal in the coordinator's data folder while the block runs."""
+    journal = Journal(folder, TABLES)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from working with this identity meanwhile; raises JournalError where one does already."""
+    with opened(folder) as journal:
+        journal.lock()
+        yield

@@ -19,8 +19,8 @@ from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.regression.glm import GlmResult, GlmSpec
-from participant.statistics.evaluation.evaluate import evaluate, layout_of
-from participant.statistics.language.query import Query
+from participant.statistics.evaluation.bound import BoundQuery
+from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.language.statistic import Columns
 from participant.statistics.models.variables import Variable
 from secagg.params import Profile, Schema, mac_lanes_for, ring_bits_for
@@ -43,19 +43,18 @@ class ProtocolSum(SecureSum):
         self.value_bits = value_bits_for(len(tables))
         self.rounds = 0
 
-    async def __call__(self, query: Query) -> Sum:
+    async def __call__(self, query: BoundQuery) -> Sum:
         vectors = np.array([evaluate(query, table) for table in self._tables.values()])
         if self.rounds % ROUNDS == 0:
             terms = on_complete_graph(len(vectors), Profile.MALICIOUS, None)
             self._cohorts.append(SimulatedCohort.of(len(vectors), Profile.MALICIOUS, terms, rounds=ROUNDS))
             self._cohorts[-1].set_up()
         self.rounds += 1
-        layout = layout_of(query)
-        segments = layout.segments(query.value_bits)
+        segments = query.segments
         bits = max(ring_bits_for(segment.levels, len(vectors)) for segment in segments)
         schema = Schema(ring_bits=bits, mac_lanes=mac_lanes_for(bits), segments=segments)
         total, _, _ = self._cohorts[-1].round(query.encode(), vectors, schema, set(), set())
-        return Sum(layout.unflatten(total), tuple(self._tables))
+        return Sum(query.layout.unflatten(total), tuple(self._tables))
 
     @property
     def bytes_of_a_site(self) -> float:

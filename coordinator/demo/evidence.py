@@ -8,8 +8,8 @@ from typing import Any
 
 from coordinator.demo.canaries import Canary, of_secret, of_vector
 from coordinator.demo.stage import Stage
-from participant.statistics.evaluation.evaluate import evaluate, layout_of
-from participant.statistics.language.query import Query
+from participant.statistics.evaluation.bound import BoundQuery
+from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.language.statistic import Columns
 from relay.party import keystore
 from relay.party.journal import Journal
@@ -35,8 +35,8 @@ def canaries(stage: Stage, tables: Mapping[str, Columns], run: dict[str, Any]) -
 def _vectors(tables: Mapping[str, Columns], run: dict[str, Any]) -> Iterator[Canary]:
     """Yield pieces of each site's vector in each round; a site that was lost had computed its vector, too."""
     for entry in run["rounds"]:
-        query = Query.decode(base64.b64decode(entry["query"]))
-        segments = layout_of(query).segments(query.value_bits)
+        query = BoundQuery.decode(base64.b64decode(entry["query"]))
+        segments = query.segments
         schema = Schema(ring_bits=entry["ring_bits"], mac_lanes=0, segments=segments)
         for site, table in tables.items():
             yield from of_vector(f"the vector of {site} in round {entry['round']}", evaluate(query, table), schema)

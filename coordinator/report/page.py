@@ -65,7 +65,7 @@ def page(run: RunReport) -> str:
         ],
         floors=_floors(run),
         tells=sorted({describe(query).tells for query, _ in run.answers}),
-        versions=_versions([query for query, _ in run.answers]),
+        versions=_versions([asked.query for asked, _ in run.answers]),
     )
 
 
@@ -87,7 +87,7 @@ def _cohort(run: RunReport) -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 def _floors(run: RunReport) -> list[tuple[str, str]]:
     """Return the rules that held, by name."""
-    persons = sorted({query.minimum_persons for query, _ in run.answers})
+    persons = sorted({asked.query.minimum_persons for asked, _ in run.answers})
     found = [("Persons that a site's numbers stand for at least", ", ".join(map(str, persons)) or "none asked")]
     if run.terms is None:
         return found

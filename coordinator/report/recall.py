@@ -8,8 +8,7 @@ from coordinator.runs.lifecycle import RunOutcome, result_of
 from coordinator.runs.secure_sum import HeldBySitesError
 from participant.analyses.base.errors import AnalysisError
 from participant.analyses.base.secure_sum import SecureSum, Sum
-from participant.statistics.evaluation.evaluate import layout_of
-from participant.statistics.language.query import Query
+from participant.statistics.evaluation.bound import BoundQuery
 from secagg.errors import SecaggError
 
 
@@ -30,7 +29,7 @@ async def recall(record: RunRecord, tables: RunTables) -> RunOutcome:
             results.append(await result_of(task, secure_sum))
         except (AnalysisError, UnansweredError):
             break
-    answers = tuple((Query.decode(query), answer) for query, answer in kept)
+    answers = tuple((BoundQuery.decode(query), answer) for query, answer in kept)
     return RunOutcome(tuple(results), answers, {})
 
 
@@ -41,10 +40,10 @@ class _KeptSum(SecureSum):
         self.value_bits = value_bits
         self._kept = kept
 
-    async def __call__(self, query: Query) -> Sum:
+    async def __call__(self, query: BoundQuery) -> Sum:
         asked, answer = next(self._kept, (b"", None))
         if answer is None or asked != query.encode():
             raise UnansweredError("the journal has no answer to this query")
         if answer.total is None:
             raise HeldBySitesError(answer)
-        return Sum(layout_of(query).unflatten(answer.total), answer.survivors)
+        return Sum(query.layout.unflatten(answer.total), answer.survivors)

@@ -15,7 +15,7 @@ from coordinator.report.text import as_facts, words_of
 from coordinator.runs.lifecycle import HeldBySites, RunOutcome
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.spec import TableSpec
-from participant.statistics.language.query import Query
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.study.terms import ProjectTerms
 from secagg.errors import ParameterError
 
@@ -41,7 +41,7 @@ class RunReport:
     project: str
     tasks: tuple[Mapping[str, Any], ...]
     results: tuple[AnalysisResult | HeldBySites, ...]
-    answers: tuple[tuple[Query, ReleasedSum], ...]
+    answers: tuple[tuple[BoundQuery, ReleasedSum], ...]
     outcome: str
     detail: str = ""
     began: float | None = None

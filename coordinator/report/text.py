@@ -11,7 +11,6 @@ import numpy as np
 
 from coordinator.runs.lifecycle import HeldBySites, RunOutcome
 from participant.analyses.base.result import AnalysisResult
-from participant.statistics.evaluation.evaluate import layout_of
 
 
 def as_facts(run: UUID, report: RunOutcome) -> dict[str, Any]:
@@ -22,13 +21,13 @@ def as_facts(run: UUID, report: RunOutcome) -> dict[str, Any]:
         "rounds": [
             {
                 "round": answer.round,
-                "query": base64.b64encode(query.encode()).decode(),
-                "statistic": query.statistic,
-                "numbers": layout_of(query).length,
+                "query": base64.b64encode(asked.encode()).decode(),
+                "statistic": asked.query.statistic,
+                "numbers": asked.layout.length,
                 "ring_bits": answer.ring_bits,
                 "sites": list(answer.survivors),
             }
-            for query, answer in report.answers
+            for asked, answer in report.answers
         ],
         "bytes_per_site": report.bytes_heard,
     }

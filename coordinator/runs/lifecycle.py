@@ -30,7 +30,7 @@ from participant.analyses.base.errors import SpecError
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
-from participant.statistics.language.query import Query
+from participant.statistics.evaluation.bound import BoundQuery
 from relay.api.states import FINAL_RUN
 from relay.api.wire import RunLease
 from relay.client.transport import RelayError, RelayUnavailableError, RunState
@@ -73,7 +73,7 @@ class RunOutcome:
     """
 
     results: tuple[AnalysisResult | HeldBySites, ...]
-    answers: tuple[tuple[Query, ReleasedSum], ...]
+    answers: tuple[tuple[BoundQuery, ReleasedSum], ...]
     bytes_heard: dict[str, int]
 
 
@@ -265,7 +265,7 @@ class _Work:
         await driver.resume()
         secure_sum = RunSum(driver, tables, self._sealed, record, settings.rounds, self._check_pause)
         results = tuple([await self._result(task, secure_sum) for task in record.specs])
-        answers = tuple((Query.decode(query), answer) for query, answer in tables.answers())
+        answers = tuple((BoundQuery.decode(query), answer) for query, answer in tables.answers())
         return RunOutcome(results, answers, dict(driver.bytes_heard))
 
     async def _result(self, task: TableSpec, secure_sum: RunSum) -> AnalysisResult | HeldBySites:

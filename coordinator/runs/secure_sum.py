@@ -7,8 +7,7 @@ from coordinator.journal.tables import ReleasedSum, RunTables
 from coordinator.projects.projects import SealedProject
 from coordinator.runs.driver import Driver
 from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
-from participant.statistics.evaluation.evaluate import layout_of
-from participant.statistics.language.query import Query
+from participant.statistics.evaluation.bound import BoundQuery
 from secagg.errors import SecaggError
 from secagg.he.parameters import SUMS
 from secagg.messages import Suite
@@ -78,13 +77,13 @@ class RunSum(SecureSum):
         self._position = 0
         self.value_bits = record.value_bits
 
-    async def __call__(self, query: Query) -> Sum:
+    async def __call__(self, query: BoundQuery) -> Sum:
         """Return the sum of a query: from the journal if it was learnt before a crash, else from a round.
 
         Raises:
             HeldBySitesError: the sites have opened it, and the project's terms leave it to them.
         """
-        self._sealed.terms.check(query)
+        self._sealed.terms.check(query.query)
         data = query.encode()
         answer = self._tables.answer(self._position, data)
         if answer is None:
@@ -95,10 +94,10 @@ class RunSum(SecureSum):
         self._position += 1
         if answer.total is None:
             raise HeldBySitesError(answer)
-        return Sum(layout_of(query).unflatten(answer.total), answer.survivors)
+        return Sum(query.layout.unflatten(answer.total), answer.survivors)
 
-    def _schema(self, query: Query) -> Schema:
-        segments = layout_of(query).segments(query.value_bits)
+    def _schema(self, query: BoundQuery) -> Schema:
+        segments = query.segments
         parties = len(self._driver.left or ())
         bits = max(ring_bits_for(segment.levels, parties) for segment in segments)
         checked = self._sealed.terms.profile == "malicious" or self._sealed.terms.mode == "he"

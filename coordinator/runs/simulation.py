@@ -20,9 +20,9 @@ from coordinator.runs.lifecycle import RunOutcome, result_of
 from coordinator.session.progress import Event, Show, What
 from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
 from participant.analyses.base.spec import TableSpec
-from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.evaluation.bound import BoundQuery
+from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.language.layout import Array
-from participant.statistics.language.query import Query
 from participant.statistics.language.statistic import Columns
 from participant.study.terms import ProjectTerms
 from secagg.errors import NotEnoughParticipantsError, ParameterError
@@ -86,32 +86,31 @@ class SimulatedSum(SecureSum):
         self._began = time.monotonic()
         self._threshold = default_threshold(len(tables), Profile.MALICIOUS)
         self.value_bits = value_bits_for(len(tables))
-        self.answers: list[tuple[Query, ReleasedSum]] = []
+        self.answers: list[tuple[BoundQuery, ReleasedSum]] = []
 
-    async def __call__(self, query: Query) -> Sum:
+    async def __call__(self, query: BoundQuery) -> Sum:
         """Return the sum of a query.
 
         Raises:
             TermsError: it goes beyond the project's terms.
             NotEnoughParticipantsError: fewer sites than the threshold are left; says why each declined.
         """
-        query = Query.decode(query.encode())
+        query = BoundQuery.decode(query.encode())  # as a site reads it
         if self._terms is not None:
-            self._terms.check(query)
+            self._terms.check(query.query)
         round_ = len(self.answers) + 1
-        layout = layout_of(query)
-        self._say("round-opened", round_, f"{len(self._tables)} sites asked for {layout.length} numbers")
+        self._say("round-opened", round_, f"{len(self._tables)} sites asked for {query.layout.length} numbers")
         vectors = self._vectors(query, round_)
-        segments = layout.segments(query.value_bits)
+        segments = query.segments
         total = fixed_point_sum(list(vectors.values()), segments)
         self._tables = {name: self._tables[name] for name in vectors}
         self.answers.append(
             (query, ReleasedSum(round_, _ring_bits(segments, len(vectors)), tuple(sorted(vectors)), total))
         )
         self._say("round-done", round_, f"sum over {len(vectors)} sites")
-        return Sum(layout.unflatten(total), tuple(sorted(vectors)))
+        return Sum(query.layout.unflatten(total), tuple(sorted(vectors)))
 
-    def _vectors(self, query: Query, round_: int) -> dict[str, Array]:
+    def _vectors(self, query: BoundQuery, round_: int) -> dict[str, Array]:
         vectors: dict[str, Array] = {}
         reasons = []
         for name, table in self._tables.items():

@@ -23,8 +23,7 @@ from participant.records import receipts, run_logs
 from participant.records.decisions import Decisions, Waiting
 from participant.records.ledger import Ledger
 from participant.settings.config import ParticipantConfig
-from participant.statistics.evaluation.evaluate import layout_of
-from participant.statistics.language.query import Query
+from participant.statistics.evaluation.bound import BoundQuery
 from relay.api.states import FINAL_RUN, SiteState
 from relay.client.outbox import deliver
 from relay.client.transport import Message, PayloadRef, RelayClient, RelayError, RelayUnavailableError
@@ -274,15 +273,16 @@ class Daemon:
         """Contribute the requested vector, wait until that is allowed, or decline with a reason that may be told."""
         round_ = state.turn.round
         try:
-            query = Query.decode(state.open.query)
-            if (waiting := self._gate.query(query, site_run.place, state, time.time())) is not None:
+            bound = BoundQuery.decode(state.open.query)
+            query = bound.query
+            if (waiting := self._gate.query(bound, site_run.place, state, time.time())) is not None:
                 self._wait(waiting)
                 return
             log.info("round-opened", round=round_, sites=len(state.turn.roster))
-            if layout_of(query).segments(query.value_bits) != state.open.schema.segments:
+            if bound.segments != state.open.schema.segments:
                 raise RefusedError("the round's schema does not match its query")
             earlier, key = self._records.row_sets(query.dataset), self._records.key()
-            made = await self._computed(query, earlier, key)
+            made = await self._computed(bound, earlier, key)
             self._gate.answer(made)
             site_run.tell(Contribute(made.vector), answer=made)
         except (ParameterError, DatasetError) as refusal:
@@ -295,18 +295,18 @@ class Daemon:
         self._rounds.labels("contributed").inc()
         self._success.set_to_current_time()
 
-    async def _computed(self, query: Query, earlier: Sequence[RowSet], key: bytes) -> Answer:
+    async def _computed(self, bound: BoundQuery, earlier: Sequence[RowSet], key: bytes) -> Answer:
         """Compute an answer; whatever else a statistic or a trainer raises on this site's rows is one refusal.
 
         Its text is fixed, as the error may depend on a patient, and the daemon goes on: were it to end, it would end
         again at every start, and the other sites would see that as well.
         """
         try:
-            return await asyncio.to_thread(answer, query, self._store, earlier, key)
+            return await asyncio.to_thread(answer, bound, self._store, earlier, key)
         except (ParameterError, DatasetError, OSError):
             raise
         except Exception as error:
-            log.exception("computation-failed", statistic=query.statistic)
+            log.exception("computation-failed", statistic=bound.query.statistic)
             raise RefusedError(COMPUTATION_FAILED) from error
 
     def _confirm(self, site_run: SiteRun, state: AwaitConfirmation) -> None:

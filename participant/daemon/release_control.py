@@ -13,7 +13,7 @@ from participant.policy.differencing import AnsweredRows, SignedSet, nearest
 from participant.policy.rules import AskedQuery, Policy, RefusedError
 from participant.records.decisions import Decisions, Waiting, subject_of_query, subject_of_set
 from participant.records.ledger import Ledger
-from participant.statistics.language.query import Query
+from participant.statistics.evaluation.bound import BoundQuery
 from secagg.params import LossRule
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector
 
@@ -27,14 +27,15 @@ class ReleaseControl:
     records: AnsweredRows
     decisions: Decisions
 
-    def query(self, query: Query, place: RunContext, state: AwaitVector, now: float) -> Waiting | None:
+    def query(self, bound: BoundQuery, place: RunContext, state: AwaitVector, now: float) -> Waiting | None:
         """Return why a query has to wait, or None if it may be answered now.
 
         Raises:
-            RefusedError, TermsError, QueryError: the query is refused.
+            RefusedError, TermsError: the query is refused.
         """
+        query = bound.query
         used = self.ledger.releases(place.project, query.dataset, self.policy.budget.since(now))
-        self.policy.check_query(AskedQuery(query, place.offer, used, now, state.turn.deadline))
+        self.policy.check_query(AskedQuery(bound, place.offer, used, now, state.turn.deadline))
         decided = self.decisions.of_query(place.run, query)
         if decided is False:
             raise RefusedError("an officer of this site denied the request")

@@ -10,6 +10,7 @@ from participant.data.model.description import Description
 from participant.data.store.matching import matched
 from participant.data.store.store import DATA, DatasetStore
 from participant.policy.differencing import Earlier, People, RowSet, apart, distance, secret_order
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.evaluate import check_dataset, evaluate, rows_asked, usable
 from participant.statistics.language.layout import Array, Arrays
 from participant.statistics.language.query import Query
@@ -37,51 +38,51 @@ class Answer:
     to_remember: tuple[RowSet, ...] = field(repr=False)
 
 
-def answer(query: Query, store: DatasetStore, earlier: Sequence[RowSet], key: bytes) -> Answer:
+def answer(bound: BoundQuery, store: DatasetStore, earlier: Sequence[RowSet], key: bytes) -> Answer:
     """Compute the answer to a query that the policy allows.
 
     Args:
-            query: the query.
+        bound: the query.
         store: the site's datasets.
-            earlier: row sets of earlier answers from this dataset.
-            key: secret that determines the order in which persons are left out.
+        earlier: row sets of earlier answers from this dataset.
+        key: secret that determines the order in which persons are left out.
 
     Raises:
-            ParameterError, DatasetError: the dataset cannot answer, on public grounds alone.
+        ParameterError, DatasetError: the dataset cannot answer, on public grounds alone.
     """
-    described, table, carried = _opened(query, store, earlier)
-    people = _people(described, table)
-    asked = rows = rows_asked(query, table)
+    described, table, carried = _opened(bound, store, earlier)
+    query, people = bound.query, _people(described, table)
+    asked = rows = rows_asked(bound, table)
     if query.minimum_persons > 1:
         known = list(_known(described, (*earlier, *carried)).values())
         order = secret_order(key, query.dataset, described.version, described.rows)
-        rows = apart(asked, usable(query, table), known, query.minimum_persons, people, order)
+        rows = apart(asked, usable(bound, table), known, query.minimum_persons, people, order)
     kept = RowSet.of(described.version, rows)
     return Answer(
         query=query,
         dataset_version=described.version,
-        vector=evaluate(query, table, rows),
+        vector=evaluate(bound, table, rows),
         rows=kept.origin,
         moved=people.count(rows ^ asked),
         to_remember=carried if people.count(rows) < query.minimum_persons else (*carried, kept),
     )
 
 
-def distances(query: Query, store: DatasetStore, earlier: Sequence[RowSet]) -> dict[str, int]:
+def distances(bound: BoundQuery, store: DatasetStore, earlier: Sequence[RowSet]) -> dict[str, int]:
     """Return by how many persons the requested rows differ from each earlier answer's, by the name of its rows.
 
     Raises the same errors as `answer`.
     """
-    described, table, carried = _opened(query, store, earlier)
-    asked, people = rows_asked(query, table), _people(described, table)
+    described, table, carried = _opened(bound, store, earlier)
+    asked, people = rows_asked(bound, table), _people(described, table)
     return {name: distance(asked, one, people) for name, one in _known(described, (*earlier, *carried)).items()}
 
 
 def _opened(
-    query: Query, store: DatasetStore, earlier: Sequence[RowSet]
+    bound: BoundQuery, store: DatasetStore, earlier: Sequence[RowSet]
 ) -> tuple[Description, Arrays, tuple[RowSet, ...]]:
-    described = store.describe(query.dataset)
-    check_dataset(query, described.numeric, described.rows)
+    query, described = bound.query, store.describe(bound.query.dataset)
+    check_dataset(bound, described.numeric, described.rows)
     table = store.load(query.dataset, _needs(query, described), described.version)
     return described, table, carry(store, described, earlier)
 

@@ -18,6 +18,7 @@ from participant.policy.differencing import AnsweredRows
 from participant.policy.rules import Policy
 from participant.records.decisions import Decisions, Waiting, subject_of_query
 from participant.records.ledger import ConfirmedProject, Ledger
+from participant.statistics.evaluation.bound import BoundQuery, bind
 from participant.statistics.evaluation.describe import describe
 from participant.statistics.language.query import Query, canonical
 from relay.party.journal import Journal
@@ -45,7 +46,7 @@ def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) ->
         raise ParameterError("the run has asked nothing yet")
     used = {
         dataset: ledger.releases(project, dataset, policy.budget.since(time.time()))
-        for dataset in {one.dataset for one in questions}
+        for dataset in {one.query.dataset for one in questions}
     }
     return {
         "run": str(run),
@@ -55,13 +56,13 @@ def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) ->
             {
                 **asdict(describe(one)),
                 "floors": {
-                    "persons": one.minimum_persons,
+                    "persons": one.query.minimum_persons,
                     "survivors": policy.minimum_survivors,
                     "sites": policy.minimum_sites,
                 },
                 "budget": {
                     "costs": 1,
-                    "used": used[one.dataset],
+                    "used": used[one.query.dataset],
                     "releases": policy.budget.releases,
                     "days": policy.budget.days,
                 },
@@ -73,13 +74,13 @@ def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) ->
     }
 
 
-def _questions(run: UUID, waiting: Waiting | None, entries: Sequence[Facts]) -> list[Query]:
+def _questions(run: UUID, waiting: Waiting | None, entries: Sequence[Facts]) -> list[BoundQuery]:
     """Return the waiting query, or the last one of each kind that the run asked."""
     if waiting is not None:
-        return [waiting.query] if waiting.query else []
+        return [bind(waiting.query)] if waiting.query else []
     uploads = (one["query"] for one in entries if one["what"] == "upload" and one["run"] == str(run))
     asked = (Query.decode(canonical(one)) for one in uploads)
-    return list({subject_of_query(one): one for one in asked}.values())
+    return [bind(one) for one in {subject_of_query(one): one for one in asked}.values()]
 
 
 def _of_waiting(waiting: Waiting, confirmed: ConfirmedProject | None) -> Facts:
@@ -94,10 +95,10 @@ def _of_waiting(waiting: Waiting, confirmed: ConfirmedProject | None) -> Facts:
     }
 
 
-def _earlier(query: Query, store: DatasetStore, records: AnsweredRows, entries: Sequence[Facts], run: UUID) -> Facts:
+def _earlier(bound: BoundQuery, store: DatasetStore, records: AnsweredRows, entries: Sequence[Facts], run: UUID) -> Facts:
     """Return by how many persons the rows differ from those of each earlier answer to another run."""
     try:
-        gaps = distances(query, store, records.row_sets(query.dataset))
+        gaps = distances(bound, store, records.row_sets(bound.query.dataset))
     except (ParameterError, DatasetError) as error:
         return {"unknown": str(error)}
     answers = [
@@ -105,7 +106,10 @@ def _earlier(query: Query, store: DatasetStore, records: AnsweredRows, entries: 
         for number, one in enumerate(entries, 1)
         if one["what"] == "upload" and one.get("rows") in gaps and one["run"] != str(run)
     ]
-    return {"answers": answers, "near": [one["entry"] for one in answers if 0 < one["persons"] < query.minimum_persons]}
+    return {
+        "answers": answers,
+        "near": [one["entry"] for one in answers if 0 < one["persons"] < bound.query.minimum_persons],
+    }
 
 
 def in_words(facts: Facts) -> str:

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from participant.data.model.description import Description
 from participant.policy.schedule import Window, opens, zone
-from participant.statistics.evaluation.evaluate import disclosure_of, is_of_cells
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import STATISTICS
 from participant.statistics.language.query import MAX_PERSONS, Name, Query, Strict, in_words
 from participant.study.terms import ProjectTerms
@@ -73,11 +73,15 @@ class AskedQuery:
         deadline: end of the round, seconds since 1970.
     """
 
-    query: Query
+    bound: BoundQuery
     offer: Offer
     used: int
     now: float
     deadline: float
+
+    @property
+    def query(self) -> Query:
+        return self.bound.query
 
 
 class Budget(Strict):
@@ -243,7 +247,6 @@ class Policy(Strict):
         Raises:
             RefusedError: the policy forbids it; names every such rule.
             TermsError: the query goes beyond the project's terms.
-            QueryError: the query is not in the vocabulary.
         """
         asked.offer.terms.check(asked.query)
         _enforce((rule, says(self, asked)) for rule, says in OF_QUERIES.items())
@@ -342,7 +345,7 @@ def _rows(policy: Policy, dataset: Description) -> str:
 
 
 def _single_persons(policy: Policy, asked: AskedQuery) -> str:
-    if policy.single_persons or not disclosure_of(asked.query).singles_out:
+    if policy.single_persons or not asked.bound.disclosure.singles_out:
         return ""
     return "the policy does not allow sums that can show the values of a single person"
 
@@ -359,7 +362,7 @@ def _persons(policy: Policy, asked: AskedQuery) -> str:
 
 def _cell(policy: Policy, asked: AskedQuery) -> str:
     floor = asked.query.minimum_persons
-    if policy.single_persons or floor >= policy.minimum_cell or not is_of_cells(asked.query):
+    if policy.single_persons or floor >= policy.minimum_cell or not asked.bound.is_of_cells:
         return ""
     return f"the policy requires cells of at least {policy.minimum_cell} persons; the query's floor is {floor}"
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import numpy as np
 
 from participant.records.ledger import Ledger
-from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.language.layout import Arrays
 from participant.statistics.language.query import Query, canonical
 
@@ -39,9 +39,9 @@ def kept(ledger: Ledger) -> list[KeptResult]:
     found = []
     for run, round_, total in ledger.results():
         upload, signed = (entries[what, str(run), round_] for what in ("upload", "survivors"))
-        query = Query.decode(canonical(upload["query"]))
-        values = layout_of(query).unflatten(np.frombuffer(total, "<f8").astype(np.float64))
-        found.append(KeptResult(UUID(upload["project"]), run, round_, query, tuple(signed["sites"]), values))
+        asked = BoundQuery.decode(canonical(upload["query"]))
+        values = asked.layout.unflatten(np.frombuffer(total, "<f8").astype(np.float64))
+        found.append(KeptResult(UUID(upload["project"]), run, round_, asked.query, tuple(signed["sites"]), values))
     return found
 
 

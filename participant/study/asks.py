@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import JsonValue
 
 from participant.analyses.base.spec import TableSpec
-from participant.statistics.language.query import Query
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.study.replay import Replay
 
 ASKS: Mapping[str, frozenset[str]] = {
@@ -52,7 +52,7 @@ def columns_of(spec: TableSpec) -> frozenset[str]:
     return frozenset(_columns(spec.model_dump(mode="json")))
 
 
-def first_query(spec: TableSpec, value_bits: int) -> Query | None:
+def first_query(spec: TableSpec, value_bits: int) -> BoundQuery | None:
     """Return the first question of a task, None where it ends without one.
 
     Raises:

@@ -21,11 +21,12 @@ import numpy as np
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import STATISTICS
 from participant.statistics.language.from_sums import split
 from participant.statistics.language.inner import AroundParams
 from participant.statistics.language.layout import Array
-from participant.statistics.language.query import Query, canonical
+from participant.statistics.language.query import canonical
 from participant.statistics.language.statistic import Params
 from participant.study.plan import NamedSpec
 from secagg.errors import SecaggError
@@ -36,7 +37,7 @@ ATTEMPTS = 64
 """Ways of deciding that are tried for one question."""
 
 
-def is_same(asked: Query, expected: Query) -> bool:
+def is_same(asked: BoundQuery, expected: BoundQuery) -> bool:
     """Return whether a query is the expected one, up to what machines round differently."""
     (exact, arrays), (other, theirs) = _split(asked), _split(expected)
     return exact == other and all(_is_close(one, two) for one, two in zip(arrays, theirs, strict=True))
@@ -46,18 +47,18 @@ def _is_close(asked: Array, expected: Array) -> bool:
     return bool((np.abs(asked - expected) <= TOLERANCE * np.abs(expected).max(initial=0.0)).all())
 
 
-def _split(query: Query) -> tuple[bytes, list[Array]]:
+def _split(query: BoundQuery) -> tuple[bytes, list[Array]]:
     """Return a query's canonical bytes without what may differ, and what may."""
-    exact, arrays = _split_params(query.statistic, canonical(query.params))
-    outside = query.model_dump(mode="json", exclude={"params"})
+    exact, arrays = _split_params(query.params)
+    outside = query.query.model_dump(mode="json", exclude={"params"})
     return canonical({**outside, "params": exact}), arrays
 
 
-def _split_params(statistic: str, params: bytes) -> tuple[dict[str, Any], list[Array]]:
-    given: Params = STATISTICS[statistic].Params.model_validate_json(params)
+def _split_params(given: Params) -> tuple[dict[str, Any], list[Array]]:
     exact, arrays = split(given)
     if isinstance(given, AroundParams):
-        exact["params"], within = _split_params(given.statistic, canonical(given.params))
+        inside: Params = STATISTICS[given.statistic].Params.model_validate_json(canonical(given.params))
+        exact["params"], within = _split_params(inside)
         arrays += within
     return exact, arrays
 
@@ -65,10 +66,10 @@ def _split_params(statistic: str, params: bytes) -> tuple[dict[str, Any], list[A
 class _Asked:
     """Awaited, it hands a query to whoever drives the coroutine, and returns the sum that comes back."""
 
-    def __init__(self, query: Query) -> None:
+    def __init__(self, query: BoundQuery) -> None:
         self._query = query
 
-    def __await__(self) -> Generator[Query, Sum, Sum]:
+    def __await__(self) -> Generator[BoundQuery, Sum, Sum]:
         return (yield self._query)
 
 
@@ -84,7 +85,7 @@ class _Replayed(SecureSum):
         self.decided: list[bool] = []
         self._told = told
 
-    async def __call__(self, query: Query) -> Sum:
+    async def __call__(self, query: BoundQuery) -> Sum:
         return await _Asked(query)
 
     def below(self, value: float, limit: float) -> bool:
@@ -138,9 +139,9 @@ class Replay:
         for place in range(len(decided) - 1, self._told - 1, -1):
             yield [*decided[:place], not decided[place]]
 
-    def _next(self, answer: Sum | None) -> Query | None:
+    def _next(self, answer: Sum | None) -> BoundQuery | None:
         try:
-            query: Query = self._analysis.send(answer)
+            query: BoundQuery = self._analysis.send(answer)
         except (StopIteration, SecaggError):
             return None
         except Exception:  # noqa: BLE001  # what a library raises on odd sums ends the coordinator's analysis as well
@@ -189,11 +190,11 @@ class RunReplay:
         self._paths: list[_Path] = []
         self.sums = 0
 
-    def follows(self, query: Query, is_left: Callable[[str, int], bool]) -> Occurrence | None:
+    def follows(self, query: BoundQuery, is_left: Callable[[str, int], bool]) -> Occurrence | None:
         """Return the task of a question, None where it does not follow.
 
         Args:
-            query: that is asked, a valid one.
+            query: that is asked.
             is_left: whether a task may begin, by its name and its number in the run.
         """
         if not (found := self._read(query, is_left)):
@@ -202,26 +203,26 @@ class RunReplay:
         last = max(path.number for path in found)
         return Occurrence(tuple(dict.fromkeys(path.name for path in found if path.number == last)), last)
 
-    def observe(self, query: Query, answer: Sum) -> None:
+    def observe(self, query: BoundQuery, answer: Sum) -> None:
         """Take in the sum of a question that followed."""
         self._paths = self._read(query, lambda _name, _number: True)
         for path in self._paths:
             path.replay.feed(answer)
         self.sums += 1
 
-    def _read(self, query: Query, is_left: Callable[[str, int], bool]) -> list[_Path]:
+    def _read(self, query: BoundQuery, is_left: Callable[[str, int], bool]) -> list[_Path]:
         found = [*self._going_on(query)]
         begun = {(path.name, path.number) for path in found}
         for number in self._beginnings(other_ways=not found):
             for name, spec in self._tasks:
                 if (name, number) in begun or not is_left(name, number) or not self._is_of_run(query, spec):
                     continue
-                replay = Replay(spec, query.value_bits)
+                replay = Replay(spec, query.query.value_bits)
                 if replay.expected is not None and is_same(query, replay.expected):
                     found.append(_Path(number, name, replay))
         return found
 
-    def _going_on(self, query: Query) -> Iterator[_Path]:
+    def _going_on(self, query: BoundQuery) -> Iterator[_Path]:
         for path in self._paths:
             for replay in path.replay.ways():
                 if replay.expected is not None and is_same(query, replay.expected):
@@ -237,5 +238,5 @@ class RunReplay:
             ended = {path.number + 1 for path in self._paths if any(way.expected is None for way in path.replay.ways())}
         return sorted(ended)
 
-    def _is_of_run(self, query: Query, spec: TableSpec) -> bool:
-        return spec.value_bits is not None or query.value_bits in self._value_bits
+    def _is_of_run(self, query: BoundQuery, spec: TableSpec) -> bool:
+        return spec.value_bits is not None or query.query.value_bits in self._value_bits

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.evaluation.bound import bind
+from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.language.query import Query
 from tests.support.network import KAPLAN_MEIER, TERMS, Network, StageError, network, table
 
@@ -18,7 +19,7 @@ PUBLISHED = TERMS + 'mode = "he"\npublish = true\n'
 
 
 def plain_sum(query: Query, sites: Iterable[str]) -> np.ndarray:
-    return np.sum([evaluate(query, SITES[name]) for name in sites], axis=0)
+    return np.sum([evaluate(bind(query), SITES[name]) for name in sites], axis=0)
 
 
 def answers(net: Network, run: str) -> list[tuple[Query, bytes]]:
@@ -71,6 +72,6 @@ async def test_sums_that_only_the_sites_open(tmp_path: Path) -> None:
         shown = (await net.site("north", "results"))["results"]
         assert [one["run"] for one in shown] == [first, run]
         values = {block: np.array(numbers) for block, numbers in shown[1]["values"].items()}
-        assert np.array_equal(layout_of(query).flatten(values), expected)
+        assert np.array_equal(bind(query).layout.flatten(values), expected)
         left = [entry["what"] for entry in (await net.site("north", "ledger"))["entries"]]
         assert left == ["upload", "survivors", "published", "upload", "survivors"]

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.evaluation.bound import bind
+from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.evaluation.registry import GLM_SCORE, RANGES
 from participant.statistics.language.query import QueryError
 from participant.statistics.models.design import Design, Numeric
@@ -42,21 +43,21 @@ def test_a_range_that_was_found_holds_with_head_room(name: str, data, parts: int
     spoilt = data.draw(tables)
     query = data.draw(queries(spoilt.spec, (name,), floors=(1, 5)))
     sites = list(split(spoilt.table(), parts, seed).values())
-    proven = layout_of(query.model_copy(update={"minimum_persons": 1}))
+    proven = bind(query.model_copy(update={"minimum_persons": 1})).layout
     asked = ranges_of(query)
-    answers = [evaluate(asked, site) for site in sites]
-    total = fixed_point_sum(answers, layout_of(asked).segments(asked.value_bits))
-    above = layout_of(asked).unflatten(total)["above"]
+    answers = [evaluate(bind(asked), site) for site in sites]
+    total = fixed_point_sum(answers, bind(asked).segments)
+    above = bind(asked).layout.unflatten(total)["above"]
     narrow = query.model_copy(update={"ranges": found(proven, above)})
-    vectors = [evaluate(narrow, site) for site in sites]
-    layout = layout_of(narrow)
-    plain = [layout_of(query).unflatten(evaluate(query, site)) for site in sites]
+    vectors = [evaluate(bind(narrow), site) for site in sites]
+    layout = bind(narrow).layout
+    plain = [bind(query).layout.unflatten(evaluate(bind(query), site)) for site in sites]
     segments = layout.segments(narrow.value_bits)
     exact = layout.unflatten(np.sum(vectors, axis=0))
     assert exact["clipped"] == 0
     for vector, whole in zip(vectors, plain, strict=True):  # site by site: sums of doubles depend on their order
         inside = layout.unflatten(vector)
-        for block in layout_of(query).blocks:
+        for block in bind(query).layout.blocks:
             np.testing.assert_array_equal(inside[block.name], whole[block.name])
     # The sum as a round gives it is within half a step a site, of steps that are as fine as the range allows.
     secure, steps = layout.unflatten(fixed_point_sum(vectors, segments)), layout.steps(narrow.value_bits)
@@ -86,16 +87,16 @@ def test_a_range_is_within_a_factor_of_two_of_the_largest_site() -> None:
     query = GLM_SCORE.query(PARAMS, dataset="d", value_bits=40)
     sites = [{"x": np.full(3, 1.0 + i), "y": np.full(3, 2.0)} for i in range(4)]
     asked = ranges_of(query)
-    above = layout_of(asked).unflatten(np.sum([evaluate(asked, site) for site in sites], axis=0))["above"]
-    exponents = found(layout_of(query), above)
-    largest = np.abs([evaluate(query, site) for site in sites]).max(axis=0)
-    steps = layout_of(query.model_copy(update={"ranges": exponents})).segments(40)
+    above = bind(asked).layout.unflatten(np.sum([evaluate(bind(asked), site) for site in sites], axis=0))["above"]
+    exponents = found(bind(query).layout, above)
+    largest = np.abs([evaluate(bind(query), site) for site in sites]).max(axis=0)
+    steps = bind(query.model_copy(update={"ranges": exponents})).layout.segments(40)
     clips = np.repeat([one.clip for one in steps], [one.count for one in steps])[: len(largest)]
     for block, part, clip in zip(
-        (one for one in layout_of(query).blocks for _ in range(one.size)), largest, clips, strict=True
+        (one for one in bind(query).layout.blocks for _ in range(one.size)), largest, clips, strict=True
     ):
         assert block.exact or part == 0 or part <= clip < 2 * part, block.name
-    proven = layout_of(query).segments(40)
+    proven = bind(query).layout.segments(40)
     assert max(one.step for one in steps if one.step != 1) < max(one.step for one in proven if one.step != 1) / 1000
 
 
@@ -103,10 +104,12 @@ def test_an_entry_beyond_its_range_is_moved_there_and_counted() -> None:
     query = GLM_SCORE.query(PARAMS, dataset="d", value_bits=40)
     table = {"x": np.array([1.0, 2.0]), "y": np.array([1.0, 5.0])}
     asked = ranges_of(query)
-    narrow = query.model_copy(update={"ranges": found(layout_of(query), evaluate(asked, table).reshape(-1, 60))})
+    narrow = query.model_copy(
+        update={"ranges": found(bind(query).layout, evaluate(bind(asked), table).reshape(-1, 60))}
+    )
     grown = {"x": np.array([1.0, 2.0, 9.0]), "y": np.array([1.0, 5.0, 5.0])}
-    layout = layout_of(narrow)
-    vector = evaluate(narrow, grown)
+    layout = bind(narrow).layout
+    vector = evaluate(bind(narrow), grown)
     bounds = np.repeat([one.clip for one in layout.segments(40)], [one.count for one in layout.segments(40)])
     assert (np.abs(vector) <= bounds).all()
     assert layout.unflatten(vector)["clipped"] > 0

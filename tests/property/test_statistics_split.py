@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from participant.statistics.evaluation.bound import bind
 from participant.statistics.evaluation.describe import describe
-from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.evaluation.registry import STATISTICS, statistic_of
 from participant.statistics.language.query import Query
 from tests.support.plain_sum import fixed_point_sum
@@ -21,9 +22,9 @@ def test_the_sites_sum_to_the_pooled_value(name: str, data, parts: int, seed: in
     spoilt = data.draw(tables)
     table, query = spoilt.table(), data.draw(queries(spoilt.spec, (name,)))
     assert Query.decode(query.encode()) == query
-    vectors = [evaluate(query, site) for site in split(table, parts, seed).values()]
-    layout = layout_of(query)
-    whole, total = layout.unflatten(evaluate(query, table)), layout.unflatten(np.sum(vectors, axis=0))
+    vectors = [evaluate(bind(query), site) for site in split(table, parts, seed).values()]
+    layout = bind(query).layout
+    whole, total = layout.unflatten(evaluate(bind(query), table)), layout.unflatten(np.sum(vectors, axis=0))
     segments = layout.segments(query.value_bits)
     secure, steps = layout.unflatten(fixed_point_sum(vectors, segments)), layout.steps(query.value_bits)
     terms = layout.unflatten(np.abs(vectors).sum(axis=0))
@@ -47,12 +48,12 @@ def test_every_vector_keeps_its_bounds(name: str, data) -> None:
     """Also after the floor has hidden what is small, and computed piece by piece."""
     spoilt = data.draw(tables)
     table, query = spoilt.table(), data.draw(queries(spoilt.spec, (name,), floors=(1, 3, 5)))
-    vector, at = evaluate(query, table), 0
-    for segment in layout_of(query).segments(query.value_bits):
+    vector, at = evaluate(bind(query), table), 0
+    for segment in bind(query).segments:
         part = vector[at : at + segment.count]
         assert (np.abs(part) <= segment.clip).all()
         at += segment.count
-    assert at == len(vector) == describe(query).numbers
+    assert at == len(vector) == describe(bind(query)).numbers
 
 
 @pytest.mark.parametrize("name", ROW_STATISTICS)
@@ -64,7 +65,7 @@ def test_no_row_moves_a_vector_further_than_its_sensitivity(name: str, data) -> 
     statistic = statistic_of(query)
     row = data.draw(st.integers(0, rows(table) - 1))
     without = {column: np.delete(values, row) for column, values in table.items()}
-    moved = float(np.linalg.norm(evaluate(query, table) - evaluate(query, without)))
+    moved = float(np.linalg.norm(evaluate(bind(query), table) - evaluate(bind(query), without)))
     assert moved <= statistic.sensitivity(statistic.read(query)) * (1 + 1e-9) + 1e-6
 
 

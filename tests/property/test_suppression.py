@@ -6,7 +6,8 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.evaluation.bound import bind
+from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.evaluation.registry import CLASS_MOMENTS, CONTINGENCY, GRAM, HISTOGRAM, MOMENTS
 from participant.statistics.evaluation.suppression import hides
 from participant.statistics.language.conditions import AllOf, AnyOf, Comparison
@@ -116,10 +117,10 @@ def test_no_query_shows_a_cell_below_the_floor(statistic, params) -> None:
     queries = [
         statistic.query(params, dataset="d", value_bits=40, filter=one, minimum_persons=FLOOR) for one in filters()
     ]
-    layout = layout_of(queries[0])
+    layout = bind(queries[0]).layout
     some = 0
     for table, query in product(list(small_tables())[::8], queries):
-        shown = layout.unflatten(evaluate(query, table))
+        shown = layout.unflatten(evaluate(bind(query), table))
         counts = shown["counts"]
         assert ((counts == 0) | (counts >= FLOOR)).all()
         for name in ("sums", "squares"):
@@ -134,7 +135,7 @@ def test_too_few_rows_are_withheld_and_counted() -> None:
     params = MOMENTS.Params(variables=(Variable(column="x", low=0, high=2),), **LIMIT)
     for rows in range(7):
         query = MOMENTS.query(params, dataset="d", value_bits=40, minimum_persons=FLOOR)
-        shown = layout_of(query).unflatten(evaluate(query, {"x": np.ones(rows)}))
+        shown = bind(query).layout.unflatten(evaluate(bind(query), {"x": np.ones(rows)}))
         assert shown["withheld"] == (0 < rows < FLOOR)
         assert shown["rows"] == (rows if rows >= FLOOR else 0)
 
@@ -147,7 +148,7 @@ def test_a_covariate_that_sets_few_rows_apart_is_withheld() -> None:
         params = GRAM.Params(design=Design(terms=((), (factor,))), weight=None, row_limit=100)
         query = GRAM.query(params, dataset="d", value_bits=40, minimum_persons=FLOOR)
         table = {"x": np.array([8.5] * apart + [1.0] * 12)}
-        shown = layout_of(query).unflatten(evaluate(query, table))
+        shown = bind(query).layout.unflatten(evaluate(bind(query), table))
         assert shown["withheld"] == (0 < apart < FLOOR)
         assert bool(shown["gram"].any()) != bool(shown["withheld"])
 
@@ -159,4 +160,4 @@ def test_a_model_with_a_parameter_for_every_other_row_is_withheld(rows: int, wit
     query = GRAM.query(params, dataset="d", value_bits=40, minimum_persons=FLOOR)
     rng = np.random.default_rng(1)  # noqa: TID251 - test data
     table = {name: rng.uniform(0, 9, rows) for name in ("x", "y")}
-    assert bool(layout_of(query).unflatten(evaluate(query, table))["withheld"]) is withheld
+    assert bool(bind(query).layout.unflatten(evaluate(bind(query), table))["withheld"]) is withheld

@@ -7,7 +7,8 @@ import numpy as np
 
 from coordinator.runs.simulation import fixed_point_sum
 from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
-from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.evaluation.bound import BoundQuery
+from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.language.query import Query
 from participant.statistics.language.statistic import Columns
 
@@ -30,13 +31,13 @@ class PlainSum(SecureSum):
         self.queries: list[Query] = []
         self._lost = chain(lost, repeat(set()))
 
-    async def __call__(self, query: Query) -> Sum:
-        self.queries.append(Query.decode(query.encode()))
+    async def __call__(self, query: BoundQuery) -> Sum:
+        asked = BoundQuery.decode(query.encode())  # as a site reads it
+        self.queries.append(asked.query)
         gone = next(self._lost)
         self.tables = {site: table for site, table in self.tables.items() if site not in gone}
-        vectors = [evaluate(self.queries[-1], table) for table in self.tables.values()]
-        layout = layout_of(query)
+        vectors = [evaluate(asked, table) for table in self.tables.values()]
         total = np.sum(vectors, 0)
         if self.quantised:
-            total = fixed_point_sum(vectors, layout.segments(query.value_bits))
-        return Sum(layout.unflatten(total), tuple(sorted(self.tables)))
+            total = fixed_point_sum(vectors, asked.segments)
+        return Sum(asked.layout.unflatten(total), tuple(sorted(self.tables)))

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from participant.analyses.base.secure_sum import SecureSum, Sum
-from participant.statistics.language.query import Query
+from participant.statistics.evaluation.bound import BoundQuery
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ class _OneCohort(SecureSum):
         self.value_bits = secure_sum.value_bits
         self.below = secure_sum.below  # type: ignore[method-assign]  # whoever decides there decides here
 
-    async def __call__(self, query: Query) -> Sum:
+    async def __call__(self, query: BoundQuery) -> Sum:
         answer = await self._secure_sum(query)
         if self._sites not in {None, answer.sites}:
             raise _LossError(self)

@@ -6,30 +6,30 @@ the rows at a site changed in between - is thrown away and asked for again with 
 
 from participant.analyses.base.errors import PrecisionError
 from participant.analyses.base.secure_sum import SecureSum, Sum
-from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.bound import BoundQuery, bind
 from participant.statistics.evaluation.registry import RANGES
-from participant.statistics.language.query import Query
 from participant.statistics.vocabulary.ranges import CLIPPED, found
 
 ATTEMPTS = 3
 
 
-async def ranged(query: Query, secure_sum: SecureSum) -> tuple[Query, Sum]:
+async def ranged(bound: BoundQuery, secure_sum: SecureSum) -> tuple[BoundQuery, Sum]:
     """Return the query with the ranges that were found, and its sum.
 
     Raises:
         PrecisionError: entries were beyond their ranges again and again.
     """
+    query = bound.query
     of = {"statistic": query.statistic, "version": query.version, "params": query.params}
     asked = {
         "statistic": RANGES.name,
         "version": RANGES.version,
         "params": of | {"row_limit": query.params["row_limit"]},
     }
-    proven = layout_of(query.model_copy(update={"minimum_persons": 1}))
+    finding = bind(query.model_copy(update=asked))
     for _ in range(ATTEMPTS):
-        above = (await secure_sum(query.model_copy(update=asked))).values["above"]
-        narrow = query.model_copy(update={"ranges": found(proven, above)})
+        above = (await secure_sum(finding)).values["above"]
+        narrow = bound.within(found(bound.layout, above))
         answer = await secure_sum(narrow)
         if not answer.values[CLIPPED]:
             return narrow, answer

@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.language.layout import Array
-from participant.statistics.language.query import MAX_VALUE_BITS, Query
+from participant.statistics.language.query import MAX_VALUE_BITS
 from secagg.params import MAX_RING_BITS
 
 
@@ -36,7 +37,7 @@ class SecureSum(ABC):
     value_bits: int
 
     @abstractmethod
-    async def __call__(self, query: Query) -> Sum:
+    async def __call__(self, query: BoundQuery) -> Sum:
         """Return the sum; raises the errors of the run, of which an analysis catches none."""
 
     def below(self, value: float, limit: float) -> bool:

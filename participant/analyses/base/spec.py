@@ -10,9 +10,10 @@ from pydantic import Field
 from participant.analyses.base.errors import CodingError
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
+from participant.statistics.evaluation.bound import BoundQuery, bind
 from participant.statistics.language.conditions import Condition
 from participant.statistics.language.layout import Array
-from participant.statistics.language.query import MAX_PERSONS, MAX_VALUE_BITS, MIN_VALUE_BITS, Name, Query, Strict
+from participant.statistics.language.query import MAX_PERSONS, MAX_VALUE_BITS, MIN_VALUE_BITS, Name, Strict
 from participant.statistics.language.statistic import MAX_ROWS, Params, Statistic
 from participant.statistics.models.outcome import Grid, Outcome
 
@@ -50,9 +51,9 @@ class TableSpec(Strict, ABC):
 
     def ask(
         self, statistic: Statistic[Any], params: Params, value_bits: int, *, complete: tuple[str, ...] = ()
-    ) -> Query:
+    ) -> BoundQuery:
         """Return the query for a statistic over this specification's rows."""
-        return statistic.query(
+        query = statistic.query(
             params,
             dataset=self.dataset,
             value_bits=self.value_bits or value_bits,
@@ -60,6 +61,7 @@ class TableSpec(Strict, ABC):
             complete=complete,
             minimum_persons=self.minimum_persons,
         )
+        return bind(query)
 
     def narrowed(self, *conditions: Condition) -> Self:
         """Return the same analysis of fewer rows: those that meet these conditions as well."""

@@ -40,10 +40,9 @@ from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.base.symmetric import symmetric
 from participant.analyses.sums.group_moments import COARSE, DOUBLES, FINE, NOISE
-from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import GRAM
 from participant.statistics.language.layout import Array
-from participant.statistics.language.query import Query
 from participant.statistics.models.design import Design, Numeric
 from participant.statistics.models.model import ModelParams
 from participant.statistics.models.special import ndtri, stdtr
@@ -167,11 +166,11 @@ class _Squares(NamedTuple):
     lost: Array
 
     @classmethod
-    def of(cls, query: Query, answer: Sum) -> "_Squares":
+    def of(cls, query: BoundQuery, answer: Sum) -> "_Squares":
         rows = round(float(answer.values["rows"]))
-        size = len(query.columns) + 1
+        size = len(query.params.design.names)
         gram = symmetric(answer.values["gram"], size)
-        steps = symmetric(layout_of(query).steps(query.value_bits)["gram"], size)
+        steps = symmetric(query.steps["gram"], size)
         n, s = max(rows, 1), gram[0, 1:]
         second = np.diag(gram)[1:]
         quantised = len(answer.sites) / 2 * (np.diag(steps)[1:] + 2 * np.abs(s) / n * steps[0, 1:])

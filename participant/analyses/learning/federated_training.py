@@ -52,9 +52,10 @@ from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.learning.folds import Folds
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import TRAINING
 from participant.statistics.language.layout import Array
-from participant.statistics.language.query import Json, Name, Query, Strict, in_words
+from participant.statistics.language.query import Json, Name, Strict, in_words
 from participant.statistics.models.trainer import NoTrainerError, trainer
 from participant.statistics.vocabulary.training import MAX_WEIGHTS, TrainingParams
 
@@ -344,7 +345,7 @@ class _Federation:
     async def ask(self, weights: Array, purpose: Literal["train", "assess"]) -> Sum:
         return await self._secure_sum(self._query(weights, purpose))
 
-    def _query(self, weights: Array, purpose: Literal["train", "assess"]) -> Query:
+    def _query(self, weights: Array, purpose: Literal["train", "assess"]) -> BoundQuery:
         spec = self._spec
         params = TrainingParams(
             trainer=spec.trainer,

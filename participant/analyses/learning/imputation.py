@@ -61,10 +61,11 @@ from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.learning.predictive import columns_of
 from participant.analyses.regression.glm import GlmResult, GlmSpec, fit_glm
+from participant.statistics.evaluation.bound import BoundQuery, bind
 from participant.statistics.evaluation.registry import IMPUTED, MOMENTS
 from participant.statistics.language.conditions import Strict
 from participant.statistics.language.layout import Array
-from participant.statistics.language.query import MAX_COLUMNS, Name, Query, in_words
+from participant.statistics.language.query import MAX_COLUMNS, Name, in_words
 from participant.statistics.models.design import Category
 from participant.statistics.models.special import stdtr, stdtrit
 from participant.statistics.models.variables import Variable
@@ -265,22 +266,23 @@ class _CompletedSum(SecureSum):
         self.below = secure_sum.below  # type: ignore[method-assign]  # whoever decides there decides here
         self.seen: Mapping[str, Array] = {}
 
-    async def __call__(self, query: Query) -> Sum:
+    async def __call__(self, query: BoundQuery) -> Sum:
+        inside = query.query
         params = ImputedParams(
-            statistic=query.statistic,
-            version=query.version,
-            params=query.params,
+            statistic=inside.statistic,
+            version=inside.version,
+            params=inside.params,
             row_limit=self._spec.row_limit,
             **self._beside,
         )
         around = IMPUTED.query(
             params,
-            dataset=query.dataset,
-            value_bits=query.value_bits,
-            filter=query.filter,
-            minimum_persons=query.minimum_persons,
+            dataset=inside.dataset,
+            value_bits=inside.value_bits,
+            filter=inside.filter,
+            minimum_persons=inside.minimum_persons,
         )
-        answer = await self._secure_sum(around.model_copy(update={"ranges": query.ranges}))
+        answer = await self._secure_sum(bind(around.model_copy(update={"ranges": inside.ranges})))
         self.seen = answer.values
         return answer
 

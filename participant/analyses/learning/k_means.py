@@ -42,7 +42,6 @@ from participant.analyses.base.errors import EmptyClusterError, NoRowsError
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
-from participant.statistics.evaluation.evaluate import layout_of
 from participant.statistics.evaluation.registry import K_MEANS, MOMENTS
 from participant.statistics.language.layout import Array
 from participant.statistics.models.design import Numeric
@@ -256,7 +255,7 @@ class _Lloyd:
         answer = await self._secure_sum(query)
         if not answer.values["counts"].any():
             raise NoRowsError("no row over all sites meets the filter and has all values")
-        half = len(answer.sites) / 2 * layout_of(query).steps(query.value_bits)["sums"]
+        half = len(answer.sites) / 2 * query.steps["sums"]
         return _State(centres, answer), (half / np.maximum(answer.values["counts"], 1)).T
 
     def _largest(self, state: _State) -> int:

@@ -42,9 +42,10 @@ from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.learning.predictor import Predictor, indicator
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import CLASS_MOMENTS, CONTINGENCY
 from participant.statistics.language.layout import Array
-from participant.statistics.language.query import MAX_COLUMNS, Query
+from participant.statistics.language.query import MAX_COLUMNS
 from participant.statistics.models.design import Category, Coding, Design, Numeric, Power
 from participant.statistics.models.variables import Variable
 from participant.statistics.vocabulary.class_moments import ClassMomentsParams
@@ -215,7 +216,7 @@ def log_odds(spec: NaiveBayesSpec, result: NaiveBayesResult) -> Predictor:
     )
 
 
-def _queries(spec: NaiveBayesSpec, value_bits: int) -> list[Query]:
+def _queries(spec: NaiveBayesSpec, value_bits: int) -> list[BoundQuery]:
     """Return a query for each category, then one for the numbers if there are any; all are over the same rows."""
     of_levels = [
         ContingencyParams(by=(spec.outcome, category), row_limit=spec.row_limit) for category in spec.categories

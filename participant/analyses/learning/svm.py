@@ -51,10 +51,9 @@ from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.symmetric import symmetric
 from participant.analyses.learning.predictor import Predictor, two_classes
-from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import CONTINGENCY, HINGE
 from participant.statistics.language.layout import Array
-from participant.statistics.language.query import Query
 from participant.statistics.vocabulary.contingency import ContingencyParams
 from participant.statistics.vocabulary.hinge import HingeParams
 
@@ -225,7 +224,7 @@ class _Machine:
         fine = self.below(point.rounding, FINE)
         return point if fine else self._point(b, *await ranged(query, self._secure_sum))
 
-    def _query(self, b: Array) -> Query:
+    def _query(self, b: Array) -> BoundQuery:
         try:
             params = HingeParams(
                 design=self.design,
@@ -239,7 +238,7 @@ class _Machine:
             raise SpecError(f"the model does not fit the declared ranges: {error}") from None
         return self._spec.ask(HINGE, params, self._secure_sum.value_bits)
 
-    def _point(self, b: Array, query: Query, answer: Sum) -> _Point:
+    def _point(self, b: Array, query: BoundQuery, answer: Sum) -> _Point:
         values, cost = answer.values, self._spec.cost
         if values["rows"] < 1:
             raise NoRowsError("no row over all sites meets the filter and has all values")
@@ -248,7 +247,7 @@ class _Machine:
             objective=float(self._penalised @ b**2 / 2 + cost * values["loss"]),
             gradient=self._penalised * b + cost * values["gradient"],
             hessian=np.diag(self._penalised) + cost * symmetric(values["curvature"], len(b)),
-            gradient_error=cost * len(answer.sites) / 2 * layout_of(query).steps(query.value_bits)["gradient"],
+            gradient_error=cost * len(answer.sites) / 2 * query.steps["gradient"],
             answer=answer,
         )
 

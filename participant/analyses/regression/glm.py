@@ -58,10 +58,9 @@ from participant.analyses.base.newton import check_identifiable, newton_step
 from participant.analyses.base.ranged import ranged
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.symmetric import symmetric
-from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import GLM_SCORE, MOMENTS
 from participant.statistics.language.layout import Array
-from participant.statistics.language.query import Query
 from participant.statistics.models.design import Coding, Log, Numeric, Untransformed
 from participant.statistics.models.families import FamilyName
 from participant.statistics.models.special import chdtrc, gammaln, logit, ndtr, ndtri, stdtr, stdtrit
@@ -307,7 +306,7 @@ class _Score:
             f"some row's odds exceed exp({self._limit:g}); these probably separate the outcomes: there is no estimate",
         )
 
-    async def _ask(self, query: Query) -> tuple[Query, Sum]:
+    async def _ask(self, query: BoundQuery) -> tuple[BoundQuery, Sum]:
         self.evaluations += 1
         answer = await self._secure_sum(query)
         if answer.values["beyond"]:
@@ -316,7 +315,7 @@ class _Score:
             return query, answer
         return await ranged(query, self._secure_sum)
 
-    def _query(self, b: Array) -> Query:
+    def _query(self, b: Array) -> BoundQuery:
         spec = self._spec
         try:
             params = GlmScoreParams(
@@ -334,8 +333,8 @@ class _Score:
             raise SpecError(f"the model does not fit the declared ranges: {error}") from None
         return spec.ask(GLM_SCORE, params, self._secure_sum.value_bits)
 
-    def _point(self, b: Array, query: Query, answer: Sum) -> _Point:
-        values, steps = answer.values, layout_of(query).steps(query.value_bits)
+    def _point(self, b: Array, query: BoundQuery, answer: Sum) -> _Point:
+        values, steps = answer.values, query.steps
         withheld = self._spec.warn_of_withheld(values, of_model=True)
         if values["rows"] < 1:
             raise refusal("no row over all sites meets the filter and has all values", withheld)

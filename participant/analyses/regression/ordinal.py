@@ -52,10 +52,9 @@ from participant.analyses.base.newton import check_identifiable, newton_step
 from participant.analyses.base.ranged import ranged
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.symmetric import symmetric
-from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import ORDINAL_SCORE
 from participant.statistics.language.layout import Array
-from participant.statistics.language.query import Query
 from participant.statistics.models.design import INTERCEPT, Category, Coding, Design
 from participant.statistics.models.special import chdtrc, logit, ndtr, ndtri
 from participant.statistics.vocabulary.glm_score import MAX_LIMIT
@@ -290,7 +289,7 @@ class _Score:
                 return there
         raise failure
 
-    async def _ask(self, query: Query) -> tuple[Query, Sum]:
+    async def _ask(self, query: BoundQuery) -> tuple[BoundQuery, Sum]:
         self.evaluations += 1
         answer = await self._secure_sum(query)
         if answer.values["beyond"]:
@@ -299,7 +298,7 @@ class _Score:
             return query, answer
         return await ranged(query, self._secure_sum)
 
-    def _query(self, parameters: Array) -> Query:
+    def _query(self, parameters: Array) -> BoundQuery:
         cuts, coefficients = np.split(parameters, [len(self.cut_names)])
         if not self._secure_sum.below(float(np.abs(cuts).max()), MAX_CUT):
             raise SeparationError(self.design.names, _SEPARATED)
@@ -325,8 +324,8 @@ class _Score:
                 f"no row over all sites has {self.outcome.column} {', '.join(empty)}; leave such levels out"
             )
 
-    def _point(self, parameters: Array, query: Query, answer: Sum) -> _Point:
-        values, steps = answer.values, layout_of(query).steps(query.value_bits)
+    def _point(self, parameters: Array, query: BoundQuery, answer: Sum) -> _Point:
+        values, steps = answer.values, query.steps
         cuts, p = len(self.cut_names), len(self.design.names)
         information = np.zeros((cuts + p, cuts + p))
         diagonal, beside = np.split(values["cut_cut"], [cuts])

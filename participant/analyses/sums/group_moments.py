@@ -23,10 +23,9 @@ from participant.analyses.base.errors import too_coarse
 from participant.analyses.base.ranged import ranged
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
-from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import CLASS_MOMENTS, GRAM, MOMENTS
 from participant.statistics.language.layout import Array
-from participant.statistics.language.query import Query
 from participant.statistics.models.design import Category, Design, Numeric
 from participant.statistics.models.model import ModelParams
 from participant.statistics.models.variables import Variable
@@ -86,8 +85,8 @@ async def moments_of(
     params = MomentsParams(variables=variables, row_limit=spec.row_limit)
     names = tuple(variable.column for variable in variables)
 
-    def read(query: Query, answer: Sum) -> GroupMoments:
-        values, steps = answer.values, layout_of(query).steps(query.value_bits)
+    def read(query: BoundQuery, answer: Sum) -> GroupMoments:
+        values, steps = answer.values, query.steps
         rows = np.full(len(variables), float(values["rows"]))
         warnings = [*spec.warn_of_withheld(values), *warn_of_outside(names, values["outside"])]
         sums = _Sums(rows, values["sums"], values["squares"], values["squares"], steps["sums"], steps["squares"])
@@ -107,8 +106,8 @@ async def class_moments_of(
     params = ClassMomentsParams(by=by, variables=(outcome,), dominance=1.0, row_limit=spec.row_limit)
     levels = tuple(slice(len(category.levels)) for category in by)
 
-    def read(query: Query, answer: Sum) -> GroupMoments:
-        values, steps = answer.values, layout_of(query).steps(query.value_bits)
+    def read(query: BoundQuery, answer: Sum) -> GroupMoments:
+        values, steps = answer.values, query.steps
         warnings = [
             *spec.warn_of_withheld(values),
             *warn_of_outside((variable.column,), values["outside"]),
@@ -131,8 +130,8 @@ async def difference_of(spec: TableSpec, secure_sum: SecureSum, x: Variable, y: 
     design = Design(terms=((), (pair[0],), (pair[1],)))
     params = ModelParams(design=design, weight=None, row_limit=spec.row_limit)
 
-    def read(query: Query, answer: Sum) -> GroupMoments:
-        values, step = answer.values, layout_of(query).steps(query.value_bits)["gram"]
+    def read(query: BoundQuery, answer: Sum) -> GroupMoments:
+        values, step = answer.values, query.steps["gram"]
         _, sx, sy, xx, xy, yy = values["gram"][:, np.newaxis]
         warnings = [
             *spec.warn_of_withheld(values, of_model=True),
@@ -182,7 +181,7 @@ class _Sums(NamedTuple):
 
 
 async def _found(
-    query: Query, secure_sum: SecureSum, names: tuple[str, ...], read: Callable[[Query, Sum], GroupMoments]
+    query: BoundQuery, secure_sum: SecureSum, names: tuple[str, ...], read: Callable[[BoundQuery, Sum], GroupMoments]
 ) -> GroupMoments:
     found = read(query, await secure_sum(query))
     if found.rows.any() and found.exceeds(found.quantised, FINE):

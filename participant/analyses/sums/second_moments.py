@@ -19,10 +19,9 @@ from participant.analyses.base.ranged import ranged
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.base.symmetric import symmetric
-from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import GRAM
 from participant.statistics.language.layout import Array
-from participant.statistics.language.query import Query
 from participant.statistics.models.design import INTERCEPT, Design
 from participant.statistics.models.model import ModelParams
 
@@ -105,10 +104,10 @@ def _centred(answer: Sum) -> tuple[Array, Array]:
     return mean, gram[1:, 1:] - rows * np.outer(mean, mean)
 
 
-def _rounding(query: Query, answer: Sum) -> Array:
+def _rounding(query: BoundQuery, answer: Sum) -> Array:
     """Return bounds of what rounding changes of the diagonal of `cross`, (p,)."""
     mean, _ = _centred(answer)
-    steps = layout_of(query).steps(query.value_bits)["gram"]
+    steps = query.steps["gram"]
     half = len(answer.sites) / 2 * symmetric(steps, len(mean) + 1)
     error: Array = np.diag(half)[1:] + 2 * np.abs(mean) * half[0, 1:]
     return error

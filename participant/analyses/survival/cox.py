@@ -259,7 +259,7 @@ async def _standardisation(spec: CoxSpec, secure_sum: SecureSum) -> tuple[Array,
     shift = answer.values["sums"] / rows
     variance = answer.values["squares"] / rows - shift**2
     width = np.array([covariate.high - covariate.low for covariate in spec.covariates])
-    steps = MOMENTS.layout(params).steps(query.value_bits)
+    steps = query.steps
     rounding = len(answer.sites) / 2 * (steps["squares"] + 2 * np.abs(shift) * steps["sums"]) / rows
     if (rounding > np.maximum(variance / 4, (CONSTANT * width) ** 2)).any():
         raise too_coarse("the rounding hides whether a covariate varies at all")

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from participant.statistics.evaluation.evaluate import disclosure_of, layout_of
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.language.conditions import in_words
 from participant.statistics.language.inner import names_in
-from participant.statistics.language.query import Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +36,9 @@ class InWords:
         )
 
 
-def describe(query: Query) -> InWords:
-    """Return a query in words. Raises as `layout_of`."""
+def describe(bound: BoundQuery) -> InWords:
+    """Return a query in words."""
+    query = bound.query
     rows = f"Rows in which {in_words(query.filter)}" if query.filter else "All rows"
     rows += (
         " that have a value in each of these columns." if query.missing == "complete-cases" else ", complete or not."
@@ -53,7 +53,7 @@ def describe(query: Query) -> InWords:
         dataset=query.dataset,
         columns=query.needs,
         rows=rows,
-        numbers=layout_of(query).length,
+        numbers=bound.layout.length,
         floor=floor,
-        tells=disclosure_of(query).tells,
+        tells=bound.disclosure.tells,
     )

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.describe import describe
 from participant.statistics.language.query import Query, QueryError
 from secagg.errors import ParameterError
@@ -63,7 +64,7 @@ def _line(shown: RoundShown) -> str:
 
 def _said(query: bytes) -> str:
     try:
-        words = describe(Query.decode(query))
+        words = describe(BoundQuery.decode(query))
     except (QueryError, ParameterError):  # of another release
         return "a query that this release does not know"
     return f"{words.statistic} over dataset {words.dataset}, {words.numbers} numbers. {words.rows} {words.floor}"

@@ -6,7 +6,6 @@ rows is its value on all of them. The analyses rest on that, and the property te
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from functools import lru_cache
 from math import sqrt
 from typing import Generic, TypeVar
 
@@ -172,19 +171,15 @@ class Statistic(ABC, Generic[P]):
         """
         if query.version != self.version:
             raise QueryError(f"{self.name} is known here in version {self.version}, the query asks for {query.version}")
-        params = self._parse(canonical(query.params))
-        if undeclared := sorted(set(self.columns(params)) - set(query.columns)):
-            raise QueryError(f"the query does not declare columns that {self.name} reads: {', '.join(undeclared)}")
-        if self.keeps_missing is not (query.missing == "keep"):
-            raise QueryError(f"{self.name} {'counts' if self.keeps_missing else 'does not take'} missing values")
-        return params
-
-    @lru_cache(maxsize=32)  # noqa: B019 - statistics live as long as the process; each reads one query several times
-    def _parse(self, given: bytes) -> P:
+        given = canonical(query.params)
         try:
             params = self.Params.model_validate_json(given)
         except ValidationError as error:
             raise QueryError(f"the parameters of {self.name} are wrong: {in_words(error)}") from None
         if canonical(params.model_dump(mode="json")) != given:
             raise QueryError(f"the parameters of {self.name} are not in their canonical form")
+        if undeclared := sorted(set(self.columns(params)) - set(query.columns)):
+            raise QueryError(f"the query does not declare columns that {self.name} reads: {', '.join(undeclared)}")
+        if self.keeps_missing is not (query.missing == "keep"):
+            raise QueryError(f"{self.name} {'counts' if self.keeps_missing else 'does not take'} missing values")
         return params

@@ -12,7 +12,6 @@ from coordinator.journal.tables import ReleasedSum, RunTables
 from coordinator.report.recall import recall
 from coordinator.runs.lifecycle import HeldBySites
 from participant.analyses.catalogue import parse_spec
-from participant.statistics.evaluation.evaluate import layout_of
 from relay.api.states import RunState
 from relay.party.journal import Journal
 from secagg.errors import ParameterError
@@ -55,7 +54,7 @@ class Kept(PlainSum):
 
     async def __call__(self, query):
         answer = await super().__call__(query)
-        total = layout_of(query).flatten(answer.values)
+        total = query.layout.flatten(answer.values)
         self._journal.enter(
             len(self.queries) - 1, query.encode(), ReleasedSum(len(self.queries), 60, answer.sites, np.asarray(total))
         )

@@ -10,7 +10,7 @@ from coordinator.journal.tables import ReleasedSum
 from coordinator.projects.projects import seal
 from coordinator.report.text import as_facts, as_words
 from coordinator.runs.lifecycle import HeldBySites, RunOutcome
-from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.bound import bind
 from participant.statistics.evaluation.registry import COUNTS
 from participant.statistics.vocabulary.counts import CountsParams
 from participant.study.terms import ProjectTerms
@@ -59,10 +59,10 @@ def test_no_epoch_is_announced_that_every_site_would_refuse(sites: int, degree: 
 
 
 def test_a_report_of_sums_that_the_sites_hold() -> None:
-    query = COUNTS.query(CountsParams(columns=("age",), row_limit=100), dataset="lung", value_bits=40)
+    query = bind(COUNTS.query(CountsParams(columns=("age",), row_limit=100), dataset="lung", value_bits=40))
     answer = ReleasedSum(3, 40, ("north", "south", "west"), None)
     report = RunOutcome((HeldBySites("kaplan-meier", 3, answer.survivors),), ((query, answer),), {})
     facts = as_facts(UUID(int=1), report)
     assert facts["results"] == [{"analysis": "kaplan-meier", "held_by": ["north", "south", "west"], "round": 3}]
-    assert facts["rounds"][0]["numbers"] == layout_of(query).length
+    assert facts["rounds"][0]["numbers"] == query.layout.length
     assert "the sites hold the result of round 3: north, south, west" in as_words(report)

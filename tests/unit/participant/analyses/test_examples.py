@@ -20,9 +20,9 @@ from participant import analyses
 from participant.analyses.base.errors import AnalysisError
 from participant.analyses.base.secure_sum import Sum
 from participant.analyses.catalogue import ANALYSES, parse_spec
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import STATISTICS
 from participant.statistics.language.inner import names_in
-from participant.statistics.language.query import Query
 from tests.support.plain_sum import PlainSum
 
 EXAMPLES = [
@@ -71,7 +71,7 @@ async def test_an_example_runs(example: dict[str, Any]) -> None:
 class Beginning(PlainSum):
     """The first twenty rounds of an analysis."""
 
-    async def __call__(self, query: Query) -> Sum:
+    async def __call__(self, query: BoundQuery) -> Sum:
         if len(self.queries) == 20:
             raise AnalysisError("these are the first twenty rounds")
         return await super().__call__(query)

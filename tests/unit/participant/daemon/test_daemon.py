@@ -25,7 +25,7 @@ from participant.records import decisions
 from participant.records.decisions import Decisions
 from participant.records.ledger import TABLES, Ledger
 from participant.settings.config import ParticipantConfig
-from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.bound import bind
 from participant.statistics.evaluation.registry import MOMENTS
 from participant.statistics.language.conditions import Comparison
 from participant.statistics.models.variables import Variable
@@ -55,7 +55,7 @@ QUERY = MOMENTS.query(
     minimum_persons=5,
 )
 TERMS = ProjectTerms(purpose="a mean", dataset="lung", columns=("age",), statistics=("moments",), loss_rule="pause")
-_SEGMENTS = layout_of(QUERY).segments(QUERY.value_bits)
+_SEGMENTS = bind(QUERY).layout.segments(QUERY.value_bits)
 _BITS = max(ring_bits_for(one.bound, SITES) for one in _SEGMENTS)
 SCHEMA = Schema(ring_bits=_BITS, mac_lanes=mac_lanes_for(_BITS), segments=_SEGMENTS)
 run = UUID(bytes=RUN)

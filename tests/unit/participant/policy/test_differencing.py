@@ -23,7 +23,8 @@ from participant.policy.differencing import (
     secret_order,
 )
 from participant.records.ledger import TABLES, Ledger
-from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.evaluation.bound import bind
+from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.evaluation.registry import MOMENTS
 from participant.statistics.language.conditions import Comparison
 from participant.statistics.language.query import Query
@@ -138,14 +139,14 @@ class Site:
         import_csv(self.store, "lung", path)
 
     def answers(self, query: Query) -> Answer:
-        made = answer(query, self.store, self.records.row_sets("lung"), self.records.key())
+        made = answer(bind(query), self.store, self.records.row_sets("lung"), self.records.key())
         with self.journal.transaction():
             self.records.answer("lung", made.to_remember)
         return made
 
     def count(self, query: Query) -> int:
         """How many rows the answer says that it is of."""
-        return int(layout_of(query).unflatten(self.answers(query).vector)["rows"])
+        return int(bind(query).layout.unflatten(self.answers(query).vector)["rows"])
 
 
 @pytest.fixture
@@ -162,19 +163,19 @@ def test_a_question_about_one_patient_fewer_gets_the_same_answer(site: Site) -> 
     assert (first.moved, nearly.moved, far.moved) == (0, 1, 0)
     assert first.rows == nearly.rows != far.rows
     assert (far.vector != first.vector).any()
-    assert distances(moments(53), site.store, site.records.row_sets("lung")) == {first.rows: 3, far.rows: 2}
+    assert distances(bind(moments(53)), site.store, site.records.row_sets("lung")) == {first.rows: 3, far.rows: 2}
 
 
 def test_without_a_floor_answers_are_exact(site: Site) -> None:
     for above in (50, 51):
         query = moments(above, floor=1)
         table = site.store.load("lung", query.needs)
-        assert (site.answers(query).vector == evaluate(query, table)).all()
+        assert (site.answers(query).vector == evaluate(bind(query), table)).all()
 
 
 def test_what_was_sent_as_zeros_is_not_remembered(site: Site) -> None:
     few = site.answers(moments(117))
-    assert layout_of(few.query).unflatten(few.vector)["withheld"] == 1
+    assert bind(few.query).layout.unflatten(few.vector)["withheld"] == 1
     assert site.records.row_sets("lung") == []
 
 
@@ -195,7 +196,7 @@ def test_a_patient_who_withdrew_takes_others_along(site: Site) -> None:
     before = site.count(moments(50))
     site.imports([age for age in range(20, 120) if age != 70])
     made = site.answers(moments(50))
-    assert layout_of(made.query).unflatten(made.vector)["rows"] == before - 5
+    assert bind(made.query).layout.unflatten(made.vector)["rows"] == before - 5
     assert made.moved == 4
     assert site.count(moments(50)) == before - 5  # and again the same
 

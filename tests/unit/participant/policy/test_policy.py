@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from participant.data.store.store import DatasetStore
 from participant.policy.rules import SCHEMA, AskedQuery, Offer, Policy, PolicyError, RefusedError, schema_text
 from participant.projects.invitations import Invitations, decide
+from participant.statistics.evaluation.bound import bind
 from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.evaluation.registry import COX_RISK_SETS, MOMENTS, STATISTICS
 from participant.statistics.language.conditions import Comparison
@@ -52,7 +53,7 @@ def offer(**changes: object) -> Offer:
 
 
 def asked(query: Query, of: Offer) -> AskedQuery:
-    return AskedQuery(query, of, used=0, now=0, deadline=60)
+    return AskedQuery(bind(query), of, used=0, now=0, deadline=60)
 
 
 def project(data: bytes | None = None, **changes: object) -> RelayProject:
@@ -179,7 +180,7 @@ def test_a_decision_is_the_same_whatever_the_rows_hold(store: DatasetStore, tmp_
         assert decide(project(), store, policy) == decide(project(), other, policy)
     narrow = moments.model_copy(update={"filter": (Comparison(column="status", op="==", value=1.0),)})
     for answered in (store, other):
-        assert evaluate(narrow, answered.load("lung", narrow.needs)).shape == (5,)
+        assert evaluate(bind(narrow), answered.load("lung", narrow.needs)).shape == (5,)
 
 
 def test_a_sum_that_can_show_one_person_needs_the_site_s_consent(risk_sets: Query) -> None:

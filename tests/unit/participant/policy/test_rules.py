@@ -24,6 +24,7 @@ from participant.policy.differencing import AnsweredRows
 from participant.policy.rules import OF_QUERIES, Offer, Policy, RefusedError, schema
 from participant.records.decisions import Decisions
 from participant.records.ledger import TABLES, Ledger
+from participant.statistics.evaluation.bound import bind
 from participant.statistics.evaluation.registry import CLASS_MOMENTS, CONTINGENCY
 from participant.statistics.language.query import Query
 from participant.statistics.models.design import Category, Numeric
@@ -179,7 +180,7 @@ def refusals(policy: Policy, request: Request, dataset: Description, journal: Jo
         lambda: policy.check_offer(offer),
         lambda: policy.check_dataset(offer.terms, dataset),
         lambda: policy.check_manifest(request.manifest, offer),
-        lambda: gate.query(request.query, place, cast(AwaitVector, asked), NOW),
+        lambda: gate.query(bind(request.query), place, cast(AwaitVector, asked), NOW),
         lambda: gate.answer(cast(Answer, SimpleNamespace(moved=request.moved))),
         lambda: gate.survivors(place, cast(AwaitConfirmation, proposed)),
     ):

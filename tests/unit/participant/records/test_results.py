@@ -7,7 +7,7 @@ import numpy as np
 
 from participant.records.ledger import TABLES, Ledger
 from participant.records.results import as_facts, as_words, kept
-from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.bound import bind
 from participant.statistics.evaluation.registry import COUNTS
 from participant.statistics.vocabulary.counts import CountsParams
 from relay.party.journal import Journal
@@ -19,7 +19,7 @@ def test_a_sum_comes_with_its_query_and_its_sites(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "party", TABLES)
     ledger = Ledger(journal.connection)
     query = COUNTS.query(CountsParams(columns=("age",), row_limit=100), dataset="lung", value_bits=40)
-    total = np.arange(float(layout_of(query).length))
+    total = np.arange(float(bind(query).layout.length))
     place = {"project": str(PROJECT), "run": str(RUN), "round": 2}
     with journal.transaction():
         ledger.enter({"what": "catalogue", "project": str(PROJECT)})
@@ -35,6 +35,6 @@ def test_a_sum_comes_with_its_query_and_its_sites(tmp_path: Path) -> None:
         query,
         ("a", "b", "c"),
     )
-    assert np.array_equal(layout_of(query).flatten(found.values), total)
+    assert np.array_equal(bind(query).layout.flatten(found.values), total)
     assert as_facts(found)["values"] == {name: block.tolist() for name, block in found.values.items()}
     assert "counts over 3 sites: round 2" in as_words(found)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer
 
-from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.evaluation.bound import bind
+from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.evaluation.registry import TRAINING
 from participant.statistics.language.query import QueryError
 from participant.statistics.models.design import Design, Numeric
@@ -40,7 +41,7 @@ def params(name: str, settings: dict, weights, *, intercept: bool = True, **chan
 
 def answer(asked, table):
     query = TRAINING.query(asked, dataset="d", value_bits=50)
-    return layout_of(query).unflatten(evaluate(query, table))
+    return bind(query).layout.unflatten(evaluate(bind(query), table))
 
 
 def test_trainers_are_installed_as_entry_points() -> None:

@@ -18,7 +18,7 @@ from participant.analyses.base.errors import AnalysisError, ConvergenceError, No
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.catalogue import parse_spec
 from participant.analyses.learning.federated_training import FederatedTrainingSpec, TrainedModel
-from participant.statistics.evaluation.evaluate import layout_of
+from participant.statistics.evaluation.bound import bind
 from participant.statistics.language.conditions import Fold, meets
 from relay.party.journal import Journal
 from tests.support.plain_sum import PlainSum
@@ -141,7 +141,7 @@ async def test_the_loss_curve_leaves_the_plain_one_by_quantisation_alone(value_b
     asked = descent(rounds=rounds, clip=clip, value_bits=value_bits)
     result = await asked.analyse(PlainSum(sites, quantised=True))
     losses, _ = plain(list(sites.values()), rounds, gradient_steps, lambda update, _: update, "descent")
-    (training,) = {layout_of(query) for query in (await _queries(asked, sites))[:1]}
+    (training,) = {bind(query).layout for query in (await _queries(asked, sites))[:1]}
     step = training.steps(value_bits)
     noise = np.sqrt(6) * 9 / 2 * step["update"][0] / 569
     slope = np.linalg.norm(matrix(cancer(), intercept=True), axis=1).mean()
@@ -264,10 +264,10 @@ class Journalled(SecureSum):
                 raise CutOffError
             self.left -= 1
             answer = await self.sums(query)
-            known = ReleasedSum(1, 64, answer.sites, layout_of(query).flatten(answer.values))
+            known = ReleasedSum(1, 64, answer.sites, query.layout.flatten(answer.values))
             with self.journal.transaction():
                 self.tables.enter(self.position, query.encode(), known)
-        return Sum(layout_of(query).unflatten(known.total), known.survivors)
+        return Sum(query.layout.unflatten(known.total), known.survivors)
 
 
 async def test_what_was_cut_or_failed_is_said() -> None:

@@ -10,6 +10,7 @@ from scipy import stats
 from participant.analyses.base.errors import EquationError, NoRowsError, SpecError
 from participant.analyses.catalogue import parse_spec
 from participant.analyses.learning.imputation import ImputationSpec
+from participant.statistics.evaluation.bound import bind
 from participant.statistics.evaluation.evaluate import rows_asked
 from participant.statistics.language.query import canonical
 from participant.statistics.vocabulary.imputed import ImputedParams, completed
@@ -57,7 +58,7 @@ def of_sums(query, sites):
     params = ImputedParams.model_validate_json(canonical(query.params))
     parts = []
     for site in sites.values():
-        rows = rows_asked(query, site)
+        rows = rows_asked(bind(query), site)
         parts.append(completed(params, {name: site[name][rows] for name in params.columns}))
     return {name: np.concatenate([part[name] for part in parts]) for name in params.columns}
 

@@ -5,8 +5,9 @@ import pytest
 from pydantic import ValidationError
 from scipy.special import expit
 
+from participant.statistics.evaluation.bound import bind
 from participant.statistics.evaluation.describe import describe
-from participant.statistics.evaluation.evaluate import disclosure_of, evaluate, layout_of
+from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.evaluation.registry import IMPUTED, MOMENTS
 from participant.statistics.language.query import QueryError
 from participant.statistics.models.design import Design, Numeric
@@ -59,7 +60,7 @@ def table(rows=600, seed=1):
 
 def answer(asked, rows, **query):
     made = IMPUTED.query(asked, dataset="d", value_bits=50, **query)
-    return layout_of(made).unflatten(evaluate(made, rows))
+    return bind(made).layout.unflatten(evaluate(bind(made), rows))
 
 
 def test_without_draws_gaps_hold_the_start() -> None:
@@ -152,7 +153,7 @@ def test_rows_that_were_chosen_otherwise_and_have_few_gaps_are_withheld() -> Non
     rows = table()
     rows["y"] = np.where(np.arange(600) < 4, NAN, 1.0)
     query = IMPUTED.query(params(), dataset="d", value_bits=50, minimum_persons=5)
-    given = layout_of(query).unflatten(evaluate(query, rows, np.ones(600, np.bool_)))
+    given = bind(query).layout.unflatten(evaluate(bind(query), rows, np.ones(600, np.bool_)))
     assert (given["withheld"], given["rows"], given["imputed"].any()) == (1, 0, False)
 
 
@@ -163,9 +164,9 @@ def test_no_rows() -> None:
 
 def test_what_it_tells() -> None:
     query = IMPUTED.query(params(), dataset="d", value_bits=50, minimum_persons=5)
-    assert "imputed of moments (version 1)" in str(describe(query))
-    assert "about the rows that lack one of these columns" in disclosure_of(query).tells
-    assert "rows that lack one of y, b" in [group.people for group in disclosure_of(query).groups]
+    assert "imputed of moments (version 1)" in str(describe(bind(query)))
+    assert "about the rows that lack one of these columns" in bind(query).disclosure.tells
+    assert "rows that lack one of y, b" in [group.people for group in bind(query).disclosure.groups]
 
 
 def test_terms_must_name_what_is_inside_as_well() -> None:
@@ -215,4 +216,4 @@ def test_an_equation_that_makes_no_sense(changes: dict, complaint: str) -> None:
 def test_the_statistic_inside_must_be_known_and_its_parameters_right(statistic: str, complaint: str) -> None:
     query = IMPUTED.query(params(statistic=statistic), dataset="d", value_bits=50)
     with pytest.raises(QueryError, match=complaint):
-        layout_of(query)
+        bind(query)

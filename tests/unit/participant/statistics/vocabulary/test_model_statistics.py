@@ -8,7 +8,8 @@ from lifelines.statistics import multivariate_logrank_test
 from sklearn.naive_bayes import GaussianNB
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
-from participant.statistics.evaluation.evaluate import evaluate, layout_of
+from participant.statistics.evaluation.bound import bind
+from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.evaluation.registry import (
     CLASS_MOMENTS,
     CONTINGENCY,
@@ -37,7 +38,7 @@ GRADE = Category(column="tgrade", levels=(1, 2, 3))
 
 def answer(statistic, params, table: Columns) -> dict:
     query = statistic.query(params, dataset="d", value_bits=50)
-    return layout_of(query).unflatten(evaluate(query, table))
+    return bind(query).layout.unflatten(evaluate(bind(query), table))
 
 
 def symmetric(upper: np.ndarray) -> np.ndarray:

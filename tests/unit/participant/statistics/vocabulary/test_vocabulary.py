@@ -3,14 +3,8 @@
 import numpy as np
 import pytest
 
-from participant.statistics.evaluation.evaluate import (
-    MissingColumnsError,
-    RowLimitError,
-    check_dataset,
-    disclosure_of,
-    evaluate,
-    layout_of,
-)
+from participant.statistics.evaluation.bound import bind
+from participant.statistics.evaluation.evaluate import MissingColumnsError, RowLimitError, check_dataset, evaluate
 from participant.statistics.evaluation.registry import COUNTS, COX_RISK_SETS, EVENT_COUNTS, MOMENTS, statistic_of
 from participant.statistics.language.conditions import Comparison
 from participant.statistics.language.disclosure import Reveals
@@ -39,7 +33,7 @@ CURVE = EventCountsParams(outcome=OUTCOME, by=(), row_limit=10)
 
 def answer(statistic, params, table=TABLE, **query):
     asked = statistic.query(params, dataset="lung", value_bits=50, **query)
-    return layout_of(asked).unflatten(evaluate(asked, table))
+    return bind(asked).layout.unflatten(evaluate(bind(asked), table))
 
 
 def test_counts() -> None:
@@ -152,7 +146,7 @@ def test_missing_columns_are_listed() -> None:
         CURVE, dataset="lung", value_bits=50, filter=(Comparison(column="stage", op="==", value=1),)
     )
     with pytest.raises(MissingColumnsError, match="dataset lung has no column named stage, status") as caught:
-        evaluate(asked, {"time": TABLE["time"]})
+        evaluate(bind(asked), {"time": TABLE["time"]})
     assert caught.value.columns == ("stage", "status")
 
 
@@ -162,10 +156,10 @@ def test_the_row_limit_counts_all_rows() -> None:
     none = (Comparison(column="age", op=">", value=1000),)
     asked = EVENT_COUNTS.query(params, dataset="lung", value_bits=50, filter=none)
     with pytest.raises(RowLimitError, match="more rows than the query's limit of 6"):
-        evaluate(asked, TABLE)
+        evaluate(bind(asked), TABLE)
     with pytest.raises(RowLimitError):
-        check_dataset(asked, TABLE.keys(), 7)
-    check_dataset(asked, TABLE.keys(), 6)
+        check_dataset(bind(asked), TABLE.keys(), 7)
+    check_dataset(bind(asked), TABLE.keys(), 6)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +174,7 @@ def test_the_row_limit_counts_all_rows() -> None:
 def test_a_broken_table_is_refused(change: dict) -> None:
     asked = EVENT_COUNTS.query(CURVE, dataset="lung", value_bits=50)
     with pytest.raises(ParameterError, match="columns of a table"):
-        evaluate(asked, TABLE | change)
+        evaluate(bind(asked), TABLE | change)
 
 
 def test_unknown_statistic() -> None:
@@ -192,7 +186,7 @@ def test_unknown_statistic() -> None:
 def test_bounds_beyond_a_double_are_refused() -> None:
     wide = MomentsParams(variables=(Variable(column="age", low=0, high=1e300),), row_limit=10)
     with pytest.raises(ParameterError, match="bound"):
-        layout_of(MOMENTS.query(wide, dataset="lung", value_bits=50))
+        bind(MOMENTS.query(wide, dataset="lung", value_bits=50))
     params = CoxRiskSetsParams(
         outcome=OUTCOME,
         design=Design(terms=((Numeric(**AGE.model_dump(), centre=0.0, scale=1e-300),),)),
@@ -205,13 +199,13 @@ def test_bounds_beyond_a_double_are_refused() -> None:
         row_limit=10,
     )
     with pytest.raises(ParameterError, match="bound"):
-        layout_of(COX_RISK_SETS.query(params, dataset="lung", value_bits=50))
+        bind(COX_RISK_SETS.query(params, dataset="lung", value_bits=50))
 
 
 def test_disclosures_say_what_shows() -> None:
-    counts = disclosure_of(COUNTS.query(COUNT_ALL, dataset="lung", value_bits=50))
-    curve = disclosure_of(EVENT_COUNTS.query(CURVE, dataset="lung", value_bits=50))
-    cox = disclosure_of(
+    counts = bind(COUNTS.query(COUNT_ALL, dataset="lung", value_bits=50)).disclosure
+    curve = bind(EVENT_COUNTS.query(CURVE, dataset="lung", value_bits=50)).disclosure
+    cox = bind(
         COX_RISK_SETS.query(
             CoxRiskSetsParams(
                 outcome=OUTCOME,
@@ -227,11 +221,11 @@ def test_disclosures_say_what_shows() -> None:
             dataset="lung",
             value_bits=50,
         )
-    )
+    ).disclosure
     means = MOMENTS.query(MomentsParams(variables=(AGE,), row_limit=10), dataset="lung", value_bits=50)
     narrow = means.model_copy(update={"filter": (Comparison(column="age", op="==", value=50),)})
-    assert not disclosure_of(means).singles_out
-    assert disclosure_of(narrow).singles_out
+    assert not bind(means).disclosure.singles_out
+    assert bind(narrow).disclosure.singles_out
     assert not counts.singles_out
     assert not curve.singles_out
     assert cox.singles_out

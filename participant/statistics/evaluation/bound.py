@@ -1,0 +1,90 @@
+"""A query with all that its bytes stand for: read once, where the bytes become a query, and handed on as this."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from participant.statistics.evaluation import suppression
+from participant.statistics.evaluation.registry import statistic_of
+from participant.statistics.language.disclosure import Disclosure
+from participant.statistics.language.layout import Arrays, Layout
+from participant.statistics.language.query import Query
+from participant.statistics.language.statistic import Statistic
+from participant.statistics.vocabulary import ranges
+from secagg.params import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class BoundQuery:
+    """A query of the vocabulary, bound to the statistic that it asks for. `bind` and `decode` make one.
+
+    Attributes:
+        query: what is asked.
+        statistic: the entry of the vocabulary.
+        params: the statistic's own parameters.
+        layout: of the vector that answers the query; all parties find the same one.
+    """
+
+    query: Query
+    statistic: Statistic[Any]
+    params: Any
+    layout: Layout
+
+    @classmethod
+    def decode(cls, data: bytes) -> "BoundQuery":
+        """Read a query from untrusted bytes.
+
+        Raises:
+            QueryError: the bytes are no query in its canonical form, or it is not of the vocabulary.
+            ParameterError: as `bind`.
+        """
+        return bind(Query.decode(data))
+
+    def encode(self) -> bytes:
+        """Return the query's canonical bytes."""
+        return self.query.encode()
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Clip and step of all entries."""
+        return self.layout.segments(self.query.value_bits)
+
+    @property
+    def steps(self) -> Arrays:
+        """The step of every entry, as arrays of the blocks' shapes."""
+        return self.layout.steps(self.query.value_bits)
+
+    @property
+    def disclosure(self) -> Disclosure:
+        """What the answer tells."""
+        return replace(self.statistic.disclosure(self.params), filtered=bool(self.query.filter))
+
+    @property
+    def is_of_cells(self) -> bool:
+        """Whether the answer counts people in cells, such as those of a table."""
+        return bool(suppression.counting(self.layout))
+
+    def within(self, exponents: tuple[int, ...]) -> "BoundQuery":
+        """Return the same query within ranges, which it had none of.
+
+        Raises:
+            ParameterError: not one exponent for each group of real entries.
+        """
+        narrow = self.query.model_copy(update={"ranges": exponents})
+        return replace(self, query=narrow, layout=ranges.narrowed(self.layout, exponents))
+
+
+def bind(query: Query) -> BoundQuery:
+    """Find what a query asks for.
+
+    Raises:
+        QueryError: the query is not of the vocabulary.
+        ParameterError: its vector would be too long, its bounds too large, or its ranges do not fit.
+    """
+    statistic = statistic_of(query)
+    params = statistic.read(query)
+    layout = statistic.layout(params)
+    if query.minimum_persons > 1:
+        layout = Layout(layout.blocks + suppression.lanes(layout))
+    if query.ranges is not None:
+        layout = ranges.narrowed(layout, query.ranges)
+    return BoundQuery(query, statistic, params, layout)

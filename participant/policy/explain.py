@@ -95,7 +95,9 @@ def _of_waiting(waiting: Waiting, confirmed: ConfirmedProject | None) -> Facts:
     }
 
 
-def _earlier(bound: BoundQuery, store: DatasetStore, records: AnsweredRows, entries: Sequence[Facts], run: UUID) -> Facts:
+def _earlier(
+    bound: BoundQuery, store: DatasetStore, records: AnsweredRows, entries: Sequence[Facts], run: UUID
+) -> Facts:
     """Return by how many persons the rows differ from those of each earlier answer to another run."""
     try:
         gaps = distances(bound, store, records.row_sets(bound.query.dataset))

@@ -1,7 +1,8 @@
 """The vocabulary of statistics: what a site can be asked for, as pure functions over arrays.
 
 A query names one statistic. `bind` reads its parameters once: a `BoundQuery` says what the answer's vector holds, how
-large an entry can be, and what the sum over the sites tells. `evaluate` answers it from a table, `describe` puts it in words.
+large an entry can be, and what the sum over the sites tells. `evaluate` answers it from a table, `describe` puts it in
+words.
 
     statistic      releases                                             serves
     counts         rows, complete rows, values present                  cohort sizes, missingness

@@ -4,7 +4,6 @@ import numpy as np
 
 from coordinator.demo.lung import COLUMNS, COX, lung_by_institution, write_csv
 from participant.data.store.store import DatasetStore
-from participant.statistics.evaluation.bound import bind
 from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.evaluation.registry import COX_RISK_SETS
 from participant.statistics.models.design import Design, Numeric
@@ -37,7 +36,7 @@ def test_the_files_hold_the_tables(tmp_path: Path) -> None:
         for name in COLUMNS:
             np.testing.assert_array_equal(loaded[name], sites[site][name])
         query = COX.ask(COX_RISK_SETS, _params(), secure_sum.value_bits)
-        np.testing.assert_array_equal(evaluate(bind(query), loaded), evaluate(bind(query), sites[site]))
+        np.testing.assert_array_equal(evaluate(query, loaded), evaluate(query, sites[site]))
 
 
 def _params():

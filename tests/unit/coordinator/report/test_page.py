@@ -45,7 +45,7 @@ def test_the_page_has_every_number_and_what_it_rests_on() -> None:
     assert "ab" * 32 in text
     assert "begun 1970-01-01 00:00 UTC" in text
     assert len(re.findall("cox-risk-sets \\(version 2\\)", text)) == sum(
-        query.statistic == "cox-risk-sets" for query, _ in run.answers
+        asked.query.statistic == "cox-risk-sets" for asked, _ in run.answers
     )
     assert "statistic moments" in text
     for site in run.results[0].sites:

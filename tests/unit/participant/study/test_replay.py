@@ -9,7 +9,7 @@ from coordinator.demo.lung import lung_by_institution
 from participant.analyses.base.errors import AnalysisError
 from participant.analyses.base.secure_sum import Sum
 from participant.analyses.catalogue import parse_spec
-from participant.statistics.language.query import Query
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.study.plan import NamedSpec
 from participant.study.replay import RunReplay
 from tests.support.plain_sum import PlainSum
@@ -24,11 +24,11 @@ class Recorded(PlainSum):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(lung_by_institution(), quantised=True, **options)
-        self.answers: list[tuple[Query, Sum]] = []
+        self.answers: list[tuple[BoundQuery, Sum]] = []
 
-    async def __call__(self, query: Query) -> Sum:
+    async def __call__(self, query: BoundQuery) -> Sum:
         answer = await super().__call__(query)
-        self.answers.append((self.queries[-1], answer))
+        self.answers.append((BoundQuery.decode(query.encode()), answer))
         return answer
 
 

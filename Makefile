@@ -9,7 +9,7 @@ DEMO   ?=
 # what `make bench` measures; NAME=sparse takes another twenty minutes, NAME=he two
 NAME   ?= kernels start round growth memory relayed peers server analyses
 
-.PHONY: help demo test check bench oracles fuzz fuzz-api soak crash crash-sites kills many-runs coverage mutation vectors model lock format clean
+.PHONY: help demo test check docs bench oracles fuzz fuzz-api soak crash crash-sites kills many-runs coverage mutation vectors model lock format clean
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -33,6 +33,10 @@ check: $(READY)  ## format, lint, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(READY)   ## the documentation site, in build/site (nothing is fetched; warnings are errors)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "built build/site; look at it with: python -m http.server --directory build/site"
 
 bench: $(READY)  ## measure, keep the results, draw them (NAME="peers server"); JSON: python -m bench NAME --json
 	@for name in $(NAME); do $(BIN)/python -m bench $$name --keep || exit 1; done
@@ -91,7 +95,7 @@ model: $(READY)  ## search the model of epoch and round; prints what holds, and 
 
 lock: $(READY)   ## make the lock file anew (versions and hashes only); needs uv on the path
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --extra all --group dev --output-file requirements.lock pyproject.toml
+	  --extra all --group dev --group docs --output-file requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --extra relay --extra postgres --extra objects --constraint requirements.lock \
 	  --output-file relay/deploy/container/requirements.lock pyproject.toml

@@ -31,7 +31,9 @@ def test_files_that_a_page_names_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files(page: str) -> None:
-    assert [target for target, _ in links(page) if not (ROOT / target).exists()] == []
+    made = (ROOT / "mkdocs.yml").read_text()  # names the pages that only the site has
+    lost = [target for target, _ in links(page) if not (ROOT / target).exists() and f": {target}\n" not in made]
+    assert lost == []
 
 
 @pytest.mark.parametrize("page", GUIDES)

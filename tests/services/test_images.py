@@ -1,0 +1,105 @@
+"""Wheel and images hold what belongs in them and nothing else of the tree, in which canaries are planted.
+
+The base image needs a registry. Here the one stage begins empty and only copies, with buildah; what `RUN` makes of that
+adds no file of the tree.
+"""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONTAINERFILES = sorted(ROOT.glob("*/deploy/container/Containerfile"))
+CANARY = b"canary-5b1f0c2e"
+PLACES = (
+    "secrets/database",
+    "relay/deploy/container/secrets/tls/ca.key",
+    "relay/deploy/container/secrets/postgres",
+    "relay/secrets/key.pem",
+    "participant/passphrase",
+    "participant/lung.csv",
+    "coordinator/journal.sqlite",
+    "secagg/identity.json",
+    ".env",
+    ".git/config",
+    "identity.pem",
+    "backup.age",
+)
+"""Where people leave keys, passwords and data."""
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree with a canary in every place, and the wheel that is built in it."""
+    copy = tmp_path_factory.mktemp("image") / "tree"
+    copy.mkdir()
+    for name in ("LICENSE", "README.md", "pyproject.toml", ".dockerignore"):
+        shutil.copy(ROOT / name, copy)
+    for name in ("secagg", "relay", "participant", "coordinator"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for place in PLACES:
+        (copy / place).parent.mkdir(parents=True, exist_ok=True)
+        (copy / place).write_bytes(CANARY)
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "--target", "wheel"], cwd=copy, check=True)
+    (copy / "dist/notes.txt").write_bytes(CANARY)
+    return copy
+
+
+def test_the_wheel_holds_the_program_and_no_more(tree: Path) -> None:
+    (wheel,) = (tree / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        assert not [name for name in archive.namelist() if CANARY in archive.read(name)]
+    suffixes = {".py", ".j2", ".mako", ".typed"}
+    wanted = {path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.suffix in suffixes}
+    wanted |= {"participant/policy/policy.schema.json"}
+    assert names == {name for name in wanted if (tree / name).read_bytes() != CANARY}
+
+
+def copied(text: str) -> str:
+    """Return a Containerfile's copies from the tree, in one stage without a base."""
+    lines = [line for line in text.splitlines() if line.startswith("COPY ") and "--from=" not in line]
+    return "\n".join(["FROM scratch", *lines, ""])
+
+
+def files_of(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of every file in every layer of an image in an OCI archive."""
+    with tarfile.open(archive) as outer:
+        blobs = {member.name: outer.extractfile(member).read() for member in outer if member.isfile()}  # type: ignore[union-attr]
+    (index,) = json.loads(blobs["index.json"])["manifests"]
+    manifest = json.loads(blobs[_blob(index["digest"])])
+    for layer in manifest["layers"]:
+        with tarfile.open(fileobj=io.BytesIO(blobs[_blob(layer["digest"])])) as inner:
+            for member in inner:
+                if member.isfile():
+                    yield member.name, inner.extractfile(member).read()  # type: ignore[union-attr]
+
+
+def _blob(digest: str) -> str:
+    return "blobs/" + digest.replace(":", "/")
+
+
+@pytest.mark.parametrize("containerfile", CONTAINERFILES, ids=lambda path: path.parts[-4])
+def test_no_layer_holds_what_was_left_in_the_tree(containerfile: Path, tree: Path, tmp_path: Path) -> None:
+    buildah = shutil.which("buildah")
+    if buildah is None:
+        pytest.skip("buildah is not installed; images are not built")
+    recipe = tmp_path / "Containerfile"
+    recipe.write_text(copied(containerfile.read_text()))
+    store = ["--storage-driver", "vfs", "--root", str(tmp_path / "store"), "--runroot", str(tmp_path / "run")]
+    build = [buildah, *store, "build", "--isolation", "chroot", "--file", str(recipe), "--tag", "image", str(tree)]
+    done = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    push = [buildah, *store, "push", "image", f"oci-archive:{tmp_path / 'image.tar'}"]
+    subprocess.run(push, capture_output=True, check=True)
+    found = dict(files_of(tmp_path / "image.tar"))
+    assert {Path(name).suffix for name in found} == {".whl", ".lock"}
+    assert not [name for name, content in found.items() if CANARY in content]

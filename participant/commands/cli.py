@@ -18,7 +18,7 @@ from relay.service.memory import keep_private
 from secagg.errors import ParameterError
 
 app = typer.Typer(name="secagg-participant", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-project_app = typer.Typer(no_args_is_help=True, help="Projects this site is invited to or takes part in.")
+project_app = typer.Typer(no_args_is_help=True, help="Projects that this site is invited to or takes part in.")
 app.add_typer(setup.app)
 app.add_typer(decision.app)
 app.add_typer(key.app)
@@ -31,7 +31,7 @@ app.add_typer(project_app, name="project")
 
 
 def main() -> None:
-    """Run a command; what goes wrong is said in one line on stderr."""
+    """Run a command; an error prints one line on stderr."""
     run(app, "secagg-participant")
 
 
@@ -42,8 +42,8 @@ def start(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the daemon until SIGTERM. Logs go to stderr; with --json one line on stdout says when it works."""
-    from participant.daemon.process import serve  # noqa: PLC0415  # Numba is loaded by the daemon alone
+    """Run the daemon until SIGTERM. Logs go to stderr; with --json, one line on stdout reports when it is ready."""
+    from participant.daemon.process import serve  # noqa: PLC0415  # only the daemon loads Numba
 
     keep_private()
     settings = ParticipantConfig.load(data=data, admin_port=admin_port, config=config)
@@ -53,13 +53,13 @@ def start(
 
 @app.command()
 def results(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show the sums that this site was part of and has checked, those among them that the sites alone opened."""
+    """Show the sums that this site contributed to and verified, including those that only the sites opened."""
     from participant.records.results import as_facts, as_words, kept  # noqa: PLC0415  # needs the statistics
 
     with opened_journal(data, config) as journal:
         found = kept(Ledger(journal.connection))
     words = "\n\n".join(as_words(one) for one in found)
-    report({"results": [as_facts(one) for one in found]}, words or "this site has no sum yet", as_json=as_json)
+    report({"results": [as_facts(one) for one in found]}, words or "this site has no sums yet", as_json=as_json)
 
 
 # Projects ----------------------------------------------------------------------------------------------------------
@@ -77,12 +77,12 @@ def project_list(data: Data = None, config: Config = None, as_json: AsJson = Fal
 
     projects = in_office(data, config, work)
     words = "\n".join(f"{one['id']}  {one['membership']:<10} {one['name']}" for one in projects)
-    report({"projects": projects}, words or "this site has no invitation", as_json=as_json)
+    report({"projects": projects}, words or "this site has no invitations", as_json=as_json)
 
 
 @project_app.command("show")
 def project_show(project: ProjectId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show what a project may ask, who is in it, and the words of its roster."""
+    """Show what a project may ask, its members, and the words of its roster."""
     from participant.projects.confirmation import View, view  # noqa: PLC0415
 
     async def work(office: SiteSession) -> View:
@@ -104,10 +104,10 @@ def project_show(project: ProjectId, data: Data = None, config: Config = None, a
         f"dataset {seen.terms.dataset}, columns {', '.join(seen.terms.columns)}",
         f"statistics {', '.join(seen.terms.statistics)}",
         f"profile {seen.terms.profile}; if a site is lost: {seen.terms.loss_rule}",
-        f"mode {seen.terms.mode}: the sums are read by the sites"
+        f"mode {seen.terms.mode}: the sums become known to the sites"
         + (" and the coordinator" if seen.terms.coordinator_learns else " alone"),
         *(f"  {one.key.hex()}  {one.name}: {one.state.value}" for one in seen.project.members),
-        f"The roster's words, to be compared with the coordinator's officer by telephone:\n  {words}"
+        f"The roster's words; compare them with the coordinator's officer by telephone:\n  {words}"
         if words
         else "The roster is not sealed yet.",
     ]
@@ -120,7 +120,7 @@ def project_accept(
     words: Annotated[
         str | None, typer.Option(help="the twelve words that the coordinator's officer read to you")
     ] = None,
-    words_file: Annotated[Path | None, typer.Option(help="a file with these words instead")] = None,
+    words_file: Annotated[Path | None, typer.Option(help="file with these words, instead of --words")] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -141,7 +141,7 @@ def project_accept(
 
 @project_app.command("leave")
 def project_leave(project: ProjectId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Leave a project; its coordinator sees it, and no further run is joined."""
+    """Leave a project. Its coordinator sees it, and this site joins no further runs."""
     from participant.projects.confirmation import leave  # noqa: PLC0415
 
     async def work(office: SiteSession) -> None:

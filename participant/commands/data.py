@@ -1,4 +1,4 @@
-"""The data manager's commands: `secagg-participant data ...`. Nothing of a table leaves by them."""
+"""The data manager's commands: `secagg-participant data ...`. They never send any of a table's contents."""
 
 import sys
 from collections.abc import Iterator
@@ -25,46 +25,48 @@ if TYPE_CHECKING:
     from participant.data.store.store import DatasetStore
     from participant.projects.confirmation import View
 
-data_app = typer.Typer(no_args_is_help=True, help="The site's datasets; nothing of them leaves by these commands.")
+data_app = typer.Typer(no_args_is_help=True, help="The site's datasets. These commands never send their contents.")
 
-Name = Annotated[str, typer.Argument(help="the dataset's name")]
-Version = Annotated[int | None, typer.Option(help="a version; by default the newest")]
+Name = Annotated[str, typer.Argument(help="name of the dataset")]
+Version = Annotated[int | None, typer.Option(help="version; default: the newest")]
 BadRows = Annotated[
-    float | None, typer.Option(help="share of rows that may be left out as bad, such as 0.01; by default none")
+    float | None, typer.Option(help="share of rows that may be dropped as bad, for example 0.01; default: none")
 ]
-ShowProgress = Annotated[bool, typer.Option("--progress/--no-progress", help="show on stderr what happens")]
+ShowProgress = Annotated[bool, typer.Option("--progress/--no-progress", help="show progress on stderr")]
 
 
 @data_app.command("import")
 def data_import(
-    name: Annotated[str, typer.Argument(help="name under which projects ask for it")],
+    name: Annotated[str, typer.Argument(help="name by which projects ask for the dataset")],
     source: Annotated[
         str | None,
-        typer.Argument(help="a file (.csv .tsv .txt .parquet .xlsx .xlsm), or a database's address (dialect://...)"),
+        typer.Argument(help="file (.csv .tsv .txt .parquet .xlsx .xlsm) or database address (dialect://...)"),
     ] = None,
     url_file: Annotated[
-        Path | None, typer.Option(help="file that holds the database's address, so that no password is on the screen")
+        Path | None, typer.Option(help="file with the database address, to keep its password off the screen")
     ] = None,
     schema: Annotated[Path | None, typer.Option(help="TOML file that declares the table")] = None,
     bad_rows: BadRows = None,
-    separator: Annotated[str | None, typer.Option(help="CSV: between cells; found in the header by default")] = None,
-    encoding: Annotated[str | None, typer.Option(help="CSV: such as utf-16, cp1252; UTF-8 by default")] = None,
-    sheet: Annotated[str | None, typer.Option(help="Excel: the sheet's name; by default the first")] = None,
-    table: Annotated[str | None, typer.Option(help="SQL: a table or view")] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="CSV: cell separator; default: detected from the header")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="CSV: for example utf-16 or cp1252; default: UTF-8")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Excel: name of the sheet; default: the first")] = None,
+    table: Annotated[str | None, typer.Option(help="SQL: table or view")] = None,
     query: Annotated[str | None, typer.Option(help="SQL: one SELECT statement")] = None,
     collection: Annotated[str | None, typer.Option(help="MongoDB: database.collection")] = None,
     mapping: Annotated[
-        bool, typer.Option("--mapping/--no-mapping", help="apply the mapping of the version before, if it has one")
+        bool, typer.Option("--mapping/--no-mapping", help="apply the previous version's mapping, if it has one")
     ] = True,
     pictures: Annotated[
-        bool, typer.Option("--pictures/--no-pictures", help="draw distributions and gaps in the report")
+        bool, typer.Option("--pictures/--no-pictures", help="plot distributions and missing values in the report")
     ] = True,
     progress: ShowProgress = True,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import a table as the next version of a dataset: names, duplicates, types, validation, report."""
+    """Import a table as a dataset's next version: clean names, drop duplicates, convert types, validate, report."""
     from participant.data.model.declaration import Declaration  # noqa: PLC0415  # only these commands need data frames
     from participant.data.pipeline.importing import import_table  # noqa: PLC0415
     from participant.data.pipeline.mapping import of_version  # noqa: PLC0415
@@ -96,7 +98,7 @@ def data_import(
 def data_list(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """List the newest version of each dataset."""
     found = _store(data, config).list()
-    words = "\n".join(_described(one) for one in found) or "there is no dataset; import one with: data import"
+    words = "\n".join(_described(one) for one in found) or "there are no datasets; import one with: data import"
     report({"datasets": [one.model_dump(mode="json") for one in found]}, words, as_json=as_json)
 
 
@@ -104,13 +106,13 @@ def data_list(data: Data = None, config: Config = None, as_json: AsJson = False)
 def data_show(
     name: Name, version: Version = None, data: Data = None, config: Config = None, as_json: AsJson = False
 ) -> None:
-    """Show a dataset's columns, its versions, and where its report is."""
+    """Show a dataset's columns, versions, and the path of its report."""
     store = _store(data, config)
     described = store.describe(name, version)
     folder = store.folder(name, described.version)
     lines = [
         _described(described),
-        f"versions: {', '.join(str(one) for one in store.versions(name))}; bad rows left out: {described.bad_rows:,}",
+        f"versions: {', '.join(str(one) for one in store.versions(name))}; bad rows dropped: {described.bad_rows:,}",
         *(
             f"  {one.name:<24} {one.kind:<9} {one.unit:<8} {one.missing:>12,} missing  {one.label}"
             for one in described.columns
@@ -134,19 +136,19 @@ def data_verify(
 @data_app.command("drop")
 def data_drop(
     name: Name,
-    version: Annotated[int | None, typer.Option(help="a version; by default all of them")] = None,
+    version: Annotated[int | None, typer.Option(help="version; default: all")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove a dataset, or one version of it. Its number is never used again."""
+    """Remove a dataset or one version of it. Version numbers are never reused."""
     store = _store(data, config)
     dropped = [store.describe(name, version).version] if version else [*store.versions(name)]
     what = f"version {version}" if version else f"all {len(dropped)} versions"
     if dropped and not yes:
         if not sys.stdin.isatty():
-            raise ParameterError("nothing was removed; say --yes")
+            raise ParameterError("nothing was removed; to remove without a prompt, add --yes")
         typer.confirm(f"Remove {what} of {name}?", abort=True, err=True)
     _compare(store, name, data, config)
     store.drop(name, version)
@@ -156,23 +158,23 @@ def data_drop(
 @data_app.command("map")
 def data_map(
     name: Name,
-    mapping: Annotated[Path, typer.Argument(help="TOML file: the project's variables, and where each comes from")],
+    mapping: Annotated[Path, typer.Argument(help="TOML file that maps each of the project's variables to its source")],
     definitions: Annotated[
         Path | None, typer.Option(help="TOML file with the project's [[variables]], if the project is not on the relay")
     ] = None,
-    project: Annotated[UUID | None, typer.Option(help="the project whose variables are meant")] = None,
+    project: Annotated[UUID | None, typer.Option(help="project whose variables to use")] = None,
     bad_rows: BadRows = None,
     progress: ShowProgress = True,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Map a dataset's columns to a project's variables; the next version holds them, and so does every later import."""
+    """Map a dataset's columns to a project's variables, in a new version and in every later import."""
     from participant.data.pipeline.importing import map_dataset  # noqa: PLC0415
     from participant.data.pipeline.mapping import Mapping, definitions_of  # noqa: PLC0415
 
     if (definitions is None) == (project is None):
-        raise ParameterError("name the project with --project, or a file with its variables with --definitions")
+        raise ParameterError("name the project with --project, or a file of its variables with --definitions")
     store = _store(data, config)
     known = definitions_of(definitions) if definitions else _view(UUID(str(project)), data, config).terms.variables
     read = Mapping.read(mapping, known)
@@ -190,9 +192,10 @@ def data_catalogue(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what this site would tell a project's catalogue, and tell it with --send.
+    """Show this site's entry for a project's catalogue; with --send, send it.
 
-    Variables, their coding, and rows in bands. Your policy must allow the project; the ledger notes what is sent.
+    An entry lists variables, their coding, and row counts in bands. Your policy must allow the project; the ledger
+    records what is sent.
     """
     from participant.projects.catalogue import entry_of, export_entry, send_entry  # noqa: PLC0415
 
@@ -218,7 +221,7 @@ def data_catalogue(
 
 
 def _compare(store: "DatasetStore", name: str, data: Path | None, config: Path | None) -> None:
-    """Hold what was answered against the newest version, while the older ones are there."""
+    """Carry the rows of earlier answers over to the newest version, while the older ones still exist."""
     from participant.policy.answer import carry  # noqa: PLC0415
     from participant.policy.differencing import AnsweredRows  # noqa: PLC0415
 
@@ -250,7 +253,7 @@ def _store(data: Path | None, config: Path | None) -> "DatasetStore":
 
 def _place(source: str | None, url_file: Path | None) -> str:
     if (source is None) == (url_file is None):
-        raise ParameterError("name a file, a database's address, or --url-file with a file that holds one")
+        raise ParameterError("name a file or a database address, or use --url-file with a file that holds the address")
     return source if source is not None else Path(str(url_file)).read_text(encoding="utf-8").strip()
 
 
@@ -273,7 +276,7 @@ def _report(done: "Imported", *, as_json: bool) -> None:
     facts |= {"seconds": seconds, "read": done.facts.read, "repeated": done.facts.repeated, "folder": str(done.folder)}
     lines = [
         _described(done.description),
-        f"{done.facts.read:,} rows read, {done.facts.bad:,} bad and {done.facts.repeated:,} repeated ones left out",
+        f"{done.facts.read:,} rows read, {done.facts.bad:,} bad and {done.facts.repeated:,} repeated rows dropped",
         ", ".join(f"{step} {taken:.1f} s" for step, taken in seconds.items()),
         f"report: {done.folder / 'report.html'}",
     ]

@@ -1,4 +1,4 @@
-"""The officer's commands: what runs here, what waits, decisions, the ledger. They work beside a running daemon."""
+"""The officer's commands: runs, what waits, decisions, the ledger. They work while the daemon runs."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,30 +16,33 @@ from secagg.audit import BrokenChainError
 from secagg.errors import ParameterError
 
 app = typer.Typer()
-audit_app = typer.Typer(no_args_is_help=True, help="Whether the ledger is what the daemon wrote.")
+audit_app = typer.Typer(no_args_is_help=True, help="Check that the ledger is as the daemon wrote it.")
 policy_app = typer.Typer(no_args_is_help=True, help="What this site allows.")
 app.add_typer(audit_app, name="audit")
 app.add_typer(policy_app, name="policy")
 
-RunId = Annotated[UUID, typer.Argument(help="the run's ID, from: runs")]
+RunId = Annotated[UUID, typer.Argument(help="ID of the run, as shown by: runs")]
 Whole = Annotated[
-    bool, typer.Option("--whole", help="all that the run asks within the project's terms, in advance too")
+    bool,
+    typer.Option(
+        "--whole", help="decide about everything that the run asks within the project's terms, also in advance"
+    ),
 ]
 
 
 @app.command()
 def pause(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Let this site fall silent at once: it reads, computes, signs and sends nothing until `resume`."""
+    """Stop all activity of this site immediately: it reads, computes, signs and sends nothing until `resume`."""
     from participant.records.decisions import set_pause  # noqa: PLC0415  # needs the statistics
 
     with opened_journal(data, config) as journal:
         set_pause(journal, paused=True)
-    report({"paused": True}, "paused; rounds that are open may go on without this site", as_json=as_json)
+    report({"paused": True}, "paused; open rounds may go on without this site", as_json=as_json)
 
 
 @app.command()
 def resume(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Let a site that pauses work again."""
+    """End the pause, so that the site works again."""
     from participant.records.decisions import set_pause  # noqa: PLC0415
 
     with opened_journal(data, config) as journal:
@@ -77,7 +80,7 @@ def runs(data: Data = None, config: Config = None, as_json: AsJson = False) -> N
         + (f"  waits: {', '.join(one['waits'])}" if one["waits"] else "")
         for one in found
     ]
-    words = "\n".join((["this site pauses"] if paused else []) + lines) or "this site has joined no run yet"
+    words = "\n".join((["this site is paused"] if paused else []) + lines) or "this site has joined no run yet"
     report({"runs": found, "paused": paused}, words, as_json=as_json)
 
 
@@ -85,19 +88,19 @@ def runs(data: Data = None, config: Config = None, as_json: AsJson = False) -> N
 def approve(
     run: RunId, whole: Whole = False, data: Data = None, config: Config = None, as_json: AsJson = False
 ) -> None:
-    """Approve what waits in a run, a question with its later rounds or a set of sites; `explain` shows it before."""
+    """Approve what waits in a run: a question and its later rounds, or a set of sites. Look at `explain` first."""
     _decide(run, data, config, approved=True, whole=whole, as_json=as_json)
 
 
 @app.command()
 def deny(run: RunId, whole: Whole = False, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Deny what waits in a run: the question is declined, or the set of sites not signed."""
+    """Deny what waits in a run: the site declines the question, or does not sign the set of sites."""
     _decide(run, data, config, approved=False, whole=whole, as_json=as_json)
 
 
 @app.command()
 def explain(run: RunId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Say in plain words what a run asks: columns, rows, numbers, floors, cost, and nearness to earlier answers."""
+    """Explain in plain words what a run asks: columns, rows, numbers, floors, cost, nearness to earlier answers."""
     from participant.data.store.store import DatasetStore  # noqa: PLC0415
     from participant.policy.explain import explain as explained  # noqa: PLC0415
     from participant.policy.explain import in_words  # noqa: PLC0415
@@ -112,7 +115,7 @@ def explain(run: RunId, data: Data = None, config: Config = None, as_json: AsJso
 
 @app.command()
 def ledger(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show all that ever left this site and what was decided, and check that no entry was changed."""
+    """Show everything that ever left this site and every decision, and check that no entry was altered."""
     with opened_journal(data, config) as journal:
         book = Ledger(journal.connection)
         entries, head = book.entries(), book.head
@@ -127,15 +130,15 @@ def ledger(data: Data = None, config: Config = None, as_json: AsJson = False) ->
 @audit_app.command("verify")
 def audit_verify(
     head: Annotated[
-        str | None, typer.Option(help="the head that was noted at an earlier time: entries up to it must be there")
+        str | None, typer.Option(help="a head noted earlier; the ledger must still contain its entry")
     ] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the ledger's hash chain, offline, and say where it breaks. Note the head that it prints, elsewhere.
+    """Check the ledger's hash chain offline and report where it breaks. Keep a note of the printed head elsewhere.
 
-    Without a noted head a ledger that was cut at its end, or written anew, cannot be told from a whole one.
+    Without a noted head, a truncated or rewritten ledger looks like an intact one.
     """
     with opened_journal(data, config) as journal:
         book = Ledger(journal.connection)
@@ -144,25 +147,25 @@ def audit_verify(
             chain = book.chain()
         except BrokenChainError as error:
             entry = error.position + 1
-            words = f"the chain breaks at entry {entry}: it or one before it was changed, removed or moved"
+            words = f"the chain breaks at entry {entry}: it or an earlier entry was changed, removed or moved"
             report({"unbroken": False, "breaks_at": entry}, words, as_json=as_json)
             raise typer.Exit(1) from None
     known = {bytes(after).hex(): number for number, (_, after) in enumerate(chain, 1)}
     if head is not None and (head := head.strip().lower()) not in known:
         raise ParameterError(
-            f"the ledger's {len(chain)} entries are a chain, but the noted head is not in it: entries were cut off, or "
-            "the ledger was written anew"
+            f"the ledger's {len(chain)} entries form a chain, but it lacks the noted head: entries were cut off, or "
+            "the ledger was rewritten"
         )
     noted = None if head is None else known[head]
-    words = f"{len(chain)} entries, none changed, removed or moved\nhead {last}"
+    words = f"{len(chain)} entries; none was changed, removed or moved\nhead {last}"
     if noted is not None:
-        words += f"\nthe noted head is that of entry {noted}"
+        words += f"\nthe noted head belongs to entry {noted}"
     report({"entries": len(chain), "unbroken": True, "head": last, "noted": noted}, words, as_json=as_json)
 
 
 @policy_app.command("schema")
 def policy_schema() -> None:
-    """Print the JSON schema of a policy file, for editors and for those who make such files."""
+    """Print the JSON schema of a policy file, for editors and generators."""
     from participant.policy.rules import schema_text  # noqa: PLC0415
 
     typer.echo(schema_text(), nl=False)
@@ -170,12 +173,12 @@ def policy_schema() -> None:
 
 @policy_app.command("show")
 def policy_show(
-    file: Annotated[Path | None, typer.Option(help="a policy file; by default that of the settings")] = None,
+    file: Annotated[Path | None, typer.Option(help="policy file; default: the one in the settings")] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a policy file and print every rule as it is in force, defaults included."""
+    """Check a policy file and print every rule in force, including defaults."""
     from participant.policy.rules import Policy  # noqa: PLC0415
 
     path = file or ParticipantConfig.load(data=data, config=config).policy

@@ -1,4 +1,4 @@
-"""Commands that tell how a site stands: `status` and `doctor`."""
+"""Commands that report a site's condition: `status` and `doctor`."""
 
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ app = typer.Typer()
 
 @app.command("status")
 def status_command(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show key, daemon, confirmed projects, open epochs, datasets, and what was last entered in the ledger."""
+    """Show key, daemon, confirmed projects, open epochs, datasets, and the ledger's latest entry."""
     from participant.settings.status import status  # noqa: PLC0415  # datasets bring polars
 
     facts = status(ParticipantConfig.load(data=data, config=config))
@@ -28,9 +28,10 @@ def status_command(data: Data = None, config: Config = None, as_json: AsJson = F
 
 @app.command("doctor")
 def doctor_command(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Look over settings, machine, key, journal, datasets, policy and the way to the relay, each with its remedy.
+    """Check settings, machine, key, journal, datasets, policy and the path to the relay, with a remedy for each
+    problem.
 
-    Exits with 0 where all is well, else with a number that says what the first failed check is about (see the README).
+    The exit code is 0 if all is well, else the number of the first failed check's kind (see the README).
     """
     try:
         found = doctor.examine(ParticipantConfig.load(data=data, config=config))

@@ -1,4 +1,4 @@
-"""Commands on the identity key: rotate it, back it up, restore it, end it."""
+"""Commands for the identity key: rotate, back up, restore, deregister."""
 
 import asyncio
 import os
@@ -25,11 +25,11 @@ app.add_typer(key_app, name="key")
 
 @key_app.command("rotate")
 def key_rotate(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Let a new key take the place of this identity's, in every project; officers then confirm the words anew.
+    """Replace this site's key with a new one in every project; officers then confirm the words anew.
 
-    Stop the daemon before. The old key is destroyed; make a backup of the new one.
+    Stop the daemon first. The old key is destroyed; back up the new one.
     """
-    from relay.client.enrolment import rotate  # noqa: PLC0415  # the other commands speak to no relay
+    from relay.client.enrolment import rotate  # noqa: PLC0415  # the other commands do not contact the relay
 
     settings = ParticipantConfig.load(data=data, config=config)
     settings.require_relay()
@@ -41,37 +41,37 @@ def key_rotate(data: Data = None, config: Config = None, as_json: AsJson = False
 
 @key_app.command("backup")
 def key_backup_command(
-    to: Annotated[Path, typer.Option(help="the file to write, or a folder that collects backups")],
-    keep: Annotated[int, typer.Option(min=1, help="how many a folder keeps")] = 14,
+    to: Annotated[Path, typer.Option(help="file to write, or existing folder that collects backups")],
+    keep: Annotated[int, typer.Option(min=1, help="number of backups that a folder keeps")] = 14,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Back up what may be backed up: identity, settings, policy, ledger. Sealed under the identity's passphrase.
+    """Back up identity, settings, policy and ledger, sealed under the identity's passphrase.
 
-    The daemon may run. States of epochs are never in it. Keep the passphrase on paper, elsewhere: without it no backup
-    opens.
+    The daemon may keep running. A backup never holds an epoch's state. Keep the passphrase on paper, elsewhere: without
+    it, no backup opens.
     """
     settings = ParticipantConfig.load(data=data, config=config)
     collects = to.is_dir()
     target = to / f"participant-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.backup" if collects else to
     made = key_backup.make(settings, settings_file.place(config), passphrase(settings), target)
     removed = key_backup.expire(to, keep) if collects else []
-    words = f"{target}: the identity, {made['entries']} entries of the ledger; {len(removed)} old backups removed"
+    words = f"{target}: the identity, {made['entries']} ledger entries; removed {len(removed)} old backups"
     report(made | {"removed": removed}, words, as_json=as_json)
 
 
 @key_app.command("restore")
 def key_restore(
-    file: Annotated[Path, typer.Argument(help="the backup")],
+    file: Annotated[Path, typer.Argument(help="backup to restore")],
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Begin an empty data folder with a backup. Every open epoch is burnt, and officers confirm their projects anew.
+    """Restore a backup into an empty data folder. Open epochs are abandoned, and officers confirm projects anew.
 
-    Make sure that no other daemon works with this identity. Settings, policy and certificates are put back where
-    there are none. Datasets are imported again, from their sources.
+    Make sure that no other daemon uses this identity. Settings, policy and certificates are restored where they are
+    missing. Import the datasets again from their sources.
     """
     if not file.is_file():
         raise ParameterError(f"there is no file {file}")
@@ -82,9 +82,9 @@ def key_restore(
     written = [str(at) for at, text in files if _put_back(at, text)]
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(found["made"]))
     words = (
-        f"restored from {made}: the identity, {found['entries']} entries of the ledger. "
-        f"{found['runs']} runs are over for this site, and all that the relay has mail of.\n"
-        f"Put back: {', '.join(written) or 'no file'}; look them over with: config check\n"
+        f"restored the backup of {made}: the identity and {found['entries']} ledger entries. "
+        f"{found['runs']} runs are over for this site, as is every run with mail at the relay.\n"
+        f"Files restored: {', '.join(written) or 'none'}; check them with: config check\n"
         "Next: import the datasets, start the daemon, and confirm each project anew: project accept"
     )
     report(found | {"files": written}, words, as_json=as_json)
@@ -92,18 +92,18 @@ def key_restore(
 
 @app.command()
 def deregister(
-    confirm: Annotated[bool, typer.Option("--yes", help="it cannot be undone")] = False,
+    confirm: Annotated[bool, typer.Option("--yes", help="confirm; this cannot be undone")] = False,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Leave the relay for good: memberships end, the key is refused from now on and destroyed here."""
+    """Leave the relay for good: ends all memberships, revokes the key and destroys it here."""
     from relay.client.enrolment import deregister as end  # noqa: PLC0415
 
     settings = ParticipantConfig.load(data=data, config=config)
     settings.require_relay()
     if not confirm:
-        raise ParameterError("this ends all memberships and destroys the key; say --yes to do it")
+        raise ParameterError("this ends all memberships and destroys the key; to confirm, add --yes")
     with alone(settings):
         identity = keystore.unlock(settings.identity, passphrase(settings))
         asyncio.run(end(settings.identity, identity, settings.client))
@@ -111,7 +111,7 @@ def deregister(
 
 
 def _put_back(path: Path, text: str) -> bool:
-    """Write a file of a backup where there is none; tells whether it did."""
+    """Write a file of a backup unless it exists; return whether it was written."""
     if path.exists():
         return False
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Commands on the logs of runs: look at one, send it sealed to the coordinator, who may read it."""
+"""Commands for the logs of runs: show one, or send it sealed to the coordinator."""
 
 import time
 from typing import Annotated
@@ -15,23 +15,23 @@ from relay.client.parcels import MAX_LOG_BYTES, Parcels
 from relay.service.command import report
 from secagg.errors import ParameterError
 
-app = typer.Typer(no_args_is_help=True, help="What the daemon logged of a run: see it, send it to the coordinator.")
+app = typer.Typer(no_args_is_help=True, help="The daemon's log of a run: show it, or send it to the coordinator.")
 
-RunId = Annotated[UUID, typer.Argument(help="the run's ID, from: ledger")]
+RunId = Annotated[UUID, typer.Argument(help="ID of the run, as shown by: ledger")]
 
 
 @app.command("show")
 def log_show(run: RunId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show what this site's daemon logged of a run. It is what `log send` would send."""
+    """Show what this site's daemon logged of a run, exactly as `log send` would send it."""
     text = _lines(ParticipantConfig.load(data=data, config=config), run).decode()
     report({"run": str(run), "lines": text.splitlines()}, text.rstrip("\n"), as_json=as_json)
 
 
 @app.command("send")
 def log_send(run: RunId, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Seal this site's log of a run for the coordinator whose words your officer confirmed, and send it.
+    """Send this site's log of a run, sealed for the coordinator of the roster that your officer confirmed.
 
-    The relay cannot read it, nor can other sites. The ledger notes that it left.
+    Neither the relay nor other sites can read it. The ledger records that it left.
     """
     text = _lines(ParticipantConfig.load(data=data, config=config), run)
 
@@ -40,7 +40,7 @@ def log_send(run: RunId, data: Data = None, config: Config = None, as_json: AsJs
         project = ledger.project_of(run)
         confirmed = ledger.confirmed(project) if project else None
         if project is None or confirmed is None:
-            raise ParameterError(f"no officer of this site confirmed the project of run {run}")
+            raise ParameterError(f"no officer of this site has confirmed the project of run {run}")
         facts = {"what": "log", "at": round(time.time(), 3), "project": str(project), "run": str(run), "round": 0}
         with office.journal.transaction() as batch:
             Ledger(batch.connection).enter(facts | {"bytes": len(text)})
@@ -54,8 +54,8 @@ def log_send(run: RunId, data: Data = None, config: Config = None, as_json: AsJs
 
 
 def _lines(settings: ParticipantConfig, run: UUID) -> bytes:
-    """Return the log of a run, its last part where it is longer than a parcel; raises ParameterError."""
+    """Return the log of a run, only its end if it exceeds a parcel; raises ParameterError."""
     text = run_logs.of_run(settings.data, run)
     if not text:
-        raise ParameterError(f"this site has no log of run {run}; logs are kept for {run_logs.KEPT_DAYS} days")
+        raise ParameterError(f"this site has no log of run {run}; it keeps logs for {run_logs.KEPT_DAYS} days")
     return text[-MAX_LOG_BYTES:]

@@ -1,4 +1,4 @@
-"""Options that the commands share."""
+"""Options shared by the commands."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,6 @@ from uuid import UUID
 import typer
 
 Data = Annotated[Path | None, typer.Option("--data", help="folder of identity, journal and datasets")]
-Config = Annotated[Path | None, typer.Option(help="TOML file with settings")]
+Config = Annotated[Path | None, typer.Option(help="TOML file with the settings")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
-ProjectId = Annotated[UUID, typer.Argument(help="the project's ID, from: project list")]
+ProjectId = Annotated[UUID, typer.Argument(help="ID of the project, as shown by: project list")]

@@ -1,4 +1,4 @@
-"""The site's commands for receipts of runs."""
+"""Commands for receipts of runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,31 +11,33 @@ from participant.records.ledger import Ledger
 from participant.settings.session import opened_journal
 from relay.service.command import report
 
-receipt_app = typer.Typer(no_args_is_help=True, help="Receipts of runs: what was asked, over whom, and what came out.")
-RunId = Annotated[UUID, typer.Argument(help="the run's ID, from: receipt list")]
+receipt_app = typer.Typer(
+    no_args_is_help=True, help="Receipts of runs: what was asked, which sites took part, and the results."
+)
+RunId = Annotated[UUID, typer.Argument(help="ID of the run, as shown by: receipt list")]
 
 
 @receipt_app.command("list")
 def receipt_list(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """List the receipts that this site has, and what is wrong with those that it refuses."""
+    """List this site's receipts, and the faults of those that it refuses."""
     from participant.records.receipts import Receipts  # noqa: PLC0415  # needs the protocol
 
     with opened_journal(data, config) as journal:
         found = Receipts(journal.connection).all()
     facts = [{"run": str(one.run), "bytes": len(one.data), "fault": one.fault, "at": one.at} for one in found]
-    lines = [f"{one.run}  {one.fault or 'holds'}" for one in found]
-    report({"receipts": facts}, "\n".join(lines) or "this site has no receipt yet", as_json=as_json)
+    lines = [f"{one.run}  {one.fault or 'valid'}" for one in found]
+    report({"receipts": facts}, "\n".join(lines) or "this site has no receipts yet", as_json=as_json)
 
 
 @receipt_app.command("save")
 def receipt_save(
     run: RunId,
-    file: Annotated[Path, typer.Argument(help="where to write it")],
+    file: Annotated[Path, typer.Argument(help="file to write")],
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a receipt into a file, for an auditor."""
+    """Write a receipt to a file, for an auditor."""
     from participant.records.receipts import Receipts  # noqa: PLC0415
 
     with opened_journal(data, config) as journal:
@@ -47,17 +49,19 @@ def receipt_save(
 @receipt_app.command("verify")
 def receipt_verify(
     run: RunId,
-    file: Annotated[Path | None, typer.Argument(help="a file with it; by default the one that this site keeps")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="file with the receipt; default: the one on file at this site")
+    ] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a receipt by itself and against this site's ledger; needs no relay."""
+    """Verify a receipt by itself and against this site's ledger; needs no relay."""
     from participant.records.receipts import Receipts, check  # noqa: PLC0415
     from participant.statistics.evaluation.receipts import as_facts, as_words  # noqa: PLC0415
 
     with opened_journal(data, config) as journal:
         content = Receipts(journal.connection).of(run).data if file is None else file.read_bytes()
         shown = check(content, run, Ledger(journal.connection))
-    words = f"{as_words(shown)}\nIt is in keeping with this site's ledger."
+    words = f"{as_words(shown)}\nIt agrees with this site's ledger."
     report({"holds": True, "in_keeping_with_ledger": True, **as_facts(shown)}, words, as_json=as_json)

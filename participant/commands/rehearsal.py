@@ -20,21 +20,23 @@ app = typer.Typer()
 
 @app.command()
 def rehearse(
-    bundle: Annotated[Path, typer.Option(help="the rehearsal's file, which the relay's operator made for you")],
+    bundle: Annotated[Path, typer.Option(help="file that the relay's operator made for the rehearsal")],
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Carry out a whole secure sum of made-up sites through the real relay, two of which drop out on the way.
+    """Rehearse a complete secure sum of made-up sites through the real relay; two of the sites drop out.
 
-    It uses this machine's line and proxy. No data, key or setting of this site is touched, and the
-    made-up sites leave the relay again. Exits with 1 where the sum is not the plain one.
+    The rehearsal uses this machine's connection and proxy, touches no data, key or setting of this site, and
+    removes the made-up sites from the relay. The exit code is 1 if the sum differs from the plain one.
     """
-    from participant.rehearsal.rehearsal import Rehearsal  # noqa: PLC0415  # Numba is loaded by who computes
+    from participant.rehearsal.rehearsal import Rehearsal  # noqa: PLC0415  # only commands that compute load Numba
 
     found = Bundle.read(bundle, now=time.time())
     if not found.rehearsal:
-        raise ParameterError("this bundle is for no rehearsal; the operator makes one: secagg-relay token rehearsal")
+        raise ParameterError(
+            "this bundle is not for a rehearsal; the relay's operator makes one with: secagg-relay token rehearsal"
+        )
     with TemporaryDirectory(prefix="secagg-rehearsal-") as folder:
         ca = None if found.ca is None else Path(folder) / "ca.pem"
         if ca is not None and found.ca is not None:
@@ -44,8 +46,8 @@ def rehearse(
         outcome = asyncio.run(rehearsal.play())
     seconds = ", ".join(f"{step} {taken:.1f} s" for step, taken in outcome.seconds.items())
     words = (
-        f"{outcome.sites} made-up sites, {outcome.lost} lost on the way, one before its upload and one behind it\n"
-        f"the sum over {outcome.in_the_sum} is {'exactly the plain one' if outcome.equal else 'NOT the plain one'}\n"
+        f"{outcome.sites} made-up sites; {outcome.lost} dropped out, one before its upload and one after it\n"
+        f"the sum over {outcome.in_the_sum} sites {'equals' if outcome.equal else 'DIFFERS from'} the plain one\n"
         f"{seconds}; {outcome.bytes_sent:,} bytes"
     )
     report(asdict(outcome), words, as_json=as_json)

@@ -1,4 +1,4 @@
-"""Commands of the first day: `enroll`, `configure`, `config`."""
+"""Commands to set up a site: `enroll`, `configure`, `config`."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ from secagg.errors import ParameterError
 from secagg.identity import key_words
 
 app = typer.Typer()
-config_app = typer.Typer(no_args_is_help=True, help="The settings: are they valid, and what are they?")
+config_app = typer.Typer(no_args_is_help=True, help="Check and show the settings.")
 app.add_typer(config_app, name="config")
 
 CA_FILE = "relay-ca.pem"
@@ -40,27 +40,27 @@ _IDENTIFYING = frozenset(
 
 @app.command()
 def enroll(
-    token: Annotated[str | None, typer.Option(help="the join token that the relay's operator gave you")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="the file that the operator gave you instead")] = None,
-    name: Annotated[str | None, typer.Option(help="the site's name, as the others will see it")] = None,
-    relay: Annotated[str | None, typer.Option(help="the relay's address")] = None,
+    token: Annotated[str | None, typer.Option(help="join token from the relay's operator")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="file from the relay's operator, instead of a token")] = None,
+    name: Annotated[str | None, typer.Option(help="name of the site, as others will see it")] = None,
+    relay: Annotated[str | None, typer.Option(help="address of the relay")] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw this site's identity and enrol it at a relay, with a token or with a bundle.
+    """Generate this site's key and enrol it at a relay, with a token or a bundle.
 
-    What a bundle says of the relay is written into the settings file; its certificates go into the data folder.
+    A bundle's relay settings go into the settings file, its certificates into the data folder.
     """
     from relay.client.enrolment import enrol  # noqa: PLC0415  # the other commands need no enrolment
 
     if bundle is not None and relay is not None:
-        raise ParameterError("the bundle names the relay; give --bundle or --relay")
+        raise ParameterError("no relay is given; use --relay, or a bundle that names one with --bundle")
     found = None if bundle is None else Bundle.read(bundle, now=time.time())
     if token is None and (found is None or found.token is None):
-        raise ParameterError("give the join token with --token, or a bundle that has one with --bundle")
+        raise ParameterError("no join token is given; use --token, or a bundle that has one with --bundle")
     if name is None and (found is None or not found.label):
-        raise ParameterError("give the site's name with --name")
+        raise ParameterError("no name is given; use --name")
     if found is not None:
         settings = _follow(found, data, config)
     else:
@@ -87,7 +87,7 @@ def enroll(
 
 
 def _follow(bundle: Bundle, data: Path | None, config: Path | None) -> ParticipantConfig:
-    """Write what a bundle says into settings file and data folder, and return the settings."""
+    """Write a bundle's contents to the settings file and data folder, and return the settings."""
     path = settings_file.place(config)
     before = ParticipantConfig.load(data=data, config=path if path.is_file() else None)
     changes: dict[str, Any] = {"relay": bundle.relay}
@@ -103,23 +103,23 @@ def _follow(bundle: Bundle, data: Path | None, config: Path | None) -> Participa
 
 @app.command()
 def configure(
-    relay: Annotated[str | None, typer.Option(help="the relay's address, https://...")] = None,
+    relay: Annotated[str | None, typer.Option(help="address of the relay, https://...")] = None,
     data: Data = None,
-    passphrase_file: Annotated[Path | None, typer.Option(help="file that holds the identity's passphrase")] = None,
-    ca_file: Annotated[Path | None, typer.Option(help="certificates that the relay's one must lead to")] = None,
-    cert_file: Annotated[Path | None, typer.Option(help="certificate to show to a relay that asks for one")] = None,
-    key_file: Annotated[Path | None, typer.Option(help="the key of that certificate")] = None,
+    passphrase_file: Annotated[Path | None, typer.Option(help="file with the identity's passphrase")] = None,
+    ca_file: Annotated[Path | None, typer.Option(help="CA certificates that the relay's must chain to")] = None,
+    cert_file: Annotated[Path | None, typer.Option(help="client certificate, if the relay asks for one")] = None,
+    key_file: Annotated[Path | None, typer.Option(help="private key of the client certificate")] = None,
     proxy: Annotated[str | None, typer.Option(help="HTTPS proxy, http://[user:password@]host:port")] = None,
     policy: Annotated[Path | None, typer.Option(help="TOML file with the site's rules")] = None,
     admin_port: Annotated[int | None, typer.Option(help="port for health and metrics, on localhost")] = None,
-    unset: Annotated[list[str] | None, typer.Option(help="take a setting out of the file; may be repeated")] = None,
+    unset: Annotated[list[str] | None, typer.Option(help="remove a setting from the file; may be repeated")] = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the settings file. On a terminal it asks for what is not given; elsewhere it changes what is given.
+    """Write the settings file. On a terminal, prompts for missing values; otherwise, changes only what is given.
 
-    Nothing is written unless all of it is valid. A proxy's password is best kept off the command line: answer the
-    question, or name a file in SECAGG_PARTICIPANT_PROXY_FILE.
+    Writes nothing unless all of it is valid. Keep a proxy's password off the command line: answer the
+    prompt, or name a file in SECAGG_PARTICIPANT_PROXY_FILE.
     """
     given: dict[str, Any] = {
         "relay": relay,
@@ -138,24 +138,24 @@ def configure(
     for name in unset or []:
         if name not in ParticipantConfig.model_fields:
             raise SettingsError(
-                f"{name}: unknown setting; known are {', '.join(sorted(ParticipantConfig.model_fields))}"
+                f"{name}: unknown setting; the settings are {', '.join(sorted(ParticipantConfig.model_fields))}"
             )
         changes[name] = None
     if not changes:
-        raise ParameterError("nothing is to be changed; name a setting, such as --relay, or run this on a terminal")
+        raise ParameterError("no change is given; name a setting, for example --relay, or run this on a terminal")
     path = settings_file.place(config)
     settings_file.write(path, changes)
-    report({"file": str(path), "changed": sorted(changes)}, f"written: {path}\nNow: doctor", as_json=as_json)
+    report({"file": str(path), "changed": sorted(changes)}, f"written: {path}\nNext: doctor", as_json=as_json)
 
 
 def _asked() -> dict[str, Any]:
-    """Ask a person for the settings that a site usually has; an empty answer leaves one as it is."""
+    """Prompt for the settings that a site usually has; an empty answer keeps the present value."""
     questions = (
         ("relay", "the relay's address"),
-        ("passphrase_file", "file that holds the passphrase of the identity"),
-        ("ca_file", "file with the certificates that the relay's must lead to, if it has a private authority"),
-        ("proxy", "HTTPS proxy, http://user:password@host:port, if there is one"),
-        ("policy", "TOML file with the site's rules, if not the cautious ones"),
+        ("passphrase_file", "file with the identity's passphrase"),
+        ("ca_file", "file with the relay's CA certificates, if its authority is private"),
+        ("proxy", "HTTPS proxy, http://user:password@host:port, if any"),
+        ("policy", "TOML file with the site's rules, unless the cautious defaults apply"),
     )
     answers = {name: typer.prompt(text, default="", show_default=False) for name, text in questions}
     return {
@@ -167,7 +167,7 @@ def _asked() -> dict[str, Any]:
 
 @config_app.command("check")
 def config_check(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Check all settings, wherever they come from, and the files that they name. Exits with 1 where one is wrong."""
+    """Check all settings, whatever their source, and the files that they name. The exit code is 1 if one is invalid."""
     settings = ParticipantConfig.load(data=data, config=config)
     settings_file.check(settings)
     settings.require_relay()
@@ -176,9 +176,7 @@ def config_check(data: Data = None, config: Config = None, as_json: AsJson = Fal
 
 @config_app.command("show")
 def config_show(
-    redacted: Annotated[
-        bool, typer.Option("--redacted", help="hide addresses and paths, too, so that it can be sent to somebody")
-    ] = False,
+    redacted: Annotated[bool, typer.Option("--redacted", help="also hide addresses and paths, for sharing")] = False,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,

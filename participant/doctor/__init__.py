@@ -1,6 +1,6 @@
-"""Looking over a site: machine, holdings and the way to the relay, each check with its remedy and its kind.
+"""A site's health checks: machine, holdings and the path to the relay, each with its remedy and kind.
 
-The kinds are what an exit code can say to a script: of all checks that failed, the first in this order is the likely
+The exit code tells a script the kind of the first failed check, in the order of the kinds, since it is the likely
 cause of the others.
 """
 
@@ -18,7 +18,7 @@ from secagg.errors import SecaggError
 
 
 class CheckKind(IntEnum):
-    """What a check is about; the value is the exit code where it is the first that failed."""
+    """What a check is about; the value is the exit code when this kind fails first."""
 
     SETTINGS = 10
     PERMISSIONS = 11
@@ -65,18 +65,18 @@ _CHECKS: tuple[tuple[CheckKind, Callable[[Look], Check]], ...] = (
 
 
 def examine(settings: ParticipantConfig) -> list[Check]:
-    """Return all findings, in the order in which they depend on each other."""
+    """Run all checks and return their findings, in order of dependence."""
     return checkup.look_over(Look(settings), [check for _, check in _CHECKS], _EXPECTED)
 
 
 def unexamined(reason: str) -> list[Check]:
-    """Return the findings where the settings cannot even be read: one that says why, the others not looked at."""
+    """Return the findings when the settings are unreadable: the first says why, the others are skipped."""
     first, *rest = (check.__name__.replace("_", "-") for _, check in _CHECKS)
-    remedy = "mend the setting, or take it out: secagg-participant configure"
-    after = "mend the settings first"
-    return [Check(first, False, reason, remedy), *(Check(name, False, "not looked at", after) for name in rest)]
+    remedy = "correct or remove the setting: secagg-participant configure"
+    after = "fix the settings first"
+    return [Check(first, False, reason, remedy), *(Check(name, False, "not checked", after) for name in rest)]
 
 
 def exit_code(found: list[Check]) -> int:
-    """Return 0 where all is well, else the kind of the first check that failed, by the order of the kinds."""
+    """Return 0 if all is well, else the kind of the first failed check, in the order of the kinds."""
     return min((kind.value for (kind, _), check in zip(_CHECKS, found, strict=True) if not check.ok), default=0)

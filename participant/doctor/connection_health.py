@@ -1,6 +1,6 @@
-"""The way to the relay, gone step by step, so that what fails first is known: proxy, name, connection, TLS, answer.
+"""Probes the path to the relay step by step to find what fails first: proxy, name, connection, TLS, answer.
 
-The daemon's own client would only say that it did not arrive. Here nothing is signed and nothing is tried twice.
+The daemon's own client would only report that it could not reach the relay. The probe signs nothing and never retries.
 """
 
 import http.client
@@ -22,16 +22,16 @@ TIMEOUT_S = 8.0
 
 @dataclass(frozen=True, slots=True)
 class ConnectionHealth:
-    """What was found on the way to a relay.
+    """The result of probing the path to a relay.
 
     Attributes:
-        relay: its address.
-        proxy: the proxy that stands before it, None for a direct connection.
-        steps: what was reached, in words, by step: `proxy`, `dns`, `connection`, `tls`, `answer`.
-        broken: the step that failed, "" if none did.
-        why: what failed, in words.
-        expires: end of the relay's certificate, seconds since 1970.
-        ahead_s: by how much the relay's clock is ahead of this machine's, as far as its answer tells (to a second).
+        relay: address of the relay.
+        proxy: proxy in front of the relay, None for a direct connection.
+        steps: outcome of each completed step, in words: `proxy`, `dns`, `connection`, `tls`, `answer`.
+        broken: step that failed, "" if none did.
+        why: reason for the failure, in words.
+        expires: expiry of the relay's certificate, seconds since 1970.
+        ahead_s: lead of the relay's clock over this machine's, in seconds, as accurate as its answer's date (1 s).
     """
 
     relay: URL
@@ -44,7 +44,7 @@ class ConnectionHealth:
 
     @classmethod
     def tried(cls, settings: ParticipantConfig) -> "ConnectionHealth":
-        """Go the way once."""
+        """Probe the path once."""
         relay, proxy = URL(settings.relay), proxy_of(settings)
         steps: dict[str, str] = {}
         found: dict[str, Any] = {"relay": relay, "proxy": proxy, "steps": steps}
@@ -59,7 +59,7 @@ class ConnectionHealth:
                 steps["connection"] = f"the proxy connects to {relay.host} port {relay.port}"
             step = "tls"
             line, found["expires"] = _secured(raw, relay, settings)
-            steps["tls"] = "no TLS: the relay is on this machine" if found["expires"] is None else "verified"
+            steps["tls"] = "no TLS, because the relay is on this machine" if found["expires"] is None else "verified"
             step = "answer"
             steps["answer"], found["ahead_s"] = _answered(line, relay)
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -68,7 +68,7 @@ class ConnectionHealth:
 
 
 def proxy_of(settings: ParticipantConfig) -> URL | None:
-    """Return the proxy that the daemon would use: the setting's, else that of the environment."""
+    """Return the proxy that the daemon would use: the one in the settings, else the environment's."""
     if settings.proxy is not None:
         return URL(settings.proxy)
     relay = URL(settings.relay)
@@ -80,7 +80,7 @@ def proxy_of(settings: ParticipantConfig) -> URL | None:
 
 def _resolved(place: URL) -> str:
     found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
-    return f"{place.host} is {', '.join(sorted({str(address[4][0]) for address in found}))}"
+    return f"{place.host} resolves to {', '.join(sorted({str(address[4][0]) for address in found}))}"
 
 
 def _connected(relay: URL, proxy: URL | None) -> socket.socket:
@@ -106,7 +106,7 @@ def _secured(raw: socket.socket, relay: URL, settings: ParticipantConfig) -> tup
 
 
 def _answered(line: socket.socket, relay: URL) -> tuple[str, float | None]:
-    """Ask whether the relay is alive, over the connection that there is."""
+    """Ask over the open connection whether the relay is alive."""
     connection = http.client.HTTPConnection(str(relay.host), relay.port, timeout=TIMEOUT_S)
     connection.sock = line
     try:
@@ -117,7 +117,7 @@ def _answered(line: socket.socket, relay: URL) -> tuple[str, float | None]:
         date = answer.getheader("Date")
         ahead = parsedate_to_datetime(date).timestamp() + 0.5 - (before + time.time()) / 2 if date else None
         if answer.status != 200 or b'"alive"' not in text:
-            raise ValueError(f"status {answer.status}: this is no answer of a relay")
+            raise ValueError(f"the response (status {answer.status}) did not come from a relay")
         return f"alive, after {(time.time() - before) * 1000:.0f} ms", ahead
     finally:
         connection.close()

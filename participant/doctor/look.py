@@ -1,4 +1,4 @@
-"""What the checks of one look share, each thing fetched once."""
+"""What the checks of one examination share, each fetched once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ from secagg.identity import Identity
 
 
 class MissingError(ParameterError):
-    """What a check looks at is not there; says what makes it."""
+    """Something to be checked does not exist yet; the message says how to create it."""
 
 
 class Look:
-    """One look over a site."""
+    """One examination of a site."""
 
     def __init__(self, settings: ParticipantConfig) -> None:
         self.settings = settings
@@ -31,15 +31,15 @@ class Look:
 
     @cached_property
     def line(self) -> ConnectionHealth:
-        """The way to the relay, tried once; raises ParameterError where none is named."""
+        """The path to the relay, probed once; raises ParameterError if no relay is configured."""
         self.settings.require_relay()
         return ConnectionHealth.tried(self.settings)
 
     @contextmanager
     def journal(self) -> Iterator[Journal]:
-        """The journal, which is not made by looking at it; raises MissingError."""
+        """Open the journal without ever creating it; raises MissingError."""
         if not (self.settings.data / FILE_NAME).is_file():
-            raise MissingError("there is no journal yet; the first start of the daemon makes it")
+            raise MissingError("there is no journal yet; the daemon creates it at its first start")
         journal = Journal(self.settings.data, TABLES)
         try:
             yield journal

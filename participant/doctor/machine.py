@@ -1,4 +1,4 @@
-"""Checks of settings, folder, machine and daemon."""
+"""Checks of settings, data folder, machine and daemon."""
 
 import platform
 import socket
@@ -21,26 +21,30 @@ _HOST = "127.0.0.1"
 
 
 def settings(look: Look) -> Check:
-    """Are they valid, and do the files that they name serve?"""
+    """Are they valid, and are the files that they name usable?"""
     file.check(look.settings)
     named = bool(look.settings.relay)
-    detail = f"the relay is {look.settings.relay}" if named else "no relay is named"
-    return finding(named, detail, "secagg-participant configure --relay https://..., or: enroll --bundle FILE")
+    detail = f"the relay is {look.settings.relay}" if named else "no relay is configured"
+    return finding(
+        named,
+        detail,
+        "run secagg-participant configure --relay https://..., or secagg-participant enroll --bundle FILE",
+    )
 
 
 def settings_file_private(look: Look) -> Check:
-    """Can others read it? A proxy's password may stand in it."""
+    """Is it hidden from other users? It may hold a proxy's password."""
     path = file.place(look.settings.config)
     if not path.is_file():
-        return finding(True, f"there is none at {path}; the environment and the defaults hold")
-    return finding(not path.stat().st_mode & 0o007, str(path), f"chmod o= {path}")
+        return finding(True, f"there is none at {path}; the environment and the defaults apply")
+    return finding(not path.stat().st_mode & 0o007, str(path), f"run: chmod o= {path}")
 
 
 def data_folder(look: Look) -> Check:
-    """Is it there?"""
+    """Does it exist?"""
     data = look.settings.data
     return finding(
-        data.is_dir(), str(data), "secagg-participant enroll makes it; or name the right one: configure --data"
+        data.is_dir(), str(data), "secagg-participant enroll creates it; or name the right one: configure --data"
     )
 
 
@@ -74,36 +78,38 @@ def file_system(look: Look) -> Check:
 
 
 def versions(look: Look) -> Check:
-    """Is everything as new as it has to be?"""
+    """Are all versions recent enough?"""
     del look
     seen = f"secagg {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     new_enough = sys.version_info >= (3, 11) and sqlite3.sqlite_version_info >= (3, 37)
-    return finding(new_enough, f"{seen}, {ssl.OPENSSL_VERSION}", "needed are Python 3.11 and SQLite 3.37")
+    return finding(new_enough, f"{seen}, {ssl.OPENSSL_VERSION}", "install Python 3.11 and SQLite 3.37, or newer")
 
 
 def post_quantum(look: Look) -> Check:
-    """Has the installed library ML-KEM-768? Not every build has."""
+    """Does the installed library offer ML-KEM-768? Not every build does."""
     del look
-    from secagg.keys import KeyAgreement  # noqa: PLC0415  # what is missing is this finding, and not an error at start
+    from secagg.keys import KeyAgreement  # noqa: PLC0415  # a missing algorithm is a finding here, not an error at start
 
     with suppress(Exception):  # whatever a build without it raises
-        return finding(bool(KeyAgreement(bytes(32), bytes(64))), f"cryptography {cryptography_version} has ML-KEM-768")
+        return finding(
+            bool(KeyAgreement(bytes(32), bytes(64))), f"cryptography {cryptography_version} offers ML-KEM-768"
+        )
     remedy = "install the wheel of cryptography 48 or newer, which brings its own OpenSSL"
-    return finding(False, f"cryptography {cryptography_version} has no ML-KEM-768", remedy)
+    return finding(False, f"cryptography {cryptography_version} lacks ML-KEM-768", remedy)
 
 
 def kernels(look: Look) -> Check:
-    """Do the compiled kernels load, and by which path?"""
+    """Do the compiled kernels load, and which code path do they use?"""
     del look
     from secagg.kernels.target import AES_VECTOR_BITS  # noqa: PLC0415  # Numba takes a second
 
-    path = f"AES on vectors of {AES_VECTOR_BITS} bits" if AES_VECTOR_BITS else "AES by OpenSSL"
-    return finding(True, f"masks by {path}")
+    path = f"AES on {AES_VECTOR_BITS}-bit vectors" if AES_VECTOR_BITS else "OpenSSL's AES"
+    return finding(True, f"masks use {path}")
 
 
 def memory(look: Look) -> Check:
     del look
-    return checkup.memory_free(_MEMORY_BYTES, "a daemon needs 300 MiB, and several times its largest dataset")
+    return checkup.memory_free(_MEMORY_BYTES, "the daemon needs 300 MiB plus several times its largest dataset")
 
 
 def core_dumps(look: Look) -> Check:
@@ -112,15 +118,15 @@ def core_dumps(look: Look) -> Check:
 
 
 def swap(look: Look) -> Check:
-    """Can memory with keys get onto the disk?"""
+    """Can memory that holds keys reach an unencrypted disk?"""
     del look
     used = []
     with suppress(FileNotFoundError):  # not Linux
         lines = Path("/proc/swaps").read_text(encoding="utf-8").splitlines()[1:]
         used = [line.split()[0] for line in lines]
     open_ = [name for name in used if not name.startswith(("/dev/zram", "/dev/dm-"))]
-    remedy = "MemorySwapMax=0 in the unit, as in participant/deploy; or encrypt the swap"
-    return finding(not open_, f"swap that is not known to be encrypted: {', '.join(open_) or 'none'}", remedy)
+    remedy = "set MemorySwapMax=0 in the unit, as in participant/deploy, or encrypt the swap"
+    return finding(not open_, f"swap not known to be encrypted: {', '.join(open_) or 'none'}", remedy)
 
 
 def clock(look: Look) -> Check:
@@ -129,22 +135,22 @@ def clock(look: Look) -> Check:
 
 
 def admin_port(look: Look) -> Check:
-    """Is the port this daemon's, or free for it?"""
+    """Does this daemon use the port, or is it free?"""
     port = look.settings.admin_port
     if port == 0:
-        return finding(True, "any free one")
+        return finding(True, "the daemon picks a free port")
     status, said = checkup.ask_admin(_HOST, port, "livez")
     if status == 200 and '"alive"' in said:
         return finding(True, f"{_HOST} port {port} is served")
     with socket.socket() as probe:
         probe.settimeout(2)
         taken = probe.connect_ex((_HOST, port)) == 0
-    remedy = f"end it, or choose another: configure --admin-port; who has it: ss -ltnp 'sport = :{port}'"
+    remedy = f"stop that program (find it with: ss -ltnp 'sport = :{port}'), or choose another: configure --admin-port"
     return finding(not taken, f"{_HOST} port {port} is {'taken by another program' if taken else 'free'}", remedy)
 
 
 def daemon(look: Look) -> Check:
-    """Does it run, and can it work?"""
+    """Is it running and ready?"""
     status, said = checkup.ask_admin(_HOST, look.settings.admin_port, "readyz")
-    remedy = "systemctl start secagg-participant; else see what it logs: journalctl -u secagg-participant"
-    return finding(status == 200, said or f"no daemon answers at port {look.settings.admin_port}", remedy)
+    remedy = "run systemctl start secagg-participant; if that fails, read its log: journalctl -u secagg-participant"
+    return finding(status == 200, said or f"no daemon answers on port {look.settings.admin_port}", remedy)

@@ -21,12 +21,12 @@ class Answer:
     """What leaves for a query, and what the site remembers of it.
 
     Attributes:
-            query: the query answered.
-            dataset_version: version of the dataset that answered it.
+        query: the query answered.
+        dataset_version: version of the dataset that answered it.
         vector: (d,) float64.
-            rows: name of the rows that went into the answer.
-            moved: number of persons by which they differ from the rows asked for.
-            to_remember: these rows, unless they are below the floor so that nothing of them left; also rows of earlier
+        rows: name of the rows that went into the answer.
+        moved: number of persons by which they differ from the rows asked for.
+        to_remember: these rows, unless they are below the floor so that nothing of them left; also rows of earlier
                 answers, as far as this version holds them, that were not yet on record.
     """
 

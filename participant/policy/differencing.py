@@ -56,10 +56,10 @@ class RowSet:
     """The rows of one version of a dataset that went into an answer.
 
     Attributes:
-            version: version of the dataset.
-            origin: name by which the ledger refers to these rows; it only shows equality, and only inside this site.
-            packed: bit mask over the rows, compressed.
-            gone: number of persons in the original answer who are not in this version.
+        version: version of the dataset.
+        origin: name by which the ledger refers to these rows; it only shows equality, and only inside this site.
+        packed: bit mask over the rows, compressed.
+        gone: number of persons in the original answer who are not in this version.
     """
 
     version: int
@@ -132,12 +132,12 @@ def apart(
     """Return the rows to answer with: equal to each earlier answer, or at least `floor` persons away from it.
 
     Args:
-            asked: rows that the query asks for, (rows,).
-            usable: rows that have the values the query needs, (rows,).
-            earlier: earlier answers.
-            floor: least difference, in persons.
-            people: mapping of rows to persons.
-            order: secret order in which persons are left out, (rows,).
+        asked: rows that the query asks for, (rows,).
+        usable: rows that have the values the query needs, (rows,).
+        earlier: earlier answers.
+        floor: least difference, in persons.
+        people: mapping of rows to persons.
+        order: secret order in which persons are left out, (rows,).
     """
     near = sorted((gap, at) for at, one in enumerate(earlier) if 0 < (gap := distance(asked, one, people)) < floor)
     for _, at in near:

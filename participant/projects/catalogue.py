@@ -1,6 +1,6 @@
-"""The site's entry in a project's catalogue: made from its dataset's description, and signed for the coordinator.
+"""The site's entry in a project's catalogue, derived from its dataset's description and signed for the coordinator.
 
-Nothing is read from the rows: an entry holds what the description says, in bands.
+It never reads the rows: an entry holds what the description says, in bands.
 """
 
 import os
@@ -23,11 +23,11 @@ from secagg.identity import Identity
 
 
 def entry_of(offer: Offer, store: DatasetStore, policy: Path | None) -> CatalogueEntry:
-    """Return what the catalogue of a project would be told.
+    """Return the entry that the project's catalogue would receive.
 
     Raises:
         RefusedError: the site's policy does not allow the project, or the data do not fit it.
-        DatasetError: the dataset is not there.
+        DatasetError: the dataset does not exist.
     """
     described = store.describe(offer.terms.dataset)
     rules = Policy() if policy is None else Policy.read(policy)
@@ -37,7 +37,7 @@ def entry_of(offer: Offer, store: DatasetStore, policy: Path | None) -> Catalogu
 
 
 def entry(project: UUID, terms: ProjectTerms, described: Description) -> CatalogueEntry:
-    """Return the entry of a dataset, as far as the project's columns go."""
+    """Return a dataset's entry, restricted to the project's columns."""
     definitions = {one.code: one for one in terms.variables}
     held = []
     for column in sorted(described.columns, key=lambda one: one.name):
@@ -64,7 +64,7 @@ def entry(project: UUID, terms: ProjectTerms, described: Description) -> Catalog
 
 
 def export_entry(made: CatalogueEntry, identity: Identity, journal: Journal, path: Path) -> None:
-    """Sign an entry into a file, after the ledger noted that it leaves."""
+    """Sign an entry into a file, after noting in the ledger that it leaves."""
     signed = SignedEntry.sign(made, identity).encode()
     _note(made, journal)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -75,12 +75,14 @@ async def send_entry(made: CatalogueEntry, identity: Identity, journal: Journal,
     """Sign an entry and send it, sealed to the coordinator of the roster that this site's officer confirmed.
 
     Raises:
-        ParameterError: nobody confirmed the project here, or its coordinator did not ask for the catalogue yet.
+        ParameterError: nobody here confirmed the project, or its coordinator has not asked for the catalogue yet.
     """
     project = UUID(made.project)
     confirmed = Ledger(journal.connection).confirmed(project)
     if confirmed is None:
-        raise ParameterError("no officer of this site confirmed the project's roster; project accept does")
+        raise ParameterError(
+            "no officer of this site has confirmed the project's roster; confirm it with: project accept"
+        )
     asked = [run.id for run in await relay.runs(project) if run.name == RUN_NAME]
     if not asked:
         raise ParameterError("the project's coordinator has not asked for the catalogue yet")
@@ -103,7 +105,7 @@ def _note(made: CatalogueEntry, journal: Journal) -> None:
 
 
 def _categories(labels: dict[str, int]) -> tuple[CategoryLabel, ...]:
-    """Return a site's own coding; several of its labels may stand for one number."""
+    """Return a site's own coding; several of its labels may share one number."""
     by_number: dict[int, list[str]] = {}
     for label, number in labels.items():
         by_number.setdefault(number, []).append(label)

@@ -14,7 +14,7 @@ from secagg.identity import Identity, Roster
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A project as the relay shows it, its terms read, and its roster if it is sealed."""
+    """A project as the relay shows it, with its decoded terms, and its roster once sealed."""
 
     project: RelayProject
     terms: ProjectTerms
@@ -26,7 +26,7 @@ class View:
 
 
 async def view(relay: RelayClient, project: UUID) -> View:
-    """Fetch a project; the words of its roster are computed here, from what would be confirmed."""
+    """Fetch a project. The roster's words are computed here, from exactly what would be confirmed."""
     found = await relay.project(project)
     roster = None
     if found.roster is not None:
@@ -35,15 +35,14 @@ async def view(relay: RelayClient, project: UUID) -> View:
 
 
 async def accept(relay: RelayClient, journal: Journal, identity: Identity, project: UUID, words: str) -> View:
-    """Confirm a project's roster by the words that the coordinator's officer said over another channel.
+    """Confirm a project's roster by the words that the coordinator's officer gave over another channel.
 
     Raises:
-        ParameterError: there is no roster yet, this site is not in it, or the words are not the roster's. Nothing is
-            changed then.
+        ParameterError: the roster is not sealed yet, lacks this site, or has other words. Nothing changes then.
     """
     seen = await view(relay, project)
     if seen.roster is None or seen.project.roster is None:
-        raise ParameterError("the project has no roster yet; its coordinator seals it when all sites answered")
+        raise ParameterError("the project has no roster yet; its coordinator seals it once all sites have answered")
     if identity.public not in seen.roster.sites:
         raise ParameterError("this site is not in the project's roster")
     seen.roster.confirm(words)
@@ -54,7 +53,7 @@ async def accept(relay: RelayClient, journal: Journal, identity: Identity, proje
 
 
 async def leave(relay: RelayClient, journal: Journal, project: UUID) -> None:
-    """Leave a project: nothing of it is signed any more, and the coordinator sees that the site left."""
+    """Leave a project: the site signs nothing more for it, and the coordinator sees that the site left."""
     with journal.transaction() as batch:
         Ledger(batch.connection).forget(project)
     await relay.answer(project, MemberState.LEFT)

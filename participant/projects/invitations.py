@@ -1,8 +1,8 @@
 """Answers to invitations: whether the site can and may take part, given its whole dataset and the project's terms.
 
-The coordinator is told what the site's policy makes of the terms, which are the coordinator's own. What the site's
-dataset lacks is for the site alone: it stays invited and looks again, so that an officer can import or map the data
-first. An officer's confirmation of the roster comes later and is never automatic.
+The coordinator learns how the site's policy judges the terms, which are the coordinator's own. What the site's dataset
+lacks is for the site alone: it stays invited and checks again, so that an officer can first import or map the data.
+Joining never confirms the roster: an officer does that later, by hand.
 """
 
 from uuid import UUID
@@ -19,7 +19,7 @@ log = logger(__name__)
 
 
 class Invitations:
-    """Joins, declines, or waits for a dataset that fits; what it waits for is logged once."""
+    """Joins, declines, or waits for a suitable dataset; logs once what it waits for."""
 
     def __init__(self, relay: RelayClient, store: DatasetStore, policy: Policy) -> None:
         self._relay = relay
@@ -28,7 +28,7 @@ class Invitations:
         self._waits: dict[UUID, str] = {}
 
     async def answer(self) -> None:
-        """Look at every open invitation."""
+        """Answer every open invitation, where that is possible yet."""
         for summary in await self._relay.projects():
             if summary.membership is not MemberState.INVITED:
                 continue
@@ -46,7 +46,7 @@ class Invitations:
 def decide(project: RelayProject, store: DatasetStore, policy: Policy) -> tuple[MemberState, str]:
     """Return the answer to an invitation and its reason.
 
-    The coordinator sees the reason why a site declined; why a site stays invited, only the site does.
+    The coordinator sees why a site declined; only the site sees why it stays invited.
     """
     try:
         offer = Offer(project.id, project.coordinator, ProjectTerms.decode(project.terms))

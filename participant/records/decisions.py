@@ -1,8 +1,8 @@
-"""What waits for this site's officer, what he decided, and whether the site pauses.
+"""What waits for this site's officer, what the officer decided, and whether the site is paused.
 
-Daemon and commands share it through the journal: the daemon writes what waits and reads the decisions, the commands do
-the opposite. A decision is about one subject, which the officer was shown: who approves one question of a run has not
-approved the next one.
+Daemon and commands share this through the journal: the daemon writes what waits and reads the decisions, the commands
+do the opposite. A decision is about the one subject that the officer was shown: approving one question of a run does
+not approve the next.
 """
 
 import getpass
@@ -20,20 +20,20 @@ from participant.statistics.language.query import Query, canonical
 from relay.party.journal import Journal
 from secagg.errors import ParameterError
 
-WHOLE_RUN = b""  # the subject of a decision about all queries of a run; never one about survivors
+WHOLE_RUN = b""  # the subject of a decision about all queries of a run, never about survivors
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Something that the daemon does not do before it may.
+    """Something that the daemon may not do yet.
 
     Attributes:
         subject: what a decision would be about.
-        rules: of the policy, for which it waits.
-        words: why, for people.
-        deadline: seconds since 1970; afterwards the round is over for this site.
-        query: that waits for its answer, or None.
-        sites: keys of the survivors that wait for their signature, or none.
+        rules: names of the policy rules behind the wait.
+        words: the reason, for people.
+        deadline: end of the round for this site, seconds since 1970.
+        query: the query that waits for its answer, or None.
+        sites: keys of the survivors that wait for this site's signature; empty if none do.
     """
 
     run: UUID
@@ -47,7 +47,7 @@ class Waiting:
     sites: tuple[bytes, ...] = ()
 
     def asks_the_same_as(self, other: "Waiting") -> bool:
-        """Tell whether two wait for the same, in whatever words: those of a schedule change with the time."""
+        """Tell whether both wait for the same thing; words may differ, since a schedule's change with time."""
         return all(
             getattr(self, name) == getattr(other, name) for name in ("run", "round", "subject", "rules", "deadline")
         )
@@ -56,7 +56,7 @@ class Waiting:
 def subject_of_query(query: Query) -> bytes:
     """Return what an approval of a query is about: statistic, dataset, columns, rows and floor.
 
-    Parameters are left out: an iterative analysis changes them in every round, and the project's terms bind them.
+    Parameters are left out: an iterative analysis changes them every round, and the project's terms bound them.
     """
     asked = query.model_dump(mode="json", exclude={"params", "ranges", "value_bits"})
     return sha256(b"query" + canonical(asked)).digest()
@@ -87,7 +87,7 @@ class Decisions:
         self._connection.execute("INSERT OR REPLACE INTO waiting VALUES (?, ?, ?, ?, ?, ?)", (*row, json.dumps(facts)))
 
     def waiting(self) -> list[Waiting]:
-        """Return all that waits, the nearest deadline first."""
+        """Return everything that waits, nearest deadline first."""
         rows = self._connection.execute(
             "SELECT run, project, round, subject, deadline, facts FROM waiting ORDER BY deadline"
         ).fetchall()
@@ -98,33 +98,33 @@ class Decisions:
         return next((one for one in self.waiting() if one.run == run), None)
 
     def settle(self, run: UUID) -> None:
-        """Note that nothing of a run waits any more."""
+        """Note that nothing of a run waits any longer."""
         self._connection.execute("DELETE FROM waiting WHERE run = ?", (str(run),))
 
     # What was decided
 
     def decide(self, run: UUID, subject: bytes, *, approved: bool) -> None:
-        """Note a decision; a later one takes the place of an earlier one, and one about the whole run that of all."""
+        """Note a decision. A later one replaces an earlier one; one about the whole run replaces all of that run."""
         if subject == WHOLE_RUN:
             self._connection.execute("DELETE FROM decision WHERE run = ?", (str(run),))
         self._connection.execute("INSERT OR REPLACE INTO decision VALUES (?, ?, ?)", (str(run), subject, approved))
 
     def of(self, run: UUID, subject: bytes) -> bool | None:
-        """Return whether exactly this was approved or denied, or None."""
+        """Return whether exactly this was approved or denied; None if undecided."""
         row = self._connection.execute(
             "SELECT approved FROM decision WHERE run = ? AND subject = ?", (str(run), subject)
         ).fetchone()
         return bool(row[0]) if row else None
 
     def of_query(self, run: UUID, query: Query) -> bool | None:
-        """Return the decision about a query of a run, itself or with all others."""
+        """Return the decision about a query of a run, made for it alone or for the whole run."""
         found = self.of(run, subject_of_query(query))
         return self.of(run, WHOLE_RUN) if found is None else found
 
     # Pause
 
     def is_paused(self) -> bool:
-        """Whether the site is silent: it reads, computes, signs and sends nothing."""
+        """Whether the site is paused: it reads, computes, signs and sends nothing."""
         return self._connection.execute("SELECT 1 FROM paused").fetchone() is not None
 
     def pause(self) -> None:
@@ -135,16 +135,18 @@ class Decisions:
 
 
 def decide(journal: Journal, run: UUID, *, approved: bool, whole: bool) -> Waiting | None:
-    """Enter an officer's decision, in the ledger too; return what it was about, None for all queries of the run.
+    """Record an officer's decision, also in the ledger; return its subject, or None for all queries of the run.
 
     Raises:
-        ParameterError: nothing of the run waits, and the decision is not meant for the whole run.
+        ParameterError: nothing of the run waits, and the decision is not about the whole run.
     """
     with journal.transaction() as batch:
         decisions, ledger = Decisions(batch.connection), Ledger(batch.connection)
         found = None if whole else decisions.waiting_of(run)
         if found is None and not whole:
-            raise ParameterError("nothing of this run waits; --whole decides about all that it asks, in advance too")
+            raise ParameterError(
+                "nothing of this run waits; to decide in advance about everything it asks, add --whole"
+            )
         project = found.project if found else ledger.project_of(run)
         if project is None:
             raise ParameterError("this site takes part in no such run")
@@ -164,7 +166,7 @@ def decide(journal: Journal, run: UUID, *, approved: bool, whole: bool) -> Waiti
 
 
 def set_pause(journal: Journal, *, paused: bool) -> None:
-    """Pause or resume the site; the ledger notes who did when."""
+    """Pause or resume the site and note it in the ledger."""
     with journal.transaction() as batch:
         decisions = Decisions(batch.connection)
         if decisions.is_paused() is paused:

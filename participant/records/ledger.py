@@ -1,7 +1,7 @@
-"""The ledger: all that ever left this site, and whom it confirmed, in the daemon's own database.
+"""The ledger, in the daemon's own database: everything that ever left this site, and which rosters it confirmed.
 
-A release is entered in the transaction that makes the upload durable, before its first byte leaves: whether the
-coordinator could open it does not matter. Entries are chained by hashes, so that a removed or changed one shows.
+A release enters in the transaction that makes the upload durable, before its first byte leaves, whether or not the
+coordinator can open it later. A hash chain over the entries reveals any removal or change.
 """
 
 import json
@@ -33,7 +33,7 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS epoch (
         run       TEXT PRIMARY KEY,   -- UUID
         project   TEXT NOT NULL,
-        last      INTEGER NOT NULL    -- number of the last epoch that this site joined: never again one up to it
+        last      INTEGER NOT NULL    -- number of the last epoch that this site joined: never one up to it again
     ) STRICT""",
     """CREATE TABLE IF NOT EXISTS result (
         run       TEXT NOT NULL,      -- UUID
@@ -42,24 +42,24 @@ TABLES = (
         total     BLOB NOT NULL,      -- the sum, little-endian float64
         PRIMARY KEY (run, round)
     ) STRICT""",
-    # keys of the last set of survivors that it confirmed in this run: never again others
+    # keys of the last set of survivors that the site confirmed in this run
     "ALTER TABLE epoch ADD COLUMN survivors BLOB NOT NULL DEFAULT x''",
     """CREATE TABLE IF NOT EXISTS restored (
         only INTEGER PRIMARY KEY CHECK (only = 1),
-        made REAL NOT NULL            -- when the backup was made that this journal began with; mail from before the
-                                      -- restore is still to be voided
+        made REAL NOT NULL            -- time of the backup that this journal was restored from; mail from
+                                      -- before the restore must still be voided
     ) STRICT""",
     """CREATE TABLE IF NOT EXISTS milestone (
         name TEXT PRIMARY KEY,        -- backup
-        at   REAL NOT NULL            -- when it was last reached, seconds since 1970
+        at   REAL NOT NULL            -- time it was last reached, seconds since 1970
     ) STRICT""",
     """CREATE TABLE IF NOT EXISTS receipt (
         run   TEXT PRIMARY KEY,       -- UUID
         data  BLOB NOT NULL,          -- as the coordinator sent it
-        fault TEXT NOT NULL,          -- why this site refuses it; empty for one that holds
-        at    REAL NOT NULL           -- when it came, seconds since 1970
+        fault TEXT NOT NULL,          -- why this site refuses it; empty if it is valid
+        at    REAL NOT NULL           -- time of arrival, seconds since 1970
     ) STRICT""",
-    # the final state in which the relay showed the run, if it did
+    # final state of the run as the relay showed it, if known
     "ALTER TABLE epoch ADD COLUMN ended TEXT NOT NULL DEFAULT ''",
     f"CREATE INDEX release_of ON release ({_PROJECT}, {_DATASET}, {_AT})",
     """CREATE TABLE waiting (
@@ -68,7 +68,7 @@ TABLES = (
         round    INTEGER NOT NULL,
         subject  BLOB NOT NULL,       -- hash of what a decision is about
         deadline INTEGER NOT NULL,    -- seconds since 1970
-        facts    TEXT NOT NULL        -- JSON: the rules it waits for, in words too, and the query or the sites
+        facts    TEXT NOT NULL        -- JSON: rules and reason of the wait, and the query or the sites
     ) STRICT""",
     """CREATE TABLE decision (
         run      TEXT NOT NULL,       -- UUID
@@ -76,32 +76,32 @@ TABLES = (
         approved INTEGER NOT NULL,
         PRIMARY KEY (run, subject)
     ) STRICT""",
-    "CREATE TABLE paused (only INTEGER PRIMARY KEY CHECK (only = 1)) STRICT",  # a row while the site pauses
+    "CREATE TABLE paused (only INTEGER PRIMARY KEY CHECK (only = 1)) STRICT",  # one row while the site is paused
     """CREATE TABLE answered (
         dataset  TEXT NOT NULL,
         version  INTEGER NOT NULL,    -- of the dataset
         origin   TEXT NOT NULL,       -- name of the rows of an answer, as in the entries of uploads
-        rows     BLOB NOT NULL,       -- one bit a row of this version; compressed by zlib
+        rows     BLOB NOT NULL,       -- one bit for each row of this version, compressed with zlib
         gone     INTEGER NOT NULL,    -- persons of that answer who are not in this version
         PRIMARY KEY (dataset, version, origin)
     ) STRICT""",
     """CREATE TABLE signed_set (
         dataset  TEXT NOT NULL,
-        keys     BLOB NOT NULL,       -- of survivors whom this site confirmed, ascending
-        run      TEXT NOT NULL,       -- UUID of the first such run
-        retired  INTEGER NOT NULL,    -- a smaller set took its place within a run
+        keys     BLOB NOT NULL,       -- keys of survivors that this site confirmed, ascending
+        run      TEXT NOT NULL,       -- UUID of the first run with this set
+        retired  INTEGER NOT NULL,    -- 1 once a smaller set of the same run has replaced it
         PRIMARY KEY (dataset, keys)
     ) STRICT""",
     """CREATE TABLE own_key (
         only     INTEGER PRIMARY KEY CHECK (only = 1),
-        key      BLOB NOT NULL        -- orders the rows that are left out of answers; never leaves this site
+        key      BLOB NOT NULL        -- determines which rows answers leave out; never leaves this site
     ) STRICT""",
-    # of the payload that brought the sum; empty for sums that an older version kept
+    # root of the payload that brought the sum; empty for sums kept by an older version
     "ALTER TABLE result ADD COLUMN root BLOB NOT NULL DEFAULT x''",
 )
 
 NEVER_AGAIN = (1 << 32) - 1
-"""The largest number of an epoch: a run with it is over for this site."""
+"""The largest epoch number: a run that has reached it is over for this site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class ConfirmedProject:
 
 
 class Ledger:
-    """The participant's own tables in its journal. Changes belong into a transaction of the journal."""
+    """The participant's own tables in its journal. Make changes inside a transaction of the journal."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -127,7 +127,7 @@ class Ledger:
 
     @property
     def head(self) -> str:
-        """Head of the chain after the last entry, in hex: noted elsewhere, it shows whether entries are missing."""
+        """Head of the chain after the last entry, in hex. A copy kept elsewhere reveals missing entries."""
         row = self._connection.execute("SELECT head FROM release ORDER BY number DESC LIMIT 1").fetchone()
         return bytes(row[0] if row else GENESIS).hex()
 
@@ -140,13 +140,13 @@ class Ledger:
         return [json.loads(entry) for entry, _ in self.chain()]
 
     def chain(self) -> list[tuple[bytes, bytes]]:
-        """Return the entries as they are stored, each with the head after it; raises as `entries`."""
+        """Return the stored entries, each with the head after it; raises the same error as `entries`."""
         rows = self._connection.execute("SELECT entry, head FROM release ORDER BY number").fetchall()
         verify_chain(rows)
         return rows
 
     def releases(self, project: UUID, dataset: str, since: float) -> int:
-        """Return how many answers of a dataset left for a project since a time, in seconds since 1970."""
+        """Return how many answers from a dataset left for a project since a time, in seconds since 1970."""
         row = self._connection.execute(
             f"SELECT count(*) FROM release WHERE {_PROJECT} = ? AND {_DATASET} = ? AND {_AT} >= ?",  # noqa: S608 - ours
             (str(project), dataset, since),
@@ -156,7 +156,7 @@ class Ledger:
     def tasks(self, project: UUID) -> dict[tuple[str, int], tuple[str, ...]]:
         """Return the tasks of a project's plan that this site answered for.
 
-        By the run and the task's number in it: the names of those that it can be, after the last answer.
+        Maps run and task number to the names of the tasks that it can be, after the last answer.
         """
         rows = self._connection.execute(
             f"SELECT {_RUN}, {_TASK} FROM release WHERE {_PROJECT} = ? AND {_TASK} IS NOT NULL ORDER BY number",  # noqa: S608 - ours
@@ -166,7 +166,7 @@ class Ledger:
         return {(run, task["number"]): tuple(task["names"]) for run, task in found}
 
     def first_version(self, project: UUID) -> int | None:
-        """Return the version of the dataset that a project's first answer was over, or None before it."""
+        """Return the version of the dataset that the project's first answer used; None before it."""
         row = self._connection.execute(
             f"SELECT {_VERSION} FROM release WHERE {_PROJECT} = ? AND {_VERSION} IS NOT NULL ORDER BY number LIMIT 1",  # noqa: S608 - ours
             (str(project),),
@@ -176,7 +176,7 @@ class Ledger:
     def sums_after(
         self, project: UUID, run: UUID, last: int
     ) -> list[tuple[int, dict[str, Any], dict[str, Any], bytes]]:
-        """Return a run's sums of later rounds than the `last` one: round, entries of upload and survivors, total."""
+        """Return a run's sums after round `last`: round, entries of upload and survivors, total."""
         totals = self._connection.execute(
             "SELECT round, total FROM result WHERE run = ? AND round > ? ORDER BY round", (str(run), last)
         ).fetchall()
@@ -190,19 +190,19 @@ class Ledger:
         return [(at, entries["upload", at], entries["survivors", at], total) for at, total in totals]
 
     def keep_result(self, run: UUID, round_: int, survivors: tuple[int, ...], total: bytes, root: bytes) -> None:
-        """Keep a sum that this site checked: one that the coordinator published, or that the sites opened."""
+        """Keep a sum that this site verified: published by the coordinator, or opened by the sites."""
         self._connection.execute(
             "INSERT OR REPLACE INTO result (run, round, survivors, total, root) VALUES (?, ?, ?, ?, ?)",
             (str(run), round_, json.dumps(survivors), total, root),
         )
 
     def roots(self, run: UUID) -> dict[int, bytes]:
-        """Return the root of each sum of a run that this site holds, by round; empty where an older version kept it."""
+        """Return the roots of the sums that this site holds of a run, by round; empty if an older version kept one."""
         rows = self._connection.execute("SELECT round, root FROM result WHERE run = ?", (str(run),))
         return dict(rows.fetchall())
 
     def results(self) -> list[tuple[UUID, int, bytes]]:
-        """Return run, round and sum (little-endian float64) of what `keep_result` kept."""
+        """Return run, round and sum (little-endian float64) of everything that `keep_result` kept."""
         rows = self._connection.execute("SELECT run, round, total FROM result ORDER BY rowid").fetchall()
         return [(UUID(run), round_, total) for run, round_, total in rows]
 
@@ -225,11 +225,11 @@ class Ledger:
         return [UUID(row[0]) for row in self._connection.execute("SELECT project FROM confirmed ORDER BY project")]
 
     def forget(self, project: UUID) -> None:
-        """Withdraw a confirmation: no manifest of the project is signed any more."""
+        """Withdraw a confirmation: the site signs no further manifest of the project."""
         self._connection.execute("DELETE FROM confirmed WHERE project = ?", (str(project),))
 
     def last_epoch(self, run: UUID) -> int:
-        """Return the number of the last epoch of a run that this site joined, 0 for none."""
+        """Return the number of the last epoch of a run that this site joined; 0 if none."""
         row = self._connection.execute("SELECT last FROM epoch WHERE run = ?", (str(run),)).fetchone()
         return int(row[0]) if row else 0
 
@@ -246,19 +246,19 @@ class Ledger:
         )
 
     def void(self, run: UUID, project: UUID) -> None:
-        """End a run for this site: none of its epochs is ever joined (again)."""
+        """End a run for this site, which never joins one of its epochs (again)."""
         self.join_epoch(run, project, NEVER_AGAIN)
 
     def runs(self) -> list[tuple[UUID, UUID]]:
-        """Return the runs that this site has a memory of, each with its project."""
+        """Return every run on record, each with its project."""
         rows = self._connection.execute("SELECT run, project FROM epoch ORDER BY run").fetchall()
         return [(UUID(run), UUID(project)) for run, project in rows]
 
     def begin_again(self, chain: list[tuple[bytes, bytes]], runs: list[tuple[UUID, UUID]], made: float) -> None:
-        """Begin an empty journal with what a backup knew; every run in it is over.
+        """Fill an empty journal with what a backup held; every run in it is over.
 
         Raises:
-            BrokenChainError: the backup's entries are not a whole chain.
+            BrokenChainError: the backup's entries are not an unbroken chain.
         """
         verify_chain(chain)
         rows = [(number, entry, head) for number, (entry, head) in enumerate(chain, 1)]
@@ -277,15 +277,15 @@ class Ledger:
         return float(row[0]) if row else None
 
     def is_restored(self) -> bool:
-        """Tell whether mail from before a restore is still to be voided."""
+        """Tell whether mail from before a restore must still be voided."""
         return self._connection.execute("SELECT 1 FROM restored").fetchone() is not None
 
     def settle_restore(self) -> None:
-        """Note that all mail from before the restore is voided."""
+        """Note that all mail from before the restore has been voided."""
         self._connection.execute("DELETE FROM restored")
 
     def survivors(self, run: UUID) -> tuple[bytes, ...]:
-        """Return the keys of the last set of survivors that this site confirmed in a run, in any epoch; () for none."""
+        """Return the keys of the last set of survivors that this site confirmed in a run, in any epoch; () if none."""
         row = self._connection.execute("SELECT survivors FROM epoch WHERE run = ?", (str(run),)).fetchone()
         keys = row[0] if row else b""
         return tuple(keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES))
@@ -295,7 +295,7 @@ class Ledger:
         self._connection.execute("UPDATE epoch SET survivors = ? WHERE run = ?", (b"".join(keys), str(run)))
 
     def joined(self) -> list[tuple[UUID, UUID, str]]:
-        """Return run, project and final state, if it is known, of all runs that this site joined, oldest first."""
+        """Return run, project and final state ("" if unknown) of each run that this site joined, oldest first."""
         rows = self._connection.execute("SELECT run, project, ended FROM epoch ORDER BY rowid").fetchall()
         return [(UUID(run), UUID(project), ended) for run, project, ended in rows]
 

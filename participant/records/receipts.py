@@ -1,4 +1,4 @@
-"""Receipts of runs, kept by each site: what the coordinator wrote, held against what this site saw and signed."""
+"""Receipts of runs, kept by each site: the coordinator's account, checked against what this site saw and signed."""
 
 import sqlite3
 import time
@@ -23,16 +23,16 @@ from secagg.receipts import PARCEL, ReceiptError, ReceiptFindings, read, verify_
 log = logger(__name__)
 
 MAX_RECEIPT_BYTES = 256 << 20
-_FORGOTTEN = {"not-found", "forbidden"}  # the relay has purged the run, or this site is no member any more
+_FORGOTTEN = {"not-found", "forbidden"}  # the relay purged the run, or this site is no longer a member
 
 
 @dataclass(frozen=True, slots=True)
 class KeptReceipt:
-    """A receipt that this site has.
+    """A receipt on file at this site.
 
     Attributes:
-        fault: why it is refused; "" for one that holds.
-        at: when it came, seconds since 1970.
+        fault: why the site refuses it; "" if it is valid.
+        at: time of arrival, seconds since 1970.
     """
 
     run: UUID
@@ -48,7 +48,7 @@ class Receipts:
         self._connection = connection
 
     def keep(self, run: UUID, data: bytes, fault: str) -> None:
-        """Keep a receipt; one that holds stays, whatever comes after it."""
+        """Keep a receipt. A valid one is never replaced."""
         self._connection.execute(
             "INSERT INTO receipt VALUES (?1, ?2, ?3, ?4) "
             "ON CONFLICT (run) DO UPDATE SET data = ?2, fault = ?3, at = ?4 WHERE fault != ''",
@@ -56,41 +56,41 @@ class Receipts:
         )
 
     def awaited(self) -> dict[UUID, UUID]:
-        """Return the runs that this site took part in and has no receipt of, with their projects."""
+        """Return the runs that this site took part in and has no receipt for, with their projects."""
         rows = self._connection.execute("SELECT run, project FROM epoch WHERE run NOT IN (SELECT run FROM receipt)")
         return {UUID(run): UUID(project) for run, project in rows}
 
     def all(self) -> list[KeptReceipt]:
-        """Return all receipts, the newest first."""
+        """Return all receipts, newest first."""
         rows = self._connection.execute("SELECT run, data, fault, at FROM receipt ORDER BY at DESC")
         return [KeptReceipt(UUID(run), data, fault, at) for run, data, fault, at in rows]
 
     def of(self, run: UUID) -> KeptReceipt:
-        """Return that of a run; raises ParameterError where there is none."""
+        """Return a run's receipt; raises ParameterError if there is none."""
         for kept in self.all():
             if kept.run == run:
                 return kept
-        raise ParameterError(f"this site has no receipt of run {run}")
+        raise ParameterError(f"this site has no receipt for run {run}")
 
 
 def check(data: bytes, run: UUID, ledger: Ledger) -> ReceiptFindings:
-    """Verify a receipt, and hold it against this site's ledger.
+    """Verify a receipt and check it against this site's ledger.
 
     Args:
         data: the receipt.
-        run: that it is to be of.
-        ledger: of this site.
+        run: run that the receipt should be for.
+        ledger: this site's ledger.
 
     Raises:
-        ReceiptError: it does not hold, is of another run or roster, or says other things than this site signed.
-        BrokenChainError: an entry of the ledger was changed.
+        ReceiptError: the receipt is invalid, is for another run or roster, or contradicts what this site signed.
+        BrokenChainError: a ledger entry was altered.
     """
     shown = verify_receipt(read(data))
     if shown.run != run.bytes:
-        raise ReceiptError(f"it is of run {UUID(bytes=shown.run)}, not of {run}")
+        raise ReceiptError(f"it is for run {UUID(bytes=shown.run)}, not for {run}")
     confirmed = ledger.confirmed(UUID(bytes=shown.roster.project))
     if confirmed is None:
-        raise ReceiptError("its project is none that this site confirmed")
+        raise ReceiptError("this site has not confirmed its project")
     if confirmed.roster != shown.roster:
         raise ReceiptError("its roster is not the one that this site's officer confirmed")
     rounds = {one.round: one for one in shown.rounds}
@@ -99,16 +99,16 @@ def check(data: bytes, run: UUID, ledger: Ledger) -> ReceiptFindings:
             continue
         seen = rounds.get(entry["round"])
         if seen is None:
-            raise ReceiptError(f"it lacks round {entry['round']}, to which this site sent its numbers")
+            raise ReceiptError(f"it lacks round {entry['round']}, to which this site contributed")
         if entry["what"] == "upload" and canonical(entry["query"]) != seen.query:
-            raise ReceiptError(f"its query of round {seen.round} is not the one that this site answered")
+            raise ReceiptError(f"its query in round {seen.round} is not the one that this site answered")
         if entry["what"] == "survivors" and seen.uploads and _sites(entry) != set(seen.uploads):
-            raise ReceiptError(f"its sum of round {seen.round} is over other sites than this site signed")
+            raise ReceiptError(f"its sum in round {seen.round} is not over the sites that this site signed")
     for round_, root in ledger.roots(run).items():
         if round_ not in rounds or rounds[round_].root is None:
-            raise ReceiptError(f"it says that round {round_} came to no sum, and this site holds that sum")
+            raise ReceiptError(f"it claims that round {round_} has no sum, but this site holds that sum")
         if root and rounds[round_].root != root:
-            raise ReceiptError(f"its sum of round {round_} is not the one that this site holds")
+            raise ReceiptError(f"its sum in round {round_} is not the one that this site holds")
     return shown
 
 
@@ -117,7 +117,7 @@ def _sites(entry: Mapping[str, Any]) -> set[bytes]:
 
 
 async def fetch(relay: RelayClient, identity: Identity, journal: Journal) -> None:
-    """Fetch the receipts that have not come yet, and keep them with what is wrong about them."""
+    """Fetch the receipts that have not arrived yet and keep them, each with any fault found."""
     ledger, receipts = Ledger(journal.connection), Receipts(journal.connection)
     for run, project in receipts.awaited().items():
         confirmed = ledger.confirmed(project)
@@ -131,7 +131,7 @@ async def fetch(relay: RelayClient, identity: Identity, journal: Journal) -> Non
         except (RelayError, ParcelError) as error:
             log.warning("receipt-not-fetched", run=str(run), detail=str(error))
             if isinstance(error, ParcelError) or error.type in _FORGOTTEN:
-                receipts.keep(run, b"", f"it cannot be had: {error}")
+                receipts.keep(run, b"", f"it could not be fetched: {error}")
 
 
 async def _all(parcels: Parcels) -> AsyncIterator[Parcel]:
@@ -158,7 +158,7 @@ async def _content(parcels: Parcels, parcel: Parcel) -> bytes:
     if not parcel.payload:
         return parcel.text
     if parcel.size > MAX_RECEIPT_BYTES:
-        raise ParcelError(f"a receipt has at most {MAX_RECEIPT_BYTES} bytes, this one {parcel.size}")
+        raise ParcelError(f"a receipt may have at most {MAX_RECEIPT_BYTES} bytes; this one has {parcel.size}")
     with TemporaryDirectory(prefix="secagg-receipt-") as folder:
         path = Path(folder) / "receipt"
         await parcels.fetch(parcel, path)

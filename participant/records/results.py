@@ -1,4 +1,4 @@
-"""The sums that this site has, each with the query that it answers: checked against the lanes, whoever opened them."""
+"""The sums that this site holds, each with the query that it answers; the lanes verified them, whoever opened them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +14,11 @@ from participant.statistics.language.query import Query, canonical
 
 @dataclass(frozen=True, slots=True)
 class KeptResult:
-    """A sum.
+    """A sum that this site holds.
 
     Attributes:
-        sites: keys of the sites in it, base64url, as this site signed them.
-        values: the statistic's blocks by name.
+        sites: keys of the sites in the sum, base64url, as this site signed them.
+        values: blocks of the statistic, by name.
     """
 
     project: UUID
@@ -30,10 +30,10 @@ class KeptResult:
 
 
 def kept(ledger: Ledger) -> list[KeptResult]:
-    """Return all sums that this site has, oldest first.
+    """Return all sums that this site holds, oldest first.
 
     Raises:
-        BrokenChainError: an entry of the ledger, which knows the queries, was changed.
+        BrokenChainError: a ledger entry was altered; the ledger holds the queries.
     """
     entries = {(one["what"], one["run"], one["round"]): one for one in ledger.entries() if "round" in one}
     found = []
@@ -46,7 +46,7 @@ def kept(ledger: Ledger) -> list[KeptResult]:
 
 
 def as_facts(result: KeptResult) -> dict[str, Any]:
-    """Return a sum as JSON can hold it."""
+    """Return a sum as JSON-compatible values."""
     return {
         "project": str(result.project),
         "run": str(result.run),
@@ -58,7 +58,7 @@ def as_facts(result: KeptResult) -> dict[str, Any]:
 
 
 def as_words(result: KeptResult) -> str:
-    """Return a sum for a terminal, each block on a line of its own."""
+    """Format a sum for a terminal, one block a line."""
     head = f"{result.query.statistic} over {len(result.sites)} sites: round {result.round}, run {result.run}"
     return "\n".join([head, *(f"  {name:<16} {_short(block)}" for name, block in result.values.items())])
 

@@ -1,6 +1,7 @@
-"""What the daemon logged of each run, kept for its own people and for the coordinator, if they send it.
+"""What the daemon logged of each run, kept for the site's own staff and, if they send it, for the coordinator.
 
-Lines are those of the log, redacted as it is: no values, no keys. A file a run, of at most `MOST_BYTES`, for some days.
+These are the log's own lines, redacted like it: no values, no keys. Each run has a file of at most `MOST_BYTES`, kept
+for a limited number of days.
 """
 
 import json
@@ -18,19 +19,19 @@ KEPT_DAYS = 30
 
 
 class RunLogs(logging.Handler):
-    """Writes each line that belongs to a run into that run's file. Its formatter has to give a JSON object a line."""
+    """Writes each line that belongs to a run to that run's file. Its formatter must produce one JSON object a line."""
 
     def __init__(self, data: Path) -> None:
         super().__init__()
         self._folder = private_folder(data / FOLDER)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append a line; a log that cannot be written stops no work."""
+        """Append a line; a failure to write the log never stops work."""
         try:
             line = self.format(record)
             run = UUID(json.loads(line)["run"])
         except (ValueError, KeyError, TypeError, AttributeError):
-            return  # it is of no run
+            return  # it belongs to no run
         try:
             handle = os.open(self._folder / f"{run}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
@@ -43,13 +44,13 @@ class RunLogs(logging.Handler):
 
 
 def of_run(data: Path, run: UUID) -> bytes:
-    """Return the lines of a run, b"" where there are none."""
+    """Return the log of a run, or b"" if there is none."""
     path = data / FOLDER / f"{run}.jsonl"
     return path.read_bytes() if path.is_file() else b""
 
 
 def expire(data: Path, *, now: float) -> None:
-    """Remove the logs of runs that nothing was logged of for a month; one that cannot be removed stops no work."""
+    """Remove the logs of runs without a new line for a month; a failure to remove one never stops work."""
     for path in (data / FOLDER).glob("*.jsonl"):
         with suppress(OSError):
             if now - path.stat().st_mtime > KEPT_DAYS * 86_400:

@@ -1,9 +1,10 @@
-"""A rehearsal: a whole secure sum of made-up sites through the real relay, over this machine's line, with drop-outs.
+"""A rehearsal: a complete secure sum of made-up sites through the real relay and this machine's connection, with
+drop-outs.
 
-The parties are drawn for the occasion and enrolled with tokens that the relay's operator made for it; they leave the
-relay when it is over, and nothing of them is stored. They speak the same protocol, in the malicious profile, by the
-same machines as a real run, and the sum is compared with the plain one. One site is lost before its upload and one
-behind it.
+The parties get fresh keys and enrol with tokens that the relay's operator made for the purpose. They leave the relay
+when it is over, and nothing of them is stored. They run the real protocol, in the malicious profile, on the same state
+machines as a real run, and the sum is compared with the plain one. One site drops out before its upload and one
+after it.
 """
 
 import asyncio
@@ -42,20 +43,20 @@ _ROUND = ("uploads", "signatures", "answers")
 
 
 class RehearsalError(SecaggError):
-    """The rehearsal did not come to its end; says at which step."""
+    """The rehearsal did not finish; the message names the step."""
 
 
 @dataclass
 class RehearsalOutcome:
-    """What came of a rehearsal.
+    """The outcome of a rehearsal.
 
     Attributes:
-        sites: how many took part at first.
-        lost: how many were lost on purpose.
-        in_the_sum: how many the sum is over.
-        equal: whether the secure sum is the plain one, number by number.
-        seconds: by step.
-        bytes_sent: frames and payloads of all parties.
+        sites: number of sites at the start.
+        lost: number of sites that dropped out on purpose.
+        in_the_sum: number of sites in the sum.
+        equal: whether the secure sum equals the plain one in every number.
+        seconds: duration of each step.
+        bytes_sent: size of all parties' frames and payloads.
     """
 
     sites: int
@@ -68,7 +69,7 @@ class RehearsalOutcome:
 
 @dataclass
 class _Party:
-    """A made-up party: its identity, its client, how far it has read, its machine."""
+    """A made-up party: its identity, client, reading position and state machine."""
 
     identity: Identity
     relay: RelayClient
@@ -87,7 +88,7 @@ class Rehearsal:
     """One rehearsal.
 
     Args:
-        client: makes the client of an identity, over the site's own line.
+        client: function that returns a relay client for an identity, over the site's own connection.
         tokens: join tokens, the coordinator's first.
     """
 
@@ -100,11 +101,11 @@ class Rehearsal:
         self._vectors = (np.frombuffer(low, "<u4").reshape(-1, NUMBERS) % HIGHEST).astype(np.float64)
 
     async def play(self) -> RehearsalOutcome:
-        """Carry it out, from enrolment to departure.
+        """Play the rehearsal, from enrolment to departure.
 
         Raises:
-            RelayError, RelayUnavailableError: the relay refused something, or is not there.
-            RehearsalError: a step did not come to its end in time.
+            RelayError, RelayUnavailableError: the relay refused something, or is unreachable.
+            RehearsalError: a step did not finish in time.
         """
         async with AsyncExitStack() as stack:
             parties = []
@@ -127,7 +128,7 @@ class Rehearsal:
             async with asyncio.timeout(STEP_S):
                 await work
         except TimeoutError:
-            raise RehearsalError(f"the rehearsal waited for {STEP_S:g} s at: {step}") from None
+            raise RehearsalError(f"the rehearsal gave up after {STEP_S:g} s at the step: {step}") from None
         self.outcome.seconds[step] = round(time.monotonic() - began, 3)
 
     # The cast ---------------------------------------------------------------------------------------------------------
@@ -139,7 +140,7 @@ class Rehearsal:
             enrolled.append(party)
 
     async def _agree(self, parties: list[_Party]) -> None:
-        """Make a project, its roster and a run, as people would; each party confirms what it sees itself."""
+        """Create a project, its roster and a run, as people would; each party confirms what it sees itself."""
         lead, *sites = parties
         terms = b"a rehearsal"
         await lead.relay.create_project(self._project, "rehearsal", terms)
@@ -158,7 +159,7 @@ class Rehearsal:
             site.state = Outside(roster=self._roster, run=self._run.bytes, floors=Floors(), last_epoch=0, survivors=())
 
     async def _leave(self, enrolled: list[_Party]) -> None:
-        """Let every party that was enrolled leave the relay, whatever happened."""
+        """Let every enrolled party leave the relay, whatever happened."""
         for party in reversed(enrolled):  # the coordinator last
             await party.relay.deregister(party.identity.public)
 
@@ -186,7 +187,7 @@ class Rehearsal:
         await lead.relay.change_run(self._run, RunState.RUNNING, RunState.COMPLETED)
 
     async def _site(self, site: _Party, vector: np.ndarray, *, lost_at: int) -> None:
-        """Be a site. One that is lost at 0 never uploads, one at 1 goes silent behind its upload; -1 stays."""
+        """Play a site. Lost at 0, it never uploads; at 1, it falls silent after its upload; -1 stays."""
         while True:
             for message in await site.relay.messages(site.position, _POLL_S):
                 site.position = message.id
@@ -224,7 +225,7 @@ class Rehearsal:
         return StepInputs(identity=party.identity, rand=os.urandom(32))
 
     async def _coordinate(self, lead: _Party) -> tuple[np.ndarray, tuple[int, ...]]:
-        """Be the coordinator: close each step when all that are not lost were heard; returns the sum and its sites."""
+        """Play the coordinator: close each step once all remaining sites are heard; return the sum and its sites."""
         desk = _Desk(lead, self._roster, self._run)
         segment = Segment(count=NUMBERS, clip=float(HIGHEST), step=1.0)
         bits = ring_bits_for(segment.levels, self.outcome.sites)
@@ -245,7 +246,7 @@ class Rehearsal:
         return np.asarray(learned.total, np.float64), learned.survivors
 
     async def _heard(self, desk: "_Desk", expected: int) -> None:
-        """Read mail until so many sites were heard in this step."""
+        """Read mail until `expected` sites are heard in this step."""
         for _ in range(expected):
             while not desk.mail:
                 desk.mail += await desk.lead.relay.messages(desk.lead.position, _POLL_S)

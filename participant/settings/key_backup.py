@@ -1,9 +1,9 @@
-"""What of a site may be backed up, and what a restore does.
+"""What a site's backup contains, and what a restore does.
 
-A backup holds the identity, the settings, the policy, the authority's certificates, and what the ledger remembers. It
-holds no state of an epoch: masks that were used once could be used again. So a restore begins with no epoch, counts
-every run that the backup knows, and every run that the relay has mail of, as over for this site, and asks the officers
-to confirm their projects anew. What the ledger entered after the backup was made is lost, and an entry says so.
+A backup holds the identity, the settings, the policy, the authority's certificates, and the ledger with the runs it
+knows. It holds no state of an epoch, which would let used masks be used again. So a restore begins with no epoch,
+counts every run that the backup knows or that has mail at the relay as over for this site, and asks the officers to
+confirm their projects anew. Ledger entries made after the backup are lost; an entry records the restore.
 """
 
 import json
@@ -33,18 +33,18 @@ FILES = ("settings", "policy", "ca")
 
 
 class KeyBackupError(ParameterError):
-    """The backup cannot be made or used; nothing was changed."""
+    """The backup could not be made or used; nothing has changed."""
 
 
 def make(settings: ParticipantConfig, settings_file: Path, passphrase: str, target: Path) -> dict[str, Any]:
-    """Write a backup, sealed under the identity's passphrase; the daemon may run meanwhile.
+    """Write a backup, sealed under the identity's passphrase; the daemon may keep running.
 
     Returns:
-        What stands in it, without secrets.
+        Summary of the contents, without secrets.
 
     Raises:
-        KeystoreError: there is no identity, or it does not open.
-        BackupError: the file exists.
+        KeystoreError: there is no identity, or the passphrase does not unlock it.
+        KeyBackupError: the file exists.
     """
     seed = keystore.seed_of(settings.identity, passphrase)
     made = time.time()
@@ -61,7 +61,7 @@ def make(settings: ParticipantConfig, settings_file: Path, passphrase: str, targ
         }
         sealed = seal(json.dumps(content).encode(), passphrase)
         if target.exists():
-            raise KeyBackupError(f"{target} exists; a backup never overwrites a file")
+            raise KeyBackupError(f"{target} exists already; a backup never overwrites a file")
         write_whole(target, sealed.model_dump_json().encode())
         with journal.transaction():
             ledger.note_backup(made)
@@ -70,17 +70,19 @@ def make(settings: ParticipantConfig, settings_file: Path, passphrase: str, targ
 
 
 def restore(file: Path, passphrase: str, data: Path) -> dict[str, Any]:
-    """Begin a data folder with a backup.
+    """Fill an empty data folder from a backup.
 
     Returns:
-        What was restored; under `files` path and text of settings, policy and certificates for whoever puts them back.
+        Summary of what was restored; `files` has path and text of settings, policy and certificates for the caller to
+        put back.
 
     Raises:
-        BackupError: the folder has an identity or a journal, the file is no backup, or was changed; it does not open.
+        KeyBackupError: the folder has an identity or a journal, the file is not an intact backup, or the passphrase is
+            wrong.
     """
     if (data / "identity.json").exists() or (data / FILE_NAME).exists():
         raise KeyBackupError(
-            f"{data} holds an identity or a journal; a restore needs an empty folder: move it away first"
+            f"{data} already holds an identity or a journal; a restore needs an empty folder, so move it away first"
         )
     content = _opened(file, passphrase)
     try:
@@ -89,7 +91,7 @@ def restore(file: Path, passphrase: str, data: Path) -> dict[str, Any]:
         runs = [(UUID(run), UUID(project)) for run, project in content["runs"]]
         files = {name: (str(path), str(text)) for name, (path, text) in content["files"].items() if name in FILES}
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise KeyBackupError(f"{file} is no backup of a participant") from None
+        raise KeyBackupError(f"{file} is not a participant's backup") from None
     journal = Journal(private_folder(data), TABLES)
     try:
         journal.lock()
@@ -99,36 +101,36 @@ def restore(file: Path, passphrase: str, data: Path) -> dict[str, Any]:
             AnsweredRows(batch.connection).relearn(ledger.entries())
             ledger.enter({"what": "restored", "at": round(time.time(), 3), "backup_made": made, "project": ""})
     except BrokenChainError as error:
-        raise KeyBackupError(f"{file}: its ledger is not whole: {error}") from None
+        raise KeyBackupError(f"the ledger in {file} is damaged: {error}") from None
     finally:
         journal.close()
-    identity = keystore.store(data / "identity.json", seed, passphrase)  # last: without it nothing works in the folder
+    identity = keystore.store(data / "identity.json", seed, passphrase)  # last: without it the folder is unusable
     return {"key": identity.public.hex(), "made": made, "entries": len(chain), "runs": len(runs), "files": files}
 
 
 def _opened(file: Path, passphrase: str) -> dict[str, Any]:
     if file.stat().st_size > MAX_BYTES:
-        raise KeyBackupError(f"{file} is larger than any backup of a participant")
+        raise KeyBackupError(f"{file} is too large for a participant's backup")
     try:
         content = json.loads(Sealed.model_validate_json(file.read_bytes()).open(passphrase))
     except WrongPassphraseError:
-        raise KeyBackupError(f"{file} does not open with this passphrase, or was changed") from None
+        raise KeyBackupError(f"the passphrase is wrong, or {file} was altered") from None
     except (ValidationError, ValueError):
-        raise KeyBackupError(f"{file} is no backup of a participant") from None
+        raise KeyBackupError(f"{file} is not a participant's backup") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise KeyBackupError(f"{file} is a backup of another release")
+        raise KeyBackupError(f"{file} was made by another release")
     return content
 
 
 def _files(settings: ParticipantConfig, settings_file: Path) -> dict[str, tuple[str, str]]:
-    """Return path and text of each of `FILES` that there is."""
+    """Return path and text of each of `FILES` that exists."""
     paths = {"settings": settings_file, "policy": settings.policy, "ca": settings.ca_file}
     there = {name: path.absolute() for name, path in paths.items() if path is not None and path.is_file()}
     return {name: (str(path), path.read_text(encoding="utf-8")) for name, path in there.items()}
 
 
 def expire(folder: Path, keep: int) -> list[str]:
-    """Remove all but the newest backups of a folder; returns the names of those that went."""
+    """Remove all but the `keep` newest backups in a folder; return the names of the removed ones."""
     old = sorted(folder.glob("participant-*.backup"))[:-keep]
     for path in old:
         path.unlink()

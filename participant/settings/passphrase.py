@@ -1,7 +1,7 @@
-"""Where the passphrase of the identity key comes from: a setting, a file, a command, or the person at the terminal.
+"""Where the identity key's passphrase comes from: a setting, a file, a command, or a prompt on the terminal.
 
-A file is what a service manager provides (`LoadCredential` of systemd, a secret of Kubernetes), a command is how a
-keyring is asked, such as `["secret-tool", "lookup", "service", "secagg"]`.
+A service manager provides a file (systemd's `LoadCredential`, a Kubernetes secret); a command queries a keyring, for
+example `["secret-tool", "lookup", "service", "secagg"]`.
 """
 
 import subprocess
@@ -17,16 +17,16 @@ _COMMAND_S = 60
 
 
 class PassphraseError(ParameterError):
-    """The passphrase cannot be had as the settings say; never holds any of it."""
+    """The settings do not yield the passphrase; the message never holds any of it."""
 
 
 def passphrase(settings: ParticipantConfig, *, new: bool = False) -> str:
-    """Return the identity's passphrase; it is asked for where nothing holds it, twice for a new one.
+    """Return the identity's passphrase. Prompts if no setting provides it, twice for a new one.
 
     Raises:
-        PassphraseError: the file is open to everybody, or cannot be read; the command failed.
+        PassphraseError: the file is readable by everybody or cannot be read, or the command failed.
     """
-    # SECAGG_PARTICIPANT_PASSPHRASE_FILE is both settings at once: who may read the file is looked at all the same.
+    # SECAGG_PARTICIPANT_PASSPHRASE_FILE fills both settings; check the file's permissions all the same.
     if settings.passphrase_file is not None:
         kept = _of_file(settings.passphrase_file)
         return settings.passphrase.get_secret_value() or kept
@@ -42,10 +42,10 @@ def passphrase(settings: ParticipantConfig, *, new: bool = False) -> str:
 def _of_file(path: Path) -> str:
     try:
         if path.stat().st_mode & 0o007:
-            raise PassphraseError(f"{path} is open to every user of this machine; run: chmod o= {path}")
+            raise PassphraseError(f"every user of this machine can access {path}; run: chmod o= {path}")
         return path.read_text(encoding="utf-8").rstrip("\n")
     except OSError as error:
-        raise PassphraseError(f"the file of the passphrase: {error.strerror}: {path}") from None
+        raise PassphraseError(f"cannot read the passphrase file: {error.strerror}: {path}") from None
 
 
 def _of_command(words: tuple[str, ...]) -> str:
@@ -54,5 +54,5 @@ def _of_command(words: tuple[str, ...]) -> str:
             words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_COMMAND_S, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise PassphraseError(f"the command for the passphrase, {words[0]}, failed: {type(error).__name__}") from None
+        raise PassphraseError(f"the passphrase command {words[0]} failed: {type(error).__name__}") from None
     return done.stdout.rstrip("\n")

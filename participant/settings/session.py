@@ -28,7 +28,7 @@ class SiteSession:
 
 
 def in_office(data: Path | None, config: Path | None, work: Callable[[SiteSession], Awaitable[T]]) -> T:
-    """Do some work with the relay, and return what comes of it."""
+    """Run `work` with a connection to the relay and return its result."""
     settings = ParticipantConfig.load(data=data, config=config)
 
     async def inside() -> T:
@@ -40,7 +40,7 @@ def in_office(data: Path | None, config: Path | None, work: Callable[[SiteSessio
 
 @contextmanager
 def opened_journal(data: Path | None, config: Path | None) -> Iterator[Journal]:
-    """Open the site's journal, for a command that needs neither relay nor passphrase; a daemon may work meanwhile."""
+    """Open the site's journal for a command that needs neither relay nor passphrase; the daemon may keep running."""
     journal = Journal(ParticipantConfig.load(data=data, config=config).data, TABLES)
     try:
         yield journal
@@ -66,7 +66,7 @@ def unlocked(settings: ParticipantConfig) -> Identity:
 
 @contextmanager
 def alone(settings: ParticipantConfig) -> Iterator[None]:
-    """Keep the daemon from working with this identity meanwhile; raises JournalError where it does already."""
+    """Keep the daemon from using this identity meanwhile; raises JournalError if one is running."""
     journal = Journal(settings.data, TABLES)
     try:
         journal.lock()

@@ -1,7 +1,7 @@
-"""The settings file: written by `configure` and `enroll` for whoever starts a command later, a service manager too.
+"""The settings file, written by `configure` and `enroll` for every later start, also by a service manager.
 
-It is TOML with a line for each setting that is not left at its default, and that setting's meaning above it. A
-passphrase never gets into it: the file says where to find it.
+It is TOML, with one line for each setting that differs from its default and the setting's meaning above it. It never
+contains a passphrase, only where to find one.
 """
 
 import json
@@ -22,7 +22,7 @@ NEVER_WRITTEN = frozenset({"passphrase", "config"})
 
 
 def place(config: Path | None) -> Path:
-    """Return where the settings file is, or will be."""
+    """Return the path of the settings file, existing or not."""
     if config is not None:
         return config
     named = os.environ.get("SECAGG_PARTICIPANT_CONFIG")
@@ -30,16 +30,18 @@ def place(config: Path | None) -> Path:
 
 
 def write(path: Path, changes: Mapping[str, Any]) -> ParticipantConfig:
-    """Set some settings in the file and leave the others; None takes one out. Nothing is written that is not valid.
+    """Change some settings in the file and keep the others; None removes one. Writes nothing unless all of it is valid.
 
     Raises:
-        SettingsError: a value is not allowed, a file that it names is not there or does not serve, or the file that is
-            there has no settings.
+        SettingsError: a value is not allowed, a file that it names is missing or unusable, or the existing settings
+            file is not valid.
     """
     merged = {**_there(path), **{name: _plain(value) for name, value in changes.items()}}
     values = {name: value for name, value in merged.items() if value is not None}
     if hidden := NEVER_WRITTEN & values.keys():
-        raise SettingsError(f"{', '.join(sorted(hidden))}: not in the settings file; name a passphrase_file instead")
+        raise SettingsError(
+            f"{', '.join(sorted(hidden))} must not be in the settings file; name a passphrase_file instead"
+        )
     lines = ["# Settings of secagg-participant. Changed by: secagg-participant configure"]
     for name, field in ParticipantConfig.model_fields.items():
         if name in values:
@@ -50,14 +52,14 @@ def write(path: Path, changes: Mapping[str, Any]) -> ParticipantConfig:
 
 
 def names_in(path: Path) -> set[str]:
-    """Return the names of the settings that stand in the file, if there is one."""
+    """Return the names of the settings in the file; empty if there is no file."""
     return set(_there(path))
 
 
 def check(settings: ParticipantConfig) -> None:
-    """Look at what the settings name: address, certificates, policy, passphrase file; raises ParameterError.
+    """Check what the settings name: address, certificates, policy, passphrase file; raises ParameterError.
 
-    The relay itself is not asked, which is for `doctor`.
+    This does not contact the relay; `doctor` does.
     """
     for name in ("passphrase_file", "ca_file", "cert_file", "key_file", "policy"):
         path = getattr(settings, name)
@@ -67,7 +69,7 @@ def check(settings: ParticipantConfig) -> None:
         Policy.read(settings.policy)
     if settings.relay:
         settings.tls.context()
-        RelayClient(settings.relay, Identity(bytes(32)))  # reads the address; the key is used for nothing
+        RelayClient(settings.relay, Identity(bytes(32)))  # parses the address; the key is a dummy
 
 
 def _there(path: Path) -> dict[str, Any]:
@@ -76,22 +78,22 @@ def _there(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is no TOML file: {error}; mend it or move it away") from None
+        raise SettingsError(f"{path} is not a valid TOML file: {error}; fix it or move it away") from None
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
-        return str(value.absolute())  # the file is read from other folders, too
+        return str(value.absolute())  # commands read the file from other folders, too
     return list(value) if isinstance(value, tuple) else value
 
 
 def _toml(value: Any) -> str:
-    """Return a value as TOML: text is written as in JSON, whose escapes TOML has too, all but one that it lacks."""
+    """Return a value as TOML. Text is written as JSON, whose escapes are valid TOML except for one."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
 def _replace(path: Path, text: str) -> ParticipantConfig:
-    """Put a file in place once it was read back and is valid: 0600, since a proxy's password may stand in it."""
+    """Put a file in place after reading it back as valid; mode 0600, since it may hold a proxy's password."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.new")
     try:
@@ -99,7 +101,7 @@ def _replace(path: Path, text: str) -> ParticipantConfig:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        settings = ParticipantConfig.load(**_there(fresh), config=fresh)  # the environment hides none of them
+        settings = ParticipantConfig.load(**_there(fresh), config=fresh)  # no environment variable overrides them
         check(settings)
         fresh.replace(path)
     finally:

@@ -1,4 +1,4 @@
-"""How a site stands, from its own files and the daemon's port: no relay is asked, no passphrase is needed."""
+"""A site's status, from its own files and the daemon's port; needs neither relay nor passphrase."""
 
 import json
 from contextlib import closing
@@ -15,7 +15,7 @@ from secagg.identity import key_words
 
 
 def status(settings: ParticipantConfig) -> dict[str, Any]:
-    """Return the facts; raises KeystoreError where the site is not enrolled, BrokenChainError for a changed ledger."""
+    """Return the facts; raises KeystoreError if the site is not enrolled, BrokenChainError for an altered ledger."""
     public = keystore.public_of(settings.identity)
     alive, said = ask_admin("127.0.0.1", settings.admin_port, "readyz")
     with closing(Journal(settings.data, TABLES)) as journal:

@@ -1,7 +1,7 @@
-"""A site's entry in a project's catalogue: which variables the site has, how they are coded, and about how many rows.
+"""A site's entry in a project's catalogue: which variables the site has, their coding, and roughly how many rows.
 
-What an entry tells is public to the project. Rows and missing values are told in bands alone, so that no small count
-and no difference of two imports shows: below the floor an entry says only that, above it the band is a power of two.
+Entries are public within the project. They tell rows and missing values in bands only, so that neither a small count
+nor the difference of two imports shows: below the floor an entry says only that, above it the band is a power of two.
 """
 
 from typing import Annotated, Literal, NamedTuple, Self
@@ -17,7 +17,7 @@ from secagg.identity import SIGNATURE_BYTES, Identity, InvalidSignatureError, ve
 FLOOR = 32
 MAX_ENTRY_BYTES = 256 << 10
 RUN_NAME = "catalogue"
-"""Name of the run in which the sites of a project send their entries, as parcels of this name."""
+"""Name of the run, and of the parcels in it, by which a project's sites send their entries."""
 
 _LABEL = "catalogue"
 
@@ -25,7 +25,7 @@ Share = Literal["none", "some", "a quarter", "half", "most"]
 
 
 class CatalogueError(ParameterError):
-    """An entry of a catalogue is malformed, or not signed by the site that it names."""
+    """A catalogue entry is malformed, or not signed by the site that it names."""
 
 
 class Band(Strict):
@@ -36,14 +36,14 @@ class Band(Strict):
 
     @classmethod
     def of(cls, rows: int) -> "Band":
-        """Return the band of a number of rows."""
+        """Return the band that contains a number of rows."""
         low, high = _edges(rows)
         return cls(low=low, high=high)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.low, self.high) != _edges(self.low):
-            raise ValueError("this is no band")
+            raise ValueError("these are not the limits of a band")
         return self
 
     def __str__(self) -> str:
@@ -54,11 +54,12 @@ class HeldVariable(Strict):
     """A variable that the site has.
 
     Attributes:
-        code: its code.
-        type: of the site's column.
-        unit, categories: its coding.
-        mapped: whether it was mapped to the project's definition, or only has its name.
-        missing: about which share of the rows lacks it; `none` is told in tables of the floor's size and more alone.
+        code: code of the variable.
+        type: type of the site's column.
+        unit: unit of its values.
+        categories: coding of its categories.
+        mapped: whether the site mapped it to the project's definition, or only uses its name.
+        missing: approximate share of rows without it; only tables of at least the floor's size ever say `none`.
     """
 
     code: Name
@@ -70,14 +71,14 @@ class HeldVariable(Strict):
 
 
 class CatalogueEntry(Strict):
-    """What a site publishes about its dataset in a project.
+    """What a site publishes in a project about its dataset.
 
     Attributes:
-        format: of this document.
+        format: version of this document's format.
         project: ID of the project, 32 hexadecimal digits.
-        dataset: its name.
-        version: of the site's import.
-        rows: band of its rows.
+        dataset: name of the dataset.
+        version: version of the site's import.
+        rows: band of its number of rows.
         variables: those of the project's columns that the site has, sorted by code.
     """
 
@@ -97,21 +98,23 @@ class CatalogueEntry(Strict):
         """Read an entry from untrusted bytes.
 
         Raises:
-            CatalogueError: too long, no entry, or not the canonical form of what it means.
+            CatalogueError: the bytes are too long, not an entry, or not in canonical form.
         """
         if len(data) > MAX_ENTRY_BYTES:
-            raise CatalogueError(f"an entry has at most {MAX_ENTRY_BYTES} bytes, this one has {len(data)}")
+            raise CatalogueError(
+                f"a catalogue entry may have at most {MAX_ENTRY_BYTES} bytes; this one has {len(data)}"
+            )
         try:
             entry = cls.model_validate_json(data)
         except ValidationError as error:
-            raise CatalogueError(f"this is no entry of a catalogue: {in_words(error)}") from None
+            raise CatalogueError(f"this is not a catalogue entry: {in_words(error)}") from None
         if entry.encode() != data:
-            raise CatalogueError("the entry is not in its canonical form (RFC 8785)")
+            raise CatalogueError("the catalogue entry is not in canonical form (RFC 8785)")
         return entry
 
 
 class SignedEntry(NamedTuple):
-    """An entry with the key and the signature of its site."""
+    """An entry with its site's key and signature."""
 
     site: bytes
     entry: CatalogueEntry
@@ -127,22 +130,22 @@ class SignedEntry(NamedTuple):
 
     @classmethod
     def decode(cls, data: bytes) -> "SignedEntry":
-        """Read an entry and check its signature. Whether the key belongs to the project, the caller decides.
+        """Decode an entry and verify its signature. The caller checks that the key belongs to the project.
 
         Raises:
-            CatalogueError: it is malformed, or the signature is wrong.
+            CatalogueError: the bytes are malformed or the signature is wrong.
         """
         head = 32 + SIGNATURE_BYTES
         site, signature, entry = data[:32], data[32:head], CatalogueEntry.decode(data[head:])
         try:
             verify(site, _LABEL, _hash(entry), signature)
         except (InvalidSignatureError, ValueError):
-            raise CatalogueError("the entry is not signed by the site that it names") from None
+            raise CatalogueError("the site that the catalogue entry names did not sign it") from None
         return cls(site, entry, signature)
 
 
 def share(missing: int, rows: int) -> Share:
-    """Return about which share of the rows is missing. Small tables never say that nothing or everything is."""
+    """Return the approximate share of missing rows. Small tables never claim that nothing or everything is missing."""
     part = missing / rows
     if not missing and rows >= FLOOR:
         return "none"

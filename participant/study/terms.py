@@ -1,7 +1,7 @@
-"""The terms of a project: what its coordinator may ask, fixed before anyone agrees.
+"""A project's terms: what its coordinator may ask, fixed before anyone agrees.
 
-Their bytes are opaque to the relay. The roster that every officer confirms by its words holds their hash, so terms
-cannot be changed behind anybody's back.
+Their bytes are opaque to the relay. The roster, which every officer confirms by its words, holds their hash, so nobody
+can change terms unnoticed.
 """
 
 from typing import Annotated, Literal, Self
@@ -20,7 +20,7 @@ MAX_TERMS_BYTES = 64 << 10
 
 
 class TermsError(ParameterError):
-    """The terms are malformed, or a query goes beyond them; says how."""
+    """The terms are malformed, or a query goes beyond them; the message says how."""
 
 
 def _ordered(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -34,19 +34,18 @@ class ProjectTerms(Strict):
     """What a project may ask.
 
     Attributes:
-        purpose: what it is for, in one or two sentences of printable ASCII.
+        purpose: purpose of the project, one or two sentences of printable ASCII.
         dataset: name under which every site keeps its table.
         columns: columns that queries may read or filter by, sorted.
-        variables: what the columns mean: definitions that every site maps its own columns to; of all columns, some or
-            none.
-        statistics: names of the statistics that may be asked for, sorted.
-        profile: what the protocol holds against.
-        loss_rule: what the loss of a site does to a run.
-        minimum_sites: fewer sites in a roster and nothing starts.
-        mode: `masks`, and the coordinator learns the sums; or `he`, and it adds ciphertexts that the sites alone open.
-        publish: in mode `he`, the sites send the coordinator the sums that they opened.
-        plan: what the project asks, question by question; None where its coordinator may ask as it likes within the
-            terms.
+        variables: definitions to which every site maps its own columns, for all, some or none of `columns`.
+        statistics: names of the statistics that may be requested, sorted.
+        profile: adversary that the protocol withstands.
+        loss_rule: what happens to a run that loses a site.
+        minimum_sites: fewest sites in a roster.
+        mode: `masks`, where the coordinator learns the sums, or `he`, where it adds ciphertexts that only the sites
+            open.
+        publish: in mode `he`, whether the sites send the sums that they opened to the coordinator.
+        plan: questions that the project asks, one by one; None where its coordinator may ask freely within the terms.
     """
 
     purpose: Words
@@ -64,22 +63,22 @@ class ProjectTerms(Strict):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if beyond := sorted({one.code for one in self.variables} - set(self.columns)):
-            raise ValueError(f"variables that are no columns of the project: {', '.join(beyond)}")
+            raise ValueError(f"these variables are not columns of the project: {', '.join(beyond)}")
         if self.publish and self.mode == "masks":
-            raise ValueError("publish is for mode he; with masks the coordinator learns every sum")
+            raise ValueError("publish applies only to mode he; with masks the coordinator learns every sum")
         if self.mode == "he" and self.minimum_sites > MAX_HOMOMORPHIC_SITES:
-            raise ValueError(f"mode he is for at most {MAX_HOMOMORPHIC_SITES} sites")
+            raise ValueError(f"mode he supports at most {MAX_HOMOMORPHIC_SITES} sites")
         if self.plan is not None:
             self.plan.check(self.dataset)
         return self
 
     @property
     def coordinator_learns(self) -> bool:
-        """Whether the coordinator learns the sums; otherwise its sites alone do."""
+        """Whether the coordinator learns the sums; otherwise only the sites do."""
         return self.mode == "masks" or self.publish
 
     def encode(self) -> bytes:
-        """Return the canonical bytes (RFC 8785). Masks and no plan go without saying, as they did in older terms."""
+        """Return the canonical bytes (RFC 8785). They omit the mode `masks` and an absent plan, as older terms did."""
         unsaid = {"mode", "publish"} if self.mode == "masks" else set()
         return canonical(self.model_dump(mode="json", exclude=unsaid | ({"plan"} if self.plan is None else set())))
 
@@ -88,28 +87,28 @@ class ProjectTerms(Strict):
         """Read terms from untrusted bytes.
 
         Raises:
-            TermsError: the bytes are too long, no terms, or not the canonical form of what they mean.
+            TermsError: the bytes are too long, not a project's terms, or not in canonical form.
         """
         if len(data) > MAX_TERMS_BYTES:
-            raise TermsError(f"terms have at most {MAX_TERMS_BYTES} bytes, these have {len(data)}")
+            raise TermsError(f"terms may have at most {MAX_TERMS_BYTES} bytes; these have {len(data)}")
         try:
             terms = cls.model_validate_json(data)
         except ValidationError as error:
-            raise TermsError(f"these are no terms of a project: {in_words(error)}") from None
+            raise TermsError(f"these are not the terms of a project: {in_words(error)}") from None
         if terms.encode() != data:
-            raise TermsError("the terms are not in their canonical form (RFC 8785, names sorted)")
+            raise TermsError("the terms are not in canonical form (RFC 8785, names sorted)")
         return terms
 
     def check(self, query: Query) -> None:
         """Check that a query stays within the terms.
 
         Raises:
-            TermsError: another dataset, a column or a statistic that was not agreed on.
+            TermsError: the query names another dataset, or a column or statistic that was not agreed on.
         """
         if query.dataset != self.dataset:
-            raise TermsError(f"the project is about dataset {self.dataset}, the query asks for {query.dataset}")
+            raise TermsError(f"the project covers dataset {self.dataset}; the query asks for {query.dataset}")
         for name in names_in(query):
             if name not in self.statistics:
-                raise TermsError(f"the project's terms do not name the statistic {name}")
+                raise TermsError(f"the project's terms do not include the statistic {name}")
         if beyond := sorted(set(query.needs) - set(self.columns)):
-            raise TermsError(f"the project's terms do not name the columns {', '.join(beyond)}")
+            raise TermsError(f"the project's terms do not include the columns {', '.join(beyond)}")

@@ -1,1 +1,1 @@
-"""Trainers that come with the package, as entry points of the group ``secagg.trainers``."""
+"""Trainers that ship with the package, as entry points of the group ``secagg.trainers``."""

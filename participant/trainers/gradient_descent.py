@@ -2,8 +2,8 @@
 
     w <- w - rate (mean gradient of the loss + penalty w + proximal (w - w_0)),   `steps` times from w_0
 
-on all rows at once. The loss is the squared residual halved, or the negative log-likelihood. `proximal` pulls a site
-back to the model that it was given (Li et al. 2020, MLSys, "Federated optimization in heterogeneous networks").
+on all rows at once. The loss is half the squared residual, or the negative log-likelihood. `proximal` pulls a site
+back towards the model that it received (Li et al. 2020, MLSys, "Federated optimization in heterogeneous networks").
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ from participant.statistics.models.trainer import Assessed
 
 
 class DescentSettings(Strict):
-    """As in the module's formula."""
+    """Parameters of the module's formula."""
 
     steps: int = Field(ge=1, le=100_000)
     rate: FiniteFloat = Field(gt=0)
@@ -27,7 +27,7 @@ class DescentSettings(Strict):
 
 
 class GradientDescent(ABC):
-    """One weight for each covariate; the design has the intercept, if there is one."""
+    """One weight for each covariate; any intercept is a column of the design."""
 
     Settings = DescentSettings
 
@@ -36,7 +36,7 @@ class GradientDescent(ABC):
 
     def train(self, weights: Array, covariates: Array, outcome: Array, settings: DescentSettings) -> Array:
         w = weights
-        with np.errstate(over="ignore", invalid="ignore"):  # a rate that is too high ends in NaN, which is counted
+        with np.errstate(over="ignore", invalid="ignore"):  # too high a rate ends in NaN, which is counted
             for _ in range(settings.steps):
                 gradient = covariates.T @ (self.mean(covariates @ w) - outcome) / len(outcome)
                 w = w - settings.rate * (gradient + settings.penalty * w + settings.proximal * (w - weights))
@@ -61,7 +61,7 @@ class GradientDescent(ABC):
         """Return the loss of each row."""
 
     def correct(self, linear: Array, outcome: Array) -> int | None:  # noqa: ARG002 - for classes
-        """Return how many rows have the predicted class, or None where the outcome is no class."""
+        """Return how many rows have the predicted class, or None if the outcome is not a class."""
         return None
 
 
@@ -76,7 +76,7 @@ class LinearRegression(GradientDescent):
 
 
 class LogisticRegression(GradientDescent):
-    """Outcomes from 0 to 1."""
+    """For outcomes from 0 to 1."""
 
     def mean(self, linear: Array) -> Array:
         result: Array = expit(linear)

@@ -1,12 +1,12 @@
-"""Stochastic gradient descent for logistic regression by scikit-learn (the extra ``sklearn``).
+"""Stochastic gradient descent for logistic regression with scikit-learn (the extra ``sklearn``).
 
-The weights are the coefficients of the covariates, then the intercept; the design has none. After each epoch over n
-rows, in steps of one row each, the weights are drawn back to those that the site was given, w_0, by the proximal step
-of the `proximal` term as a whole:
+The weights are the covariates' coefficients, then the intercept; the design has none. After each epoch over n
+rows, in steps of one row each, a proximal step for the whole `proximal` term pulls the weights back towards those that
+the site received, w_0:
 
     w <- w_0 + (w - w_0) / (1 + rate n proximal)
 
-Source: Parikh, Boyd 2014, Found Trends Optim 1:127, section 4.2, for steps of one part of a sum after the other.
+Source: Parikh, Boyd 2014, Found Trends Optim 1:127, section 4.2, on stepping through the terms of a sum in turn.
 """
 
 from typing import Literal
@@ -21,7 +21,7 @@ from participant.statistics.models.trainer import Assessed
 
 
 class SgdSettings(Strict):
-    """`epochs` over all rows, in an order that `seed` fixes; `loss`, `rate` and `penalty` as scikit-learn has them;
+    """`epochs` over all rows, in an order that `seed` fixes; `loss`, `rate` and `penalty` as in scikit-learn;
     `proximal` as in the module's formula.
     """
 
@@ -34,7 +34,7 @@ class SgdSettings(Strict):
 
 
 class SgdLogisticRegression:
-    """Outcomes 0 and 1."""
+    """For the outcomes 0 and 1."""
 
     Settings = SgdSettings
 
@@ -51,7 +51,7 @@ class SgdLogisticRegression:
             random_state=settings.seed,
         )
         classes = (outcome > 0.5).astype(np.int64)
-        # The first call makes the arrays that hold the weights; then they are set to those of the round.
+        # The first call allocates the weight arrays, which are then set to the round's weights.
         model.partial_fit(covariates[:1], classes[:1], classes=[0, 1])
         model.coef_[:], model.intercept_[:] = weights[:-1], weights[-1]
         kept = 1 / (1 + settings.rate * len(outcome) * settings.proximal)
@@ -69,7 +69,7 @@ class SgdLogisticRegression:
         outcome: Array,
         settings: SgdSettings,  # noqa: ARG002 - a Trainer's signature
     ) -> Assessed:
-        """Return the negative log-likelihood, whatever the loss that is trained with."""
+        """Return the negative log-likelihood, whatever the training loss."""
         linear, classes = covariates @ weights[:-1] + weights[-1], outcome > 0.5
         loss = float((np.logaddexp(0.0, linear) - classes * linear).mean())
         return Assessed(loss, int(np.count_nonzero((linear > 0) == classes)))

@@ -1,7 +1,7 @@
-"""A small neural network in PyTorch (not among this package's requirements: install torch at the site).
+"""A small neural network in PyTorch (not a requirement of this package: install torch at the site).
 
-One hidden layer with the hyperbolic tangent, a logistic output; the weights are those of both layers in the order of
-`torch.nn.utils.parameters_to_vector`.
+One hidden layer with hyperbolic tangent activation and a logistic output; the weights are those of both layers in the
+order of `torch.nn.utils.parameters_to_vector`.
 """
 
 import torch
@@ -13,8 +13,8 @@ from participant.statistics.models.trainer import Assessed
 
 
 class MlpSettings(Strict):
-    """`hidden` units; `epochs` of Adam over batches of `batch` rows, in an order that `seed` fixes; `proximal` times
-    half the squared distance from the given weights is added to the loss.
+    """`hidden` units; `epochs` of Adam over batches of `batch` rows, in an order that `seed` fixes. The loss adds
+    `proximal` times half the squared distance from the received weights.
     """
 
     hidden: int = Field(ge=1, le=256)
@@ -26,7 +26,7 @@ class MlpSettings(Strict):
 
 
 class Mlp:
-    """Outcomes from 0 to 1."""
+    """For outcomes from 0 to 1."""
 
     Settings = MlpSettings
 

@@ -170,7 +170,7 @@ class Statistic(ABC, Generic[P]):
             QueryError: they are not this version's, not canonical, or they need what the query does not declare.
         """
         if query.version != self.version:
-            raise QueryError(f"{self.name} is known here in version {self.version}, the query asks for {query.version}")
+            raise QueryError(f"this site offers {self.name} version {self.version}; the query asks for {query.version}")
         given = canonical(query.params)
         try:
             params = self.Params.model_validate_json(given)

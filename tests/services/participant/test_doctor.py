@@ -59,7 +59,7 @@ def test_an_enrolled_site_that_works_is_well(enrolled, tmp_path):
         0,
         *(kind.value for kind in (CheckKind.PERMISSIONS, CheckKind.DISK, CheckKind.MACHINE, CheckKind.CLOCK)),
     }
-    assert found["dns"]["detail"] == "127.0.0.1 is 127.0.0.1"
+    assert found["dns"]["detail"] == "127.0.0.1 resolves to 127.0.0.1"
     assert "ms" in found["round-trip"]["detail"]
     assert enrolled.told("doctor").output.count("ok") >= 30
     status = enrolled.asked("status")
@@ -81,7 +81,7 @@ def test_settings_that_cannot_be_read(tmp_path):
     found, code = examined(Site(tmp_path, more={"SECAGG_PARTICIPANT_POLL_S": "1000"}))
     assert code == CheckKind.SETTINGS
     assert "poll_s" in found["settings"]["detail"]
-    assert {check["detail"] for name, check in found.items() if name != "settings"} == {"not looked at"}
+    assert {check["detail"] for name, check in found.items() if name != "settings"} == {"not checked"}
 
 
 def test_what_is_wrong_with_the_holdings(enrolled, tmp_path):
@@ -142,7 +142,7 @@ def test_each_step_of_the_way_that_can_break(enrolled, tmp_path):
     with page(b"<html>log in, please</html>") as url:
         _, found = broken(url)
         assert not found["relay"]["ok"]
-        assert "no answer of a relay" in found["relay"]["detail"]
+        assert "did not come from a relay" in found["relay"]["detail"]
     with page(b'{"status": "alive"}', ahead_s=-90) as url:
         _, found = broken(url)
         assert "behind" in found["clock-of-the-relay"]["detail"]

@@ -42,7 +42,7 @@ def test_a_bundle_of_another_kind(site, relay, tmp_path):
         site.told("enroll", "--bundle", tmp_path / "rehearsal.bundle", "--name", "x", "--config", tmp_path / "none")
     facts = json.loads((tmp_path / "rehearsal.bundle").read_text())
     (tmp_path / "other").write_text(json.dumps(facts | {"rehearsal": []}))
-    with pytest.raises(ParameterError, match="for no rehearsal"):
+    with pytest.raises(ParameterError, match="not for a rehearsal"):
         site.told("rehearse", "--bundle", tmp_path / "other")
     (tmp_path / "old").write_text(json.dumps(facts | {"expires": 1}))
     with pytest.raises(BundleError, match="was valid until"):

@@ -113,7 +113,7 @@ def test_configure_writes_what_is_valid_and_nothing_else(alone, tmp_path):
         (["--policy", secret], "not a valid TOML file"),
         (["--admin-port", "70000"], "admin_port"),
         (["--unset", "colour"], "colour: unknown setting"),
-        ([], "nothing is to be changed"),
+        ([], "no change is given"),
     ):
         with pytest.raises(ParameterError, match=complaint):
             alone.told("configure", *words)
@@ -133,7 +133,7 @@ def test_a_passphrase_never_gets_into_the_file(tmp_path):
 
 
 def test_config_check_and_show(alone, tmp_path):
-    with pytest.raises(ParameterError, match="no relay is named"):
+    with pytest.raises(ParameterError, match="no relay is configured"):
         alone.told("config", "check")
     alone.asked("configure", "--relay", "https://relay.example.org", "--proxy", "http://me:canary@proxy:3128")
     assert alone.asked("config", "check")["valid"]
@@ -158,7 +158,7 @@ def test_where_a_passphrase_comes_from(tmp_path):
     assert passphrase(ParticipantConfig(passphrase_file=path, passphrase="given")) == "given"
     assert passphrase(ParticipantConfig(passphrase_command=["echo", "of a keyring"])) == "of a keyring"
     path.chmod(0o644)
-    with pytest.raises(PassphraseError, match="open to every user"):
+    with pytest.raises(PassphraseError, match="every user of this machine"):
         passphrase(ParticipantConfig(passphrase_file=path, passphrase="given"))
     for words in (["false"], ["/no/such/program"]):
         with pytest.raises(PassphraseError, match="failed"):

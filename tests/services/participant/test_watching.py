@@ -64,7 +64,7 @@ async def test_the_log_of_a_run_is_for_its_site_and_for_the_coordinator_it_is_se
         assert path.stat().st_mode & 0o777 == 0o600
         shown = await asyncio.to_thread(site.asked, "log", "show", scene.run)
         assert "frame-refused" in {json.loads(line)["event"] for line in shown["lines"]}
-        with pytest.raises(ParameterError, match="no officer of this site confirmed"):
+        with pytest.raises(ParameterError, match="no officer of this site has confirmed"):
             await asyncio.to_thread(site.told, "log", "send", scene.run)
         sites = [scene.first.public, scene.second.public]
         with closing(Journal(site.data, TABLES)) as journal, journal.transaction() as batch:

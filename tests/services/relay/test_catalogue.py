@@ -38,7 +38,7 @@ def entry(scene, version: int = 1) -> CatalogueEntry:
 async def test_asked_sent_and_shown(scene, journal) -> None:
     names = {scene.first.public: "north", scene.second.public: "south"}
     async with scene.client(scene.coordinator) as lead, scene.client(scene.first) as site:
-        with pytest.raises(ParameterError, match="no officer of this site confirmed"):
+        with pytest.raises(ParameterError, match="no officer of this site has confirmed"):
             await send_entry(entry(scene), scene.first, journal, site)
         confirm(journal, scene, scene.coordinator)
         with pytest.raises(ParameterError, match="has not asked"):

@@ -84,7 +84,7 @@ def test_what_the_command_line_says_of_terms_counts_before_the_file(tmp_path: Pa
     assert read_terms(path).mode == "he"
     assert read_terms(path, {"publish": True}).coordinator_learns
     assert read_terms(path, {"mode": "masks"}).mode == "masks"
-    with pytest.raises(SpecError, match="publish is for mode he"):
+    with pytest.raises(SpecError, match="publish applies only to mode he"):
         read_terms(path, {"mode": "masks", "publish": True})
 
 

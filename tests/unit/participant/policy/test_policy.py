@@ -158,7 +158,7 @@ def test_what_the_policy_makes_of_the_terms_comes_first(store: DatasetStore) -> 
 def test_terms_that_are_no_terms_are_declined(store: DatasetStore) -> None:
     state, said = decide(project(b'{"purpose": "x"}'), store, Policy())
     assert state is MemberState.DECLINED
-    assert "no terms of a project" in said
+    assert "not the terms of a project" in said
 
 
 def test_exactly_as_many_rows_as_the_floor_are_enough(store: DatasetStore) -> None:
@@ -200,9 +200,9 @@ def test_a_query_says_a_floor_that_is_high_enough(moments: Query) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"dataset": "heart"}, "about dataset heart"),
-        ({"statistics": ("counts",)}, "do not name the statistic moments"),
-        ({"columns": ("time",)}, "do not name the columns age"),
+        ({"dataset": "heart"}, "covers dataset heart"),
+        ({"statistics": ("counts",)}, "do not include the statistic moments"),
+        ({"columns": ("time",)}, "do not include the columns age"),
     ],
 )
 def test_a_query_beyond_the_terms_is_refused(moments: Query, changes: dict[str, object], reason: str) -> None:
@@ -285,7 +285,7 @@ def test_terms_say_who_learns_a_homomorphic_sum() -> None:
         said = terms(mode="he", publish=publish)
         assert ProjectTerms.decode(said.encode()) == said
         assert said.coordinator_learns is publish
-    with pytest.raises(ValueError, match="publish is for mode he"):
+    with pytest.raises(ValueError, match="publish applies only to mode he"):
         terms(publish=True)
     with pytest.raises(ValueError, match="at most 256 sites"):
         terms(mode="he", minimum_sites=257)

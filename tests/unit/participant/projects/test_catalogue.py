@@ -53,7 +53,7 @@ def test_bands_hide_small_counts_and_are_powers_of_two_above(rows: int) -> None:
 
 def test_what_is_no_band_is_refused() -> None:
     for low, high in ((0, 5), (12, 13), (33, 66), (64, 256)):
-        with pytest.raises(ValueError, match="no band"):
+        with pytest.raises(ValueError, match="not the limits of a band"):
             Band(low=low, high=high)
 
 
@@ -125,11 +125,11 @@ def test_entries_that_do_not_count(tmp_path: Path) -> None:
     cases = {
         "no member": stranger,
         "another project": elsewhere,
-        "not signed by the site": SITES["south"].public + good[32:],
+        "did not sign it": SITES["south"].public + good[32:],
         "canonical": good + b" ",
-        "no entry of a catalogue": good[:120],
-        "no entry": b"",
-        "signed": good[:40] + bytes([good[40] ^ 1]) + good[41:],
+        "not a catalogue entry": good[:120],
+        "is not a catalogue entry": b"",
+        "not sign it": good[:40] + bytes([good[40] ^ 1]) + good[41:],
     }
     for complaint, data in cases.items():
         with pytest.raises(CatalogueError, match=f"it: .*{complaint}"):

@@ -57,9 +57,9 @@ def test_what_the_site_signed_itself_is_in_it(journal: Journal) -> None:
 @pytest.mark.parametrize(
     ("entry", "complaint"),
     [
-        (("survivors", 1, {"sites": sites(1, 2, 3)}), "its sum of round 1 is over other sites than this site signed"),
-        (("upload", 9, {"query": {}}), "it lacks round 9, to which this site sent its numbers"),
-        (("upload", 1, {"query": {"statistic": "another"}}), "its query of round 1 is not the one"),
+        (("survivors", 1, {"sites": sites(1, 2, 3)}), "its sum in round 1 is not over the sites that this site signed"),
+        (("upload", 9, {"query": {}}), "it lacks round 9, to which this site contributed"),
+        (("upload", 1, {"query": {"statistic": "another"}}), "its query in round 1 is not the one"),
     ],
 )
 def test_what_the_site_knows_better_is_held_against_it(journal: Journal, entry: Any, complaint: str) -> None:
@@ -84,10 +84,10 @@ def test_the_sums_that_the_site_holds_are_the_receipt_s(journal: Journal) -> Non
 @pytest.mark.parametrize(
     ("round_", "root", "complaint"),
     [
-        (1, b"r" * 32, "its sum of round 1 is not the one that this site holds"),
-        (3, b"r" * 32, "it says that round 3 came to no sum, and this site holds that sum"),
-        (3, b"", "it says that round 3 came to no sum"),
-        (9, b"r" * 32, "it says that round 9 came to no sum"),
+        (1, b"r" * 32, "its sum in round 1 is not the one that this site holds"),
+        (3, b"r" * 32, "it claims that round 3 has no sum, but this site holds that sum"),
+        (3, b"", "it claims that round 3 has no sum"),
+        (9, b"r" * 32, "it claims that round 9 has no sum"),
     ],
 )
 def test_a_receipt_that_hides_or_changes_a_sum_is_refused(
@@ -100,13 +100,13 @@ def test_a_receipt_that_hides_or_changes_a_sum_is_refused(
 
 def test_a_foreign_receipt_is_refused(journal: Journal) -> None:
     ledger = Ledger(journal.connection)
-    with pytest.raises(ReceiptError, match=f"it is of run {ID}, not of"):
+    with pytest.raises(ReceiptError, match=f"it is for run {ID}, not for"):
         check(receipt().encode(), UUID(int=5), ledger)
     ledger.confirm(PROJECT, replace(ROSTER, coordinator=Identity(bytes(32)).public), TERMS)
     with pytest.raises(ReceiptError, match="its roster is not the one"):
         check(receipt().encode(), ID, ledger)
     ledger.forget(PROJECT)
-    with pytest.raises(ReceiptError, match="none that this site confirmed"):
+    with pytest.raises(ReceiptError, match="has not confirmed its project"):
         check(receipt().encode(), ID, ledger)
 
 
@@ -166,7 +166,7 @@ async def test_a_run_that_the_relay_has_forgotten_is_asked_for_no_more(
     assert await fetched(journal) == []
     sent(monkeypatch, error=RelayError("not-found", 404, "no such run"))
     ((_, fault),) = await fetched(journal)
-    assert "it cannot be had: not-found" in fault
+    assert "it could not be fetched: not-found" in fault
 
 
 async def test_a_long_receipt_comes_as_a_file(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ async def test_a_long_receipt_comes_as_a_file(journal: Journal, monkeypatch: pyt
     monkeypatch.setattr(Parcels, "fetch", file)
     sent(monkeypatch, parcel(1, b"", size=1 << 40, payload="p"))
     ((_, fault),) = await fetched(journal)
-    assert "a receipt has at most" in fault
+    assert "a receipt may have at most" in fault
     journal.connection.execute("DELETE FROM receipt")
     sent(monkeypatch, parcel(1, b"", size=len(good), payload="p"))
     assert await fetched(journal) == [(good, "")]

@@ -192,7 +192,7 @@ def query_with(params: dict, **changes) -> Query:
         (query_with({"more": 1}), "more"),
         (query_with({"outcome": {"time": "time", "event": "status", "grid": {"width": 0, "count": 3}}}), "width"),
         (query_with({"outcome": {"time": "time", "event": "status", "grid": {"width": 7, "count": 10**6}}}), "count"),
-        (query_with({}, version=3), "version 2, the query asks for 3"),
+        (query_with({}, version=3), "version 2; the query asks for 3"),
         (query_with({}, columns=("time",)), "does not declare columns that event-counts reads: status"),
         (query_with({}, missing="keep"), "does not take missing"),
     ],

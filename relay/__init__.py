@@ -1,1 +1,1 @@
-"""The relay: a store-and-forward server that holds sealed frames and never a key. Also what others speak to it with."""
+"""The relay: a store-and-forward server that holds sealed frames and no keys, and the client that speaks to it."""

@@ -1,4 +1,4 @@
-"""The relay's face for tests and programs that embed it; everything else of the server stays inside `relay.server`."""
+"""The relay's public entry point for tests and embedding programs; the rest of the server stays in `relay.server`."""
 
 from relay.server.app import create_app
 

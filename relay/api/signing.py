@@ -1,8 +1,8 @@
-"""The one form in which this project's clients sign requests: written here, and read in a fraction of a library's time.
+"""The one form in which this project's clients sign requests, with a verifier much faster than a general library.
 
-A relay checks a signature for every request, so this is its hottest path. What has this form, byte by byte, is checked
-here; whatever else RFC 9421 allows is left to the library (`relay.server.http.signatures`), which says what is wrong
-with it. The tests hold the two against each other: what is accepted here, the library accepts with the same result.
+The relay verifies a signature on every request, so this is its hottest path. Requests in exactly this form are verified
+here; everything else that RFC 9421 allows goes to the library (`relay.server.http.signatures`), which also says what is
+wrong with it. Tests check both against each other: what is accepted here, the library accepts with the same result.
 """
 
 import re
@@ -24,7 +24,7 @@ TAG = "secagg-relay"
 COVERED = ("@method", "@path", "@query", "content-digest")
 NONCE_BYTES = 16
 WINDOW_S = 60
-"""How far a signature's time may be from the relay's clock, in either direction."""
+"""Maximum difference between a signature's time and the relay's clock, in either direction."""
 
 _components: Final = " ".join(f'"{name}"' for name in COVERED)
 _INPUT = re.compile(
@@ -34,12 +34,12 @@ _INPUT = re.compile(
 _SIGNATURE = re.compile(rf"{LABEL}=:([A-Za-z0-9+/]{{86}}==):")
 _DIGEST = re.compile(r"sha-256=:[A-Za-z0-9+/]{43}=:")
 _TARGET = re.compile(r"https?://[a-z0-9.:-]+(/[A-Za-z0-9/_-]*)(?:\?([A-Za-z0-9=&_-]*))?")
-"""Targets that have one spelling: no escape, no dot, no fragment."""
+"""Targets with only one spelling: no escapes, no dots, no fragment."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """The part of a request that signatures see. `url` is absolute; its host is not covered."""
+    """The part of a request that a signature covers. `url` is absolute; its host is not covered."""
 
     method: str
     url: str
@@ -48,7 +48,7 @@ class RequestHead:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a valid signature vouches for: the signer's key, the nonce, the digest of the body, and when it was made."""
+    """What a valid signature attests: the signer's key, the nonce, the body's digest and the time of signing."""
 
     key: bytes
     nonce: str
@@ -65,11 +65,11 @@ def sign(identity: Identity, head: RequestHead, body: bytes, *, nonce: str, crea
     """Add `Content-Digest`, `Signature-Input` and `Signature` to the headers of a request.
 
     Args:
-        identity: whose key signs.
-        head: method, absolute URL in the exact form in which it will be sent, headers.
-        body: the whole body, b"" where there is none.
+        identity: signing identity.
+        head: method, absolute URL exactly as it will be sent, headers.
+        body: whole body; b"" if there is none.
         nonce: base64url of at least 16 random bytes; the idempotency key of a write.
-        created: seconds since 1970, by the clock of whoever signs.
+        created: time of signing by the signer's clock, seconds since 1970.
     """
     digest = content_digest(sha256(body).digest())
     parameters = (
@@ -85,7 +85,7 @@ def sign(identity: Identity, head: RequestHead, body: bytes, *, nonce: str, crea
 
 
 def verify(head: RequestHead) -> Signed | None:
-    """Check a signature of this form; None for what is not of this form, stale, or not valid."""
+    """Verify a signature of this form; returns None if it has another form, is stale or is not valid."""
     fields = _fields(head.headers)
     found = _INPUT.fullmatch(fields.get("signature-input", ""))
     signature = _SIGNATURE.fullmatch(fields.get("signature", ""))
@@ -108,7 +108,7 @@ def verify(head: RequestHead) -> Signed | None:
 
 
 def _fields(headers: MutableMapping[str, str]) -> dict[str, str]:
-    """Return the header fields that a signature needs; one that occurs twice has no value of this form."""
+    """Return the header fields that a signature needs; a repeated field counts as missing."""
     found: dict[str, str] = {}
     for name, value in headers.items():
         lower = name.lower()

@@ -1,13 +1,13 @@
-"""Which state may follow which: a table each for members, for runs and for what sites report of a run.
+"""Legal state transitions: one table each for members, runs and what sites report about a run.
 
-The store changes states by compare-and-set. A change that is not in a table does not exist. Spec: 04-relay-api §3, §4.
+The store changes states by compare-and-set and refuses transitions that are not in a table. Spec: 04-relay-api §3, §4.
 """
 
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a join token made of its key. The last two take no part in projects and see nothing of them."""
+    """What an enrolled key may do, fixed by its join token. The last two take no part in projects and see none."""
 
     SITE = "site"
     COORDINATOR = "coordinator"
@@ -19,7 +19,7 @@ TAKES_PART = frozenset({Role.SITE, Role.COORDINATOR})
 
 
 class Liveness(StrEnum):
-    """Whether a site comes."""
+    """Whether a site has been seen recently."""
 
     CONNECTED = "connected"
     SILENT = "silent"
@@ -27,7 +27,7 @@ class Liveness(StrEnum):
 
 
 class Ending(StrEnum):
-    """Why a key is not valid any more. It never will be again."""
+    """Why a key is no longer valid. An ended key never becomes valid again."""
 
     REVOKED = "revoked"
     ROTATED = "rotated"
@@ -35,14 +35,14 @@ class Ending(StrEnum):
 
 
 class ProjectState(StrEnum):
-    """A closed project takes no invitations, rosters or runs."""
+    """A closed project accepts no invitations, rosters or runs."""
 
     OPEN = "open"
     CLOSED = "closed"
 
 
 class MemberState(StrEnum):
-    """Where a site stands in a project."""
+    """Where a member stands in a project."""
 
     INVITED = "invited"
     JOINED = "joined"
@@ -52,7 +52,7 @@ class MemberState(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a run stands; the last three are final."""
+    """Where a run stands; the last three states are final."""
 
     CREATED = "created"
     PREPARING = "preparing"
@@ -66,10 +66,10 @@ class RunState(StrEnum):
 class Cause(StrEnum):
     """What moves a member from one state to another."""
 
-    INVITATION = "invitation"  # of the coordinator
-    ANSWER = "answer"  # of the site itself
-    ROSTER = "roster"  # a new version of the roster voids the confirmation of the old one
-    REMOVAL = "removal"  # by the coordinator, or with the site's key
+    INVITATION = "invitation"  # by the coordinator
+    ANSWER = "answer"  # by the site itself
+    ROSTER = "roster"  # a new roster version voids the confirmation of the old one
+    REMOVAL = "removal"  # by the coordinator, or because the site's key ended
 
 
 MEMBER: frozenset[tuple[MemberState, Cause, MemberState]] = frozenset(
@@ -89,10 +89,10 @@ MEMBER: frozenset[tuple[MemberState, Cause, MemberState]] = frozenset(
 )
 
 ACTIVE_MEMBER = frozenset({MemberState.INVITED, MemberState.JOINED, MemberState.CONFIRMED})
-"""Members that see the project; who declined or left learns nothing more about it."""
+"""Members that see the project; one that declined or left learns nothing more about it."""
 
 IN_ROSTER = frozenset({MemberState.JOINED, MemberState.CONFIRMED})
-"""Members that may stand in a roster, and write in the runs of one that names them."""
+"""Members that a roster may name, and that may write to the runs of a roster naming them."""
 
 FINAL_RUN = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED})
 
@@ -108,7 +108,7 @@ RUN: dict[RunState, frozenset[RunState]] = {
 
 
 class SiteState(StrEnum):
-    """Where a site says that it stands in a run; who has not said anything waits."""
+    """The state that a site reports for a run; a site that has reported nothing is waiting."""
 
     WAITING = "waiting"
     READY = "ready"

@@ -1,27 +1,27 @@
-"""Join tokens: what they look like, and what the relay keeps of them.
+"""Join tokens: their format, and what the relay stores of them.
 
-A token has 256 random bits, so there is no list of likely tokens to try and nothing that a salt or a slow hash would
-add to its SHA-256.
+A token has 256 random bits: it cannot be guessed from a list, so a salt or a slow hash would add nothing to its
+SHA-256.
 """
 
 import secrets
 from hashlib import sha256
 
-_PREFIX = "secagg-join-"  # lets people and secret scanners see what it is
+_PREFIX = "secagg-join-"  # recognisable for people and secret scanners
 
 
 def new_token() -> str:
-    """Draw a token."""
+    """Generate a token."""
     return _PREFIX + secrets.token_urlsafe(32)
 
 
 def token_hash(text: str) -> bytes:
-    """Return what the relay keeps of a token."""
+    """Return the hash that the relay stores in place of a token."""
     return sha256(text.encode()).digest()
 
 
 def token_state(*, used: float | None, revoked: float | None, expires: float, now: float) -> str:
-    """Say where a token stands: open, used, revoked or expired."""
+    """Return a token's state: open, used, revoked or expired."""
     if used is not None:
         return "used"
     if revoked is not None:

@@ -1,7 +1,7 @@
-"""What travels between the relay and a site, each as one frozen type: requests that the relay reads, answers it gives.
+"""Everything that travels between the relay and a site, each as one frozen type: requests and responses.
 
-Spec: 04-relay-api. The relay's routes, its OpenAPI document and the client are built from these same declarations.
-Requests are strict (an unknown member is refused); answers may gain members, so that an older client can talk to a
+Spec: 04-relay-api. The relay's routes, its OpenAPI document and the client are built from these declarations.
+Requests are strict (an unknown member is refused); responses may gain members, so that an older client can talk to a
 newer relay.
 """
 
@@ -28,16 +28,16 @@ from relay.api.states import Ending, Liveness, MemberState, ProjectState, Role, 
 CHUNK_BYTES = 4 << 20
 """Largest piece of a payload in one request."""
 INLINE_FRAME_BYTES = 32 << 10
-"""Frames up to this size come with the list of messages; larger ones are fetched by their ID."""
+"""Frames up to this size are included in the list of messages; larger ones are fetched by message ID."""
 MAX_WAIT_S = 30
-"""Longest long poll, below the idle limit of common proxies."""
+"""Longest long poll, below the idle timeout of common proxies."""
 MAX_PAGE = 256
-"""Most messages in one answer."""
+"""Most messages in one response."""
 MAX_LEASE_S = 600
-"""Longest lease of a run; its holder renews it meanwhile."""
+"""Longest lease of a run; its holder keeps renewing it."""
 MAX_TERMS_BYTES = 64 << 10
 FIRST_PARCEL = 240
-"""Frames of this kind and above are no messages of the protocol: logs and artifacts, which people send each other."""
+"""Frames of this kind and above are not protocol messages but parcels: logs and files that people send each other."""
 MAX_PARAMETERS_BYTES = 16 << 10
 MAX_TASKS = 100
 MAX_LABELS = 16
@@ -45,14 +45,14 @@ MAX_TTL_S = 366 * 86_400
 MAX_SITES = 65_534
 
 EPOCH_HEADER = "Secagg-Relay-Epoch"
-"""Stands in every answer; changes when the relay was set back to a backup."""
+"""Sent with every response; changes when the relay is restored from a backup."""
 
 KEY_BYTES = 32
 DIGEST_BYTES = 32
 SIGNATURE_BYTES = 64
 EVERYONE = "all"
 KEY_ROTATION = "key-rotation"
-"""Label under which a key signs that another one takes its place."""
+"""Label under which a key signs its successor."""
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def parse(kind: type[T], data: bytes) -> T:
 
 
 def parse_query(kind: type[T], pairs: dict[str, str]) -> T:
-    """Read one of these types from the parameters of a query; raises pydantic's ValidationError."""
+    """Read one of these types from query parameters; raises pydantic's ValidationError."""
     value: T = _adapter(kind).validate_python(pairs)
     return value
 
@@ -83,11 +83,11 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 @cache
 def _built(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)  # building one takes longer than using it
+    return TypeAdapter(kind)  # building it takes longer than using it
 
 
 def to_base64url(data: bytes) -> str:
-    """Return base64url without padding, the one form of bytes in JSON and in paths."""
+    """Return base64url without padding, the only encoding of bytes in JSON and in paths."""
     return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
@@ -95,17 +95,17 @@ def from_base64url(text: str) -> bytes:
     """Read base64url without padding.
 
     Raises:
-        ValueError: the text is not the only encoding of its bytes.
+        ValueError: the text is not the canonical encoding of its bytes.
     """
     data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     if to_base64url(data) != text:
-        raise ValueError("not base64url without padding")
+        raise ValueError("expected base64url without padding")
     return data
 
 
 @plain_dataclass(frozen=True, slots=True)
 class Opaque:
-    """Marks bytes that are base64url in JSON, with their least and most length."""
+    """Marks bytes that are base64url in JSON, with their minimum and maximum length."""
 
     least: int
     most: int
@@ -113,7 +113,7 @@ class Opaque:
     def read(self, value: Any) -> bytes:
         data = from_base64url(value) if isinstance(value, str) else value
         if not isinstance(data, bytes) or not self.least <= len(data) <= self.most:
-            raise ValueError(f"base64url of {self.least} to {self.most} bytes is expected")
+            raise ValueError(f"expected base64url of {self.least} to {self.most} bytes")
         return data
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -128,7 +128,7 @@ class Opaque:
 
 
 class Recipient:
-    """Marks a key for which JSON may also say "all", which is None in Python."""
+    """Marks a key for which JSON may also say "all"; that is None in Python."""
 
     @staticmethod
     def read(value: Any) -> bytes | None:
@@ -149,13 +149,13 @@ class Recipient:
 
 def _printable(text: str) -> str:
     if not text.isprintable() or text != text.strip():
-        raise ValueError("only printable characters, and no space at either end")
+        raise ValueError("only printable characters are allowed, without leading or trailing spaces")
     return text
 
 
 def _plain_number(value: Any) -> Any:
     if isinstance(value, str) and not (value.isascii() and value.isdigit()):
-        raise ValueError("a whole number in decimal digits is expected")
+        raise ValueError("expected a whole number in decimal digits")
     return value
 
 
@@ -189,7 +189,7 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class Succession:
-    """`handover`: the signature of the old key over the new one, with the label `key-rotation`."""
+    """`handover`: the old key's signature over the new key, with the label `key-rotation`."""
 
     handover: SignatureBytes
 
@@ -206,7 +206,7 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class NewToken:
-    """`hash`: SHA-256 of the token, which its maker keeps: the relay sees it when it is used."""
+    """`hash`: SHA-256 of the token, which its creator keeps; the relay sees the token only when it is used."""
 
     hash: Digest
     role: Role
@@ -234,7 +234,7 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class NewTasks:
-    """`version`: that of the tasks which these are to replace, 0 before the first."""
+    """`version`: version of the tasks to be replaced; 0 if there are none yet."""
 
     version: Number
     tasks: Annotated[list[NewTask], Field(max_length=MAX_TASKS)]
@@ -254,11 +254,11 @@ class RosterSites:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class NewRun:
-    """A run to be made.
+    """A run to create.
 
     Attributes:
-        task: which of the project's tasks it carries out, from 0 on.
-        deadline: seconds since 1970 at which the relay ends the run if its coordinator has not; null for never.
+        task: number of the project's task that the run carries out, counted from 0.
+        deadline: when the relay ends the run unless its coordinator already has, seconds since 1970; null for never.
     """
 
     name: Name
@@ -268,7 +268,7 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class RunChange:
-    """`lease`: token of the lease under which the process changes the run, where it has one."""
+    """`lease`: token of the lease under which the process changes the run, if it holds one."""
 
     from_: Annotated[RunState, Field(alias="from")]
     to: RunState
@@ -278,7 +278,7 @@ class RunChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class LeaseRequest:
-    """`holder`: a name that the process made up for itself; `ttl_s` 0 gives the lease back."""
+    """`holder`: name that the process chose for itself; `ttl_s` 0 releases the lease."""
 
     holder: Annotated[str, Field(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
     ttl_s: Annotated[float, Field(ge=0, le=MAX_LEASE_S)]
@@ -327,7 +327,7 @@ class ChunkQuery:
     offset: Number
 
 
-# Answers
+# Responses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
@@ -335,10 +335,10 @@ class Site:
     """An enrolled key.
 
     Attributes:
-        last_seen: seconds since 1970, or None for a site that did not come since it enrolled.
-        silent_since: when it was last seen, where it is `silent`.
+        last_seen: seconds since 1970, or None for a site that was never seen after it enrolled.
+        silent_since: when it was last seen, if it is `silent`.
         ending: why it is `ended`.
-        predecessor: the key that it took the place of.
+        predecessor: the key that it replaced.
     """
 
     key: Key
@@ -377,7 +377,7 @@ class JoinTokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class AuditEntry:
-    """`head`: the hash over this entry and the head before it."""
+    """`head`: hash over this entry and the previous head."""
 
     seq: int
     at_ms: int
@@ -395,7 +395,7 @@ class AuditEntries:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class Member:
-    """`roster_version`: the version that the site confirmed, where it is `confirmed`."""
+    """`roster_version`: version that the site confirmed, if it is `confirmed`."""
 
     key: Key
     name: str
@@ -406,7 +406,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class SealedRoster:
-    """The relay's word for who is in the project. Trust in it comes from the words that officers compare."""
+    """The relay's statement of who is in the project. Trust in it comes only from the words that officers compare."""
 
     version: int
     sites: list[Key]
@@ -433,7 +433,7 @@ class RelayProject:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class ProjectSummary:
-    """`membership`: the reader's own state, None for the project's coordinator."""
+    """`membership`: the reader's own state; None for the project's coordinator."""
 
     id: UUID
     name: str
@@ -453,10 +453,10 @@ class RelayRun:
     """A run.
 
     Attributes:
-        roster_version: the roster that was in force when the run was created; it stays the run's.
-        task: which of the project's tasks it carries out, where its coordinator said so.
-        number: counts the project's runs from 1 on.
-        deadline: when the relay ends it if its coordinator has not.
+        roster_version: roster in force when the run was created; it applies to the whole run.
+        task: number of the project's task that the run carries out, if its coordinator named one.
+        number: position among the project's runs, counted from 1.
+        deadline: when the relay ends the run unless its coordinator already has.
     """
 
     id: UUID
@@ -479,7 +479,7 @@ class Runs:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class RunLease:
-    """`until` by the relay's clock. `token` counts up with each holder."""
+    """`until` by the relay's clock. `token` increases with each holder."""
 
     token: int
     until: float
@@ -487,7 +487,7 @@ class RunLease:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class SiteReport:
-    """Where a site says that it stands in a run; `updated` is None for one that has said nothing."""
+    """The state that a site reported for a run; `updated` is None if it has reported nothing."""
 
     key: Key
     name: str
@@ -516,7 +516,7 @@ class PayloadRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class Message:
-    """`frame` is None where it is larger than 32 KiB: fetch it by the message's ID. `size` is the frame's, in bytes."""
+    """`frame` is None if larger than 32 KiB: fetch it by the message's ID. `size` is the frame's size in bytes."""
 
     id: int
     run: UUID
@@ -529,7 +529,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class Messages:
-    """`next` is the `after` of the next request."""
+    """`next` is the value of `after` for the next request."""
 
     messages: list[Message]
     next: int
@@ -548,7 +548,7 @@ class BytesReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class AuditCheckpoint:
-    """`proof`: signature of the relay's key `public` over number of entries, time and head; see operations §4."""
+    """`proof`: signature by the relay's key `public` over number of entries, time and head; see operations §4."""
 
     entries: int
     at_ms: int
@@ -559,7 +559,7 @@ class AuditCheckpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class RelayFacts:
-    """`epoch` changes when the relay was set back to a backup; `checkpoint` is None before the first minute."""
+    """`epoch` changes when the relay is restored from a backup; `checkpoint` is None during the first minute."""
 
     version: str
     epoch: UUID
@@ -575,7 +575,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class ProblemDocument:
-    """RFC 9457. `state` and `received` stand in a `conflict` where they say what the object's state is."""
+    """RFC 9457. In a `conflict`, `state` and `received` give the object's current state where it has one."""
 
     type: str
     title: str

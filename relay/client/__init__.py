@@ -1,1 +1,1 @@
-"""The client side of the relay: what participants and coordinators speak to it with, and keep of what they said."""
+"""The client side of the relay: what participants and coordinators use to talk to it."""

@@ -1,4 +1,4 @@
-"""How a party gets its identity and its place at a relay, changes its key, and goes."""
+"""How a party creates its identity, enrols at a relay, rotates its key and leaves."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,17 +12,17 @@ from secagg.identity import Identity
 async def enrol(
     path: Path, passphrase: str, relay: Callable[[Identity], RelayClient], *, token: str, name: str
 ) -> tuple[Identity, Site]:
-    """Draw an identity if there is none yet, and enrol it with a join token. Repeating it is harmless.
+    """Generate an identity if there is none yet, and enrol it with a join token. Safe to repeat.
 
     Args:
         path: the key file.
-        passphrase: seals the key, or opens the one that is there.
-        relay: makes the client of an identity.
-        token, name: as the operator gave the token, and how others will see this party.
+        passphrase: seals a new key, or opens the existing one.
+        relay: makes the client for an identity.
+        token, name: join token from the operator, and the name that others see.
 
     Raises:
         KeystoreError: the identity cannot be stored or opened.
-        RelayError, RelayUnavailableError: the token is not valid, or the relay is not there.
+        RelayError, RelayUnavailableError: the token is not valid, or the relay cannot be reached.
     """
     identity = keystore.unlock_or_create(path, passphrase)
     async with relay(identity) as client:
@@ -30,20 +30,20 @@ async def enrol(
 
 
 async def rotate(path: Path, passphrase: str, relay: Callable[[Identity], RelayClient]) -> Identity:
-    """Let a fresh identity take the stored one's place, at the relay and then in the file. Repeating it is harmless.
+    """Replace the stored identity with a fresh one, first at the relay and then in the file. Safe to repeat.
 
-    The fresh key waits beside the stored one until the relay has acknowledged it; who is killed in between repeats the
-    command. The old key's file is destroyed.
+    The fresh key is kept beside the stored one until the relay has acknowledged it; after a crash in between, repeat
+    the command. The old key's file is destroyed.
 
     Args:
         path: the key file.
-        passphrase: opens it, and seals the new one.
-        relay: makes the client of an identity.
+        passphrase: opens the key file and seals the new one.
+        relay: makes the client for an identity.
 
     Raises:
         KeystoreError: the identity cannot be opened or stored.
-        RelayError: `conflict`, while a run counts on the old key.
-        RelayUnavailableError: the relay is not there.
+        RelayError: `conflict` while a run depends on the old key.
+        RelayUnavailableError: the relay cannot be reached.
     """
     old = keystore.unlock(path, passphrase)
     waiting = path.with_name(f"{path.stem}.next{path.suffix}")
@@ -55,10 +55,10 @@ async def rotate(path: Path, passphrase: str, relay: Callable[[Identity], RelayC
 
 
 async def deregister(path: Path, identity: Identity, relay: Callable[[Identity], RelayClient]) -> None:
-    """End a site at the relay, and then destroy its key. Repeating it is harmless.
+    """End a site at the relay and then destroy its key. Safe to repeat.
 
     Raises:
-        RelayUnavailableError: the relay is not there; the key is kept, so that this can be done again.
+        RelayUnavailableError: the relay cannot be reached; the key is kept, so that the command can be repeated.
     """
     async with relay(identity) as client:
         await client.deregister(identity.public)

@@ -4,14 +4,14 @@ from secagg.errors import SecaggError
 
 
 class RelayError(SecaggError):
-    """The relay refused a request, and would refuse it again.
+    """The relay refused a request, and would refuse a retry as well.
 
     Attributes:
         type: name of the problem in 04-relay-api, such as ``"slot-taken"``.
         status: HTTP status.
-        detail: for people.
-        state: the object's state, where a `conflict` says it.
-        received: how much of a payload is there, where a `conflict` says it.
+        detail: explanation for people.
+        state: the object's state, if a `conflict` gives it.
+        received: number of payload bytes stored so far, if a `conflict` gives it.
     """
 
     def __init__(
@@ -26,8 +26,8 @@ class RelayError(SecaggError):
 
 
 class RelayUnavailableError(SecaggError):
-    """Nothing was decided about the request; it may succeed later.
+    """The outcome of a request is undecided; it may succeed later.
 
-    The relay could not be reached or could not store for as long as the client was to try, the two clocks differ, or
-    something on the way (a proxy's page, a changed request) stood in for the relay.
+    The relay could not be reached or could not store the request in the time allowed, the two clocks differ, or
+    something on the way (a proxy's page, a modified request) came between.
     """

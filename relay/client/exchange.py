@@ -1,7 +1,7 @@
-"""Signed requests that are tried again while that makes sense.
+"""Signed requests, retried as long as that makes sense.
 
-Spec: 04-relay-api §1. Each try is signed anew, as signatures live for a minute, but the nonce of a write stays the same
-over its tries: if the relay did the deed and only its answer was lost, it answers again and does nothing.
+Spec: 04-relay-api §1. Each try is signed anew, as signatures live for a minute, but all tries of a write share one
+nonce: if the relay already carried the request out and only the response was lost, it responds again and does nothing.
 """
 
 import ssl
@@ -33,25 +33,25 @@ from secagg.errors import ParameterError
 from secagg.identity import Identity
 
 MAX_ANSWER_BYTES = 16 << 20
-"""No answer but a payload is larger; a relay that sends more is faulty, or is none."""
+"""Only payloads are larger; a peer that sends more is a faulty relay or none at all."""
 CONNECT_S = 15.0
 TCP_S = 2.5
-"""Within which the other end's machine answers at all. With the longest pause it is how late a network is noticed."""
+"""Time for the TCP connection. With the longest back-off it bounds how late a recovered network is noticed."""
 ANSWER_S = 30.0
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504, 507})
 _UNDECIDED = frozenset({"unsigned", "bad-signature", "stale-signature", "bad-address"})
-"""A request of ours is refused like this when a clock is wrong, or for what was done to it on the way."""
+"""Refusals of a well-formed request that mean a wrong clock, or a change made to the request on the way."""
 _LONGEST_PAUSE_S = 60.0
 _PROBLEM = "application/problem+json"
 _URN = "urn:secagg:problem:"
 
 _log = logs.logger(__name__)
-_back_off = wait_random_exponential(multiplier=0.2, max=2.5)  # back within 5 s after any outage, with TCP_S
+_back_off = wait_random_exponential(multiplier=0.2, max=2.5)  # with TCP_S: reconnected within 5 s of any outage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request before it is signed. `wait_s`: how long the relay may take over its answer beyond the usual."""
+    """A request before it is signed. `wait_s`: time beyond the usual that the relay may take to respond."""
 
     method: str
     path: str
@@ -64,7 +64,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A successful answer."""
+    """A successful response."""
 
     status: int
     body: bytes = field(repr=False)
@@ -75,8 +75,8 @@ class Tls:
     """TLS towards a relay.
 
     Attributes:
-        ca_file: PEM file of the authority that vouches for the relay's certificate; the system's if None.
-        cert_file, key_file: PEM files of the certificate that a relay with mutual TLS asks for.
+        ca_file: PEM file of the authority that issued the relay's certificate; None for the system's trust store.
+        cert_file, key_file: PEM files of the client certificate, for a relay with mutual TLS.
     """
 
     ca_file: Path | None = None
@@ -84,19 +84,19 @@ class Tls:
     key_file: Path | None = None
 
     def context(self) -> ssl.SSLContext:
-        """Read the files; raises ParameterError where they are none."""
+        """Read the files; raises ParameterError if they are missing or invalid."""
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
             if self.cert_file is not None:
                 context.load_cert_chain(self.cert_file, self.key_file)
         except OSError as error:  # ssl.SSLError is one
             named = [str(path) for path in (self.ca_file, self.cert_file, self.key_file) if path is not None]
-            raise ParameterError(f"{', '.join(named)}: these files do not serve for TLS: {error}") from None
+            raise ParameterError(f"{', '.join(named)}: cannot use these files for TLS: {error}") from None
         return context
 
 
 class _TransientError(Exception):
-    """One try failed, the next one may not."""
+    """One try failed; the next one may succeed."""
 
     def __init__(self, reason: str, *, pause_s: float = 0.0, refusal: RelayError | None = None) -> None:
         super().__init__(reason)
@@ -108,17 +108,17 @@ class Exchange:
     """A site's connection to one relay.
 
     Args:
-        url: where the relay is: scheme, host and port. Plain http only for this very machine.
+        url: scheme, host and port of the relay. Plain http only for this machine.
         identity: signs the requests.
-        tls: whom to trust, and what to show.
-        proxy: URL of an HTTP proxy; if None the environment says (HTTPS_PROXY, NO_PROXY).
-        give_up_after_s: how long one request is tried.
+        tls: trust store and client certificate.
+        proxy: URL of an HTTP proxy; if None, the environment decides (HTTPS_PROXY, NO_PROXY).
+        give_up_after_s: time for which one request is retried.
 
     Attributes:
-        epoch: the relay's epoch, as its last answer named it.
-        failed_tries: how many tries had no answer, and how many were answered by something else than a relay.
-        answered_at: when the relay last answered, seconds since 1970.
-        trouble: why the last try failed, "" since it answered again.
+        epoch: the relay's epoch in its last response.
+        failed_tries: number of tries without a response, and of those answered by something other than a relay.
+        answered_at: time of the relay's last response, seconds since 1970.
+        trouble: why the last try failed; "" if it succeeded.
     """
 
     def __init__(self, url: str, identity: Identity, *, tls: Tls, proxy: str | None, give_up_after_s: float) -> None:
@@ -148,11 +148,11 @@ class Exchange:
             await self._session.close()
 
     async def send(self, request: Request) -> Reply:
-        """Send a request, again if need be, and return its answer.
+        """Send a request, with retries if needed, and return the response.
 
         Raises:
             RelayError: the relay refused it.
-            RelayUnavailableError: no try came through.
+            RelayUnavailableError: no try succeeded.
         """
         nonce = to_base64url(token_bytes(NONCE_BYTES))
         async for attempt in self._tries():
@@ -163,9 +163,9 @@ class Exchange:
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request, again if need be, and give its answer before the body has come.
+        """Send a request, with retries if needed, and yield the response before its body arrives.
 
-        What breaks afterwards shows as `RelayUnavailableError` out of the block: the caller knows where to go on.
+        A later failure leaves the block as `RelayUnavailableError`; the caller knows where to resume.
         """
         nonce = to_base64url(token_bytes(NONCE_BYTES))
         async with AsyncExitStack() as stack:
@@ -188,7 +188,7 @@ class Exchange:
 
     @asynccontextmanager
     async def _open(self, request: Request, nonce: str) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request once, and give its answer if it is a success."""
+        """Send a request once and yield the response if it is a success."""
         if self._session is None:
             raise ParameterError("use the client within `async with`")
         url = (self._base / request.path.removeprefix("/")).with_query(request.query)
@@ -204,7 +204,7 @@ class Exchange:
                 data=BytesIO(request.body) if request.body else None,
                 headers=headers,
                 proxy=self._proxy,
-                allow_redirects=False,  # a signature is for this relay
+                allow_redirects=False,  # the signature is meant for this relay
                 timeout=aiohttp.ClientTimeout(
                     total=None, connect=CONNECT_S, sock_connect=TCP_S, sock_read=ANSWER_S + request.wait_s
                 ),
@@ -215,19 +215,20 @@ class Exchange:
                 yield response
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
             self._note_failure(f"TLS: {_reason(error)}")
-            raise RelayUnavailableError(f"TLS with {self._base}: {_reason(error)}") from error  # no try mends that
+            # a retry would not help
+            raise RelayUnavailableError(f"TLS with {self._base} failed: {_reason(error)}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._note_failure(_reason(error))
             raise _TransientError(_reason(error)) from error
 
     def _note_answer(self, response: aiohttp.ClientResponse) -> None:
         if EPOCH_HEADER not in response.headers:
-            self._note_failure(f"status {response.status} of something that is no relay")
+            self._note_failure(f"status {response.status} from something other than a relay")
             return
         self.answered_at, self.trouble = time.time(), ""
         epoch = response.headers[EPOCH_HEADER]
         if self.epoch not in {None, epoch}:
-            _log.error("the relay was restored from a backup; the runs that were open are void", relay=str(self._base))
+            _log.error("the relay was restored from a backup; all runs that were open are void", relay=str(self._base))
         self.epoch = epoch
 
     def _note_failure(self, reason: str) -> None:
@@ -236,14 +237,14 @@ class Exchange:
 
     def _say_so(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        _log.warning("trying again", relay=str(self._base), reason=str(error), tries=state.attempt_number)
+        _log.warning("retrying", relay=str(self._base), reason=str(error), tries=state.attempt_number)
 
     def _give_up(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, _TransientError) and error.refusal is not None and error.refusal.type == "quota":
             raise error.refusal from None
         raise RelayUnavailableError(
-            f"the relay at {self._base} did not take the request in {state.attempt_number} tries: {error}"
+            f"the relay at {self._base} did not accept the request in {state.attempt_number} tries: {error}"
         ) from error
 
 
@@ -264,12 +265,12 @@ async def _refusal(response: aiohttp.ClientResponse) -> Exception:
 
 
 def _pause_asked(retry_after: str) -> float:
-    """Read a `Retry-After`, which a proxy may also give as a date; 0 for what is neither."""
+    """Parse a `Retry-After`, which a proxy may give as a date; 0 if it is neither."""
     if retry_after.isascii() and retry_after.isdigit():
         return float(retry_after)
     try:
         return (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):  # no date, or one without a zone
+    except (ValueError, TypeError):  # not a date, or one without a zone
         return 0.0
 
 
@@ -285,8 +286,8 @@ def _of_document(response: aiohttp.ClientResponse, body: bytes) -> RelayError | 
 
 
 def no_relay(reason: str) -> RelayUnavailableError:
-    """The error for an answer that no relay gives."""
-    return RelayUnavailableError(f"this is no answer of a relay; check the URL, and proxies on the way: {reason}")
+    """Return the error for a response that cannot come from a relay."""
+    return RelayUnavailableError(f"the response did not come from a relay; check the URL and any proxies: {reason}")
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -294,7 +295,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     async for piece in response.content.iter_any():
         body += piece
         if len(body) > MAX_ANSWER_BYTES:
-            raise no_relay(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+            raise no_relay(f"the response exceeds {MAX_ANSWER_BYTES} bytes")
     return bytes(body)
 
 
@@ -305,9 +306,9 @@ def _reason(error: BaseException) -> str:
 def _checked(url: str) -> URL:
     base = URL(url)
     if base.scheme not in {"http", "https"} or not base.host or base.path not in {"", "/"} or base.query_string:
-        raise ParameterError(f"{url!r} is no relay's URL; it has the form https://relay.example.org")
+        raise ParameterError(f"{url!r} is not a relay's URL; use the form https://relay.example.org")
     if base.scheme == "http" and not _is_this_machine(base.host):
-        raise ParameterError(f"{url!r}: a relay on another machine is reached by https only")
+        raise ParameterError(f"{url!r}: use https for a relay on another machine")
     return base.origin()
 
 

@@ -1,4 +1,4 @@
-"""Delivery of what the journal still holds."""
+"""Delivery of the journal's outbox."""
 
 from uuid import UUID
 
@@ -11,20 +11,20 @@ log = logger(__name__)
 
 
 async def deliver(journal: Journal, relay: RelayClient, run: UUID | None = None, *, lease: int | None = None) -> None:
-    """Send what is in the outbox, of one run or of all, in order, and forget what the relay acknowledged.
+    """Send the outbox in order, of one run or of all, and forget what the relay acknowledged.
 
-    A frame that the relay refuses for good is logged and forgotten: sending it again would not change the answer.
+    A frame that the relay refuses for good is logged and dropped: sending it again would be refused again.
 
     Args:
-        journal: has the outbox.
+        journal: the party's journal, with the outbox.
         relay: the party's client.
-        run: nothing of other runs is sent.
-        lease: token of this process's lease of the run, if it has one.
+        run: the run to send for; None for all.
+        lease: token of this process's lease of the run, if it holds one.
 
     Raises:
-        RestoredStateError: the relay has another frame of this party for the same place: it has to give up the run.
-        RelayUnavailableError: the relay cannot be reached; what is left stays in the outbox.
-        RelayError: `stale-lease`: another process has the run now, and this one sends nothing more.
+        RestoredStateError: the relay has a different frame from this party for the same slot; the run must be given up.
+        RelayUnavailableError: the relay cannot be reached; unsent frames stay in the outbox.
+        RelayError: `stale-lease`: another process has taken over the run, and this one stops sending.
     """
     for outgoing in journal.outgoing(run):
         try:
@@ -36,7 +36,7 @@ async def deliver(journal: Journal, relay: RelayClient, run: UUID | None = None,
             if error.type == "slot-taken":
                 journal.delivered(outgoing)
                 raise RestoredStateError(
-                    f"this party said something else in run {outgoing.run} before; its state came back from a copy",
+                    f"this party already sent another frame in run {outgoing.run}; its state was restored from a copy",
                     run=outgoing.run,
                 ) from None
         crashpoint("outbox-sent")

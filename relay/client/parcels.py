@@ -1,10 +1,10 @@
-"""Parcels: logs and files that people of one run send each other, and that only their addressee opens.
+"""Parcels: logs and files that the people in a run send each other, readable only by the addressee.
 
 Spec: 04-relay-api §5.1. A parcel is a frame whose body is a libsodium sealed box to the addressee's identity (its
-X25519 form), around a letter that names run, author and addressee, so that nobody can pass on another's letter as his
-own. A file travels as a payload, in pieces under a key that stands in the letter (XChaCha20-Poly1305 as a stream, whose
-last piece is marked: what was cut off shows). Unlike the protocol's messages, parcels are not closed to a later quantum
-computer, and who takes the addressee's key opens the old ones.
+X25519 form), around a letter that names run, author and addressee, so that nobody can pass off another party's letter
+as their own. A file travels as a payload, in pieces under a key given in the letter (XChaCha20-Poly1305 as a stream
+whose last piece is marked, so truncation is detected). Unlike protocol messages, parcels are not safe against a future
+quantum computer, and whoever obtains the addressee's key can open old ones.
 """
 
 import asyncio
@@ -36,11 +36,11 @@ _MORE_BYTES = sodium.crypto_secretstream_xchacha20poly1305_ABYTES
 _FINAL = sodium.crypto_secretstream_xchacha20poly1305_TAG_FINAL
 _MIDDLE = sodium.crypto_secretstream_xchacha20poly1305_TAG_MESSAGE
 _SITE = 1
-"""Index of a site in the frames of parcels, where nothing depends on it."""
+"""Site index in the frames of parcels; nothing depends on it."""
 
 
 class ParcelError(SecaggError):
-    """A parcel or its file is not what its author sealed for this addressee."""
+    """A parcel or its file is not what the author sealed for this addressee."""
 
 
 @record
@@ -59,13 +59,13 @@ class Parcel:
     """An opened parcel.
 
     Attributes:
-        id: of its message; the `after` of the next look.
-        author: key of the site, or of the coordinator, that sealed it.
-        name: what the author called it.
-        text: a log's bytes, b"" for a file.
-        size: bytes of the file, 0 for a log.
-        fault: why it could not be opened, None if it was.
-        payload, key: where the sealed file is, and what opens it.
+        id: ID of its message; the `after` of the next call.
+        author: key of the site or coordinator that sealed it.
+        name: name given by the author.
+        text: bytes of a log; b"" for a file.
+        size: size of the file in bytes; 0 for a log.
+        fault: why it could not be opened; None if it could.
+        payload, key: location of the sealed file, and the key that opens it.
     """
 
     id: int
@@ -79,26 +79,26 @@ class Parcel:
 
 
 class Parcels:
-    """One party's parcels of one run.
+    """One party's parcels in one run.
 
     Args:
         relay: the party's client.
-        identity: seals and opens; the client's own.
+        identity: identity that seals and opens; the same as the client's.
         run: the run.
-        leads: this party is the run's coordinator; else it is one of its sites, and writes to the coordinator.
+        leads: whether this party is the run's coordinator; otherwise it is a site and writes to the coordinator.
     """
 
     def __init__(self, relay: RelayClient, identity: Identity, run: UUID, *, leads: bool) -> None:
         self._relay, self._identity, self._run, self._leads = relay, identity, run, leads
 
     async def send_log(self, to: bytes, name: str, text: bytes) -> int:
-        """Seal a log of at most 1 MiB for an addressee, and send it; returns its message's ID."""
+        """Seal a log of at most 1 MiB for an addressee and send it; returns its message ID."""
         if len(text) > MAX_LOG_BYTES:
-            raise ParameterError(f"a log has at most {MAX_LOG_BYTES} bytes, this one {len(text)}; send it as a file")
+            raise ParameterError(f"the log has {len(text)} bytes, the limit is {MAX_LOG_BYTES}; send it as a file")
         return await self._post(LOG, to, self._letter(to, name, text=text), None)
 
     async def send_file(self, to: bytes, name: str, path: Path) -> int:
-        """Seal a file for an addressee, piece by piece, and send it; returns its message's ID."""
+        """Seal a file for an addressee piece by piece and send it; returns its message ID."""
         key = token_bytes(sodium.crypto_secretstream_xchacha20poly1305_KEYBYTES)
         size = (await asyncio.to_thread(path.stat)).st_size
         letter = self._letter(to, name, key=key, size=size)
@@ -109,17 +109,17 @@ class Parcels:
         return await self._post(FILE, to, letter, payload)
 
     async def receive(self, after: int = 0) -> list[Parcel]:
-        """Return the next parcels to this party; those that do not open say why in `fault`, and stop nobody."""
+        """Return the next parcels to this party; one that does not open says why in `fault` and blocks no other."""
         return [await self._open(message) for message in await self._relay.parcels(self._run, after)]
 
     async def fetch(self, parcel: Parcel, target: Path) -> None:
         """Fetch and open the file of a parcel.
 
         Raises:
-            ParcelError: the relay's bytes are not the author's; nothing is at `target`.
+            ParcelError: the relay's bytes are not the author's; `target` is not written.
         """
         if not parcel.payload:
-            raise ParameterError("this parcel has no file")
+            raise ParameterError("this parcel contains no file")
         part = target.with_name(f"{target.name}.part")
         try:
             with TemporaryDirectory(prefix="secagg-parcel-") as folder:
@@ -134,7 +134,7 @@ class Parcels:
 
     def _letter(self, to: bytes, name: str, *, text: bytes = b"", key: bytes = b"", size: int = 0) -> _Letter:
         if not 1 <= len(name) <= 100 or not name.isprintable():
-            raise ParameterError("a parcel's name has 1 to 100 printable characters")
+            raise ParameterError("a parcel's name must have 1 to 100 printable characters")
         return _Letter(
             run=self._run.bytes,
             author=self._identity.public,
@@ -169,7 +169,7 @@ class Parcels:
         try:
             letter = self._read(message.sender, data)
         except (DecodeError, InvalidSignatureError, SealError, ParcelError, UnicodeDecodeError) as error:
-            return Parcel(message.id, message.sender, fault=str(error) or "its signature is not the author's")
+            return Parcel(message.id, message.sender, fault=str(error) or "the signature is not the author's")
         name = letter.name.decode()
         return Parcel(message.id, message.sender, name, letter.text, letter.size, payload=payload, key=letter.key)
 
@@ -177,7 +177,7 @@ class Parcels:
         frame = envelope.parse(data)
         frame.verify(author)
         if frame.epoch != _place(self._run):
-            raise ParcelError("it was sent in another run")
+            raise ParcelError("it belongs to another run")
         letter = _Letter.decode(self._identity.unseal(frame.body))
         if (letter.run, letter.author, letter.addressee) != (self._run.bytes, author, self._identity.public):
             raise ParcelError(f"its letter is not from {fingerprint(author)} to this party in this run")
@@ -186,7 +186,7 @@ class Parcels:
 
 
 def _place(run: UUID) -> bytes:
-    """What stands for the epoch in a parcel's frame: it ties the signature to the run."""
+    """The epoch field of a parcel's frame: it ties the signature to the run."""
     return tagged_hash("parcels", run.bytes)
 
 
@@ -217,10 +217,10 @@ def _open_file(source: Path, target: Path, key: bytes, size: int) -> None:
                 content, tag = sodium.crypto_secretstream_xchacha20poly1305_pull(state, piece)
                 plain.write(content)
                 ended = tag == _FINAL
-        except (RuntimeError, ValueError, TypeError):  # what libsodium's bindings raise for bytes that do not open
+        except (RuntimeError, ValueError, TypeError):  # raised by libsodium's bindings for bytes that do not open
             raise ParcelError("the file is not what its author sealed") from None
     if not ended or target.stat().st_size != size:
-        raise ParcelError("the end of the file is missing")
+        raise ParcelError("the file is truncated")
 
 
 def _pieces(file: BinaryIO, size: int) -> Iterator[tuple[bytes, bool]]:

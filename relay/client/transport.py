@@ -1,7 +1,7 @@
 """The relay's interface as typed methods. Spec: 04-relay-api.
 
-What the relay says is checked for its form and believed in nothing else: rosters are confirmed by people, frames carry
-their author's signature, and a payload counts when its digest is the one that a signed frame names.
+The client checks the form of what the relay says and trusts nothing else in it: people confirm rosters, frames carry
+their author's signature, and a payload counts only if its digest is the one that a signed frame names.
 """
 
 import asyncio
@@ -78,14 +78,14 @@ __all__ = [
 _JSON = "application/json"
 _BYTES = "application/octet-stream"
 _FRUITLESS_TRIES = 3
-_DIGEST_BYTES_A_SECOND = 50e6  # of a slow relay
+_DIGEST_BYTES_A_SECOND = 50e6  # on a slow relay
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """How a connection does: failed tries so far, when the relay last answered, and why it does not now, or ""."""
+    """Connection health: consecutive failed tries, when the relay last responded, and the current fault, or ""."""
 
     failed_tries: int
     answered_at: float | None
@@ -93,17 +93,17 @@ class ConnectionState:
 
 
 class RelayClient:
-    """A site's client of one relay; use it within `async with`. Its methods may run at the same time.
+    """A site's client for one relay; use it within `async with`. Its methods may run concurrently.
 
     Args:
-        url: scheme, host and port of the relay; plain http only for this very machine.
-        identity: the site's identity, which signs every request.
-        ca_file: PEM file of the authority that vouches for the relay's certificate; the system's if None.
-        cert_file, key_file: PEM files of the certificate that a relay with mutual TLS asks for.
-        proxy: URL of an HTTP proxy; if None the environment says (HTTPS_PROXY, NO_PROXY).
-        give_up_after_s: how long one request is tried before `RelayUnavailableError`.
+        url: scheme, host and port of the relay; plain http only for this machine.
+        identity: the site's identity; signs every request.
+        ca_file: PEM file of the authority that issued the relay's certificate; None for the system's trust store.
+        cert_file, key_file: PEM files of the client certificate, for a relay with mutual TLS.
+        proxy: URL of an HTTP proxy; if None, the environment decides (HTTPS_PROXY, NO_PROXY).
+        give_up_after_s: time for which one request is retried before `RelayUnavailableError`.
 
-    Every method raises `RelayError` where the relay refuses, and `RelayUnavailableError` where it is not there.
+    Every method raises `RelayError` if the relay refuses, and `RelayUnavailableError` if it cannot be reached.
     """
 
     def __init__(
@@ -130,40 +130,40 @@ class RelayClient:
 
     @property
     def epoch(self) -> str | None:
-        """The relay's epoch as its last answer named it: another one says that the relay was set back to a backup."""
+        """The relay's epoch in its last response; a new value means that the relay was restored from a backup."""
         return self._exchange.epoch
 
     @property
     def line(self) -> "ConnectionState":
-        """How the connection does."""
+        """Health of the connection."""
         exchange = self._exchange
         return ConnectionState(exchange.failed_tries, exchange.answered_at, exchange.trouble)
 
     # Sites
 
     async def enrol(self, token: str, name: str) -> Site:
-        """Enrol this identity with a join token. Repeating it with the same token is harmless."""
+        """Enrol this identity with a join token. Safe to repeat with the same token."""
         return await self._send(Site, "POST", "/v1/sites", Enrolment(token=token, name=name, key=self.key))
 
     async def relay(self) -> RelayFacts:
-        """Return the relay's epoch, and the latest signed checkpoint of its audit log."""
+        """Return the relay's epoch and the latest signed checkpoint of its audit log."""
         return await self._send(RelayFacts, "GET", "/v1/relay")
 
     async def sites(self) -> list[Site]:
-        """Return all sites to a coordinator; to a site, itself and those that share a project with it."""
+        """Return all sites to a coordinator; to a site, itself and the sites that share a project with it."""
         return (await self._send(Sites, "GET", "/v1/sites")).sites
 
     async def succeed(self, predecessor: bytes, handover: bytes) -> Site:
-        """Take the place of another key, which signed the `handover` (see `relay.client.enrolment.rotate`)."""
+        """Replace another key, which signed the `handover` (see `relay.client.enrolment.rotate`)."""
         path = f"/v1/sites/{to_base64url(predecessor)}/successor"
         return await self._send(Site, "POST", path, Succession(handover=handover))
 
     async def deregister(self, key: bytes) -> None:
-        """End this site, or as an operator another one: its key will never be valid again."""
+        """End this site or, as an operator, another one: its key will never be valid again."""
         try:
             await self._send(Site, "DELETE", f"/v1/sites/{to_base64url(key)}")
         except RelayError as error:
-            if key != self.key or error.type != "revoked":  # it had an effect, and only its answer was lost
+            if key != self.key or error.type != "revoked":  # the request took effect, only its response was lost
                 raise
 
     # Projects
@@ -187,17 +187,17 @@ class RelayClient:
     async def answer(
         self, project: UUID, state: MemberState | str, *, reason: str = "", roster_version: int | None = None
     ) -> Member:
-        """Join, decline, confirm a version of the roster, or leave."""
+        """Join, decline, confirm a roster version, or leave."""
         answer = MemberAnswer(state=MemberState(state), reason=reason, roster_version=roster_version)
         return await self._send(Member, "PUT", f"/v1/projects/{project}/answer", answer)
 
     async def set_tasks(self, project: UUID, tasks: Iterable[tuple[str, bytes]], *, version: int) -> RelayProject:
-        """Replace a project's tasks (name and parameters), if they still have this version."""
+        """Replace a project's tasks (name and parameters) if they still have this version."""
         wanted = NewTasks(version=version, tasks=[NewTask(name=name, parameters=rest) for name, rest in tasks])
         return await self._send(RelayProject, "PUT", f"/v1/projects/{project}/tasks", wanted)
 
     async def seal_roster(self, project: UUID, sites: Iterable[bytes]) -> SealedRoster:
-        """Put a set of joined sites in force as the roster."""
+        """Put a roster of joined sites in force."""
         return await self._send(SealedRoster, "PUT", f"/v1/projects/{project}/roster", RosterSites(sites=list(sites)))
 
     # Runs
@@ -205,20 +205,20 @@ class RelayClient:
     async def create_run(
         self, project: UUID, run: UUID, name: str, task: int | None = None, *, deadline: float | None = None
     ) -> RelayRun:
-        """Create a run with the roster that is in force.
+        """Create a run with the roster in force.
 
         Args:
             project: the project.
-            run: its ID, which the caller draws.
-            name: for people.
-            task: which of the project's tasks it carries out, if it is one of them.
-            deadline: seconds since 1970 at which the relay ends the run if its coordinator has not.
+            run: its ID, chosen by the caller.
+            name: a name for people to read.
+            task: number of the project's task that it carries out, if any.
+            deadline: when the relay ends the run unless its coordinator already has, seconds since 1970.
         """
         wanted = NewRun(name=name, task=task, deadline=deadline)
         return await self._send(RelayRun, "PUT", f"/v1/projects/{project}/runs/{run}", wanted)
 
     async def runs(self, project: UUID) -> list[RelayRun]:
-        """Return a project's runs, the newest first."""
+        """Return a project's runs, newest first."""
         return (await self._send(Runs, "GET", f"/v1/projects/{project}/runs")).runs
 
     async def run(self, run: UUID) -> RelayRun:
@@ -228,30 +228,30 @@ class RelayClient:
     async def change_run(
         self, run: UUID, from_: RunState | str, to: RunState | str, reason: str = "", *, lease: int | None = None
     ) -> RelayRun:
-        """Change a run's state, if it still is `from_`; else RelayError `conflict`, whose `state` says what it is.
+        """Change a run's state if it still is `from_`; else RelayError `conflict`, whose `state` is the current one.
 
-        `lease` is the token of this process's lease; RelayError `stale-lease` where another process holds the run.
+        `lease` is the token of this process's lease; RelayError `stale-lease` if another process holds the run.
         """
         change = RunChange(**{"from": RunState(from_)}, to=RunState(to), reason=reason, lease=lease)
         return await self._send(RelayRun, "POST", f"/v1/runs/{run}/state", change)
 
     async def lease_run(self, run: UUID, holder: str, ttl_s: float) -> RunLease:
-        """Take or renew the lease of a run, or give it back with `ttl_s` 0.
+        """Take or renew the lease of a run, or release it with `ttl_s` 0.
 
         Args:
             run: the run.
-            holder: a name that this process made up for itself, letters, digits, - and _.
-            ttl_s: for how long, at most ten minutes.
+            holder: name that this process chose for itself; letters, digits, - and _.
+            ttl_s: duration in seconds, at most ten minutes.
 
         Raises:
-            RelayError: `stale-lease` while another process of this coordinator holds it.
+            RelayError: `stale-lease` while another process of this coordinator holds the lease.
         """
         return await self._send(RunLease, "PUT", f"/v1/runs/{run}/lease", LeaseRequest(holder=holder, ttl_s=ttl_s))
 
     async def report(
         self, run: UUID, from_: SiteState | str, to: SiteState | str, *, round_: int = 0, reason: str = ""
     ) -> SiteReport:
-        """Say where this site stands in a run, if it still is `from_`; else RelayError `conflict` with its `state`."""
+        """Report this site's state in a run if it still is `from_`; else RelayError `conflict` with the current one."""
         wanted = RunReportBody(**{"from": SiteState(from_)}, to=SiteState(to), round=round_, reason=reason)
         return await self._send(SiteReport, "POST", f"/v1/runs/{run}/report", wanted)
 
@@ -266,8 +266,8 @@ class RelayClient:
             run: the run.
             to: the recipient's key, or None for all sites of the run.
             frame: the encoded, signed frame, at most 4 MiB.
-            payload: ID of a payload that was uploaded for the same recipient.
-            lease: token of this process's lease of the run, where it has one.
+            payload: ID of a payload uploaded for the same recipient.
+            lease: token of this process's lease of the run, if it holds one.
         """
         query = {"to": _recipient(to)} | ({} if payload is None else {"payload": payload})
         query |= {} if lease is None else {"lease": str(lease)}
@@ -280,20 +280,20 @@ class RelayClient:
         """Return the next messages to this site in ascending order of ID.
 
         Args:
-            after: ID of the last message that was taken.
-            wait: seconds to wait for one if there is none; at most 30 are waited in one request.
-            limit: most messages to return.
+            after: ID of the last message taken.
+            wait: seconds to wait if there is no message; one request waits 30 at most.
+            limit: maximum number of messages.
         """
         query = {"after": str(after), "wait": f"{min(wait, MAX_WAIT_S):g}"} | ({"limit": str(limit)} if limit else {})
         reply = await self._exchange.send(Request(method="GET", path="/v1/messages", query=query, wait_s=wait))
         return _parsed(Messages, reply.body).messages
 
     async def parcels(self, run: UUID, after: int = 0) -> list[Message]:
-        """Return the next parcels of a run to this site (`relay.client.parcels` opens them)."""
+        """Return a run's next parcels to this site (`relay.client.parcels` opens them)."""
         return (await self._send(Messages, "GET", f"/v1/runs/{run}/parcels", query={"after": str(after)})).messages
 
     async def frame(self, message_id: int) -> bytes:
-        """Return the frame of a message, for those that are too large to come with the list."""
+        """Return the frame of a message that is too large to be included in the list."""
         return (await self._exchange.send(Request(method="GET", path=f"/v1/messages/{message_id}"))).body
 
     # Payloads
@@ -301,17 +301,17 @@ class RelayClient:
     async def upload(
         self, run: UUID, parts: Iterable[bytes] | Path | bytes, *, size: int, digest: bytes, to: bytes | None
     ) -> str:
-        """Upload a payload and return its ID; what an earlier attempt brought there is not sent again.
+        """Upload a payload and return its ID; resumes where an earlier attempt stopped.
 
         Args:
             run: the run.
-            parts: the bytes, from the first on, in pieces of any size.
+            parts: the bytes in order, in pieces of any size.
             size: number of bytes.
             digest: their SHA-256.
             to: the recipient's key, or None for all sites of the run.
 
         Raises:
-            ParameterError: `parts` has another number of bytes than `size`.
+            ParameterError: the number of bytes in `parts` is not `size`.
         """
         announced = await self._send(
             PayloadUpload, "POST", f"/v1/runs/{run}/blobs", Announcement(size=size, digest=digest, to=to)
@@ -319,16 +319,16 @@ class RelayClient:
         position = announced.received
         pieces = _pieces(parts, skip=position)
         while position < size:
-            piece = await asyncio.to_thread(next, pieces, b"")  # reading or sealing takes its time
+            piece = await asyncio.to_thread(next, pieces, b"")  # reading or sealing takes a while
             if not piece or position + len(piece) > size:
-                raise ParameterError(f"the payload was announced with {size} bytes and has not that many")
-            # after the last piece the relay reads the whole payload to check its digest
+                raise ParameterError(f"the payload does not have the announced size of {size} bytes")
+            # the relay reads the whole payload after the last piece, to check its digest
             wait_s = size / _DIGEST_BYTES_A_SECOND if position + len(piece) == size else 0.0
             position = await self._write(announced.id, position, piece, wait_s)
         return announced.id
 
     async def download(self, blob_id: str) -> AsyncIterator[bytes]:
-        """Yield a payload's bytes, going on where a broken connection stopped. The caller checks the digest."""
+        """Yield a payload's bytes, resuming after a broken connection. The caller checks the digest."""
         position, size, fruitless = 0, None, 0
         while size is None or position < size:
             before = position
@@ -357,7 +357,7 @@ class RelayClient:
         try:
             return _parsed(BytesReceived, (await self._exchange.send(request)).body).received
         except RelayError as error:
-            if error.received == offset + len(piece):  # it was taken, and so long ago that the nonce is forgotten
+            if error.received == offset + len(piece):  # accepted, but so long ago that the nonce is gone
                 return error.received
             raise
 

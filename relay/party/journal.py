@@ -1,18 +1,18 @@
-"""The durable journal of a party: its machines' states, what it still has to send, how far it has read.
+"""The durable journal of a party: machine states, the outbox, and the read position.
 
-Fetch, step, commit, send: a state, the frames and payloads that came out of the same step, and the read position are
+Fetch, step, commit, send: a state, the frames and payloads produced by the same step, and the read position are
 committed in one transaction before the first byte leaves, so that a process killed at any point repeats bytes and never
-re-randomises. States are sealed under a key that changes with every transition and lives in a file of its own: deleting
+re-randomises. States are sealed under a key that changes with every transition and lives in a separate file: deleting
 a row from a database erases nothing, but overwriting 32 bytes makes every older copy of the state useless.
 
-The key file of a machine has two slots. A transition from generation g writes the key of g + 1 beside the old one,
-commits the journal, and then overwrites the old key. On start a journal at the generation of either slot is a
-transition that was cut off, and the other slot is overwritten; any other generation is a restored journal, which must
-not be used.
+A machine's key file has two slots. A transition from generation g writes the key of g + 1 to the other slot, commits
+the journal, and then overwrites the old key. If the journal is at the generation of either slot on start, a transition
+was interrupted and the other slot is overwritten; any other generation means a restored journal, which must not be
+used.
 
-A folder that is set back as a whole brings its keys back with it. Against that a party may keep an anchor: a file
-elsewhere, which no backup holds, with the number of transactions that were committed. It is written after a commit and
-before anything of it leaves. A journal with fewer transactions than its anchor is an old one.
+Restoring the whole folder restores its keys too. To detect this, a party may keep an anchor: a file elsewhere, outside
+all backups, with the number of committed transactions. It is written after a commit and before anything of it leaves. A
+journal with fewer transactions than its anchor is an old one.
 """
 
 import fcntl
@@ -63,14 +63,14 @@ _SLOT_BYTES = 8 + SecretBox.KEY_SIZE + 8  # generation, key, checksum against a 
 
 
 class JournalError(SecaggError):
-    """The journal cannot be used; says what to do."""
+    """The journal cannot be used; the message says what to do."""
 
 
 class RestoredStateError(JournalError):
-    """A state is not the last one that was committed: it came back from a copy, and its epoch is burnt.
+    """A state is not the last one committed: it was restored from a copy, and its epoch is burnt.
 
     Attributes:
-        run: whose state it is, where the relay noticed.
+        run: run whose state it is, if the relay noticed.
     """
 
     def __init__(self, reason: str, *, run: UUID | None = None) -> None:
@@ -91,20 +91,20 @@ class Outgoing:
 
 
 class Journal:
-    """The journal in a folder. Commands may read and add to it while a daemon runs; only the daemon holds the lock.
+    """The journal in a folder. Commands may read it and add to it while a daemon runs; only the daemon holds the lock.
 
     Args:
-        folder: of this party alone.
-        tables: statements that create the party's own tables and, release by release, change them, each run once; or
-            none, where its tables are not of interest.
-        anchor: file outside the folder that tells when the folder was set back; None for none.
+        folder: folder of this party alone.
+        tables: statements that create the party's own tables and change them release by release, each run once; empty
+            if its tables are not needed.
+        anchor: file outside the folder that reveals a restored folder; None for no anchor.
     """
 
     def __init__(self, folder: Path, tables: Sequence[str], anchor: Path | None = None) -> None:
         self._folder = private_folder(folder)
         self._spool = private_folder(folder / "spool")
         self._keys = private_folder(folder / "keys")
-        os.close(os.open(folder / FILE_NAME, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite goes by the umask
+        os.close(os.open(folder / FILE_NAME, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would use the umask
         self.connection = sqlite3.connect(folder / FILE_NAME, isolation_level=None, timeout=30)
         try:
             self.connection.execute("PRAGMA journal_mode = WAL")
@@ -112,7 +112,7 @@ class Journal:
             self.connection.execute("PRAGMA foreign_keys = ON")
             self.connection.executescript(_SCHEMA)
             self._upgrade(tables)
-        except sqlite3.OperationalError:  # it is in use, or the disk is full: the file is not to blame
+        except sqlite3.OperationalError:  # in use, or the disk is full: not the file's fault
             self.connection.close()
             raise
         except sqlite3.DatabaseError as error:
@@ -127,12 +127,12 @@ class Journal:
         self._held: set[str] = set()
 
     def _upgrade(self, tables: Sequence[str]) -> None:
-        """Run the statements that this journal has not seen; how many it has stands in the file's `user_version`."""
+        """Run the statements that this journal has not seen; the file's `user_version` counts those it has."""
         if not tables or self._seen() == len(tables):
             return
         if self._seen() > len(tables):
-            raise JournalError(f"a newer release wrote {self._folder / FILE_NAME}; install that one")
-        self.connection.execute("BEGIN IMMEDIATE")  # a daemon and a command may open it at the same time
+            raise JournalError(f"{self._folder / FILE_NAME} was written by a newer release; install that release")
+        self.connection.execute("BEGIN IMMEDIATE")  # a daemon and a command may open it simultaneously
         try:
             for statement in tables[self._seen() :]:
                 self.connection.execute(statement)
@@ -151,12 +151,12 @@ class Journal:
             os.close(self._lock)
 
     def lock(self) -> None:
-        """Take the folder for this process until it ends.
+        """Lock the folder for this process until it ends.
 
         Raises:
-            JournalError: another process has it, or a machine in it, or the database is damaged.
+            JournalError: another process holds the folder or a machine in it, or the database is damaged.
         """
-        self._lock = self._locked("lock", fcntl.LOCK_EX, f"another process works in {self._folder}")
+        self._lock = self._locked("lock", fcntl.LOCK_EX, f"another process is using {self._folder}")
         try:
             (said,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.DatabaseError as error:
@@ -169,21 +169,21 @@ class Journal:
 
     def _damaged(self, said: str) -> JournalError:
         return JournalError(
-            f"{self._folder / FILE_NAME} is damaged: {said.splitlines()[-1]}. Nothing is done with it: move the "
-            "folder away and begin anew from a backup of the key; the open epochs are lost"
+            f"{self._folder / FILE_NAME} is damaged: {said.splitlines()[-1]}. It was left unchanged: move the folder "
+            "away and start again from a backup of the key; the open epochs are lost"
         )
 
     @contextmanager
     def hold(self, machine: str) -> Iterator[None]:
-        """Take one machine, which need not be there yet, and leave the others to other processes.
+        """Lock one machine, which need not exist yet, and leave the others to other processes.
 
         Raises:
-            JournalError: another process has it, or the whole folder.
+            JournalError: another process holds it, or the whole folder.
         """
-        folder = self._locked("lock", fcntl.LOCK_SH, f"another process has all of {self._folder}")
+        folder = self._locked("lock", fcntl.LOCK_SH, f"another process has locked {self._folder}")
         try:
             name = f"keys/{machine}.lock"
-            own = self._locked(name, fcntl.LOCK_EX, f"another process on this machine works on run {machine}")
+            own = self._locked(name, fcntl.LOCK_EX, f"another process on this machine is working on run {machine}")
             self._held.add(machine)
             try:
                 yield
@@ -199,7 +199,7 @@ class Journal:
             fcntl.flock(handle, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
-            raise JournalError(f"{complaint}; one daemon has one identity") from None
+            raise JournalError(f"{complaint}; stop it first: an identity belongs to one daemon") from None
         return handle
 
     def _commits(self) -> int:
@@ -207,42 +207,42 @@ class Journal:
 
     @property
     def position(self) -> int:
-        """ID of the last message that was dealt with."""
+        """ID of the last message that was processed."""
         return int(self.connection.execute("SELECT message FROM position").fetchone()[0])
 
     def machines(self) -> list[str]:
-        """Return the names of all machines, in order."""
+        """Return the names of all machines, sorted."""
         return [row[0] for row in self.connection.execute("SELECT name FROM machine ORDER BY name")]
 
     def state(self, name: str) -> bytes:
-        """Return the state of one of `machines`. For the process that holds it, or the lock of all.
+        """Return the state of one of `machines`. The process must hold its lock or that of the folder.
 
         Raises:
-            RestoredStateError: it is not the last state that was committed.
+            RestoredStateError: it is not the last state committed.
             JournalError: this process does not hold the lock.
         """
         if self._lock is None and name not in self._held:
-            raise JournalError("only the process that holds the journal's lock reads and changes states")
+            raise JournalError("only the process that holds the journal's lock may read and change states")
         if self._set_back:
-            raise RestoredStateError(f"the folder was set back to a copy; the epoch of run {name} cannot be continued")
+            raise RestoredStateError(f"the folder was restored from a copy; the epoch of run {name} cannot continue")
         row = self.connection.execute("SELECT generation, sealed FROM machine WHERE name = ?", (name,)).fetchone()
         if row is None:
-            raise JournalError(f"there is no machine {name}")
+            raise JournalError(f"the journal has no machine {name}")
         generation, sealed = row
         slots = _KeySlots(self._keys / name)
         key = slots.keys().get(generation)
         if key is None:
-            raise RestoredStateError(f"the state of run {name} came back from a copy; its epoch cannot be continued")
+            raise RestoredStateError(f"the state of run {name} was restored from a copy; its epoch cannot continue")
         for other in slots.keys().keys() - {generation}:
             slots.erase(other)
         try:
             return SecretBox(key).decrypt(sealed)
         except CryptoError:
-            raise RestoredStateError(f"the state of run {name} is not the one that was committed last") from None
+            raise RestoredStateError(f"the state of run {name} is not the last one committed") from None
 
     @contextmanager
     def transaction(self) -> Iterator["JournalBatch"]:
-        """Collect changes and make them durable together, or not at all if the block raises."""
+        """Collect changes and commit them together, or not at all if the block raises."""
         batch = JournalBatch(self.connection, self._spool, self._keys)
         self.connection.execute("BEGIN IMMEDIATE")
         try:
@@ -262,7 +262,7 @@ class Journal:
         batch.settle()
 
     def outgoing(self, run: UUID | None = None) -> list[Outgoing]:
-        """Return what is still to be sent, of one run or of all, oldest first."""
+        """Return what is still to be sent, for one run or all, oldest first."""
         rows = self.connection.execute(
             "SELECT id, run, recipient, frame, payload, shared FROM outbox WHERE ?1 IS NULL OR run = ?1 ORDER BY id",
             (None if run is None else str(run),),
@@ -273,7 +273,7 @@ class Journal:
         ]
 
     def delivered(self, outgoing: Outgoing) -> None:
-        """Forget a frame that the relay acknowledged."""
+        """Remove a frame that the relay has acknowledged."""
         self.connection.execute("DELETE FROM outbox WHERE id = ?", (outgoing.id,))
         if outgoing.payload is not None and not self._is_waiting(outgoing.payload.name):
             outgoing.payload.unlink(missing_ok=True)
@@ -283,7 +283,7 @@ class Journal:
 
 
 class JournalBatch:
-    """Changes of one transaction. `connection` is for a party's own tables."""
+    """The changes of one transaction. `connection` is for a party's own tables."""
 
     def __init__(self, connection: sqlite3.Connection, spool: Path, keys: Path) -> None:
         self.connection = connection
@@ -295,7 +295,7 @@ class JournalBatch:
         self._dropped: list[Path] = []
 
     def put(self, name: str, state: bytes) -> None:
-        """Set a machine's state, sealed under a fresh key; once a transaction, since two slots hold two keys."""
+        """Set a machine's state, sealed under a fresh key; once per transaction, since two slots hold two keys."""
         if name in self._put:
             raise JournalError(f"the state of {name} is set twice in one transaction")
         self._put.add(name)
@@ -318,29 +318,29 @@ class JournalBatch:
     def post(
         self, run: UUID, recipient: bytes | None, frame: bytes, payload: Iterable[bytes] = (), *, shared: bool = False
     ) -> None:
-        """Put a frame into the outbox, and its payload, if there is any, into the spool, once however many share it."""
+        """Put a frame into the outbox and its payload, if any, into the spool; frames may share a payload."""
         self.connection.execute(
             "INSERT INTO outbox (run, recipient, frame, payload, shared) VALUES (?, ?, ?, ?, ?)",
             (str(run), recipient, frame, self._spooled(payload), shared),
         )
 
     def retract(self, run: UUID) -> None:
-        """Forget what a run still has to send."""
+        """Drop everything that a run still has to send."""
         self.connection.execute("DELETE FROM outbox WHERE run = ?", (str(run),))
 
     def read_to(self, message: int) -> None:
-        """Note that messages up to this ID were dealt with."""
+        """Record that messages up to this ID were processed."""
         self.connection.execute("UPDATE position SET message = ?", (message,))
 
     def settle(self) -> None:
-        """After the commit: overwrite the keys of states that are no more."""
+        """After the commit: overwrite the keys of states that no longer exist."""
         for slots, generation in self._superseded:
             slots.erase(generation)
         for path in self._dropped:
             _KeySlots(path).destroy()
 
     def discard(self) -> None:
-        """After a rollback: remove what was written beside the database."""
+        """After a rollback: remove what was written outside the database."""
         for path in self._written:
             path.unlink(missing_ok=True)
 
@@ -371,7 +371,7 @@ class _KeySlots:
         self._path = path
 
     def keys(self) -> dict[int, bytes]:
-        """Return the keys that are there, by generation."""
+        """Return the keys present, by generation."""
         if not self._path.exists():
             return {}
         content = self._path.read_bytes()
@@ -386,7 +386,7 @@ class _KeySlots:
         self._write(generation, key)
 
     def erase(self, generation: int) -> None:
-        """Overwrite the slot of a generation, if that is what stands there."""
+        """Overwrite the slot of a generation, if the slot holds that generation."""
         if generation in self.keys():
             self._write(generation, bytes(SecretBox.KEY_SIZE))
 
@@ -410,16 +410,16 @@ class _KeySlots:
 
 
 class _Anchor:
-    """The number of a journal's transactions, in a file that does not go back with the journal."""
+    """The number of a journal's transactions, in a file that is not restored with the journal."""
 
     def __init__(self, path: Path) -> None:
         private_folder(path.parent)
         self._path = path
 
     def is_ahead(self, number: int) -> bool:
-        """Tell whether the journal had more transactions once; a file that is not whole is taken to say so."""
+        """Return whether the journal once had more transactions; an incomplete file counts as yes."""
         if not self._path.exists():
-            return number > 0  # it was taken away, or is new; who sets one up loses the epochs that are open
+            return number > 0  # removed or new; setting one up loses the open epochs
         content = self._path.read_bytes()
         whole = len(content) == _ANCHOR_BYTES and _checksum(content[:8]) == content[8:]
         return not whole or int.from_bytes(content[:8], "big") > number

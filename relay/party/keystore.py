@@ -1,6 +1,6 @@
-"""The identity key at rest: sealed under a passphrase (`relay.party.sealed`), in a file of its own.
+"""The identity key at rest, sealed under a passphrase (`relay.party.sealed`), in a file of its own.
 
-The public key stands beside it in clear, so that commands which only show it need no passphrase.
+The public key is stored next to it in clear, so that commands that only show it need no passphrase.
 """
 
 import os
@@ -21,7 +21,7 @@ MIN_PASSPHRASE = 12
 
 
 class KeystoreError(ParameterError):
-    """The key file is missing, damaged, exists already, or does not open with this passphrase."""
+    """The key file is missing, damaged, already there, or the passphrase does not open it."""
 
 
 class _KeyFile(Sealed):
@@ -31,20 +31,20 @@ class _KeyFile(Sealed):
 
 
 def create(path: Path, passphrase: str) -> Identity:
-    """Draw a new identity and store it.
+    """Generate a new identity and store it.
 
     Raises:
-        KeystoreError: there is a file already, or the passphrase is shorter than 12 characters.
+        KeystoreError: the file exists, or the passphrase has fewer than 12 characters.
     """
     return store(path, os.urandom(KEY_BYTES), passphrase)
 
 
 def store(path: Path, seed: bytes, passphrase: str) -> Identity:
-    """Store the identity of a seed; raises as `create`."""
+    """Store the identity that belongs to a seed; raises like `create`."""
     if path.exists():
-        raise KeystoreError(f"{path} exists; an identity is never overwritten")
+        raise KeystoreError(f"{path} already exists; an identity is never overwritten")
     if len(passphrase) < MIN_PASSPHRASE:
-        raise KeystoreError(f"the passphrase has at least {MIN_PASSPHRASE} characters")
+        raise KeystoreError(f"the passphrase must have at least {MIN_PASSPHRASE} characters")
     identity = Identity(seed)
     content = _KeyFile(version=1, public=identity.public, **dict(seal(seed, passphrase)))
     private_folder(path.parent)
@@ -56,35 +56,35 @@ def unlock(path: Path, passphrase: str) -> Identity:
     """Open a stored identity.
 
     Raises:
-        KeystoreError: no such file, not a key file, readable by others, or another passphrase.
+        KeystoreError: the file is missing, is not a key file or is readable by others, or the passphrase is wrong.
     """
     return Identity(seed_of(path, passphrase))
 
 
 def seed_of(path: Path, passphrase: str) -> bytes:
-    """Return the seed of a stored identity, for a backup; raises as `unlock`."""
+    """Return the seed of a stored identity, for a backup; raises like `unlock`."""
     content = _read(path)
     try:
         seed = content.open(passphrase)
     except WrongPassphraseError:
         raise KeystoreError(f"{path} does not open with this passphrase") from None
     if Identity(seed).public != content.public:
-        raise KeystoreError(f"{path} is damaged: the public key is not that of the sealed one")
+        raise KeystoreError(f"{path} is damaged: the public key does not match the sealed key")
     return seed
 
 
 def public_of(path: Path) -> bytes:
-    """Return the public key of a stored identity, without its passphrase; raises KeystoreError."""
+    """Return the public key of a stored identity without the passphrase; raises KeystoreError."""
     return _read(path).public
 
 
 def unlock_or_create(path: Path, passphrase: str) -> Identity:
-    """Open the identity that is there, or draw one where none is; raises KeystoreError."""
+    """Open the stored identity, or generate one if there is none; raises KeystoreError."""
     return unlock(path, passphrase) if path.exists() else create(path, passphrase)
 
 
 def replace(path: Path, successor: Path) -> None:
-    """Put another key file in the place of this one, whose bytes are then overwritten."""
+    """Replace this key file with another one and overwrite the old bytes."""
     with path.open("r+b") as old:
         successor.replace(path)
         sync_folder(path.parent)
@@ -94,7 +94,7 @@ def replace(path: Path, successor: Path) -> None:
 def destroy(path: Path) -> None:
     """Overwrite and remove a key file.
 
-    On disks that write elsewhere (flash, journals, snapshots) the old bytes may stay; they are sealed under the
+    On disks that do not write in place (flash, journals, snapshots) old bytes may remain; they are sealed under the
     passphrase.
     """
     with path.open("r+b") as file:
@@ -112,9 +112,9 @@ def _overwrite(file: BinaryIO) -> None:
 def _read(path: Path) -> _KeyFile:
     try:
         if path.stat().st_mode & 0o077:
-            raise KeystoreError(f"{path} is open to other users of this machine; run: chmod 600 {path}")
+            raise KeystoreError(f"{path} can be read by other users of this machine; run: chmod 600 {path}")
         return _KeyFile.model_validate_json(path.read_text())
     except FileNotFoundError:
-        raise KeystoreError(f"there is no identity at {path}; enrol first") from None
+        raise KeystoreError(f"found no identity at {path}; enrol first") from None
     except (ValidationError, UnicodeDecodeError):
         raise KeystoreError(f"{path} is not a key file, or is damaged") from None

@@ -1,7 +1,7 @@
-"""Bytes sealed under a passphrase: Argon2id makes the key of a libsodium secret box.
+"""Bytes sealed under a passphrase: Argon2id derives the key of a libsodium secret box.
 
-The parameters are the second recommended set of RFC 9106 (3 passes over 64 MiB). They stand beside the box, so that
-later releases may ask for more.
+The parameters are the second recommended set of RFC 9106 (3 passes over 64 MiB). They are stored with the box, so that
+later releases can raise them.
 """
 
 import os
@@ -22,11 +22,11 @@ MAX_BYTES = 64 << 20
 
 
 class WrongPassphraseError(SecaggError):
-    """The box does not open with this passphrase, or was changed."""
+    """The passphrase is wrong, or the box was changed."""
 
 
 class Sealed(BaseModel):
-    """A sealed text, and what its key is made with."""
+    """A sealed text and the parameters of its key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,11 +42,11 @@ class Sealed(BaseModel):
         try:
             return SecretBox(key).decrypt(self.sealed)
         except (CryptoError, ValueError):
-            raise WrongPassphraseError("it does not open with this passphrase") from None
+            raise WrongPassphraseError("the passphrase is wrong, or the file was changed") from None
 
 
 def seal(text: bytes, passphrase: str) -> Sealed:
-    """Seal a text under a passphrase, with a salt of its own."""
+    """Seal a text under a passphrase with a fresh salt."""
     salt = os.urandom(argon2id.SALTBYTES)
     box = SecretBox(argon2id.kdf(SecretBox.KEY_SIZE, passphrase.encode(), salt, PASSES, MEMORY_BYTES))
     return Sealed(kdf="argon2id", passes=PASSES, memory_bytes=MEMORY_BYTES, salt=salt, sealed=bytes(box.encrypt(text)))

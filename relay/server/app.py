@@ -1,4 +1,4 @@
-"""The relay's application: what it is made of, what it does beside requests, and the gate before every endpoint."""
+"""The relay's application: its parts, its background jobs, and the gate in front of every endpoint."""
 
 import asyncio
 import time
@@ -54,14 +54,14 @@ if TYPE_CHECKING:
 RELAY = web.AppKey("relay", Relay)
 
 LOOK_S = 1.0
-"""How often a relay looks for messages that other processes wrote."""
+"""How often a relay looks for messages written by other processes."""
 ENDINGS_S = 2.0
-"""How often it looks for keys that ended: a long poll or a download in progress then ends too."""
+"""How often it looks for ended keys, whose long polls and downloads then end too."""
 PRESENCE_S = 5.0
 SWEEP_S = 10.0
 
 _TRACED = ("project", "run", "blob", "message")
-"""The parts of a path that stand in the log."""
+"""Path parameters that appear in the log."""
 
 _log = logs.logger(__name__)
 
@@ -69,11 +69,11 @@ _log = logs.logger(__name__)
 def create_app(config: RelayConfig) -> web.Application:
     """Return the relay as an aiohttp application.
 
-    The database is created or upgraded when the application starts, before anything listens; `migrate.prepare` says
-    what it raises.
+    The database is created or upgraded when the application starts, before anything listens; for what that raises see
+    `migrate.prepare`.
 
     Args:
-        config: where the data is, and the limits.
+        config: location of the data, and the limits.
     """
     wakeups = LongPolls(config.max_polls_per_site)
     private_folder(config.data)
@@ -113,14 +113,14 @@ def create_app(config: RelayConfig) -> web.Application:
 def _notices(config: RelayConfig, wakeups: LongPolls) -> "Notices | None":
     if config.database_url.get_backend_name() == "sqlite":
         return None
-    from relay.server.store.notices import Notices  # noqa: PLC0415  # the driver only where it is used
+    from relay.server.store.notices import Notices  # noqa: PLC0415  # only PostgreSQL's users have the driver
 
     return Notices(config.database_url, wakeups.wake, timeout_s=config.database_wait_s)
 
 
 def handler_options(config: RelayConfig) -> dict[str, Any]:
-    """Return how aiohttp is to serve a connection."""
-    # bodies are signed as they are sent, and decompressing is how bombs work
+    """Return the options with which aiohttp serves a connection."""
+    # signatures cover bodies as sent, and decompression would allow zip bombs
     return {"auto_decompress": False, "keepalive_timeout": config.idle_s, "lingering_time": 2.0}
 
 
@@ -133,7 +133,7 @@ def _database(config: RelayConfig, metrics: RelayMetrics) -> Database:
 
 @web.middleware
 async def _gate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let a request through to a declared endpoint alone, and turn whatever it raises into a problem document."""
+    """Let requests through to declared endpoints only, and turn any exception into a problem document."""
     relay = request.app[RELAY]
     request[REQUEST_ID] = uuid4()
     started = time.monotonic()
@@ -144,7 +144,7 @@ async def _gate(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             relay.edge.admit(request)
             response = await _serve(request, endpoint)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the answer is a problem document
+        except Exception as error:  # noqa: BLE001  # every error becomes a problem document
             response = _refuse(relay, request, error)
         _record(relay, request, response.status, name, time.monotonic() - started)
     return response
@@ -152,9 +152,9 @@ async def _gate(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @contextmanager
 def _serving(request: web.Request) -> Iterator[None]:
-    """Let the connection know that the relay is at work, and not the other end."""
+    """Tell the connection that the relay is the one at work, not the peer."""
     connection = request.protocol
-    if not isinstance(connection, Connection):  # another server than ours, in tests
+    if not isinstance(connection, Connection):  # not our server, in tests
         yield
         return
     connection.begins()
@@ -166,10 +166,10 @@ def _serving(request: web.Request) -> Iterator[None]:
 
 
 async def _serve(request: web.Request, endpoint: object) -> web.StreamResponse:
-    if request.match_info.http_exception is not None:  # no such path, or not with this method
+    if request.match_info.http_exception is not None:  # unknown path, or not with this method
         raise request.match_info.http_exception
-    if not isinstance(endpoint, Endpoint):  # added to the router by other means than a declaration
-        raise Problem(FORBIDDEN, "this endpoint declares nobody who may call it")
+    if not isinstance(endpoint, Endpoint):  # added to the router without a declaration
+        raise Problem(FORBIDDEN, "this endpoint does not declare who may call it")
     return await endpoint.serve(request)
 
 
@@ -179,7 +179,7 @@ def _refuse(relay: Relay, request: web.Request, error: Exception) -> web.Respons
     if found.kind.status >= INTERNAL.status:
         if found is not error:
             relay.metrics.faults.labels(problem.cause_of(error)).inc()
-        # a traceback for what nobody expected; a busy database, asked a hundred times a second, has none to tell
+        # a traceback for unexpected errors only: a busy database, hit a hundred times a second, has nothing to trace
         unexpected = error if found.kind is INTERNAL else None
         _log.error("request failed", problem=found.kind.name, reason=str(error), exc_info=unexpected)
     return problem.respond(found, instance(request))
@@ -206,19 +206,19 @@ def _record(relay: Relay, request: web.Request, status: int, name: str, seconds:
 
 
 async def _expect(request: web.Request) -> web.Response | None:
-    """Let a client go on that waits with its body; other expectations nobody has met."""
+    """Let a client that waits before sending its body continue; refuse any other expectation."""
     if request.version != HttpVersion11:
         return None
     if request.headers["Expect"].lower() != "100-continue":
-        refusal = Problem(BAD_REQUEST, "of the header Expect only 100-continue is known")
+        refusal = Problem(BAD_REQUEST, "the only supported value of the Expect header is 100-continue")
         return problem.respond(refusal, f"urn:uuid:{uuid4()}")
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # nothing of the answer has been sent
+    request.writer.output_size = 0  # the response itself has not started
     return None
 
 
 def common_headers(relay: Relay) -> dict[str, str]:
-    """Return the headers of every answer."""
+    """Return the headers of every response."""
     return {
         EPOCH_HEADER: str(relay.epoch.id),
         "Server": "secagg-relay",
@@ -236,13 +236,13 @@ async def _end_polls(app: web.Application) -> None:
 
 
 async def _run(app: web.Application) -> AsyncIterator[None]:
-    """What the relay does beside requests, from its start to its end."""
+    """Run the relay's background work from its start to its end."""
     relay = app[RELAY]
     before = await migrate.prepare(relay.config)
     if before is not None:
         _log.info("database prepared", schema=migrate.REVISION, before=before or "none")
     relay.epoch.begin(await relay.database.write(lambda db: epochs.ensure(db, now=time.time())))
-    # Signatures count whole seconds: what is signed in the second of a restore, after it, would look as if before.
+    # Signatures count whole seconds: one made after a restore but in the same second would look older than it.
     await asyncio.sleep(max(0.0, min(ceil(relay.epoch.floor) - time.time(), 1.0)))
     key_file = relay.config.data / KEY_FILE
     notary = CheckpointSigner(signing_key(key_file), relay.database, relay.metrics)
@@ -265,7 +265,7 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     for job in jobs:
         job.cancel()
     await asyncio.gather(*jobs, return_exceptions=True)
-    with suppress(Exception):  # observations, not worth a failed stop
+    with suppress(Exception):  # only observations, not worth failing the shutdown
         await _write_presence(relay)
         await house.stop()
     await relay.database.close()
@@ -275,13 +275,13 @@ async def _every(seconds: float, job: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await job()
-        except Exception as error:  # noqa: BLE001  # the database may be back at the next time
+        except Exception as error:  # noqa: BLE001  # the database may be back next time
             _log.error("background job failed", exc_info=error)
         await asyncio.sleep(seconds)
 
 
 class _Look:
-    """Wakes the polls of sites for which another process wrote messages."""
+    """Wakes the long polls of sites to which another process wrote messages."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
@@ -302,7 +302,7 @@ async def _look_for_endings(relay: Relay) -> None:
 
 
 async def _sweep(relay: Relay) -> None:
-    """Note which sites fell silent and which came back; one replica finds the change and logs it."""
+    """Record which sites fell silent and which returned; one replica finds the change and logs it."""
     then = time.time() - relay.config.silent_after_s
     if not await relay.database.read(lambda db: sites.needs_sweep(db, then=then)):
         return

@@ -1,4 +1,4 @@
-"""Running the relay: both ports, the line that says it is ready, and an orderly end."""
+"""Runs the relay: opens both ports, reports readiness and shuts down in order."""
 
 import asyncio
 import gc
@@ -26,11 +26,11 @@ _log = logs.logger(__name__)
 
 
 async def serve(config: RelayConfig, *, announce: bool) -> None:
-    """Serve until SIGTERM or SIGINT: then stop listening, end the long polls, finish what runs, and return.
+    """Serve until SIGTERM or SIGINT; then stop listening, end long polls, finish running requests and return.
 
     Args:
         config: the settings.
-        announce: print one JSON line with the ports on stdout when the relay is ready.
+        announce: whether to print one JSON line with the ports on stdout once the relay is ready.
     """
     _allow_handles()
     stop = stop_requested()
@@ -39,9 +39,9 @@ async def serve(config: RelayConfig, *, announce: bool) -> None:
     relay = app[RELAY]
     if certificate is not None:
         expiry = relay.metrics.certificate_expiry.labels("public")
-        expiry.set_function(lambda: certificate.expires.timestamp())  # noqa: PLW0108  # of the one then in force
+        expiry.set_function(lambda: certificate.expires.timestamp())  # noqa: PLW0108  # whichever is in force then
     admin = admin_app(relay.metrics.registry, relay.readiness)
-    async with (  # the admin port ends last, and tells until then how the end goes
+    async with (  # the admin port closes last, to report the shutdown
         _listening(admin, config.admin_host, config.admin_port, _ADMIN_SHUTDOWN_S) as admin_port,
         _public(app, config, certificate) as port,
         _watched(certificate),
@@ -61,24 +61,24 @@ async def serve(config: RelayConfig, *, announce: bool) -> None:
 
 
 def _set_aside() -> None:
-    """Keep what the start made out of every later garbage collection: looking through all of it stops all requests.
+    """Exempt what was created at startup from garbage collection: scanning it would stall all requests.
 
-    With it, a collection took up to a third of a second while many connections came and went.
+    Without this, a collection took up to a third of a second while many connections came and went.
     """
     gc.collect()
     gc.freeze()
 
 
 def _allow_handles() -> None:
-    """Let this process have as many files open as the system allows it: each connection is one."""
+    """Raise this process's limit on open files as far as the system allows: each connection is one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # some systems have no number for "all"
+    with suppress(ValueError, OSError):  # some systems have no number for "unlimited"
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @asynccontextmanager
 async def _public(app: web.Application, config: RelayConfig, certificate: Certificate | None) -> AsyncIterator[int]:
-    # aiohttp waits twice: for requests to end by themselves, and then for those that it cancelled
+    # aiohttp waits twice: for requests to finish, and then for those that it cancelled
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=config.shutdown_s / 2)
     await runner.setup()
     try:
@@ -107,7 +107,7 @@ async def _public(app: web.Application, config: RelayConfig, certificate: Certif
 
 @asynccontextmanager
 async def _watched(certificate: Certificate | None) -> AsyncIterator[None]:
-    """Load the certificate anew when its files change, and at SIGHUP."""
+    """Reload the certificate when its files change, and on SIGHUP."""
     if certificate is None:
         yield
         return

@@ -1,1 +1,1 @@
-"""What the three daemons share: settings, private folders, redacted logs, the admin port, signals, crash points."""
+"""What all three daemons share: settings, private folders, redacted logs, the admin port, signals, crash points."""

@@ -1,4 +1,4 @@
-"""The admin port: health and metrics of a daemon, for the machine it runs on and never for the network."""
+"""The admin port: a daemon's health and metrics, for its own machine and never for the network."""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,15 +8,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from relay.service import logs
 
 Readiness = Callable[[], Awaitable[str | None]]
-"""Returns None when the daemon can do its work, else the reason why not, in words for the operator."""
+"""Returns None if the daemon can do its work, otherwise the reason in words for the operator."""
 
 
 def admin_app(registry: CollectorRegistry, readiness: Readiness) -> web.Application:
-    """Return the application of a daemon's admin port.
+    """Return the application behind a daemon's admin port.
 
-    `GET /livez` says that the process answers, `GET /readyz` (also `/health`) whether it can work, with 503 and the
-    reason if not, `GET /startupz` whether it ever could since its start. `GET /metrics` is Prometheus's text format;
-    `GET` and `PUT /log-level` show and change what is logged.
+    `GET /livez` reports that the process responds; `GET /readyz` (also `/health`) whether it can work, otherwise 503
+    and the reason; `GET /startupz` whether it has been ready since it started. `GET /metrics` is Prometheus's text
+    format; `GET` and `PUT /log-level` show and set the log level.
     """
     started = False
 
@@ -43,7 +43,7 @@ def admin_app(registry: CollectorRegistry, readiness: Readiness) -> web.Applicat
     async def change_level(request: web.Request) -> web.Response:
         level = (await request.text()).strip().lower()
         if level not in {"debug", "info", "warning", "error"}:
-            raise web.HTTPBadRequest(text="the body must be one of debug, info, warning, error\n")
+            raise web.HTTPBadRequest(text="the body must be debug, info, warning or error\n")
         logs.set_level(level)
         return web.json_response({"level": level})
 

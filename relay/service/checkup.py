@@ -1,6 +1,6 @@
-"""Looking over an installation: findings with their remedies, and what can be asked of any machine.
+"""Checks of an installation: findings with their remedies, and the checks that apply to any machine.
 
-Every check stands alone, so that what is not configured, or cannot be reached, is a finding among others.
+Each check stands alone, so that something unconfigured or unreachable is just another finding.
 """
 
 import json
@@ -23,7 +23,7 @@ from rich.table import Table
 from relay.service.clock import clock_synchronised
 
 UNWELL = 2
-"""Exit code where a check failed; 1 is for a command that could not be carried out."""
+"""Exit code if a check failed; 1 means that the command itself failed."""
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "tmpfs", "ramfs"})
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A finding: what was looked at, whether it is well, what was seen, and what to do where it is not."""
+    """A finding: what was checked, whether it is all right, what was seen, and what to do if it is not."""
 
     name: str
     ok: bool
@@ -40,25 +40,25 @@ class Check:
 
 
 def finding(ok: object, detail: str, remedy: str = "") -> Check:
-    """Return a finding whose name is that of the check that makes it."""
+    """Return a finding named after the check that calls this."""
     return Check("", bool(ok), detail, remedy)
 
 
 def look_over(place: T, checks: Sequence[Callable[[T], Check]], expected: tuple[type[Exception], ...]) -> list[Check]:
-    """Return all findings. A check that fails itself, by one of the errors that are expected, is a finding, too."""
+    """Return all findings. A check that raises one of the expected errors is a finding as well."""
     found = []
     for look in checks:
         name = look.__name__.strip("_").replace("_", "-")
         try:
             seen = look(place)
         except expected as error:
-            seen = Check(name, ok=False, detail=str(error), remedy="mend what the detail says, then ask again")
+            seen = Check(name, ok=False, detail=str(error), remedy="fix the error shown, then run this again")
         found.append(Check(name, seen.ok, seen.detail, "" if seen.ok else seen.remedy))
     return found
 
 
 def document(found: Sequence[Check]) -> dict[str, Any]:
-    """Return the findings for JSON."""
+    """Return the findings as a JSON document."""
     return {"checks": [asdict(check) for check in found]}
 
 
@@ -73,42 +73,43 @@ def show(found: Sequence[Check], *, as_json: bool) -> None:
     Console().print(table)
 
 
-# What can be asked of any machine
+# Checks for any machine
 
 
 def folder_private(path: Path) -> Check:
-    """Is the folder this user's, and nobody else's?"""
+    """Is the folder owned by this user and closed to all others?"""
     found = path.stat()
     mine = found.st_uid == os.geteuid()
-    detail = f"mode {found.st_mode & 0o777:o}, user {found.st_uid}, this is {os.geteuid()}"
+    detail = f"mode {found.st_mode & 0o777:o}, user {found.st_uid}, running as user {os.geteuid()}"
     return finding(mine and not found.st_mode & 0o077, detail, f"chmod 700 {path}; run this as the service's user")
 
 
 def files_private(path: Path) -> Check:
-    """Can other users read one of the files in the folder?"""
+    """Can other users read any file in the folder?"""
     open_ = [entry.name for entry in path.iterdir() if entry.stat().st_mode & 0o077]
-    return finding(not open_, f"open to others: {', '.join(sorted(open_)) or 'none'}", "chmod go= them")
+    return finding(not open_, f"open to others: {', '.join(sorted(open_)) or 'none'}", "run chmod go= on them")
 
 
 def disk_space(path: Path) -> Check:
     """Is more than 15 % of the disk free?"""
     disk = shutil.disk_usage(path)
     detail = f"{disk.free / 2**30:.1f} GiB of {disk.total / 2**30:.1f} are free"
-    return finding(disk.free > 0.15 * disk.total, detail, "free or add space")
+    return finding(disk.free > 0.15 * disk.total, detail, "free space or add a disk")
 
 
 def disk_entries(path: Path) -> Check:
-    """Has the file system room for more files?"""
+    """Does the file system have room for more files?"""
     found = os.statvfs(path)
     if not found.f_files:
-        return finding(True, "this file system does not count its entries")
-    return finding(found.f_favail > 0.05 * found.f_files, f"{found.f_favail} more files fit", "remove files, or move")
+        return finding(True, "this file system does not limit the number of files")
+    remedy = "delete files, or move to another file system"
+    return finding(found.f_favail > 0.05 * found.f_files, f"room for {found.f_favail} more files", remedy)
 
 
 def file_system(path: Path) -> Check:
-    """Is it one on which SQLite's promises hold?"""
+    """Does the file system keep the promises that SQLite relies on?"""
     kind = _file_system_of(path)
-    remedy = "SQLite needs a local file system on which fsync means it; use a local disk"
+    remedy = "SQLite needs a local file system with a reliable fsync; use a local disk"
     return finding(kind not in NETWORK_FILE_SYSTEMS, kind or "unknown", remedy)
 
 
@@ -123,7 +124,7 @@ def _file_system_of(path: Path) -> str:
 
 
 def disk_writable(path: Path) -> Check:
-    """Is a write durable, and soon?"""
+    """Does a write become durable, and quickly?"""
     probe = path / ".doctor"
     began = time.monotonic()
     try:
@@ -137,21 +138,21 @@ def disk_writable(path: Path) -> Check:
         probe.unlink(missing_ok=True)
     took = time.monotonic() - began
     return finding(
-        took < 0.25, f"a write was durable after {took * 1000:.0f} ms", "the disk is slow; what else uses it?"
+        took < 0.25, f"a durable write took {took * 1000:.0f} ms", "the disk is slow; find out what else uses it"
     )
 
 
 def clock_kept() -> Check:
-    """Does a time service keep the clock right?"""
+    """Does a time service keep the clock synchronised?"""
     kept = clock_synchronised()
-    detail = f"the kernel says that {'a' if kept else 'no'} time service keeps it right"
+    detail = f"the clock is {'' if kept else 'not '}synchronised, according to the kernel"
     return finding(kept, detail, "start chrony or systemd-timesyncd")
 
 
 def core_dumps_off() -> Check:
-    """Can the memory of a process that dies get onto the disk?"""
+    """Could a crash write this process's memory to disk?"""
     soft, _ = resource.getrlimit(resource.RLIMIT_CORE)
-    return finding(soft == 0, f"limit {soft}", "LimitCORE=0 in the unit, ulimit -c 0 in the shell")
+    return finding(soft == 0, f"limit {soft}", "set LimitCORE=0 in the unit, or ulimit -c 0 in the shell")
 
 
 def memory_free(needed: int, why: str) -> Check:
@@ -165,12 +166,12 @@ def memory_free(needed: int, why: str) -> Check:
 
 
 def own_user() -> Check:
-    """Does it run as somebody who may do little?"""
-    return finding(os.geteuid() != 0, f"user {os.geteuid()}", "run the service as a user of its own, not as root")
+    """Does it run as an unprivileged user?"""
+    return finding(os.geteuid() != 0, f"user {os.geteuid()}", "run the service as its own user, not as root")
 
 
 def ask_admin(host: str, port: int, path: str) -> tuple[int, str]:
-    """Ask a daemon's admin port; returns status and text, 0 where nothing answers."""
+    """Query a daemon's admin port; returns status and text, 0 if nothing responds."""
     place = f"[{host}]" if ":" in host else host
     try:
         with urlopen(f"http://{place}:{port}/{path}", timeout=3) as answer:  # http, fixed

@@ -1,13 +1,13 @@
-"""Asking the kernel about its clock."""
+"""Queries the kernel's clock status."""
 
 import ctypes
 
-_UNSYNCHRONISED = 5  # TIME_ERROR, what adjtimex(2) returns for a clock that nothing keeps right
-_TIMEX_BYTES = 256  # struct timex has 208; zeros in it only ask
+_UNSYNCHRONISED = 5  # TIME_ERROR, returned by adjtimex(2) for an unsynchronised clock
+_TIMEX_BYTES = 256  # struct timex has 208; all zeros only query
 
 
 def clock_synchronised() -> bool:
-    """Tell whether NTP or the like keeps the clock right; true where the kernel cannot be asked."""
+    """Return whether NTP or similar keeps the clock synchronised; True if the kernel cannot be asked."""
     library = ctypes.CDLL(None)
     if not hasattr(library, "adjtimex"):  # not Linux
         return True

@@ -1,9 +1,8 @@
-"""What all commands have in common: how they are found, what they all can be told, and how they answer.
+"""What all commands share: how they are found, their common options, and how they report.
 
-A program is a table in its `cli.py`: the name of each command or group, the module that has it, and its line of help.
-Nothing of that is imported before it is called, so that `--help` and each command load what they need and no more. The
-modules register their commands with `Commands`, where one parameter stands for all the options that a program's
-commands share:
+A program is a table in its `cli.py`: the name of each command or group, its module and its line of help. Nothing is
+imported before it is called, so that `--help` and each command load only what they need. The modules register their
+commands with `Commands`, where one parameter stands for all the options that a program's commands share:
 
     app = Commands()
 
@@ -130,7 +129,7 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def run(app: Callable[[], Any], name: str) -> None:
-    """Run a command line; what goes wrong is said in one line on stderr, with exit code 1."""
+    """Run a command line; an error prints one line on stderr and exits with code 1."""
     private_umask()
     try:
         app()
@@ -143,7 +142,7 @@ def run(app: Callable[[], Any], name: str) -> None:
 
 
 def _words(error: OSError) -> str:
-    """Say what the system refused and where; a time-out may have no words of its own, and then its origin says more."""
+    """Say what the system refused and where; a time-out may have no message, and then its origin says more."""
     said = error.strerror or str(error)
     if not said:
         frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -152,5 +151,5 @@ def _words(error: OSError) -> str:
 
 
 def report(facts: dict[str, Any], words: str, *, as_json: bool) -> None:
-    """Print a command's result on stdout: one JSON object, or words for people."""
+    """Print a command's result on stdout: one JSON object, or text for people."""
     sys.stdout.write((json.dumps(facts) if as_json else words) + "\n")

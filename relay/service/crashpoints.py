@@ -1,8 +1,8 @@
-"""Places at which a test, or the demonstration, lets the process die.
+"""Points at which a test or the demo can kill the process.
 
-`SECAGG_CRASH_AT=name` makes the process kill itself with SIGKILL when it first passes `crashpoint("name")`;
-`SECAGG_CRASH_AT=name:3` at the third passage. SIGKILL runs no handler, flushes nothing and closes nothing: what is on
-disk at that moment is what the next start finds. Without the variable a crash point does nothing.
+`SECAGG_CRASH_AT=name` makes the process kill itself with SIGKILL when it first passes `crashpoint("name")`,
+`SECAGG_CRASH_AT=name:3` the third time. SIGKILL runs no handlers and flushes or closes nothing: the next start finds
+what is on disk at that moment. Without the variable, a crash point does nothing.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""Structured logs on stderr that cannot hold a secret: JSON for machines, a readable line on a terminal.
+"""Structured logs on stderr that cannot leak a secret: JSON for machines, readable lines on a terminal.
 
-Two rules stand between a call and the output. A field whose name says that it may be secret is replaced, and a value is
-shown only if it is a plain one: bytes appear by their length and any other object by its type, so that nobody has to
-remember what a frame or a key would print. `bind` adds the request or the run to every line of the current task.
+Two rules apply before anything is written. A field whose name suggests a secret is replaced, and only plain values are
+shown: bytes appear as their length and any other object as its type, so that nobody has to remember what a frame or a
+key would print. `bind` adds the request or the run to every line of the current task.
 """
 
 import logging
@@ -28,12 +28,12 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 def configure(service: str, *, level: str = "info", json: bool | None = None) -> None:
-    """Send the logs of this process, those of its libraries too, to stderr.
+    """Send the logs of this process and its libraries to stderr.
 
     Args:
-        service: stands in every line.
-        level: least severity that is shown: debug, info, warning or error.
-        json: one JSON object a line; None means JSON unless stderr is a terminal.
+        service: name that appears in every line.
+        level: lowest severity shown: debug, info, warning or error.
+        json: whether to write one JSON object per line; None means JSON unless stderr is a terminal.
     """
     as_json = not sys.stderr.isatty() if json is None else json
     handler = logging.StreamHandler(sys.stderr)
@@ -54,7 +54,7 @@ def configure(service: str, *, level: str = "info", json: bool | None = None) ->
 
 
 def formatter(service: str, *, as_json: bool) -> logging.Formatter:
-    """Return what makes a line of an event, redacted; also for handlers of a service's own."""
+    """Return the formatter that redacts and renders events; also for a service's additional handlers."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_shared(service),
         processors=[
@@ -76,12 +76,12 @@ def _shared(service: str) -> list[Processor]:
 
 
 def set_level(level: str) -> None:
-    """Change the least severity that is shown, at any time. Raises ValueError for a name that is no level."""
+    """Change the lowest severity shown, at any time. Raises ValueError for an unknown level."""
     logging.getLogger().setLevel(level.upper())
 
 
 def current_level() -> str:
-    """Return the least severity that is shown."""
+    """Return the lowest severity shown."""
     return logging.getLevelName(logging.getLogger().level).lower()
 
 
@@ -97,14 +97,14 @@ def bind(**fields: str) -> AbstractContextManager[Any]:
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace what may be secret. The last processor before rendering, so that nothing is added behind it."""
+    """Replace potential secrets. Runs last before rendering, so that nothing can be added after it."""
     for name, value in event.items():
         event[name] = REDACTED if _may_be_secret(name) else _printable(value)
     return event
 
 
 def _may_be_secret(name: str) -> bool:
-    return name.lower().rpartition("_")[2] in SECRET_NAMES  # so `join_token` is one and `frame_bytes`, a size, is not
+    return name.lower().rpartition("_")[2] in SECRET_NAMES  # matches `join_token`, but not `frame_bytes`, a size
 
 
 def _printable(value: Any) -> Any:

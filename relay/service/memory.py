@@ -1,8 +1,8 @@
-"""Keeping what a process holds in memory from the disk and from its neighbours, as far as a process can.
+"""Keeps process memory away from the disk and from other processes, as far as a process can.
 
-Python copies bytes as it likes and overwrites none of them, so that keys cannot be wiped from it. What is left to do is
-to let nobody look: no core dump is written, and no other process of the same user may attach. Root still can, and so
-can whoever takes the memory of the machine; swap is for the service manager to forbid (`MemorySwapMax=0`).
+Python copies bytes freely and never overwrites them, so keys cannot be wiped from memory. What remains is to keep
+others out: no core dump is written, and no other process of the same user may attach. Root still can, and so can anyone
+with access to the machine's memory; disabling swap is up to the service manager (`MemorySwapMax=0`).
 """
 
 import ctypes
@@ -12,7 +12,7 @@ _PR_SET_DUMPABLE = 4
 
 
 def keep_private() -> None:
-    """Let no core be dumped and no process of the same user look into this one."""
+    """Disable core dumps and deny access to this process's memory to other processes of the same user."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     library = ctypes.CDLL(None)
     if hasattr(library, "prctl"):  # Linux

@@ -1,7 +1,7 @@
-"""Where a daemon's settings come from: command line, environment, secret files, TOML file, default; the first wins.
+"""A daemon's settings: command line, environment, secret files, TOML file, default; the first one wins.
 
 A service subclasses `Settings`, names itself with `service_config`, and adds fields. `load` reads everything and
-refuses what nobody asked for: a mistyped key would otherwise leave a limit at its default without a word.
+rejects unknown keys: otherwise a mistyped key would silently leave a limit at its default.
 """
 
 import os
@@ -26,45 +26,45 @@ _APPLICATION = "secagg"
 
 
 class SettingsError(ParameterError):
-    """A setting is unknown, missing or not allowed; the message names it and where it came from. Never its value."""
+    """A setting is unknown, missing or not allowed. The message names the setting and its source, never its value."""
 
 
 def service_config(service: str) -> SettingsConfigDict:
-    """Return the configuration of a service's settings class: its environment prefix is SECAGG_<SERVICE>_."""
+    """Return the configuration of a service's settings class; its environment prefix is SECAGG_<SERVICE>_."""
     return SettingsConfigDict(
         env_prefix=f"{_APPLICATION}_{service}_".upper(),
         title=service,
         extra="forbid",
         frozen=True,
-        hide_input_in_errors=True,  # a value may be a secret that stands behind the wrong name
+        hide_input_in_errors=True,  # a value may be a secret under a mistyped name
     )
 
 
 def default_data_folder(service: str) -> Path:
-    """Return the folder in which a service keeps its data when none is named."""
+    """Return a service's default data folder."""
     return user_data_path(_APPLICATION) / service
 
 
 def usual_file(service: str) -> Path:
-    """Return where a service's settings file is when none is named."""
+    """Return the default path of a service's settings file."""
     return user_config_path(_APPLICATION) / f"{service}.toml"
 
 
 class Settings(BaseSettings):
     """Base of the services' settings.
 
-    The TOML file is `config`, or <service>.toml in the user's configuration folder where that exists. For every field
-    the environment may also name a file that holds the value, <PREFIX><FIELD>_FILE: how secrets get in.
+    The TOML file is `config`, or <service>.toml in the user's configuration folder if that exists. For every field the
+    environment may instead name a file that holds the value, <PREFIX><FIELD>_FILE; use this for secrets.
     """
 
     config: Path | None = Field(default=None, description="TOML file with settings")
     log_level: str = Field(
-        default="info", pattern="^(debug|info|warning|error)$", description="least severity that is logged"
+        default="info", pattern="^(debug|info|warning|error)$", description="lowest severity that is logged"
     )
 
     @classmethod
     def load(cls, **command_line: Any) -> Self:
-        """Read the settings; arguments that are None were not given on the command line.
+        """Read the settings; an argument that is None was not given on the command line.
 
         Raises:
             SettingsError: a value is not allowed, a key is unknown, or a named file cannot be read.
@@ -75,7 +75,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsError("; ".join(_explain(cls, problem) for problem in error.errors())) from None
         except TOMLDecodeError as error:
-            raise SettingsError(f"config: the file is no TOML: {error}") from None
+            raise SettingsError(f"config: the file is not valid TOML: {error}") from None
         except OSError as error:  # a secret's file; the message names it
             raise SettingsError(str(error)) from None
 
@@ -88,7 +88,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        del dotenv_settings, file_secret_settings  # one file format and one way for secrets are enough
+        del dotenv_settings, file_secret_settings  # one file format and one mechanism for secrets are enough
         return (
             init_settings,
             env_settings,
@@ -108,7 +108,7 @@ def _toml_file(settings: type[BaseSettings], command_line: Mapping[str, Any]) ->
         return usual if usual.is_file() else None
     path = Path(named)
     if not path.is_file():
-        raise SettingsError(f"config: there is no file {path}")
+        raise SettingsError(f"config: file {path} does not exist")
     return path
 
 
@@ -131,5 +131,5 @@ def _refuse_unknown(settings: type[BaseSettings], environment: Mapping[str, str]
 def _explain(settings: type[BaseSettings], problem: Any) -> str:
     name = ".".join(str(part) for part in problem["loc"]) or "settings"
     if problem["type"] == "extra_forbidden":
-        return f"{name}: unknown setting; known are {', '.join(sorted(settings.model_fields))}"
+        return f"{name}: unknown setting; known settings: {', '.join(sorted(settings.model_fields))}"
     return f"{name}: {problem['msg']}"

@@ -1,4 +1,4 @@
-"""Telling systemd how a daemon is: ready, alive, stopping (sd_notify(3)); a no-op where systemd did not ask for it."""
+"""Reports a daemon's state to systemd: ready, alive, stopping (sd_notify(3)); does nothing without systemd."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Send one line of state, such as `READY=1`."""
+    """Send one line of state such as `READY=1`."""
     address = environment.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -18,9 +18,9 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
 
 
 async def keep_alive(environment: Mapping[str, str] = os.environ) -> None:
-    """Reassure the watchdog at half its interval, until cancelled: an event loop that hangs is restarted.
+    """Ping the watchdog at half its interval until cancelled, so that systemd restarts a hanging event loop.
 
-    A database that cannot be reached is no reason for that; `/readyz` and the alerts speak of it.
+    An unreachable database does not stop the pings; `/readyz` and the alerts report it.
     """
     interval_s = int(environment.get("WATCHDOG_USEC", 0)) / 1e6
     while interval_s:
@@ -30,7 +30,7 @@ async def keep_alive(environment: Mapping[str, str] = os.environ) -> None:
 
 @asynccontextmanager
 async def watched(environment: Mapping[str, str] = os.environ) -> AsyncIterator[None]:
-    """Say that the daemon is ready, reassure the watchdog while the block runs, and say that it stops."""
+    """Report the daemon as ready, ping the watchdog while the block runs, and report that it is stopping."""
     notify("READY=1", environment)
     alive = asyncio.create_task(keep_alive(environment))
     try:

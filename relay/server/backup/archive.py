@@ -1,7 +1,7 @@
-"""The file of a backup: a tar of the database, the complete payloads and a signed manifest, sealed to a public key.
+"""A backup file: a tar of the database, the complete payloads and a signed manifest, sealed to a public key.
 
-Spec: operations §5. The tar goes through age (X25519, ChaCha20-Poly1305 in chunks) while it is made, so that the host
-which makes backups holds no key that opens them, and nothing of any size is held in memory.
+Spec: operations §5. The tar is encrypted with age (X25519, ChaCha20-Poly1305 in chunks) as it is written, so that the
+host that makes backups holds no key that opens them, and nothing large is held in memory.
 """
 
 import os
@@ -24,14 +24,14 @@ _MAGIC = b"age-encryption.org"
 
 
 class BackupError(SecaggError):
-    """A backup cannot be made, or a file is no whole backup; says which and why."""
+    """A backup cannot be made, or a file is not a complete backup; the message says why."""
 
 
 class ArchiveWriter:
-    """Writes members one after the other.
+    """Writes members one after another.
 
     Args:
-        out: where the bytes go.
+        out: destination of the bytes.
     """
 
     def __init__(self, out: IO[bytes]) -> None:
@@ -47,7 +47,7 @@ class ArchiveWriter:
             while left:
                 piece = file.read(min(_PIECE, left))
                 if not piece:
-                    raise BackupError(f"{path} became shorter while it was read")
+                    raise BackupError(f"{path} was truncated while it was read")
                 digest.update(piece)
                 self._out.write(piece)
                 left -= len(piece)
@@ -55,15 +55,15 @@ class ArchiveWriter:
         return digest.hexdigest()
 
     def add_bytes(self, name: str, data: bytes) -> None:
-        """Add a member of these bytes."""
+        """Add a member from bytes."""
         self._begin(name, len(data))
         self._out.write(data)
         self._fill(len(data))
 
     async def add_pieces(self, name: str, size: int, pieces: AsyncIterator[bytes]) -> bytes:
-        """Add a member of `size` bytes that come in pieces; returns their SHA-256.
+        """Add a member of `size` bytes that arrive in pieces; returns their SHA-256.
 
-        Where they cannot be read to their end, zeros take the place of the rest: the archive goes on.
+        If they cannot be read to the end, zeros fill the remainder, so that the archive can continue.
         """
         digest = sha256()
         self._begin(name, size)
@@ -95,11 +95,11 @@ class ArchiveWriter:
 
 @contextmanager
 def writing(path: Path, recipients: list[Any]) -> Iterator[ArchiveWriter]:
-    """Write an archive to a new file, which has its name only when it is whole and durable.
+    """Write an archive to a new file, which gets its name only once it is complete and durable.
 
     Args:
-        path: of the archive.
-        recipients: age recipients; none leaves the archive open to read.
+        path: path of the archive.
+        recipients: age recipients; if empty, the archive is not encrypted.
     """
     part = path.with_name(f".{path.name}.part")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -119,19 +119,19 @@ def writing(path: Path, recipients: list[Any]) -> Iterator[ArchiveWriter]:
 
 @contextmanager
 def reading(path: Path, identities: list[Any]) -> Iterator[tarfile.TarFile]:
-    """Read an archive from its beginning to its end.
+    """Read an archive from beginning to end.
 
     Raises:
-        BackupError: the file is no archive, is cut off or changed, or does not open with these keys.
+        BackupError: the file is not an archive, is truncated or changed, or does not open with these keys.
     """
     try:
         with path.open("rb") as file, _unsealed(file, identities) as source:
             with tarfile.open(fileobj=source, mode="r|") as archive:
                 yield archive
-            while source.read(_PIECE):  # what follows the last member is authenticated too
+            while source.read(_PIECE):  # data after the last member is authenticated too
                 pass
     except tarfile.TarError as error:
-        raise BackupError(f"{path} is no whole backup: {error}") from None
+        raise BackupError(f"{path} is not a complete backup: {error}") from None
 
 
 @contextmanager
@@ -149,7 +149,7 @@ def _sealing(file: IO[bytes], recipients: list[Any]) -> Iterator[IO[bytes]]:
     try:
         with os.fdopen(sink, "wb") as out:
             yield out
-    except BrokenPipeError:  # the other end failed, and knows why
+    except BrokenPipeError:  # the other end failed and reports the reason
         pass
     finally:
         pump.join()
@@ -165,7 +165,7 @@ def _unsealed(file: IO[bytes], identities: list[Any]) -> Iterator[IO[bytes]]:
         yield file
         return
     if not identities:
-        raise ParameterError("this backup is encrypted; name the file that holds its key with --identity")
+        raise ParameterError("this backup is encrypted; give the file with its key as --identity")
     source, sink = os.pipe()
 
     def unseal() -> None:
@@ -179,11 +179,11 @@ def _unsealed(file: IO[bytes], identities: list[Any]) -> Iterator[IO[bytes]]:
     finally:
         pump.join()
         if pump.error is not None and "Broken pipe" not in str(pump.error):
-            raise BackupError(f"the backup is damaged, cut off, or sealed to another key: {pump.error}")
+            raise BackupError(f"the backup is damaged, truncated or encrypted to another key: {pump.error}")
 
 
 class _Pump(Thread):
-    """A thread between a pipe and a file; `error` is what it failed with."""
+    """A thread between a pipe and a file; `error` is the exception that it failed with."""
 
     def __init__(self, work: Callable[[], None]) -> None:
         super().__init__(name="backup", daemon=True)
@@ -194,5 +194,5 @@ class _Pump(Thread):
     def run(self) -> None:
         try:
             self._work()
-        except Exception as error:  # noqa: BLE001  # whoever joins looks at it
+        except Exception as error:  # noqa: BLE001  # checked by whoever joins the thread
             self.error = error

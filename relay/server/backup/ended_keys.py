@@ -1,6 +1,6 @@
-"""Keys that ended after a backup was made: who restores names them, and they end before the new life begins.
+"""Keys that ended after a backup was made: the operator lists them at a restore, and they are ended again first.
 
-The backup knows nothing of their end. A file has a key a line, or it is a log as `secagg-relay audit export` prints it.
+The backup cannot know that they ended. The file has one key per line, or is the output of `secagg-relay audit export`.
 """
 
 import json
@@ -18,10 +18,10 @@ _ACTIONS = {f"site.{ending}": ending for ending in Ending}
 
 
 def read(path: Path) -> dict[bytes, Ending]:
-    """Return the keys that a file names, each with how it ended; of a key alone that is `revoked`.
+    """Return the keys listed in a file, each with how it ended; a key on its own counts as `revoked`.
 
     Raises:
-        ParameterError: a line is neither a key nor an entry of an exported log; says which.
+        ParameterError: a line is neither a key nor an entry of an exported log; the message says which.
     """
     found: dict[bytes, Ending] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
@@ -31,7 +31,7 @@ def read(path: Path) -> dict[bytes, Ending]:
         try:
             ended = _of_entry(json.loads(words)) if words.startswith("{") else (public_key(words), Ending.REVOKED)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise ParameterError(f"{path}, line {number}: neither a key nor a line of an exported audit log") from None
+            raise ParameterError(f"{path}, line {number}: expected a key or a line of an exported audit log") from None
         if ended is not None:
             found[ended[0]] = ended[1]
     return found
@@ -46,7 +46,7 @@ def _of_entry(document: dict[str, dict[str, str]]) -> tuple[bytes, Ending] | Non
 
 
 def end(db: Connection, keys: dict[bytes, Ending], *, now: float) -> int:
-    """End those of the keys that are valid, and return how many; a key that was never enrolled here is passed over."""
+    """End those of the keys that are valid and return how many; keys that were never enrolled here are skipped."""
     ended = 0
     for key, ending in sorted(keys.items()):
         row = sites.find(db, key)

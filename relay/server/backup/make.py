@@ -1,7 +1,7 @@
-"""Making a backup of a relay that serves, and removing old ones.
+"""Makes a backup of a running relay, and removes old backups.
 
-Spec: operations §5. The database is copied over one consistent view (SQLite's online backup, or pg_dump with an
-exported snapshot), then the payloads that it calls complete: their bytes never change, and it has their digests.
+Spec: operations §5. The database is copied from one consistent snapshot (SQLite's online backup, or pg_dump with an
+exported snapshot), then the payloads that it marks complete: their bytes never change, and it has their digests.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ _DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A complete payload: its ID, size in bytes and SHA-256."""
+    """A complete payload: ID, size in bytes and SHA-256."""
 
     id: UUID
     size: int
@@ -59,11 +59,11 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class BackupFacts:
-    """What a view of the database says about itself.
+    """Facts about one snapshot of the database.
 
     Attributes:
-        described: for the manifest: schema, epoch, number of rows by table, entries and head of the audit log.
-        payloads: those that are complete.
+        described: the manifest's content: schema, epoch, number of rows per table, entries and head of the audit log.
+        payloads: complete payloads.
     """
 
     described: dict[str, Any]
@@ -71,28 +71,28 @@ class BackupFacts:
 
 
 def recipients_of(texts: list[str]) -> list[Any]:
-    """Read age recipients; raises ParameterError where one is none."""
+    """Parse age recipients; raises ParameterError for an invalid one."""
     try:
         return [pyrage.x25519.Recipient.from_str(text_) for text_ in texts]
     except pyrage.RecipientError:
         raise ParameterError(
-            "a backup's recipient begins with age1; make a pair with: secagg-relay backup-key"
+            "a backup recipient starts with age1; generate a key pair with: secagg-relay backup-key"
         ) from None
 
 
 def make(settings: RelayConfig, folder: Path, recipients: list[Any]) -> dict[str, Any]:
-    """Make a backup in a folder and return what it holds, with `file` and `bytes`.
+    """Make a backup in a folder and return its facts, with `file` and `bytes`.
 
-    Payloads that are not what was uploaded stop nobody else's backup: they are listed as `rotten`.
+    Payloads that differ from what was uploaded do not stop the backup; they are listed as `rotten`.
 
     Args:
-        settings: of the relay, which may serve meanwhile.
-        folder: where backups are collected; made where it is missing.
-        recipients: age recipients; none leaves the backup open to read.
+        settings: settings of the relay, which may keep serving.
+        folder: folder for backups, created if missing.
+        recipients: age recipients; if empty, the backup is not encrypted.
 
     Raises:
         BackupError: the database cannot be copied.
-        OSError: there is no room, or the folder cannot be written.
+        OSError: the disk is full, or the folder cannot be written.
     """
     private_folder(folder)
     name = f"relay-{datetime.now(UTC).strftime(_STAMP)}.tar{'.age' if recipients else ''}"
@@ -118,7 +118,7 @@ def make(settings: RelayConfig, folder: Path, recipients: list[Any]) -> dict[str
 
 
 def expire(folder: Path, *, keep: int, days: int, now: float) -> list[str]:
-    """Remove the backups that are neither among the newest `keep` nor younger than `days`; returns their names."""
+    """Remove backups that are neither among the newest `keep` nor younger than `days`; returns their names."""
     found = sorted((path for path in folder.iterdir() if _NAME.match(path.name)), key=lambda path: path.name)
     old = [path for path in found[:-keep] if _made(path) < now - days * _DAY_S]
     for path in old:
@@ -127,7 +127,7 @@ def expire(folder: Path, *, keep: int, days: int, now: float) -> list[str]:
 
 
 def describe(db: Connection) -> BackupFacts:
-    """Look up what is to be compared after a restore."""
+    """Collect the facts to compare after a restore."""
     entries, head = audit.head(db)
     epoch = epochs.current(db)
     blob = schema.blob
@@ -143,14 +143,14 @@ def describe(db: Connection) -> BackupFacts:
 
 
 def count(db: Connection) -> dict[str, Any]:
-    """Return the schema of a database, which may be another release's, and the number of rows of each table."""
+    """Return the schema of a database, possibly of another release, and the number of rows in each table."""
     names = sorted(set(inspect(db).get_table_names()) - {migrate.VERSION_TABLE})
     rows = {name: db.scalar(select(func.count()).select_from(table(name))) for name in names}
     return {"schema": migrate.revision(db), "rows": rows}
 
 
 def describe_file(path: Path) -> BackupFacts:
-    """Look the same up in a copy of an SQLite database."""
+    """Collect the same facts from a copy of an SQLite database."""
 
     async def look() -> BackupFacts:
         database = connect(URL.create("sqlite", database=str(path)), connections=1)
@@ -164,7 +164,7 @@ def describe_file(path: Path) -> BackupFacts:
 
 @contextmanager
 def _copied(settings: RelayConfig) -> Iterator[tuple[Path, BackupFacts]]:
-    """Copy the database into the data folder, which is as private as the database; the copy is removed at the end."""
+    """Copy the database into the data folder, which is as private as the database; the copy is removed afterwards."""
     with _alone(settings.data):
         work = private_folder(settings.data / "backup.work")
         copy = work / (SQLITE if settings.database is None else POSTGRES)
@@ -181,7 +181,7 @@ def _alone(data: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise BackupError("another backup of this relay is being made; wait for its end") from None
+        raise BackupError("another backup of this relay is in progress; wait for it to finish") from None
     finally:
         os.close(handle)
 
@@ -189,17 +189,17 @@ def _alone(data: Path) -> Iterator[None]:
 def _copy_sqlite(settings: RelayConfig, copy: Path) -> BackupFacts:
     source = settings.data / FILE_NAME
     if not source.exists():
-        raise ParameterError(f"there is no relay in {settings.data}; name its folder with --data")
+        raise ParameterError(f"{settings.data} contains no relay; give its folder as --data")
     copy.touch(mode=0o600)
     try:
         with (
             closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as live,
             closing(sqlite3.connect(copy)) as mine,
         ):
-            live.backup(mine)  # in one step, over one view; writers go on
+            live.backup(mine)  # in one step, from one snapshot; writers are not blocked
         facts = describe_file(copy)
         with closing(sqlite3.connect(copy)) as mine:
-            mine.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+            mine.execute("PRAGMA journal_mode=DELETE")  # a single file without a separate log
     except sqlite3.Error as error:
         raise BackupError(f"the database cannot be copied: {error}") from None
     return facts
@@ -207,7 +207,7 @@ def _copy_sqlite(settings: RelayConfig, copy: Path) -> BackupFacts:
 
 def _copy_postgres(settings: RelayConfig, copy: Path) -> BackupFacts:
     def work(db: Connection) -> BackupFacts:
-        keep_idle(db)  # pg_dump takes as long as it takes
+        keep_idle(db)  # pg_dump may take long
         snapshot = db.scalar(text("SELECT pg_export_snapshot()"))
         postgres_tool(
             "pg_dump",
@@ -223,10 +223,10 @@ def _copy_postgres(settings: RelayConfig, copy: Path) -> BackupFacts:
 
 
 def postgres_tool(program: str, url: URL, *arguments: str) -> None:
-    """Run one of PostgreSQL's own programs on a database; the password is in its environment and not in its arguments.
+    """Run one of PostgreSQL's own programs on a database; the password goes into its environment, not its arguments.
 
     Raises:
-        BackupError: it is not installed, or failed; says with what.
+        BackupError: it is not installed or failed; the message includes its output.
     """
     named = {"ssl": "sslmode"}
     query = {named.get(name, name): value for name, value in url.query.items()}
@@ -237,7 +237,7 @@ def postgres_tool(program: str, url: URL, *arguments: str) -> None:
             [program, *arguments, f"--dbname={plain}"], env=environment, check=True, capture_output=True, text=True
         )
     except FileNotFoundError:
-        raise BackupError(f"{program} is not installed here; it comes with PostgreSQL's client programs") from None
+        raise BackupError(f"{program} is not installed; it is part of PostgreSQL's client programs") from None
     except subprocess.CalledProcessError as error:
         raise BackupError(f"{program} failed: {error.stderr.strip()[-300:]}") from None
 
@@ -245,9 +245,9 @@ def postgres_tool(program: str, url: URL, *arguments: str) -> None:
 async def _add_payloads(
     settings: RelayConfig, archive: ArchiveWriter, payloads: tuple[Payload, ...]
 ) -> dict[str, list[str]]:
-    """Add the payloads' bytes; returns the IDs of those that are gone since the database was copied, and of the rotten.
+    """Add the payloads' bytes; returns the IDs of those gone since the database was copied, and of rotten ones.
 
-    What is in an object store stays there: such stores have versions and copies of their own.
+    Payloads in an object store stay there: such stores have their own versioning and copies.
     """
     if settings.objects is not None:
         return {"gone": [str(payload.id) for payload in payloads], "rotten": []}

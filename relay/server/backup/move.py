@@ -1,7 +1,7 @@
-"""Moving a relay from SQLite to PostgreSQL: one transaction on each side, and every row compared before the commit.
+"""Moves a relay from SQLite to PostgreSQL: one transaction on each side, every row compared before the commit.
 
-The source is closed in its own transaction: no relay starts on it again, and one that still runs, idle, can write
-nothing. What it acknowledged would be lost.
+The source is closed in its own transaction: no relay starts on it again, and an idle one that is still running cannot
+write, since anything that it acknowledged would be lost.
 """
 
 import asyncio
@@ -24,16 +24,16 @@ from secagg.errors import ParameterError, SecaggError
 
 _BATCH = 500
 _COUNTERS = ("message", "token")
-"""Tables whose numbers go on above every one that was ever given, also to rows that are no more."""
+"""Tables whose numbering must continue above every number ever assigned, deleted rows included."""
 
 
 class MoveError(SecaggError):
-    """The copy is not what it was copied from; nothing was kept of it."""
+    """The copy differs from its source; nothing was kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A table that was moved: its rows, and a hash over them that knows no order."""
+    """A moved table: its number of rows, and an order-independent hash over them."""
 
     name: str
     rows: int
@@ -44,19 +44,19 @@ def move(source: RelayConfig, target: RelayConfig) -> list[Moved]:
     """Copy all tables in one transaction, compare counts and hashes, and only then commit.
 
     Args:
-        source: names the data folder, whose relay is stopped.
-        target: names an empty PostgreSQL database.
+        source: settings with the data folder, whose relay is stopped.
+        target: settings with an empty PostgreSQL database.
 
     Raises:
-        ParameterError: there is no relay in the folder, or the target holds sites already.
-        SchemaError: the source has another schema than this release, or was moved already.
-        DatabaseBusyError: a relay still writes to the source.
+        ParameterError: the folder contains no relay, or the target already has sites.
+        SchemaError: the source has another schema than this release, or was already moved.
+        DatabaseBusyError: a relay is still writing to the source.
         MoveError: the copy differs.
     """
     if source.database is not None:
-        raise ParameterError("this relay has its database in PostgreSQL already")
+        raise ParameterError("this relay's database is already in PostgreSQL")
     if not Path(sqlite_url(source.data).database or "").exists():
-        raise ParameterError(f"there is no relay in {source.data}; name its folder with --data")
+        raise ParameterError(f"{source.data} contains no relay; give its folder as --data")
     asyncio.run(migrate.prepare(target))
     from_ = engine(sqlite_url(source.data), wait_s=source.database_wait_s, begin="BEGIN EXCLUSIVE", connections=1)
     try:
@@ -65,7 +65,7 @@ def move(source: RelayConfig, target: RelayConfig) -> list[Moved]:
             _close(old)
             return asyncio.run(_copied(old, target))
     except OperationalError:
-        raise DatabaseBusyError("a relay still writes to the database; stop it first") from None
+        raise DatabaseBusyError("a relay is still writing to the database; stop it first") from None
     finally:
         from_.dispose()
 
@@ -86,23 +86,23 @@ async def _copied(old: Connection, target: RelayConfig) -> list[Moved]:
     try:
         return await database.alone(lambda new: _copy(old, new))
     except DatabaseUnavailableError as error:
-        raise MoveError(f"nothing was moved: {error}") from None
+        raise MoveError(f"the move failed and nothing was changed: {error}") from None
     finally:
         await database.close()
 
 
 def _copy(old: Connection, new: Connection) -> list[Moved]:
-    keep_idle(new)  # the source is hashed meanwhile
+    keep_idle(new)  # idle while the source is hashed
     if new.scalar(select(func.count()).select_from(schema.site)):
-        raise ParameterError("the target holds sites already; a relay is moved into a database of its own: createdb")
+        raise ParameterError("the target already has sites; move the relay into a new database: createdb")
     moved = []
     for table in schema.metadata.sorted_tables:
-        new.execute(table.delete())  # what the migrations put there
+        new.execute(table.delete())  # inserted by the migrations
         for rows in old.execute(select(table)).mappings().partitions(_BATCH):
             new.execute(insert(table), [dict(row) for row in rows])
         before, after = _described(old, table), _described(new, table)
         if before != after:
-            raise MoveError(f"table {table.name} has {after.rows} of {before.rows} rows, or others")
+            raise MoveError(f"table {table.name}: {after.rows} of {before.rows} rows arrived, or their content differs")
         moved.append(before)
     for name in _COUNTERS:
         _go_on(old, new, name)
@@ -110,7 +110,7 @@ def _copy(old: Connection, new: Connection) -> list[Moved]:
 
 
 def _described(db: Connection, table: Table) -> Moved:
-    """Hash each row and add the hashes up: the two databases sort differently."""
+    """Hash each row and add up the hashes, since the two databases sort differently."""
     rows, total = 0, 0
     for found in db.execute(select(table), execution_options={"yield_per": _BATCH}).partitions():
         rows += len(found)
@@ -119,7 +119,7 @@ def _described(db: Connection, table: Table) -> Moved:
 
 
 def _spelled(row: Iterable[Any]) -> bytes:
-    """Write a row in one way, whichever driver read it."""
+    """Serialise a row in one way, whichever driver read it."""
     plain = (value if isinstance(value, bytes | int | float | str | None) else str(value) for value in row)
     return repr(tuple(plain)).encode()
 

@@ -1,7 +1,7 @@
-"""Restoring a backup: everything is checked before the files get their names, and the new life begins voided.
+"""Restores a backup: checks everything before the files get their names, then starts a new epoch.
 
-Spec: operations §3 and §5. The relay's user may own its data folder alone, so that the work is done inside of it. A
-restore that fails leaves nothing behind, in the folder or in the database.
+Spec: operations §3 and §5. The relay's user may own nothing but its data folder, so all work happens inside it. A
+failed restore leaves nothing behind, neither in the folder nor in the database.
 """
 
 import asyncio
@@ -41,21 +41,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class BackupManifest:
-    """What a backup says about itself, and the key of the relay that signed it."""
+    """What a backup claims to hold, and the key of the relay that signed it."""
 
     says: Mapping[str, Any]
     key: bytes
 
 
 def identities_of(path: Path) -> list[Any]:
-    """Read a file of age identities; raises ParameterError where there is none in it."""
+    """Read a file of age identities; raises ParameterError if it has none."""
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     try:
         found = [pyrage.x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#")]
     except pyrage.IdentityError:
         found = []
     if not found:
-        raise ParameterError(f"{path} holds no key of a backup; it has a line that begins with AGE-SECRET-KEY-1")
+        raise ParameterError(f"{path} holds no backup key; expected a line starting with AGE-SECRET-KEY-1")
     return found
 
 
@@ -68,28 +68,28 @@ def restore(
     ended: dict[bytes, Ending],
     keep: bool,
 ) -> dict[str, Any]:
-    """Restore a backup, check all of it, and begin a new epoch.
+    """Restore a backup, check all of it, and start a new epoch.
 
     Args:
-        file: the backup.
-        settings: of the relay to be; its data folder, and its PostgreSQL database if it has one, are still empty.
-        identities: age identities, one of which opens the backup.
+        file: path of the backup.
+        settings: settings of the new relay; its data folder, and its PostgreSQL database if any, are still empty.
+        identities: age identities, one of which must open the backup.
         key: the key that must have signed the backup; None for any.
-        ended: keys that ended after the backup was made; they end again.
-        keep: False only checks, and leaves nothing behind.
+        ended: keys that ended after the backup was made, to be ended again.
+        keep: whether to keep the result; False only checks and leaves nothing behind.
 
     Returns:
         What was restored and what was voided.
 
     Raises:
-        BackupError: something is not as the backup says it was.
-        ParameterError: there is something already where the backup is to go.
+        BackupError: something differs from what the backup claims.
+        ParameterError: the destination is not empty.
     """
     _require_room(settings)
     with _room(settings, keep=keep) as mine:
         manifest = _unpack(file, mine, identities)
         if key is not None and manifest.key != key:
-            raise BackupError(f"the backup is signed by {to_base64url(manifest.key)}, which is not the named key")
+            raise BackupError(f"the backup was signed by {to_base64url(manifest.key)}, not by the given key")
         _fill_database(mine, manifest)
         _compare(mine, manifest)
         again, voided = _begin_anew(mine, file, ended)
@@ -112,14 +112,14 @@ def restore(
 
 def _require_room(settings: RelayConfig) -> None:
     if settings.data.exists() and any(path.name != _WORK for path in settings.data.iterdir()):
-        raise ParameterError(f"{settings.data} is not empty; a backup is restored into a folder of its own")
+        raise ParameterError(f"{settings.data} is not empty; restore into a new folder")
     if settings.database is not None and _on_any(settings, _tables).tables:
-        raise ParameterError("the database is not empty; a backup is restored into a new one: createdb")
+        raise ParameterError("the database is not empty; restore into a new one: createdb")
 
 
 @contextmanager
 def _room(settings: RelayConfig, *, keep: bool) -> Iterator[RelayConfig]:
-    """Work in a subfolder of the data folder; at the end what is there is moved up, or all is as it was before."""
+    """Work in a subfolder of the data folder; at the end move its content up, or leave everything as it was."""
     made = not settings.data.exists()
     folder = private_folder(settings.data) / _WORK
     shutil.rmtree(folder, ignore_errors=True)
@@ -136,13 +136,13 @@ def _room(settings: RelayConfig, *, keep: bool) -> Iterator[RelayConfig]:
 
 
 def _move_up(folder: Path) -> None:
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == FILE_NAME):  # the database is the last
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == FILE_NAME):  # the database last
         path.rename(folder.parent / path.name)
     sync_folder(folder.parent)
 
 
 def _leave_nothing(settings: RelayConfig, *, folder: bool) -> None:
-    """Drop what came into the database, which was empty, and the folder if it was not there."""
+    """Drop what was added to the database, which was empty, and the folder if it did not exist."""
     if folder:
         settings.data.rmdir()
     if settings.database is not None:
@@ -150,7 +150,7 @@ def _leave_nothing(settings: RelayConfig, *, folder: bool) -> None:
 
 
 def _tables(db: Connection) -> MetaData:
-    """Return the tables that are in a database, whatever its schema."""
+    """Return the tables in a database, whatever its schema."""
     found = MetaData()
     found.reflect(db)
     return found
@@ -170,14 +170,14 @@ def _on_any(settings: RelayConfig, work: Callable[[Connection], T]) -> T:
 
 
 def _unpack(file: Path, settings: RelayConfig, identities: list[Any]) -> BackupManifest:
-    """Write the members where they belong; the manifest is the last."""
+    """Write the members to their places; the manifest is the last one."""
     blobs = BlobFolder(settings.data / "blobs")
     found: bytes | None = None
     with reading(file, identities) as archive:
         for member in archive:
             content = archive.extractfile(member)
             if content is None or found is not None:
-                raise BackupError(f"a backup has no member {member.name!r}")
+                raise BackupError(f"unexpected member {member.name!r} in the backup")
             if member.name == make.MANIFEST:
                 found = content.read()
             elif member.name in {make.SQLITE, make.POSTGRES}:
@@ -185,7 +185,7 @@ def _unpack(file: Path, settings: RelayConfig, identities: list[Any]) -> BackupM
             else:
                 asyncio.run(_write_payload(blobs, _payload_id(member), content))
     if found is None:
-        raise BackupError("the backup is cut off: it has no manifest at its end")
+        raise BackupError("the backup is truncated: the manifest at its end is missing")
     return _read_manifest(found)
 
 
@@ -193,7 +193,7 @@ def _payload_id(member: tarfile.TarInfo) -> UUID:
     try:
         return UUID(member.name.removeprefix(make.PAYLOADS))
     except ValueError:
-        raise BackupError(f"a backup has no member {member.name!r}") from None
+        raise BackupError(f"unexpected member {member.name!r} in the backup") from None
 
 
 def _write(path: Path, content: Any) -> None:
@@ -217,7 +217,7 @@ def _read_manifest(data: bytes) -> BackupManifest:
         verify(key, make.LABEL, outer["manifest"].encode(), from_base64url(outer["proof"]))
         says = json.loads(outer["manifest"])
         if says["format"] != make.FORMAT:
-            raise BackupError(f"the backup has format {says['format']}, which this release does not read")
+            raise BackupError(f"the backup has format {says['format']}, which this release cannot read")
     except (InvalidSignatureError, ValueError, KeyError, TypeError, AttributeError):
         raise BackupError("the backup's manifest is not signed by the relay that it names") from None
     return BackupManifest(says, key)
@@ -227,9 +227,9 @@ def _fill_database(settings: RelayConfig, manifest: BackupManifest) -> None:
     kind = make.SQLITE if settings.database is None else make.POSTGRES
     copy = settings.data / kind
     if not copy.exists():
-        raise BackupError(f"the backup is of another kind of database; this relay's settings expect {kind}")
+        raise BackupError(f"the backup contains another kind of database; this relay's settings expect {kind}")
     if make.digest_of(copy) != manifest.says["database"]:
-        raise BackupError("the database in the backup is not the one that was backed up")
+        raise BackupError("the database in the backup is not the one that the manifest describes")
     if settings.database is None:
         _check_sqlite(copy)
         copy.rename(settings.data / FILE_NAME)
@@ -248,13 +248,13 @@ def _check_sqlite(path: Path) -> None:
     except sqlite3.DatabaseError as error:
         said, orphans = str(error), []
     if said != "ok" or orphans:
-        raise BackupError(f"the database in the backup is damaged: {said}, {len(orphans)} rows without their parents")
+        raise BackupError(f"the database in the backup is damaged: {said}, {len(orphans)} rows violate a foreign key")
 
 
 def _compare(settings: RelayConfig, manifest: BackupManifest) -> None:
-    """Compare what is there now with what the manifest says was there; an older schema is brought up to date between.
+    """Compare the restored content with the manifest, upgrading an older schema in between.
 
-    The tables are counted as they came, for this release may have others; the rest is read as this release reads it.
+    Tables are counted as they arrived, since this release may have others; all else is read in this release's schema.
     """
     _require_same(manifest, _on_any(settings, make.count))
     asyncio.run(migrate.prepare(settings))
@@ -268,21 +268,21 @@ def _require_same(manifest: BackupManifest, found: Mapping[str, Any]) -> None:
     for name, value in found.items():
         was = manifest.says.get(name)
         if value != was:
-            raise BackupError(f"{name} in the database is not what was backed up: {value}, not {was}")
+            raise BackupError(f"{name} differs from the manifest: {value}, not {was}")
 
 
 async def _compare_payloads(settings: RelayConfig, facts: make.BackupFacts, known: set[str]) -> None:
-    """Check the payloads but those that are known to be gone or rotten since before the backup."""
+    """Check the payloads except those known to be gone or rotten since before the backup."""
     blobs = BlobFolder(settings.data / "blobs")
     for payload in facts.payloads:
         if str(payload.id) in known:
             continue
         if not await blobs.holds(payload.id) or await blobs.digest(payload.id, ()) != payload.digest:
-            raise BackupError(f"payload {payload.id} is missing from the backup, or damaged")
+            raise BackupError(f"payload {payload.id} is missing from the backup or damaged")
 
 
 def _begin_anew(settings: RelayConfig, file: Path, ended: dict[bytes, Ending]) -> tuple[int, restored.Voided]:
-    """Void what the old life left open, then end keys: their runs have failed by then, as all have."""
+    """Void what the old epoch left open, then end keys; by then their runs have failed, like all others."""
 
     def work(db: Connection) -> tuple[int, restored.Voided]:
         now = time.time()

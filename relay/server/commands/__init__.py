@@ -1,1 +1,1 @@
-"""The operator's commands beyond those of `relay.server.commands.cli`: a module for each subject, logic elsewhere."""
+"""The operator's commands beyond those of `relay.server.commands.cli`: one module per subject; no logic here."""

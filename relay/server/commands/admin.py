@@ -1,4 +1,4 @@
-"""`secagg-relay admin`: how things stand, and ending a run that nobody else can end."""
+"""`secagg-relay admin`: status, and ending a run that nobody else can end."""
 
 import time
 from typing import Annotated, Any
@@ -21,12 +21,12 @@ from secagg.identity import fingerprint
 
 REASON = "cancelled-by-operator"
 
-app = typer.Typer(no_args_is_help=True, help="How the relay stands, and what only an operator can do.")
+app = typer.Typer(no_args_is_help=True, help="The relay's status, and actions reserved for operators.")
 
 
 @app.command("status")
 def status(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show numbers of sites, runs and tokens, the epoch, and when backup and audit check last succeeded."""
+    """Show the number of sites, runs and tokens, the epoch, and when backup and audit check last succeeded."""
 
     def look(db: Connection) -> dict[str, Any]:
         counted, reached, epoch = census.take(db, now=time.time()), milestones.reached(db), epochs.current(db)
@@ -48,7 +48,7 @@ def status(data: Data = None, config: Config = None, as_json: AsJson = False) ->
 
 @app.command("sites")
 def sites_command(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """List the enrolled sites, when each enrolled and was last seen."""
+    """List enrolled sites with the times at which they enrolled and were last seen."""
     rows = over_view(RelayConfig.load(data=data, config=config), sites.all_sites)
     listed = [
         {
@@ -66,7 +66,7 @@ def sites_command(data: Data = None, config: Config = None, as_json: AsJson = Fa
 
 @app.command("runs")
 def runs_command(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """List the open runs, and what each site used of its quotas in them."""
+    """List open runs with each site's quota usage."""
 
     def look(db: Connection) -> list[dict[str, Any]]:
         used: dict[UUID, list[dict[str, Any]]] = {}
@@ -91,24 +91,24 @@ def runs_command(data: Data = None, config: Config = None, as_json: AsJson = Fal
 
 @app.command("cancel")
 def cancel(
-    run: Annotated[UUID, typer.Argument(help="the run's ID, as `admin runs` lists it")],
+    run: Annotated[UUID, typer.Argument(help="the run's ID, see `admin runs`")],
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel a run whose coordinator cannot do it any more. It stands in the audit log as the operator's deed."""
+    """Cancel a run whose coordinator no longer can. The audit log records it as the operator's action."""
     on_database(RelayConfig.load(data=data, config=config), lambda db: cancel_run(db, run, now=time.time()))
     report({"run": str(run), "state": RunState.CANCELLED.value}, f"run {run} is cancelled", as_json=as_json)
 
 
 def cancel_run(db: Connection, run: UUID, *, now: float) -> None:
-    """Cancel a run and note it; raises ParameterError for one that is not there, or is over."""
+    """Cancel a run and record it; raises ParameterError if it does not exist or has finished."""
     found = runs.find(db, run)
     if found is None:
-        raise ParameterError(f"there is no run {run}; see: secagg-relay admin runs")
+        raise ParameterError(f"no run {run}; see: secagg-relay admin runs")
     state = RunState(found.state)
     if state in FINAL_RUN or not runs.change(db, run, from_=state, to=RunState.CANCELLED, reason=REASON, now=now):
-        raise ParameterError(f"run {run} is {state} already")
+        raise ParameterError(f"run {run} is already {state}")
     audit.append(
         db,
         actor=audit.OPERATOR,

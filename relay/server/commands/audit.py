@@ -1,4 +1,4 @@
-"""`secagg-relay audit`: checking the audit log, and taking it elsewhere."""
+"""`secagg-relay audit`: checking and exporting the audit log."""
 
 import json
 import sys
@@ -30,20 +30,20 @@ _BREAKS = (BrokenChainError, audit.TruncatedLogError, BadCheckpointError)
 def verify(
     data: Data = None,
     config: Config = None,
-    head: Annotated[str | None, typer.Option(help="a head that was noted earlier, in hex")] = None,
+    head: Annotated[str | None, typer.Option(help="a head noted earlier, in hex")] = None,
     kept: Annotated[
         Path | None,
-        typer.Option("--checkpoints", help="file with checkpoints or log lines that were kept elsewhere, one a line"),
+        typer.Option("--checkpoints", help="file with checkpoints or log lines kept elsewhere, one per line"),
     ] = None,
     keys: Annotated[
-        list[str] | None, typer.Option("--key", help="the key that may sign checkpoints; may be given more than once")
+        list[str] | None, typer.Option("--key", help="a key that may sign checkpoints; may be repeated")
     ] = None,
     export: Annotated[Path | None, typer.Option(help="check an exported log instead of the relay's own")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that no entry of the audit log was edited, removed or moved, and that none is missing at its end.
+    """Check that no entry of the audit log was edited, removed or moved, and that none is missing at the end.
 
-    The relay's own log is noted as found whole, or as broken, which raises an alert until it is found whole again.
+    The result for the relay's own log is recorded; a broken log raises an alert until it is found intact again.
     """
     remembered = _head(head)
     signed = [] if kept is None else list(_read_checkpoints(kept))
@@ -53,7 +53,7 @@ def verify(
         facts = _verify_own(settings, remembered, signed, trusted)
     else:
         facts = _verify_export(export, remembered, signed, trusted)
-    report(facts | {"ok": True}, f"{facts['entries']} entries, unbroken", as_json=as_json)
+    report(facts | {"ok": True}, f"{facts['entries']} entries, chain intact", as_json=as_json)
 
 
 def _verify_own(
@@ -90,14 +90,14 @@ def _verify_export(
         entries = [{**line["entry"], "head": bytes.fromhex(line["entry"]["head"])} for line in lines if "entry" in line]
         number = audit.verify_entries(entries, [*inside, *signed], remembered)
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise ParameterError(f"{path} is no exported audit log") from None
+        raise ParameterError(f"{path} is not an exported audit log") from None
     head = entries[-1]["head"].hex() if entries else ""
     return {"entries": number, "head": head} | _witnesses([*inside, *signed])
 
 
 @app.command("export")
 def export_command(data: Data = None, config: Config = None) -> None:
-    """Print the whole log as JSON lines, entries first and then the checkpoints, for an auditor or an archive."""
+    """Print the whole log as JSON lines, entries first and then checkpoints, for an auditor or an archive."""
     settings = RelayConfig.load(data=data, config=config)
 
     def work(db: Connection) -> None:
@@ -111,10 +111,10 @@ def export_command(data: Data = None, config: Config = None) -> None:
 
 @app.command("checkpoint")
 def checkpoint_command(data: Data = None, config: Config = None) -> None:
-    """Print the latest signed checkpoint as JSON. Keep it on another machine."""
+    """Print the latest signed checkpoint as JSON. Store it on another machine."""
     latest = over_view(RelayConfig.load(data=data, config=config), checkpoints.latest)
     if latest is None:
-        raise ParameterError("nothing was signed yet; a relay that serves signs once a minute")
+        raise ParameterError("no checkpoint has been signed yet; a running relay signs one every minute")
     _print(latest.document())
 
 
@@ -123,11 +123,13 @@ def _require_keys(found: list[Checkpoint], trusted: set[bytes] | None) -> None:
         return
     foreign = {checkpoint.key for checkpoint in found} - trusted
     if foreign:
-        raise BadCheckpointError(f"a checkpoint is signed by {to_base64url(min(foreign))}, which is none of the keys")
+        raise BadCheckpointError(
+            f"a checkpoint was signed by {to_base64url(min(foreign))}, not by one of the given keys"
+        )
 
 
 def _witnesses(found: list[Checkpoint]) -> dict[str, Any]:
-    """How much is vouched for: by which keys, and up to which entry."""
+    """Return which keys vouch for the log, and up to which entry."""
     return {
         "signed_entries": max((checkpoint.entries for checkpoint in found), default=0),
         "keys": sorted({to_base64url(checkpoint.key) for checkpoint in found}),
@@ -140,8 +142,8 @@ def _read_checkpoints(path: Path) -> Iterator[Checkpoint]:
             yield Checkpoint.of_document(document)
         elif "checkpoint" in document:
             yield Checkpoint.of_document(document["checkpoint"])
-        elif not {"event", "entry"} & document.keys():  # other lines of a log or an export may stand between
-            raise ParameterError(f"{path}, line {number}: this is no checkpoint")
+        elif not {"event", "entry"} & document.keys():  # other lines of a log or an export may be mixed in
+            raise ParameterError(f"{path}, line {number}: not a checkpoint")
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -151,7 +153,7 @@ def _read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            raise ParameterError(f"{path}, line {number}: a JSON object is expected")
+            raise ParameterError(f"{path}, line {number}: expected a JSON object")
         yield number, document
 
 
@@ -163,11 +165,11 @@ def _head(text: str | None) -> bytes | None:
     try:
         return None if text is None else bytes.fromhex(text)
     except ValueError:
-        raise ParameterError("a head is 64 hex digits") from None
+        raise ParameterError("a head must have 64 hex digits") from None
 
 
 def _key(text: str) -> bytes:
     try:
         return public_key(text)
     except ValueError:
-        raise ParameterError("a key is 43 characters of base64url, as `audit checkpoint` shows it") from None
+        raise ParameterError("a key must have 43 base64url characters, as shown by `audit checkpoint`") from None

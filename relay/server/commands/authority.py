@@ -1,6 +1,6 @@
-"""A private certificate authority for relays without a public name: made once, and asked again for each certificate.
+"""A private certificate authority for relays without a public name: created once, used for each new certificate.
 
-Clients are given `ca.pem` (their setting `ca_file`). `ca.key` signs further certificates and belongs offline.
+Clients get `ca.pem` (their setting `ca_file`). `ca.key` signs further certificates and should be kept offline.
 """
 
 from collections.abc import Iterable
@@ -18,24 +18,24 @@ from secagg.errors import ParameterError
 
 AUTHORITY_DAYS = 3650
 _BACKDATED = timedelta(hours=1)
-"""Clocks of clients may be behind."""
+"""Clients' clocks may be slow."""
 
 
 def init(folder: Path, hosts: Iterable[str], *, days: int) -> list[Path]:
-    """Make an authority, and the relay's certificate for its host names and addresses.
+    """Create an authority and the relay's certificate for its host names and addresses.
 
     Returns:
         The files: ca.pem, ca.key, relay.pem, relay.key.
 
     Raises:
-        ParameterError: no host, or the folder has an authority already.
+        ParameterError: no host was given, or the folder already has an authority.
     """
     names = [_host(host) for host in hosts]
     if not names:
-        raise ParameterError("name at least one --host under which clients reach the relay")
+        raise ParameterError("give at least one --host under which clients reach the relay")
     private_folder(folder)
     if (folder / "ca.key").exists():
-        raise ParameterError(f"{folder} has an authority already; for another certificate: secagg-relay tls issue")
+        raise ParameterError(f"{folder} already has an authority; for another certificate: secagg-relay tls issue")
     key = ec.generate_private_key(ec.SECP256R1())
     authority = _sign(_subject("secagg relay authority"), key.public_key(), days=AUTHORITY_DAYS, issuer=None, by=key)
     write_whole(folder / "ca.pem", _pem(authority))
@@ -44,16 +44,16 @@ def init(folder: Path, hosts: Iterable[str], *, days: int) -> list[Path]:
 
 
 def issue(folder: Path, name: str, hosts: Iterable[str], *, days: int) -> list[Path]:
-    """Make another certificate: with hosts for the relay (its renewal), without for a client of a relay that asks.
+    """Issue another certificate: for the relay if hosts are given (renewal), otherwise for a client (mutual TLS).
 
     Returns:
-        The files: <name>.pem, <name>.key; older ones of that name are replaced.
+        The files: <name>.pem, <name>.key; existing ones of that name are replaced.
 
     Raises:
-        ParameterError: there is no authority, or the name is none for a file.
+        ParameterError: there is no authority, or the name is not usable for a file.
     """
     if name == "ca" or not name.replace("-", "").replace("_", "").isalnum():
-        raise ParameterError("a certificate's name has letters, digits, - and _, and is not ca")
+        raise ParameterError("a certificate's name may contain letters, digits, - and _, and must not be ca")
     return _issue(folder, name, [_host(host) for host in hosts], days=days)
 
 
@@ -62,11 +62,13 @@ def _issue(folder: Path, name: str, hosts: list[x509.GeneralName], *, days: int)
         authority = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
         by = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
     except FileNotFoundError as error:
-        raise ParameterError(f"there is no {error.filename}; make an authority first: secagg-relay tls init") from None
-    assert isinstance(by, ec.EllipticCurvePrivateKey)  # `init` makes no other
+        raise ParameterError(
+            f"{error.filename} does not exist; create an authority first: secagg-relay tls init"
+        ) from None
+    assert isinstance(by, ec.EllipticCurvePrivateKey)  # the only kind that `init` creates
     key = ec.generate_private_key(ec.SECP256R1())
     made = _sign(_subject(name), key.public_key(), days=days, issuer=authority, by=by, hosts=hosts)
-    # the key first: a relay that looks in between finds a pair that does not match, and keeps the old one
+    # the key first: a relay that reloads in between finds a mismatched pair and keeps the old one
     write_whole(folder / f"{name}.key", _key_pem(key))
     write_whole(folder / f"{name}.pem", _pem(made))
     return [folder / f"{name}.pem", folder / f"{name}.key"]
@@ -128,7 +130,7 @@ def _host(text: str) -> x509.GeneralName:
     try:
         return x509.DNSName(text)
     except ValueError:
-        raise ParameterError(f"{text!r} is no host name (write international ones in their xn-- form)") from None
+        raise ParameterError(f"{text!r} is not a host name (write international names in their xn-- form)") from None
 
 
 def _subject(name: str) -> x509.Name:

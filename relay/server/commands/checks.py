@@ -1,6 +1,6 @@
-"""Looking over a relay and its machine: what is wrong, and how to mend it, before it becomes an incident.
+"""Checks a relay and its machine: what is wrong and how to fix it, before it becomes an incident.
 
-Every check stands alone, so that what is not configured, or cannot be reached, is a finding among others.
+Each check stands alone, so that something unconfigured or unreachable is just another finding.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _PROTECTED = ("fsync", "full_page_writes", "synchronous_commit")
 
 
 def examine(settings: RelayConfig) -> list[Check]:
-    """Return all findings; a check that itself fails is a finding, too."""
+    """Return all findings; a check that raises is a finding as well."""
     return checkup.look_over(settings, _CHECKS, (SecaggError, OSError, sqlite3.Error, sqlalchemy.exc.SQLAlchemyError))
 
 
@@ -48,7 +48,9 @@ def examine(settings: RelayConfig) -> list[Check]:
 
 def _data_folder(settings: RelayConfig) -> Check:
     data = settings.data
-    return finding(data.is_dir(), str(data), f"secagg-relay migrate --data {data} makes it; or name the right one")
+    return finding(
+        data.is_dir(), str(data), f"create it with secagg-relay migrate --data {data}, or give the right folder"
+    )
 
 
 def _data_folder_private(settings: RelayConfig) -> Check:
@@ -65,8 +67,8 @@ def _disk_space(settings: RelayConfig) -> Check:
 
 def _disk_reserve(settings: RelayConfig) -> Check:
     free = shutil.disk_usage(settings.data).free
-    remedy = "below the reserve the relay takes no payloads; free space, or lower disk_reserve_bytes"
-    return finding(free > settings.disk_reserve_bytes, f"{settings.disk_reserve_bytes} bytes are kept free", remedy)
+    remedy = "below this reserve the relay accepts no payloads; free space, or lower disk_reserve_bytes"
+    return finding(free > settings.disk_reserve_bytes, f"{settings.disk_reserve_bytes} bytes are reserved", remedy)
 
 
 def _disk_entries(settings: RelayConfig) -> Check:
@@ -92,7 +94,7 @@ def _database(settings: RelayConfig) -> Check:
 
 def _database_schema(settings: RelayConfig) -> Check:
     over_view(settings, migrate.require)
-    return finding(True, f"schema {migrate.REVISION}, this release's")
+    return finding(True, f"schema {migrate.REVISION}, that of this release")
 
 
 def _database_writable(settings: RelayConfig) -> Check:
@@ -104,7 +106,7 @@ def _database_writable(settings: RelayConfig) -> Check:
 
 def _database_integrity(settings: RelayConfig) -> Check:
     if settings.database is not None:
-        return finding(True, "PostgreSQL checks its pages itself; see pg_amcheck")
+        return finding(True, "PostgreSQL checks its own pages; see pg_amcheck")
     try:
         with closing(sqlite3.connect(f"file:{settings.data / FILE_NAME}?mode=ro", uri=True)) as db:
             (said,) = db.execute("PRAGMA integrity_check").fetchone()
@@ -115,29 +117,29 @@ def _database_integrity(settings: RelayConfig) -> Check:
 
 def _database_references(settings: RelayConfig) -> Check:
     if settings.database is not None:
-        return finding(True, "PostgreSQL holds them itself")
+        return finding(True, "PostgreSQL enforces them")
     with closing(sqlite3.connect(f"file:{settings.data / FILE_NAME}?mode=ro", uri=True)) as db:
         orphans = len(db.execute("PRAGMA foreign_key_check").fetchall())
-    return finding(not orphans, f"{orphans} rows without their parents", "stop the relay and restore the last backup")
+    return finding(not orphans, f"{orphans} rows violate a foreign key", "stop the relay and restore the last backup")
 
 
 def _database_durable(settings: RelayConfig) -> Check:
     if settings.database is None:
         with closing(sqlite3.connect(f"file:{settings.data / FILE_NAME}?mode=ro", uri=True)) as db:
             (mode,) = db.execute("PRAGMA journal_mode").fetchone()
-        return finding(mode == "wal", f"journal mode {mode}", "start the relay once; it sets what it needs")
+        return finding(mode == "wal", f"journal mode {mode}", "start the relay once; it sets the mode")
     found = over_view(settings, lambda db: {name: db.scalar(text(f"SHOW {name}")) for name in _PROTECTED})
     weak = sorted(name for name, value in found.items() if value == "off")
     return finding(
-        not weak, f"off: {', '.join(weak) or 'none'}", "turn them on: what is acknowledged has to be durable"
+        not weak, f"off: {', '.join(weak) or 'none'}", "turn them on: whatever the relay acknowledges must be durable"
     )
 
 
 def _payloads(settings: RelayConfig) -> Check:
-    from relay.server.backup.make import describe  # noqa: PLC0415  # needs age, which is not looked for here
+    from relay.server.backup.make import describe  # noqa: PLC0415  # needs age, which other checks do not
 
     if settings.objects is not None:
-        return finding(True, "in an object store, which answers for what it holds")
+        return finding(True, "in an object store, which is responsible for them")
     found = over_view(settings, describe).payloads
     blobs = BlobFolder(settings.data / "blobs")
     missing = [payload for payload in found if not asyncio.run(blobs.holds(payload.id))]
@@ -148,23 +150,25 @@ def _payloads(settings: RelayConfig) -> Check:
 
 
 def _audit_log(settings: RelayConfig) -> Check:
-    return finding(True, f"{over_view(settings, audit.verify)} entries, unbroken")
+    return finding(True, f"{over_view(settings, audit.verify)} entries, chain intact")
 
 
 def _audit_key(settings: RelayConfig) -> Check:
     path = settings.data / KEY_FILE
     if not path.exists():
-        return finding(False, f"there is no {path.name}", "it is made at the first start; else put it back")
+        return finding(
+            False, f"{path.name} is missing", "the first start creates it; after that, restore it from a backup"
+        )
     return finding(not path.stat().st_mode & 0o077, str(path), f"chmod 600 {path}")
 
 
 def _audit_signed(settings: RelayConfig) -> Check:
     latest = over_view(settings, checkpoints.latest)
     if latest is None:
-        return finding(False, "no checkpoint was ever signed", "start the relay; it signs one within a minute")
+        return finding(False, "no checkpoint has been signed", "start the relay; it signs one within a minute")
     age = time.time() - latest.at_ms / 1000
     recent = age < 600 or not _serves(settings)
-    return finding(recent, f"signed {_ago(age)}", "the relay serves and does not sign; runbook: AuditUnsigned")
+    return finding(recent, f"signed {_ago(age)}", "the relay is running but not signing; runbook: AuditUnsigned")
 
 
 def _audit_verified(settings: RelayConfig) -> Check:
@@ -187,23 +191,27 @@ def _recent(settings: RelayConfig, name: str, limit_s: float, remedy: str) -> Ch
 
 def _backup_settings(settings: RelayConfig) -> Check:
     whole = settings.backup_to is not None and settings.backup_recipients
-    remedy = "set backup_to and backup_recipients; make a pair of keys elsewhere with: secagg-relay backup-key"
+    remedy = (
+        "set backup_to and backup_recipients; generate the key pair on another machine with: secagg-relay backup-key"
+    )
     return finding(whole, f"to {settings.backup_to}, {len(settings.backup_recipients)} recipients", remedy)
 
 
 def _backup_place(settings: RelayConfig) -> Check:
     to = settings.backup_to
     if to is None or not to.exists():
-        return finding(False, f"there is no folder {to}", "make it, on another disk than the data")
+        return finding(False, f"folder {to} does not exist", "create it on a different disk from the data")
     same = to.stat().st_dev == settings.data.stat().st_dev
     return finding(
-        not same, f"{to}, {'the same' if same else 'another'} disk", "a disk that fails takes both; use another"
+        not same,
+        f"{to}, {'the same' if same else 'another'} disk",
+        "one failing disk would take both; use another disk",
     )
 
 
 def _backup_tools(settings: RelayConfig) -> Check:
     if settings.database is None:
-        return finding(True, "SQLite needs none")
+        return finding(True, "not needed with SQLite")
     missing = [name for name in ("pg_dump", "pg_restore") if shutil.which(name) is None]
     return finding(not missing, f"missing: {', '.join(missing) or 'none'}", "install PostgreSQL's client programs")
 
@@ -213,13 +221,13 @@ def _backup_tools(settings: RelayConfig) -> Check:
 
 def _serving(settings: RelayConfig) -> Check:
     if _serves(settings):
-        return finding(True, f"a relay answers at {settings.admin_host} port {settings.admin_port}")
-    return finding(False, "no relay answers at the admin port", "systemctl start secagg-relay; runbook: RelayDown")
+        return finding(True, f"a relay responds at {settings.admin_host} port {settings.admin_port}")
+    return finding(False, "no relay responds at the admin port", "systemctl start secagg-relay; runbook: RelayDown")
 
 
 def _ready(settings: RelayConfig) -> Check:
     status, said = _ask(settings, "readyz")
-    return finding(status == 200, said or "no answer", "runbook: RelayNotReady")
+    return finding(status == 200, said or "no response", "runbook: RelayNotReady")
 
 
 def _public_port(settings: RelayConfig) -> Check:
@@ -231,7 +239,7 @@ def _admin_port(settings: RelayConfig) -> Check:
 
 
 def _admin_port_private(settings: RelayConfig) -> Check:
-    remedy = "it has no password: bind it to 127.0.0.1, or to a network that only the monitoring is in"
+    remedy = "it has no password: bind it to 127.0.0.1, or to a network that only the monitoring can reach"
     return finding(settings.admin_host in {"127.0.0.1", "::1", "localhost"}, settings.admin_host, remedy)
 
 
@@ -243,9 +251,11 @@ def _port(host: str, port: int, serves: bool) -> Check:
         answers = probe_.connect_ex((_reachable(host), port)) == 0
     if answers == serves:
         return finding(True, f"{host} port {port} {'is served' if answers else 'is free'}")
-    remedy = "the relay is not reachable there" if serves else f"end it, or choose another: ss -ltnp 'sport = :{port}'"
+    remedy = (
+        "the relay is not reachable there" if serves else f"stop it, or choose another port: ss -ltnp 'sport = :{port}'"
+    )
     return finding(
-        False, f"{host} port {port} {'is taken by another program' if answers else 'does not answer'}", remedy
+        False, f"{host} port {port} {'is used by another program' if answers else 'does not respond'}", remedy
     )
 
 
@@ -258,7 +268,7 @@ def _ask(settings: RelayConfig, path: str) -> tuple[int, str]:
 
 
 def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # looked at, not bound
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
 
 
 # TLS
@@ -267,25 +277,23 @@ def _reachable(host: str) -> str:
 def _tls(settings: RelayConfig) -> Check:
     certificate = settings.certificate()
     if certificate is not None:
-        return finding(True, "certificate and key go together")
+        return finding(True, "certificate and key match")
     local = settings.host in {"127.0.0.1", "::1", "localhost"}
-    remedy = (
-        "sites speak plain http to their own machine alone: set tls_certificate and tls_key, or put a proxy before it"
-    )
+    remedy = "sites refuse plain http to other machines: set tls_certificate and tls_key, or put a TLS proxy in front"
     return finding(local, f"none, and the relay listens on {settings.host}", remedy)
 
 
 def _tls_expiry(settings: RelayConfig) -> Check:
     certificate = settings.certificate()
     if certificate is None:
-        return finding(True, "no certificate here")
+        return finding(True, "no certificate configured")
     left = (certificate.expires - datetime.now(UTC)).total_seconds() / _DAY_S
-    return finding(left > 21, f"expires in {left:.0f} days", "renew it: runbook: CertificateExpires")
+    return finding(left > 21, f"expires in {left:.0f} days", "renew it; runbook: CertificateExpires")
 
 
 def _tls_key_private(settings: RelayConfig) -> Check:
     if settings.tls_key is None:
-        return finding(True, "no key here")
+        return finding(True, "no key configured")
     return finding(not settings.tls_key.stat().st_mode & 0o007, str(settings.tls_key), f"chmod o= {settings.tls_key}")
 
 
@@ -301,14 +309,14 @@ def _clock_goes_forward(settings: RelayConfig) -> Check:
     newest = over_view(settings, lambda db: db.scalar(select(func.max(schema.audit.c.at_ms)))) or 0
     ahead = newest / 1000 - time.time()
     return finding(
-        ahead < 5, f"the audit log is {max(ahead, 0):.0f} s ahead of the clock", "the clock was set back; set it"
+        ahead < 5, f"the audit log is {max(ahead, 0):.0f} s ahead of the clock", "the clock was set back; correct it"
     )
 
 
 def _open_files(settings: RelayConfig) -> Check:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = settings.max_connections + _FILES_BESIDE_CONNECTIONS
-    remedy = f"LimitNOFILE={needed} or more in the unit (this asks the shell's own limit), or lower max_connections"
+    remedy = f"LimitNOFILE={needed} or more in the unit (this shows the shell's limit), or lower max_connections"
     return finding(
         soft == resource.RLIM_INFINITY or soft >= needed, f"{soft} (at most {hard}), {needed} needed", remedy
     )
@@ -333,7 +341,7 @@ def _versions(settings: RelayConfig) -> Check:
     del settings
     seen = f"secagg {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     new_enough = sys.version_info >= (3, 11) and sqlite3.sqlite_version_info >= (3, 35)
-    return finding(new_enough, f"{seen}, {ssl.OPENSSL_VERSION}", "needed are Python 3.11 and SQLite 3.35")
+    return finding(new_enough, f"{seen}, {ssl.OPENSSL_VERSION}", "install at least Python 3.11 and SQLite 3.35")
 
 
 def _ago(seconds: float) -> str:

@@ -39,7 +39,7 @@ app.add_typer(audit_commands.app, name="audit")
 
 
 def main() -> None:
-    """Run a command."""
+    """Run the command line."""
     run(app, "secagg-relay")
 
 
@@ -47,12 +47,12 @@ def main() -> None:
 def serve(
     data: Data = None,
     host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
-    port: Annotated[int | None, typer.Option(help="port to listen on; 0 means any free one")] = None,
+    port: Annotated[int | None, typer.Option(help="port to listen on; 0 means any free port")] = None,
     admin_port: Annotated[int | None, typer.Option(help="port for health and metrics, on localhost")] = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the relay until SIGTERM. Logs go to stderr; with --json one line on stdout says when it is ready."""
+    """Run the relay until SIGTERM. Logs go to stderr; with --json, one line on stdout reports when it is ready."""
     from relay.server import serve  # noqa: PLC0415  # the other commands need no web server
 
     settings = RelayConfig.load(data=data, host=host, port=port, admin_port=admin_port, config=config)
@@ -62,7 +62,7 @@ def serve(
 
 @app.command("migrate")
 def migrate_command(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Create or upgrade the database without serving. `serve` does the same before it listens."""
+    """Create or upgrade the database without serving. `serve` does the same before it starts listening."""
     before = asyncio.run(migrate.prepare(RelayConfig.load(data=data, config=config)))
     words = {None: f"nothing to do: the schema is {migrate.REVISION}", "": f"created with schema {migrate.REVISION}"}
     done = words.get(before, f"upgraded from schema {before} to {migrate.REVISION}")
@@ -76,8 +76,8 @@ def move_command(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Copy the SQLite database of a stopped relay to PostgreSQL and compare every row; payloads stay where they are."""
-    from relay.server.backup import move  # noqa: PLC0415  # needs the driver that only PostgreSQL's users have
+    """Copy the SQLite database of a stopped relay to PostgreSQL and compare every row; payloads stay in place."""
+    from relay.server.backup import move  # noqa: PLC0415  # only PostgreSQL's users have the driver
 
     source = RelayConfig.load(data=data, config=config)
     moved = move.move(source, source.model_copy(update={"database": SecretStr(to)}))
@@ -97,11 +97,11 @@ def openapi_command() -> None:
 
 @token_app.command("create")
 def token_create(
-    label: Annotated[str, typer.Option(help="for whom it is made; stands in the list")],
-    role: Annotated[Role, typer.Option(help="what the site may do that uses it")] = Role.SITE,
+    label: Annotated[str, typer.Option(help="whom the token is for; shown in the list")],
+    role: Annotated[Role, typer.Option(help="what the key that it enrols may do")] = Role.SITE,
     ttl: Annotated[str, typer.Option(help="how long it is valid: 30m, 12h, 7d")] = "7d",
     bundle: Annotated[
-        Path | None, typer.Option(help="write it into a file for the site, with the relay's address")
+        Path | None, typer.Option(help="write it to a bundle file for the site, with the relay's address")
     ] = None,
     address: Annotated[str | None, typer.Option(help="for the bundle: the relay's address, https://...")] = None,
     ca: Annotated[
@@ -111,11 +111,11 @@ def token_create(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a join token. It is shown once, here, or written into a bundle; the relay keeps only its hash."""
+    """Create a join token. It is shown only here, or written into a bundle; the relay stores only its hash."""
     now = time.time()
     expires = now + _seconds(ttl)
     if (bundle is None) != (address is None) or (ca is not None and bundle is None):
-        raise ParameterError("a bundle needs --bundle FILE and --address https://..., and may have --ca FILE")
+        raise ParameterError("a bundle needs --bundle FILE and --address https://..., and optionally --ca FILE")
     draft = None if bundle is None or address is None else _draft(bundle, address, ca, label, expires)
     number, text = on_database(
         RelayConfig.load(data=data, config=config),
@@ -125,7 +125,7 @@ def token_create(
     facts = {"id": number, "role": role.value, "label": label, "expires": expires}
     if bundle is not None and draft is not None:
         draft.model_copy(update={"token": SecretStr(text)}).write(bundle)
-        words = f"{bundle}: for {label} alone, valid until {_date(expires)}; whoever has it first is enrolled"
+        words = f"{bundle}: for {label} only, valid until {_date(expires)}; whoever uses it first is enrolled"
         report(facts | {"bundle": str(bundle)}, words, as_json=as_json)
         return
     facts["token"] = text
@@ -133,9 +133,9 @@ def token_create(
 
 
 def _draft(file: Path, address: str, ca: Path | None, label: str, expires: float) -> Bundle:
-    """Return a bundle without its tokens, which are made once everything else is known to be right."""
+    """Return a bundle without its tokens, which are created once everything else is validated."""
     if file.exists():
-        raise ParameterError(f"{file} exists; a bundle never overwrites a file")
+        raise ParameterError(f"{file} already exists; a bundle never overwrites a file")
     draft = Bundle(relay=address, ca=None if ca is None else ca.read_text(), label=label, expires=expires)
     draft.check(now=time.time())
     return draft
@@ -145,14 +145,14 @@ def _draft(file: Path, address: str, ca: Path | None, label: str, expires: float
 def token_rehearsal(
     bundle: Annotated[Path, typer.Option(help="the file to write; it must not exist")],
     address: Annotated[str, typer.Option(help="the relay's address, https://...")],
-    sites: Annotated[int, typer.Option(min=7, max=50, help="made-up sites of the rehearsal")] = 7,
+    sites: Annotated[int, typer.Option(min=7, max=50, help="number of made-up sites in the rehearsal")] = 7,
     ca: Annotated[Path | None, typer.Option(help="certificates of a private authority (ca.pem)")] = None,
     ttl: Annotated[str, typer.Option(help="how long it is valid: 30m, 12h, 7d")] = "1d",
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a bundle for secagg-participant rehearse, whose parties are made up and leave again."""
+    """Create a bundle for secagg-participant rehearse, whose parties are made up and leave again."""
     now = time.time()
     expires = now + _seconds(ttl)
     draft = _draft(bundle, address, ca, "rehearsal", expires)
@@ -169,7 +169,7 @@ def token_rehearsal(
 
 @token_app.command("list")
 def token_list(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """List all join tokens: open, used, revoked and expired ones."""
+    """List all join tokens: open, used, revoked and expired."""
     rows = on_database(RelayConfig.load(data=data, config=config), tokens.all_tokens)
     now = time.time()
     listed = [
@@ -201,20 +201,20 @@ def token_revoke(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke a join token that is not yet used."""
+    """Revoke an unused join token."""
     on_database(RelayConfig.load(data=data, config=config), lambda db: revoke_token(db, number, now=time.time()))
     report({"id": number, "state": "revoked"}, f"token {number} is revoked", as_json=as_json)
 
 
 @token_app.command("rotate")
 def token_rotate(
-    number: Annotated[int, typer.Argument(help="the number of a token that is not used")],
+    number: Annotated[int, typer.Argument(help="the number of an unused token")],
     ttl: Annotated[str, typer.Option(help="how long the new one is valid: 30m, 12h, 7d")] = "7d",
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke a join token and make another one for the same role and label, as when it went to the wrong person."""
+    """Revoke a join token and create another for the same role and label, such as when it went to the wrong person."""
     now = time.time()
     expires = now + _seconds(ttl)
 
@@ -230,9 +230,9 @@ def token_rotate(
 
 
 def create_token(db: Connection, *, role: Role, label: str, now: float, expires: float) -> tuple[int, str]:
-    """Make a join token and note it in the audit log; returns its number and its text."""
+    """Create a join token and record it in the audit log; returns its number and its text."""
     if not 1 <= len(label) <= 100 or not label.isprintable():
-        raise ParameterError("a label has 1 to 100 printable characters")
+        raise ParameterError("a label must have 1 to 100 printable characters")
     text = new_token()
     number = tokens.add(db, hash_=token_hash(text), role=role, label=label, now=now, expires=expires)
     audit.append(db, actor=audit.OPERATOR, action="token.created", on=f"token/{number}", role=role, label=label)
@@ -240,16 +240,16 @@ def create_token(db: Connection, *, role: Role, label: str, now: float, expires:
 
 
 def revoke_token(db: Connection, number: int, *, now: float) -> None:
-    """Revoke a join token and note it; raises ParameterError where there is none to revoke."""
+    """Revoke a join token and record it; raises ParameterError if it does not exist or cannot be revoked."""
     if not tokens.revoke(db, number, now=now):
-        raise ParameterError(f"there is no token {number} that could be revoked; see: secagg-relay token list")
+        raise ParameterError(f"token {number} does not exist or is no longer open; see: secagg-relay token list")
     audit.append(db, actor=audit.OPERATOR, action="token.revoked", on=f"token/{number}")
 
 
 def _seconds(ttl: str) -> float:
     match = re.fullmatch(r"(\d{1,6})([mhd])", ttl)
     if match is None or int(match[1]) == 0:
-        raise ParameterError(f"{ttl!r} is no time; write 30m, 12h or 7d")
+        raise ParameterError(f"{ttl!r} is not a duration; use for example 30m, 12h or 7d")
     return int(match[1]) * {"m": 60, "h": 3600, "d": 86400}[match[2]]
 
 

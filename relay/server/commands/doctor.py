@@ -12,7 +12,7 @@ app = typer.Typer()
 
 @app.command("doctor")
 def doctor_command(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Look over folder, database, audit log, backups, ports, TLS and machine. Exits with 2 where something is wrong."""
+    """Check folder, database, audit log, backups, ports, TLS and machine. Exits with 2 if something is wrong."""
     found = checks.examine(RelayConfig.load(data=data, config=config))
     checkup.show(found, as_json=as_json)
     if not all(check.ok for check in found):

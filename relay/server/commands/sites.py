@@ -22,14 +22,14 @@ from relay.service.command import report
 from secagg.errors import ParameterError
 from secagg.identity import key_words
 
-app = typer.Typer(no_args_is_help=True, help="Enrolled sites: list them, end them.")
+app = typer.Typer(no_args_is_help=True, help="List and end enrolled sites.")
 
 Name = Annotated[str, typer.Argument(help="the site's name")]
 
 
 @app.command("list")
 def site_list(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """List all sites, those whose key ended too."""
+    """List all sites, including those whose key has ended."""
     rows = on_database(RelayConfig.load(data=data, config=config), sites.all_sites)
     listed = [
         {
@@ -57,7 +57,7 @@ def site_list(data: Data = None, config: Config = None, as_json: AsJson = False)
 
 @app.command("show")
 def site_show(name: Name, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show a site's twelve words, which its officer reads to you."""
+    """Show a site's twelve words, to compare with those that its officer reads to you."""
     row = on_database(RelayConfig.load(data=data, config=config), lambda db: _named(db, name))
     words = key_words(row.key)
     facts = {"name": row.name, "role": row.role, "key": row.key.hex(), "words": words, "status": _status(row)}
@@ -67,29 +67,29 @@ def site_show(name: Name, data: Data = None, config: Config = None, as_json: AsJ
 @app.command("revoke")
 def site_revoke(
     name: Name,
-    reason: Annotated[str, typer.Option(help="stands in the audit log")] = "",
+    reason: Annotated[str, typer.Option(help="reason, recorded in the audit log")] = "",
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Refuse a key from now on, for good: it was stolen, or its owner is not to be trusted any more."""
+    """Refuse a key permanently: it was stolen, or its owner is no longer trusted."""
     _end(name, Ending.REVOKED, reason, RelayConfig.load(data=data, config=config), as_json=as_json)
 
 
 @app.command("deregister")
 def site_deregister(name: Name, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Let a site go: its key is refused from now on, its memberships end, its name is free."""
+    """Remove a site: its key is refused from now on, its memberships end and its name becomes free."""
     _end(name, Ending.DEREGISTERED, "", RelayConfig.load(data=data, config=config), as_json=as_json)
 
 
 def _end(name: str, ending: Ending, reason: str, settings: RelayConfig, *, as_json: bool) -> None:
     if len(reason) > 200 or not reason.isprintable():
-        raise ParameterError("a reason has at most 200 printable characters")
+        raise ParameterError("a reason may have at most 200 printable characters")
 
     def work(db: Connection) -> bytes:
         row = _named(db, name)
         if row.ended is not None:
-            raise ParameterError(f"{name} has ended already")
+            raise ParameterError(f"{name} has already ended")
         endings.end(db, row, ending, actor=audit.OPERATOR, reason=reason, now=time.time())
         key: bytes = row.key
         return key
@@ -101,7 +101,7 @@ def _end(name: str, ending: Ending, reason: str, settings: RelayConfig, *, as_js
 def _named(db: Connection, name: str) -> Row:
     found = next((row for row in sites.all_sites(db) if row.name == name), None)
     if found is None:
-        raise ParameterError(f"there is no site {name!r}; see: secagg-relay site list")
+        raise ParameterError(f"no site {name!r}; see: secagg-relay site list")
     return found
 
 

@@ -14,24 +14,26 @@ app = typer.Typer(no_args_is_help=True, help="Certificates of a private authorit
 
 @app.command("init")
 def tls_init(
-    host: Annotated[list[str], typer.Option(help="name or address by which clients reach the relay; may be repeated")],
-    folder: Annotated[Path, typer.Option(help="where the files go; a folder of this user alone")] = Path("tls"),
+    host: Annotated[
+        list[str], typer.Option(help="name or address under which clients reach the relay; may be repeated")
+    ],
+    folder: Annotated[Path, typer.Option(help="folder for the files, private to this user")] = Path("tls"),
     days: Annotated[int, typer.Option(min=1, help="how long the relay's certificate is valid")] = 365,
     as_json: AsJson = False,
 ) -> None:
-    """Make a private authority and the relay's certificate. Clients get ca.pem; keep ca.key offline."""
+    """Create a private authority and the relay's certificate. Clients get ca.pem; keep ca.key offline."""
     _report_files(authority.init(folder, host, days=days), as_json=as_json)
 
 
 @app.command("issue")
 def tls_issue(
-    name: Annotated[str, typer.Argument(help="name of the certificate and its files; relay renews the relay's")],
-    host: Annotated[list[str] | None, typer.Option(help="for a relay's certificate; none makes a client's")] = None,
+    name: Annotated[str, typer.Argument(help="name of the certificate and its files; `relay` renews the relay's")],
+    host: Annotated[list[str] | None, typer.Option(help="host of a relay's certificate; omit for a client's")] = None,
     folder: Annotated[Path, typer.Option(help="folder of the authority")] = Path("tls"),
     days: Annotated[int, typer.Option(min=1, help="how long it is valid")] = 365,
     as_json: AsJson = False,
 ) -> None:
-    """Make another certificate of the authority: renew the relay's, or one that a client shows (mutual TLS)."""
+    """Issue another certificate: renew the relay's, or create a client's (mutual TLS)."""
     _report_files(authority.issue(folder, name, host or [], days=days), as_json=as_json)
 
 

@@ -21,18 +21,18 @@ app = typer.Typer()
 
 @app.command("backup")
 def backup_command(
-    to: Annotated[Path | None, typer.Option(help="folder in which backups are collected")] = None,
+    to: Annotated[Path | None, typer.Option(help="folder for backups")] = None,
     recipient: Annotated[
-        list[str] | None, typer.Option(help="public key (age1...) that the backup is sealed to; may be repeated")
+        list[str] | None, typer.Option(help="public key (age1...) to encrypt the backup to; may be repeated")
     ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="do not encrypt")] = False,
-    keep: Annotated[int | None, typer.Option(min=1, help="backups that are kept whatever their age")] = None,
-    days: Annotated[int | None, typer.Option(min=0, help="older ones beyond these are removed")] = None,
+    keep: Annotated[int | None, typer.Option(min=1, help="number of backups to keep regardless of age")] = None,
+    days: Annotated[int | None, typer.Option(min=0, help="remove other backups older than this")] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Back up database and payloads while the relay serves, into one file, and remove old backups."""
+    """Back up database and payloads of a running relay into one file, and remove old backups."""
     settings = RelayConfig.load(
         data=data,
         config=config,
@@ -42,12 +42,12 @@ def backup_command(
         backup_days=days,
     )
     if settings.backup_to is None:
-        raise ParameterError("name the folder for backups: --to, or the setting backup_to; best on another disk")
+        raise ParameterError("give a folder for backups with --to or the setting backup_to, preferably on another disk")
     if plain and settings.backup_recipients:
-        raise ParameterError("--plain and a recipient exclude each other")
+        raise ParameterError("--plain and --recipient cannot be combined")
     if not plain and not settings.backup_recipients:
         raise ParameterError(
-            "name the public key to seal it to: --recipient; make a pair with: secagg-relay backup-key"
+            "give a public key to encrypt to with --recipient; generate a key pair with: secagg-relay backup-key"
         )
     recipients = make.recipients_of(list(settings.backup_recipients))
     made = make.make(settings, settings.backup_to, recipients)
@@ -56,7 +56,7 @@ def backup_command(
     report(made | {"removed": removed}, words, as_json=as_json)
     if made["rotten"]:
         raise BackupError(
-            "the backup was made and has everything but the payloads that are not what was uploaded: "
+            "the backup is complete except for payloads that differ from what was uploaded: "
             f"{', '.join(made['rotten'])}; see DiskFails in the runbook"
         )
 
@@ -65,7 +65,7 @@ def backup_command(
 def backup_key(
     out: Annotated[Path, typer.Option(help="file for the secret key; it must not exist")], as_json: AsJson = False
 ) -> None:
-    """Make a pair of keys for backups, on the machine that will restore them, and print the public one.
+    """Generate a key pair for backups, on the machine that will restore them, and print the public key.
 
     The relay gets the public key only. Keep two copies of the file offline: without it no backup can be opened.
     """
@@ -73,7 +73,7 @@ def backup_key(
     try:
         handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise ParameterError(f"{out} exists; a key is never overwritten") from None
+        raise ParameterError(f"{out} already exists; a key is never overwritten") from None
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(f"# public key: {identity.to_public()}\n{identity}\n")
         file.flush()
@@ -89,32 +89,32 @@ def restore_command(
     verify: Annotated[
         bool,
         typer.Option(
-            "--verify/--verify-only", help="check and restore, or check alone and leave nothing behind: a drill"
+            "--verify/--verify-only", help="check and restore, or only check and leave nothing behind (a drill)"
         ),
     ] = True,
-    key: Annotated[str | None, typer.Option(help="the relay's key that must have signed the backup")] = None,
+    key: Annotated[str | None, typer.Option(help="the relay's key that signed the backup; others are refused")] = None,
     ended: Annotated[
         Path | None,
-        typer.Option(help="file with the keys that ended since, one a line, or with the log of `audit export`"),
+        typer.Option(help="file with the keys that have ended since, one per line, or the output of `audit export`"),
     ] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a backup, restore it into an empty folder, and begin a new epoch. No relay may serve it meanwhile.
+    """Check a backup, restore it into an empty folder, and start a new epoch. No relay may run there meanwhile.
 
-    Digests, numbers of rows, the database's integrity, the audit log and every payload are always checked. Then open
-    runs are failed, unused tokens revoked and nonces forgotten: the relay has forgotten what it acknowledged since.
-    Keys that were revoked, rotated or deregistered since are valid again, unless --ended names them.
+    Digests, row counts, database integrity, the audit log and every payload are always checked. Then open runs are
+    failed, unused tokens revoked and nonces deleted, since the relay has lost what it acknowledged after the backup.
+    Keys that were revoked, rotated or deregistered since become valid again unless --ended lists them.
     """
     if not file.is_file():
-        raise BackupError(f"there is no file {file}")
+        raise BackupError(f"file {file} does not exist")
     settings = RelayConfig.load(data=data, config=config)
     signer = None if key is None else public_key(key)
     identities = [] if identity is None else restore.identities_of(identity)
     since = {} if ended is None else ended_keys.read(ended)
     facts = restore.restore(file, settings, identities, key=signer, ended=since, keep=verify)
-    done = f"restored into {settings.data}" if verify else "the backup is whole; nothing was restored"
+    done = f"restored into {settings.data}" if verify else "the backup is intact; nothing was restored"
     voided = f"{facts['failed_runs']} open runs failed, {facts['revoked_tokens']} unused tokens revoked"
     words = f"{done}: {facts['audit_entries']} audit entries, {facts['payloads']} payloads; {voided}"
     if ended is not None:
@@ -122,7 +122,7 @@ def restore_command(
     elif verify:
         made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(facts["made"]))
         words += (
-            f"\nkeys that ended after {made} are valid again; "
-            "end them before the start: secagg-relay site revoke, or restore with --ended FILE"
+            f"\nkeys that ended after {made} are valid again; end them before starting: "
+            "secagg-relay site revoke, or restore with --ended FILE"
         )
     report(facts | {"restored": verify}, words, as_json=as_json)

@@ -1,7 +1,7 @@
-"""Where a request comes from, behind which proxies, and whether such an address may come at all.
+"""Where a request comes from, through which proxies, and whether that address may use the relay.
 
-`X-Forwarded-For` counts from trusted proxies alone, and is read from its right end: everything to the left of the first
-address that no trusted proxy has is whatever somebody wrote there.
+`X-Forwarded-For` counts only from trusted proxies and is read from the right: everything left of the first address that
+is not a trusted proxy may be forged.
 """
 
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 _SITE_PREFIX = 64
-"""Whoever has one IPv6 address usually has the 2^64 beside it."""
+"""The holder of one IPv6 address usually controls its whole /64."""
 
 
 class Addresses:
-    """The operator's view of the network.
+    """The operator's network policy.
 
     Args:
-        trusted_proxies: networks whose word for the addresses behind them counts.
+        trusted_proxies: networks trusted to name the addresses behind them.
         allowed: networks that may use the relay; empty for all.
     """
 
@@ -29,22 +29,22 @@ class Addresses:
         self._allowed = tuple(allowed)
 
     def is_trusted(self, address: Address) -> bool:
-        """Tell whether this is a proxy of the operator's."""
+        """Return whether this is one of the operator's proxies."""
         return _within(address, self._trusted)
 
     def is_allowed(self, address: Address) -> bool:
-        """Tell whether this address may use the relay."""
+        """Return whether this address may use the relay."""
         return not self._allowed or _within(address, self._allowed)
 
     def origin(self, peer: Address, forwarded: Iterable[str]) -> Address:
-        """Return whose request this is.
+        """Return the address that a request originates from.
 
         Args:
-            peer: the other end of the connection.
-            forwarded: the `X-Forwarded-For` headers in their order.
+            peer: address at the other end of the connection.
+            forwarded: `X-Forwarded-For` headers, in order.
 
         Raises:
-            Problem: `bad-address`, where a trusted proxy passed on what is no list of addresses.
+            Problem: `bad-address` if a trusted proxy passed on something other than a list of addresses.
         """
         hops = [hop.strip() for header in forwarded for hop in header.split(",")]
         address = peer
@@ -52,18 +52,18 @@ class Addresses:
             try:
                 address = plain(hops.pop())
             except ValueError:
-                raise Problem(BAD_ADDRESS, "X-Forwarded-For is no list of addresses") from None
+                raise Problem(BAD_ADDRESS, "X-Forwarded-For is not a list of addresses") from None
         return address
 
 
 def plain(text: str) -> Address:
-    """Read an address, an IPv4 one in IPv6 clothes as the former; raises ValueError."""
-    address = ip_address(text.partition("%")[0])  # a zone is local to one machine
+    """Parse an address, an IPv4-mapped IPv6 one as IPv4; raises ValueError."""
+    address = ip_address(text.partition("%")[0])  # a zone is local to a machine
     return getattr(address, "ipv4_mapped", None) or address
 
 
 def household(address: Address) -> Address | Network:
-    """Return what is limited together: an IPv4 address, or the /64 of an IPv6 one."""
+    """Return the unit to rate-limit: an IPv4 address, or the /64 of an IPv6 address."""
     return address if address.version == 4 else ip_network((address, _SITE_PREFIX), strict=False)
 
 

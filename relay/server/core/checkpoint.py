@@ -1,7 +1,7 @@
-"""Signed checkpoints of the audit log: what one needs to keep elsewhere to notice a cut-off tail.
+"""Signed checkpoints of the audit log: what to keep elsewhere in order to detect truncation.
 
-Spec: operations §4. A checkpoint says that after so many entries the chain's head was this. The key that signs it is
-the relay's own, made at its first start and kept outside the database: who can change the database cannot sign.
+Spec: operations §4. A checkpoint states the chain's head after a number of entries. It is signed with the relay's own
+key, generated at its first start and stored outside the database: write access to the database is not enough to sign.
 """
 
 import os
@@ -16,24 +16,24 @@ from secagg.errors import ParameterError, SecaggError
 from secagg.identity import KEY_BYTES, Identity, InvalidSignatureError, verify
 
 KEY_FILE = "audit.key"
-"""The signing key's name in the data folder."""
+"""Name of the signing key's file in the data folder."""
 
 _LABEL = "relay-checkpoint"
 
 
 class BadCheckpointError(SecaggError):
-    """A checkpoint is malformed, or its signature is not the named key's."""
+    """A checkpoint is malformed or not signed by the key that it names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A statement of a relay about its audit log.
+    """A relay's statement about its audit log.
 
     Attributes:
-        entries: how many entries there were.
-        at_ms: when it was signed, in milliseconds since 1970.
-        head: the chain's head after them, 32 bytes.
-        key: the verify key of the relay, 32 bytes.
+        entries: number of entries covered.
+        at_ms: time of signing, in milliseconds since 1970.
+        head: chain head after these entries, 32 bytes.
+        key: relay's verify key, 32 bytes.
         signature: 64 bytes.
     """
 
@@ -45,7 +45,7 @@ class Checkpoint:
 
     @classmethod
     def sign(cls, identity: Identity, *, entries: int, head: bytes, at_ms: int) -> Self:
-        """Make one."""
+        """Create and sign a checkpoint."""
         signature = identity.sign(_LABEL, _statement(entries, at_ms, head))
         return cls(entries, at_ms, head, identity.public, signature)
 
@@ -54,24 +54,26 @@ class Checkpoint:
         try:
             verify(self.key, _LABEL, _statement(self.entries, self.at_ms, self.head), self.signature)
         except InvalidSignatureError:
-            raise BadCheckpointError(f"the checkpoint of {self.entries} entries is not signed by its key") from None
+            raise BadCheckpointError(
+                f"the checkpoint of {self.entries} entries is not signed by the key that it names"
+            ) from None
 
     def document(self) -> dict[str, Any]:
-        """Return it for JSON: head in hex, key and signature in base64url."""
+        """Return the checkpoint for JSON: head in hex, key and signature in base64url."""
         return {
             "entries": self.entries,
             "at_ms": self.at_ms,
             "head": self.head.hex(),
             "public": to_base64url(self.key),
-            "proof": to_base64url(self.signature),  # `signature` is a name that the log hides
+            "proof": to_base64url(self.signature),  # the log redacts fields named `signature`
         }
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> Self:
-        """Read what `document` returned, further members aside, and check the signature.
+        """Parse the output of `document`, ignoring further members, and check the signature.
 
         Raises:
-            BadCheckpointError: it is none, or is not signed by its key.
+            BadCheckpointError: the document is not a checkpoint, or its signature is wrong.
         """
         try:
             found = cls(
@@ -83,7 +85,7 @@ class Checkpoint:
             )
             found.check()
         except (KeyError, TypeError, ValueError, OverflowError):
-            raise BadCheckpointError("this is no checkpoint of an audit log") from None
+            raise BadCheckpointError("this is not an audit log checkpoint") from None
         return found
 
 
@@ -92,10 +94,10 @@ def _statement(entries: int, at_ms: int, head: bytes) -> bytes:
 
 
 def signing_key(path: Path) -> Identity:
-    """Return the relay's key, drawn and stored at the first call.
+    """Return the relay's key, generated and stored at the first call.
 
     Raises:
-        ParameterError: the file is no key, or others may read it.
+        ParameterError: the file is not a key, or others may read it.
     """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -111,10 +113,10 @@ def signing_key(path: Path) -> Identity:
 
 def _read_key(path: Path) -> Identity:
     if path.stat().st_mode & 0o077:
-        raise ParameterError(f"{path} is open to other users of this machine; run: chmod 600 {path}")
+        raise ParameterError(f"{path} can be read by other users of this machine; run: chmod 600 {path}")
     try:
         return Identity(bytes.fromhex(path.read_text(encoding="ascii").strip()))
     except (ValueError, ParameterError):
         raise ParameterError(
-            f"{path} is no signing key; put the right file back, or move it away: the next start makes a new key"
+            f"{path} is not a signing key; restore the right file, or move it away: the next start creates a new key"
         ) from None

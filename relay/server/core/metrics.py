@@ -1,7 +1,7 @@
 """The relay's metrics, in a registry of their own so that several relays fit into one process (tests).
 
-Names and labels are part of the operator's interface: specs/operations.md lists them, and the dashboard and the alert
-rules in `deploy/` are tested against a live scrape. Labels are bounded: no site, run, path or address is one.
+Names and labels are part of the operator's interface: specs/operations.md lists them, and the dashboard and alert rules
+in `deploy/` are tested against a live scrape. Label values are bounded: never a site, run, path or address.
 """
 
 import shutil
@@ -14,22 +14,22 @@ from relay.api.states import RunState
 from secagg import __version__
 
 FAULTS = ("busy", "database", "full", "input-output", "internal")
-"""Causes of answers from 500 on: another writer held the database, the database failed otherwise, no space was left, a
-disk or file failed, a defect."""
+"""Causes of responses from status 500 on: another writer held the database, the database failed in another way, no
+space was left, a disk or file failed, a defect."""
 ACTIVITIES = ("read", "write")
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class RelayMetrics:
-    """What is counted where it happens.
+    """Counts events where they happen.
 
-    `relay.server.jobs.state_metrics` and `relay.server.process.monitor` set what is looked up now and then.
+    `relay.server.jobs.state_metrics` and `relay.server.process.monitor` set what is measured periodically.
 
     Args:
-        data: the folder whose disk is watched.
-        waiting_polls: tells how many long polls wait.
-        problems: the types of problem that there are.
+        data: folder whose disk is watched.
+        waiting_polls: returns the number of waiting long polls.
+        problems: all types of problem.
     """
 
     def __init__(self, data: Path, waiting_polls: Callable[[], int], problems: Iterable[str]) -> None:
@@ -38,16 +38,16 @@ class RelayMetrics:
         PlatformCollector(registry=self.registry)
         # HTTP: rate, errors, duration
         self.requests = self._counter("requests", "Requests, by endpoint and status", "route", "status")
-        self.seconds = self._histogram("request_seconds", "Time to answer, without the wait of long polls", "route")
-        self.in_progress = self._gauge("requests_in_progress", "Requests being answered, waiting polls included")
+        self.seconds = self._histogram("request_seconds", "Time to respond, excluding the wait of long polls", "route")
+        self.in_progress = self._gauge("requests_in_progress", "Requests in progress, including waiting polls")
         self.problems = self._counter("problems", "Refused requests, by type of problem", "type")
-        self.faults = self._counter("faults", "Requests that failed for a fault of the relay, by cause", "cause")
-        self.replays = self._counter("replayed_writes", "Repeated writes that got the answer of the first one")
-        self._gauge("waiting_polls", "Long polls that wait").set_function(waiting_polls)
+        self.faults = self._counter("faults", "Requests that failed because of the relay, by cause", "cause")
+        self.replays = self._counter("replayed_writes", "Repeated writes that got the response of the first one")
+        self._gauge("waiting_polls", "Waiting long polls").set_function(waiting_polls)
         self.connections = self._gauge("connections", "Connections to the public port")
         self.refused_connections = self._counter(
             "refused_connections",
-            "Connections that were not taken, or were ended because the other end was slow",
+            "Connections refused, or closed because the peer was slow",
             "reason",
         )
         # Traffic
@@ -55,31 +55,31 @@ class RelayMetrics:
         self.frame_bytes = self._counter("frame_bytes", "Bytes of accepted frames")
         self.payload_bytes = self._counter("payload_bytes", "Bytes of payloads, by direction", "direction")
         # Database, disk, loop: utilisation, saturation, errors
-        self.database_seconds = self._histogram("database_seconds", "Time within transactions and views", "activity")
-        self.database_wait_seconds = self._histogram(
-            "database_wait_seconds", "Time until a connection was free", "activity"
+        self.database_seconds = self._histogram(
+            "database_seconds", "Time within transactions and read views", "activity"
         )
+        self.database_wait_seconds = self._histogram("database_wait_seconds", "Wait for a free connection", "activity")
         self.database_busy = self._gauge("database_connections_busy", "Database connections in use", "activity")
-        self.database_limit = self._gauge("database_connections_limit", "Database connections at most", "activity")
-        self.database_users = self._gauge("database_users", "Who works with the database or waits for it", "activity")
-        self.database_retries = self._counter("database_retries", "Transactions that were tried again after a conflict")
+        self.database_limit = self._gauge(
+            "database_connections_limit", "Maximum number of database connections", "activity"
+        )
+        self.database_users = self._gauge("database_users", "Callers that use the database or wait for it", "activity")
+        self.database_retries = self._counter("database_retries", "Transactions retried after a conflict")
         self._gauge("disk_free_bytes", "Free space on the disk of the data folder").set_function(
             lambda: shutil.disk_usage(data).free
         )
         self._gauge("disk_size_bytes", "Size of the disk of the data folder").set_function(
             lambda: shutil.disk_usage(data).total
         )
-        self.loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop wakes a sleeper")
-        self.clock_offset = self._gauge(
-            "clock_offset_seconds", "By how much sites' clocks are ahead of ours, in the median"
-        )
-        self.clock_steps = self._counter("clock_steps", "Times that the wall clock jumped by more than a second")
-        # Work, as the database has it: the same on every replica
-        self.ready = self._gauge("ready", "1 if the relay can store, else 0")
+        self.loop_lag = self._histogram("event_loop_lag_seconds", "Delay of timers in the event loop")
+        self.clock_offset = self._gauge("clock_offset_seconds", "Median lead of the sites' clocks over the relay's")
+        self.clock_steps = self._counter("clock_steps", "Number of times the wall clock jumped by more than a second")
+        # Work, as recorded in the database: the same on every replica
+        self.ready = self._gauge("ready", "1 if the relay can store data, else 0")
         self.runs = self._gauge("runs", "Runs, by state", "state")
         self.aborts = self._gauge("runs_aborted", "Failed and cancelled runs, by the check or reason named", "reason")
         self.idle_run = self._gauge(
-            "longest_idle_run_seconds", "Time since the idlest open run had a message or change"
+            "longest_idle_run_seconds", "Longest time that an open run has had no message or change"
         )
         self.last_success = self._gauge("last_completed_run_timestamp_seconds", "When a run was last completed")
         self.dropouts = self._gauge("open_run_silent_sites", "Sites of open runs that were not seen for five minutes")

@@ -1,14 +1,14 @@
-"""What a failing database means to a request: nothing was acknowledged, come again."""
+"""Errors of a failing database: nothing was acknowledged, the request may be retried."""
 
 from secagg.errors import SecaggError
 
 
 class DatabaseUnavailableError(SecaggError):
-    """The database cannot be reached or cannot write now; nothing was acknowledged."""
+    """The database cannot be reached or cannot be written; nothing was acknowledged."""
 
 
 class DatabaseBusyError(DatabaseUnavailableError):
-    """The turn to write did not come in time: another process holds a lock, or the disk is too slow."""
+    """The write waited too long: another process holds a lock, or the disk is too slow."""
 
 
 class DatabaseFullError(DatabaseUnavailableError):

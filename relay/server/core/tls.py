@@ -1,7 +1,7 @@
-"""TLS at the public port: the certificate's files, and new ones without a restart.
+"""TLS on the public port: loads the certificate files, and reloads them without a restart.
 
-Each handshake uses the context that is current when its connection comes. A pair that does not match, is half written
-or cannot be read leaves the old one in force: a renewal that went wrong must not take the relay from the network.
+Each handshake uses the context current at that moment. A pair that does not match, is half written or cannot be read
+leaves the old one in force: a failed renewal must not take the relay offline.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ _log = logs.logger(__name__)
 
 
 class CertificateError(ParameterError):
-    """The files are no certificate with its key; says which and why."""
+    """The files are not a certificate with its key; the message says which and why."""
 
 
 class Certificate:
-    """A certificate chain with its key, and the authority of the clients' certificates where these are demanded.
+    """A certificate chain with its key and, if client certificates are required, their authority.
 
     Args:
-        chain: PEM file, the relay's certificate first.
-        key: PEM file of its key, without a passphrase.
-        client_authority: PEM file; whoever connects then shows a certificate of this authority. None for everyone.
+        chain: PEM file with the relay's certificate first.
+        key: PEM file with its key, without a passphrase.
+        client_authority: PEM file of the authority whose client certificates are required; None for no requirement.
 
     Raises:
-        CertificateError: the files do not go together.
+        CertificateError: the files do not match.
     """
 
     def __init__(self, chain: Path, key: Path, client_authority: Path | None) -> None:
@@ -46,18 +46,18 @@ class Certificate:
         return self._context
 
     def reload(self) -> bool:
-        """Read the files again; False if they do not go together, and the old ones stay in force."""
+        """Read the files again; returns False if they do not match, and keeps the old ones."""
         self._seen = self._stamps()
         try:
             self._context, self.expires = self._load()
         except CertificateError as error:
-            _log.error("the certificate was not changed", reason=str(error))
+            _log.error("the certificate was not replaced", reason=str(error))
             return False
         _log.info("certificate loaded", expires=self.expires.isoformat())
         return True
 
     async def watch(self) -> None:
-        """Reload whenever a file is another one than before; runs until it is cancelled."""
+        """Reload whenever a file has changed; runs until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_S)
             if self._stamps() != self._seen:
@@ -89,12 +89,12 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 def _refuse_passphrase() -> str:
-    raise CertificateError("the key has a passphrase, which nobody types at a restart; remove it: openssl pkey")
+    raise CertificateError("the key has a passphrase, which nobody can enter at a restart; remove it with openssl pkey")
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
-        return "the key is not that of the certificate"
+        return "the key does not match the certificate"
     if isinstance(error, ssl.SSLError):
-        return f"no PEM files that OpenSSL takes ({error.reason or error})"
-    return f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else "no certificate in PEM form"
+        return f"OpenSSL cannot read these PEM files ({error.reason or error})"
+    return f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else "not a certificate in PEM format"

@@ -1,7 +1,7 @@
-"""Who may do what: every route names one of these rules, and a route without one cannot be declared.
+"""Authorisation: every route names one of these rules, and no route can be declared without one.
 
-A site that may not even know of a thing is told that there is none; one that knows of it but may not do this is told
-so. The rule is checked in the same transaction as the deed.
+A site that may not know of an object gets the answer for a missing one; a site that may know of it but not do this is
+told so. The rule is checked in the same transaction as the write.
 """
 
 from enum import Enum
@@ -18,11 +18,11 @@ from relay.server.store.database import Row
 
 
 class Access(Enum):
-    """The rules, with their words for the interface's description."""
+    """The rules, with their descriptions for the OpenAPI document."""
 
     PUBLIC = "anyone, without a signature"
-    ENROLLING = "whoever signs with the key that enrols"
-    ENROLLED = "everybody who is enrolled, in whatever role"
+    ENROLLING = "the holder of the key to enrol"
+    ENROLLED = "every enrolled key, whatever its role"
     SITE = "every enrolled site, coordinators included"
     SITE_OR_OPERATOR = "every enrolled site, and operators"
     SITE_OWNER = "the site itself, and operators"
@@ -54,16 +54,16 @@ _OPEN = {Access.PUBLIC, Access.ENROLLING}
 
 
 def authorise(db: Connection, access: Access, call: Call) -> None:
-    """Check the rule for a call and load what its path names.
+    """Check the rule for a call and load the objects that its path names.
 
     Raises:
-        Problem: `unknown-site` or `revoked` for the signer, `not-found` or `forbidden` for what it wants.
+        Problem: `unknown-site` or `revoked` for the signer, `not-found` or `forbidden` for the object.
     """
     if access in _OPEN:
         return
-    call.role = role_of(db, call.signer)  # again, as it may have ended while the body came
+    call.role = role_of(db, call.signer)  # again, as the key may have ended while the body arrived
     if call.role not in _BY_ROLE.get(access, {call.role}):
-        raise Problem(FORBIDDEN, f"this endpoint is for {access.value}; this key enrolled as {call.role}")
+        raise Problem(FORBIDDEN, f"this endpoint is for {access.value}; this key is enrolled as {call.role}")
     if access is Access.SITE_OWNER and call.role != Role.OPERATOR and path_key(call) != call.signer:
         raise not_found("site")
     if access in _BY_PROJECT:
@@ -79,17 +79,17 @@ def authorise(db: Connection, access: Access, call: Call) -> None:
 
 
 def role_of(db: Connection, key: bytes) -> str:
-    """Return the role of a key that is enrolled and has not ended; raises `unknown-site` or `revoked`."""
+    """Return the role of an enrolled key that has not ended; raises `unknown-site` or `revoked`."""
     site = sites.find(db, key)
     if site is None:
         raise Problem(UNKNOWN_SITE, "this key is not enrolled here; enrol it with a join token of this relay")
     if site.ended is not None:
-        raise Problem(REVOKED, f"this key was {site.ending} and will not be valid again; enrol with a new one")
+        raise Problem(REVOKED, f"this key was {site.ending} and will never be valid again; enrol with a new key")
     return str(site.role)
 
 
 def path_key(call: Call) -> bytes:
-    """Return the key that the path names; raises `not-found` for what is none."""
+    """Return the key in the path; raises `not-found` if it is not a key."""
     try:
         return from_base64url(call.path["key"])
     except ValueError:
@@ -97,12 +97,12 @@ def path_key(call: Call) -> bytes:
 
 
 def not_found(what: str) -> Problem:
-    """The one answer for what is not there and for what this site may not know of."""
-    return Problem(NOT_FOUND, f"there is no such {what}, or none that this site may know of")
+    """Return the same answer for objects that do not exist and for those that this site may not know of."""
+    return Problem(NOT_FOUND, f"this {what} does not exist, or this site may not see it")
 
 
 def parse_uuid(text: str, what: str) -> UUID:
-    """Read an ID of a path, which has one spelling, so that one thing has one path; raises `not-found`."""
+    """Parse an ID in the path, in its only spelling so that each object has one path; raises `not-found`."""
     try:
         number = UUID(text)
     except ValueError:
@@ -119,20 +119,20 @@ def _check_project(access: Access, call: Call) -> None:
     if access is Access.PROJECT_LEADER and not call.leads:
         raise Problem(FORBIDDEN, "only the project's coordinator may do this")
     if access is Access.PROJECT_INVITED and not invited:
-        raise Problem(FORBIDDEN, "the coordinator is no member of its own project")
+        raise Problem(FORBIDDEN, "the coordinator is not a member of its own project")
 
 
 def _check_run(db: Connection, access: Access, call: Call) -> None:
     if not (call.leads or call.membership in ACTIVE_MEMBER):
         raise not_found("run")
     if access is Access.RUN_SITE and call.leads:
-        raise Problem(FORBIDDEN, "the coordinator is no site of its own runs")
+        raise Problem(FORBIDDEN, "the coordinator is not a site in its own runs")
     if access is Access.RUN_LEADER and not call.leads:
         raise Problem(FORBIDDEN, "only the coordinator of the run's project may do this")
     if access in {Access.RUN_WRITER, Access.RUN_SITE} and not (
         call.leads or runs.takes_part(db, call.run, call.signer)
     ):
-        raise Problem(FORBIDDEN, "this site does not stand in the roster of this run")
+        raise Problem(FORBIDDEN, "this site is not in this run's roster")
 
 
 def _load_project(db: Connection, call: Call, number: UUID) -> None:
@@ -170,7 +170,7 @@ def _load_blob(db: Connection, access: Access, call: Call) -> None:
     if not _may_fetch(db, call, blob):
         raise not_found("payload")
     if access is Access.BLOB_SENDER:
-        raise Problem(FORBIDDEN, "only the site that announced a payload may write it")
+        raise Problem(FORBIDDEN, "only the site that announced a payload may upload it")
 
 
 def _may_fetch(db: Connection, call: Call, blob: Row) -> bool:

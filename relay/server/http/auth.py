@@ -1,4 +1,4 @@
-"""Who sent this request: the signature first, then the site, and only then is the body read.
+"""Authentication: first the signature, then the site, and only then is the body read.
 
 Spec: 04-relay-api §1. A stranger cannot make the relay read more than the head of a request.
 """
@@ -29,21 +29,21 @@ from relay.server.http.signatures import StaleSignatureError
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A body, and its SHA-256, which was computed while the rest of it was still on its way."""
+    """A body and its SHA-256, computed as the body arrived."""
 
     data: bytes
     digest: bytes
 
 
 def authenticate(request: web.Request) -> Signed:
-    """Check the signature over the head of a request.
+    """Verify the signature over the head of a request.
 
     Raises:
         Problem: `unsigned`, `bad-signature` or `stale-signature`.
     """
     if "Signature" not in request.headers and "Signature-Input" not in request.headers:
-        raise Problem(UNSIGNED, "every request is signed with the site's key (RFC 9421)")
-    # The host is not covered: behind a proxy it is another one. Path and query stand here exactly as they were sent.
+        raise Problem(UNSIGNED, "sign every request with the site's key (RFC 9421)")
+    # The host is not covered, as it differs behind a proxy. Path and query are used exactly as sent.
     head = RequestHead(request.method, f"http://relay{request.raw_path}", CIMultiDict(request.headers))
     try:
         return signatures.verify(head)
@@ -57,15 +57,15 @@ def authenticate(request: web.Request) -> Signed:
 
 
 async def read_body(request: web.Request, *, most: int, grace_s: float, min_rate: float) -> Arrived:
-    """Read the whole body, at most `most` bytes and not more slowly than `min_rate` bytes a second after `grace_s`.
+    """Read the whole body, at most `most` bytes and, after `grace_s`, at no less than `min_rate` bytes per second.
 
-    aiohttp gives up on slow heads by itself, and never on slow bodies.
+    aiohttp itself times out slow heads, but never slow bodies.
 
     Raises:
         Problem: `too-large`, `too-slow`, or `bad-request` for a compressed or broken body.
     """
     if "Content-Encoding" in request.headers:
-        raise Problem(BAD_REQUEST, "compressed bodies are not taken")
+        raise Problem(BAD_REQUEST, "compressed bodies are not accepted; send the body uncompressed")
     if (request.content_length or 0) > most:
         raise _too_large(most)
     body, running = bytearray(), sha256()
@@ -82,7 +82,9 @@ async def read_body(request: web.Request, *, most: int, grace_s: float, min_rate
             if len(body) > most:
                 raise _too_large(most)
     except TimeoutError:
-        raise Problem(TOO_SLOW, f"a body has {grace_s:g} s and then {min_rate:g} bytes a second") from None
+        raise Problem(
+            TOO_SLOW, f"after {grace_s:g} s a body must arrive at {min_rate:g} bytes per second or more"
+        ) from None
     except web.RequestPayloadError:
         raise Problem(BAD_REQUEST, "the body ended before its announced length") from None
 
@@ -90,13 +92,13 @@ async def read_body(request: web.Request, *, most: int, grace_s: float, min_rate
 def check_digest(signed: Signed, body: Arrived) -> None:
     """Check that the body is the one that was signed; raises `bad-digest`."""
     if content_digest(body.digest) != signed.content_digest.strip():
-        raise Problem(BAD_DIGEST, "the body does not have the sha-256 that Content-Digest says")
+        raise Problem(BAD_DIGEST, "the body does not match the sha-256 in Content-Digest")
 
 
 def _too_large(most: int) -> Problem:
-    return Problem(TOO_LARGE, f"the body of this request has at most {most} bytes")
+    return Problem(TOO_LARGE, f"the body of this request may have at most {most} bytes")
 
 
 def _reason(error: HTTPMessageSignaturesException) -> str:
-    """The library's words for what is wrong with the form; a signature that does not verify has none."""
+    """Return the library's explanation of a malformed signature; it has none for one that does not verify."""
     return str(error) or "the signature does not verify for this key and this request"

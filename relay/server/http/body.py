@@ -1,4 +1,4 @@
-"""The kinds of request body: how large each may be, and how its bytes become something typed."""
+"""The kinds of request body: their size limits and how their bytes become typed values."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ JSON = "application/json"
 
 
 class Body(Protocol):
-    """A kind of body: media type, largest size in bytes, and a parser that raises `Problem`."""
+    """A kind of body: media type, maximum size in bytes, and a parser that raises `Problem`."""
 
     @property
     def media_type(self) -> str: ...
@@ -29,7 +29,7 @@ class Body(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """A JSON object of a type in `relay.api.wire`."""
+    """A JSON object of one of the types in `relay.api.wire`."""
 
     model: type
     most: int = 4 << 10
@@ -45,7 +45,7 @@ class Json:
 
 @dataclass(frozen=True, slots=True)
 class PostedFrame:
-    """A frame with its bytes as they were sent."""
+    """A frame with its bytes as sent."""
 
     frame: envelope.Frame
     data: bytes
@@ -63,7 +63,7 @@ class SignedFrame:
             frame = envelope.parse(data)
             frame.verify(signer)
         except DecodeError as error:
-            raise Problem(BAD_FRAME, f"the body is no frame: {error}") from None
+            raise Problem(BAD_FRAME, f"the body is not a frame: {error}") from None
         except InvalidSignatureError:
             raise Problem(BAD_FRAME, "the frame is not signed by the site that signed the request") from None
         return PostedFrame(frame, data)
@@ -79,12 +79,12 @@ class Chunk:
     def parse(self, data: bytes, signer: bytes) -> bytes:
         del signer
         if not data:
-            raise Problem(BAD_REQUEST, "a piece of a payload has at least one byte")
+            raise Problem(BAD_REQUEST, "a piece of a payload must have at least one byte")
         return data
 
 
 def explain(where: str, error: ValidationError) -> str:
-    """Say what is wrong with a parsed value: the members' names and the rule, never a value."""
+    """Say what is wrong with a parsed value: the member's name and the rule, never a value."""
     first = error.errors(include_input=False, include_url=False)[0]
     name = ".".join(str(part) for part in first["loc"][:3])
     return f"{where}{f', {name[:60]}' if name else ''}: {first['msg']}"

@@ -1,9 +1,9 @@
-"""The public port: how many connections there may be, and how long each may keep the relay waiting.
+"""The public port: how many connections it takes, and how long each may keep the relay waiting.
 
-aiohttp closes a connection whose head does not come after its keep-alive time, and one whose body or reader stalls
-never. Here every connection is counted when it is accepted, before TLS costs anything, and one watch looks once a
-second at what each is doing: bringing a head, idling, or not reading its answer. Bodies have a deadline of their own
-(`relay.server.http.auth.read_body`). What is overdue is aborted: closing would wait for the other end once more.
+aiohttp closes a connection whose head does not arrive within the keep-alive time, but never one whose body or reader
+stalls. Here every connection is counted when it is accepted, before TLS costs anything, and a watchdog checks every
+second what each one is doing: sending a head, idling, or not reading its response. Bodies have their own deadline
+(`relay.server.http.auth.read_body`). Overdue connections are aborted, since closing would wait for the peer again.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from relay.service import logs
 
 _LOOK_S = 1.0
 _WRITE_BUFFER_BYTES = 64 << 10
-"""A reader has stalled when this much waits and three quarters of it do not go within the deadline."""
+"""A reader has stalled if this much is waiting and three quarters of it are not read within the deadline."""
 _AT_ONCE = struct.pack("ii", 1, 0)
 _OUT_OF_HANDLES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -36,13 +36,13 @@ _log = logs.logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How many connections the port takes, and how long it waits for each (in seconds).
+    """Limits on the number of connections, and on how long the port waits for each (in seconds).
 
     Attributes:
-        most, most_per_address: connections; trusted proxies have no limit of their own.
-        head_s: for the TLS handshake, and for a request's head.
-        idle_s: between the requests of a connection on which a valid signature came.
-        stall_s: for a reader to take what was written.
+        most, most_per_address: maximum number of connections; trusted proxies have no limit of their own.
+        head_s: time for the TLS handshake, and for a request's head.
+        idle_s: time between requests on a connection that has carried a valid signature.
+        stall_s: time for a reader to take what was written.
     """
 
     most: int
@@ -53,7 +53,7 @@ class Patience:
 
 
 class Connection(web.RequestHandler):
-    """A connection that knows since when it waits, and for what."""
+    """A connection that knows what it is waiting for, and since when."""
 
     __slots__ = ("_common", "_ends", "_head_since", "_idle_since", "_pipe", "_serving", "_stalled_since", "_vouched")
 
@@ -64,7 +64,7 @@ class Connection(web.RequestHandler):
         common: Callable[[], Mapping[str, str]],
         **options: Any,
     ) -> None:
-        # the relay writes its own line for each request, without an address; aiohttp takes None, whatever its types say
+        # the relay logs each request itself, without an address; aiohttp accepts None despite its type hints
         super().__init__(server, loop=asyncio.get_running_loop(), access_log=None, **options)  # type: ignore[arg-type]
         self._ends, self._common = ends, common
         self._pipe: asyncio.Transport | None = None
@@ -75,16 +75,16 @@ class Connection(web.RequestHandler):
         self._stalled_since: float | None = None
 
     def begins(self) -> None:
-        """Note that a request's head has come and is served now."""
+        """Record that a request's head has arrived and is being served."""
         self._serving, self._head_since = True, None
 
     def answered(self, *, signed: bool) -> None:
-        """Note that a request is answered, and whether its signature was a site's."""
+        """Record that a request was answered, and whether it carried a site's valid signature."""
         self._serving, self._idle_since = False, self._loop.time()
         self._vouched = self._vouched or signed
 
     def overdue(self, now: float, patience: Patience) -> str | None:
-        """Return what the other end kept the relay waiting for too long, or None."""
+        """Return what the peer has kept the relay waiting for too long, or None."""
         if self._stalled_since is not None and now - self._stalled_since > patience.stall_s:
             return "reading"
         if self._serving:
@@ -95,19 +95,19 @@ class Connection(web.RequestHandler):
         return "idle" if now - self._idle_since > idle_s else None
 
     def abort(self) -> None:
-        """End the connection at once, and forget what the kernel still has for a reader that does not read."""
+        """End the connection immediately and drop what the kernel still holds for a reader that does not read."""
         if self._pipe is not None:
-            with suppress(OSError):  # it may be gone already
+            with suppress(OSError):  # it may already be gone
                 self._pipe.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             self._pipe.abort()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answer what is no request of HTTP, and so reaches no endpoint, in the form of all refusals."""
+        """Answer bytes that are not an HTTP request, and so reach no endpoint, in the form of all refusals."""
         if status != BAD_REQUEST.status or request.writer.output_size:
             return super().handle_error(request, status, exc, message)
-        response = respond(Problem(BAD_REQUEST, "this is no request of HTTP/1.1"), f"urn:uuid:{uuid4()}")
+        response = respond(Problem(BAD_REQUEST, "this is not an HTTP/1.1 request"), f"urn:uuid:{uuid4()}")
         response.headers.update(self._common())
         response.force_close()
         return response
@@ -141,14 +141,14 @@ class PublicPort(web.BaseSite):
     """Accepts connections for an application's runner, within limits.
 
     Args:
-        runner: has been set up.
-        host, port: where to listen; port 0 takes any free one.
-        addresses: who may come.
-        patience: how many, and how long each is waited for.
+        runner: runner that has been set up.
+        host, port: address to listen on; port 0 picks any free port.
+        addresses: the operator's network policy.
+        patience: limits on connections and waiting.
         tls: returns the context for the next connection; None for plain HTTP.
-        metrics: counts connections, and those that were refused or ended.
-        common: returns the headers of all answers.
-        options: for aiohttp's `RequestHandler`.
+        metrics: counts connections, refused and aborted ones separately.
+        common: returns the headers of every response.
+        options: options for aiohttp's `RequestHandler`.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class PublicPort(web.BaseSite):
             made = socket.create_server((place[0], self.port), family=family, backlog=1024)
             made.setblocking(False)
             self._sockets.append(made)
-            self.port = made.getsockname()[1]  # the next family takes the same free port
+            self.port = made.getsockname()[1]  # the next address family uses the same port
 
     def _spawn(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
@@ -213,15 +213,15 @@ class PublicPort(web.BaseSite):
             try:
                 accepted, peer = await loop.sock_accept(listening)
             except OSError as error:
-                if error.errno in _OUT_OF_HANDLES:  # accepting again at once would fail again at once
-                    _log.error("no connection can be accepted", reason=error.strerror)
+                if error.errno in _OUT_OF_HANDLES:  # accepting again immediately would fail again
+                    _log.error("cannot accept connections", reason=error.strerror)
                     await asyncio.sleep(_LOOK_S)
                 continue
             self._admit(accepted, plain(peer[0]))
-            await asyncio.sleep(0)  # a full backlog would be emptied at one go, and requests wait for its end
+            await asyncio.sleep(0)  # otherwise requests wait until a full backlog is emptied
 
     def _admit(self, accepted: socket.socket, address: Address) -> None:
-        """Take a connection, or close it without a word: an answer would cost what the limit is to save."""
+        """Take a connection, or close it without a response, whose cost is what the limit is meant to save."""
         trusted = self._addresses.is_trusted(address)
         party = household(address)
         if not trusted and not self._addresses.is_allowed(address):
@@ -246,7 +246,7 @@ class PublicPort(web.BaseSite):
         times = {} if context is None else {"ssl_handshake_timeout": self._patience.head_s, "ssl_shutdown_timeout": 2.0}
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, accepted, ssl=context, **times)
-        except (OSError, TimeoutError):  # ssl.SSLError is an OSError: a handshake that was none
+        except (OSError, TimeoutError):  # failed handshake: ssl.SSLError is an OSError
             self._metrics.refused_connections.labels("handshake").inc()
             self._release(connection)
             accepted.close()
@@ -265,8 +265,8 @@ class PublicPort(web.BaseSite):
             await asyncio.sleep(_LOOK_S)
             now = loop.time()
             for connection in list(self._open):
-                with suppress(RuntimeError):  # its transport may be closing already
+                with suppress(RuntimeError):  # its transport may already be closing
                     if (overdue := connection.overdue(now, self._patience)) is not None:
                         self._metrics.refused_connections.labels(overdue).inc()
                         connection.abort()
-                        await asyncio.sleep(0)  # many that came together are overdue together
+                        await asyncio.sleep(0)  # many that arrived together are overdue together

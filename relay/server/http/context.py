@@ -1,4 +1,4 @@
-"""One request on its way through the relay: what the relay has, what the request brings, and what is answered."""
+"""One request on its way through the relay: what the relay provides, what the request brings, and the answer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,16 +22,16 @@ from relay.server.process.readiness import Readiness
 from relay.server.store.database import Database, Row
 
 if TYPE_CHECKING:
-    from relay.server.store.notices import Notices  # needs a driver that only PostgreSQL's users have
+    from relay.server.store.notices import Notices  # only PostgreSQL's users have the driver
 
 
 @dataclass(frozen=True, slots=True)
 class Relay:
     """What requests need. Holds no state that another replica would miss.
 
-    `notices` tell other replicas of new messages; None on SQLite, where each looks by itself. `endings` are the keys
-    that are not valid any more, looked up every two seconds: for what goes on for a while. `description` is the OpenAPI
-    document.
+    `notices` tells other replicas about new messages; None on SQLite, where each polls by itself. `endings` are the
+    keys that are no longer valid, refreshed every two seconds, for requests that last longer. `description` is the
+    OpenAPI document.
     """
 
     config: RelayConfig
@@ -55,23 +55,23 @@ class Relay:
 
 @dataclass(slots=True)
 class Call:
-    """A request that was found to be signed, with its parts parsed.
+    """A request whose signature was verified, with its parts parsed.
 
     Attributes:
-        signer: the key whose signature is valid; b"" on public routes.
-        role: the signer's role; empty for a key that is not enrolled.
-        now: the relay's time, once for the whole request.
-        path: the parts of the path that stand for something.
-        query, body: as the route declares them.
-        project, run, message, blob: what the path names. Set by `access.authorise`, and only where the route's rule
-            is about one; reading another is an error.
-        leads: the signer is the project's coordinator.
-        membership: the signer's state in the project, None if it is no member.
+        signer: key whose signature is valid; b"" on public routes.
+        role: signer's role; empty for a key that is not enrolled.
+        now: the relay's time, fixed for the whole request.
+        path: path parameters.
+        query, body: values of the types that the route declares.
+        project, run, message, blob: what the path names. Set by `access.authorise`, and only if the route's rule is
+        about     one; reading another is an error.
+        leads: whether the signer is the project's coordinator.
+        membership: signer's state in the project; None if it is not a member.
         staged: what the route's stage prepared for the transaction.
-        discarded: objects of a payload that the transaction discarded, for the stage to remove.
+        discarded: payload objects that the transaction discarded, for the stage to remove.
         woken: sites whose long polls are woken once the transaction is durable.
-        counts: what is counted once the transaction is durable; one that ran twice counts once.
-        waited_s: how long a long poll waited; not counted as time to answer.
+        counts: metrics to count once the transaction is durable; a transaction that ran twice counts once.
+        waited_s: time that a long poll waited; not counted as response time.
     """
 
     relay: Relay
@@ -101,7 +101,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class RouteAnswer:
-    """A successful answer: its status, and one of the types in `relay.api.wire`, bytes, or nothing."""
+    """A successful answer: its status and content (one of the types in `relay.api.wire`, bytes, or nothing)."""
 
     status: int
     content: Any = None

@@ -1,4 +1,4 @@
-"""Serving a declared route: signature, rule, body, the rule again with the deed, answer, in this order."""
+"""Serves a declared route, in this order: signature, rule, body, rule again inside the transaction, write, answer."""
 
 import time
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ REQUEST_ID = web.RequestKey("request_id", UUID)
 
 @dataclass(frozen=True, slots=True)
 class EncodedAnswer:
-    """An answer as it goes out, and as it is remembered with the nonce of a write."""
+    """An answer as sent, and as remembered with the nonce of a write."""
 
     status: int
     content_type: str
@@ -79,31 +79,31 @@ class Endpoint:
         return await self._read(route.reads, call)
 
     async def _admit(self, call: Call, signed: Signed, request: web.Request) -> EncodedAnswer | None:
-        """Check who this is and what it may do, before its body or its turn costs anything.
+        """Check the signer and its permissions before its body or its place in the queue costs anything.
 
         Returns:
-            The answer that is kept of the same write, where this is a repeated one.
+            The stored answer if this request repeats an earlier write.
         """
         if signed.created < self._relay.epoch.floor:
-            raise Problem(STALE_SIGNATURE, "the request was signed before this relay was restored; sign it anew")
+            raise Problem(STALE_SIGNATURE, "the request was signed before this relay was restored; sign it again")
         self._relay.edge.admit_site(signed.key)
         place, admissions = self._place(call), self._relay.admissions
         if place is not None:
             call.role = admissions.role(place, call.now)
         try:
             if call.role:
-                return None  # a repeated write is found by its nonce in the transaction
+                return None  # the transaction detects a repeated write by its nonce
             kept = await self._relay.database.read(lambda db: self._look(db, call, signed, request))
             if place is not None and kept is None:
                 admissions.remember(place, call.role, call.now)
             return kept
         finally:
-            if call.role:  # a stranger's clock says nothing
+            if call.role:  # an unknown key's clock means nothing
                 self._relay.vitals.signed(signed.created, call.now)
                 self._relay.presence.saw(signed.key)
 
     def _place(self, call: Call) -> Place | None:
-        """Return where the signer would write; None where each request is looked at: a stage needs what that loads."""
+        """Return where the signer would write; None if each request must be looked up for a stage to use the result."""
         route = self.route
         if route.writes is None or route.stage is not None or route.access is Access.ENROLLING:
             return None
@@ -119,12 +119,12 @@ class Endpoint:
         return kept
 
     def _kept(self, db: Connection, call: Call, signed: Signed, request: web.Request) -> EncodedAnswer | None:
-        """Return the answer that is kept of a repeated write, None of a new one."""
+        """Return the stored answer of a repeated write, or None for a new one."""
         earlier = nonces.find(db, signed.key, signed.nonce)
         if earlier is None:
             return None
         if earlier.request != _identity(request, signed):
-            raise Problem(NONCE_REUSED, "this nonce was used for another request; use a new one")
+            raise Problem(NONCE_REUSED, "this nonce was already used for another request; use a new one")
         self._relay.metrics.replays.inc()
         if self.route.again is not None:
             return replace(_encode(self.route.again(call, db)), status=earlier.status)
@@ -133,10 +133,10 @@ class Endpoint:
     def _query(self, request: web.Request) -> Any:
         given = request.query
         if len(set(given)) != len(given):
-            raise Problem(BAD_REQUEST, "a parameter of the query occurs twice")
+            raise Problem(BAD_REQUEST, "a query parameter is repeated")
         if self.route.query is None:
             if given:
-                raise Problem(BAD_REQUEST, "this endpoint takes no query")
+                raise Problem(BAD_REQUEST, "this endpoint takes no query parameters")
             return None
         try:
             return parse_query(self.route.query, dict(given))
@@ -144,7 +144,7 @@ class Endpoint:
             raise Problem(BAD_REQUEST, explain("the query", error)) from None
 
     def _announced(self, request: web.Request) -> int:
-        """Return how many bytes the body may have; a longer one is refused before it is read."""
+        """Return the body's announced size; an oversized body is refused before it is read."""
         most = 0 if self.route.body is None else self.route.body.most
         length = request.content_length
         if length is None:
@@ -181,7 +181,7 @@ class Endpoint:
         return encoded.response()
 
     async def _in_turn(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> EncodedAnswer:
-        """Wait for the turn of the run, or of the site where the path names no run; whoever enrols shares one."""
+        """Wait for the turn of the run, or of the site if the path names no run; all enrolments share one turn."""
         party = b"" if self.route.access is Access.ENROLLING else call.path.get("run", signed.key)
         try:
             async with self._relay.turns.turn(party, self._relay.config.database_wait_s):
@@ -190,10 +190,10 @@ class Endpoint:
             raise DatabaseBusyError("the database is busy") from None
 
     async def _transact(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> EncodedAnswer:
-        """Do the deed and remember its answer in one transaction; a repeated write is only answered again."""
+        """Write and remember the answer in one transaction; a repeated write only gets the stored answer."""
 
         def work(db: Connection) -> EncodedAnswer:
-            call.woken.clear()  # of a run before this one, which was undone
+            call.woken.clear()  # left by an earlier attempt, which was rolled back
             call.counts.clear()
             kept = self._kept(db, call, signed, request)
             if kept is not None:
@@ -226,17 +226,17 @@ class Endpoint:
 
 
 def instance(request: web.Request) -> str:
-    """Return the URN of this very request, which stands in the log and in problem documents."""
+    """Return the URN of this request, which appears in the log and in problem documents."""
     return f"urn:uuid:{request[REQUEST_ID]}"
 
 
 def note_problem(request: web.Request, found: Problem) -> None:
-    """Leave the type of a refusal for the log and the metrics."""
+    """Store the type of a refusal for the log and the metrics."""
     request[PROBLEM] = found.kind.name
 
 
 def _identity(request: web.Request, signed: Signed) -> bytes:
-    """Return the hash of what makes two requests the same, whenever they were signed."""
+    """Return the hash of what makes two requests the same, regardless of when they were signed."""
     parts = (request.method, request.raw_path, signed.content_digest)
     return tagged_hash("relay-request", *(part.encode() for part in parts))
 

@@ -1,4 +1,4 @@
-"""The interface as an OpenAPI 3.1 document, made from the same declarations from which it is served."""
+"""The interface as an OpenAPI 3.1 document, generated from the declarations from which it is served."""
 
 import json
 import re
@@ -62,7 +62,7 @@ _PATH_PARAMETERS = {
 
 
 def refusals(route: Route) -> list[ProblemKind]:
-    """Return every kind of problem that a route may answer with, by status and name."""
+    """Return every kind of problem that a route may answer with, sorted by status and name."""
     kinds = {*_EVERY, *route.refusals}
     if route.access is not Access.PUBLIC:
         kinds.update(_SIGNED)

@@ -1,4 +1,4 @@
-"""What an endpoint is: one declaration, from which it is served, described in OpenAPI and tested."""
+"""The declaration of an endpoint, from which it is served, described in OpenAPI and tested."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -19,7 +19,7 @@ Streaming = Callable[[Call, web.Request], Awaitable[RouteAnswer | web.StreamResp
 Stage = Callable[[Call], AbstractAsyncContextManager[None]]
 
 OCTETS = bytes
-"""Stands in `answers` for a body of bytes."""
+"""Marks a body of bytes in `answers`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,18 +27,18 @@ class Route:
     """An endpoint.
 
     Exactly one of `reads`, `writes` and `streams` is its handler. `reads` runs over a consistent view, `writes` in a
-    transaction that also remembers the nonce, `streams` may wait and opens views by itself.
+    transaction that also records the nonce; `streams` may wait and opens views itself.
 
     Attributes:
-        name: names the endpoint in OpenAPI, metrics and logs.
+        name: endpoint's name in OpenAPI, metrics and logs.
         access: who may call it. There is no default.
-        answers: the type of the content by status; None for none.
-        refusals: kinds of problem beyond those that every endpoint has.
-        query: type of the query's parameters.
+        answers: type of the content by status; None for no content.
+        refusals: kinds of problem beyond those common to every endpoint.
+        query: type of the query parameters.
         body: kind of body.
-        again: answers a repeated write from what is there; for answers that are too large to be remembered.
-        appends: the write only adds rows and advances rows by compare-and-set, see `Database.write`.
-        stage: what surrounds the transaction of a write because it takes too long to be part of it.
+        again: rebuilds the answer to a repeated write; for answers too large to be stored.
+        appends: whether the write only adds rows and advances rows by compare-and-set, see `Database.write`.
+        stage: wraps the transaction of a write with work that takes too long to be part of it.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""RFC 9421 request signatures: what they cover, and how the relay checks those of any client.
+"""RFC 9421 request signatures: what they cover, and how the relay verifies those of any client.
 
-Spec: 04-relay-api §1. The signature covers method, path, query and the digest of the body, so nothing of a request can
-be changed or moved to another one. Signing and verifying is libsodium's, as for everything else that an identity signs:
-it refuses the small-order and non-canonical keys that RFC 8032 leaves open.
+Spec: 04-relay-api §1. The signature covers method, path, query and the body's digest, so no part of a request can be
+changed or moved to another one. libsodium signs and verifies, as for everything else that an identity signs: it rejects
+the small-order and non-canonical keys that RFC 8032 leaves open.
 """
 
 from datetime import timedelta
@@ -24,14 +24,14 @@ _NONCE_CHARACTERS = range(22, 87)  # of 16 to 64 bytes in base64url
 
 
 class StaleSignatureError(InvalidSignature):
-    """The signature's time is not within the window around the relay's clock."""
+    """The signature's time is outside the window around the relay's clock."""
 
 
 class _Ed25519(HTTPSignatureAlgorithm):
     algorithm_id = "ed25519"
 
     def __init__(self, public_key: bytes | None = None, private_key: None = None) -> None:
-        del private_key  # the library's signature; nothing is signed here
+        del private_key  # required by the library's interface; nothing is signed here
         self.public_key = public_key
 
     def verify(self, signature: bytes, message: bytes) -> None:
@@ -39,7 +39,7 @@ class _Ed25519(HTTPSignatureAlgorithm):
 
 
 class _Identities(HTTPSignatureKeyResolver):
-    """A key ID is the key itself."""
+    """Resolves a key ID, which is the key itself."""
 
     def resolve_public_key(self, key_id: str) -> bytes:
         return public_key(key_id)
@@ -56,32 +56,32 @@ class _Verifier(HTTPMessageVerifier):
 
 
 def public_key(key_id: str) -> bytes:
-    """Read a key ID; raises ValueError where it is no key."""
+    """Parse a key ID; raises ValueError if it is not a key."""
     key = from_base64url(key_id)
     if len(key) != KEY_BYTES:
-        raise ValueError(f"a key ID is base64url of {KEY_BYTES} bytes")
+        raise ValueError(f"a key ID must be base64url of {KEY_BYTES} bytes")
     return key
 
 
 def verify(head: RequestHead) -> Signed:
-    """Check the signature of a request whose body need not have arrived yet.
+    """Verify the signature of a request whose body need not have arrived yet.
 
-    Not checked here: that the body has the digest, that the key belongs to a site, that the nonce is new.
+    Not checked here: that the digest matches the body, that the key belongs to a site, that the nonce is new.
 
     Raises:
-        StaleSignatureError: made too long ago, or in the future.
-        InvalidSignature: anything else that is wrong with it; the message says what.
+        StaleSignatureError: the signature is too old or in the future.
+        InvalidSignature: the signature is invalid in another way; the message says how.
     """
     return signing.verify(head) or verify_any(head)
 
 
 def verify_any(head: RequestHead) -> Signed:
-    """Check a signature in any form that RFC 9421 allows; as `verify`."""
+    """Verify a signature in any form that RFC 9421 allows; otherwise like `verify`."""
     (result,) = _Verifier(signature_algorithm=_Ed25519, key_resolver=_Identities()).verify(
         head, max_age=timedelta(0), expect_tag=TAG, expect_label=LABEL, require_components=COVERED
     )
     parameters = result.parameters
-    if len(result.covered_components) != len(COVERED) + 1:  # the last one is @signature-params
+    if len(result.covered_components) != len(COVERED) + 1:  # the last is @signature-params
         raise InvalidSignature(f"the signature must cover {', '.join(COVERED)} and nothing else")
     if parameters.get("alg") != _Ed25519.algorithm_id:
         raise InvalidSignature("the signature must name its algorithm, ed25519")

@@ -1,4 +1,4 @@
-"""Signing the audit log: a checkpoint every minute, and earlier when much was written."""
+"""Signs the audit log: a checkpoint every minute, or earlier after many entries."""
 
 import time
 
@@ -17,12 +17,12 @@ _log = logs.logger(__name__)
 
 
 class CheckpointSigner:
-    """Called every `LOOK_S` seconds; signs when it is time.
+    """Called every `LOOK_S` seconds; signs when due.
 
     Args:
         identity: the relay's signing key.
-        database: where the log is.
-        metrics: gets the number of entries and the time of the last checkpoint.
+        database: database with the log.
+        metrics: receives the number of entries and the time of the last checkpoint.
     """
 
     def __init__(self, identity: Identity, database: Database, metrics: RelayMetrics) -> None:
@@ -42,5 +42,5 @@ class CheckpointSigner:
         await self._database.write(lambda db: checkpoints.put(db, checkpoint))
         self._signed, self._signed_at = entries, now
         self._metrics.audit_checkpoint.set(now)
-        # a chain cannot show that its tail was cut off; this line, kept elsewhere, can
+        # a chain cannot reveal that its tail was cut off; this line, kept elsewhere, can
         _log.info("audit checkpoint", **checkpoint.document())

@@ -1,4 +1,4 @@
-"""Runs that are over their deadline: whoever led them is gone, so the relay ends them. Spec: 04-relay-api §4."""
+"""Ends runs past their deadline, whose coordinator must be gone. Spec: 04-relay-api §4."""
 
 import time
 
@@ -11,14 +11,14 @@ from relay.service import logs
 
 EVERY_S = 10.0
 GRACE_S = 20.0
-"""A coordinator that is there ends its runs itself, and says better why."""
+"""A live coordinator ends its own runs and gives a better reason."""
 REASON = "deadline"
 
 _log = logs.logger(__name__)
 
 
 class Deadlines:
-    """Called every `EVERY_S` seconds; of several replicas the first one ends a run."""
+    """Called every `EVERY_S` seconds; among several replicas, the first one ends a run."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,7 +32,7 @@ class Deadlines:
 
 
 def _end(db: Connection, *, then: float) -> list[str]:
-    """Fail every run whose deadline was before `then`; returns their IDs."""
+    """Fail every run with a deadline before `then`; returns their IDs."""
     ended = []
     for run in runs.overdue(db, then=then):
         state = RunState(run.state)

@@ -1,4 +1,4 @@
-"""What a relay does beside requests. Of several replicas one does it, by a lease; when that one is gone, the next."""
+"""Background maintenance. The replica that holds the lease does it; if it disappears, the next one takes over."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -18,14 +18,14 @@ from secagg.errors import SecaggError
 EVERY_S = 60.0
 
 _NAME = "housekeeping"
-_TTL_S = 2.5 * EVERY_S  # a replica that misses two turns is gone
+_TTL_S = 2.5 * EVERY_S  # a replica that misses two turns counts as gone
 _DAY_S = 86_400.0
 _STEP = 500
-"""Rows that one transaction removes: others write between two steps."""
+"""Rows removed per transaction, so that other writes get in between."""
 _SWEEP_EVERY = 60
-"""Turns between two looks through the whole blob store."""
+"""Turns between two scans of the whole blob store."""
 _ORPHAN_S = 3600.0
-"""What was stored more recently may be about to be counted."""
+"""Anything stored more recently may be about to be counted."""
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Housekeeping:
         self._turns = count()
 
     async def __call__(self) -> None:
-        """Do what is due, if this is the replica that does it."""
+        """Do what is due, if this replica holds the lease."""
         lease = await self._take(_TTL_S)
         if lease is None:
             return
@@ -56,10 +56,10 @@ class Housekeeping:
             if next(self._turns) % _SWEEP_EVERY == 0:
                 await self._sweep()
         except LeaseLostError:
-            _log.info("another replica keeps house now")
+            _log.info("another replica took over housekeeping")
 
     async def stop(self) -> None:
-        """Give the lease back, so that another replica need not wait for its end."""
+        """Release the lease, so that another replica need not wait for it to expire."""
         await self._take(0)
 
     async def _take(self, ttl_s: float) -> leases.Lease | None:
@@ -100,7 +100,7 @@ class Housekeeping:
             await self._relay.blobs.discard(blob, pieces)
 
     async def _sweep(self) -> None:
-        """Remove what is stored and not known to the database: left by a crash, or by the slower of two writers."""
+        """Remove objects that the database does not know: left by a crash, or by the slower of two writers."""
         old: list[Stored] = []
         async for found in self._relay.blobs.stored():
             if found.modified < time.time() - _ORPHAN_S:

@@ -1,4 +1,4 @@
-"""Looking up, now and then, what the metrics say about the relay's work; a scrape itself never asks the database."""
+"""Periodically measures the state of the relay's work; a scrape itself never queries the database."""
 
 import re
 import time
@@ -21,9 +21,9 @@ class StateMetrics:
     """Called every `EVERY_S` seconds.
 
     Args:
-        database: what is counted.
-        readiness: asked too, so that it shows in the metrics and not only to who asks for it.
-        metrics: where the numbers go.
+        database: database to count in.
+        readiness: readiness check, whose result is published as a metric too.
+        metrics: destination of the numbers.
     """
 
     def __init__(self, database: Database, readiness: Readiness, metrics: RelayMetrics) -> None:
@@ -66,9 +66,9 @@ class StateMetrics:
 
 
 def named_reasons(reasons: Mapping[str, int]) -> dict[str, int]:
-    """Return the numbers by label: a reason is free text, so only what names a check or is the operator's own counts.
+    """Return the numbers by label. A reason is free text, so only check IDs and the operator's reason become labels.
 
-    A coordinator may write what it likes; the most frequent 20 names are told apart and all else is `other`.
+    A coordinator may write anything; the 20 most frequent names are kept apart and the rest is `other`.
     """
     found: Counter[str] = Counter()
     for reason, number in reasons.items():

@@ -1,4 +1,4 @@
-"""How much memory the bodies of requests take that are on their way or wait for their turn."""
+"""Memory for request bodies that are in flight or waiting for their turn."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from relay.server.core.problem import RATE_LIMITED, Problem
 
 SHARE = 8
-"""One site has at most this part of all: whoever sends slowly holds its own bodies up, and nobody else's."""
+"""One site may use at most this fraction: a slow sender then delays only its own bodies."""
 
 
 class BodyBudget:
-    """Counts the bytes that bodies were announced with, of each site and in all.
+    """Counts the announced bytes of bodies, per site and in total.
 
     Args:
-        most: bytes in all.
+        most: maximum bytes in total.
     """
 
     def __init__(self, most: int) -> None:
@@ -24,9 +24,9 @@ class BodyBudget:
 
     @contextmanager
     def room(self, site: bytes, size: int) -> Iterator[None]:
-        """Hold room for a body until its request is answered; raises `rate-limited` where there is none."""
+        """Reserve memory for a body until its request is answered; raises `rate-limited` if there is not enough."""
         if self._by_site.get(site, 0) + size > self._most // SHARE or self._all + size > self._most:
-            raise Problem(RATE_LIMITED, "as many bytes of bodies are on their way as this relay takes at a time")
+            raise Problem(RATE_LIMITED, "in-flight request bodies exceed this relay's limit; retry later")
         self._all += size
         self._by_site[site] += size
         try:

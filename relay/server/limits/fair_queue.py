@@ -1,6 +1,6 @@
-"""Whose write is next: parties take turns, so that no run can make the others wait for all that it sends.
+"""Decides whose write is next: parties take turns, so that no run makes the others wait for everything it sends.
 
-Quotas bound what a run may use in all; turns bound what it may use at a time. A party's writes keep their order.
+Quotas bound a run's total usage; turns bound its share at any time. A party's writes keep their order.
 """
 
 import asyncio
@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 
 
 class FairQueue:
-    """Lets a number of holders in at a time, and of those who wait one of each party in turn.
+    """Admits a number of holders at a time; waiting parties are served in rotation, one write each.
 
     Args:
-        most: turns that are held at a time.
+        most: maximum number of turns held at a time.
     """
 
     def __init__(self, most: int) -> None:
@@ -22,7 +22,7 @@ class FairQueue:
 
     @asynccontextmanager
     async def turn(self, party: Hashable, wait_s: float) -> AsyncIterator[None]:
-        """Hold a turn of a party; raises TimeoutError where none comes in time."""
+        """Hold a party's turn; raises TimeoutError if none comes in time."""
         async with asyncio.timeout(wait_s):
             await self._take(party)
         try:
@@ -39,12 +39,12 @@ class FairQueue:
         try:
             await waiting
         except asyncio.CancelledError:
-            if waiting.done() and not waiting.cancelled():  # the turn came in the moment of giving up
+            if waiting.done() and not waiting.cancelled():  # the turn arrived just as this one gave up
                 self._give()
             raise
 
     def _give(self) -> None:
-        """Hand a turn on: to the party at the head, whose next one then waits behind all other parties."""
+        """Pass a turn to the party at the head, which then moves behind all other parties."""
         while self._lines:
             party = next(iter(self._lines))
             line = self._lines.pop(party)

@@ -1,8 +1,8 @@
-"""How often somebody may come: the generic cell rate algorithm, one number for each that is counted.
+"""Rate limits: the generic cell rate algorithm, one number per party.
 
-The number is the time at which an even flow at the allowed rate would have brought the requests that were taken; a
-request is taken while that time is at most a burst ahead. Source: ITU-T I.371, annex A. Counted in this process: with
-several replicas each allows the rate by itself.
+The number is the time at which an even flow at the allowed rate would have delivered the requests accepted so far; a
+request is accepted while that time is at most one burst ahead. Source: ITU-T I.371, annex A. Counted per process: with
+several replicas, each allows the full rate.
 """
 
 from collections.abc import Hashable
@@ -14,8 +14,8 @@ class Rates:
     """Requests of many parties, each limited to the same rate.
 
     Args:
-        per_s: requests a second that one party may make in the long run.
-        burst: requests that one party may make at once.
+        per_s: sustained requests per second of one party.
+        burst: number of requests that one party may make at once.
     """
 
     def __init__(self, per_s: float, burst: float) -> None:
@@ -25,9 +25,9 @@ class Rates:
         self._next_pruning = 0.0
 
     def take(self, party: Hashable, now: float) -> float:
-        """Count a request of a party at a monotonic time; returns 0, or the seconds after which to come again.
+        """Count a party's request at a monotonic time; returns 0, or the seconds after which to retry.
 
-        A request that is not taken is not counted.
+        A refused request is not counted.
         """
         if now >= self._next_pruning:
             self._prune(now)
@@ -39,6 +39,6 @@ class Rates:
         return 0.0
 
     def _prune(self, now: float) -> None:
-        """Forget who would be as good as new: memory is bounded by who came within a burst."""
+        """Forget parties whose allowance is full again: memory is bounded by the parties active within one burst."""
         self._due = {party: due for party, due in self._due.items() if due > now}
         self._next_pruning = now + max(self._ahead_s, 10.0)

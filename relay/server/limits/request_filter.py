@@ -1,4 +1,4 @@
-"""What a request has to pass before anything of it is looked at: its address, and how often it comes."""
+"""What a request must pass before any of it is parsed: its address and its rate."""
 
 import math
 import time
@@ -11,7 +11,7 @@ from relay.server.core.problem import BAD_ADDRESS, RATE_LIMITED, Problem
 from relay.server.limits.rates import Rates
 
 ORIGIN = web.RequestKey("origin", str)
-"""Whose request it is, as trusted proxies say."""
+"""The request's origin, as reported by trusted proxies."""
 
 _BURST_S = 10
 """A burst is what the rate allows in this time."""
@@ -21,7 +21,7 @@ class RequestFilter:
     """The relay's outermost rules.
 
     Args:
-        config: the operator's networks and rates.
+        config: settings with the operator's networks and rates.
     """
 
     def __init__(self, config: RelayConfig) -> None:
@@ -30,10 +30,10 @@ class RequestFilter:
         self._by_site = Rates(config.rate_per_site, config.rate_per_site * _BURST_S)
 
     def admit(self, request: web.Request) -> None:
-        """Let a request in by its address, before its signature costs anything.
+        """Admit a request by its address, before verifying its signature costs anything.
 
         Raises:
-            Problem: `bad-address` for an address that may not come, `rate-limited` for one that comes too often.
+            Problem: `bad-address` for a forbidden address, `rate-limited` for one that sends too many requests.
         """
         peer = _peer(request)
         if peer is None:
@@ -43,16 +43,18 @@ class RequestFilter:
         if self.addresses.is_trusted(origin):  # the machine itself, or a proxy's own check
             return
         if not self.addresses.is_allowed(origin):
-            raise Problem(BAD_ADDRESS, "requests from this address are not taken; the relay's operator keeps a list")
+            raise Problem(
+                BAD_ADDRESS, "requests from this address are not accepted; ask the relay's operator to allow it"
+            )
         _take(self._by_address, household(origin), "this address")
 
     def admit_site(self, key: bytes) -> None:
-        """Let a site in whose signature is valid; raises `rate-limited`."""
+        """Admit a site whose signature is valid; raises `rate-limited`."""
         _take(self._by_site, key, "this site")
 
 
 def _peer(request: web.Request) -> Address | None:
-    """The other end of the connection, None for a Unix socket."""
+    """Return the peer's address, None for a Unix socket."""
     found = request.transport.get_extra_info("peername") if request.transport else None
     return plain(found[0]) if isinstance(found, tuple) else None
 
@@ -60,4 +62,4 @@ def _peer(request: web.Request) -> Address | None:
 def _take(rates: Rates, party: object, whose: str) -> None:
     wait_s = rates.take(party, time.monotonic())
     if wait_s:
-        raise Problem(RATE_LIMITED, f"{whose} sends more requests than it may", retry_after_s=math.ceil(wait_s))
+        raise Problem(RATE_LIMITED, f"{whose} exceeds its request rate", retry_after_s=math.ceil(wait_s))

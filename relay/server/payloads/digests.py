@@ -1,7 +1,7 @@
-"""SHA-256 of payloads while they come, so that the last piece need not wait until the whole payload was read back.
+"""SHA-256 of payloads as they arrive, so that the last piece need not wait for the whole payload to be read back.
 
-This is a memory and no promise: what another replica wrote, or this one before it was restarted, is not in it, and such
-a payload is read back.
+This is only a cache: it lacks what another replica wrote, or this one before a restart, and such a payload is read
+back.
 """
 
 from collections import OrderedDict
@@ -13,15 +13,15 @@ _MOST = 1024
 
 
 class RunningDigests:
-    """The digests of the payloads that came piece after piece to this process, the latest thousand."""
+    """The digests of payloads that arrived piece by piece in this process, at most the latest thousand."""
 
     def __init__(self) -> None:
         self._running: OrderedDict[UUID, tuple[int, Any]] = OrderedDict()
 
     def after(self, blob: UUID, offset: int, data: bytes) -> Any:
-        """Return the running SHA-256 of a payload up to the end of a piece; None where not all before it came by.
+        """Return a payload's running SHA-256 up to the end of a piece; None if not everything before it was seen here.
 
-        Nothing is remembered yet: the piece may turn out not to count, and another take its place.
+        Nothing is stored yet: the piece may turn out not to count and be replaced by another.
         """
         position, running = self._running.get(blob, (0, None))
         if offset == 0:
@@ -34,7 +34,7 @@ class RunningDigests:
         return running
 
     def keep(self, blob: UUID, end: int, running: Any) -> None:
-        """Remember what `after` returned, once the piece that ends at `end` counts; None forgets the payload."""
+        """Store what `after` returned, once the piece that ends at `end` counts; None forgets the payload."""
         self._running.pop(blob, None)
         if running is not None:
             self._running[blob] = (end, running)

@@ -1,4 +1,4 @@
-"""The blob folder: a payload is a file, in one of 256 subfolders by the first byte of its ID."""
+"""The blob folder: each payload is a file, in one of 256 subfolders by the first byte of its ID."""
 
 import asyncio
 import errno
@@ -20,12 +20,12 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class BlobFolder:
-    """Payload bytes under one folder, which replicas on one file system may share.
+    """Payload bytes in one folder, which replicas on one file system may share.
 
     See `relay.server.payloads.payload_store.Blobs`.
 
     Args:
-        root: the folder; made where it is missing.
+        root: folder, created if missing.
     """
 
     def __init__(self, root: Path) -> None:
@@ -35,17 +35,17 @@ class BlobFolder:
 
     @asynccontextmanager
     async def writing(self, blob: UUID) -> AsyncIterator["FolderWriter"]:
-        """Hold the file's lock: of two pieces at once, one waits in this process, and is refused in another one."""
+        """Hold the file's lock: a second writer waits within this process, and is refused in another one."""
         path = self._path(blob)
         async with self._turns.setdefault(blob, asyncio.Lock()):
             handle = await asyncio.to_thread(self._open, path)
             try:
                 yield FolderWriter(self, handle, path)
             finally:
-                os.close(handle)  # and with it the lock, as when the process dies
+                os.close(handle)  # releases the lock, as when the process dies
 
     async def holds(self, blob: UUID) -> bool:
-        """Tell whether there is anything of a payload."""
+        """Return whether any bytes of a payload are stored."""
         return await asyncio.to_thread(self._path(blob).exists)
 
     async def digest(self, blob: UUID, pieces: Sequence[Piece]) -> bytes:
@@ -64,12 +64,12 @@ class BlobFolder:
                 except OSError as error:
                     raise StorageError(f"the file of payload {blob} cannot be read: {error.strerror}") from error
                 if not piece:
-                    raise StorageError(f"the file of payload {blob} is shorter than the database says")
+                    raise StorageError(f"the file of payload {blob} is shorter than the database records")
                 yield piece
                 start += len(piece)
 
     async def discard(self, blob: UUID, pieces: Sequence[Piece]) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file if it exists."""
         del pieces
         await asyncio.to_thread(self._path(blob).unlink, missing_ok=True)
 
@@ -90,20 +90,20 @@ class BlobFolder:
     def sync(self, handle: int) -> None:
         """Make a file's bytes durable.
 
-        After an error the system may have dropped what it could not write, and reports success at the next attempt: so
-        this process acknowledges nothing more.
+        After an error the system may have dropped unwritten data, yet report success on the next attempt; so this
+        process acknowledges nothing more.
         """
         if self.failure is not None:
             raise StorageError(self.failure)
         try:
             os.fsync(handle)
         except OSError as error:
-            if error.errno not in _FULL:  # a full disk loses nothing that was acknowledged: each piece had its own sync
-                self.failure = f"the disk failed to store a payload ({error.strerror}); check it, and restart the relay"
+            if error.errno not in _FULL:  # a full disk loses nothing acknowledged: each piece had its own sync
+                self.failure = f"the disk failed to store a payload ({error.strerror}); check it and restart the relay"
             raise
 
     def sync_name(self, path: Path) -> None:
-        """Make a file's name and its subfolder's durable. Whoever made them may have been killed before this."""
+        """Make the names of a file and its subfolder durable. Whoever created them may have been killed before this."""
         for folder in (self._root, path.parent):
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
@@ -126,7 +126,7 @@ class BlobFolder:
 
 
 class FolderWriter:
-    """The one who holds a file's lock. See `relay.server.payloads.payload_store.Writer`."""
+    """The holder of a file's lock. See `relay.server.payloads.payload_store.Writer`."""
 
     def __init__(self, folder: BlobFolder, handle: int, path: Path) -> None:
         self._folder = folder
@@ -134,11 +134,11 @@ class FolderWriter:
         self._path = path
 
     async def write(self, offset: int, data: bytes) -> None:
-        """Put a piece at its place; it is durable when this returns."""
+        """Write a piece at its offset; durable when this returns."""
         await asyncio.to_thread(self._write, os.dup(self._handle), offset, data)
 
     def _write(self, handle: int, offset: int, data: bytes) -> None:
-        """Write in a thread, with a handle of its own: the request may be cancelled meanwhile. The lock is shared."""
+        """Write in a thread with its own handle, as the request may be cancelled meanwhile. The lock is shared."""
         first = offset == 0
         try:
             rest = memoryview(data)
@@ -160,5 +160,5 @@ def _digest(path: Path) -> bytes:
 
 
 def _files(folder: Path) -> list[Stored]:
-    ours = [path for path in folder.glob("*") if len(path.name) == 32]  # and nothing that somebody else put there
+    ours = [path for path in folder.glob("*") if len(path.name) == 32]  # ignore foreign files
     return [Stored(path.name, UUID(path.name), path.stat().st_mtime) for path in ours]

@@ -1,7 +1,7 @@
-"""Payloads in an object store (S3 and its like): each piece is an object of its own, as such stores cannot append.
+"""Payloads in an object store (S3 or similar): each piece is a separate object, as such stores cannot append.
 
-Which objects make up a payload stands in the database. An object's name is made from its content: a piece that is sent
-again after a crash is the same object, and two replicas that write one place at once cannot spoil each other's piece.
+The database records which objects make up a payload. An object's name is derived from its content: a piece resent after
+a crash is the same object, and two replicas writing at the same offset cannot overwrite each other's piece.
 """
 
 import asyncio
@@ -23,23 +23,23 @@ class BlobObjects:
     """Payload bytes in a bucket. See `relay.server.payloads.payload_store.Blobs`.
 
     Args:
-        url: such as s3://bucket/prefix. Credentials, region and endpoint are taken from where every client of that
-            store takes them (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT ...).
+        url: URL such as s3://bucket/prefix. Credentials, region and endpoint come from the store's usual environment
+        variables     (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT ...).
     """
 
-    failure: str | None = None  # a store answers for its own disks
+    failure: str | None = None  # the store is responsible for its own disks
 
     def __init__(self, url: str) -> None:
         self._store = from_url(
             url,
-            # an endpoint that is named with http:// is meant so; payloads are sealed, and requests signed
+            # an http:// endpoint is deliberate; payloads are sealed and requests signed
             client_options={"timeout": "30s", "connect_timeout": "5s", "allow_http": True},
             retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
         )
 
     @asynccontextmanager
     async def writing(self, blob: UUID) -> AsyncIterator["ObjectWriter"]:
-        """Write without a lock: the database decides which of two pieces at one place counts."""
+        """Write without a lock: the database decides which of two pieces at one offset counts."""
         yield ObjectWriter(self, blob)
 
     async def digest(self, blob: UUID, pieces: Sequence[Piece]) -> bytes:
@@ -50,7 +50,7 @@ class BlobObjects:
         return total.digest()
 
     async def read(self, blob: UUID, pieces: Sequence[Piece], start: int, stop: int) -> AsyncIterator[bytes]:
-        """Yield the bytes from `start` up to `stop`, few at a time: slow readers hold what they have not taken."""
+        """Yield the bytes from `start` up to `stop`, few at a time, as slow readers hold what they have not read."""
         for piece in pieces:
             first, last = max(start, piece.offset), min(stop, piece.offset + piece.size)
             for at in range(first, last, READ_BYTES):
@@ -67,7 +67,7 @@ class BlobObjects:
             async for found in obstore.list(self._store, chunk_size=1000):
                 for one in found:
                     blob, _, _ = one["path"].rpartition("/")
-                    if len(blob) == 32:  # and nothing that somebody else put there
+                    if len(blob) == 32:  # ignore foreign objects
                         yield Stored(one["path"], UUID(blob), one["last_modified"].timestamp())
         except BaseError as error:
             raise _failed(error) from error
@@ -82,11 +82,11 @@ class BlobObjects:
             raise _failed(error) from error
 
     def free_bytes(self) -> None:
-        """Nobody knows how much a bucket still takes."""
+        """Return None: a bucket's free space is unknown."""
         return
 
     async def put(self, name: str, data: bytes) -> None:
-        """Store an object; it is durable when this returns."""
+        """Store an object; durable when this returns."""
         try:
             await obstore.put_async(self._store, name, data, use_multipart=False)
         except BaseError as error:
@@ -98,7 +98,7 @@ class BlobObjects:
         except BaseError as error:
             raise _failed(error) from error
         if len(found) != stop - start:
-            raise StorageError(f"a piece of payload {blob} is shorter than the database says")
+            raise StorageError(f"a piece of payload {blob} is shorter than the database records")
         return bytes(found)
 
 
@@ -110,7 +110,7 @@ class ObjectWriter:
         self._blob = blob
 
     async def write(self, offset: int, data: bytes) -> Piece:
-        """Store a piece as an object; it is durable when this returns."""
+        """Store a piece as an object; durable when this returns."""
         digest = await asyncio.to_thread(lambda: sha256(data).digest())
         piece = Piece(offset, len(data), digest)
         crashpoint("relay.object-before-put")

@@ -1,4 +1,4 @@
-"""Opens the store of payloads: the one place that knows which stores there are."""
+"""Opens the payload store: the one place that knows which stores exist."""
 
 from relay.server.core.config import RelayConfig
 from relay.server.payloads.payload_store import Blobs
@@ -6,9 +6,9 @@ from relay.service.folders import private_folder
 
 
 def open_blobs(config: RelayConfig) -> Blobs:
-    """Return the store that the settings name."""
+    """Return the store that the settings select."""
     if config.objects is not None:
-        from relay.server.payloads.objects import BlobObjects  # noqa: PLC0415  # its library only where it is used
+        from relay.server.payloads.objects import BlobObjects  # noqa: PLC0415  # loads its library only if used
 
         return BlobObjects(config.objects)
     from relay.server.payloads.folder import BlobFolder  # noqa: PLC0415

@@ -1,7 +1,7 @@
 """The epoch that this process serves.
 
-Spec: operations §3. A restored backup begins a new epoch while no relay runs, so that a process reads it once, at its
-start. Clients find it in every answer.
+Spec: operations §3. Restoring a backup starts a new epoch while no relay runs, so a process reads the epoch once, at
+its start. Clients find it in every response.
 """
 
 from uuid import UUID
@@ -11,13 +11,13 @@ from relay.server.store.database import Row
 
 
 class Epoch:
-    """Unknown until `begin`, which comes before the relay listens."""
+    """Unknown until `begin`, which runs before the relay listens."""
 
     def __init__(self) -> None:
         self._row: Row | None = None
 
     def begin(self, row: Row) -> None:
-        """Take a row of the epoch table."""
+        """Load a row of the epoch table."""
         self._row = row
 
     @property
@@ -28,12 +28,12 @@ class Epoch:
 
     @property
     def since(self) -> float:
-        """When it began, in seconds since 1970."""
+        """Start of the epoch, in seconds since 1970."""
         assert self._row is not None
         return float(self._row.since)
 
     @property
     def floor(self) -> float:
-        """No request that was signed before this time counts: an earlier life may have answered it."""
+        """Requests signed before this time are refused: an earlier epoch may have answered them."""
         assert self._row is not None
         return 0.0 if self._row.cause == epochs.FIRST else self.since

@@ -1,4 +1,4 @@
-"""When each site was last seen: kept in memory and written now and then, as it is an observation and no promise."""
+"""When each site was last seen: kept in memory and written periodically, as losing it is harmless."""
 
 import time
 
@@ -10,10 +10,10 @@ class LastSeen:
         self._seen: dict[bytes, float] = {}
 
     def saw(self, site: bytes) -> None:
-        """Note that a site signed a request now."""
+        """Record that a site signed a request now."""
         self._seen[site] = time.time()
 
     def take(self) -> dict[bytes, float]:
-        """Return what was noted, and start anew."""
+        """Return what was recorded and start afresh."""
         seen, self._seen = self._seen, {}
         return seen

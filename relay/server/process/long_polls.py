@@ -1,8 +1,8 @@
-"""Waking long polls: whoever waits for messages of a site is told when there may be some.
+"""Wakes long polls: whoever waits for a site's messages is told when there may be some.
 
-A wake-up is a hint and never carries a message: the poll looks into the database again. Writes of this process wake at
-once; what other processes wrote is found by the relay's slow re-check, which calls `wake` too. A database with its own
-notifications would do the same.
+A wake-up is a hint and never carries a message: the poll queries the database again. Writes in this process wake
+immediately; writes by other processes are found by the relay's periodic check, or by database notifications, which also
+call `wake`.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 GATHER_S = 0.05
-"""Answers with messages to one site are at least so far apart: who reads a stream of them gets several at a time."""
+"""Minimum interval between responses with messages to one site, so that a reader of a stream gets several at a time."""
 
 
 class Poll:
@@ -22,7 +22,7 @@ class Poll:
         self.ended = False
 
     async def wait(self, seconds: float) -> bool:
-        """Wait for the next wake-up; False when the time is over or the poll is to end."""
+        """Wait for the next wake-up; returns False if time runs out or the poll is to end."""
         try:
             async with asyncio.timeout(seconds):
                 await self._event.wait()
@@ -40,10 +40,10 @@ class Poll:
 
 
 class LongPolls:
-    """The long polls that wait in this process.
+    """The long polls waiting in this process.
 
     Args:
-        most: polls of one site that may wait; one more ends the oldest, which its site has most likely given up.
+        most: maximum number of waiting polls per site; one more ends the oldest, which the site has probably abandoned.
     """
 
     def __init__(self, most: int) -> None:
@@ -54,23 +54,23 @@ class LongPolls:
         self._rests: dict[bytes, float] = {}
 
     def rest_s(self, site: bytes) -> float:
-        """Return how long the next look for messages of a site has to wait, in seconds."""
+        """Return how many seconds to wait before looking for messages to a site again."""
         return max(0.0, self._rests.get(site, 0.0) - asyncio.get_running_loop().time())
 
     def answered(self, site: bytes) -> None:
-        """Note that a site got messages just now."""
+        """Record that a site has just received messages."""
         loop = asyncio.get_running_loop()
         self._rests[site] = loop.time() + GATHER_S
         loop.call_later(GATHER_S, self._rests.pop, site, None)
 
     @contextmanager
     def poll(self, site: bytes) -> Iterator[Poll]:
-        """Wait as a site. Wake-ups count from here on, so look into the database after this and before waiting."""
+        """Wait as a site. Wake-ups count from here on, so query the database after this and before waiting."""
         mine = Poll()
         waiting = self._polls[site]
         waiting.append(mine)
         self._waiting += 1
-        for poll in waiting[: -self._most]:  # those that were ended before may not have left yet
+        for poll in waiting[: -self._most]:  # some that were ended earlier may not have left yet
             poll.end()
         if self._closed:
             mine.end()
@@ -89,11 +89,11 @@ class LongPolls:
                 poll.wake()
 
     def waiting(self) -> int:
-        """Return how many polls wait."""
+        """Return the number of waiting polls."""
         return self._waiting
 
     def close(self) -> None:
-        """End all polls, and every later one at once: the relay is to stop."""
+        """End all polls, and later ones immediately: the relay is stopping."""
         self._closed = True
         for polls in self._polls.values():
             for poll in polls:

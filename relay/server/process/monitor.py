@@ -1,4 +1,4 @@
-"""What the process can tell about itself: a slow event loop, a clock that jumps or differs from everybody else's."""
+"""What a process can observe about itself: a slow event loop, and a clock that jumps or disagrees with the sites."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ class ProcessMonitor:
     """Observes the process; `watch` runs until it is cancelled.
 
     Args:
-        metrics: where the observations go.
+        metrics: destination of the observations.
     """
 
     def __init__(self, metrics: RelayMetrics) -> None:
@@ -25,11 +25,11 @@ class ProcessMonitor:
         metrics.clock_offset.set_function(lambda: median(self._offsets or [0.0]))
 
     def signed(self, created: float, now: float) -> None:
-        """Note the time of a valid signature. One site's clock may be wrong; if most differ, ours is."""
+        """Record the time of a valid signature. One site's clock may be wrong; if most disagree, the relay's is."""
         self._offsets.append(created - now)
 
     async def watch(self) -> None:
-        """Sleep again and again, and see how late the loop wakes us and whether the wall clock went along."""
+        """Sleep repeatedly, and measure how late the loop wakes up and whether the wall clock kept pace."""
         while True:
             wall, before = time.time(), time.monotonic()
             await asyncio.sleep(EVERY_S)

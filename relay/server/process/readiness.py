@@ -1,4 +1,4 @@
-"""Whether the relay can do its work: the database takes a write and the disk has room."""
+"""Whether the relay can do its work: the database accepts writes and the disk has room."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ _KEPT_S = 1.0
 
 
 class Readiness:
-    """Answers readiness checks; asked more often than once a second it repeats itself, as anyone may ask."""
+    """Answers readiness checks; repeats its last answer within a second, as anyone may ask."""
 
     def __init__(self, config: RelayConfig, database: Database, blobs: Blobs) -> None:
         self._config = config
@@ -24,14 +24,14 @@ class Readiness:
         self._look = asyncio.Lock()
 
     def stop(self) -> None:
-        """Be ready no more: the relay ends, and whoever spreads requests is to send no new ones."""
+        """Report not ready from now on: the relay is stopping, and load balancers should send it no new requests."""
         self._stopping = True
 
     async def __call__(self) -> str | None:
-        """Return None if the relay is ready, else why it is not."""
+        """Return None if the relay is ready, otherwise the reason."""
         if self._stopping:
             return "the relay is stopping"
-        async with self._look:  # those who ask meanwhile get the answer of this one write
+        async with self._look:  # concurrent callers share the result of one write
             if time.monotonic() - self._asked > _KEPT_S:
                 self._reason = await self._find_reason()
                 self._asked = time.monotonic()
@@ -41,7 +41,7 @@ class Readiness:
         try:
             await self._database.write(lambda db: probe.write(db, now=time.time()))
             free = self._blobs.free_bytes()
-        except Exception as error:  # noqa: BLE001  # whatever it is, this relay cannot store
+        except Exception as error:  # noqa: BLE001  # whatever the cause, this relay cannot store
             return f"the database cannot be written: {type(error).__name__}"
         if self._blobs.failure is not None:
             return self._blobs.failure

@@ -1,7 +1,7 @@
-"""How a key ends: revoked by the operator, deregistered, or handed over to its successor. Spec: 04-relay-api §2.
+"""How a key ends: revoked by the operator, deregistered, or replaced by its successor. Spec: 04-relay-api §2.
 
-A key that ended is refused for ever, and leaves nothing that waits for it: no membership, no project without a leader,
-no open run of such a project, no undelivered message.
+An ended key is refused for ever and leaves nothing waiting for it: no membership, no project without a coordinator, no
+open run of such a project, no undelivered message.
 """
 
 from itertools import count
@@ -20,7 +20,7 @@ _KEPT_OF_NAME = 60
 
 
 def end(db: Connection, site: Row, ending: Ending, *, actor: str, reason: str, now: float) -> set[bytes]:
-    """End a site that is valid; returns whose long polls are to be woken."""
+    """End a valid site; returns the sites whose long polls must be woken."""
     word = f"the key was {ending}"
     woken = {site.key}
     for membership in projects.memberships(db, site.key):
@@ -45,13 +45,13 @@ def end(db: Connection, site: Row, ending: Ending, *, actor: str, reason: str, n
 
 
 def succeed(db: Connection, site: Row, successor: bytes, *, now: float) -> set[bytes]:
-    """Let another key take a site's place; returns whose long polls are to be woken.
+    """Replace a site with another key; returns the sites whose long polls must be woken.
 
-    The successor has the old key's name, role and labels, its memberships (unconfirmed: people have not compared the
-    words with the new key in them) and its projects.
+    The successor takes over the old key's name, role, labels, projects and memberships; the latter become unconfirmed,
+    as nobody has compared the words that include the new key.
 
     Raises:
-        Problem: `conflict`, while a run counts on the old key: its frames are checked against that one to the end.
+        Problem: `conflict` while a run depends on the old key, against which its frames are checked until it ends.
     """
     led, joined = projects.led_by(db, site.key), projects.memberships(db, site.key)
     _refuse_open_runs(db, site, led, joined)
@@ -65,7 +65,7 @@ def succeed(db: Connection, site: Row, successor: bytes, *, now: float) -> set[b
         woken.add(_project(db, membership.project).coordinator)
     for project in led:
         projects.lead(db, project.id, successor)
-        if project.roster_version is not None:  # a roster names its coordinator, so this is another one
+        if project.roster_version is not None:  # a roster includes its coordinator, so it changes
             keys = projects.roster(db, project.id, project.roster_version)
             projects.void_confirmations(db, project=project.id, now=now)
             projects.add_roster(db, project=project.id, version=project.roster_version + 1, sites=keys)
@@ -78,15 +78,15 @@ def succeed(db: Connection, site: Row, successor: bytes, *, now: float) -> set[b
 def _refuse_open_runs(db: Connection, site: Row, led: list[Row], joined: list[Row]) -> None:
     for project in (row.id for row in led):
         if runs.open_runs(db, project):
-            raise Problem(CONFLICT, "a project that this site leads has an open run; end it first, or cancel it")
+            raise Problem(CONFLICT, "a project that this site leads has an open run; complete or cancel it first")
     for project in (row.project for row in joined):
         if any(runs.takes_part(db, run, site.key) for run in runs.open_runs(db, project)):
-            raise Problem(CONFLICT, "this site takes part in an open run; wait for its end, or leave the project")
+            raise Problem(CONFLICT, "this site takes part in an open run; wait until it ends, or leave the project")
 
 
 def _leave(db: Connection, membership: Row, *, reason: str, now: float) -> None:
     state = MemberState(membership.state)
-    assert state in ACTIVE_MEMBER  # `memberships` returns no others
+    assert state in ACTIVE_MEMBER  # `memberships` returns only these
     projects.move_member(
         db,
         project=membership.project,
@@ -103,15 +103,15 @@ def _bury(db: Connection, site: Row, ending: Ending, *, now: float) -> None:
 
 
 def _free_name(db: Connection, site: Row, ending: Ending) -> str:
-    """Return a name for a key that ended. Whoever sees the end coming may have enrolled with the first one."""
+    """Return a name for an ended key. Someone who foresaw the end may already have enrolled under the first choice."""
     for number in count():
         name = f"{site.name[:_KEPT_OF_NAME]} ({ending} {fingerprint(site.key)}{f' {number}' if number else ''})"
         if not sites.name_is_taken(db, name):
             return name
-    raise AssertionError("there is always another number")
+    raise AssertionError("numbers never run out")
 
 
 def _project(db: Connection, number: UUID) -> Row:
     found = projects.find(db, number)
-    assert found is not None  # a membership refers to it
+    assert found is not None  # a membership references it
     return found

@@ -1,4 +1,4 @@
-"""The relay's endpoints, a module for each resource."""
+"""The relay's endpoints, one module per resource."""
 
 from relay.server.http.route import Route
 from relay.server.routes import audit, messages, operation, payloads, projects, runs, sites, tokens

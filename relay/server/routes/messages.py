@@ -31,11 +31,11 @@ from relay.server.store.database import Row
 from secagg.envelope import COORDINATOR, EVERYONE, Frame
 
 PAGE_BYTES = 1 << 20
-"""A list of messages is cut off after this many bytes of frames; the reader comes again for the rest."""
+"""A list of messages ends after this many bytes of frames; the reader requests the rest."""
 
 
 def post(call: Call, db: Connection) -> RouteAnswer | Problem:
-    """Accept a frame for the coordinator, for one site or for all of the run."""
+    """Accept a frame for the coordinator, for one site or for all sites of the run."""
     query: PostQuery = call.query
     posted: PostedFrame = call.body
     readers = recipients(call, db, query.to)
@@ -46,7 +46,7 @@ def post(call: Call, db: Connection) -> RouteAnswer | Problem:
     earlier = store.in_slot(db, slot)
     if earlier is not None and earlier.digest == sha256(posted.data).digest() and earlier.payload == query.payload:
         return RouteAnswer(200, MessageId(id=earlier.id))
-    if posted.frame.kind < FIRST_PARCEL:  # people send each other logs and files of a run that is over
+    if posted.frame.kind < FIRST_PARCEL:  # parcels may still be sent after a run has ended
         _must_go_on(call)
     must_keep(call)
     _charge(call, db, len(posted.data))
@@ -72,45 +72,45 @@ def post(call: Call, db: Connection) -> RouteAnswer | Problem:
 
 
 def recipients(call: Call, db: Connection, to: bytes | None) -> list[bytes]:
-    """Return who is to read: the coordinator, or one or all sites of the run. Nobody else may be written to.
+    """Return the recipients: the coordinator, or one or all sites of the run; no one else is allowed.
 
-    A coordinator also leaves parcels for itself.
+    A coordinator may also leave parcels for itself.
     """
     if not call.leads:
         if to != call.project.coordinator:
-            raise Problem(FORBIDDEN, "a site writes to its project's coordinator and to nobody else")
+            raise Problem(FORBIDDEN, "a site may only write to its project's coordinator")
         return [call.project.coordinator]
     if to is None:
         return runs.sites(db, call.run)
-    if to == call.signer:  # what it keeps for another process of its own
+    if to == call.signer:  # kept for another of its own processes
         return [to]
     if not runs.takes_part(db, call.run, to):
-        raise Problem(FORBIDDEN, "this recipient does not stand in the roster of this run, or has left")
+        raise Problem(FORBIDDEN, "the recipient is not in this run's roster, or has left")
     return [to]
 
 
 def must_keep(call: Call) -> None:
-    """Refuse what comes for a run whose messages were removed: nothing would remove it again."""
+    """Refuse anything for a run whose messages were purged, since nothing would remove it again."""
     if call.run.purged is not None:
-        raise Problem(CONFLICT, "the run is over, and what belonged to it was removed", state=call.run.state)
+        raise Problem(CONFLICT, "the run has ended and its content has been removed", state=call.run.state)
 
 
 def _must_go_on(call: Call) -> None:
-    """Refuse a message of the protocol for a run that is over."""
+    """Refuse a protocol message for a run that has ended."""
     if call.run.state in FINAL_RUN:
-        raise Problem(CONFLICT, f"the run is {call.run.state} and takes nothing more", state=call.run.state)
+        raise Problem(CONFLICT, f"the run is {call.run.state} and accepts no more messages", state=call.run.state)
 
 
 def _check_header(call: Call, to: bytes | None, frame: Frame) -> None:
-    """The header's indices are the manifest's, which the relay cannot read; it checks the two that have one meaning."""
+    """Check the header's two indices with a fixed meaning; the rest are the manifest's, which the relay cannot read."""
     if (frame.sender == COORDINATOR) != call.leads:
-        raise Problem(BAD_FRAME, "the frame's sender has index 0 if and only if it is the coordinator")
+        raise Problem(BAD_FRAME, "the frame's sender index must be 0 if, and only if, the coordinator sends it")
     if (frame.recipient == EVERYONE) != (to is None):
-        raise Problem(BAD_FRAME, "the frame's recipient is 65,535 if and only if it is for all")
+        raise Problem(BAD_FRAME, "the frame's recipient index must be 65,535 if, and only if, it is for all sites")
     if (frame.recipient == COORDINATOR) != (to == call.project.coordinator):
-        raise Problem(BAD_FRAME, "the frame's recipient has index 0 if and only if it is the coordinator")
+        raise Problem(BAD_FRAME, "the frame's recipient index must be 0 if, and only if, it is for the coordinator")
     if to == call.signer and frame.kind < FIRST_PARCEL:
-        raise Problem(FORBIDDEN, "a coordinator writes itself parcels, and no messages of the protocol")
+        raise Problem(FORBIDDEN, "a coordinator may send itself parcels, but no protocol messages")
 
 
 def _check_payload(call: Call, db: Connection) -> None:
@@ -119,22 +119,22 @@ def _check_payload(call: Call, db: Connection) -> None:
         return
     blob = payloads.find(db, query.payload)
     if blob is None or blob.sender != call.signer or blob.run != call.run.id:
-        raise Problem(NOT_FOUND, "there is no such payload of this site in this run")
+        raise Problem(NOT_FOUND, "this site has no such payload in this run")
     if blob.recipient is not None and blob.recipient != query.to:
         raise Problem(FORBIDDEN, "the payload was announced for another recipient than the message")
     if not blob.complete:
-        raise Problem(CONFLICT, "the payload is not complete", received=blob.received)
+        raise Problem(CONFLICT, "the payload is incomplete; upload the rest first", received=blob.received)
 
 
 def _charge(call: Call, db: Connection, size: int) -> None:
     config = call.relay.config
     used = runs.charge(db, call.run.id, call.signer, messages=1, frame_bytes=size)
     if used.messages > config.max_messages or used.frame_bytes > config.max_frame_bytes:
-        raise Problem(QUOTA, "this site's quota of messages in this run is used up")
+        raise Problem(QUOTA, "this site has used up its quota of messages in this run")
 
 
 def _second_frame(call: Call, db: Connection, posted: PostedFrame, earlier: Row) -> Problem:
-    """A second frame in a slot may be an attempt to tell two things: it is kept as hashes, and charged."""
+    """Record a second frame in a slot as hashes and charge for it: it may be an attempt to equivocate."""
     audit.append(
         db,
         actor=call.actor,
@@ -144,7 +144,7 @@ def _second_frame(call: Call, db: Connection, posted: PostedFrame, earlier: Row)
         first=earlier.digest.hex(),
         second=sha256(posted.data).hexdigest(),
     )
-    return Problem(SLOT_TAKEN, f"message {earlier.id} has this slot; an author makes one frame for a slot")
+    return Problem(SLOT_TAKEN, f"message {earlier.id} already occupies this slot; a slot takes one frame")
 
 
 async def poll(call: Call, request: web.Request) -> RouteAnswer:
@@ -154,7 +154,7 @@ async def poll(call: Call, request: web.Request) -> RouteAnswer:
     clock = asyncio.get_running_loop().time
     started = clock()
     if query.wait and call.relay.wakeups.waiting() >= call.relay.config.max_polls:
-        raise Problem(UNAVAILABLE, "as many sites wait for messages as this relay takes; come again")
+        raise Problem(UNAVAILABLE, "too many sites are waiting for messages; retry later")
     with call.relay.wakeups.poll(call.signer) as waiting:
         while True:
             await asyncio.sleep(call.relay.wakeups.rest_s(call.signer) if query.wait else 0)
@@ -169,14 +169,14 @@ async def poll(call: Call, request: web.Request) -> RouteAnswer:
 
 async def _page(call: Call, query: PollQuery) -> Messages:
     def view(db: Connection) -> list[Row]:
-        role_of(db, call.signer)  # it may have ended while it waited
+        role_of(db, call.signer)  # the key may have ended while it waited
         return store.page(db, call.signer, after=query.after, limit=query.limit)
 
     return _cut(await call.relay.database.read(view), query.after)
 
 
 def parcels(call: Call, db: Connection) -> RouteAnswer:
-    """Return the next parcels of a run to the signer."""
+    """Return a run's next parcels to the signer."""
     query: PageQuery = call.query
     rows = store.parcels(db, call.signer, call.run.id, after=query.after, limit=query.limit)
     return RouteAnswer(200, _cut(rows, query.after))
@@ -226,7 +226,7 @@ ROUTES = (
         name="messages",
         method="GET",
         path="/v1/messages",
-        summary="The next messages to this site; waits for one if there is none",
+        summary="The next messages to this site; waits if there are none",
         access=Access.SITE,
         query=PollQuery,
         answers={200: Messages},

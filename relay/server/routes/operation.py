@@ -1,4 +1,4 @@
-"""Health, and the interface's description of itself. Spec: 04-relay-api §7."""
+"""Health, and the description of the interface. Spec: 04-relay-api §7."""
 
 from aiohttp import web
 from sqlalchemy import Connection
@@ -14,13 +14,13 @@ from secagg import __version__
 
 
 async def livez(call: Call, request: web.Request) -> RouteAnswer:
-    """Say that the process answers."""
+    """Report that the process responds."""
     del call, request
     return RouteAnswer(200, Health(status="alive"))
 
 
 async def readyz(call: Call, request: web.Request) -> RouteAnswer:
-    """Say whether the relay can store."""
+    """Report whether the relay can store data."""
     del request
     reason = await call.relay.readiness()
     if reason is not None:
@@ -55,7 +55,7 @@ ROUTES = (
         name="livez",
         method="GET",
         path="/livez",
-        summary="Whether the process answers",
+        summary="Whether the process responds",
         access=Access.PUBLIC,
         answers={200: Health},
         streams=livez,
@@ -64,7 +64,7 @@ ROUTES = (
         name="readyz",
         method="GET",
         path="/readyz",
-        summary="Whether the relay can store",
+        summary="Whether the relay can store data",
         access=Access.PUBLIC,
         answers={200: Health},
         streams=readyz,

@@ -1,4 +1,4 @@
-"""Payloads: announced, uploaded in pieces, fetched in ranges. Spec: 04-relay-api §6."""
+"""Payloads: announced, uploaded in pieces, downloaded in ranges. Spec: 04-relay-api §6."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,9 +40,9 @@ _log = logs.logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What was stored before the transaction: `end` is where the piece ends, `digest` the whole payload's.
+    """What was stored before the transaction: `end` is the end of the piece, `digest` that of the whole payload.
 
-    `running` is the SHA-256 up to there, if it is known.
+    `running` is the SHA-256 up to that point, if known.
     """
 
     end: int
@@ -52,7 +52,7 @@ class Staged:
 
 
 def announce(call: Call, db: Connection) -> RouteAnswer:
-    """Note a payload that is to come, or say how much of it is there."""
+    """Record a payload to come, or return how much of it is stored."""
     wanted: Announcement = call.body
     recipients(call, db, wanted.to)
     hash_ = store.announcement(call.run.id, call.signer, wanted.to, wanted.size, wanted.digest)
@@ -62,7 +62,7 @@ def announce(call: Call, db: Connection) -> RouteAnswer:
     must_keep(call)
     used = runs.charge(db, call.run.id, call.signer, payload_bytes=wanted.size)
     if used.payload_bytes > call.relay.config.max_payload_bytes:
-        raise Problem(QUOTA, "this site's quota of payload bytes in this run is used up")
+        raise Problem(QUOTA, "this site has used up its quota of payload bytes in this run")
     _must_have_room(call, wanted.size)
     made = store.add(
         db,
@@ -80,18 +80,18 @@ def announce(call: Call, db: Connection) -> RouteAnswer:
 def _must_have_room(call: Call, size: int) -> None:
     free = call.relay.blobs.free_bytes()
     if free is not None and free < size + call.relay.config.disk_reserve_bytes:
-        raise Problem(STORAGE_FULL, "the relay's disk has no room for this payload; its operator has to free space")
+        raise Problem(STORAGE_FULL, "the relay's disk has no room for this payload; ask its operator to free space")
 
 
 @asynccontextmanager
 async def stage(call: Call) -> AsyncIterator[None]:
-    """Store a piece before the transaction counts it, as the one who writes this payload."""
+    """Store a piece before the transaction counts it, as the payload's only writer."""
     number, offset, data = call.blob.id, call.query.offset, call.body
     try:
         async with call.relay.blobs.writing(number) as writer:
             blob = await call.relay.database.read(lambda db: store.find(db, number))
             if blob is not None and blob.received == offset and offset + len(data) <= blob.size:
-                _must_have_room(call, len(data))  # what was announced at the same time had the same room
+                _must_have_room(call, len(data))  # concurrent announcements counted on the same space
                 hashing = asyncio.to_thread(call.relay.digests.after, number, offset, data)
                 piece, running = await asyncio.gather(writer.write(offset, data), hashing)
                 end = offset + len(data)
@@ -105,19 +105,19 @@ async def stage(call: Call) -> AsyncIterator[None]:
 
 
 async def _counted(call: Call, blob: UUID, staged: Staged) -> None:
-    """Follow the transaction that counted a piece, or found the whole payload to be another one."""
+    """Follow up a transaction that counted a piece, or that rejected the whole payload."""
     call.relay.digests.keep(blob, staged.end, staged.running if staged.digest is None else None)
     if staged.digest not in {None, call.blob.digest}:
         await call.relay.blobs.discard(blob, call.discarded)
 
 
 def _busy() -> Problem:
-    """Perhaps it is the same piece, sent before over a connection that broke: no reason to give the payload up."""
+    """Return the error for a concurrent write, perhaps of the same piece over a broken connection: worth a retry."""
     return Problem(UNAVAILABLE, "the payload is being written by another request; send this piece again later")
 
 
 async def _whole(call: Call, last: Piece | None, running: Any) -> bytes:
-    """Return the digest of the payload whose last piece was stored a moment ago."""
+    """Return the digest of the payload whose last piece was just stored."""
     if running is not None:
         digest: bytes = running.digest()
         return digest
@@ -126,18 +126,20 @@ async def _whole(call: Call, last: Piece | None, running: Any) -> bytes:
 
 
 def write(call: Call, db: Connection) -> RouteAnswer | Problem:
-    """Count a piece that is on the disk; the last one completes the payload, or discards it."""
+    """Count a piece that is on disk; the last one completes the payload or discards it."""
     blob, offset = call.blob, call.query.offset
     if blob.received != offset:
-        raise Problem(CONFLICT, f"{blob.received} bytes are there; continue from that offset", received=blob.received)
+        raise Problem(CONFLICT, f"{blob.received} bytes are stored; continue at that offset", received=blob.received)
     if offset + len(call.body) > blob.size:
-        raise Problem(BAD_REQUEST, f"the payload was announced with {blob.size} bytes")
+        raise Problem(BAD_REQUEST, f"the piece exceeds the announced size of {blob.size} bytes")
     staged: Staged | None = call.staged
-    if staged is None:  # it was at another offset a moment ago
+    if staged is None:  # the offset changed after staging
         raise _busy()
     if staged.digest is not None and staged.digest != blob.digest:
         call.discarded = [*store.discard(db, blob.id), *([] if staged.piece is None else [staged.piece])]
-        return Problem(BAD_DIGEST, "the payload does not have the announced digest and was discarded; announce it anew")
+        return Problem(
+            BAD_DIGEST, "the payload does not have the announced digest and was discarded; announce it again"
+        )
     if staged.piece is not None:
         store.add_piece(db, blob.id, staged.piece)
     store.advance(db, blob.id, from_=offset, to=staged.end, complete=staged.digest is not None)
@@ -146,10 +148,10 @@ def write(call: Call, db: Connection) -> RouteAnswer | Problem:
 
 
 async def fetch(call: Call, request: web.Request) -> web.StreamResponse:
-    """Send a payload, or one range of it."""
+    """Send a payload or a range of it."""
     blob = call.blob
     if not blob.complete:
-        raise Problem(CONFLICT, "the payload is not complete yet", received=blob.received)
+        raise Problem(CONFLICT, "the payload is not complete yet; retry later", received=blob.received)
     start, stop = _range(request, blob.size)
     pieces = await call.relay.database.read(lambda db: store.pieces(db, blob.id))
     ranged = "Range" in request.headers
@@ -162,11 +164,11 @@ async def fetch(call: Call, request: web.Request) -> web.StreamResponse:
     try:
         async for piece in call.relay.blobs.read(blob.id, pieces, start, stop):
             if call.signer in call.relay.endings:
-                raise ConnectionAbortedError  # its key has ended meanwhile
+                raise ConnectionAbortedError  # the reader's key has ended
             await response.write(piece)
             call.relay.metrics.payload_bytes.labels("out").inc(len(piece))
         await response.write_eof()
-    except OSError as error:  # a problem document would now be taken for the payload's next bytes
+    except OSError as error:  # a problem document would be taken for payload bytes
         if not isinstance(error, ConnectionError):
             call.relay.metrics.faults.labels(cause_of(error)).inc()
             _log.error("payload cannot be read", blob=blob.id, exc_info=error)
@@ -179,7 +181,7 @@ def _range(request: web.Request, size: int) -> tuple[int, int]:
     try:
         wanted = request.http_range
     except ValueError:
-        raise Problem(BAD_RANGE, "one range of bytes is expected, such as bytes=1024-") from None
+        raise Problem(BAD_RANGE, "expected a single byte range such as bytes=1024-") from None
     start, stop, _ = wanted.indices(size)
     if start >= stop:
         raise Problem(BAD_RANGE, f"the payload has {size} bytes")
@@ -191,7 +193,7 @@ ROUTES = (
         name="announce",
         method="POST",
         path="/v1/runs/{run}/blobs",
-        summary="Announce a payload, or ask how much of it is there",
+        summary="Announce a payload, or ask how much of it is stored",
         access=Access.RUN_WRITER,
         body=Json(Announcement),
         answers={201: PayloadUpload, 200: PayloadUpload},
@@ -217,7 +219,7 @@ ROUTES = (
         name="read_blob",
         method="GET",
         path="/v1/blobs/{blob}",
-        summary="A complete payload, or a range of it",
+        summary="A complete payload or a range of it",
         access=Access.BLOB_PARTY,
         answers={200: OCTETS, 206: OCTETS},
         refusals=(NOT_FOUND, CONFLICT, BAD_RANGE),

@@ -33,14 +33,14 @@ def create(call: Call, db: Connection) -> RouteAnswer:
     found = store.find(db, number)
     if found is None:
         if store.open_projects(db, call.signer) >= call.relay.config.max_open_projects:
-            raise Problem(QUOTA, "this coordinator has as many open projects as it may; close one")
+            raise Problem(QUOTA, "this coordinator has reached its limit of open projects; close one first")
         store.add(db, project=number, name=wanted.name, coordinator=call.signer, terms=wanted.terms, now=call.now)
         audit.append(db, actor=call.actor, action="project.created", on=f"project/{number}", name=wanted.name)
         return RouteAnswer(201, _project(db, store.find(db, number)))
     if found.coordinator != call.signer:
         raise Problem(FORBIDDEN, "another coordinator has a project with this ID; choose a random one")
     if (found.name, found.terms) != (wanted.name, wanted.terms):
-        raise Problem(CONFLICT, "this project has another name or other terms, and they never change")
+        raise Problem(CONFLICT, "this project exists with another name or other terms, which cannot change")
     return RouteAnswer(200, _project(db, found))
 
 
@@ -57,16 +57,16 @@ def show(call: Call, db: Connection) -> RouteAnswer:
 
 
 def show_anew(call: Call, db: Connection) -> RouteAnswer:
-    """Return the project that a repeated write of its coordinator was about."""
+    """Return the project that a coordinator's repeated write concerned."""
     return RouteAnswer(200, _project(db, store.find(db, parse_uuid(call.path["project"], "project"))))
 
 
 def invite(call: Call, db: Connection) -> RouteAnswer:
-    """Invite a site, also one that declined or left before."""
+    """Invite a site, including one that declined or left before."""
     _must_be_open(call)
     key = path_key(call)
     if key == call.signer:
-        raise Problem(BAD_REQUEST, "the coordinator of a project is no member of it")
+        raise Problem(BAD_REQUEST, "the coordinator cannot be a member of its own project")
     site = sites.find(db, key)
     if site is None or site.role not in TAKES_PART or site.ended is not None:
         raise not_found("site")
@@ -83,7 +83,7 @@ def invite(call: Call, db: Connection) -> RouteAnswer:
 
 
 def remove(call: Call, db: Connection) -> RouteAnswer:
-    """Take a member out; it learns nothing more about the project, and stands in no run from now on."""
+    """Remove a member; it learns nothing more about the project and takes part in no runs from now on."""
     key = path_key(call)
     member = store.member(db, call.project.id, key)
     if member is None:
@@ -104,7 +104,7 @@ def remove(call: Call, db: Connection) -> RouteAnswer:
 
 
 def set_tasks(call: Call, db: Connection) -> RouteAnswer:
-    """Replace a project's tasks, if they are still those that the coordinator saw."""
+    """Replace a project's tasks if they are still those that the coordinator saw."""
     _must_be_open(call)
     wanted: NewTasks = call.body
     tasks = [(task.name, task.parameters) for task in wanted.tasks]
@@ -121,8 +121,8 @@ def answer(call: Call, db: Connection) -> RouteAnswer:
     wanted: MemberAnswer = call.body
     _check_version(db, call, wanted)
     state = call.membership
-    assert state is not None  # the rule lets only members through
-    if state == wanted.state:  # a confirmation of another version than the one in force was refused above
+    assert state is not None  # the rule admits members only
+    if state == wanted.state:  # confirming a version not in force was refused above
         return RouteAnswer(200, _member(store.member(db, call.project.id, call.signer)))
     if (state, Cause.ANSWER, wanted.state) not in MEMBER or not store.move_member(
         db,
@@ -141,30 +141,32 @@ def answer(call: Call, db: Connection) -> RouteAnswer:
 
 def _check_version(db: Connection, call: Call, wanted: MemberAnswer) -> None:
     if wanted.state == MemberState.INVITED:
-        raise Problem(BAD_REQUEST, "only the coordinator invites")
+        raise Problem(BAD_REQUEST, "only the coordinator can invite")
     if (wanted.state == MemberState.CONFIRMED) != (wanted.roster_version is not None):
-        raise Problem(BAD_REQUEST, "roster_version goes with the state confirmed, and only with it")
+        raise Problem(BAD_REQUEST, "give roster_version with the state confirmed, and only with it")
     if wanted.roster_version is None:
         return
     if wanted.roster_version != call.project.roster_version:
-        raise Problem(CONFLICT, f"version {call.project.roster_version} of the roster is in force; confirm that one")
+        raise Problem(CONFLICT, f"roster version {call.project.roster_version} is in force; confirm that one")
     if not store.in_roster(db, call.project.id, wanted.roster_version, call.signer):
-        raise Problem(CONFLICT, "this site does not stand in the roster")
+        raise Problem(CONFLICT, "this site is not in the roster")
 
 
 def seal_roster(call: Call, db: Connection) -> RouteAnswer:
-    """Put a set of joined sites in force as the roster; another set voids all confirmations."""
+    """Put a roster of joined sites in force; a changed roster voids all confirmations."""
     _must_be_open(call)
     wanted: RosterSites = call.body
     keys = sorted(set(wanted.sites))
     if len(keys) != len(wanted.sites):
-        raise Problem(BAD_REQUEST, "a key occurs twice")
+        raise Problem(BAD_REQUEST, "a key is listed twice")
     version = call.project.roster_version
     if version is not None and store.roster(db, call.project.id, version) == keys:
         return RouteAnswer(200, SealedRoster(version=version, sites=keys))
     ready = {row.site for row in store.members(db, call.project.id) if row.state in IN_ROSTER}
     if missing := [key for key in keys if key not in ready]:
-        raise Problem(CONFLICT, f"{len(missing)} of these sites did not join, the first is {to_base64url(missing[0])}")
+        raise Problem(
+            CONFLICT, f"{len(missing)} of these sites have not joined, the first being {to_base64url(missing[0])}"
+        )
     version = (version or 0) + 1
     store.void_confirmations(db, project=call.project.id, now=call.now)
     store.add_roster(db, project=call.project.id, version=version, sites=keys)
@@ -175,7 +177,7 @@ def seal_roster(call: Call, db: Connection) -> RouteAnswer:
 
 
 def close(call: Call, db: Connection) -> RouteAnswer:
-    """Close a project; its runs go on."""
+    """Close a project; its open runs continue."""
     if call.project.state == ProjectState.OPEN:
         store.close(db, call.project.id)
         audit.append(db, actor=call.actor, action="project.closed", on=f"project/{call.project.id}")
@@ -278,7 +280,7 @@ ROUTES = (
         name="remove_member",
         method="DELETE",
         path="/v1/projects/{project}/members/{key}",
-        summary="Take a member out of a project",
+        summary="Remove a member from a project",
         access=Access.PROJECT_LEADER,
         answers={200: Member},
         refusals=(FORBIDDEN, NOT_FOUND),

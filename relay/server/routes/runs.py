@@ -40,9 +40,9 @@ def create(call: Call, db: Connection) -> RouteAnswer:
     if call.project.roster_version is None:
         raise Problem(CONFLICT, "the project has no roster yet")
     if wanted.task is not None and wanted.task >= len(projects.tasks(db, call.project.id)):
-        raise Problem(CONFLICT, f"the project has no task {wanted.task}; they are counted from 0 on")
+        raise Problem(CONFLICT, f"the project has no task {wanted.task}; tasks are numbered from 0")
     if len(store.open_runs(db, call.project.id)) >= call.relay.config.max_open_runs:
-        raise Problem(QUOTA, "this project has as many open runs as it may; end one")
+        raise Problem(QUOTA, "this project has reached its limit of open runs; end one first")
     version = call.project.roster_version
     store.add(
         db,
@@ -65,7 +65,7 @@ def _content(row: Row) -> tuple[UUID, str, int | None, float | None]:
 
 
 def list_runs(call: Call, db: Connection) -> RouteAnswer:
-    """Return a project's runs, the newest first."""
+    """Return a project's runs, newest first."""
     return RouteAnswer(200, Runs(runs=[_run(row) for row in store.of_project(db, call.project.id)]))
 
 
@@ -99,21 +99,21 @@ def change(call: Call, db: Connection) -> RouteAnswer:
 
 
 def lease(call: Call, db: Connection) -> RouteAnswer:
-    """Give the run to one of its coordinator's processes for a time, or take it back."""
+    """Lease the run to one of its coordinator's processes, or release the lease."""
     wanted: LeaseRequest = call.body
     taken = leases.take(db, _lease_name(call), holder=wanted.holder, ttl_s=wanted.ttl_s)
     if taken is None:
-        raise Problem(STALE_LEASE, "another process of this coordinator holds the run; it is free when its lease ends")
+        raise Problem(STALE_LEASE, "another process of this coordinator holds the run; retry when its lease has ended")
     return RouteAnswer(200, RunLease(token=taken.token, until=taken.until))
 
 
 def check_lease(db: Connection, call: Call, token: int | None) -> None:
-    """A process that lost its lease without noticing must not change the run, or write in it, under the next one."""
+    """Keep a process that lost its lease unnoticed from changing the run, or writing to it, under its successor."""
     name = _lease_name(call)
     if token is None and leases.is_held(db, name):
-        raise Problem(STALE_LEASE, "a process of this coordinator holds the run; name the token of its lease")
+        raise Problem(STALE_LEASE, "a process of this coordinator holds the run; send the token of its lease")
     if token is not None and not leases.is_current(db, name, token):
-        raise Problem(STALE_LEASE, "the lease was taken by another process of this coordinator since")
+        raise Problem(STALE_LEASE, "another process of this coordinator has taken over the lease")
 
 
 def _lease_name(call: Call) -> str:
@@ -121,7 +121,7 @@ def _lease_name(call: Call) -> str:
 
 
 def report(call: Call, db: Connection) -> RouteAnswer:
-    """Note where the signer says that it stands in the run."""
+    """Record the state that the signer reports for the run."""
     wanted: RunReportBody = call.body
     found = store.reported(db, call.run.id, call.signer)
     state = SiteState.WAITING if found is None else SiteState(found.state)
@@ -143,7 +143,7 @@ def report(call: Call, db: Connection) -> RouteAnswer:
 
 
 def reports(call: Call, db: Connection) -> RouteAnswer:
-    """Return where all sites of the run stand to its coordinator, and to a site where it stands itself."""
+    """Return the states that sites reported for the run: all to its coordinator, its own to a site."""
     rows = [row for row in store.reports(db, call.run) if call.leads or row.key == call.signer]
     return RouteAnswer(200, SiteReports(sites=[_report(row) for row in rows]))
 
@@ -192,7 +192,7 @@ ROUTES = (
         name="runs",
         method="GET",
         path="/v1/projects/{project}/runs",
-        summary="A project's runs, the newest first",
+        summary="A project's runs, newest first",
         access=Access.PROJECT_READER,
         answers={200: Runs},
         refusals=(NOT_FOUND,),
@@ -223,7 +223,7 @@ ROUTES = (
         name="lease_run",
         method="PUT",
         path="/v1/runs/{run}/lease",
-        summary="Take, renew or give back the lease of a run, for one process of its coordinator",
+        summary="Take, renew or release the lease of a run for one process of its coordinator",
         access=Access.RUN_LEADER,
         body=Json(LeaseRequest),
         answers={200: RunLease},
@@ -234,7 +234,7 @@ ROUTES = (
         name="report",
         method="POST",
         path="/v1/runs/{run}/report",
-        summary="Say where this site stands in a run, by compare-and-set",
+        summary="Report this site's state in a run, by compare-and-set",
         access=Access.RUN_SITE,
         body=Json(RunReportBody),
         answers={200: SiteReport},
@@ -245,7 +245,7 @@ ROUTES = (
         name="reports",
         method="GET",
         path="/v1/runs/{run}/reports",
-        summary="Where the sites of a run say that they stand: all for its coordinator, its own for a site",
+        summary="States that the sites of a run reported: all for its coordinator, its own for a site",
         access=Access.RUN_READER,
         answers={200: SiteReports},
         refusals=(NOT_FOUND,),

@@ -1,4 +1,4 @@
-"""Sites: enrolling, listing, being there, handing over to another key, and the end. Spec: 04-relay-api §2."""
+"""Sites: enrolment, listing, heartbeats, key rotation and removal. Spec: 04-relay-api §2."""
 
 import json
 
@@ -22,7 +22,7 @@ from secagg.identity import InvalidSignatureError, verify
 
 
 def enrol(call: Call, db: Connection) -> RouteAnswer:
-    """Enrol the site that signs, and use its token up."""
+    """Enrol the signing site and use up its token."""
     wanted: Enrolment = call.body
     if wanted.key != call.signer:
         raise Problem(FORBIDDEN, "the request must be signed by the key that it enrols")
@@ -30,10 +30,10 @@ def enrol(call: Call, db: Connection) -> RouteAnswer:
     known = store.find(db, call.signer)
     if known is not None:
         if token.used_by != call.signer or known.ended is not None:
-            raise Problem(CONFLICT, "this key is already enrolled; a key enrols once")
+            raise Problem(CONFLICT, "this key is already enrolled")
         return RouteAnswer(200, _site(known))
     if store.name_is_taken(db, wanted.name):
-        raise Problem(CONFLICT, "another site has this name; people tell sites apart by their names")
+        raise Problem(CONFLICT, "another site has this name; choose a different one")
     store.add(db, key=call.signer, name=wanted.name, role=token.role, now=call.now)
     tokens.use(db, token.id, key=call.signer, now=call.now)
     audit.append(
@@ -47,13 +47,13 @@ def _valid_token(db: Connection, wanted: Enrolment, now: float) -> Row:
     repeated = token is not None and token.used_by == wanted.key
     if token is None or not (repeated or (token.used is None and token.revoked is None and now < token.expires)):
         raise Problem(
-            BAD_TOKEN, "this join token is unknown, used, expired or revoked; ask the operator for another one"
+            BAD_TOKEN, "this join token is unknown, used, expired or revoked; ask the relay's operator for a new one"
         )
     return token
 
 
 def list_sites(call: Call, db: Connection) -> RouteAnswer:
-    """Return all sites to coordinators and operators, and to a site those that it shares a project with."""
+    """Return all sites to coordinators and operators; to a site, those that share a project with it."""
     if call.role == Role.OPERATOR:
         rows = store.all_sites(db)
     elif call.role == Role.COORDINATOR:
@@ -64,18 +64,18 @@ def list_sites(call: Call, db: Connection) -> RouteAnswer:
 
 
 async def heartbeat(call: Call, request: web.Request) -> RouteAnswer:
-    """Do nothing: that the site signed a request was noted already."""
+    """Do nothing: the signed request itself has already been recorded."""
     del call, request
     return RouteAnswer(204)
 
 
 def label(call: Call, db: Connection) -> RouteAnswer:
-    """Give a site other labels."""
+    """Replace a site's labels."""
     wanted: NewLabels = call.body
     row = _named(call, db)
     labels = json.dumps(wanted.labels, sort_keys=True, ensure_ascii=False)
     if len(labels) > LABELS_CHARS:
-        raise Problem(BAD_REQUEST, f"the labels take {len(labels)} characters as JSON, and may take {LABELS_CHARS}")
+        raise Problem(BAD_REQUEST, f"the labels take {len(labels)} characters as JSON; the limit is {LABELS_CHARS}")
     if labels != row.labels:
         store.label(db, row.key, labels)
         audit.append(db, actor=call.actor, action="site.labelled", on=f"site/{to_base64url(row.key)}")
@@ -83,12 +83,12 @@ def label(call: Call, db: Connection) -> RouteAnswer:
 
 
 def deregister(call: Call, db: Connection) -> RouteAnswer:
-    """End a site at its own or the operator's wish."""
+    """End a site at its own or the operator's request."""
     return _end(call, db, Ending.DEREGISTERED, "")
 
 
 def revoke(call: Call, db: Connection) -> RouteAnswer:
-    """End a site whose key is not to be trusted any more."""
+    """End a site whose key is no longer trusted."""
     wanted: Revocation = call.body
     return _end(call, db, Ending.REVOKED, wanted.reason)
 
@@ -101,23 +101,25 @@ def _end(call: Call, db: Connection, ending: Ending, reason: str) -> RouteAnswer
 
 
 def succeed(call: Call, db: Connection) -> RouteAnswer:
-    """Let the key that signs take the place of the one in the path, which agreed to it with its own signature."""
+    """Let the signing key replace the key in the path, which agreed with its own signature."""
     wanted: Succession = call.body
     old, known = store.find(db, path_key(call)), store.find(db, call.signer)
     try:
         verify(path_key(call), KEY_ROTATION, call.signer, wanted.handover)
     except InvalidSignatureError:
-        raise Problem(FORBIDDEN, "the handover is not signed by the old key, for the key that signs") from None
+        raise Problem(
+            FORBIDDEN, "the handover is not signed by the old key for the key that signs this request"
+        ) from None
     if old is None:
         raise not_found("site")
     if old.role == Role.OPERATOR:
-        raise Problem(FORBIDDEN, "an operator's key hands over nothing; make another operator on the relay's machine")
+        raise Problem(FORBIDDEN, "an operator's key cannot be rotated; create another operator on the relay's machine")
     if known is not None:
         if known.predecessor != old.key or known.ended is not None:
-            raise Problem(CONFLICT, "this key is already enrolled; a key enrols once")
+            raise Problem(CONFLICT, "the new key is already enrolled")
         return RouteAnswer(200, _site(known))
     if old.ended is not None:
-        raise Problem(CONFLICT, f"the old key was {old.ending} and hands over nothing", state=old.ending)
+        raise Problem(CONFLICT, f"the old key was {old.ending} and cannot be replaced", state=old.ending)
     call.woken.update(endings.succeed(db, old, call.signer, now=call.now))
     return RouteAnswer(201, _site(store.find(db, call.signer)))
 
@@ -170,7 +172,7 @@ ROUTES = (
         name="label_site",
         method="PUT",
         path="/v1/sites/{key}/labels",
-        summary="Give a site other labels",
+        summary="Replace a site's labels",
         access=Access.SITE_OWNER,
         body=Json(NewLabels),
         answers={200: Site},
@@ -191,7 +193,7 @@ ROUTES = (
         name="revoke_site",
         method="POST",
         path="/v1/sites/{key}/revocation",
-        summary="End a site whose key is not to be trusted any more",
+        summary="End a site whose key is no longer trusted",
         access=Access.OPERATOR,
         body=Json(Revocation),
         answers={200: Site},
@@ -202,7 +204,7 @@ ROUTES = (
         name="succeed_site",
         method="POST",
         path="/v1/sites/{key}/successor",
-        summary="Let the key that signs take the place of an older one",
+        summary="Replace an older key with the signing key",
         access=Access.ENROLLING,
         body=Json(Succession),
         answers={201: Site, 200: Site},
@@ -213,7 +215,7 @@ ROUTES = (
         name="heartbeat",
         method="POST",
         path="/v1/heartbeat",
-        summary="Say that the site is there",
+        summary="Report that the site is alive",
         access=Access.ENROLLED,
         answers={204: None},
         streams=heartbeat,

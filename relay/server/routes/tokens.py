@@ -1,6 +1,6 @@
 """Join tokens over the interface, for operators. Spec: 04-relay-api §2.
 
-An operator draws the token and sends its hash: no answer, no log and no memory of writes holds one that is not used.
+An operator generates the token and sends its hash: no response, log or stored write ever holds an unused token.
 """
 
 from sqlalchemy import Connection
@@ -19,19 +19,19 @@ from relay.server.store.database import Row
 
 
 def list_tokens(call: Call, db: Connection) -> RouteAnswer:
-    """Return all tokens, without what they are."""
+    """Return all tokens, without their secrets."""
     return RouteAnswer(200, JoinTokens(tokens=[_token(row, call.now) for row in store.all_tokens(db)]))
 
 
 def create(call: Call, db: Connection) -> RouteAnswer:
-    """Note a token by its hash."""
+    """Register a token by its hash."""
     wanted: NewToken = call.body
     if wanted.role == Role.OPERATOR:
-        raise Problem(FORBIDDEN, "a token for an operator is made on the relay's machine: secagg-relay token create")
+        raise Problem(FORBIDDEN, "create operator tokens on the relay's machine: secagg-relay token create")
     found = store.find(db, wanted.hash)
     if found is not None:
         if (found.role, found.label) != (wanted.role, wanted.label):
-            raise Problem(CONFLICT, "this token was made before, for another role or label; draw a new one")
+            raise Problem(CONFLICT, "this token already exists with another role or label; generate a new one")
         return RouteAnswer(200, _listed(db, found.id, call.now))
     number = _add(call, db, wanted.hash, role=wanted.role, label=wanted.label, ttl_s=wanted.ttl_s)
     audit.append(
@@ -41,31 +41,31 @@ def create(call: Call, db: Connection) -> RouteAnswer:
 
 
 def rotate(call: Call, db: Connection) -> RouteAnswer:
-    """Revoke a token that is not used, and note another one for the same role and label."""
+    """Revoke an unused token and register a replacement with the same role and label."""
     wanted: TokenRotation = call.body
     number = _number(call)
     row = store.numbered(db, number)
     if row is None:
         raise not_found("token")
     if row.role == Role.OPERATOR:
-        raise Problem(FORBIDDEN, "a token for an operator is made on the relay's machine: secagg-relay token create")
+        raise Problem(FORBIDDEN, "create operator tokens on the relay's machine: secagg-relay token create")
     if store.find(db, wanted.hash) is not None:
-        raise Problem(CONFLICT, "this token was made before; draw a new one")
+        raise Problem(CONFLICT, "this token already exists; generate a new one")
     if not store.revoke(db, number, now=call.now):
-        raise Problem(CONFLICT, "this token is used or revoked, and no token can take its place")
+        raise Problem(CONFLICT, "this token is used or revoked and cannot be replaced")
     made = _add(call, db, wanted.hash, role=row.role, label=row.label, ttl_s=wanted.ttl_s)
     audit.append(db, actor=call.actor, action="token.rotated", on=f"token/{number}", successor=made)
     return RouteAnswer(201, _listed(db, made, call.now))
 
 
 def revoke(call: Call, db: Connection) -> RouteAnswer:
-    """Revoke a token that is not used."""
+    """Revoke an unused token."""
     number = _number(call)
     row = store.numbered(db, number)
     if row is None:
         raise not_found("token")
     if row.used is not None:
-        raise Problem(CONFLICT, "this token is used up; revoke the site that used it", state="used")
+        raise Problem(CONFLICT, "this token has been used; revoke the site that used it", state="used")
     if store.revoke(db, number, now=call.now):
         audit.append(db, actor=call.actor, action="token.revoked", on=f"token/{number}")
     return RouteAnswer(200, _listed(db, number, call.now))
@@ -103,7 +103,7 @@ ROUTES = (
         name="tokens",
         method="GET",
         path="/v1/tokens",
-        summary="All join tokens, without what they are",
+        summary="All join tokens, without their secrets",
         access=Access.OPERATOR,
         answers={200: JoinTokens},
         reads=list_tokens,
@@ -112,7 +112,7 @@ ROUTES = (
         name="create_token",
         method="POST",
         path="/v1/tokens",
-        summary="Note a join token by its hash",
+        summary="Register a join token by its hash",
         access=Access.OPERATOR,
         body=Json(NewToken),
         answers={201: JoinToken, 200: JoinToken},
@@ -123,7 +123,7 @@ ROUTES = (
         name="rotate_token",
         method="POST",
         path="/v1/tokens/{token}/rotation",
-        summary="Revoke a join token and note another one in its place",
+        summary="Revoke a join token and register a replacement",
         access=Access.OPERATOR,
         body=Json(TokenRotation),
         answers={201: JoinToken},
@@ -134,7 +134,7 @@ ROUTES = (
         name="revoke_token",
         method="DELETE",
         path="/v1/tokens/{token}",
-        summary="Revoke a join token that is not used",
+        summary="Revoke an unused join token",
         access=Access.OPERATOR,
         answers={200: JoinToken},
         refusals=(NOT_FOUND, CONFLICT),

@@ -1,7 +1,7 @@
-"""The audit log: append-only and hash-chained, so that an entry that was edited, removed or moved shows.
+"""The audit log: append-only and hash-chained, so that an edited, removed or moved entry is detected.
 
-Spec: operations §4. An entry's bytes are the canonical encoding of its columns. A chain alone cannot show that its tail
-was cut off; the relay therefore signs checkpoints, and `verify` takes those that somebody kept elsewhere.
+Spec: operations §4. An entry's bytes are the canonical encoding of its columns. A chain alone cannot reveal that its
+tail was cut off; the relay therefore signs checkpoints, and `verify` accepts those kept elsewhere.
 """
 
 import json
@@ -43,18 +43,18 @@ class TruncatedLogError(SecaggError):
     """The end of the log was cut off: a checkpoint covers more entries than there are."""
 
     def __init__(self, entries_: int, covered: int) -> None:
-        super().__init__(f"the log has {entries_} entries, and a checkpoint covers {covered}: its end was cut off")
+        super().__init__(f"the log has {entries_} entries but a checkpoint covers {covered}: its end was cut off")
 
 
 def append(db: Connection, *, actor: str, action: str, on: str, **detail: Any) -> None:
-    """Add an entry in the transaction of what it records, so that one is durable if and only if the other is.
+    """Append an entry in the transaction that it records, so that either both are durable or neither is.
 
     Args:
-        db: the transaction.
+        db: transaction.
         actor: `OPERATOR`, or a site's key in base64url.
         action: what was done, such as `run.changed`.
-        on: to what, such as `run/<id>`.
-        detail: further facts, plain values without secrets.
+        on: object of the action, such as `run/<id>`.
+        detail: further facts; plain values without secrets.
     """
     seq, previous = head(db)
     columns = {
@@ -69,13 +69,13 @@ def append(db: Connection, *, actor: str, action: str, on: str, **detail: Any) -
 
 
 def head(db: Connection) -> tuple[int, bytes]:
-    """Return the number of entries and the chain's head."""
+    """Return the number of entries and the chain head."""
     last = db.execute(_LAST).first()
     return (0, GENESIS) if last is None else (last.seq, last.head)
 
 
 def page(db: Connection, *, after: int, limit: int) -> list[Row]:
-    """Return the entries behind one, in their order."""
+    """Return the entries after one, in order."""
     return list(db.execute(_BEHIND, {"after": after, "most": limit}))
 
 
@@ -83,14 +83,14 @@ def verify(db: Connection, remembered: bytes | None = None, kept: Iterable[Check
     """Check the whole chain against the stored checkpoints and those kept elsewhere; return the number of entries.
 
     Args:
-        db: a view.
-        remembered: a head that was noted earlier; some entry must have led to it.
-        kept: checkpoints that somebody kept; their signatures are checked already.
+        db: read view.
+        remembered: head noted earlier; some entry must have led to it.
+        kept: checkpoints kept elsewhere, with signatures already checked.
 
     Raises:
-        BrokenChainError: an entry was edited, removed or moved, or the remembered head never was one of this chain.
+        BrokenChainError: an entry was edited, removed or moved, or the remembered head was never part of this chain.
         TruncatedLogError: a checkpoint covers more entries than there are.
-        BadCheckpointError: a stored checkpoint is not signed by its key.
+        BadCheckpointError: a stored checkpoint is not signed by the key that it names.
     """
     stored = checkpoints.all_checkpoints(db)
     for checkpoint in stored:
@@ -99,7 +99,7 @@ def verify(db: Connection, remembered: bytes | None = None, kept: Iterable[Check
 
 
 def entries(db: Connection) -> Iterator[Mapping[str, Any]]:
-    """Yield every entry from the first on, with the head after it."""
+    """Yield every entry in order, with the head after it."""
     for row in db.execute(_ALL.execution_options(yield_per=_PAGE)):
         yield row._asdict()
 
@@ -107,7 +107,7 @@ def entries(db: Connection) -> Iterator[Mapping[str, Any]]:
 def verify_entries(
     found: Iterable[Mapping[str, Any]], checkpoints_: Iterable[Checkpoint], remembered: bytes | None = None
 ) -> int:
-    """Check entries from wherever they come; arguments and errors as for `verify`."""
+    """Check entries from any source; arguments and errors as for `verify`."""
     at: dict[int, list[Checkpoint]] = {}
     for checkpoint in checkpoints_:
         at.setdefault(checkpoint.entries, []).append(checkpoint)

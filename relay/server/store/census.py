@@ -1,4 +1,4 @@
-"""Counting what there is, for the metrics and for the operator's commands."""
+"""Counts for the metrics and for the operator's commands."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -74,19 +74,19 @@ SILENT_MEMBER_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class StateCounts:
-    """What the database held at one moment.
+    """What the database held at one point in time.
 
     Attributes:
-        runs: number of runs by state; states without a run are left out.
+        runs: number of runs by state; states without runs are omitted.
         aborts: number of failed and cancelled runs by the coordinator's or operator's reason.
-        last_activity: by open run, when it last had a message or a change of state.
-        last_success: when a run was last completed, or None.
-        silent_in_runs: sites of open runs that were not seen for five minutes.
-        silent_members: members of open projects that were not seen for a day.
+        last_activity: by open run, time of its last message or change of state.
+        last_success: time at which a run was last completed, or None.
+        silent_in_runs: number of sites of open runs not seen for five minutes.
+        silent_members: number of members of open projects not seen for a day.
         sites: number of sites by role.
-        oldest_site: when the site enrolled that has had its key the longest, or None.
-        open_tokens: join tokens that could be used.
-        nonces: writes that are remembered.
+        oldest_site: enrolment time of the oldest key in use, or None.
+        open_tokens: number of usable join tokens.
+        nonces: number of stored writes.
     """
 
     runs: dict[str, int]
@@ -102,7 +102,7 @@ class StateCounts:
 
 
 def take(db: Connection, *, now: float) -> StateCounts:
-    """Count everything over one view."""
+    """Count everything in one view."""
     return StateCounts(
         runs=_pairs(db, _BY_STATE),
         aborts=_pairs(db, _BY_REASON),
@@ -118,14 +118,14 @@ def take(db: Connection, *, now: float) -> StateCounts:
 
 
 def open_runs(db: Connection) -> list[Row]:
-    """Return the runs that are not final with their project's name and `last_message`, the oldest first."""
+    """Return the open runs with their project's name and `last_message`, oldest first."""
     return list(db.execute(_OPEN))
 
 
 def usage(db: Connection) -> list[Row]:
-    """Return what each site used of its quotas in each open run, with the site's name."""
+    """Return each site's quota usage in each open run, with the site's name."""
     return list(db.execute(_USAGE))
 
 
 def _pairs(db: Connection, query: Select[Any]) -> dict[str, int]:
-    return {label: number for label, number in db.execute(query)}  # noqa: C416  # rows are no pairs to the type checker
+    return {label: number for label, number in db.execute(query)}  # noqa: C416  # the type checker does not see rows as pairs

@@ -15,7 +15,7 @@ _LATEST = select(_checkpoint).order_by(desc(_checkpoint.c.entries)).limit(1)
 
 
 def put(db: Connection, checkpoint: Checkpoint) -> None:
-    """Store a checkpoint in place of an older one of the same length."""
+    """Store a checkpoint, replacing an older one of the same length."""
     values = {"at_ms": checkpoint.at_ms, "head": checkpoint.head, "key": checkpoint.key}
     values |= {"signature": checkpoint.signature}
     if db.execute(_RENEW, {"the_entries": checkpoint.entries} | values).rowcount == 0:
@@ -23,13 +23,13 @@ def put(db: Connection, checkpoint: Checkpoint) -> None:
 
 
 def latest(db: Connection) -> Checkpoint | None:
-    """Return the checkpoint of the most entries."""
+    """Return the checkpoint that covers the most entries."""
     row = db.execute(_LATEST).first()
     return None if row is None else _of_row(row)
 
 
 def all_checkpoints(db: Connection) -> list[Checkpoint]:
-    """Return every checkpoint, the shortest log first."""
+    """Return every checkpoint, fewest entries first."""
     return [_of_row(row) for row in db.execute(_ALL)]
 
 

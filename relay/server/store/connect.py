@@ -1,4 +1,4 @@
-"""Opens a database: the one place that knows which drivers there are."""
+"""Opens a database: the one place that knows which drivers exist."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,11 +16,11 @@ def connect(url: URL, *, wait_s: float = 5, connections: int = 4) -> Database:
 
     Args:
         url: `sqlite:///path` or `postgresql://user@host/name`, see `RelayConfig.database_url`.
-        wait_s: longest wait for a connection, for the turn to write and for another's lock.
-        connections: how many are open at a time.
+        wait_s: longest wait for a connection, for the turn to write and for another process's lock.
+        connections: maximum number of open connections.
     """
     if url.get_backend_name() == "sqlite":
-        from relay.server.store.sqlite import SqliteDatabase  # noqa: PLC0415  # each driver only where it is used
+        from relay.server.store.sqlite import SqliteDatabase  # noqa: PLC0415  # loads a driver only if used
 
         return SqliteDatabase(url, wait_s=wait_s, readers=connections)
     from relay.server.store.postgres import PostgresDatabase  # noqa: PLC0415
@@ -29,7 +29,7 @@ def connect(url: URL, *, wait_s: float = 5, connections: int = 4) -> Database:
 
 
 def transact(url: URL, work: Callable[[Connection], T], *, wait_s: float = 5) -> T:
-    """Run one function in a transaction of its own: for commands. A serving relay may go on meanwhile."""
+    """Run one function in its own transaction, for commands. A relay may be serving at the same time."""
 
     async def once() -> T:
         database = connect(url, wait_s=wait_s, connections=1)

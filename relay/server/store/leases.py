@@ -1,8 +1,8 @@
-"""Leases: one holder at a time does a job, and whoever lost it is told so by its token.
+"""Leases: one holder at a time does a job, and a holder that lost the lease is detected by its token.
 
-A lease ends by itself. Its holder may not notice in time - its machine slept, its clock stood - and so what it does
-under the lease carries the lease's token, which counts up with each new holder: `is_current`, in the transaction of the
-deed, refuses an older one. Times are the database's, so that replicas whose clocks differ agree.
+A lease expires by itself. Its holder may notice too late (its machine slept, its clock stopped), so everything it does
+under the lease carries the lease's token, which increases with each new holder: `is_current`, called in the same
+transaction, rejects older tokens. Times are the database's, so that replicas with different clocks agree.
 """
 
 import time
@@ -17,7 +17,7 @@ _lease = schema.lease
 _this = _lease.c.name == bindparam("the_name")
 
 _FIND = select(_lease).where(_this)
-_FREE = _FIND.with_for_update(skip_locked=True)  # of several who ask for it at once, the first; SQLite has one writer
+_FREE = _FIND.with_for_update(skip_locked=True)  # the first of several concurrent requests; SQLite has one writer
 _HELD = _FIND.with_for_update(read=True)
 _ADD = insert(_lease)
 _GIVE = update(_lease).where(_this)
@@ -26,7 +26,7 @@ _CLOCK = select(func.extract("epoch", func.clock_timestamp()))
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease that was taken: the token of its holder, and when it ends, in seconds since 1970."""
+    """A lease that was taken: the holder's token, and the end in seconds since 1970."""
 
     token: int
     until: float
@@ -37,12 +37,12 @@ def take(db: Connection, name: str, *, holder: str, ttl_s: float) -> Lease | Non
 
     Args:
         db: the transaction.
-        name: what is leased.
-        holder: who asks; the holder of a lease renews it under the same token.
-        ttl_s: for how long; 0 gives it back.
+        name: name of the leased job or run.
+        holder: name of the requester; the current holder renews its lease under the same token.
+        ttl_s: duration in seconds; 0 releases the lease.
 
     Returns:
-        The lease, None while another holds it.
+        The lease, or None while another holder has it.
     """
     now = _now(db)
     found = find(db, name)
@@ -59,18 +59,18 @@ def take(db: Connection, name: str, *, holder: str, ttl_s: float) -> Lease | Non
 
 
 def find(db: Connection, name: str) -> Row | None:
-    """Return a lease, whether it is held or over."""
+    """Return a lease, whether held or expired."""
     return db.execute(_FIND, {"the_name": name}).first()
 
 
 def is_current(db: Connection, name: str, token: int) -> bool:
-    """Tell whether nobody took the lease after the holder of this token; true until the transaction ends."""
+    """Return whether nobody took the lease after this token's holder; stays true until the transaction ends."""
     found = db.execute(_HELD, {"the_name": name}).first()
     return found is not None and bool(found.token == token)
 
 
 def is_held(db: Connection, name: str) -> bool:
-    """Tell whether somebody holds the lease now."""
+    """Return whether the lease is currently held."""
     found = find(db, name)
     return found is not None and bool(_now(db) < found.until)
 

@@ -1,4 +1,4 @@
-"""A database that is watched: how long its users wait, how long they take, how many there are, what is tried again."""
+"""A database wrapper that measures waiting times, durations, concurrent callers and retries."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 
 class MeasuredDatabase:
-    """See `relay.server.store.database.Database`, whose errors pass through.
+    """Wraps `relay.server.store.database.Database`, whose errors pass through.
 
     Args:
-        database: does the work.
-        metrics: where the observations go.
+        database: wrapped database.
+        metrics: destination of the observations.
     """
 
     def __init__(self, database: Database, metrics: RelayMetrics) -> None:
@@ -33,7 +33,7 @@ class MeasuredDatabase:
         return await self._measured("read", work, self._database.read)
 
     async def alone(self, work: Callable[[Connection], T]) -> T:
-        """Run a change of the schema."""
+        """Run a schema change."""
         return await self._database.alone(work)
 
     async def close(self) -> None:

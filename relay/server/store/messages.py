@@ -1,4 +1,4 @@
-"""Messages and who may read them."""
+"""Messages and their readers."""
 
 from collections.abc import Iterable
 from hashlib import sha256
@@ -55,13 +55,13 @@ _READERS_SINCE = select(_delivery.c.recipient).where(_delivery.c.message > bindp
 
 
 def slot(run: UUID, sender: bytes, recipient: bytes | None, frame: Frame) -> bytes:
-    """Return the hash that names a frame's slot: run, sender, recipient, epoch, round and kind."""
+    """Return the hash that identifies a frame's slot: run, sender, recipient, epoch, round and kind."""
     place = (frame.epoch, u32(frame.round), bytes([frame.kind]))
     return tagged_hash("relay-slot", run.bytes, sender, recipient or b"", *place)
 
 
 def in_slot(db: Connection, slot_: bytes) -> Row | None:
-    """Return ID, digest and payload of the message that holds a slot."""
+    """Return ID, digest and payload of the message in a slot."""
     return db.execute(_IN_SLOT, {"the_slot": slot_}).first()
 
 
@@ -78,7 +78,7 @@ def add(
     readers: Iterable[bytes],
     now: float,
 ) -> int:
-    """Store a message with its readers and return its ID, which is larger than every one that they can see."""
+    """Store a message with its readers and return its ID, larger than any ID that they can see."""
     readers = list(readers)
     if db.dialect.name == "postgresql":
         db.execute(*_turn(readers))
@@ -105,11 +105,11 @@ def add(
 
 
 def _turn(readers: list[bytes]) -> tuple[Select[Any], dict[str, int]]:
-    """What a message waits for before it takes its ID, on a database with more than one writer.
+    """Return what a message waits for before it takes its ID, in a database with more than one writer.
 
-    Its readers go on from the largest ID that they saw, so no other message to one of them may be given a smaller ID
-    and appear later. A message to one site waits for those to the same site and to several; one to several waits for
-    every other.
+    Readers continue from the largest ID that they saw, so no message to one of them may later appear with a smaller ID.
+    A message to one site waits for those to the same site and to several; a message to several sites waits for every
+    other.
     """
     if len(readers) == 1:
         return _AFTER_THOSE_TO_ONE, {"the_reader": int.from_bytes(sha256(readers[0]).digest()[:8], "big", signed=True)}
@@ -117,18 +117,18 @@ def _turn(readers: list[bytes]) -> tuple[Select[Any], dict[str, int]]:
 
 
 def page(db: Connection, reader: bytes, *, after: int, limit: int) -> list[Row]:
-    """Return a site's next messages in ascending order, with their payloads; large frames are left out."""
+    """Return a site's next messages in ascending order, with their payloads but without large frames."""
     return list(db.execute(_PAGE, {"the_reader": reader, "after": after, "most": limit}))
 
 
 def parcels(db: Connection, reader: bytes, run: UUID, *, after: int, limit: int) -> list[Row]:
-    """Return a site's next parcels of a run, in the form of `page`."""
+    """Return a site's next parcels of a run, in the same form as `page`."""
     row = {"the_reader": reader, "the_run": run, "after": after, "most": limit}
     return list(db.execute(_PARCELS, row))
 
 
 def drop_deliveries(db: Connection, reader: bytes) -> None:
-    """Forget that messages are for a site, which cannot open them any more."""
+    """Drop the deliveries to a site that can no longer open them."""
     db.execute(_DROP, {"the_reader": reader})
 
 
@@ -138,12 +138,12 @@ def find(db: Connection, number: int) -> Row | None:
 
 
 def is_reader(db: Connection, number: int, site: bytes) -> bool:
-    """Tell whether a message was delivered to a site."""
+    """Return whether a message was delivered to a site."""
     return db.execute(_IS_READER, {"the_reader": site, "the_message": number}).first() is not None
 
 
 def newest(db: Connection) -> int:
-    """Return the largest ID, 0 where there is no message."""
+    """Return the largest ID; 0 if there is no message."""
     return db.scalar(_NEWEST) or 0
 
 

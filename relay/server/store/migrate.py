@@ -1,7 +1,7 @@
-"""Bringing a database to the schema of this release.
+"""Upgrades a database to the schema of this release.
 
-An empty database gets the schema, an older one is upgraded in one transaction (killed half way, it is as it was), and
-one whose schema this release does not know is refused: a newer release wrote it, and we might break what it relies on.
+An empty database gets the schema; an older one is upgraded in one transaction, which leaves no trace if interrupted;
+one with an unknown schema is refused, since a newer release wrote it and might depend on what this release would break.
 """
 
 from pathlib import Path
@@ -15,22 +15,22 @@ from relay.service.folders import private_folder, sync_folder
 from secagg.errors import SecaggError
 
 REVISION = "0005"
-"""The newest revision in `migrations/versions`; a test compares."""
+"""The newest revision in `migrations/versions`; a test checks this."""
 
 VERSION_TABLE = "alembic_version"
 _MOVED = "moved"
 
 
 class SchemaError(SecaggError):
-    """The database has another schema than this command needs."""
+    """The database has a different schema from the one that this command needs."""
 
 
 class MovedError(SchemaError):
-    """The relay has its database elsewhere now."""
+    """The relay's database has been moved elsewhere."""
 
     def __init__(self) -> None:
         super().__init__(
-            "this relay was moved to PostgreSQL and this database is closed; name the new one in the setting database"
+            "this relay was moved to PostgreSQL and this database is closed; set `database` to the new one"
         )
 
 
@@ -39,19 +39,19 @@ class NewerSchemaError(SchemaError):
 
 
 async def prepare(config: RelayConfig) -> str | None:
-    """Make the data folder, and create or upgrade the database.
+    """Create the data folder, and create or upgrade the database.
 
     Args:
-        config: names both.
+        config: settings with both locations.
 
     Returns:
-        The revision from which it was upgraded, "" if it was created, or None if there was nothing to do.
+        The revision upgraded from, "" if the database was created, or None if it was up to date.
 
     Raises:
-        NewerSchemaError: the schema is not known to this release; nothing was changed.
-        MovedError: the relay has another database now.
+        NewerSchemaError: this release does not know the schema; nothing was changed.
+        MovedError: the relay's database has been moved.
         ParameterError: the folder is not private.
-        DatabaseUnavailableError: there is no such database, or this user may not write it.
+        DatabaseUnavailableError: the database does not exist, or this user may not write to it.
     """
     _make_private(config)
     database = connect(config.database_url, wait_s=config.database_wait_s, connections=1)
@@ -64,7 +64,7 @@ async def prepare(config: RelayConfig) -> str | None:
 
 
 def revision(db: Connection) -> str | None:
-    """Return the revision of the schema of a database, None for an empty one."""
+    """Return the schema revision of a database; None if it is empty."""
     if not inspect(db).has_table(VERSION_TABLE):
         return None
     found: str | None = db.scalar(text("SELECT version_num FROM alembic_version"))
@@ -77,11 +77,11 @@ def require(db: Connection) -> None:
     if found == _MOVED:
         raise MovedError
     if found != REVISION:
-        raise SchemaError(f"the database has schema {found}, this release {REVISION}; see: secagg-relay migrate")
+        raise SchemaError(f"the database has schema {found}, this release needs {REVISION}; run: secagg-relay migrate")
 
 
 def mark_moved(db: Connection) -> None:
-    """Close a database to every start and every command."""
+    """Close a database to all future starts and commands."""
     db.execute(text("UPDATE alembic_version SET version_num = :moved"), {"moved": _MOVED})
 
 
@@ -89,13 +89,13 @@ def _make_private(config: RelayConfig) -> None:
     private_folder(config.data)
     url = config.database_url
     if url.get_backend_name() == "sqlite" and url.database:
-        Path(url.database).touch(mode=0o600)  # SQLite gives its other files the mode of this one
+        Path(url.database).touch(mode=0o600)  # SQLite creates its other files with the same mode
 
 
 async def _prepare(database: Database) -> str | None:
-    if await database.read(revision) == REVISION:  # the ordinary start waits for nobody
+    if await database.read(revision) == REVISION:  # a normal start waits for nobody
         return None
-    return await database.alone(_upgrade)  # of two that start at once, the second finds the work done
+    return await database.alone(_upgrade)  # if two start at once, the second finds the work done
 
 
 def _upgrade(db: Connection) -> str | None:
@@ -104,7 +104,7 @@ def _upgrade(db: Connection) -> str | None:
         return None
     if found == _MOVED:
         raise MovedError
-    from alembic import command  # noqa: PLC0415  # half a second that an ordinary start need not spend
+    from alembic import command  # noqa: PLC0415  # takes half a second, not needed in a normal start
     from alembic.config import Config  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
@@ -115,8 +115,8 @@ def _upgrade(db: Connection) -> str | None:
         script.revision for script in ScriptDirectory.from_config(config).walk_revisions()
     }:
         raise NewerSchemaError(
-            f"the database has schema {found}, which this release (schema {REVISION}) does not know. A newer release "
-            "wrote it: start that one, or restore the backup that was made before the upgrade"
+            f"the database has schema {found}, unknown to this release (schema {REVISION}); a newer release wrote it. "
+            "Start that release, or restore the backup made before the upgrade"
         )
     command.upgrade(config, "head")
     return found or ""

@@ -1,4 +1,4 @@
-"""When recurring work last succeeded, whichever process did it: backups, checks of the audit log."""
+"""When recurring work (backups, audit checks) last succeeded, in whichever process."""
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
@@ -17,16 +17,16 @@ _ALL = select(_milestone)
 
 
 def reach(db: Connection, name: str, *, now: float, detail: str = "") -> None:
-    """Note that this work succeeded now."""
+    """Record that this work succeeded now."""
     if db.execute(_MOVE, {"the_name": name, "at": now, "detail": detail}).rowcount == 0:
         db.execute(_ADD, {"name": name, "at": now, "detail": detail})
 
 
 def reached(db: Connection) -> dict[str, float]:
-    """Return when each work last succeeded; what never did is not there."""
+    """Return when each kind of work last succeeded, omitting those that never did."""
     return {row.name: row.at for row in db.execute(_ALL)}
 
 
 def forget(db: Connection, name: str) -> None:
-    """Forget that this ever was."""
+    """Delete a record."""
     db.execute(_FORGET, {"the_name": name})

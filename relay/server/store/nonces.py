@@ -1,4 +1,4 @@
-"""The memory of writes: a repeated write gets the answer of the first one and has no second effect."""
+"""Stored writes: a repeated write gets the first one's answer and has no second effect."""
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
@@ -15,18 +15,18 @@ _FORGET = delete(_nonce).where(_nonce.c.created < bindparam("then"))
 
 
 def find(db: Connection, key: bytes, nonce: str) -> Row | None:
-    """Return request and answer of the write that had this nonce."""
+    """Return request and answer of the write with this nonce."""
     return db.execute(_FIND, {"the_key": key, "the_nonce": nonce}).first()
 
 
 def add(
     db: Connection, *, key: bytes, nonce: str, request: bytes, status: int, content_type: str, answer: bytes, now: float
 ) -> None:
-    """Remember a write with its answer, in the transaction of its effect."""
+    """Store a write with its answer, in the transaction of its effect."""
     values = {"key": key, "nonce": nonce, "request": request, "created": now}
     db.execute(_ADD, values | {"status": status, "content_type": content_type, "answer": answer})
 
 
 def forget(db: Connection, *, now: float) -> int:
-    """Forget the writes of more than ten minutes ago; returns how many."""
+    """Delete writes older than ten minutes; returns their number."""
     return db.execute(_FORGET, {"then": now - KEPT_S}).rowcount

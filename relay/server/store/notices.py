@@ -1,7 +1,7 @@
-"""Wake-ups between replicas: PostgreSQL's LISTEN and NOTIFY carry the names of sites that have new messages.
+"""Wake-ups between replicas: PostgreSQL's LISTEN and NOTIFY carry the keys of sites with new messages.
 
-A notice is a hint, as every wake-up is: one that is lost costs a second, until the next look into the database. So they
-are sent after the commit and many at once; within its transaction, a notice would make commits wait for each other.
+A notice is only a hint, like every wake-up: a lost one costs a second, until the next look into the database. So
+notices are sent after the commit and in batches; inside a transaction, a notice would make commits wait for each other.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ _log = logs.logger(__name__)
 
 
 class Notices:
-    """A connection of its own for notices, made anew whenever it breaks.
+    """A dedicated connection for notices, reopened whenever it breaks.
 
     Args:
-        url: the database.
-        wake: called with the sites that another replica has messages for.
+        url: URL of the database.
+        wake: callback for the sites to which another replica wrote messages.
         timeout_s: longest time to connect.
     """
 
@@ -39,18 +39,20 @@ class Notices:
         self._changed = asyncio.Event()
 
     def tell(self, sites: Iterable[bytes]) -> None:
-        """Let the other replicas know that these sites have messages."""
+        """Tell the other replicas that these sites have messages."""
         self._untold.update(sites)
         if self._untold:
             self._changed.set()
 
     async def run(self) -> None:
-        """Listen and tell until cancelled."""
+        """Receive and send notices until cancelled."""
         while True:
             try:
                 await self._serve()
-            except Exception as error:  # noqa: BLE001  # a driver whose connection was cut raises many things
-                _log.warning("no notices from other replicas; messages are looked for", reason=type(error).__name__)
+            except Exception as error:  # noqa: BLE001  # the driver raises many kinds of error for a lost connection
+                _log.warning(
+                    "no notices from other replicas; polling for messages instead", reason=type(error).__name__
+                )
             await asyncio.sleep(_AGAIN_S)
 
     async def _serve(self) -> None:
@@ -72,9 +74,9 @@ class Notices:
             await connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, notice)
 
     def _heard(self, connection: Any, sender: int, _channel: str, notice: str) -> None:
-        if sender == connection.get_server_pid():  # ours: those polls were woken at once
+        if sender == connection.get_server_pid():  # our own: those polls are already awake
             return
         try:
             self._wake([from_base64url(key) for key in notice.split(",")])
         except ValueError:
-            _log.warning("a notice is not understood")
+            _log.warning("ignoring a malformed notice")

@@ -1,4 +1,4 @@
-"""Working on the relay's database from outside the process that serves: what the operator's commands do."""
+"""Access to the relay's database from outside the serving process, for the operator's commands."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 
 def on_database(settings: RelayConfig, work: Callable[[Connection], T], *, create: bool = False) -> T:
-    """Run a function in a transaction on the relay's database; a serving relay may go on meanwhile.
+    """Run a function in a transaction on the relay's database; a relay may be serving at the same time.
 
     Raises:
-        ParameterError: there is no database, and none was to be created.
-        SchemaError: it has another schema than this release's.
+        ParameterError: there is no database, and `create` is not set.
+        SchemaError: its schema is not this release's.
     """
     if create:
         asyncio.run(migrate.prepare(settings))
@@ -28,18 +28,18 @@ def on_database(settings: RelayConfig, work: Callable[[Connection], T], *, creat
 
 
 def over_view(settings: RelayConfig, work: Callable[[Connection], T]) -> T:
-    """Run a function that only reads, for as long as it takes: nobody waits for it. Raises as `on_database`."""
+    """Run a read-only function that may take long, as nobody waits for it. Raises like `on_database`."""
     return asyncio.run(_run(settings, lambda database: database.read(_checked(work))))
 
 
 def keep_idle(db: Connection) -> None:
-    """Let PostgreSQL wait for this transaction, however long it does something else meanwhile."""
+    """Let this PostgreSQL transaction stay idle for as long as other work takes."""
     db.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 async def _run(settings: RelayConfig, use: Callable[[Database], Awaitable[T]]) -> T:
     if settings.database is None and not (settings.data / FILE_NAME).exists():
-        raise ParameterError(f"there is no relay in {settings.data}; name its folder with --data")
+        raise ParameterError(f"{settings.data} contains no relay; give its folder as --data")
     url = settings.database_url
     database = connect(url, wait_s=settings.database_wait_s, connections=1)
     try:

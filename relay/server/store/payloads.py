@@ -1,4 +1,4 @@
-"""What is known of payloads; their bytes are in the blob store."""
+"""Payload records; the bytes are in the blob store."""
 
 from collections.abc import Iterable
 from uuid import UUID, uuid4
@@ -31,7 +31,7 @@ _UNFINISHED = (
 
 
 def announcement(run: UUID, sender: bytes, recipient: bytes | None, size: int, digest: bytes) -> bytes:
-    """Return the hash that makes the same announcement the same payload."""
+    """Return the hash by which equal announcements become the same payload."""
     return tagged_hash("relay-payload", run.bytes, sender, recipient or b"", size.to_bytes(8, "big"), digest)
 
 
@@ -51,7 +51,7 @@ def add(
     announcement_: bytes,
     now: float,
 ) -> UUID:
-    """Note an announced payload and return its ID."""
+    """Record an announced payload and return its ID."""
     made = uuid4()
     values = {"id": made, "announcement": announcement_, "run": run, "sender": sender, "recipient": recipient}
     state = {"size": size, "digest": digest, "received": 0, "complete": False, "created": now}
@@ -65,13 +65,13 @@ def find(db: Connection, blob: UUID) -> Row | None:
 
 
 def advance(db: Connection, blob: UUID, *, from_: int, to: int, complete: bool) -> bool:
-    """Note that bytes up to `to` are durable, if they were up to `from_` before; False if they were not."""
+    """Record that bytes up to `to` are durable if the previous end was `from_`; returns False otherwise."""
     values = {"received": to, "complete": complete}
     return db.execute(_ADVANCE, {"the_blob": blob, "before": from_} | values).rowcount == 1
 
 
 def discard(db: Connection, blob: UUID) -> list[Piece]:
-    """Forget a payload that no message carries, and return its pieces, whose objects are to be removed."""
+    """Delete a payload that no message carries; returns its pieces, whose objects must be removed."""
     gone = pieces(db, blob)
     db.execute(_DISCARD_PIECES, {"the_blob": blob})
     db.execute(_DISCARD, {"the_blob": blob})
@@ -79,17 +79,17 @@ def discard(db: Connection, blob: UUID) -> list[Piece]:
 
 
 def pieces(db: Connection, blob: UUID) -> list[Piece]:
-    """Return the pieces that are objects of their own, ascending."""
+    """Return the pieces stored as separate objects, ascending."""
     return [Piece(row.offset, row.size, row.digest) for row in db.execute(_PIECES, {"the_blob": blob})]
 
 
 def add_piece(db: Connection, blob: UUID, piece: Piece) -> None:
-    """Note a piece that is an object of its own, in the transaction that counts it."""
+    """Record a piece stored as a separate object, in the transaction that counts it."""
     db.execute(_ADD_PIECE, {"blob": blob, "offset": piece.offset, "size": piece.size, "digest": piece.digest})
 
 
 def names(db: Connection, blobs: Iterable[UUID]) -> set[str]:
-    """Return the names that the files and objects of these payloads may have in the store."""
+    """Return the possible names of these payloads' files and objects in the store."""
     among = {"the_blobs": list(blobs)}
     files = {blob.hex for blob in db.scalars(_KNOWN, among)}
     rows = db.execute(_KNOWN_PIECES, among)
@@ -97,5 +97,5 @@ def names(db: Connection, blobs: Iterable[UUID]) -> set[str]:
 
 
 def unfinished(db: Connection, *, then: float, most: int) -> list[UUID]:
-    """Return payloads that were announced before `then` and are not complete."""
+    """Return payloads announced before `then` that are still incomplete."""
     return list(db.scalars(_UNFINISHED, {"then": then, "most": most}))

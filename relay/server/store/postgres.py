@@ -1,13 +1,13 @@
-"""PostgreSQL, for several replicas of the relay: the same functions as on SQLite, run over asyncpg.
+"""PostgreSQL, for several replicas of the relay: runs the same functions as on SQLite, over asyncpg.
 
-All transactions are REPEATABLE READ. Writes take turns by a lock that is held from before their view to their commit,
-so that what a write reads is what its commit meets, as on SQLite. Those that only append (a message, a piece of a
-payload) go without the turn and side by side: where two of them meet in a row, one is undone by the database and runs
+All transactions are REPEATABLE READ. Writes take turns using a lock held from before their snapshot until their commit,
+so that a write commits against exactly what it read, as on SQLite. Writes that only append (a message, a piece of a
+payload) skip the turn and run concurrently: if two of them touch the same row, the database rolls one back and it runs
 again.
 
-A transaction that failed for a reason that passes (a conflict, a deadlock, a connection that broke) runs again, for as
-long as the wait allows. Where the connection broke during the commit, nobody knows whether it took place; the second
-run finds the nonce of the first and gives its answer.
+A transaction that failed for a temporary reason (a conflict, a deadlock, a broken connection) runs again for as long as
+the wait allows. If the connection broke during the commit, its outcome is unknown; the second run finds the nonce of
+the first and returns its answer.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,9 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from relay.server.core.storage_errors import DatabaseBusyError, DatabaseFullError, DatabaseUnavailableError
 
 _DRIVER = "postgresql+asyncpg"
-_TURN = text("LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE")  # taken before the view; its chain has one writer anyway
+_TURN = text(
+    "LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE"
+)  # taken before the snapshot; the chain has one writer anyway
 _MIGRATION_LOCK = 0x5EC_A66
 _ALONE = text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
 
@@ -31,9 +33,9 @@ _CONFLICT = {"40001", "40P01", "0A000"}  # serialization failure, deadlock, a pl
 _BUSY = {"55P03", "57014", "53300"}  # lock or statement timeout, too many connections
 _FULL = {"53100"}
 _BROKEN = "08000"
-_IDLE = "60s"  # of a replica whose machine died, which holds locks
-# Classes of SQLSTATE: another transaction was first to add the same thing (the next run finds it), the connection
-# broke, the server stops or starts.
+_IDLE = "60s"  # for replicas whose machine died holding locks
+# SQLSTATE classes: another transaction was first to add the same row (the next run finds it), the connection broke,
+# the server is stopping or starting.
 _PASSING = ("23", "08", "57P")
 
 T = TypeVar("T")
@@ -47,9 +49,9 @@ class PostgresDatabase:
     """A PostgreSQL database. See `relay.server.store.database.Database`.
 
     Args:
-        url: where it is, with the user and, if it has one, the password.
-        wait_s: longest wait for a connection, for a lock, and for all runs of one transaction together.
-        connections: how many are open at a time.
+        url: URL with the user and, if needed, the password.
+        wait_s: longest wait for a connection, for a lock, and for all tries of a transaction together.
+        connections: maximum number of open connections.
     """
 
     def __init__(self, url: URL, *, wait_s: float, connections: int) -> None:
@@ -59,7 +61,7 @@ class PostgresDatabase:
         self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def write(self, work: Callable[[Connection], T], *, appends: bool = False) -> T:
-        """Run `work` in a transaction, again while it fails for a reason that passes."""
+        """Run `work` in a transaction, again while it fails for a temporary reason."""
 
         def turn(db: Connection) -> T:
             db.execute(_TURN)
@@ -72,7 +74,7 @@ class PostgresDatabase:
         return await self._repeated(lambda: _transact(self._reader, work))
 
     async def alone(self, work: Callable[[Connection], T]) -> T:
-        """Run a change of the schema; each of its statements sees what was committed before that statement."""
+        """Run a schema change; each of its statements sees what was committed before that statement."""
 
         def locked(db: Connection) -> T:
             db.execute(_ALONE)
@@ -103,11 +105,11 @@ async def _transact(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
     except DBAPIError as error:
         state = getattr(error.orig, "sqlstate", None) or ""
         raise _translated(_BROKEN if error.connection_invalidated else state, str(error.orig)) from error
-    except asyncpg.PostgresError as error:  # while it connected
+    except asyncpg.PostgresError as error:  # while connecting
         raise _translated(error.sqlstate or "", str(error)) from error
     except PoolTimeoutError:
         raise DatabaseBusyError("all connections to the database are in use") from None
-    except (OSError, TimeoutError) as error:  # it does not listen, or does not answer
+    except (OSError, TimeoutError) as error:  # not listening, or not responding
         raise _translated(_BROKEN, type(error).__name__) from error
 
 
@@ -125,12 +127,12 @@ def _translated(state: str, reason: str) -> Exception:
 def _engine(url: URL, wait_s: float, connections: int) -> AsyncEngine:
     options: dict[str, Any] = {
         "timeout": wait_s,
-        "command_timeout": 60.0,  # an address that swallows packets gives no error by itself
+        "command_timeout": 60.0,  # an address that drops packets raises no error
         "server_settings": {
             "application_name": "secagg-relay",
             "lock_timeout": f"{round(wait_s * 1000)}ms",
             "idle_in_transaction_session_timeout": _IDLE,
-            "jit": "off",  # compiling takes longer than any of these statements
+            "jit": "off",  # compiling would take longer than these statements
         },
     }
     return create_async_engine(
@@ -139,5 +141,5 @@ def _engine(url: URL, wait_s: float, connections: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=wait_s,
         connect_args=options,
-        hide_parameters=True,  # an error message must not carry a frame or a token's hash into the log
+        hide_parameters=True,  # keeps frames and token hashes out of the log
     )

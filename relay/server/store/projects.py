@@ -64,22 +64,22 @@ def add(db: Connection, *, project: UUID, name: str, coordinator: bytes, terms: 
 
 
 def close(db: Connection, project: UUID) -> None:
-    """Close a project for good."""
+    """Close a project permanently."""
     db.execute(_CHANGE, {"the_project": project, "state": ProjectState.CLOSED})
 
 
 def led_by(db: Connection, coordinator: bytes) -> list[Row]:
-    """Return the projects that a site leads, the newest first."""
+    """Return the projects that a site leads, newest first."""
     return list(db.execute(_LED_BY, {"the_site": coordinator}))
 
 
 def joined_by(db: Connection, site: bytes) -> list[Row]:
-    """Return the projects of which a site is an active member, with its state as `membership`, the newest first."""
+    """Return the projects of which a site is an active member, with its state as `membership`, newest first."""
     return list(db.execute(_JOINED_BY, {"the_site": site}))
 
 
 def members(db: Connection, project: UUID) -> list[Row]:
-    """Return the members of a project with their names, by key."""
+    """Return a project's members with their names, sorted by key."""
     return list(db.execute(_MEMBERS, {"the_project": project}))
 
 
@@ -89,13 +89,13 @@ def member(db: Connection, project: UUID, site: bytes) -> Row | None:
 
 
 def membership(db: Connection, project: UUID, site: bytes) -> MemberState | None:
-    """Return a site's state in a project, None if it was never invited."""
+    """Return a site's state in a project; None if it was never invited."""
     state = db.scalar(_STATE, {"the_project": project, "the_site": site})
     return None if state is None else MemberState(state)
 
 
 def invite(db: Connection, *, project: UUID, site: bytes, now: float, state: MemberState = MemberState.INVITED) -> None:
-    """Make a site, which is not yet a member, an invited one; in another state where it takes another key's place."""
+    """Add a site as an invited member, or in another state if it replaces another key."""
     values = {"project": project, "site": site, "state": state, "reason": "", "updated": now}
     db.execute(_ADD_MEMBER, values)
 
@@ -111,42 +111,42 @@ def move_member(
     reason: str = "",
     roster_version: int | None = None,
 ) -> bool:
-    """Change a member's state if it still is `from_`; False if it is not."""
+    """Change a member's state if it still is `from_`; returns False otherwise."""
     there = {"the_project": project, "the_site": site, "the_state": from_}
     values = {"state": to, "reason": reason, "roster_version": roster_version, "updated": now}
     return db.execute(_MOVE, there | values).rowcount == 1
 
 
 def void_confirmations(db: Connection, *, project: UUID, now: float) -> None:
-    """Set every confirmed member back to joined: another roster is in force than the one it confirmed."""
+    """Set all confirmed members back to joined, as the roster in force is no longer the one they confirmed."""
     values = {"state": MemberState.JOINED, "roster_version": None, "updated": now}
     db.execute(_VOID, {"the_project": project} | values)
 
 
 def roster(db: Connection, project: UUID, version: int) -> list[bytes]:
-    """Return the keys of a version of the roster, ascending."""
+    """Return the keys in a roster version, ascending."""
     return sorted(db.scalars(_ROSTER, {"the_project": project, "the_version": version}))
 
 
 def in_roster(db: Connection, project: UUID, version: int, site: bytes) -> bool:
-    """Tell whether a site stands in a version of the roster."""
+    """Return whether a site is in a roster version."""
     row = {"the_project": project, "the_version": version, "the_site": site}
     return db.execute(_IN_ROSTER, row).first() is not None
 
 
 def add_roster(db: Connection, *, project: UUID, version: int, sites: Sequence[bytes]) -> None:
-    """Store a version of the roster and put it in force."""
+    """Store a roster version and put it in force."""
     db.execute(_ADD_TO_ROSTER, [{"project": project, "version": version, "site": site} for site in sites])
     db.execute(_CHANGE, {"the_project": project, "roster_version": version})
 
 
 def memberships(db: Connection, site: bytes) -> list[Row]:
-    """Return where a site is an active member."""
+    """Return a site's active memberships."""
     return list(db.execute(_MEMBERSHIPS, {"the_site": site}))
 
 
 def lead(db: Connection, project: UUID, coordinator: bytes) -> None:
-    """Let another site lead a project."""
+    """Make another site lead a project."""
     db.execute(_CHANGE, {"the_project": project, "coordinator": coordinator})
 
 
@@ -156,12 +156,12 @@ def open_projects(db: Connection, coordinator: bytes) -> int:
 
 
 def tasks(db: Connection, project: UUID) -> list[Row]:
-    """Return a project's tasks in their order."""
+    """Return a project's tasks in order."""
     return list(db.execute(_TASKS, {"the_project": project}))
 
 
 def replace_tasks(db: Connection, project: UUID, *, version: int, tasks: Sequence[tuple[str, bytes]]) -> bool:
-    """Replace the tasks, if they still have this version, and count it up; False if they have not."""
+    """Replace the tasks and increment the version if it is still this one; returns False otherwise."""
     there = {"the_project": project, "the_version": version}
     if db.execute(_NEXT_TASKS, there | {"tasks_version": version + 1}).rowcount == 0:
         return False

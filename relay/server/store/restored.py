@@ -1,4 +1,4 @@
-"""What the database of a restored backup has to forget, so that nothing that counts once counts twice.
+"""What must be forgotten in the database of a restored backup, so that nothing that counts once counts twice.
 
 Spec: operations §3.
 """
@@ -20,7 +20,7 @@ _OPEN = select(_run.c.id, _run.c.state).where(_run.c.state.not_in(FINAL_RUN)).or
 _FAIL = update(_run).where(_run.c.state.not_in(FINAL_RUN))
 _REVOKE = update(_token).where(_token.c.used.is_(None), _token.c.revoked.is_(None))
 _FORGET_NONCES = delete(_nonce)
-_END_LEASES = update(_lease).values(until=0.0, token=_lease.c.token + (1 << 32))  # above all that were given since
+_END_LEASES = update(_lease).values(until=0.0, token=_lease.c.token + (1 << 32))  # above any issued since
 _FORGET_PIECES = delete(_piece).where(_piece.c.blob.in_(select(_blob.c.id).where(_blob.c.complete.is_(False))))
 _FORGET_PARTS = delete(_blob).where(_blob.c.complete.is_(False))
 
@@ -33,7 +33,7 @@ _MESSAGES_A_SECOND = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Voided:
-    """What was voided: the new epoch's row, and numbers of runs, tokens and remembered writes."""
+    """What was voided: the new epoch's row, and the numbers of runs, tokens and stored writes."""
 
     epoch: Row
     runs: int
@@ -42,7 +42,7 @@ class Voided:
 
 
 def void(db: Connection, *, cause: str, now: float) -> Voided:
-    """Begin a new epoch: fail the open runs, revoke unused tokens, forget nonces and half uploads, skip numbers."""
+    """Start a new epoch: fail open runs, revoke unused tokens, delete nonces and partial uploads, skip numbers."""
     open_runs = list(db.execute(_OPEN))
     db.execute(_FAIL, {"state": RunState.FAILED, "reason": REASON, "updated": now})
     tokens = db.execute(_REVOKE, {"revoked": now}).rowcount
@@ -68,7 +68,7 @@ def void(db: Connection, *, cause: str, now: float) -> Voided:
 
 
 def _skip_numbers(db: Connection, first: int) -> None:
-    """Number the next message above all that an earlier life can have given: readers wait for what is after theirs."""
+    """Number the next message above any that an earlier epoch can have assigned, as readers wait for higher ones."""
     if db.dialect.name == "postgresql":
         db.execute(_POSTGRES_SEQUENCE, {"first": first})
     elif db.execute(_SEQUENCE, {"first": first}).rowcount == 0:

@@ -1,4 +1,4 @@
-"""Removing what a run left behind, some time after it ended. The run itself and the audit log stay."""
+"""Removes a run's content some time after it ended. The run itself and the audit log stay."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -29,7 +29,7 @@ _DONE = update(_run).where(_run.c.id == _of_run)
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What a step removed: messages, payloads with the pieces whose objects are now to go; `done` says that is all."""
+    """What a step removed: messages, and payloads with the pieces whose objects must go; `done` if nothing is left."""
 
     messages: int
     blobs: list[tuple[UUID, list[Piece]]]
@@ -37,12 +37,12 @@ class Purged:
 
 
 def due(db: Connection, *, then: float) -> list[UUID]:
-    """Return the runs that ended before `then` and whose content is still there."""
+    """Return runs that ended before `then` and still have content."""
     return list(db.scalars(_DUE, {"then": then}))
 
 
 def purge(db: Connection, run: UUID, *, most: int, now: float) -> Purged:
-    """Remove at most `most` messages of a run, or then payloads: a step that holds up nobody for long."""
+    """Remove at most `most` messages of a run, or then payloads: a step too short to hold up others."""
     messages = list(db.scalars(_MESSAGES, {"the_run": run, "most": most}))
     if messages:
         db.execute(_DELETE_DELIVERIES, {"these": messages})
@@ -56,5 +56,5 @@ def purge(db: Connection, run: UUID, *, most: int, now: float) -> Purged:
 
 
 def discard_unfinished(db: Connection, *, then: float, most: int) -> list[tuple[UUID, list[Piece]]]:
-    """Forget payloads that were announced before `then` and never completed."""
+    """Delete payloads that were announced before `then` and never completed."""
     return [(blob, payloads.discard(db, blob)) for blob in payloads.unfinished(db, then=then, most=most)]

@@ -1,4 +1,4 @@
-"""Runs, who takes part in them, and what sites used of their quotas."""
+"""Runs, who takes part in them, and what sites have used of their quotas."""
 
 from uuid import UUID
 
@@ -70,7 +70,7 @@ def add(
     task: int | None = None,
     deadline: float | None = None,
 ) -> None:
-    """Create a run with the roster that is in force, and number it."""
+    """Create a run with the roster in force and number it."""
     number = db.execute(_COUNT, {"the_project": project}).scalar_one() + 1
     values = {"id": run, "project": project, "roster_version": roster_version, "name": name}
     state = {"state": RunState.CREATED, "reason": "", "created": now, "updated": now}
@@ -78,19 +78,19 @@ def add(
 
 
 def open_runs(db: Connection, project: UUID) -> list[Row]:
-    """Return a project's runs that are in no final state."""
+    """Return a project's open runs."""
     return list(db.execute(_OPEN, {"the_project": project}))
 
 
 def overdue(db: Connection, *, then: float) -> list[Row]:
-    """Return the runs whose deadline was before `then` and which are in no final state."""
+    """Return the open runs with a deadline before `then`."""
     return list(db.execute(_OVERDUE, {"then": then}))
 
 
 def report(
     db: Connection, run: UUID, site: bytes, *, from_: SiteState, to: SiteState, round_: int, reason: str, now: float
 ) -> bool:
-    """Note where a site says that it stands, if it stood at `from_`; False if it did not."""
+    """Record the state that a site reports if its last one was `from_`; returns False otherwise."""
     there = {"the_run": run, "the_site": site}
     values = {"state": to, "round": round_, "reason": reason, "updated": now}
     if db.execute(_REPORT, there | {"the_state": from_} | values).rowcount == 1:
@@ -102,34 +102,34 @@ def report(
 
 
 def reported(db: Connection, run: UUID, site: bytes) -> Row | None:
-    """Return what a site last reported of a run."""
+    """Return a site's last report for a run."""
     return db.execute(_REPORTED, {"the_run": run, "the_site": site}).first()
 
 
 def reports(db: Connection, run: Row) -> list[Row]:
-    """Return key and name of each site of the run's roster, with what it last reported, by key."""
+    """Return key, name and last report of each site in the run's roster, sorted by key."""
     row = {"the_run": run.id, "the_project": run.project, "the_version": run.roster_version}
     return list(db.execute(_REPORTS, row))
 
 
 def of_project(db: Connection, project: UUID) -> list[Row]:
-    """Return a project's runs, the newest first."""
+    """Return a project's runs, newest first."""
     return list(db.execute(_OF_PROJECT, {"the_project": project}))
 
 
 def change(db: Connection, run: UUID, *, from_: RunState, to: RunState, reason: str, now: float) -> bool:
-    """Change a run's state if it still is `from_`; False if it is not."""
+    """Change a run's state if it still is `from_`; returns False otherwise."""
     values = {"state": to, "reason": reason, "updated": now}
     return db.execute(_CHANGE, {"the_run": run, "the_state": from_} | values).rowcount == 1
 
 
 def sites(db: Connection, run: Row) -> list[bytes]:
-    """Return the sites that take part: those of the run's roster that have not left the project, ascending."""
+    """Return the sites that take part: those in the run's roster that have not left the project, ascending."""
     return sorted(db.scalars(_SITES, {"the_project": run.project, "the_version": run.roster_version}))
 
 
 def takes_part(db: Connection, run: Row, site: bytes) -> bool:
-    """Tell whether a site is one of `sites`."""
+    """Return whether a site is one of `sites`."""
     row = {"the_project": run.project, "the_version": run.roster_version, "the_site": site}
     return db.execute(_SITE, row).first() is not None
 
@@ -137,7 +137,7 @@ def takes_part(db: Connection, run: Row, site: bytes) -> bool:
 def charge(
     db: Connection, run: UUID, site: bytes, *, messages: int = 0, frame_bytes: int = 0, payload_bytes: int = 0
 ) -> Row:
-    """Add to what a site used in a run, and return the sums."""
+    """Add to a site's usage in a run and return the totals."""
     more = {"more_messages": messages, "more_frame_bytes": frame_bytes, "more_payload_bytes": payload_bytes}
     used = db.execute(_CHARGE, {"the_run": run, "the_site": site} | more).first()
     if used is not None:

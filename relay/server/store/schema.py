@@ -1,7 +1,7 @@
 """The relay's tables. Keys and hashes are raw bytes, times are seconds since 1970 in UTC.
 
-Everything here is metadata, ciphertext or signed by its author; no column holds a key or a plaintext. Changes go
-through `migrations/`, and a test compares the two.
+Everything here is metadata, ciphertext or signed by its author; no column holds a key or plaintext. Changes go through
+`migrations/`, and a test compares the two.
 """
 
 from sqlalchemy import (
@@ -29,10 +29,10 @@ metadata = MetaData(
 )
 
 _Name = String(100).with_variant(String(100, collation="C"), "postgresql")  # sorted by code points, as SQLite does
-_Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what is declared INTEGER
+_Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite only auto-increments columns declared INTEGER
 
 LABELS_CHARS = 2500
-"""What the labels of a site may take, as JSON."""
+"""Maximum length of a site's labels, as JSON."""
 
 site = Table(
     "site",

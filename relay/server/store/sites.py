@@ -53,7 +53,7 @@ def find(db: Connection, key: bytes) -> Row | None:
 
 
 def name_is_taken(db: Connection, name: str) -> bool:
-    """Tell whether a site has this name."""
+    """Return whether a site has this name."""
     return db.execute(_FIND_NAME, {"the_name": name}).first() is not None
 
 
@@ -73,41 +73,41 @@ def add(
 
 
 def label(db: Connection, key: bytes, labels: str) -> None:
-    """Give a site these labels, as JSON, in place of its earlier ones."""
+    """Replace a site's labels, given as JSON."""
     db.execute(_CHANGE, {"the_key": key, "labels": labels})
 
 
 def end(db: Connection, key: bytes, *, name: str, ending: str, now: float) -> None:
-    """Make a key invalid for good and give its site this name, so that another one may have the old name."""
+    """Invalidate a key permanently and rename its site, which frees the old name."""
     values = {"name": name, "ending": ending, "ended": now, "silent_since": None}
     db.execute(_CHANGE, {"the_key": key} | values)
 
 
 def ended(db: Connection) -> set[bytes]:
-    """Return the keys that are not valid any more."""
+    """Return the keys that are no longer valid."""
     return set(db.scalars(_ENDED))
 
 
 def needs_sweep(db: Connection, *, then: float) -> bool:
-    """Tell whether `sweep` would change anything."""
+    """Return whether `sweep` would change anything."""
     return db.execute(_MOVED, {"then": then}).first() is not None
 
 
 def sweep(db: Connection, *, then: float) -> tuple[list[Row], list[Row]]:
-    """Note who was not seen since `then`, and who came back; returns key and name of those that changed."""
+    """Record which sites were not seen since `then` and which returned; returns key and name of those that changed."""
     return list(db.execute(_SILENCE, {"then": then})), list(db.execute(_RETURN))
 
 
 def all_sites(db: Connection) -> list[Row]:
-    """Return every site, by name."""
+    """Return every site, sorted by name."""
     return list(db.execute(_ALL))
 
 
 def around(db: Connection, key: bytes) -> list[Row]:
-    """Return a site and those that share a project with it, by name."""
+    """Return a site and those that share a project with it, sorted by name."""
     return list(db.execute(_AROUND, {"the_key": key}))
 
 
 def seen(db: Connection, times: Mapping[bytes, float]) -> None:
-    """Note when sites were last seen; always in the same order, so that no two replicas wait for each other."""
+    """Record when sites were last seen, always in the same order, so that replicas do not wait for each other."""
     db.execute(_SEEN, [{"the_key": key, "the_time": at} for key, at in sorted(times.items())])

@@ -1,11 +1,11 @@
 """SQLite in the data folder, in WAL mode with `synchronous=FULL`: a commit returns after its fsync.
 
-A transaction runs in a thread of its own, so that the event loop neither waits for the disk nor hops between threads at
-every statement, and it cannot wait for anything but the database while it holds the write lock.
+A transaction runs in its own thread, so that the event loop neither waits for the disk nor switches threads at every
+statement, and so that it can wait for nothing but the database while it holds the write lock.
 
-Writers begin with BEGIN IMMEDIATE, as a transaction that reads first and upgrades later fails at once when another
-process wrote in between, whatever the timeout. Within a process writers queue for the one writing thread; against other
-processes `busy_timeout` waits.
+Writers begin with BEGIN IMMEDIATE, because a transaction that first reads and then upgrades fails immediately if
+another process wrote in between, whatever the timeout. Within a process, writers queue for the one writing thread;
+between processes, `busy_timeout` waits.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ class SqliteDatabase:
     """A database file. See `relay.server.store.database.Database`.
 
     Args:
-        url: names the file.
+        url: URL of the file.
         wait_s: longest wait for the turn to write, and for another process's lock.
-        readers: views at a time.
+        readers: number of concurrent views.
     """
 
     def __init__(self, url: URL, *, wait_s: float, readers: int) -> None:
@@ -41,7 +41,7 @@ class SqliteDatabase:
         self._turn = asyncio.Lock()
 
     async def write(self, work: Callable[[Connection], T], *, appends: bool = False) -> T:
-        """Run `work` in a transaction; SQLite has one writer at a time, whatever it does."""
+        """Run `work` in a transaction; SQLite has one writer at a time in any case."""
         del appends
         try:
             async with asyncio.timeout(self._wait_s):
@@ -54,11 +54,11 @@ class SqliteDatabase:
             self._turn.release()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` over one consistent view of what was committed before."""
+        """Run `work` over one consistent view of committed data."""
         return await _in_thread(self._reading, lambda: _view(self._reader, work))
 
     async def alone(self, work: Callable[[Connection], T]) -> T:
-        """Run a change of the schema: every write is alone here."""
+        """Run a schema change: every write is alone here."""
         return await self.write(work)
 
     async def close(self) -> None:
@@ -80,7 +80,7 @@ def _transact(writer: Engine, work: Callable[[Connection], T]) -> T:
 
 
 def _is_closed(error: IntegrityError) -> bool:
-    """Tell whether the triggers of a database that was moved refused a write: the schema has no other ones."""
+    """Return whether the triggers of a moved database refused a write: the schema has no others."""
     return getattr(error.orig, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_TRIGGER
 
 
@@ -97,12 +97,12 @@ def _clean(db: Connection, work: Callable[[Connection], T]) -> T:
         return work(db)
     except BaseException:
         db.rollback()
-        db.invalidate()  # a query that was not read to its end would hold its old view over the next transaction
+        db.invalidate()  # a half-read query would hold its old view over the next transaction
         raise
 
 
 def _translated(error: DBAPIError) -> DatabaseUnavailableError:
-    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the extended code's lowest byte is the primary one
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the primary code is the extended code's lowest byte
     if code == sqlite3.SQLITE_FULL:
         return DatabaseFullError("the disk of the database is full")
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
@@ -117,12 +117,12 @@ def engine(url: URL, *, wait_s: float, begin: str, connections: int) -> Engine:
         pool_size=connections,
         max_overflow=0,
         connect_args={"timeout": wait_s, "check_same_thread": False},
-        hide_parameters=True,  # an error message must not carry a frame or a token's hash into the log
+        hide_parameters=True,  # keeps frames and token hashes out of the log
     )
 
     @event.listens_for(made, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # the driver would begin deferred transactions by itself
+        connection.isolation_level = None  # otherwise the driver begins deferred transactions
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -1,4 +1,4 @@
-"""Join tokens: made by the operator, used once by the site that enrols.
+"""Join tokens: created by the operator, used once by the enrolling site.
 
 Only a token's SHA-256 is stored (`relay.api.tokens`).
 """
@@ -24,7 +24,7 @@ _ALL = (
 
 
 def add(db: Connection, *, hash_: bytes, role: str, label: str, now: float, expires: float) -> int:
-    """Note a token by its hash and return its number."""
+    """Register a token by its hash and return its number."""
     values = {"hash": hash_, "role": role, "label": label, "created": now, "expires": expires}
     number: int = db.execute(_ADD, values).scalar_one()
     return number
@@ -41,15 +41,15 @@ def numbered(db: Connection, number: int) -> Row | None:
 
 
 def use(db: Connection, number: int, *, key: bytes, now: float) -> None:
-    """Use a token up."""
+    """Mark a token as used."""
     db.execute(_USE, {"the_id": number, "used_by": key, "used": now})
 
 
 def revoke(db: Connection, number: int, *, now: float) -> bool:
-    """Revoke a token that is neither used nor revoked; False if there is none with this number."""
+    """Revoke an open token; returns False if there is none with this number."""
     return db.execute(_REVOKE, {"the_id": number, "revoked": now}).rowcount == 1
 
 
 def all_tokens(db: Connection) -> list[Row]:
-    """Return every token, by number, with the name of the site that used it."""
+    """Return every token, sorted by number, with the name of the site that used it."""
     return list(db.execute(_ALL))

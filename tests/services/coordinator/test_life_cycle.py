@@ -262,7 +262,7 @@ async def test_two_processes_never_work_on_one_run(four: Cohort) -> None:
         )
         await asyncio.gather(*trying)
         assert refused
-        assert "another process on this machine works on run" in refused[0]
+        assert "another process on this machine is working on run" in refused[0]
 
 
 async def test_the_tasks_of_a_project_are_ordered_and_run_again_and_again(four: Cohort) -> None:

@@ -26,7 +26,7 @@ async def test_another_frame_for_the_same_place_burns_the_epoch(relay, tmp_path)
             batch.put(place, b"a state that came back")
             batch.put("another run's", b"a state")
             batch.post(scene.run, to, scene.frame(scene.first, round_=3, body=b"masked anew"))
-        with pytest.raises(RestoredStateError, match="said something else") as told:
+        with pytest.raises(RestoredStateError, match="already sent another frame") as told:
             await deliver(journal, client)
         assert told.value.run == scene.run
         assert journal.outgoing() == []  # it is not tried again

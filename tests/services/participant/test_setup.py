@@ -91,7 +91,7 @@ def test_a_refused_bundle_changes_nothing(alone, tmp_path):
     (tmp_path / "file").write_text('{"secagg_bundle": 1, "relay": "http://relay.example.org"}')
     with pytest.raises(ParameterError, match="--token"):
         alone.told("enroll", "--bundle", tmp_path / "file", "--name", "x")
-    with pytest.raises(ParameterError, match="https only"):
+    with pytest.raises(ParameterError, match="use https"):
         alone.told("enroll", "--bundle", tmp_path / "file", "--name", "x", "--token", "t")
     assert not (tmp_path / "xdg/secagg/participant.toml").exists()
     assert not (alone.data / "identity.json").exists()
@@ -106,10 +106,10 @@ def test_configure_writes_what_is_valid_and_nothing_else(alone, tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600
     before = path.read_text()
     for words, complaint in (
-        (["--relay", "ftp://relay"], "no relay's URL"),
-        (["--relay", "http://relay.example.org"], "https only"),
+        (["--relay", "ftp://relay"], "is not a relay's URL"),
+        (["--relay", "http://relay.example.org"], "use https"),
         (["--ca-file", tmp_path / "none"], "ca_file: there is no file"),
-        (["--ca-file", secret], "do not serve for TLS"),
+        (["--ca-file", secret], "cannot use these files for TLS"),
         (["--policy", secret], "not a valid TOML file"),
         (["--admin-port", "70000"], "admin_port"),
         (["--unset", "colour"], "colour: unknown setting"),

@@ -178,7 +178,7 @@ def test_a_drill_leaves_nothing_behind(sealed, tmp_path):
     shut, plain, key_ = sealed
     for file, words in ((shut, ("--identity", key_)), (plain, ())):
         said = told("restore", file, *words, "--data", tmp_path / "data", "--verify-only")
-        assert said.startswith("the backup is whole; nothing was restored")
+        assert said.startswith("the backup is intact; nothing was restored")
         assert list(tmp_path.iterdir()) == []
 
 
@@ -190,7 +190,7 @@ def test_a_sealed_backup_shows_nothing_and_needs_its_key(sealed, tmp_path):
         told("restore", shut, "--data", tmp_path / "data")
     other = tmp_path / "other.key"
     told("backup-key", "--out", other)
-    with pytest.raises(BackupError, match="sealed to another key"):
+    with pytest.raises(BackupError, match="encrypted to another key"):
         told("restore", shut, "--identity", other, "--data", tmp_path / "data")
     assert not (tmp_path / "data").exists()
 
@@ -250,13 +250,13 @@ def path_outside(members):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (other_database, "not the one that was backed up"),
-        (other_payload, "missing from the backup, or damaged"),
-        (without_payload, "missing from the backup, or damaged"),
+        (other_database, "not the one that the manifest describes"),
+        (other_payload, "missing from the backup or damaged"),
+        (without_payload, "missing from the backup or damaged"),
         (other_count, "not signed by the relay"),
-        (path_outside, "has no member"),
-        (lambda members: members[:-1], "no manifest"),
-        (lambda members: [*members, members[0]], "has no member"),
+        (path_outside, "unexpected member"),
+        (lambda members: members[:-1], "the manifest at its end is missing"),
+        (lambda members: [*members, members[0]], "unexpected member"),
     ],
 )
 def test_a_backup_that_was_rewritten_is_refused(sealed, tmp_path, change, reason):
@@ -268,7 +268,7 @@ def test_a_backup_that_was_rewritten_is_refused(sealed, tmp_path, change, reason
 
 def test_a_backup_of_another_relay_is_refused_where_the_key_is_named(sealed, tmp_path):
     _, plain, _ = sealed
-    with pytest.raises(BackupError, match="is not the named key"):
+    with pytest.raises(BackupError, match="not by the given key"):
         told("restore", plain, "--data", tmp_path / "data", "--key", "A" * 43)
 
 
@@ -287,7 +287,7 @@ def test_a_payload_that_rotted_is_named_and_stops_no_backup(sealed, tmp_path, cu
     (payload,) = [path for path in (tmp_path / "data" / "blobs").rglob("*") if path.is_file()]
     payload.write_bytes(payload.read_bytes()[:-1] if cut else b"\1" + payload.read_bytes()[1:])
     rotten = str(UUID(payload.name))
-    with pytest.raises(BackupError, match=f"not what was uploaded: {rotten}"):
+    with pytest.raises(BackupError, match=f"differ from what was uploaded: {rotten}"):
         told("backup", "--to", tmp_path / "to", "--plain", "--data", tmp_path / "data")
     assert not (tmp_path / "data" / "backup.work").exists()
     (file,) = (tmp_path / "to").iterdir()
@@ -310,7 +310,7 @@ def test_the_relays_user_may_own_its_data_folder_alone(sealed, tmp_path):
 
 def test_a_restore_says_that_ended_keys_are_valid_again(sealed, tmp_path):
     _, plain, _ = sealed
-    assert "are valid again; end them before the start" in told("restore", plain, "--data", tmp_path / "data")
+    assert "are valid again; end them before starting" in told("restore", plain, "--data", tmp_path / "data")
 
 
 @pytest.mark.parametrize("named", ["by the exported log", "by their keys"])
@@ -438,10 +438,10 @@ def test_old_backups_go_by_number_and_age(tmp_path):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ((), "name the folder for backups"),
+        ((), "give a folder for backups"),
         (("--to", "x"), "public key"),
-        (("--to", "x", "--recipient", "age2"), "begins with age1"),
-        (("--to", "x", "--recipient", "age1", "--plain"), "exclude each other"),
+        (("--to", "x", "--recipient", "age2"), "starts with age1"),
+        (("--to", "x", "--recipient", "age1", "--plain"), "cannot be combined"),
     ],
 )
 def test_a_backup_is_asked_for_in_full(tmp_path, words, reason):

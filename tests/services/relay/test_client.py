@@ -130,7 +130,7 @@ async def test_it_gives_up_in_time_and_says_why(line):
     line.plan = ["reset"] * 100
     async with through(line, Identity(os.urandom(32)), give_up_after_s=0.5) as client:
         started = time.monotonic()
-        with pytest.raises(RelayUnavailableError, match="did not take the request in"):
+        with pytest.raises(RelayUnavailableError, match="did not accept the request in"):
             await client.sites()
         assert 0.4 < time.monotonic() - started < 8
 

@@ -72,7 +72,7 @@ def test_nothing_is_there(tmp_path):
     found = doctor_document(run.stdout)
     assert run.exit_code == 2
     assert not found["data-folder"]["ok"]
-    assert "there is no relay in" in found["database"]["detail"]
+    assert "contains no relay" in found["database"]["detail"]
     assert "secagg-relay migrate" in found["data-folder"]["remedy"]
 
 
@@ -171,6 +171,6 @@ async def test_an_operator_ends_a_run_and_it_is_written_down(relay, scene):
     entries = told("audit", "export", *where, database=relay.database).stdout.splitlines()
     mine = [json.loads(line)["entry"] for line in entries if f"run/{scene.run}" in line]
     assert [(entry["actor"], entry["action"]) for entry in mine] == [("operator", "run.changed")]
-    for number, reason in ((scene.run, "is cancelled already"), (UUID(int=1), "there is no run")):
+    for number, reason in ((scene.run, "is already cancelled"), (UUID(int=1), "no run")):
         with pytest.raises(ParameterError, match=reason):
             told("admin", "cancel", number, *where, database=relay.database)

@@ -40,7 +40,9 @@ async def test_all_bad_tokens_get_one_answer(scene, relay, token):
     async with scene.client(Identity(os.urandom(32))) as client:
         error = await refused(client.enrol(token, uuid4().hex))
     assert (error.type, error.status) == ("bad-token", 403)
-    assert error.detail == "this join token is unknown, used, expired or revoked; ask the operator for another one"
+    assert (
+        error.detail == "this join token is unknown, used, expired or revoked; ask the relay's operator for a new one"
+    )
 
 
 def revoke_last(relay):

@@ -80,9 +80,9 @@ async def test_a_relay_that_still_writes_and_a_target_that_is_not_empty_are_refu
     other = RelayProcess(tmp_path / "other")
     with RelayProcess.start(other.data):
         pass
-    with pytest.raises(ParameterError, match="holds sites already"):
+    with pytest.raises(ParameterError, match="already has sites"):
         move(other, url)
-    with pytest.raises(ParameterError, match="there is no relay"):
+    with pytest.raises(ParameterError, match="contains no relay"):
         move(RelayProcess(tmp_path / "nothing"), url)
 
 
@@ -131,6 +131,6 @@ async def test_a_copy_that_differs_is_not_kept(tmp_path, postgres, monkeypatch):
     url = postgres.empty()
     spell = module._spelled
     monkeypatch.setattr(module, "_spelled", lambda row: spell(row) + os.urandom(1))
-    with pytest.raises(module.MoveError, match="rows, or others"):
+    with pytest.raises(module.MoveError, match="or their content differs"):
         move(relay, url)
     assert rows(RelayProcess(tmp_path / "data", database=url)) == 0

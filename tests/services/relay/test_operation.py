@@ -82,12 +82,12 @@ def test_a_broken_audit_log_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("token", "list"), "there is no relay in"),
-        (("token", "create", "--label", "x", "--ttl", "soon"), "is no time"),
+        (("token", "list"), "contains no relay"),
+        (("token", "create", "--label", "x", "--ttl", "soon"), "is not a duration"),
         (("token", "create", "--label", "\n"), "printable"),
         (("audit", "verify", "--head", "xyz"), "hex digits"),
-        (("audit", "verify", "--key", "xyz"), "43 characters"),
-        (("audit", "checkpoint"), "there is no relay in"),
+        (("audit", "verify", "--key", "xyz"), "43 base64url characters"),
+        (("audit", "checkpoint"), "contains no relay"),
         (("serve", "--config", "/nowhere/relay.toml"), "no file"),
     ],
 )
@@ -194,7 +194,7 @@ def test_an_exported_log_is_checked_anywhere(tmp_path):
     with pytest.raises(BrokenChainError):
         told("audit", "verify", "--export", str(export))
     export.write_text('{"entry": {"seq": 1}}\n')
-    with pytest.raises(ParameterError, match="no exported audit log"):
+    with pytest.raises(ParameterError, match="not an exported audit log"):
         told("audit", "verify", "--export", str(export))
 
 

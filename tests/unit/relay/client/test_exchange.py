@@ -30,7 +30,7 @@ def test_a_date():
 def test_files_that_do_not_serve(tmp_path):
     (tmp_path / "x.pem").write_text("no certificate")
     for tls in (Tls(ca_file=tmp_path / "none"), Tls(ca_file=tmp_path / "x.pem"), Tls(cert_file=tmp_path / "x.pem")):
-        with pytest.raises(ParameterError, match="do not serve for TLS"):
+        with pytest.raises(ParameterError, match="cannot use these files for TLS"):
             tls.context()
 
 

@@ -97,7 +97,7 @@ def test_a_restored_database_is_noticed(journal: Journal, folder: Path) -> None:
     with journal.transaction() as batch:
         batch.put("run", b"state 2")
     journal.connection.execute("UPDATE machine SET generation = ?, sealed = ?", row)
-    with pytest.raises(RestoredStateError, match="came back from a copy"):
+    with pytest.raises(RestoredStateError, match="was restored from a copy"):
         journal.state("run")
 
 
@@ -107,7 +107,7 @@ def test_a_state_that_was_exchanged_is_noticed(journal: Journal) -> None:
         batch.put("other", b"state 1")
     sealed = journal.connection.execute("SELECT sealed FROM machine WHERE name = 'other'").fetchone()[0]
     journal.connection.execute("UPDATE machine SET sealed = ? WHERE name = 'run'", (sealed,))
-    with pytest.raises(RestoredStateError, match="not the one that was committed"):
+    with pytest.raises(RestoredStateError, match="not the last one committed"):
         journal.state("run")
 
 
@@ -146,7 +146,7 @@ def test_a_second_daemon_is_refused_and_a_command_without_the_lock_reads_no_stat
     with journal.transaction() as batch:
         batch.put("run", b"state")
     other = Journal(folder, ())
-    with pytest.raises(JournalError, match="another process works in"):
+    with pytest.raises(JournalError, match="another process is using"):
         other.lock()
     other.close()
     command = Journal(folder, ())
@@ -270,7 +270,7 @@ def test_a_folder_that_was_set_back_as_a_whole_is_noticed_by_its_anchor(folder: 
     shutil.rmtree(folder)
     shutil.copytree(tmp_path / "copy", folder)
     journal = opened()
-    with pytest.raises(RestoredStateError, match="set back to a copy"):
+    with pytest.raises(RestoredStateError, match="the folder was restored from a copy"):
         journal.state("run")
     with journal.transaction() as batch:
         batch.drop("run")

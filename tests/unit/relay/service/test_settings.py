@@ -60,7 +60,7 @@ def test_a_secret_comes_from_a_file_and_is_not_printed(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("sise = 2", "sise"), ("size = 'many'", "size"), ("size = -1", "size"), ("size =", "no TOML")],
+    [("sise = 2", "sise"), ("size = 'many'", "size"), ("size = -1", "size"), ("size =", "not valid TOML")],
 )
 def test_what_is_wrong_is_named(toml, text, name):
     toml.write_text(text)
@@ -83,7 +83,7 @@ def test_unknown_names_in_the_environment(monkeypatch):
 
 
 def test_files_that_are_not_there(monkeypatch, tmp_path):
-    with pytest.raises(SettingsError, match="no file"):
+    with pytest.raises(SettingsError, match="does not exist"):
         Example.load(config=tmp_path / "none.toml")
     monkeypatch.setenv("SECAGG_EXAMPLE_PASSPHRASE_FILE", str(tmp_path / "none"))
     with pytest.raises(SettingsError, match="none"):

@@ -1,4 +1,4 @@
-"""Leases of jobs and runs, pieces of payloads in an object store, when a run's content was removed."""
+"""Leases of jobs and runs, pieces of payloads in an object store, time of a run's purge."""
 
 import sqlalchemy as sa
 from alembic import op

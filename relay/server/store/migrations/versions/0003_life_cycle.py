@@ -1,4 +1,4 @@
-"""The life cycle: labels, silence and the end of sites; tasks of projects; numbered runs; what sites report."""
+"""The life cycle: labels, silence and end of sites; tasks of projects; run numbers; reports of sites."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -109,7 +109,7 @@ def test_a_checkpoint_that_was_kept_shows_a_cut_off_tail(log):
     log(lambda db: audit.append(db, actor="a", action="b", on="c"))
     assert log(lambda db: audit.verify(db, kept=[kept])) == 7
     log(lambda db: db.execute(delete(TABLE).where(TABLE.c.seq > 4)))
-    with pytest.raises(audit.TruncatedLogError, match="has 4 entries, and a checkpoint covers 6"):
+    with pytest.raises(audit.TruncatedLogError, match="has 4 entries but a checkpoint covers 6"):
         log(lambda db: audit.verify(db, kept=[kept]))
 
 
@@ -173,5 +173,5 @@ def test_the_signing_key_is_drawn_once_and_is_private(tmp_path):
         signing_key(path)
     path.chmod(0o600)
     path.write_text("short\n")
-    with pytest.raises(ParameterError, match="no signing key"):
+    with pytest.raises(ParameterError, match="not a signing key"):
         signing_key(path)

@@ -126,7 +126,7 @@ async def test_the_drill(start_relay, empty_database, key, tmp_path):
     lines = map(json.loads, told("audit", "export", "--data", elsewhere, database=empty_database).splitlines())
     later = [line["entry"]["action"] for line in lines if "entry" in line][made["audit"]["entries"] :]
     assert later[:2] == ["relay.restored", "run.changed"]
-    assert "unbroken" in told("audit", "verify", "--data", elsewhere, database=empty_database)
+    assert "chain intact" in told("audit", "verify", "--data", elsewhere, database=empty_database)
 
 
 async def test_a_client_that_lives_through_a_restore_says_so(tmp_path, key, monkeypatch):
@@ -338,7 +338,7 @@ async def test_keys_that_ended_after_the_backup_end_again(start_relay, empty_dat
             async with scene.client(identity) as site:
                 with pytest.raises(RelayError, match="revoked"):
                     await site.messages(0)
-        assert "unbroken" in await asyncio.to_thread(
+        assert "chain intact" in await asyncio.to_thread(
             told, "audit", "verify", "--data", relay.data, database=empty_database
         )
 
@@ -347,7 +347,7 @@ async def test_keys_that_ended_after_the_backup_end_again(start_relay, empty_dat
 def test_a_file_of_ended_keys_with_another_line_is_refused(sealed, tmp_path, line):
     _, plain, _ = sealed
     (tmp_path / "ended").write_text(f"# keys\n{line}\n")
-    with pytest.raises(ParameterError, match="line 2: neither a key"):
+    with pytest.raises(ParameterError, match="line 2: expected a key"):
         told("restore", plain, "--data", tmp_path / "data", "--ended", tmp_path / "ended")
     assert not (tmp_path / "data").exists()
 

@@ -50,8 +50,8 @@ async def test_a_write_has_one_effect_on_a_bad_line(scene, line, fault):
 async def test_each_request_has_a_nonce_of_its_own(scene, line):
     async with through(line, scene.first) as client:
         await client.sites()
-        await client.heartbeat()
-        await client.heartbeat()
+        await client.projects()
+        await client.projects()
     assert len(set(nonces(line))) == 3
 
 

@@ -61,11 +61,11 @@ def test_tokens_from_making_to_revoking(tmp_path):
         (2, "coordinator", "open"),
     ]
     assert "Klinikum" in told("token", "list", *data)
-    with pytest.raises(ParameterError, match="no token 1 that could be revoked"):
+    with pytest.raises(ParameterError, match="token 1 does not exist or is no longer open"):
         told("token", "revoke", "1", *data)
     verified = json.loads(told("audit", "verify", "--json", *data))
     assert (verified["entries"], verified["ok"]) == (3, True)
-    assert told("audit", "verify", "--head", verified["head"], *data) == "3 entries, unbroken\n"
+    assert told("audit", "verify", "--head", verified["head"], *data) == "3 entries, chain intact\n"
     assert made["token"].encode() not in b"".join(path.read_bytes() for path in (tmp_path / "data").iterdir())
 
 
@@ -88,7 +88,7 @@ def test_a_broken_audit_log_is_named(tmp_path):
         (("audit", "verify", "--head", "xyz"), "hex digits"),
         (("audit", "verify", "--key", "xyz"), "43 base64url characters"),
         (("audit", "checkpoint"), "contains no relay"),
-        (("serve", "--config", "/nowhere/relay.toml"), "no file"),
+        (("serve", "--config", "/nowhere/relay.toml"), "does not exist"),
     ],
 )
 def test_what_goes_wrong_is_said_in_one_line(tmp_path, words, reason, monkeypatch, capsys):
@@ -189,7 +189,7 @@ def test_an_exported_log_is_checked_anywhere(tmp_path):
         told("token", "create", "--label", label, *data)
     export = tmp_path / "export.jsonl"
     export.write_text(told("audit", "export", *data))
-    assert told("audit", "verify", "--export", str(export)) == "3 entries, unbroken\n"
+    assert told("audit", "verify", "--export", str(export)) == "3 entries, chain intact\n"
     export.write_text(export.read_text().replace("two", "too"))
     with pytest.raises(BrokenChainError):
         told("audit", "verify", "--export", str(export))

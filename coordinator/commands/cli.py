@@ -1,6 +1,6 @@
 """Run projects and analyses over many sites: `secagg-coordinator`, or `python -m coordinator`."""
 
-from relay.service.command import Entry, program
+from relay.service.command import Subcommand, program
 from relay.service.command import run as run_command
 
 app = program(
@@ -8,45 +8,47 @@ app = program(
     __doc__,
     "coordinator.commands",
     {
-        "enroll": Entry("identity", "Generate this coordinator's key and enrol it."),
-        "project": Entry("project", "Projects that this identity coordinates."),
-        "catalogue": Entry(
+        "enroll": Subcommand("identity", "Generate this coordinator's key and enrol it."),
+        "project": Subcommand("project", "Projects that this identity coordinates."),
+        "catalogue": Subcommand(
             "catalogue",
             "Show which of the project's variables each site has, their coding, and the approximate number of rows.",
         ),
-        "run": Entry("run", "Run analyses over the sites that confirmed the roster, and print the results."),
-        "runs": Entry("runs", "List this coordinator's runs, newest first."),
-        "show": Entry(
+        "run": Subcommand("run", "Run analyses over the sites that confirmed the roster, and print the results."),
+        "runs": Subcommand("runs", "List this coordinator's runs, newest first."),
+        "show": Subcommand(
             "show",
             "Show the results of an earlier run, recomputed from the sums in the journal without asking any site.",
         ),
-        "export": Entry(
+        "export": Subcommand(
             "export",
             "Export an earlier run as one HTML page: tables, figures, cohort, floors, versions, and receipt hash.",
         ),
-        "pause": Entry("steer", "Pause a run once its open round is finished. Its deadline stays."),
-        "resume": Entry("run", "Continue a paused or interrupted run, and print the results."),
-        "cancel": Entry("steer", "End a run immediately; it cannot be resumed."),
-        "retry": Entry("run", "Rerun a finished run with all current sites, and print the results."),
-        "logs": Entry("logs", "Show the logs of a run that sites sent with `secagg-participant log send RUN`."),
-        "receipt": Entry("receipt", "Receipts of runs: what was asked, which sites took part, and the result."),
-        "standby": Entry("standby", "Watch this coordinator's runs, and take over any run whose process has died."),
-        "backup": Entry(
+        "pause": Subcommand("steer", "Pause a run once its open round is finished. Its deadline stays."),
+        "resume": Subcommand("run", "Continue a paused or interrupted run, and print the results."),
+        "cancel": Subcommand("steer", "End a run immediately; it cannot be resumed."),
+        "retry": Subcommand("run", "Rerun a finished run with all current sites, and print the results."),
+        "logs": Subcommand("logs", "Show the logs of a run that sites sent with `secagg-participant log send RUN`."),
+        "receipt": Subcommand("receipt", "Receipts of runs: what was asked, which sites took part, and the result."),
+        "standby": Subcommand(
+            "standby", "Watch this coordinator's runs, and take over any run whose process has died."
+        ),
+        "backup": Subcommand(
             "backup",
             "Write identity, runs and results to a file sealed under the passphrase; epoch state is left out.",
         ),
-        "restore": Entry(
+        "restore": Subcommand(
             "backup",
             "Restore a backup into an empty data folder; `resume RUN` continues open runs from their checkpoints.",
         ),
-        "rotate-key": Entry(
+        "rotate-key": Subcommand(
             "identity",
             "Replace this coordinator's key in every project; each site's officer then confirms the new words.",
         ),
-        "deregister": Entry(
+        "deregister": Subcommand(
             "identity", "Leave the relay permanently: memberships end, and the key is revoked and destroyed."
         ),
-        "demo": Entry(
+        "demo": Subcommand(
             "demo",
             "Fit a Cox model over nine real institutions on this machine, without revealing any institution's data.",
         ),

@@ -33,7 +33,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 
 
-class Entry(NamedTuple):
+class Subcommand(NamedTuple):
     """The module of a command or group, and its line in the program's help: the first of its own help."""
 
     module: str
@@ -44,7 +44,7 @@ class _LazyGroup(TyperGroup):
     """A group that knows its commands from a table, and imports the one that is called."""
 
     package: ClassVar[str]
-    table: ClassVar[Mapping[str, Entry]]
+    table: ClassVar[Mapping[str, Subcommand]]
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -64,7 +64,7 @@ class _LazyGroup(TyperGroup):
         outline.format_help(ctx, formatter)
 
 
-def program(name: str, help_: str | None, package: str, table: Mapping[str, Entry]) -> typer.Typer:
+def program(name: str, help_: str | None, package: str, table: Mapping[str, Subcommand]) -> typer.Typer:
     """Return a program whose commands are imported, from modules of a package, when they are called."""
     group = type("_Program", (_LazyGroup,), {"package": package, "table": table})
     app = typer.Typer(name=name, cls=group, help=help_, no_args_is_help=True, pretty_exceptions_enable=False)

@@ -14,6 +14,7 @@ from participant.policy.differencing import AnsweredRows
 from participant.policy.rules import SCHEMA
 from participant.records.decisions import WHOLE_RUN, Decisions, Waiting, subject_of_query, subject_of_set
 from participant.records.ledger import TABLES, Ledger
+from participant.statistics.evaluation.bound import bind
 from participant.statistics.evaluation.registry import MOMENTS
 from participant.statistics.language.conditions import Comparison
 from participant.statistics.language.query import Query
@@ -175,7 +176,7 @@ def test_explain_says_what_becomes_of_a_question_that_is_near_to_another_run_s(
     policy.write_text(f'near_answers = "{rule}"\n')
     site.asked("data", "import", "lung", str(table), "--no-pictures")
     records = AnsweredRows(journal.connection)
-    made = answer(moments(), DatasetStore(site.data / "datasets"), (), records.key())
+    made = answer(bind(moments()), DatasetStore(site.data / "datasets"), (), records.key())
     with journal.transaction() as batch:
         records.answer("lung", made.to_remember)
         facts = {"what": "upload", "at": 0.0, "project": str(PROJECT), "run": str(UUID(int=9)), "rows": made.rows}
@@ -235,9 +236,9 @@ def test_what_was_answered_is_compared_before_a_version_is_dropped(site: Site, j
         table.write_text("age\n" + "".join(f"{age}\n" for age in ages))
         site.asked("data", "import", "lung", str(table), "--no-pictures")
         if ages.start == 40:
-            made = answer(moments(), store, (), records.key())
+            made = answer(bind(moments()), store, (), records.key())
             with journal.transaction():
                 records.answer("lung", made.to_remember)
     site.asked("data", "drop", "lung", "--version", "1", "--yes")
     assert [(one.version, one.gone) for one in records.row_sets("lung")] == [(1, 0), (2, 1)]
-    assert answer(moments(), store, records.row_sets("lung"), records.key()).moved == 4
+    assert answer(bind(moments()), store, records.row_sets("lung"), records.key()).moved == 4

@@ -174,7 +174,9 @@ class Daemon:
             for site_run in list(self._runs.values()):
                 await self._act(site_run)
         over = dict(self._over)
-        messages = await self._relay.messages(self._journal.position, self._config.poll_s)
+        # Where runs follow each other there is always mail to wait for: what ended is not to wait for a quiet moment.
+        wait_s = 0.0 if over else self._config.poll_s
+        messages = await self._relay.messages(self._journal.position, wait_s)
         async with self._working:
             if not messages:  # all mail sent before these runs ended has been read
                 self._end(over)

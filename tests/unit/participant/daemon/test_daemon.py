@@ -69,6 +69,7 @@ class RelayOfOne:
         self.payloads: dict[str, bytes] = {}
         self.sent: list[Parcel] = []
         self.downloads: list[str] = []
+        self.waits: list[float] = []
         self.state = RunState.RUNNING
         self.reports: list[tuple[SiteState, str]] = []
 
@@ -91,7 +92,8 @@ class RelayOfOne:
             )
         )
 
-    async def messages(self, after: int = 0, _wait: float = 0) -> list[Message]:
+    async def messages(self, after: int = 0, wait: float = 0) -> list[Message]:
+        self.waits.append(wait)
         return self.mail[after:]
 
     async def download(self, blob: str) -> AsyncIterator[bytes]:
@@ -477,6 +479,7 @@ def test_a_run_that_ended_at_the_relay_leaves_nothing_behind(started: Any, state
     site.looks_at_runs()
     assert site.journal.machines() != []  # frames that were sent before may still be on their way
     site.reads()
+    assert site.relay.waits[-2:] == [site.config.poll_s, 0]  # the next run's mail does not keep this one's secrets
     assert site.journal.machines() == []
     assert site.waiting is None
     assert site.ledger.joined() == [(run, UUID(bytes=PROJECT), state.value)]

@@ -1,7 +1,7 @@
-"""The analyst's side: projects and runs, and analyses composed from sums over the sites.
+"""The analyst's side: projects, runs and their results.
 
-For notebooks and programs: `connect` and `connect_async` (see `coordinator.notebook.connect`), `plot` draws a result,
-and `export` writes a run as one HTML page.
+Notebooks and programs use `connect` or `connect_async` (see `coordinator.notebook.connect`); `plot` draws a result, and
+`export` writes a run as one HTML page.
 """
 
 from importlib import import_module
@@ -23,7 +23,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for (PEP 562): commands that only look something up need no Numba."""
+    """Import a public name on first use (PEP 562): commands that only look something up need no Numba."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

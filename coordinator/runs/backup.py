@@ -1,8 +1,8 @@
-"""A backup of the coordinator: its identity, its runs and what they learnt. Sealed under the identity's passphrase.
+"""Backups of a coordinator: identity, runs and results, sealed under the identity's passphrase.
 
-It holds no state of an epoch and no round that is open: what such a state has sent since would be sent again with
-other content. A run that was open when the backup was made goes on, after a restore, from its last checkpoint at the
-relay, in a new epoch once the open round is finished; without checkpoints it is ended by name.
+A backup holds neither the state of an epoch nor an open round: a restored state would send again, with different
+content, what it has sent since. After a restore, a run that was open continues from its last checkpoint at the relay:
+the open round is finished, and a new epoch follows. Without checkpoints the run fails with a reason.
 """
 
 import os
@@ -28,7 +28,7 @@ _FORGOTTEN = ("machine", "outbox", "package", "turn", "upload")
 
 
 class CoordinatorBackupError(ParameterError):
-    """The backup cannot be made or used; nothing was changed."""
+    """A backup cannot be written or restored; nothing was changed."""
 
 
 class _File(BaseModel):
@@ -41,11 +41,11 @@ class _File(BaseModel):
 
 
 def make(settings: CoordinatorConfig, passphrase: str, target: Path) -> dict[str, Any]:
-    """Write a backup; runs may go on meanwhile. Returns what stands in it, without secrets.
+    """Write a backup while runs may continue; returns a summary without secrets.
 
     Raises:
-        KeystoreError: there is no identity, or it does not open.
-        BackupError: the file exists, or the journal is too large for a sealed file.
+        KeystoreError: there is no identity, or the passphrase does not open it.
+        CoordinatorBackupError: the file exists, or the journal is too large for a sealed file.
     """
     keystore.unlock(settings.identity, passphrase)
     if target.exists():
@@ -59,7 +59,9 @@ def make(settings: CoordinatorConfig, passphrase: str, target: Path) -> dict[str
         content = copy.serialize()
         runs = len(RunRecords(copy).all())
     if len(content) > MAX_BYTES // 2:
-        raise CoordinatorBackupError(f"the journal has {len(content)} bytes, a sealed backup at most {MAX_BYTES // 2}")
+        raise CoordinatorBackupError(
+            f"the journal has {len(content)} bytes; a backup can hold at most {MAX_BYTES // 2}"
+        )
     file = _File(
         format=FORMAT, made=time.time(), identity=settings.identity.read_text(), journal=seal(content, passphrase)
     )
@@ -73,22 +75,22 @@ def make(settings: CoordinatorConfig, passphrase: str, target: Path) -> dict[str
 
 
 def restore(settings: CoordinatorConfig, passphrase: str, source: Path) -> dict[str, Any]:
-    """Put a backup into an empty data folder; returns what came of it.
+    """Restore a backup into an empty data folder; returns a summary.
 
     Raises:
-        BackupError: the folder is in use, the file is no backup, or it does not open.
+        CoordinatorBackupError: the folder is in use, the file is not a backup, or the passphrase does not open it.
     """
     if settings.identity.exists() or (settings.data / "journal.sqlite").exists():
-        raise CoordinatorBackupError(f"{settings.data} holds a coordinator; restore into an empty folder")
+        raise CoordinatorBackupError(f"{settings.data} already holds a coordinator; restore into an empty folder")
     try:
         file = _File.model_validate_json(source.read_text())
         content = file.journal.open(passphrase)
     except WrongPassphraseError:
-        raise CoordinatorBackupError(f"{source} does not open with this passphrase") from None
+        raise CoordinatorBackupError(f"this passphrase does not open {source}") from None
     except (ValidationError, UnicodeDecodeError):
-        raise CoordinatorBackupError(f"{source} is no backup of a coordinator, or is damaged") from None
+        raise CoordinatorBackupError(f"{source} is damaged or is not a backup of a coordinator") from None
     if file.format != FORMAT:
-        raise CoordinatorBackupError(f"{source} has format {file.format}, this release reads {FORMAT}")
+        raise CoordinatorBackupError(f"{source} has format {file.format}; this release reads format {FORMAT}")
     private_folder(settings.data)
     with closing(sqlite3.connect(":memory:")) as copy, closing(Journal(settings.data, TABLES)) as journal:
         copy.deserialize(content)

@@ -1,6 +1,6 @@
-"""A run's line to the relay: what comes for it, and what leaves, under this process's lease of the run.
+"""A run's channel to the relay: incoming messages and outgoing frames, under this process's lease of the run.
 
-Before a frame leaves, the state that it came out of is where a standby finds it, if there may be one.
+Before a frame is sent, the state that produced it is stored where a standby can find it, if checkpoints are enabled.
 """
 
 from typing import Protocol
@@ -13,21 +13,21 @@ from relay.party.journal import Journal
 
 
 class Checkpoints(Protocol):
-    """Keeps the state of a run where a standby finds it."""
+    """Stores the state of a run where a standby can find it."""
 
     async def store(self, lease: int | None) -> None:
-        """Store what the journal has committed since the last time; returns when it is safe.
+        """Store what the journal has committed since the last call; returns once it is durable.
 
         Raises:
-            RelayError: `stale-lease`: another process has the run now.
+            RelayError: `stale-lease`: another process now holds the run.
         """
 
 
 class RunChannel:
-    """The line of one run.
+    """The channel of one run.
 
     Attributes:
-        lease: token of this process's lease of the run; None before it has one.
+        lease: token of this process's lease of the run, or None before it has one.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class RunChannel:
         self.lease: int | None = None
 
     async def deliver(self) -> None:
-        """Send what the run has in the outbox; raises as `relay.client.outbox.deliver`."""
+        """Send the run's part of the outbox; raises as `relay.client.outbox.deliver`."""
         if self._checkpoints is not None:
             await self._checkpoints.store(self.lease)
         await deliver(self._journal, self._relay, self._run, lease=self.lease)
 
     async def next(self, wait_s: float) -> Message | None:
-        """Return the next message of the run, or None where none comes in time."""
+        """Return the run's next message, or None if none arrives in time."""
         return await self._box.get(wait_s)
 
     async def frame(self, message: Message) -> bytes:
@@ -55,5 +55,5 @@ class RunChannel:
         return await self._relay.frame(message.id) if message.frame is None else message.frame
 
     async def payload(self, payload: str) -> bytes:
-        """Return the bytes of a payload; the frame that it came with binds them by a hash of its own."""
+        """Return the bytes of a payload; its frame commits to them by a hash."""
         return b"".join([part async for part in self._relay.download(payload)])

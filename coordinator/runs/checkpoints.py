@@ -1,9 +1,10 @@
-"""Checkpoints: the state of a run, sealed, where another process of the same coordinator finds it: at the relay.
+"""Checkpoints: the sealed state of a run at the relay, where another process of the same coordinator can find it.
 
-A checkpoint is a parcel of the run from the coordinator to itself, under a key that follows from its identity. It is
-stored after the journal has committed a step and before a byte of that step leaves, under the lease of the run: what
-the sites have heard is always in a checkpoint, and who lost the lease stores none. Each names the one before; answers
-and packages stand in the first one that has them, everything else in all. Decision: specs/adr/0020.
+A checkpoint is a parcel from the coordinator to itself, sealed under a key derived from its identity. It is stored
+after the journal has committed a step and before any byte of that step is sent, under the run's lease. So a checkpoint
+always covers what the sites have received, and a process that lost the lease cannot store one. Each checkpoint names
+its predecessor. Answers and packages appear only in the first checkpoint after they arise, everything else in all of
+them. Decision: specs/adr/0020.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ _RUN = (
 
 
 class CheckpointError(SecaggError):
-    """The checkpoints of a run are not what its coordinator stored; nothing was taken up."""
+    """The checkpoints of a run are not what its coordinator stored; none was loaded."""
 
 
 class RunCheckpoints:
@@ -58,10 +59,10 @@ class RunCheckpoints:
     # Storing -------------------------------------------------------------------------------------------------------
 
     async def store(self, lease: int | None) -> None:
-        """Store what the journal has committed since the last checkpoint, if there is anything.
+        """Store what the journal has committed since the last checkpoint, if anything.
 
         Raises:
-            RelayError: `stale-lease`: another process has the run now.
+            RelayError: `stale-lease`: another process now holds the run.
         """
         content = _Content(self._journal, self._run)
         if content.version == content.stored:
@@ -79,7 +80,7 @@ class RunCheckpoints:
             body,
             kind=CHECKPOINT,
             epoch=self._place,
-            round_=content.version,  # the relay takes one checkpoint of a version
+            round_=content.version,  # the relay accepts one checkpoint for each version
             sender=envelope.COORDINATOR,
             recipient=envelope.COORDINATOR,
         )
@@ -96,16 +97,16 @@ class RunCheckpoints:
     def _place(self) -> bytes:
         return tagged_hash("parcels", self._run.bytes)
 
-    # Taking up -----------------------------------------------------------------------------------------------------
+    # Loading -------------------------------------------------------------------------------------------------------
 
     async def catch_up(self) -> bool:
-        """Take up the run where its last checkpoint has it, if that is ahead of the journal; tells whether it was.
+        """Load the run from its last checkpoint if that is ahead of the journal; returns whether it was.
 
-        To be called under the lease: then nobody stores another one. An epoch that was taken up opens no more rounds;
-        a round that is open in it is finished.
+        Call this under the lease, so that nobody stores another checkpoint meanwhile. A loaded epoch opens no further
+        rounds; a round that is open in it is finished.
 
         Raises:
-            CheckpointError: they are not a coordinator's checkpoints, or some are missing.
+            CheckpointError: the parcels are not this coordinator's checkpoints, or some are missing.
         """
         found: list[Message] = []
         while page := await self._relay.parcels(self._run, found[-1].id if found else 0):
@@ -125,7 +126,7 @@ class RunCheckpoints:
         return True
 
     def _is_copy(self) -> bool:
-        """Tell whether the journal's state came back from a copy, and says less than this folder once sent."""
+        """Return whether the journal's state was copied back, and so lags behind what this folder once sent."""
         if str(self._run) not in self._journal.machines():
             return False
         try:
@@ -135,10 +136,10 @@ class RunCheckpoints:
         return False
 
     async def _frame(self, message: Message) -> envelope.Frame | None:
-        """Return the frame of a checkpoint; None for a parcel that is none.
+        """Return the frame of a checkpoint, or None for a parcel that is not a checkpoint.
 
         Raises:
-            CheckpointError: it is none of this coordinator's for this run.
+            CheckpointError: this coordinator did not sign it for this run.
         """
         data = await self._relay.frame(message.id) if message.frame is None else message.frame
         try:
@@ -159,14 +160,14 @@ class RunCheckpoints:
         try:
             facts: dict[str, Any] = json.loads(zlib.decompress(self._box.decrypt(rest)))
         except (CryptoError, ValueError, zlib.error):
-            raise CheckpointError(f"checkpoint {frame.round} does not open") from None
+            raise CheckpointError(f"checkpoint {frame.round} cannot be opened with this identity") from None
         if (facts["id"], facts["version"]) != (str(self._run), frame.round):
-            raise CheckpointError(f"checkpoint {frame.round} holds another run or version than its frame says")
+            raise CheckpointError(f"checkpoint {frame.round} is of another run or version than its frame states")
         return facts
 
 
 class _Content:
-    """What the next checkpoint of a run has to hold, as the journal stands now."""
+    """The content of a run's next checkpoint, from the journal as it is now."""
 
     def __init__(self, journal: Journal, run: UUID) -> None:
         self._journal = journal
@@ -176,7 +177,7 @@ class _Content:
             "SELECT version, stored, stored_answers, stored_entries, stored_epoch FROM run WHERE run = ?", (str(run),)
         ).fetchone()
         state = journal.state(str(run)) if str(run) in journal.machines() else None
-        # A setup is not taken up but begun again, so that its secrets need not be here.
+        # A setup is begun again rather than continued, so that its secrets need not be stored.
         self._state = None if state is None or isinstance(decode_state(state), CoordinatorSetup) else state
         epoch = self._db.execute("SELECT max(number) FROM epoch WHERE run = ?", (str(run),)).fetchone()[0] or 0
         self._packages = self._state is not None and epoch > self._epoch
@@ -226,7 +227,7 @@ class _Content:
 
 
 class _Folded:
-    """What a run's checkpoints say together."""
+    """The state that a run's checkpoints add up to."""
 
     def __init__(self) -> None:
         self._last: dict[str, Any] = {"version": 0}
@@ -237,11 +238,11 @@ class _Folded:
         self._machine: bytes | None = None
 
     def add(self, facts: dict[str, Any]) -> None:
-        """Add the next checkpoint; raises CheckpointError where it does not follow the one before."""
+        """Add the next checkpoint; raises CheckpointError unless it follows the previous one."""
         if facts["after"] != self._last["version"]:
             raise CheckpointError(
-                f"checkpoint {facts['version']} follows {facts['after']}, and the one before it here is "
-                f"{self._last['version']}: the relay does not show all of them"
+                f"checkpoint {facts['version']} follows {facts['after']}, but the one before it here is "
+                f"{self._last['version']}: the relay withholds some checkpoints"
             )
         self._last = facts
         self._answers += facts["answers"]
@@ -253,7 +254,7 @@ class _Folded:
             self._machine = b64decode(facts["machine"])
 
     def write(self, batch: JournalBatch, run: UUID) -> None:
-        """Put the run into the journal in place of what that has of it."""
+        """Replace what the journal has of the run."""
         db, facts, name = batch.connection, self._last, str(run)
         _clear(batch, run)
         more = {"run": name, "terms": b64decode(facts["terms"]), "version": facts["version"]}
@@ -281,7 +282,7 @@ class _Folded:
 
 
 def _clear(batch: JournalBatch, run: UUID) -> None:
-    """Forget what the journal has of a run, its machine's state included; the key is overwritten with the next one."""
+    """Delete a run from the journal, with its machine's state; the next state overwrites the key."""
     db, name = batch.connection, str(run)
     for statement in (
         "DELETE FROM run WHERE run = ?",
@@ -310,7 +311,7 @@ def _plain(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
 
 
 def _plain_value(value: Any) -> Any:
-    """Return a value as JSON can hold it: bytes as a list with their base64."""
+    """Return a JSON value; bytes become a list with their base64 text."""
     return [b64encode(value).decode()] if isinstance(value, bytes) else value
 
 

@@ -1,12 +1,11 @@
-"""The coordinator's machine of a run, driven: it sends, waits for the sites, closes each step, adds and unmasks. In a
+"""Drives the coordinator's machine of a run: sends, waits for sites, closes each step, adds and unmasks. In a
 homomorphic epoch it adds what it cannot read, and the sites open the sum.
 
-Order of every step: fetch, step, commit state, packages and outbox, send. When a step is closed is decided here and
-nowhere else: all sites are heard, or enough are and the grace for the others is over, or the step's time is.
+Every step has one order: fetch; step; commit state, packages and outbox; send. Only this module decides when a step is
+closed: when all sites have answered, or enough have and the others' grace period is over, or the step has timed out.
 
-What comes next follows from the state alone, so that a process which was killed goes on in the middle of a setup or a
-round. The one thing that is not on disk is the total of the open round: it is added up again from the uploads, which
-the relay still has.
+The next action follows from the state alone, so a killed process can continue in the middle of a setup or round. Only
+the total of the open round is not on disk: it is added up again from the uploads, which the relay still has.
 """
 
 import os
@@ -47,12 +46,12 @@ from secagg.protocol.ring_vector import RingVector
 from secagg.protocol.step import Abandon, Add, Ask, Close, Keep, Learned, Publish, Send, Step, StepInputs
 from secagg.protocol.table import decode_state, encode_state, receive, tell
 
-POLL_S = 1.0  # longest wait for mail at a time, so that graces and deadlines are noticed
+POLL_S = 1.0  # longest single wait for mail, so that grace periods and deadlines are noticed
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long the coordinator waits, in seconds: for all sites in a step, and for the last ones once enough are in."""
+    """Waiting times in seconds: for all sites in a step, and for the last ones once enough have answered."""
 
     step_s: float
     grace_s: float
@@ -61,7 +60,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Participants:
-    """Who takes part: the confirmed roster, and the sites' names for people."""
+    """Who takes part: the confirmed roster, and the sites' display names."""
 
     roster: Roster
     names: dict[bytes, str]
@@ -71,7 +70,7 @@ class Driver:
     """Drives one run.
 
     Attributes:
-        bytes_heard: bytes of frames and payloads by site, as they arrived.
+        bytes_heard: bytes of frames and payloads received, by site.
     """
 
     def __init__(
@@ -104,14 +103,14 @@ class Driver:
         self.bytes_heard: dict[str, int] = dict.fromkeys(cast.names.values(), 0)
 
     async def resume(self) -> None:
-        """Send what a crash left in the outbox, and take up the machine that the journal holds."""
+        """Send what a crash left in the outbox, and load the machine from the journal."""
         await self._line.deliver()
         if self._machine in self._journal.machines():
             self._state = decode_state(self._journal.state(self._machine))
 
     @property
     def left(self) -> tuple[bytes, ...] | None:
-        """Keys of the sites that may still be asked in this run, or None before its first epoch."""
+        """Keys of the sites that can still be asked in this run, or None before its first epoch."""
         if isinstance(self._state, cs.CoordinatorSetup):  # a setup that was cut off
             return self._state.manifest.sites
         idle = self._state.idle if isinstance(self._state, cr.CoordinatorInRound) else self._state
@@ -122,12 +121,12 @@ class Driver:
     # Setup ---------------------------------------------------------------------------------------------------------
 
     async def prepare(self, sites: Collection[bytes], *, rounds: int, quorum: int = 0, **terms: Any) -> None:
-        """Set up the next epoch with these sites; a setup that a crash cut off is finished instead, while it can be.
+        """Set up the next epoch with these sites, or finish a setup that a crash interrupted if that is still possible.
 
         Args:
-            sites: verify keys, all of the roster.
-            rounds: how many rounds to prepare.
-            quorum: a sum over fewer sites is not asked for; at least as many as are safe.
+            sites: verify keys of sites in the roster.
+            rounds: number of rounds to prepare.
+            quorum: least number of sites in a sum; raised to the least that is safe.
             terms: profile, loss_rule and suite, as in `secagg.protocol.coordinator_setup.Plan`.
 
         Raises:
@@ -146,7 +145,7 @@ class Driver:
         )
 
     def _goes_on(self) -> bool:
-        """Tell whether the sites still wait in the setup that the journal holds, and this process may finish it."""
+        """Return whether the sites still wait in the journal's setup, and this process may finish it."""
         if not isinstance(self._state, cs.CoordinatorSetup):
             return False
         manifest = self._state.manifest
@@ -174,9 +173,9 @@ class Driver:
             self._tables.begin_epoch(number + 1, first + rounds)
 
     def _slack(self, loss_rule: LossRule | None) -> int | None:
-        """Return the slack of the next epoch: unless the rule is `continue`, nobody may be lost after an earlier one.
+        """Return the slack of the next epoch: unless the rule is `continue`, it may lose no site after an earlier one.
 
-        A setup that was cut off is begun again as it was.
+        An interrupted setup is begun again with the slack it had.
         """
         if isinstance(self._state, cs.CoordinatorSetup):
             return self._state.manifest.slack
@@ -186,7 +185,7 @@ class Driver:
 
     @property
     def rounds_left(self) -> int:
-        """How many rounds this epoch still has, the open one included; none when its time is over."""
+        """Number of rounds left in this epoch, including an open one; 0 once the epoch has expired."""
         idle = self._state.idle if isinstance(self._state, cr.CoordinatorInRound) else self._state
         if not isinstance(idle, cr.Prepared):
             return 0
@@ -199,24 +198,24 @@ class Driver:
     async def ask(self, query: bytes, schema: Schema, position: int, *, learn: bool = True) -> ReleasedSum:
         """Run one round and return the sum, which the journal keeps as the answer to the run's query `position`.
 
-        A round that a crash left open is finished if it is of this query. A dealer whose shares or vault are wrong is
-        named; the round is repeated without it. In a homomorphic epoch nobody is named, and unless the coordinator is
-        to `learn` the sum the answer holds none: the sites have it.
+        If a crash left a round of this query open, it is finished. A dealer with wrong shares or a wrong vault is
+        named, and the round is repeated without it. In a homomorphic epoch no site is named, and unless the coordinator
+        is to `learn` the sum, the answer holds none: the sites have it.
 
         Raises:
-            NotEnoughParticipantsError: too few sites are left; the round is given up.
-            DeadlineError: the sites have left the round that was open; it is given up.
+            NotEnoughParticipantsError: too few sites are left; the round is abandoned.
+            DeadlineError: the sites have left the open round; it is abandoned.
         """
         while True:
             try:
                 if not self._is_open_for(query, position):
-                    self._give_up("it was not of the query that comes next")
+                    self._give_up("the open round answers another query than the next one")
                     self._open(query, schema, position)
                 return await self._finish(query, position, learn=learn)
             except FaultyParticipantError as error:
                 self._say("refused", site=self._name(error.party or 0), detail=str(error))
                 self._excluded.add(error.party or 0)
-                self._give_up("a site's shares or vault are wrong")
+                self._give_up("a site dealt wrong shares or a wrong vault")
             except AbortError as error:
                 self._give_up(str(error))
                 raise
@@ -226,7 +225,9 @@ class Driver:
         if turn is None or (turn.query, turn.position) != (query, position):
             return False
         if time.time() >= turn.deadline:
-            raise DeadlineError("the round that was open is over for its sites; nobody worked on this run for too long")
+            raise DeadlineError(
+                "the sites have left the open round because no process continued this run in time; rerun it with: retry"
+            )
         return True
 
     def _open(self, query: bytes, schema: Schema, position: int) -> None:
@@ -237,11 +238,11 @@ class Driver:
         self._answering = None
         with self._commit(tell(self._state, Ask(query, schema, deadline, roster), self._means())):  # type: ignore[type-var]
             self._tables.open_turn(PendingRound(position, query, deadline, os.urandom(32)))
-        detail = f"{len(roster)} sites asked for {schema.length} numbers"
+        detail = f"asked {len(roster)} sites for {schema.length} numbers"
         self._say("round-opened", round_=self._round, detail=detail)
 
     async def _finish(self, query: bytes, position: int, *, learn: bool) -> ReleasedSum:
-        """Take the open round to its end, from whatever state it is in."""
+        """Finish the open round from whatever state it is in."""
         opened: cr.CoordinatorInRound = self._state  # type: ignore[assignment]
         number, roster = opened.turn.round, opened.turn.roster
         await self._line.deliver()
@@ -257,7 +258,7 @@ class Driver:
         return answer
 
     async def _advance(self, *, learn: bool) -> None:
-        """Take the open round one step further: wait for who is to answer, and close the step."""
+        """Advance the open round by one step: wait for the sites that are to answer, and close the step."""
         state = self._state
         if isinstance(state, cr.AwaitUploads):
             await self._wait("AddedUpload", state.turn.roster, enough=state.idle.manifest.survivors)
@@ -284,8 +285,8 @@ class Driver:
         await self._line.deliver()
 
     def _pass_on(self, *, learn: bool) -> None:
-        """Send the encrypted sum to its sites with what opens it; raises NotEnoughParticipantsError."""
-        state: cr.AwaitSealedShares = self._state  # type: ignore[assignment]  # with what was heard by now
+        """Send the encrypted sum to its sites with the shares that open it; raises NotEnoughParticipantsError."""
+        state: cr.AwaitSealedShares = self._state  # type: ignore[assignment]  # with what has arrived by now
         with self._commit(tell(state, Publish(self._total), self._means("Publish"))):
             turn = self._tables.turn()
             if not learn and turn is not None:
@@ -293,7 +294,7 @@ class Driver:
                 self._tables.enter(turn.position, turn.query, held)
 
     async def _hear_sums(self, state: cr.AwaitOpened) -> None:
-        """Wait for the sums that the sites opened, from so many that those who may lie are outnumbered.
+        """Wait for opened sums from so many sites that honest ones outnumber those that may lie.
 
         Raises:
             NotEnoughParticipantsError: too few sites published the same sum.
@@ -303,19 +304,19 @@ class Driver:
         turn = self._tables.turn()
         if turn is None or self._tables.answer(turn.position, turn.query) is None:
             raise NotEnoughParticipantsError(
-                f"{len(self._heard())} sites published what they opened, and no {colluders + 1} of them the same sum; "
-                "the logs of the others say why they opened none"
+                f"{len(self._heard())} sites published a sum, but no {colluders + 1} of them the same one; "
+                "the logs of the other sites say why they published none"
             )
 
     async def _unmask(self, state: cr.AwaitTotal) -> None:
         try:
             await self._recover(self._total, state.masks)
         except ClusterError as error:
-            self._say("cluster-failed", detail=f"{error}; the masks are taken away here")
+            self._say("cluster-failed", detail=f"{error}; this machine removes the masks instead")
             await here(self._total, state.masks)
 
     async def _add_again(self) -> None:
-        """Add up what was added before a crash: the relay has the uploads, the journal knows which."""
+        """Add up again what a crash lost: the relay has the uploads, and the journal lists them."""
         state: cr.CoordinatorInRound = self._state  # type: ignore[assignment]
         self._total = _zeros(state.idle.manifest, state.turn.schema)
         if isinstance(state, cr.AwaitOpened):  # the encrypted sum is sent
@@ -334,7 +335,7 @@ class Driver:
     # Waiting -------------------------------------------------------------------------------------------------------
 
     async def _wait(self, step: str, expected: Collection[int], *, enough: int) -> None:
-        """Read mail until all expected sites are heard, or enough and their grace is over, or the step's time is."""
+        """Read mail until all expected sites have answered, or enough and the grace period is over, or time is up."""
         self._say(
             "step", step=step, round_=self._round, detail=f"waiting for {len(expected)} sites", sites=len(expected)
         )
@@ -359,7 +360,7 @@ class Driver:
                 enough_since = time.monotonic()
 
     def _heard(self) -> set[int]:
-        """Return the sites that the present step has heard, those that declined among them."""
+        """Return the sites that have answered in the current step, including those that declined."""
         state = self._state
         if isinstance(state, cs.CoordinatorSetup):
             return set(state.frames)
@@ -374,7 +375,7 @@ class Driver:
         return set(state.answers) if isinstance(state, cr.AwaitAnswers) else set()
 
     async def _take(self, message: Message, step: str) -> None:
-        """Deal with one message: a step of the machine, or a refusal that names the site; either way it is read."""
+        """Process one message: a step of the machine, or a refusal that names the site. Either way it is read."""
         data = await self._line.frame(message)
         payload = None if message.payload is None else await self._line.payload(message.payload.id)
         name = self._cast.names.get(message.sender, "a stranger")
@@ -407,7 +408,7 @@ class Driver:
 
     @contextmanager
     def _commit(self, step: Step) -> Iterator[JournalBatch]:
-        """Make durable what a step gives (state, packages, frames, a sum) and what the block adds, then adopt it."""
+        """Commit a step's state, packages, frames and sum together with what the block adds, then adopt the state."""
         with self._journal.transaction() as batch:
             yield batch
             batch.put(self._machine, encode_state(step.state))
@@ -427,7 +428,7 @@ class Driver:
         self._state = step.state
 
     def _learn(self, learned: Learned) -> None:
-        """Keep the answer to the question that is open, in the transaction of the step that gave it."""
+        """Store the answer to the open query in the transaction of the step that produced it."""
         turn = self._tables.turn()
         if turn is not None and isinstance(self._state, cr.CoordinatorInRound):
             bits, total = self._state.turn.schema.ring_bits, np.asarray(learned.total, np.float64)
@@ -452,14 +453,14 @@ class Driver:
 
     @property
     def _round(self) -> int:
-        """Number of the open round, 0 in a setup."""
+        """Number of the open round, or 0 during setup."""
         return self._state.turn.round if isinstance(self._state, cr.CoordinatorInRound) else 0
 
     def _means(self, event: str = "") -> StepInputs:
-        """Return what a step may use.
+        """Return the inputs of a step.
 
-        What a round's later steps draw follows from the round's seed: done twice, by a process and by its standby from
-        the same state, a step says the same bytes, and no key seals two things.
+        The randomness of a round's later steps follows from the round's seed: if a process and its standby take the
+        same step from the same state, they produce the same bytes, and no key seals two different messages.
         """
         turn = self._tables.turn() if event and isinstance(self._state, cr.CoordinatorInRound) else None
         name = f"{type(self._state).__name__} {event}".encode()
@@ -487,7 +488,7 @@ _AWAITED: dict[type[cs.CoordinatorSetup], str] = {
 
 
 def _expected(desk: cs.CoordinatorSetup) -> Collection[int]:
-    """Return the sites whose frames a step of the setup waits for: those that sent theirs in the step before."""
+    """Return the sites that a step of the setup waits for: those that answered in the previous step."""
     if isinstance(desk, cs.AwaitPrekeys):
         return desk.nonce_commitments
     if isinstance(desk, cs.AwaitEncapsulations):
@@ -500,7 +501,7 @@ def _expected(desk: cs.CoordinatorSetup) -> Collection[int]:
 
 
 def _survivors(sites: int, quorum: int, profile: Profile) -> int:
-    """Return the least number of sites in a sum: the quorum, or the least that is safe if that is more."""
+    """Return the least number of sites in a sum: the quorum, or the least safe number if that is larger."""
     threshold = default_threshold(sites, profile)
     return max(quorum, least_survivors(threshold, default_colluders(sites, profile)))
 

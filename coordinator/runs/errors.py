@@ -1,4 +1,4 @@
-"""How a run ends, or stops, other than by a result."""
+"""How a run ends or stops without a result."""
 
 from uuid import UUID
 
@@ -7,29 +7,30 @@ from secagg.errors import SecaggError
 
 
 class RunPausedError(SecaggError):
-    """Somebody paused the run; it goes on with `secagg-coordinator resume`."""
+    """Someone paused the run; `secagg-coordinator resume` continues it."""
 
 
 class RunCancelledError(SecaggError):
-    """Somebody cancelled the run."""
+    """Someone cancelled the run."""
 
 
 class RunOverdueError(SecaggError):
-    """The run's deadline passed."""
+    """The run's deadline has passed."""
 
 
 class RunEndedError(SecaggError):
-    """The run is over already, here or at the relay.
+    """The run is already over, here or at the relay.
 
     Attributes:
-        state: the final state.
+        state: final state of the run.
+        reason: why it ended in this state.
     """
 
     def __init__(self, run: UUID, state: RunState, reason: str) -> None:
         self.state = state
         self.reason = reason
-        super().__init__(f"run {run} is {state}{f' ({reason})' if reason else ''}; repeat it with: retry {run}")
+        super().__init__(f"run {run} is {state}{f' ({reason})' if reason else ''}; rerun it with: retry {run}")
 
 
 class TakenOverError(SecaggError):
-    """Another process of this coordinator has the run: this one has sent nothing since, and works on it no more."""
+    """Another process of this coordinator has taken over the run: this one has sent nothing since and has stopped."""

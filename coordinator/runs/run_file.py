@@ -1,4 +1,4 @@
-"""The file of a run: one analysis, or several as `[[task]]`, and, if it says so, the project that they are for."""
+"""The file of a run: one analysis, or several as `[[task]]`, and optionally the project to run them in."""
 
 import json
 import tomllib
@@ -12,7 +12,7 @@ from participant.analyses.catalogue import parse_spec
 
 @dataclass(frozen=True, slots=True)
 class RunFile:
-    """What stands in it; `project` is a name or an ID, None where the file names none."""
+    """A run file's content; `project` is a name or ID, or None if the file names none."""
 
     tasks: tuple[TableSpec, ...]
     project: str | None = None
@@ -22,7 +22,7 @@ def read_run_file(path: Path) -> RunFile:
     """Read a TOML or JSON file.
 
     Raises:
-        SpecError: no such file format, no task, or a task that is wrong; says where.
+        SpecError: the file is neither TOML nor JSON, or a task is missing or wrong; says where.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -30,11 +30,11 @@ def read_run_file(path: Path) -> RunFile:
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} cannot be read: {error}") from None
     if not isinstance(document, dict):
-        raise SpecError(f"{path} holds no table")
+        raise SpecError(f"{path} does not contain a table")
     project = document.pop("project", None)
     if not isinstance(project, str | None):
-        raise SpecError(f"{path}: project is the name or the ID of one, in quotation marks")
+        raise SpecError(f"{path}: project must be a name or an ID in quotation marks")
     tasks = document.get("task", [document] if document else [])
     if not isinstance(tasks, list) or not tasks or (len(document) > 1 and "task" in document):
-        raise SpecError(f"{path} holds one analysis, or several as [[task]]")
+        raise SpecError(f"{path} must contain one analysis, or several as [[task]]")
     return RunFile(tuple(parse_spec(task) for task in tasks), project)

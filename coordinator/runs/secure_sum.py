@@ -1,4 +1,4 @@
-"""The secure sum of a run: from the journal where it was learnt before, else from a round."""
+"""The secure sums of a run: from the journal if already known, otherwise from a round."""
 
 from collections.abc import Callable
 
@@ -24,14 +24,14 @@ from secagg.params import (
 _PROFILES = {"semi-honest": Profile.SEMI_HONEST, "malicious": Profile.MALICIOUS}
 _LOSS_RULES = {"continue": LossRule.CONTINUE, "pause": LossRule.PAUSE, "abort": LossRule.ABORT}
 _SUITES = {"masks": Suite.X25519_MLKEM768_AES256, "he": Suite.X25519_MLKEM768_AES256_BFV}
-_RING_BITS = {"masks": MAX_RING_BITS, "he": SUMS.plain_modulus.bit_length() - 1}  # a slot holds one value at least
+_RING_BITS = {"masks": MAX_RING_BITS, "he": SUMS.plain_modulus.bit_length() - 1}  # a slot holds at least one value
 
 
 class HeldBySitesError(SecaggError):
-    """The sites opened a sum and keep it: the analysis ends here.
+    """The sites opened a sum and keep it to themselves: the analysis ends here.
 
     Attributes:
-        answer: round and sites.
+        answer: round and sites of the sum.
     """
 
     def __init__(self, answer: ReleasedSum) -> None:
@@ -40,20 +40,20 @@ class HeldBySitesError(SecaggError):
 
 
 def value_bits_of(sealed: SealedProject) -> int:
-    """Return the bits of a value that leave room for all sites that confirmed."""
+    """Return how many bits a value may have so that the sum over all confirmed sites fits."""
     return value_bits_for(len(sealed.confirmed), _RING_BITS[sealed.terms.mode])
 
 
 class RunSum(SecureSum):
-    """The secure sum of a run: what the analyses ask, they ask here.
+    """The secure sums of a run, which its analyses ask for.
 
     Args:
-        driver: of the run.
-        tables: its answers.
-        sealed: its project.
-        record: what it is to do.
-        rounds: that an epoch prepares.
-        before_round: called before each round; raises where no further one is to be opened.
+        driver: driver of the run.
+        tables: answers that the run already has.
+        sealed: project of the run.
+        record: the run's entry in the journal.
+        rounds: number of rounds an epoch prepares.
+        before_round: called before each round; raises if no further round may be opened.
 
     Attributes:
         value_bits: bits of a value that leave room for all sites that the run began with.
@@ -78,10 +78,10 @@ class RunSum(SecureSum):
         self.value_bits = record.value_bits
 
     async def __call__(self, query: BoundQuery) -> Sum:
-        """Return the sum of a query: from the journal if it was learnt before a crash, else from a round.
+        """Return the sum of a query: from the journal if it was learnt before a crash, otherwise from a round.
 
         Raises:
-            HeldBySitesError: the sites have opened it, and the project's terms leave it to them.
+            HeldBySitesError: the sites have opened the sum, and the project's terms let them keep it.
         """
         self._sealed.terms.check(query.query)
         data = query.encode()
@@ -104,7 +104,7 @@ class RunSum(SecureSum):
         return Schema(ring_bits=bits, mac_lanes=mac_lanes_for(bits) if checked else 0, segments=segments)
 
     async def _ensure_epoch(self) -> None:
-        """Prepare the next epoch when the rounds of the last one are used up; lost sites stay out of this run."""
+        """Prepare the next epoch once the last one's rounds are used up; lost sites stay out of this run."""
         if self._driver.rounds_left:
             return
         sites = self._driver.left or self._record.sites

@@ -1,9 +1,9 @@
-"""A run against sites in this process: for designing an analysis before any hospital is asked.
+"""Simulated runs over sites in this process, for designing an analysis before asking any hospital.
 
-Each table is a site. What a real run does to its numbers is done here: sites answer the same queries, hide small groups
-at the same floors, quantise to the same fixed point, and decline for the same reasons; sites can be lost, and below the
-threshold nothing is learnt. The sum is then the same, bit for bit. What is missing is what hides a site's numbers from
-everybody else: here all tables are in one place.
+Each table is a site. A simulation treats its numbers as a real run would: sites answer the same queries, hide small
+groups at the same floors, quantise to the same fixed point and decline for the same reasons; sites can be lost, and
+below the threshold nothing is learnt. The sums are the same, bit for bit. Only secrecy is missing: all tables are in
+one place.
 """
 
 import time
@@ -30,7 +30,7 @@ from secagg.params import MIN_SITES, Profile, Schema, Segment, default_threshold
 from secagg.quantize import dequantize, quantize
 
 Tables = Mapping[Any, Any]
-"""By the site's name: a data frame, or anything else that gives arrays by the names of columns."""
+"""By site name: a data frame, or any other mapping from column names to arrays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class Simulation:
     """Sites in this process.
 
     Args:
-        tables: by the site's name; columns that are not numbers are left out.
-        terms: of the project, to hold queries against; None allows all.
-        lost: names of the sites that are lost in a round, by the round's number; they stay away until the run's end.
+        tables: tables by site name; columns that are not numeric are ignored.
+        terms: project terms that queries must comply with; None allows every query.
+        lost: names of the sites to lose in a round, by round number; they stay away until the end of the run.
 
     Raises:
-        ParameterError: fewer than three sites, a name twice, or a site is to be lost that does not exist.
+        ParameterError: fewer than three sites, a repeated name, or a site to be lost that does not exist.
     """
 
     tables: Tables
@@ -53,12 +53,12 @@ class Simulation:
     def __post_init__(self) -> None:
         names = [str(name) for name in self.tables]
         if len(set(names)) < MIN_SITES:
-            raise ParameterError(f"a simulation has at least {MIN_SITES} sites with names of their own, got {names}")
+            raise ParameterError(f"a simulation needs at least {MIN_SITES} sites with distinct names; it has {names}")
         if unknown := sorted({site for sites in self.lost.values() for site in sites} - set(names)):
-            raise ParameterError(f"sites that are to be lost, but do not exist: {', '.join(unknown)}")
+            raise ParameterError(f"lost names sites that do not exist: {', '.join(unknown)}")
 
     async def carry_out(self, tasks: tuple[TableSpec, ...], show: Show) -> tuple[UUID, RunOutcome]:
-        """Carry out a run's tasks; raises as `coordinator.runs.lifecycle.carry_out`."""
+        """Execute a run's tasks; raises as `coordinator.runs.lifecycle.carry_out`."""
         sites = {str(name): numbers_of(table) for name, table in self.tables.items()}
         secure_sum = SimulatedSum(sites, self.terms, self.lost, show)
         results = tuple([await result_of(task, secure_sum) for task in tasks])
@@ -92,14 +92,14 @@ class SimulatedSum(SecureSum):
         """Return the sum of a query.
 
         Raises:
-            TermsError: it goes beyond the project's terms.
-            NotEnoughParticipantsError: fewer sites than the threshold are left; says why each declined.
+            TermsError: the query exceeds the project's terms.
+            NotEnoughParticipantsError: fewer sites than the threshold are left; says why each one is missing.
         """
         query = BoundQuery.decode(query.encode())  # as a site reads it
         if self._terms is not None:
             self._terms.check(query.query)
         round_ = len(self.answers) + 1
-        self._say("round-opened", round_, f"{len(self._tables)} sites asked for {query.layout.length} numbers")
+        self._say("round-opened", round_, f"asked {len(self._tables)} sites for {query.layout.length} numbers")
         vectors = self._vectors(query, round_)
         segments = query.segments
         total = fixed_point_sum(list(vectors.values()), segments)
@@ -125,7 +125,7 @@ class SimulatedSum(SecureSum):
             self._say("lost", round_, reason, site=name)
         if len(vectors) < self._threshold:
             raise NotEnoughParticipantsError(
-                f"{len(vectors)} uploads, the floor is {self._threshold}"
+                f"{len(vectors)} sites uploaded, {self._threshold} are needed"
                 + "".join(f"; {name} {reason}" for name, reason in reasons)
             )
         return vectors
@@ -136,7 +136,7 @@ class SimulatedSum(SecureSum):
 
 
 def fixed_point_sum(vectors: Collection[Array], segments: tuple[Segment, ...]) -> Array:
-    """Return the sum as a round gives it, after the checks of a round."""
+    """Return the sum that a round would give, after a round's checks."""
     schema = Schema(ring_bits=_ring_bits(segments, len(vectors)), mac_lanes=0, segments=segments)
     schema.check(len(vectors))
     return dequantize(np.sum([quantize(vector, schema).values for vector in vectors], axis=0), schema)
@@ -147,12 +147,12 @@ def _ring_bits(segments: tuple[Segment, ...], sites: int) -> int:
 
 
 def numbers_of(table: Any) -> Columns:
-    """Return the columns of a table that are numbers, float64, NaN where one is missing: what a site's dataset has."""
+    """Return a table's numeric columns as float64 with NaN for missing values, as a site's dataset has them."""
     columns = {}
     for name in table.keys() if isinstance(table, Mapping) else table.columns:
         try:
             columns[str(name)] = _doubles(table[name])
-        except (TypeError, ValueError):  # words, or dates; sites have no numbers in such columns either
+        except (TypeError, ValueError):  # text or dates; a site's dataset has no numbers for such columns either
             continue
     return columns
 
@@ -163,17 +163,19 @@ def _doubles(column: Any) -> Array:
 
 
 def read_folder(folder: Path) -> dict[str, Any]:
-    """Read the tables of a simulation: a CSV or Parquet file for each site, with the site's name.
+    """Read the tables of a simulation: a CSV or Parquet file for each site, named after the site.
 
     Raises:
-        ParameterError: no such folder, no such files, or one that cannot be read.
+        ParameterError: the folder has no such files, or one cannot be read.
     """
     import polars as pl  # noqa: PLC0415  # half a second, for simulations alone
 
     read: dict[str, Callable[[Path], pl.DataFrame]] = {".csv": pl.read_csv, ".parquet": pl.read_parquet}
     paths = sorted(path for path in folder.glob("*") if path.suffix in read)
     if not paths:
-        raise ParameterError(f"{folder} has no file NAME.csv or NAME.parquet: one for each site of the simulation")
+        raise ParameterError(
+            f"{folder} contains no file NAME.csv or NAME.parquet; a simulation needs one for each site"
+        )
     tables = {}
     for path in paths:
         try:

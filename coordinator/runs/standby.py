@@ -1,8 +1,8 @@
-"""The standby: it looks after the runs of its identity, and takes over those that nobody works on any more.
+"""The standby watches the runs of its identity, and takes over any that no process executes any more.
 
-Whoever works on a run holds its lease at the relay and leaves checkpoints there. When the lease has ended, a standby
-gets it, goes on from the last checkpoint, and the process that had it before is refused whatever it sends. A run that
-was left without a checkpoint is ended by name.
+The process that executes a run holds its lease at the relay and stores checkpoints there. When the lease has expired, a
+standby acquires it and continues from the last checkpoint; from then on the relay refuses everything the previous
+process sends. A run without a checkpoint fails with a reason.
 """
 
 import asyncio
@@ -19,21 +19,21 @@ from relay.service.logs import bind, logger
 from secagg.errors import SecaggError
 
 WORKED_ON = frozenset({RunState.CREATED, RunState.PREPARING, RunState.RUNNING})
-"""A run that is paused waits for a person."""
+"""A paused run waits for a person."""
 LEFT = "its coordinator is gone and left no checkpoint"
 
 _log = logger(__name__)
 
 
 class Standby:
-    """Watches over the runs of one identity."""
+    """Watches the runs of one identity."""
 
     def __init__(self, office: Session) -> None:
         self._office = office
         self._working: dict[UUID, asyncio.Task[None]] = {}
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """Look until `stop` is set; what is worked on then is left to the next one."""
+        """Watch until `stop` is set; runs in progress are left to the next process."""
         every_s = self._office.settings.lease_s / 2
         while not stop.is_set():
             try:
@@ -49,7 +49,7 @@ class Standby:
         await asyncio.gather(*self._working.values(), return_exceptions=True)
 
     async def look(self) -> None:
-        """Look once, and begin to work on each run that was left."""
+        """Look once, and start to execute each abandoned run."""
         await sweep(self._office)
         self._working = {run: task for run, task in self._working.items() if not task.done()}
         for project in await led(self._office.relay):
@@ -58,7 +58,10 @@ class Standby:
                     self._working[run.id] = asyncio.create_task(self._take_over(project, run.id))
 
     def _is_left(self, run: RelayRun) -> bool:
-        """Tell whether somebody should work on a run, and has had the time to take its lease; that decides then."""
+        """Return whether a run seems abandoned: it should be executed, and was quiet for longer than a lease lasts.
+
+        The lease then decides.
+        """
         quiet_s = time.time() - run.updated
         return run.state in WORKED_ON and run.deadline is not None and quiet_s > self._office.settings.lease_s
 
@@ -69,16 +72,16 @@ class Standby:
                     return
                 _log.info("run-taken-over", project=project)
                 await carry_out(run, await sealed(self._office.relay, project), self._office, in_log)
-            except SecaggError as error:  # the run is over by that name, or somebody works on it
+            except SecaggError as error:  # the run has failed with this reason, or another process executes it
                 _log.info("run-left", detail=str(error), error=type(error).__name__)
 
 
 async def taken_up(office: Session, run: UUID) -> bool:
-    """Take the lease of a run that nobody works on, and take up its last checkpoint; tells whether it can go on.
+    """Acquire the lease of an abandoned run and load its last checkpoint; returns whether the run can continue.
 
     Raises:
-        RelayError: `stale-lease`: somebody works on it.
-        JournalError: another process on this machine does.
+        RelayError: `stale-lease`: another process executes it.
+        JournalError: another process on this machine executes it.
         CheckpointError: the checkpoints are not what its coordinator stored.
     """
     with office.journal.hold(str(run)):

@@ -1,8 +1,8 @@
-"""Recovery: the masks that are left in a round's total, taken away on this machine or on several.
+"""Unmasking: removes the masks that are left in a round's total, on this machine or on a cluster.
 
-A pure map over slices: a slice needs the masks' keys and its place, nothing else, so that the result is the same bit
-for bit however the vector is cut and wherever a slice is computed. Workers of a Dask cluster see the keys of masks, and
-from them each lost or surviving site's masks of this round: they are the coordinator's own machines, reached by TLS.
+This is a pure map over slices: a slice needs only the masks' keys and its offset, so the result is the same bit for bit
+however the vector is cut and wherever a slice is computed. Workers of a Dask cluster see the keys of this round's
+masks, so they must be the coordinator's own machines, reached over TLS.
 """
 
 import asyncio
@@ -30,21 +30,21 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class ClusterError(SecaggError):
-    """The cluster did not finish; the total is as it was, and can be recovered here."""
+    """The cluster did not finish; the total is unchanged, and this machine can unmask it."""
 
 
 class Recover(Protocol):
-    """Takes masks away from a total, in place.
+    """Removes masks from a total, in place.
 
     Raises:
-        ClusterError: others were asked, and did not finish.
+        ClusterError: a cluster was asked and did not finish.
     """
 
     async def __call__(self, total: RingVector, left: Sequence[Mask]) -> None: ...
 
 
 def recoverer(settings: CoordinatorConfig) -> "Recover":
-    """Return who takes masks away from a total: the cluster that the settings name, or this machine."""
+    """Return what removes masks from a total: the configured cluster, or this machine."""
     if not settings.scheduler:
         return here
     return OnCluster(
@@ -53,20 +53,20 @@ def recoverer(settings: CoordinatorConfig) -> "Recover":
 
 
 async def here(total: RingVector, left: Sequence[Mask]) -> None:
-    """Take the masks away in this process, on all of its cores; meanwhile its event loop goes on."""
+    """Remove the masks in this process, on all cores, without blocking the event loop."""
     await asyncio.to_thread(total.mask, left, remove=True)
 
 
 @dataclass(frozen=True, slots=True)
 class OnCluster:
-    """Takes the masks away on a Dask cluster.
+    """Removes the masks on a Dask cluster.
 
     Args:
-        scheduler: its address, ``tls://host:port``; without TLS only on this machine.
-        ca_file, cert_file, key_file: the authority of the cluster, and this machine's certificate and key in it.
+        scheduler: address of the scheduler, ``tls://host:port``; without TLS only on this machine.
+        ca_file, cert_file, key_file: certificate authority of the cluster, and this machine's certificate and key.
 
     Raises:
-        ParameterError: the scheduler is elsewhere and not reached by TLS, or TLS lacks a file.
+        ParameterError: a remote scheduler is not reached over TLS, or TLS lacks a file.
     """
 
     scheduler: str
@@ -78,32 +78,34 @@ class OnCluster:
         address = urlsplit(self.scheduler)
         if address.scheme == "tls":
             if None in (self.ca_file, self.cert_file, self.key_file):
-                raise ParameterError("a scheduler behind TLS needs the cluster's authority, a certificate and its key")
+                raise ParameterError(
+                    "a scheduler with TLS needs scheduler_ca_file, scheduler_cert_file and scheduler_key_file"
+                )
         elif address.scheme != "tcp" or address.hostname not in _LOOPBACK:
             raise ParameterError(
-                f"the keys of masks would travel to {self.scheduler} in the clear: name a scheduler as tls://host:port"
+                f"mask keys would be sent to {self.scheduler} unencrypted; use a scheduler with TLS, tls://host:port"
             )
 
     async def __call__(self, total: RingVector, left: Sequence[Mask]) -> None:
-        """Take the masks away; nothing changes before every slice is there."""
+        """Remove the masks; the total changes only once every slice has arrived."""
         from distributed import KilledWorker  # noqa: PLC0415 an extra
 
         try:
             change = await self._gathered(tuple(left), len(total.elements), total.elements.dtype)
         except (OSError, TimeoutError, CancelledError, KilledWorker) as error:
-            raise ClusterError(f"the cluster of {self.scheduler} did not finish: {error}") from error
+            raise ClusterError(f"the cluster at {self.scheduler} did not finish: {error}") from error
         np.add(total.elements, change, out=total.elements)
         masks.apply(total.lanes, left, start=first_lane(total.schema), remove=True)
 
     async def _gathered(self, left: tuple[Mask, ...], length: int, dtype: np.dtype[Any]) -> Lanes:
-        """Return what takes the masks away, slice by slice as the workers deliver it."""
+        """Return the vector that removes the masks, assembled as the workers deliver its slices."""
         from distributed import Client, as_completed  # noqa: PLC0415 an extra
 
         change: Lanes = np.empty(length, dtype)
         async with Client(self.scheduler, security=self._security(), asynchronous=True) as cluster:
             workers = len(await cluster.nthreads())
             if not workers:
-                raise ClusterError(f"the cluster of {self.scheduler} has no workers")
+                raise ClusterError(f"the cluster at {self.scheduler} has no workers")
             size = -(-length // (_SLICES_A_WORKER * workers))
             keys = await cluster.scatter(left, broadcast=True)
             places = {
@@ -128,7 +130,7 @@ class OnCluster:
 
 
 def removed(left: Sequence[Mask], count: int, dtype: str, start: int) -> Lanes:
-    """Return what takes the masks away from the lanes [start, start + count): what a worker computes."""
+    """Return what removes the masks from lanes [start, start + count); a worker computes this."""
     lanes: Lanes = np.zeros(count, dtype)
     masks.apply(lanes, left, start=start, remove=True)
     return lanes

@@ -60,7 +60,7 @@ def test_a_simulation_in_words(folder: Path) -> None:
 def test_what_a_simulation_must_not_ask(folder: Path) -> None:
     (folder / "terms.toml").write_text(TERMS.replace('"status", ', ""))
     refused(
-        "do not name the columns status",
+        "do not include the columns status",
         "run",
         folder / "analysis.json",
         "--simulate",

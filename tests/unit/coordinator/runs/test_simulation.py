@@ -58,7 +58,7 @@ def test_who_cannot_answer_declines_and_says_why() -> None:
 
 
 def test_below_the_threshold_nothing_is_learnt() -> None:
-    with pytest.raises(NotEnoughParticipantsError, match="2 uploads, the floor is 3; west was lost; east was lost"):
+    with pytest.raises(NotEnoughParticipantsError, match="2 sites uploaded, 3 are needed; west was lost; east was lost"):
         carried_out(Simulation(SITES, lost={1: ["west", "east"]}))
 
 
@@ -70,7 +70,7 @@ def test_a_site_that_is_lost_stays_away_until_the_run_s_end() -> None:
 
 def test_terms_hold_in_a_simulation_too() -> None:
     terms = ProjectTerms(purpose="p", dataset="lung", columns=("time",), statistics=("event-counts",))
-    with pytest.raises(TermsError, match="do not name the columns status"):
+    with pytest.raises(TermsError, match="do not include the columns status"):
         carried_out(Simulation(SITES, terms))
 
 
@@ -78,7 +78,7 @@ def test_terms_hold_in_a_simulation_too() -> None:
     ("simulation", "complaint"),
     [
         (lambda: Simulation({"a": {}, "b": {}}), "at least 3 sites"),
-        (lambda: Simulation({1: {}, "1": {}, 2: {}}), "names of their own"),
+        (lambda: Simulation({1: {}, "1": {}, 2: {}}), "distinct names"),
         (lambda: Simulation(SITES, lost={1: ["nowhere"]}), "do not exist: nowhere"),
     ],
 )
@@ -113,5 +113,5 @@ def test_a_folder_holds_a_table_for_each_site(tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"no parquet")
     with pytest.raises(ParameterError, match=r"bad\.parquet cannot be read"):
         read_folder(tmp_path)
-    with pytest.raises(ParameterError, match="has no file NAME"):
+    with pytest.raises(ParameterError, match="contains no file NAME"):
         read_folder(tmp_path / "elsewhere")

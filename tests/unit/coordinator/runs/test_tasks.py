@@ -52,15 +52,15 @@ def test_json_says_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "holds one analysis"),
-        ("task = []", "holds one analysis"),
+        ("", "must contain one analysis"),
+        ("task = []", "must contain one analysis"),
         ("analysis = ", "cannot be read"),
         ('analysis = "astrology"', "analysis"),
         (KAPLAN_MEIER + "colour = 1", "colour"),
         (KAPLAN_MEIER.replace("1000", "0"), "row_limit"),
-        (f"dataset = 1\n[[task]]{COX}", "holds one analysis"),
-        (f"project = 1\n{COX}", "project is the name or the ID"),
-        ('project = "p"', "holds one analysis"),
+        (f"dataset = 1\n[[task]]{COX}", "must contain one analysis"),
+        (f"project = 1\n{COX}", "project must be a name or an ID"),
+        ('project = "p"', "must contain one analysis"),
     ],
 )
 def test_a_wrong_file_says_where(tmp_path: Path, text: str, complaint: str) -> None:

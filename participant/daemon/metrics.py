@@ -30,7 +30,12 @@ def watch(registry: CollectorRegistry, config: ParticipantConfig, journal: Journ
     def gauge(name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(f"{_PREFIX}_{name}", text, registry=registry).set_function(value)
 
-    gauge("relay_reachable", "1 if the relay answered the last request, else 0", lambda: _is_there(relay))
+    gauge("relay_reachable", "1 if the relay answers and takes this site's requests, else 0", lambda: _is_there(relay))
+    gauge(
+        "clock_offset_seconds",
+        "Seconds by which this machine's clock is ahead of the relay's; it refuses requests beyond 60",
+        lambda: relay.line.clock_offset_s or 0,
+    )
     gauge("last_contact_timestamp_seconds", "When the relay last answered", lambda: relay.line.answered_at or 0)
     gauge("paused", "1 while the site is paused, else 0", decisions.is_paused)
     gauge("waiting_runs", "Runs that wait for an officer or for the site's schedule", lambda: len(decisions.waiting()))

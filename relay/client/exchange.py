@@ -41,6 +41,7 @@ ANSWER_S = 30.0
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504, 507})
 _UNDECIDED = frozenset({"unsigned", "bad-signature", "stale-signature", "bad-address"})
 """Refusals of a well-formed request that mean a wrong clock, or a change made to the request on the way."""
+_CUT_OFF = _UNDECIDED | {"unknown-site", "revoked"}
 _LONGEST_PAUSE_S = 60.0
 _PROBLEM = "application/problem+json"
 _URN = "urn:secagg:problem:"
@@ -118,7 +119,8 @@ class Exchange:
         epoch: the relay's epoch in its last response.
         failed_tries: number of tries without a response, and of those answered by something other than a relay.
         answered_at: time of the relay's last response, seconds since 1970.
-        trouble: why the last try failed; "" if it succeeded.
+        trouble: why the last try failed, or why the relay refuses this identity; "" if neither is so.
+        clock_offset_s: whole seconds by which this machine's clock was ahead of the relay's at its last response.
     """
 
     def __init__(self, url: str, identity: Identity, *, tls: Tls, proxy: str | None, give_up_after_s: float) -> None:
@@ -132,6 +134,7 @@ class Exchange:
         self.failed_tries = 0
         self.answered_at: float | None = None
         self.trouble = ""
+        self.clock_offset_s: float | None = None
 
     async def __aenter__(self) -> Self:
         context = self._tls.context() if self._base.scheme == "https" else True
@@ -211,7 +214,9 @@ class Exchange:
             ) as response:
                 self._note_answer(response)
                 if not 200 <= response.status < 300:
-                    raise await _refusal(response)
+                    refusal = _of_document(response, await _read(response))
+                    self._note_refusal(refusal)
+                    raise _error_of(response, refusal)
                 yield response
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
             self._note_failure(f"TLS: {_reason(error)}")
@@ -226,10 +231,20 @@ class Exchange:
             self._note_failure(f"status {response.status} from something other than a relay")
             return
         self.answered_at, self.trouble = time.time(), ""
+        self.clock_offset_s = _ahead_of(response.headers.get("Date", ""), self.answered_at)
         epoch = response.headers[EPOCH_HEADER]
         if self.epoch not in {None, epoch}:
             _log.error("the relay was restored from a backup; all runs that were open are void", relay=str(self._base))
         self.epoch = epoch
+
+    def _note_refusal(self, refusal: RelayError | None) -> None:
+        """Note that a relay which answers takes nothing from this identity: such a site is cut off as well."""
+        if refusal is None or refusal.type not in _CUT_OFF:
+            return
+        self.trouble = f"the relay refuses this site: {refusal}"
+        if refusal.type == "stale-signature" and self.clock_offset_s is not None:
+            ahead = "ahead of" if self.clock_offset_s > 0 else "behind"
+            self.trouble += f"; this machine's clock is {abs(self.clock_offset_s):.0f} s {ahead} the relay's: set it"
 
     def _note_failure(self, reason: str) -> None:
         self.failed_tries += 1
@@ -254,8 +269,7 @@ def _pause(state: RetryCallState) -> float:
     return max(_back_off(state), min(asked, _LONGEST_PAUSE_S))
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> Exception:
-    refusal = _of_document(response, await _read(response))
+def _error_of(response: aiohttp.ClientResponse, refusal: RelayError | None) -> Exception:
     if response.status in _TRY_AGAIN:
         reason = str(refusal or f"status {response.status}")
         return _TransientError(reason, pause_s=_pause_asked(response.headers.get("Retry-After", "")), refusal=refusal)
@@ -283,6 +297,14 @@ def _of_document(response: aiohttp.ClientResponse, body: bytes) -> RelayError | 
         return None
     name = document.type.removeprefix(_URN)
     return RelayError(name, response.status, document.detail, state=document.state, received=document.received)
+
+
+def _ahead_of(date: str, now: float) -> float | None:
+    """Return by how many seconds a clock is ahead of the `Date` of a response, which counts whole seconds."""
+    try:
+        return round(now - parsedate_to_datetime(date).timestamp())
+    except (ValueError, TypeError):  # no date
+        return None
 
 
 def no_relay(reason: str) -> RelayUnavailableError:

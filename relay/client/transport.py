@@ -85,11 +85,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """Connection health: consecutive failed tries, when the relay last responded, and the current fault, or ""."""
+    """Connection health.
+
+    Attributes:
+        failed_tries: tries without a response so far.
+        answered_at: when the relay last responded, seconds since 1970.
+        trouble: the current fault, or why the relay refuses this site; "" for none.
+        clock_offset_s: by how much this machine's clock is ahead of the relay's, None before its first response.
+    """
 
     failed_tries: int
     answered_at: float | None
     trouble: str
+    clock_offset_s: float | None
 
 
 class RelayClient:
@@ -137,7 +145,7 @@ class RelayClient:
     def line(self) -> "ConnectionState":
         """Health of the connection."""
         exchange = self._exchange
-        return ConnectionState(exchange.failed_tries, exchange.answered_at, exchange.trouble)
+        return ConnectionState(exchange.failed_tries, exchange.answered_at, exchange.trouble, exchange.clock_offset_s)
 
     # Sites
 

@@ -8,6 +8,7 @@ import re
 import ssl
 import time
 from hashlib import sha256
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -250,3 +251,28 @@ async def test_polls_survive_a_restart_of_the_relay(start_relay):
             await relay.polls_wait(1)
             number = await first.post_message(scene.run, scene.coordinator.public, scene.frame(scene.first))
             assert [message.id for message in await poll] == [number]
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(90, "s ahead of the relay"), (-90, "s behind the relay")])
+async def test_a_clock_that_is_off_is_trouble_by_that_name(scene, line, monkeypatch, ahead, words):
+    """The relay answers and refuses everything: such a site is as cut off as one without a network."""
+    async with through(line, scene.first, give_up_after_s=1) as client:
+        await client.projects()
+        assert client.line.trouble == ""
+        assert abs(client.line.clock_offset_s) <= 1
+        clock = SimpleNamespace(time=lambda: time.time() + ahead)  # the site's alone: the relay is in this process
+        monkeypatch.setattr("relay.client.exchange.time", clock)
+        with pytest.raises(RelayUnavailableError, match="stale-signature"):
+            await client.projects()
+        assert words in client.line.trouble
+        assert abs(client.line.clock_offset_s - ahead) <= 1
+        monkeypatch.undo()
+        await client.projects()
+    assert client.line.trouble == ""
+
+
+async def test_a_site_that_the_relay_does_not_know_is_in_trouble(line):
+    async with through(line, Identity(bytes([7]) * 32)) as client:
+        with pytest.raises(RelayError, match="unknown-site"):
+            await client.projects()
+    assert "the relay refuses this site: unknown-site" in client.line.trouble

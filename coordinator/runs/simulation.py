@@ -7,7 +7,7 @@ one place.
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from participant.statistics.evaluation.evaluate import evaluate
 from participant.statistics.language.layout import Array
 from participant.statistics.language.statistic import Columns
 from participant.study.terms import ProjectTerms
-from secagg.errors import NotEnoughParticipantsError, ParameterError
+from secagg.errors import NotEnoughParticipantsError, ParameterError, SecaggError
 from secagg.params import MIN_SITES, Profile, Schema, Segment, default_threshold, ring_bits_for
 from secagg.quantize import dequantize, quantize
 
@@ -38,7 +38,7 @@ class Simulation:
     """Sites in this process.
 
     Args:
-        tables: tables by site name; columns that are not numeric are ignored.
+        tables: tables by site name, read as a site's import reads them; columns that are not numeric are ignored.
         terms: project terms that queries must comply with; None allows every query.
         lost: names of the sites to lose in a round, by round number; they stay away until the end of the run.
 
@@ -59,7 +59,7 @@ class Simulation:
 
     async def carry_out(self, tasks: tuple[TableSpec, ...], show: Show) -> tuple[UUID, RunOutcome]:
         """Execute a run's tasks; raises as `coordinator.runs.lifecycle.carry_out`."""
-        sites = {str(name): numbers_of(table) for name, table in self.tables.items()}
+        sites = {str(name): numbers_of(table, str(name)) for name, table in self.tables.items()}
         secure_sum = SimulatedSum(sites, self.terms, self.lost, show)
         results = tuple([await result_of(task, secure_sum) for task in tasks])
         return uuid4(), RunOutcome(results, tuple(secure_sum.answers), {})
@@ -146,40 +146,38 @@ def _ring_bits(segments: tuple[Segment, ...], sites: int) -> int:
     return max(ring_bits_for(segment.levels, sites) for segment in segments)
 
 
-def numbers_of(table: Any) -> Columns:
-    """Return a table's numeric columns as float64 with NaN for missing values, as a site's dataset has them."""
-    columns = {}
-    for name in table.keys() if isinstance(table, Mapping) else table.columns:
-        try:
-            columns[str(name)] = _doubles(table[name])
-        except (TypeError, ValueError):  # text or dates; a site's dataset has no numbers for such columns either
-            continue
-    return columns
-
-
-def _doubles(column: Any) -> Array:
-    # pandas has missing values that NumPy does not know
-    return np.array(column.astype("float64") if hasattr(column, "astype") else column, np.float64)
-
-
-def read_folder(folder: Path) -> dict[str, Any]:
-    """Read the tables of a simulation: a CSV or Parquet file for each site, named after the site.
+def numbers_of(table: Any, name: str = "table") -> Columns:
+    """Return the columns of a table that statistics can use, float64, NaN where one is missing: as an import has them.
 
     Raises:
-        ParameterError: the folder has no such files, or one cannot be read.
+        ParameterError: an import would refuse the table.
     """
-    import polars as pl  # noqa: PLC0415  # half a second, for simulations alone
+    from participant.data.pipeline.tables import of_frame  # noqa: PLC0415 - data frames take half a second to load
 
-    read: dict[str, Callable[[Path], pl.DataFrame]] = {".csv": pl.read_csv, ".parquet": pl.read_parquet}
-    paths = sorted(path for path in folder.glob("*") if path.suffix in read)
-    if not paths:
-        raise ParameterError(
-            f"{folder} contains no file NAME.csv or NAME.parquet; a simulation needs one for each site"
-        )
-    tables = {}
-    for path in paths:
+    try:
+        return of_frame(table, name)
+    except SecaggError as error:
+        raise ParameterError(f"the table {name} cannot be read: {error}") from None
+
+
+def read_folder(folder: Path) -> dict[str, Columns]:
+    """Read the tables of a simulation: a file for each site, with the site's name, of any kind that a site can import.
+
+    Raises:
+        ParameterError: no such folder, no such files, or one that an import would refuse.
+    """
+    from participant.data.pipeline.tables import files_in, name_of, of_file  # noqa: PLC0415
+
+    tables: dict[str, Columns] = {}
+    for path in files_in(folder):
+        if (name := name_of(path)) in tables:
+            raise ParameterError(f"{folder} has two tables for the site {name}")
         try:
-            tables[path.stem] = read[path.suffix](path)
-        except (pl.exceptions.PolarsError, OSError) as error:
+            tables[name] = of_file(path)
+        except (SecaggError, OSError) as error:
             raise ParameterError(f"{path} cannot be read: {error}") from None
+    if not tables:
+        raise ParameterError(
+            f"{folder} contains no file NAME.csv, NAME.parquet or the like; a simulation needs one for each site"
+        )
     return tables

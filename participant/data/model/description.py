@@ -32,6 +32,7 @@ class Column(Strict):
         label, unit: in words, where they are known.
         categories: labels by the number that stands for them.
         low, high: the declared range.
+        reasons: why values are missing, where the source says so, and how many for each reason.
     """
 
     name: Name
@@ -43,6 +44,7 @@ class Column(Strict):
     categories: dict[str, int] | None = None
     low: FiniteFloat | None = None
     high: FiniteFloat | None = None
+    reasons: dict[str, int] = Field(default_factory=dict)
 
     def means(self, definition: Definition) -> bool:
         """Return whether the column is coded as a project defines it: type, unit, and numbers of the categories."""
@@ -61,7 +63,9 @@ class DataFile(Strict):
     name: str
     bytes: int | None = Field(default=None, ge=0)
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    kind: Literal["csv", "parquet", "excel", "sql", "mongo", "dataset", "file"] = "file"
+    kind: Literal["csv", "parquet", "excel", "sql", "mongo", "sas", "spss", "stata", "frame", "dataset", "file"] = (
+        "file"
+    )
 
 
 class Description(Strict):

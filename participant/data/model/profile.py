@@ -13,6 +13,7 @@ from participant.statistics.language.layout import Array
 BLOCKS = 100
 _BINS = 30
 _LEVELS = 12
+_WIDEST = 1e150
 
 
 class ColumnProfile(NamedTuple):
@@ -62,6 +63,8 @@ def _of(values: pl.Series, column: Column) -> ColumnProfile:
 def _number(seen: ColumnProfile, present: pl.Series) -> ColumnProfile:
     numbers = present.to_physical().cast(pl.Float64).to_numpy()
     low, high = float(numbers.min()), float(numbers.max())
+    if high / 2 - low / 2 > _WIDEST:  # of such numbers the squares are beyond a double
+        return seen._replace(low=low, high=high)
     q1, q2, q3 = (float(one) for one in np.quantile(numbers, (0.25, 0.5, 0.75)))
     counts, edges = np.histogram(numbers, _edges(low, high, whole=seen.column.kind is not ColumnKind.REAL))
     return seen._replace(

@@ -27,6 +27,7 @@ class ImportFacts:
         reasons: (column, reason, times), most frequent first.
         columns: what was seen in them.
         notes: by column, what was inferred, changed or could not be decided.
+        remarks: of the whole table, likewise.
     """
 
     dataset: str
@@ -44,6 +45,7 @@ class ImportFacts:
     reasons: Sequence[tuple[str, str, int]]
     columns: Sequence[ColumnProfile]
     notes: Mapping[str, Sequence[str]]
+    remarks: Sequence[str] = ()
 
     @property
     def refused(self) -> bool:
@@ -70,6 +72,7 @@ def summary(facts: ImportFacts) -> list[tuple[str, str]]:
         ("Imported", facts.at.isoformat(timespec="seconds")),
         ("Source", f"{facts.origin.kind}: {facts.origin.name}{size}"),
         *(("Read as", note) for note in facts.origin.notes),
+        *(("Note", remark) for remark in facts.remarks),
         ("Rows read", f"{facts.read:,}"),
         ("Rows stored", f"{facts.stored:,}"),
         ("Bad rows", f"{facts.bad:,} ({facts.bad / max(facts.read, 1):.2%}; {facts.allowed:.2%} may be)"),

@@ -1,10 +1,11 @@
-"""Where a table comes from: one module a kind, each handing on batches of text cells.
+"""Where a table comes from: one module a kind, each handing on batches of cells.
 
-Everything is text at first, also what a database has types for, so that one rule decides what a column is. A source
-never holds the whole table, knows limits for whatever a file can say about itself, and names lines as people see them.
+What a source has typed as a whole stays typed: Int64, Float64, Boolean or Date. Everything else is text, and where a
+source types cell by cell (a sheet, a document) its numbers travel beside the text, as the numbers that they are. A
+source knows limits for whatever a file can say about itself, and names lines as people see them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -31,15 +32,35 @@ class Batch(NamedTuple):
 
     Attributes:
         lines: (rows,) Int64, where each row stands in the source: the line of a file, else the row, from 1 on.
-        cells: a column of text for each of the source's columns so far, named by position: "0", "1" ...
+        cells: a column for each of the source's columns so far, named by position: "0", "1" ...; text or typed.
         faults: lines that are no rows.
         read: bytes (of a file) or rows that were read so far, for the progress.
+        numbers: by the name of a column of text, the cells that the source has typed as numbers: Int64 or Float64, null
+            for the others. The text beside a number says it exactly.
     """
 
     lines: pl.Series
     cells: pl.DataFrame
     faults: Iterable[Fault]
     read: int
+    numbers: Mapping[str, pl.Series] = {}
+
+
+class SourceColumn(NamedTuple):
+    """What a source knows about a column once it was read.
+
+    Attributes:
+        label, unit: in words; empty if it has none.
+        categories: the number for each label, if all values have one.
+        reasons: why values are missing, and how many for each reason.
+        notes: for the report: what was done to how many cells.
+    """
+
+    label: str = ""
+    unit: str = ""
+    categories: Mapping[str, int] | None = None
+    reasons: Mapping[str, int] = {}
+    notes: tuple[str, ...] = ()
 
 
 class Origin(NamedTuple):
@@ -70,8 +91,15 @@ class TableSource(Protocol):
     def size(self) -> int | None:
         """Return what `Batch.read` will come to, if that is known."""
 
+    @property
+    def decimal(self) -> str | None:
+        """Return the decimal mark that the way in which cells are separated shows, if it shows one."""
+
     def batches(self) -> Iterator[Batch]:
         """Yield the rows. Raises SourceError."""
+
+    def known(self) -> Mapping[int, SourceColumn]:
+        """Return what the source knows about its columns, by position, once it was read."""
 
     def origin(self) -> Origin:
         """Return what is written down about the source, once it was read."""

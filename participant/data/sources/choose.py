@@ -1,14 +1,16 @@
-"""Which source a place means: a file by the end of its name, a database by its address."""
+"""Which source a place means: a database by its address, a file by what it holds, whatever its name says."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from participant.data.model.errors import SourceError
-from participant.data.sources import TableSource
+from participant.data.sources import TableSource, check_file
+from participant.data.sources.content import Content, content_of
 
-_TEXT = {".csv", ".tsv", ".tab", ".txt"}
-_PARQUET = {".parquet", ".pq"}
-_EXCEL = {".xlsx", ".xlsm"}
+KNOWN = (
+    ".csv .tsv .txt (also .gz .bz2 .xz .zip), .parquet, .xlsx .xlsm .xlsb .xls .ods, .sas7bdat .xpt, .sav .zsav .por, "
+    ".dta"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +25,13 @@ class Options:
     collection: str | None = None
 
 
-def open_source(place: str, options: Options) -> TableSource:
+def open_source(place: str, options: Options | None = None) -> TableSource:
     """Return the source that a file's path or a database's address means.
 
     Raises:
         SourceError: it is of no known kind, an option does not belong to it, or it cannot be read.
     """
+    options = options or Options()
     if place.startswith(("mongodb://", "mongodb+srv://")):
         from participant.data.sources.mongo import MongoSource  # noqa: PLC0415 - only what is needed is loaded
 
@@ -40,24 +43,28 @@ def open_source(place: str, options: Options) -> TableSource:
         _only(options, "table", "query")
         return SqlSource(place, table=options.table, query=options.query)
     path = Path(place)
-    suffix = path.suffix.lower()
-    if suffix in _TEXT:
-        from participant.data.sources.csv import CsvSource  # noqa: PLC0415
+    check_file(path)
+    content = content_of(path)
+    match content:
+        case Content.TEXT:
+            from participant.data.sources.csv import CsvSource  # noqa: PLC0415
 
-        _only(options, "separator", "encoding")
-        return CsvSource(path, separator=options.separator, encoding=options.encoding)
-    if suffix in _PARQUET:
-        from participant.data.sources.parquet import ParquetSource  # noqa: PLC0415
+            _only(options, "separator", "encoding")
+            return CsvSource(path, separator=options.separator, encoding=options.encoding)
+        case Content.PARQUET:
+            from participant.data.sources.parquet import ParquetSource  # noqa: PLC0415
 
-        _only(options)
-        return ParquetSource(path)
-    if suffix in _EXCEL:
-        from participant.data.sources.excel import ExcelSource  # noqa: PLC0415
+            _only(options)
+            return ParquetSource(path)
+        case Content.WORKBOOK:
+            from participant.data.sources.spreadsheet import SpreadsheetSource  # noqa: PLC0415
 
-        _only(options, "sheet")
-        return ExcelSource(path, sheet=options.sheet)
-    known = ", ".join(sorted(_TEXT | _PARQUET | _EXCEL))
-    raise SourceError(f"a table is a file that ends in {known}, or the address of a database such as postgresql://...")
+            _only(options, "sheet")
+            return SpreadsheetSource(path, sheet=options.sheet)
+        case Content.UNKNOWN:
+            raise SourceError(
+                f"{path.name} is none of the files that can be imported: {KNOWN}; or name a database, postgresql://..."
+            )
 
 
 def _only(options: Options, *allowed: str) -> None:

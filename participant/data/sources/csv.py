@@ -1,4 +1,4 @@
-"""A CSV file: a header line, then one line a row with as many cells.
+"""A CSV file, as it is or compressed: a header line, then one line a row with as many cells.
 
 The file is read in blocks of some megabytes. A line that is not regular is a fault, with its number, and never
 repaired: a short line is more often a torn file than a row of missing values. One line is one row, so that a stray
@@ -6,9 +6,10 @@ quotation mark cannot swallow the lines after it. A blank line is a row without 
 """
 
 import csv
+import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder, lookup
-from collections.abc import Iterator
-from hashlib import sha256
+from collections.abc import Iterator, Mapping
+from hashlib import file_digest, sha256
 from io import BytesIO
 from itertools import starmap
 from pathlib import Path
@@ -16,13 +17,25 @@ from pathlib import Path
 import polars as pl
 
 from participant.data.model.errors import HeaderError, SourceError
-from participant.data.sources import Batch, Fault, Origin, check_columns, check_empty, check_file, positions
+from participant.data.model.units import is_known
+from participant.data.sources import (
+    Batch,
+    Fault,
+    Origin,
+    SourceColumn,
+    check_columns,
+    check_empty,
+    check_file,
+    positions,
+)
+from participant.data.sources.compressed import opened, packing
+from participant.data.sources.separator import find_separator
 
 MAX_LINE_BYTES = 1 << 20
 _BLOCK = 4 << 20
-_CANDIDATES = ",;\t|"
 _ENCODINGS = {"utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso8859-1", "cp1252", "iso8859-15", "cp850", "mac-roman"}
 _MARKS = {BOM_UTF8: "utf-8-sig", BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"}
+_SAID = re.compile("sep=(.)")  # a first line with which Excel is told the separator
 
 
 class CsvSource:
@@ -30,7 +43,7 @@ class CsvSource:
 
     Args:
         path: the file.
-        separator: between cells; by default the one of comma, semicolon, tab and bar that the header has most of.
+        separator: between cells; by default the one of comma, semicolon, tab and bar under which all lines agree.
         encoding: by default UTF-8, or what a byte-order mark at the beginning says.
 
     Raises:
@@ -43,12 +56,21 @@ class CsvSource:
         if separator is not None and (len(separator) != 1 or separator in '"\r\n' or not separator.isascii()):
             raise SourceError("the separator is one character, such as a comma, a semicolon or a tab")
         self._path = path
-        self._encoding = _known(encoding) if encoding else _marked(path)
+        self._packing = packing(path)
+        self._encoding = _known(encoding) if encoding else self._marked()
         self._digest = sha256()
-        first = self._first_line()
-        self._separator = separator or max(_CANDIDATES, key=lambda one: _outside_quotes(first).count(one))
+        first, lines = self._first_lines()
+        self._first_row = 2  # its line
+        if said := _SAID.fullmatch(first):
+            separator, self._first_row = separator or said[1], 3
+            first, lines = (lines[0] if lines else ""), lines[1:]
+        self._separator = separator or find_separator(first, lines)
         self._header = _cells_of(first, self._separator)
         check_columns(len(self._header))
+        if separator is None and re.search(r",\s", first) and any(is_known(name) for name in self._header):
+            raise HeaderError(
+                "a comma in the header stands before a unit: say what separates the cells with --separator"
+            )
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -58,16 +80,30 @@ class CsvSource:
     def size(self) -> int:
         return self._path.stat().st_size
 
+    @property
+    def decimal(self) -> str | None:
+        """Return the point if commas separate the cells."""
+        return "." if self._separator == "," else None
+
+    def known(self) -> Mapping[int, SourceColumn]:
+        return {}
+
     def origin(self) -> Origin:
         shown = {"\t": "tab"}.get(self._separator, self._separator)
-        notes = (f"encoding {self._encoding}", f"cells separated by {shown}")
-        return Origin("csv", self._path.name, self.size, self._digest.hexdigest(), notes)
+        notes = [f"encoding {self._encoding}", f"cells separated by {shown}"]
+        if self._packing:
+            notes.append(f"unpacked from {self._packing}")
+            with self._path.open("rb") as file:
+                self._digest = file_digest(file, "sha256")
+        return Origin("csv", self._path.name, self.size, self._digest.hexdigest(), tuple(notes))
 
     def batches(self) -> Iterator[Batch]:
         self._digest = sha256()
-        first = 2  # the line of the first row
-        for number, (block, read) in enumerate(self._blocks()):
-            body = block if number else block[block.index(b"\n") + 1 :]
+        first, heading = self._first_row, self._first_row - 1  # lines
+        for block, read in self._blocks():
+            body = block
+            while heading and body:
+                body, heading = body[body.index(b"\n") + 1 :], heading - 1
             if body:
                 lines = pl.read_lines(BytesIO(body), row_index_name="number", row_index_offset=first)
                 first += lines.height
@@ -122,13 +158,12 @@ class CsvSource:
         """Yield the file as UTF-8, in pieces of whole lines, each with the number of bytes read so far."""
         decoder, rest, read, lines = getincrementaldecoder(self._encoding)(), b"", 0, 1
         direct = self._encoding in {"utf-8", "utf-8-sig"}
-        with self._path.open("rb") as file:
+        with opened(self._path) as (file, raw):
             while True:
                 chunk = file.read(_BLOCK)
                 self._digest.update(chunk)
-                read += len(chunk)
                 if direct:
-                    text = chunk.removeprefix(BOM_UTF8) if read == len(chunk) else chunk
+                    text = chunk.removeprefix(BOM_UTF8) if not read else chunk
                 else:
                     text = self._decoded(decoder, chunk, lines)
                 if b"\0" in text:
@@ -143,8 +178,9 @@ class CsvSource:
                 if len(rest) > MAX_LINE_BYTES:
                     raise SourceError(_too_long(self._path.name, lines + block.count(b"\n"), rest))
                 lines += block.count(b"\n")
+                read += len(chunk)
                 if block:
-                    yield (block if block.endswith(b"\n") else block + b"\n"), read
+                    yield (block if block.endswith(b"\n") else block + b"\n"), raw.tell()
                 if not chunk:
                     return
 
@@ -156,13 +192,13 @@ class CsvSource:
                 f"{self._path.name} is not {self._encoding}: the bytes after line {lines} cannot be decoded"
             ) from None
 
-    def _first_line(self) -> str:
-        """Return the header line.
+    def _first_lines(self) -> tuple[str, list[str]]:
+        """Return the header line, and some of the lines after it.
 
         Raises:
             SourceError, HeaderError: it is not there.
         """
-        with self._path.open("rb") as file:
+        with opened(self._path) as (file, _):
             head = file.read(4 * MAX_LINE_BYTES)
         if not head:
             raise SourceError(f"{self._path.name} is empty")
@@ -175,7 +211,7 @@ class CsvSource:
         except UnicodeError:
             line = head[: _first_bad(head)].count(b"\n") + 1
             raise SourceError(_not_utf8(self._path.name, line, self._encoding)) from None
-        first, feed, _ = text.removeprefix("\ufeff").partition("\n")
+        first, feed, rest = text.removeprefix("\ufeff").partition("\n")
         if not first.strip():
             raise SourceError(f"{self._path.name} is empty, or begins with a blank line")
         if len(first) >= MAX_LINE_BYTES:
@@ -184,7 +220,14 @@ class CsvSource:
             raise HeaderError("the lines end in a carriage return alone; save the file with line feeds")
         if not feed:
             raise SourceError(f"{self._path.name} has a header and no rows")
-        return first.rstrip("\r")
+        lines = rest.split("\n")
+        whole = lines if len(head) < 4 * MAX_LINE_BYTES else lines[:-1]
+        return first.rstrip("\r"), [line.rstrip("\r") for line in whole]
+
+    def _marked(self) -> str:
+        with opened(self._path) as (file, _):
+            head = file.read(3)
+        return next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), "utf-8")
 
 
 def _known(encoding: str) -> str:
@@ -197,21 +240,11 @@ def _known(encoding: str) -> str:
     return name
 
 
-def _marked(path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(3)
-    return next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), "utf-8")
-
-
 def _cells_of(line: str, separator: str) -> tuple[str, ...]:
     try:
         return tuple(name.strip() for name in next(csv.reader([line], delimiter=separator, strict=True)))
     except csv.Error:
         raise HeaderError("the quotation marks of the first line are not closed, or a name is too long") from None
-
-
-def _outside_quotes(line: str) -> str:
-    return "".join(line.split('"')[::2])
 
 
 def _unquoted(line: pl.Expr, separator: str) -> tuple[pl.Expr, pl.Expr]:

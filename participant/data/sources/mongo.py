@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from participant.data.model.errors import SourceError
-from participant.data.sources import Batch, Origin, batch_rows, check_columns, positions
-from participant.data.sources.sql import as_text
+from participant.data.sources import Batch, Origin, SourceColumn, batch_rows, check_columns
+from participant.data.sources.cells import CellBatches
 
 MAX_DEPTH = 4
 
@@ -27,6 +27,9 @@ class MongoSource:
         SourceError: it is empty, cannot be read, or its documents do not make a table.
     """
 
+    decimal = None
+    size = None
+
     def __init__(self, collection: Any) -> None:
         self._collection = collection
         self._columns: dict[str, int] = {}
@@ -36,6 +39,7 @@ class MongoSource:
             check_columns(len(self._columns))
         if not self._columns:
             raise SourceError("the collection is empty")
+        self._cells = CellBatches(list(self._columns))
 
     @classmethod
     def connect(cls, url: str, name: str) -> "MongoSource":
@@ -66,29 +70,25 @@ class MongoSource:
     def header(self) -> tuple[str, ...]:
         return tuple(self._columns)
 
-    @property
-    def size(self) -> None:
-        return None
-
     def batches(self) -> Iterator[Batch]:
-        names, first, rows = positions(len(self._columns)), 1, self._rows()
-        while batch := list(islice(rows, batch_rows(len(names)))):
+        first, rows = 1, self._rows()
+        while batch := list(islice(rows, batch_rows(len(self._columns)))):
             if any(name not in self._columns for row in batch for name in row):
                 raise SourceError("the collection got new fields while it was read; import it again")
-            cells = {
-                position: [row.get(name) for row in batch] for name, position in zip(self._columns, names, strict=True)
-            }
             lines = pl.int_range(first, first + len(batch), dtype=pl.Int64, eager=True)
             first += len(batch)
-            yield Batch(lines, pl.DataFrame(cells, dict.fromkeys(names, pl.String)), (), first - 1)
+            yield self._cells.batch([[row.get(name) for row in batch] for name in self._columns], lines, read=first - 1)
+
+    def known(self) -> Mapping[int, SourceColumn]:
+        return self._cells.known()
 
     def origin(self) -> Origin:
         return Origin("mongo", f"collection {self._collection.full_name}")
 
-    def _rows(self) -> Iterator[dict[str, str | None]]:
+    def _rows(self) -> Iterator[dict[str, Any]]:
         try:
             for document in self._collection.find({}, {"_id": False}):
-                yield {name: as_text(value, name) for name, value in _flat(document, "", MAX_DEPTH)}
+                yield {name: _single(value) for name, value in _flat(document, "", MAX_DEPTH)}
         except SourceError:
             raise
         except Exception as error:  # noqa: BLE001 - a driver's words may quote the address
@@ -103,3 +103,17 @@ def _flat(document: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tupl
             yield from _flat(value, f"{prefix}{name}.", depth - 1)
         else:
             yield f"{prefix}{name}", value
+
+
+def _single(value: Any) -> Any:
+    """Return a value of BSON as Python has it: what only BSON has becomes a decimal, a time or text."""
+    match type(value).__name__:
+        case "Decimal128":
+            return value.to_decimal()
+        case "ObjectId":
+            return str(value)
+        case "Int64":
+            return int(value)
+        case "Timestamp":
+            return value.as_datetime()
+    return value

@@ -5,19 +5,19 @@ and the database; of a query, its hash. Errors of a driver quote addresses, stat
 is told.
 """
 
-from collections.abc import Iterator
-from datetime import date, datetime, time
-from decimal import Decimal
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
-from typing import Any
-from uuid import UUID
+from importlib.util import find_spec
 
 import polars as pl
 import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
 from participant.data.model.errors import SourceError
-from participant.data.sources import MAX_CELL_CHARS, Batch, Origin, batch_rows, check_columns, positions
+from participant.data.sources import Batch, Origin, SourceColumn, batch_rows, check_columns
+from participant.data.sources.cells import CellBatches
+
+_POSTGRESQL = "postgresql+psycopg"
 
 
 class SqlSource:
@@ -32,14 +32,19 @@ class SqlSource:
         SourceError: no address, the driver is not installed, no connection, or the statement is refused.
     """
 
+    decimal = None
+    size = None
+
     def __init__(self, url: str, *, table: str | None = None, query: str | None = None) -> None:
         if (table is None) == (query is None):
             raise SourceError("name a table of the database with --table, or a statement with --query")
+        self._url = _address(url)
         try:
-            self._url = sqlalchemy.make_url(url)
             self._engine = sqlalchemy.create_engine(self._url, hide_parameters=True)
-        except (SQLAlchemyError, ImportError, ValueError, TypeError) as error:
-            raise _told("the address is none of a database, or its driver is not installed", error) from None
+        except ImportError as error:
+            raise SourceError(_no_driver(self._url, error)) from None
+        except (SQLAlchemyError, ValueError, TypeError) as error:
+            raise _told("the address cannot be used", error) from None
         if self._engine.dialect.is_async:
             raise SourceError("this driver is an asynchronous one; name another, such as postgresql+psycopg://")
         self._table, self._query = table, query
@@ -52,31 +57,19 @@ class SqlSource:
             self._engine.dispose()
             raise _told("the database cannot be read", error) from None
         check_columns(len(self._header))
+        self._cells = CellBatches(self._header)
 
     @property
     def header(self) -> tuple[str, ...]:
         return self._header
 
-    @property
-    def size(self) -> None:
-        return None
-
     def batches(self) -> Iterator[Batch]:
-        names, first = positions(len(self._header)), 1
+        first = 1
         try:
-            for rows in self._rows.partitions(min(batch_rows(len(names)), 1 << 15)):
-                cells = [
-                    [as_text(value, name) for value in values]
-                    for name, values in zip(self._header, zip(*rows, strict=True), strict=True)
-                ]
+            for rows in self._rows.partitions(min(batch_rows(len(self._header)), 1 << 15)):
                 lines = pl.int_range(first, first + len(rows), dtype=pl.Int64, eager=True)
                 first += len(rows)
-                yield Batch(
-                    lines,
-                    pl.DataFrame(dict(zip(names, cells, strict=True)), dict.fromkeys(names, pl.String)),
-                    (),
-                    first - 1,
-                )
+                yield self._cells.batch(list(zip(*rows, strict=True)), lines, read=first - 1)
         except SourceError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
@@ -84,6 +77,9 @@ class SqlSource:
         finally:
             self._connection.close()
             self._engine.dispose()
+
+    def known(self) -> Mapping[int, SourceColumn]:
+        return self._cells.known()
 
     def origin(self) -> Origin:
         place = f"{self._url.get_backend_name()}://{self._url.host or ''}/{self._url.database or ''}"
@@ -98,25 +94,23 @@ class SqlSource:
         return ".".join(prepare.quote_identifier(part) for part in table.split("."))
 
 
-def as_text(value: Any, column: str) -> str | None:
-    """Return a database's value as a cell of text, None where it is missing.
+def _address(url: str) -> sqlalchemy.URL:
+    """Return a database's address; PostgreSQL is spoken to through psycopg unless another driver is named."""
+    try:
+        read = sqlalchemy.make_url(url)
+    except (SQLAlchemyError, ValueError, TypeError) as error:
+        raise _told("this is not the address of a database", error) from None
+    return read.set(drivername=_POSTGRESQL) if read.drivername in {"postgresql", "postgres"} else read
 
-    Raises:
-        SourceError: it is no single value.
-    """
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        if len(value) > MAX_CELL_CHARS or "\0" in value:
-            raise SourceError(f"column {column!r} holds a text of more than {MAX_CELL_CHARS:,} characters, or NUL")
-        return value
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, int | float | Decimal | UUID):
-        return str(value)
-    raise SourceError(f"column {column!r} holds a {type(value).__name__}, which is no single value")
+
+def _no_driver(url: sqlalchemy.URL, error: ImportError) -> str:
+    if url.drivername == _POSTGRESQL and find_spec("psycopg") is None:
+        return "PostgreSQL needs the extra: pip install 'secagg[postgres-source]'"
+    backend = url.get_backend_name()
+    return (
+        f"the driver for {backend} is not installed: install the package {error.name}, or name another driver in the "
+        f"address, {backend}+DRIVER://"
+    )
 
 
 def _told(what: str, error: Exception) -> SourceError:

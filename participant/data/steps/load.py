@@ -1,7 +1,7 @@
-"""Load: read a source batch by batch, and lay the cells aside as text; the only step that sees the source.
+"""Load: read a source batch by batch, and lay the cells aside; the only step that sees the source.
 
-Each batch is stripped, its empty cells become missing, and what the later steps have to know of the whole table is
-gathered on the way. A batch is what is in memory at a time.
+Each batch of text is stripped, its empty cells become missing, and what the later steps have to know of the whole table
+is gathered on the way. A batch is what is in memory at a time.
 """
 
 from collections.abc import Mapping
@@ -9,18 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 
 from participant.data.model.declaration import Declaration
 from participant.data.model.errors import SourceError
 from participant.data.model.progress import Clock, Show
-from participant.data.sources import Fault, TableSource, check_empty, check_rows
+from participant.data.sources import Batch, Fault, TableSource, check_empty, check_rows
 from participant.data.steps.bad_rows import BadRows
 from participant.data.steps.duplicates import Duplicates
-from participant.data.steps.names import NamedColumn
+from participant.data.steps.evidence import Evidence
+from participant.data.steps.missing import MissingCodes
+from participant.data.steps.names import Doubts, NamedColumn
 from participant.data.steps.persons import Persons
-from participant.data.steps.types import Evidence
 
 LINE = "#"
+NUMBERS = "#"  # ends the name of the column that holds what a source has typed as numbers in a column of text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +31,18 @@ class StagedTable:
     """A table that was read.
 
     Attributes:
-        parts: files with a batch each: the lines and the named columns, as text.
+        parts: files with a batch each: the lines and the named columns, text or typed.
         rows: of all parts, the bad ones of this step not included.
+        columns: those that are ones, by their cells.
+        notes: about the others.
         seen: evidence of the types, by name.
         duplicates, persons: what was gathered for these steps.
     """
 
     parts: tuple[Path, ...]
     rows: int
+    columns: tuple[NamedColumn, ...]
+    notes: tuple[str, ...]
     seen: Mapping[str, Evidence]
     duplicates: Duplicates
     persons: Persons
@@ -54,10 +61,16 @@ def load(
 
     Raises:
         SourceError: it cannot be read, or has no rows.
+        HeaderError: the cells of a column show that its header is none.
     """
     seen = {column.name: Evidence() for column in columns}
-    missing = {name: [*declared.missing, *declared.columns[name].missing] for name in declared.columns}
-    duplicates, persons, rows = Duplicates(), Persons(), 0
+    missing = {
+        name: MissingCodes.of(
+            (*declared.missing, *(declared.columns[name].missing if name in declared.columns else ()))
+        )
+        for name in seen
+    }
+    duplicates, persons, doubts, rows = Duplicates(), Persons(), Doubts(columns, len(source.header)), 0
     parts: list[Path] = []
     held: pl.DataFrame | None = None  # rows without any value: they are none if nothing comes after them
     batches = iter(source.batches())
@@ -67,43 +80,57 @@ def load(
             if batch is None:
                 break
             bad.rows(batch.faults)
-            picked = [pl.col(str(column.position)).alias(column.name) for column in columns]
-            table = batch.cells.select(picked).select(pl.all().str.strip_chars().replace("", None))
-            table = table.with_columns(batch.lines.alias(LINE))
-            table, held = _filled(table if held is None else pl.concat([held, table]), bad)
+            table = _named(batch, columns)
+            table = table if held is None or not held.height else pl.concat([held, table], how="diagonal_relaxed")
+            table, held = _filled(table, columns, bad)
             if not table.height:
                 continue
             rows += table.height
             check_rows(rows)
             parts.append(folder / f"cells-{len(parts):06d}.arrow")
             table.write_ipc(parts[-1], compression="lz4")
-            cells, lines = table.drop(LINE), table[LINE]
+            cells, lines = table.select(column.name for column in columns), table[LINE]
         with clock("duplicates"):
             duplicates.add(lines, cells, declared.identity)
             if declared.person:
                 persons.add(cells[declared.person])
         with clock("types"):
+            doubts.read(cells)
             for name, evidence in seen.items():
-                evidence.read(cells[name].filter(~cells[name].is_in(missing.get(name, list(declared.missing)))))
+                typed = f"{name}{NUMBERS}"
+                evidence.read(cells[name], missing[name], table[typed] if typed in table.columns else None)
         show("load", batch.read, source.size, rows)
     if not rows and not bad.lines:
         raise SourceError("the table has a header and no rows")
-    return StagedTable(tuple(parts), rows, seen, duplicates, persons)
+    there, notes = doubts.settle(columns)
+    return StagedTable(tuple(parts), rows, there, notes, seen, duplicates, persons)
 
 
-def _filled(table: pl.DataFrame, bad: BadRows) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _named(batch: Batch, columns: tuple[NamedColumn, ...]) -> pl.DataFrame:
+    """Return a batch with the columns' names, its lines, and the typed numbers beside columns of text."""
+    table = batch.cells.select(pl.col(str(column.position)).alias(column.name) for column in columns)
+    table = table.with_columns(cs.string().str.strip_chars().replace("", None), cs.float().fill_nan(None))
+    numbers = [
+        batch.numbers[str(column.position)].alias(f"{column.name}{NUMBERS}")
+        for column in columns
+        if str(column.position) in batch.numbers
+    ]
+    return table.with_columns(batch.lines.alias(LINE), *numbers)
+
+
+def _filled(table: pl.DataFrame, columns: tuple[NamedColumn, ...], bad: BadRows) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows with values, and the empty ones at the end. Empty ones before them are listed as bad.
 
     In a table of one column an empty row is a missing value.
     """
-    empty = table.select(pl.all_horizontal(pl.exclude(LINE).is_null())).to_series()
+    empty = table.select(pl.all_horizontal(pl.col(column.name).is_null() for column in columns)).to_series()
     if not empty.any():
         return table, table.clear()
     check_empty(int(empty.sum()))
     filled = (~empty).arg_true()
     end = int(filled[-1]) + 1 if len(filled) else 0
     head, gaps = table.head(end), empty.head(end)
-    if table.width > 2:  # beside the line
+    if len(columns) > 1:
         bad.rows(Fault(int(line), "no value in any column") for line in head[LINE].filter(gaps))
         head = head.filter(~gaps)
     return head, table.slice(end)

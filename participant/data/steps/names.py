@@ -7,8 +7,10 @@ and what is no letter or digit becomes an underscore. A name that comes twice ge
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from unicodedata import normalize
+
+import polars as pl
 
 from participant.data.model.declaration import Declaration
 from participant.data.model.errors import DeclarationError, HeaderError, some
@@ -21,6 +23,9 @@ _UNIT = re.compile(r"^(.*?[^\W_].*?)\s*[(\[]\s*([^()\[\]]{1,16}?)\s*[)\]]\s*$")
 _LONGEST = 60
 
 
+_YEAR = r"(?:19|20)[0-9]{2}"
+
+
 class NamedColumn(NamedTuple):
     """A column of the source.
 
@@ -30,6 +35,7 @@ class NamedColumn(NamedTuple):
         header: what the source called it.
         unit: that stood in the header.
         notes: what was changed, for the report.
+        doubt: why it may be no column, which its cells decide: it has no name, or its name is a year.
     """
 
     position: int
@@ -37,6 +43,7 @@ class NamedColumn(NamedTuple):
     header: str
     unit: str = ""
     notes: tuple[str, ...] = ()
+    doubt: Literal["", "nameless", "year"] = ""
 
 
 def standardise(header: Sequence[str], declared: Declaration) -> tuple[NamedColumn, ...]:
@@ -46,16 +53,15 @@ def standardise(header: Sequence[str], declared: Declaration) -> tuple[NamedColu
         HeaderError: a column has no name, or its name looks like a value: then the first line is a row.
         DeclarationError: a declared column is not there.
     """
-    if odd := [number for number, name in enumerate(header, 1) if not any(c.isalpha() for c in name)]:
-        raise HeaderError(
-            f"column {some(odd)} of {len(header)} has no proper name in the first line. Is the first line a header, "
-            "and the separator right?"
-        )
+    doubts = [_doubt(name) for name in header]
+    plain = [any(c.isalpha() for c in name) for name in header]
+    if (odd := [at + 1 for at, name in enumerate(header) if not plain[at] and not doubts[at]]) or not any(plain):
+        raise HeaderError(_not_a_header(odd or list(range(1, len(header) + 1)), len(header)))
     own = {column.header: name for name, column in declared.columns.items() if column.header is not None}
     seen: Counter[str] = Counter()
     columns = []
     for position, given in enumerate(header):
-        column = _named(position, given, own)
+        column = _named(position, given, own)._replace(doubt=doubts[position])
         seen[column.name] += 1
         if seen[column.name] > 1:
             again = f"{column.name}_{seen[column.name]}"
@@ -70,6 +76,9 @@ def standardise(header: Sequence[str], declared: Declaration) -> tuple[NamedColu
 
 
 def _named(position: int, given: str, own: Mapping[str, str]) -> NamedColumn:
+    if not given:
+        name = "row" if position == 0 else f"column_{position + 1}"
+        return NamedColumn(position, name, given, notes=("has no name in the source",))
     if given in own:
         return NamedColumn(position, own[given], given)
     if re.fullmatch(NAME_PATTERN, given):
@@ -91,3 +100,71 @@ def _check_declared(columns: Sequence[NamedColumn], declared: Declaration) -> No
         raise DeclarationError(f"the table has no column {some(absent)}; its first line names {len(there)} others")
     if len(there) < len(columns):
         raise HeaderError("two columns have one name also with numbers; declare names for them")
+
+
+class Doubts:
+    """Gathers what tells whether a doubtful column is one."""
+
+    def __init__(self, columns: Sequence[NamedColumn], header: int) -> None:
+        self._header = header
+        self._columns = {column.name: column for column in columns if column.doubt}
+        self._filled: set[str] = set()
+        self._counting: dict[str, int | None] = {}  # what the next row number would be, None once one was another
+        self._not_years: set[str] = set()
+
+    def read(self, cells: pl.DataFrame) -> None:
+        """Take the cells of a batch."""
+        for name, column in self._columns.items():
+            present = cells[name].drop_nulls()
+            if len(present):
+                self._filled.add(name)
+            numbers = present.cast(pl.Int64, strict=False)
+            if (
+                column.doubt == "year"
+                and len(present)
+                and not numbers.is_between(1900, 2099).fill_null(value=False).all()
+            ):
+                self._not_years.add(name)
+            if column.doubt == "nameless" and column.position == 0 and cells.height:
+                self._count(name, cells[name].cast(pl.Int64, strict=False))
+
+    def settle(self, columns: Sequence[NamedColumn]) -> tuple[tuple[NamedColumn, ...], tuple[str, ...]]:
+        """Return the columns that are ones, and notes about the others.
+
+        Raises:
+            HeaderError: a column without a name has values, or the first line is perhaps a row.
+        """
+        if years := [
+            one.position + 1
+            for name, one in self._columns.items()
+            if one.doubt == "year" and name in self._filled and name not in self._not_years
+        ]:
+            raise HeaderError(_not_a_header(years, self._header))
+        nameless = [one for one in self._columns.values() if one.doubt == "nameless"]
+        numbers = [one for one in nameless if self._counting.get(one.name) is not None]
+        empty = [one for one in nameless if one.name not in self._filled]
+        if odd := [one.position + 1 for one in nameless if one.position and one not in empty]:
+            raise HeaderError(_not_a_header(odd, self._header, " Their cells have values."))
+        notes = [f"{len(empty):,} columns without a name and without a value left out"] if empty else []
+        notes += ["the first column has no name and numbers the rows: left out"] if numbers else []
+        return tuple(one for one in columns if one not in (*numbers, *empty)), tuple(notes)
+
+    def _count(self, name: str, numbers: pl.Series) -> None:
+        first = self._counting.get(name, 0 if numbers[0] == 0 else 1)
+        if first is not None:
+            running = pl.int_range(first, first + len(numbers), dtype=pl.Int64, eager=True)
+            first = first + len(numbers) if numbers.null_count() == 0 and (numbers == running).all() else None
+        self._counting[name] = first
+
+
+def _doubt(name: str) -> Literal["", "nameless", "year"]:
+    if not name:
+        return "nameless"
+    return "year" if re.fullmatch(_YEAR, name) else ""
+
+
+def _not_a_header(odd: Sequence[int], columns: int, more: str = "") -> str:
+    return (
+        f"column {some(odd)} of {columns} has no proper name in the first line.{more} Is the first line a header, and "
+        "the separator right?"
+    )

@@ -1,75 +1,30 @@
 """Infer types: what a column is, from all of its cells.
 
-Nothing is guessed from a part of the rows. A column is numeric if every cell is a number in one way of writing numbers;
-a number with a leading zero, or with more digits than a double holds, is taken as a code and stays text. Cells that are
-numbers but for a thousands separator, a decimal comma or a unit count as such if the whole column allows one reading,
-and dates likewise; where two readings are possible the column stays text, and the report says what to declare.
+What a source has typed stays as it is. Text is inferred, and nothing from a part of the rows. A column is numeric if
+every cell is a number in one way of writing numbers; a number with a leading zero, or with more digits than a double
+holds, is taken as a code and stays text. Thousands separators, a decimal comma or a unit are understood if the whole
+column allows one reading, and dates likewise; where two readings are possible the column stays text, and the report
+says what to declare.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import polars as pl
 
 from participant.data.model.declaration import Conversion, Declaration, DeclaredColumn
 from participant.data.model.description import NUMERIC, ColumnKind
+from participant.data.model.errors import DeclarationError
+from participant.data.model.units import is_known
+from participant.data.sources import SourceColumn
+from participant.data.steps.evidence import Evidence, date_formats
+from participant.data.steps.missing import MissingCodes
 from participant.data.steps.names import NamedColumn
+from participant.data.steps.words import BOOLEANS, INFINITE, USUAL_MISSING
 
-CODE = r"^[+-]?(?:0[0-9]|[0-9]{16})"
-GAP = "'\u2019\u00a0\u202f\u2009 "  # between thousands, in many countries
-_POWER = "(?:[eE][+-]?[0-9]{1,4})?"
-NUMBER = {
-    ".": rf"[+-]?(?:[0-9]{{1,3}}(?:[,{GAP}][0-9]{{3}})+(?:\.[0-9]+)?|[0-9]+\.?[0-9]*|\.[0-9]+){_POWER}",
-    ",": rf"[+-]?(?:[0-9]{{1,3}}(?:[.{GAP}][0-9]{{3}})+(?:,[0-9]+)?|[0-9]+(?:,[0-9]*)?|,[0-9]+){_POWER}",
-}
-UNIT = r"[A-Za-z\u00b5\u03bc\u00b0%\u03a9][A-Za-z0-9\u00b5\u03bc\u00b0%\u03a9/.^\u00b2\u00b3*-]{0,15}"
-WITH_UNIT = {mark: rf"^({number})\s*({UNIT})?$" for mark, number in NUMBER.items()}
-DATES = {
-    "%Y-%m-%d": r"^\d{4}-\d{1,2}-\d{1,2}$",
-    "%d.%m.%Y": r"^\d{1,2}\.\d{1,2}\.\d{4}$",
-    "%d/%m/%Y": r"^\d{1,2}/\d{1,2}/\d{4}$",
-    "%m/%d/%Y": r"^\d{1,2}/\d{1,2}/\d{4}$",
-    "%Y/%m/%d": r"^\d{4}/\d{1,2}/\d{1,2}$",
-    "%d-%m-%Y": r"^\d{1,2}-\d{1,2}-\d{4}$",
-    "%Y-%m-%dT%H:%M:%S": r"^\d{4}-\d{1,2}-\d{1,2}T\d{2}:\d{2}:\d{2}",
-    "%Y-%m-%d %H:%M:%S": r"^\d{4}-\d{1,2}-\d{1,2} \d{2}:\d{2}:\d{2}",
-}
-BOOLEANS = (
-    ("true", "false"),
-    ("yes", "no"),
-    ("y", "n"),
-    ("t", "f"),
-    ("ja", "nein"),
-    ("j", "n"),
-    ("oui", "non"),
-    ("wahr", "falsch"),
-)
-USUAL_MISSING = frozenset(
-    {
-        "na",
-        "n/a",
-        "n.a.",
-        "nan",
-        "null",
-        "none",
-        "nil",
-        "-",
-        "--",
-        ".",
-        "?",
-        "missing",
-        "unknown",
-        "unk",
-        "k.a.",
-        "#n/a",
-        "#null!",
-        "#div/0!",
-    }
-)
-_HOPELESS = 1000  # different cells that fit no reading: after so many the column is text
 _SHOWN = 5
+_EXACT = 2**53
+_TIMES = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Reading(NamedTuple):
@@ -78,21 +33,24 @@ class Reading(NamedTuple):
     Attributes:
         column: of the source.
         kind: what they become.
-        missing: cells that stand for a missing value.
-        tokens: the same, in lower case, in any case.
-        decimal: mark of decimals.
+        missing: codes of missing values.
+        tokens: words, in lower case, that stand for a missing value as well.
+        decimal: the decimal mark, or None where it is in doubt: then a cell that is two numbers is a bad one.
         formats: of dates, in the order in which they are tried.
+        moments: a time of day may follow a date, and is left out.
         units: what one of another unit is in `unit`.
-        unit, label, categories, low, high, required: as declared.
+        unit, label, categories, low, high, required: as declared, or known to the source.
+        declared: the site has said what the column is, so that nothing is taken as missing but what it names.
         notes: for the report.
     """
 
     column: NamedColumn
     kind: ColumnKind
-    missing: frozenset[str]
+    missing: MissingCodes
     tokens: frozenset[str] = frozenset()
-    decimal: str = "."
+    decimal: str | None = "."
     formats: tuple[str, ...] = ()
+    moments: bool = False
     units: Mapping[str, Conversion] = {}
     unit: str = ""
     label: str = ""
@@ -100,77 +58,26 @@ class Reading(NamedTuple):
     low: float | None = None
     high: float | None = None
     required: bool = False
+    declared: bool = False
     notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         return self.column.name
 
-
-@dataclass(slots=True)
-class Evidence:
-    """What was seen in one column. `read` takes a batch; nothing of it is kept but counts and a few different cells."""
-
-    present: int = 0
-    plain: int = 0  # finite numbers with a point
-    whole: int = 0  # of these, integers
-    pointed: int = 0  # of these, not also numbers under a decimal comma
-    codes: int = 0
-    forms: Counter[str] = field(default_factory=Counter)  # of the others, how many fit a reading
-    units: Counter[str] = field(default_factory=Counter)
-    words: Counter[str] = field(default_factory=Counter)  # cells, in lower case, that are no number or date
-    hopeless: bool = False
-
-    def read(self, cells: pl.Series) -> None:
-        """Take the cells of a batch, without those that are missing by declaration."""
-        cells = cells.drop_nulls()
-        self.present += len(cells)
-        if self.hopeless or not len(cells):
-            return
-        numbers = cells.cast(pl.Float64, strict=False)
-        finite = numbers.is_finite().fill_null(value=False)
-        plain = cells.filter(finite)
-        self.plain += len(plain)
-        self.codes += int(plain.str.contains(CODE).sum())
-        values = numbers.filter(finite)
-        whole = (values == values.round()) & (values.abs() < 1e15) & ~plain.str.contains("[.eE]")
-        self.whole += int(whole.sum())
-        if not self.pointed:
-            fraction = plain.filter(~whole)
-            self.pointed += len(fraction) - int(fraction.str.contains(f"^{NUMBER[',']}$").sum())
-        if len(plain) < len(cells):
-            self._read_others(cells.filter(~finite))
-
-    def _read_others(self, cells: pl.Series) -> None:
-        different = cells.value_counts(name="count")
-        text, count = different.to_series(0), different["count"]
-        known = pl.repeat(value=False, n=len(text), dtype=pl.Boolean, eager=True)
-        for mark, pattern in WITH_UNIT.items():
-            numbers, _ = parse_numbers(text, mark)
-            fits = numbers.is_not_null()
-            self.forms[mark] += _total(count, fits)
-            new = fits & ~known
-            whole = text.filter(new).str.extract(pattern, 1).str.contains("^[+-]?[0-9]{1,15}$")
-            self.forms["whole"] += _total(count.filter(new), whole)
-            self._count(self.units, text.filter(new).str.extract(pattern, 2), count.filter(new))
-            known |= fits
-        self.forms["grouped"] += _total(count, known & text.str.contains(f"^{NUMBER['.']}$"))
-        for form, shape in DATES.items():
-            fits = text.str.contains(shape) & parse_date(text, form).is_not_null()
-            self.forms[form] += _total(count, fits)
-            known |= fits
-        self._count(self.words, text.filter(~known).str.to_lowercase(), count.filter(~known))
-        self.hopeless = len(self.words) > _HOPELESS
-
-    def _count(self, counter: Counter[str], text: pl.Series, count: pl.Series) -> None:
-        for word, times in zip(text, count, strict=True):
-            if word is not None:
-                counter[word] += times
-            if len(counter) > _HOPELESS:
-                return
+    def noting(self, *notes: str) -> "Reading":
+        """Return the reading with more notes."""
+        return self._replace(notes=(*self.notes, *notes))
 
 
-def decide(column: NamedColumn, seen: Evidence, declared: Declaration, *, table: str | None) -> Reading:
+def decide(
+    column: NamedColumn,
+    seen: Evidence,
+    declared: Declaration,
+    *,
+    table: str | None,
+    known: SourceColumn | None = None,
+) -> Reading:
     """Return how a column is read.
 
     Args:
@@ -178,154 +85,217 @@ def decide(column: NamedColumn, seen: Evidence, declared: Declaration, *, table:
         seen: in its cells.
         declared: about the table.
         table: the decimal mark that other columns show, if they agree.
+        known: what the source says about the column.
+
+    Raises:
+        DeclarationError: the declaration contradicts what the source knows.
     """
-    told = declared.columns.get(column.name, DeclaredColumn())
-    decimal: str | None = told.decimal or declared.decimal
+    told, known = declared.columns.get(column.name, DeclaredColumn()), known or SourceColumn()
     reading = Reading(
         column=column,
         kind=ColumnKind.TEXT,
-        missing=frozenset({*declared.missing, *told.missing}),
+        missing=MissingCodes.of((*declared.missing, *told.missing)),
         units=told.units,
-        unit=told.unit or column.unit,
-        label=told.label,
-        categories=told.categories,
+        unit=told.unit or known.unit or column.unit,
+        label=told.label or known.label,
+        categories=told.categories or known.categories,
         low=told.low,
         high=told.high,
         required=told.required or column.name in declared.identity,
-        notes=column.notes,
+        notes=column.notes + known.notes,
     )
-    if told.kind is None:
-        return _inferred(reading, seen, decimal, table)
-    if told.kind in NUMERIC and decimal is None:
-        comma, point = _fits(seen, ","), _fits(seen, ".")
-        decimal = (table or ".") if comma == point else "," if comma > point else "."
-    formats = told.formats or tuple(_date_formats(seen)[0]) or ("%Y-%m-%d",)
+    reading = _in_declared_unit(reading, told, known)
+    decimal: str | None = told.decimal or declared.decimal
+    if told.kind is not None:
+        return _as_declared(reading, told, seen, decimal, table)
+    if seen.dtype != pl.String:
+        return _as_typed(reading, seen)
+    return _inferred(reading, seen, decimal, table)
+
+
+def _in_declared_unit(reading: Reading, told: DeclaredColumn, known: SourceColumn) -> Reading:
+    """Let a declared unit stand for the source's own, such as the seconds of durations."""
+    if not known.unit or not told.unit or told.unit == known.unit:
+        return reading
+    if known.unit in told.units:
+        conversion = told.units[known.unit]
+    elif {known.unit, told.unit} <= _TIMES.keys():
+        conversion = Conversion(factor=_TIMES[known.unit] / _TIMES[told.unit])
+    else:
+        raise DeclarationError(
+            f"column {reading.name} is in {known.unit} and declared in {told.unit}: say what one of the other is, "
+            f"units = {{ {known.unit} = ... }}"
+        )
+    return reading._replace(units={**reading.units, "": conversion})  # cells without a unit of their own
+
+
+def _as_declared(
+    reading: Reading, told: DeclaredColumn, seen: Evidence, decimal: str | None, table: str | None
+) -> Reading:
+    assert told.kind is not None
+    formats = told.formats or tuple(date_formats(seen)[0]) or ("%Y-%m-%d",)
     return reading._replace(
-        kind=told.kind, decimal=decimal or ".", formats=formats if told.kind is ColumnKind.DATE else ()
-    )
+        kind=told.kind,
+        categories=told.categories,
+        decimal=decimal or _mark(seen, table) if told.kind in NUMERIC else ".",
+        formats=formats if told.kind is ColumnKind.DATE else (),
+        moments=not told.formats,
+        declared=True,
+    ).noting(*_times_left_out(seen, formats if told.kind is ColumnKind.DATE and not told.formats else ()))
 
 
-def mark_of_table(seen: Sequence[Evidence]) -> str | None:
-    """Return the decimal mark of a table if its columns show one and do not contradict each other."""
-    marks = {mark for one in seen if (mark := _mark(one)) is not None}
-    return marks.pop() if len(marks) == 1 else None
+def _mark(seen: Evidence, table: str | None) -> str | None:
+    """Return the one decimal mark that a column can have, None where two are possible.
+
+    Other columns confirm a decimal mark. They never make a group of thousands of it: `1.234` beside `2,5` stays in
+    doubt.
+    """
+    if seen.point or seen.comma:
+        return None if seen.point and seen.comma else "." if seen.point else ","
+    if seen.dotted and not seen.grouped and table == ".":
+        return "."
+    if seen.grouped and not seen.dotted and table == ",":
+        return ","
+    return None if seen.dotted or seen.grouped else "."
 
 
-def _mark(seen: Evidence) -> str | None:
-    comma, point = _fits(seen, ","), _fits(seen, ".")
-    if seen.hopeless or seen.codes or comma == point or max(comma, point) + _words_missing(seen) != seen.present:
-        return None
-    return "," if comma > point else "."
-
-
-def parse_numbers(cells: pl.Series, mark: str) -> tuple[pl.Series, pl.Series]:
-    """Return finite numbers with this decimal mark, null for cells that are none, and the units behind them."""
-    pattern = WITH_UNIT[mark]
-    plain = cells.str.extract(pattern, 1).str.replace_all(f"[{GAP}{',' if mark == '.' else '.'}]", "")
-    numbers = plain.str.replace(mark, ".", literal=True).cast(pl.Float64, strict=False)
-    return numbers.set(~numbers.is_finite().fill_null(value=False), None), cells.str.extract(pattern, 2)
-
-
-def parse_date(cells: pl.Series, form: str) -> pl.Series:
-    """Return the dates that cells are in a format, null for those that are none. Times of the day are left out."""
-    if "%H" in form:
-        return cells.str.slice(0, 19).str.to_datetime(form, strict=False).dt.date()
-    return cells.str.to_date(form, strict=False)
+def _as_typed(reading: Reading, seen: Evidence) -> Reading:
+    """Return the reading of a column that the source has typed."""
+    if seen.dtype == pl.Boolean:
+        return reading._replace(kind=ColumnKind.BOOLEAN)
+    if seen.dtype == pl.Date:
+        return reading._replace(kind=ColumnKind.DATE)
+    if reading.categories is not None:
+        return reading._replace(kind=ColumnKind.CATEGORY)
+    if seen.largest > _EXACT:
+        return reading.noting("whole numbers that a double cannot hold: taken as codes")
+    reading = reading._replace(kind=ColumnKind.REAL if seen.dtype == pl.Float64 else ColumnKind.INTEGER)
+    return reading.noting(*_infinite(seen.nonfinite))
 
 
 def _inferred(reading: Reading, seen: Evidence, decimal: str | None, table: str | None) -> Reading:
     if not seen.present:
-        return reading._replace(kind=ColumnKind.REAL, notes=(*reading.notes, "no value in any row"))
+        return reading._replace(kind=ColumnKind.REAL).noting("no value in any row")
     if seen.hopeless or seen.codes:
-        note = (f"{seen.codes:,} cells have leading zeros or 16 digits and more: taken as codes",) if seen.codes else ()
-        return reading._replace(notes=reading.notes + note)
-    gone = _words_missing(seen)
-    tokens = tuple(word for word in seen.words if word in USUAL_MISSING)
-    rest = sum(seen.words.values()) - gone
+        note = f"{seen.codes:,} cells have leading zeros or 16 digits and more: taken as codes"
+        return reading.noting(*([note] if seen.codes else []))
+    gone = seen.gone
     if gone == seen.present:
         return reading  # a column of dashes says something, perhaps
-    if tokens and not rest:
-        told = ", ".join(f"{word} ({seen.words[word]:,})" for word in sorted(tokens))
-        reading = reading._replace(tokens=frozenset(tokens), notes=(*reading.notes, f"taken as missing: {told}"))
+    rest = sum(seen.words.values()) - gone
     if rest:
         return _words(reading, seen, rest)
-    return _numbers(reading, seen, decimal, gone, table) or _dates(reading, seen, gone) or reading
+    found = _numbers(reading, seen, decimal, table) or _dates(reading, seen)
+    if found is None:
+        return _doubtful(reading, seen)
+    if found.kind is ColumnKind.TEXT:
+        return found
+    tokens = frozenset(seen.words)
+    told = ", ".join(f"{word} ({seen.words[word]:,})" for word in sorted(tokens - INFINITE))
+    infinite = sum(seen.words[word] for word in tokens & INFINITE) + seen.nonfinite
+    notes = ([f"taken as missing: {told}"] if told else []) + _infinite(infinite)
+    if found.kind in NUMERIC and 0 < seen.typed < seen.numeric:
+        notes.append(f"{seen.numeric - seen.typed:,} cells are text in the source and were read as numbers")
+    return found._replace(tokens=tokens).noting(*notes)
 
 
-def _numbers(reading: Reading, seen: Evidence, decimal: str | None, gone: int, table: str | None) -> Reading | None:
-    fits = [mark for mark in NUMBER if _fits(seen, mark) + gone == seen.present and (decimal or mark) == mark]
-    if not fits:
+def _numbers(reading: Reading, seen: Evidence, decimal: str | None, table: str | None) -> Reading | None:
+    """Return the reading of a column of numbers, of text with the reason if they have no one reading, or None."""
+    if seen.numeric + seen.gone != seen.present:
         return None
-    mark: str = fits[0]
-    if len(fits) == len(NUMBER):  # 1,234 is a number in both, and so is 1.234
-        if table is None and seen.forms["grouped"]:
-            note = "numbers such as 1,234 can be read in two ways: declare decimal = '.' or ','"
-            return reading._replace(notes=(*reading.notes, note))
-        mark = table or "."
+    mark = decimal or _mark(seen, table)
+    if mark is None and seen.point and seen.comma:
+        return reading.noting(
+            f"{seen.point:,} numbers have a decimal point and {seen.comma:,} a decimal comma: correct the column"
+        )
+    if mark is None:
+        return reading.noting("numbers such as 1,234 and 1.234 can be read in two ways: declare decimal = '.' or ','")
+    if seen.fits(mark) + seen.gone != seen.present:
+        return reading.noting(f"{seen.numeric - seen.fits(mark):,} numbers have another decimal mark than is declared")
+    if seen.powers and not (seen.scientific or seen.point or seen.comma or decimal):
+        return reading.noting(
+            f"{seen.powers:,} cells such as 12E5 are numbers or codes: declare type = 'real' or 'text'"
+        )
     units = {unit for unit in seen.units if unit not in reading.units and unit != reading.unit}
-    if len(seen.units) > 1 and units:
+    if strange := sorted(unit for unit in units if not is_known(unit)):
+        told = ", ".join(f"{unit} ({seen.units[unit]:,})" for unit in strange[:_SHOWN])
+        return reading.noting(
+            f"numbers with letters that are no known unit: {told}; declare unit and units, if they are"
+        )
+    if units and (len(seen.units) > 1 or reading.unit):
         told = ", ".join(f"{unit} ({count:,})" for unit, count in sorted(seen.units.items())[:_SHOWN])
-        return reading._replace(notes=(*reading.notes, f"several units in the cells: {told}; declare unit and units"))
-    notes = reading.notes
+        beside = f" beside {reading.unit}" if reading.unit else ""
+        return reading.noting(f"several units in the cells: {told}{beside}; declare unit and units")
     if seen.units:
         unit = reading.unit or next(iter(seen.units))
-        reading = reading._replace(unit=unit, units={**reading.units, **{one: Conversion() for one in units}})
-        notes += (f"unit {', '.join(seen.units)} taken out of {sum(seen.units.values()):,} cells",)
-    if mark == "," and seen.forms[","] > seen.forms["."]:
-        notes += ("decimal comma",)
-    elif seen.forms["grouped"]:
-        notes += ("thousands separators",)
-    kind = ColumnKind.INTEGER if seen.whole + seen.forms["whole"] + gone == seen.present else ColumnKind.REAL
-    return reading._replace(kind=kind, decimal=mark, notes=notes)
+        bare = seen.numeric - seen.united
+        note = f"unit {', '.join(sorted(seen.units))} taken out of {seen.united:,} cells"
+        reading = reading._replace(unit=unit).noting(
+            note + (f"; {bare:,} have none and are taken to be in {unit}" if bare else "")
+        )
+    if mark == "," and seen.comma + seen.grouped:
+        reading = reading.noting(f"decimal comma in {seen.comma + seen.grouped:,} cells")
+    if seen.thousands[mark]:
+        reading = reading.noting(f"thousands separators in {seen.thousands[mark]:,} cells")
+    if seen.compact == seen.present:
+        reading = reading.noting("whole numbers that are dates, perhaps: declare formats = ['%Y%m%d']")
+    whole = not seen.real and seen.whole + seen.wholes[mark] + seen.typed == seen.numeric
+    if whole and seen.largest > _EXACT:
+        return reading.noting("whole numbers that a double cannot hold: taken as codes")
+    return reading._replace(kind=ColumnKind.INTEGER if whole else ColumnKind.REAL, decimal=mark)
 
 
-def _dates(reading: Reading, seen: Evidence, gone: int) -> Reading | None:
-    formats, total = _date_formats(seen)
-    if not formats or total + gone != seen.present:
+def _dates(reading: Reading, seen: Evidence) -> Reading | None:
+    formats, total = date_formats(seen)
+    if not formats or total + seen.gone != seen.present:
         return None
-    if {"%d/%m/%Y", "%m/%d/%Y"} <= formats.keys() and formats["%d/%m/%Y"] == formats["%m/%d/%Y"]:
-        note = "dates such as 03/04/2020 can be read in two ways: declare formats = ['%d/%m/%Y'] or ['%m/%d/%Y']"
-        return reading._replace(notes=(*reading.notes, note))
+    if sum(formats.values()) > total:
+        rivals = " or ".join(f"['{form}']" for form in formats if form.startswith(("%d", "%m")))
+        return reading.noting(f"dates such as 03/04/2020 can be read in two ways: declare formats = {rivals}")
     told = ", ".join(f"{form} ({count:,})" for form, count in formats.items())
-    notes = (f"dates in {len(formats)} formats: {told}",) if len(formats) > 1 else ()
-    return reading._replace(kind=ColumnKind.DATE, formats=tuple(formats), notes=reading.notes + notes)
+    reading = reading._replace(kind=ColumnKind.DATE, formats=tuple(formats), moments=True)
+    return reading.noting(
+        *([f"dates in {len(formats)} formats: {told}"] if len(formats) > 1 else []), *_times_left_out(seen, formats)
+    )
+
+
+def _doubtful(reading: Reading, seen: Evidence) -> Reading:
+    """Say why a column of numbers and dates alone has no one reading."""
+    _, dates = date_formats(seen)
+    if dates and seen.numeric:
+        return reading.noting(f"{seen.numeric:,} numbers and {dates:,} dates: declare the type")
+    return reading
 
 
 def _words(reading: Reading, seen: Evidence, rest: int) -> Reading:
     """Return the reading of a column with words in it: two words of yes and no, or text."""
     words = {word for word in seen.words if word not in USUAL_MISSING}
-    only = seen.present == sum(seen.words.values())
-    for pair in BOOLEANS:
-        if only and words <= set(pair):
-            return reading._replace(kind=ColumnKind.BOOLEAN, tokens=frozenset(seen.words.keys() & USUAL_MISSING))
-    numeric = max(_fits(seen, "."), _fits(seen, ","), _date_formats(seen)[1])
-    if numeric > 9 * rest:
-        what = "dates" if _date_formats(seen)[1] == numeric else "numbers"
-        note = f"{what} but for {rest:,} cells in {len(words)} different forms: declare the type, or these as missing"
-        return reading._replace(notes=(*reading.notes, note))
+    if seen.present == sum(seen.words.values()):
+        for pair in BOOLEANS:
+            if words == set(pair) or (len(words) == 1 and words < set(pair) and len(pair[0]) > 1):
+                tokens = seen.words.keys() & USUAL_MISSING
+                told = ", ".join(f"{word} ({seen.words[word]:,})" for word in sorted(tokens))
+                reading = reading._replace(kind=ColumnKind.BOOLEAN, tokens=frozenset(tokens))
+                return reading.noting(*([f"taken as missing: {told}"] if told else []))
+    if seen.short == rest:
+        return reading.noting(
+            "dates with two digits for the year: declare formats = ['%d.%m.%y'] or as they are written"
+        )
+    numeric, dates = seen.numeric, date_formats(seen)[1]
+    if max(numeric, dates) > 9 * rest:
+        what = "dates" if dates > numeric else "numbers"
+        return reading.noting(
+            f"{what} but for {rest:,} cells in {len(words)} different forms: declare the type, or these as missing"
+        )
+    if seen.typed:
+        return reading.noting(f"{seen.typed:,} cells are numbers in the source and stay text as the others")
     return reading
 
 
-def _fits(seen: Evidence, mark: str) -> int:
-    """Return how many cells are numbers with this decimal mark."""
-    return seen.forms[mark] + (seen.plain if mark == "." or not seen.pointed else seen.whole)
+def _infinite(count: int) -> list[str]:
+    return [f"{count:,} infinite numbers taken as missing"] if count else []
 
 
-def _words_missing(seen: Evidence) -> int:
-    return sum(count for word, count in seen.words.items() if word in USUAL_MISSING)
-
-
-def _date_formats(seen: Evidence) -> tuple[dict[str, int], int]:
-    """Return the formats of a column's dates with their counts, and how many cells are dates."""
-    formats = {form: seen.forms[form] for form in DATES if seen.forms[form]}
-    slashes = {form: formats[form] for form in ("%d/%m/%Y", "%m/%d/%Y") if form in formats}
-    if len(set(slashes.values())) > 1:  # one of the two fits more cells, so the other cannot be meant
-        formats.pop(min(slashes, key=slashes.__getitem__))
-    total = sum(formats.values())
-    if len(slashes) > 1 and len(set(slashes.values())) == 1:
-        total -= next(iter(slashes.values()))  # each fits both
-    return formats, total
-
-
-def _total(count: pl.Series, fits: pl.Series) -> int:
-    return int(count.filter(fits).sum() or 0)
+def _times_left_out(seen: Evidence, formats: Mapping[str, int] | tuple[str, ...]) -> list[str]:
+    times = sum(seen.moments[form] for form in formats)
+    return [f"time of day left out of {times:,} dates"] if times else []

@@ -109,9 +109,28 @@ def test_a_folder_holds_a_table_for_each_site(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a table")
     found = read_folder(tmp_path)
     assert list(found) == ["east", "far", "north", "south", "west"]
-    np.testing.assert_array_equal(numbers_of(found["far"])["time"], SITES["east"]["time"])
+    np.testing.assert_array_equal(found["far"]["time"], SITES["east"]["time"])
     (tmp_path / "bad.parquet").write_bytes(b"no parquet")
     with pytest.raises(ParameterError, match=r"bad\.parquet cannot be read"):
         read_folder(tmp_path)
     with pytest.raises(ParameterError, match="contains no file NAME"):
         read_folder(tmp_path / "elsewhere")
+
+
+def test_a_simulation_reads_a_table_as_an_import_does(tmp_path: Path) -> None:
+    """Semicolons, a decimal comma after a hundred whole numbers, one NA, and a missing date."""
+    rows = "".join(f"{n};{n};2020-01-{1 + n % 28:02d};5\n" for n in range(1, 101))
+    (tmp_path / "a.csv").write_text("id;x;day;crea\n" + rows + "101;0,5;;NA\n")
+    (found,) = read_folder(tmp_path).values()
+    assert set(found) == {"id", "x", "crea"}
+    assert found["x"][-2:].tolist() == [100, 0.5]
+    assert np.isnan(found["crea"][-1])
+    frame = pd.DataFrame({"x": ["1,5", "2,5"], "day": pd.to_datetime(["2020-01-31", None]), "NA": [1.0, None]})
+    columns = numbers_of(frame)
+    assert set(columns) == {"x", "NA"}
+    assert columns["x"].tolist() == [1.5, 2.5]
+    (tmp_path / "a.toml").write_text('missing = ["100"]\n')
+    assert np.isnan(read_folder(tmp_path)["a"]["x"][-2])
+    (tmp_path / "b.csv").write_text("a;b\n1;2\n3\n")
+    with pytest.raises(ParameterError, match=r"b\.csv cannot be read: 1 of 2 rows are bad, first on line 3"):
+        read_folder(tmp_path)

@@ -27,11 +27,11 @@ from pathlib import Path
 from participant.data.model.errors import DatasetError
 from participant.data.store.store import DatasetStore
 from participant.data.pipeline.importing import import_table
-from participant.data.sources import csv, excel, parquet
+from participant.data.sources import archive, csv, parquet, spreadsheet
 from participant.data.sources.choose import Options, open_source
 
 folder, above = Path(sys.argv[1]), int(sys.argv[2])
-excel.MAX_UNPACKED_BYTES = 64 << 20  # a smaller bomb is made faster
+archive.MAX_UNPACKED_BYTES = 64 << 20  # a smaller bomb is made faster
 status = lambda name: int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0])
 
 def attempt(path):
@@ -181,8 +181,8 @@ def parquet_bomb(path: Path) -> None:
 HOSTILE: dict[Callable[[Path], None], str | None] = {
     zip_bomb: "unpacks to more than 64 MiB",
     two_far_cells: "spans 17,179,869,184 cells",
-    many_members: "is no Excel workbook",
-    lying_sizes: "is no Excel workbook|no rows below",
+    many_members: "is not a workbook",
+    lying_sizes: "is not a workbook|no rows below",
     billion_laughs: None,
     million_columns: "longer than",
     hundred_thousand_columns: "the table has 100,001 columns; at most 2,000",
@@ -199,7 +199,7 @@ HOSTILE: dict[Callable[[Path], None], str | None] = {
     formulas_in_excel: "1 of 1 rows are bad",
     nested_parquet: "hold lists, structures or bytes",
     long_footer: "the description inside long_footer.parquet is longer",
-    wrong_footer: "is no Parquet file that can be read",
+    wrong_footer: "is not a Parquet file that can be read",
     all_blank: "more than 1,000,000 rows have no value",
     parquet_bomb: "more than 134,217,728 rows",
 }

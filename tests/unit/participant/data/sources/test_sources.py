@@ -16,9 +16,9 @@ from participant.data.pipeline.importing import import_table
 from participant.data.sources import TableSource
 from participant.data.sources.choose import Options, open_source
 from participant.data.sources.csv import CsvSource
-from participant.data.sources.excel import ExcelSource
 from participant.data.sources.mongo import MongoSource
 from participant.data.sources.parquet import ParquetSource
+from participant.data.sources.spreadsheet import SpreadsheetSource
 from participant.data.sources.sql import SqlSource
 from participant.data.store.store import DatasetStore
 from tests.support.tables import NOW
@@ -53,7 +53,7 @@ def from_excel(folder: Path) -> TableSource:
     workbook(
         folder / "t.xlsx", [TABLE.columns, *([None if v is None else str(v) for v in row] for row in TABLE.rows())]
     )
-    return ExcelSource(folder / "t.xlsx")
+    return SpreadsheetSource(folder / "t.xlsx")
 
 
 def from_sql(folder: Path) -> TableSource:
@@ -122,13 +122,11 @@ def test_database_types_become_text_that_is_read_back(store: DatasetStore) -> No
 @pytest.mark.parametrize(
     ("place", "options", "complaint"),
     [
-        ("t.doc", {}, "a table is a file that ends in"),
-        ("t.csv", {"sheet": "a"}, "--sheet does not belong"),
         ("t.csv", {}, "no file t.csv"),
         ("sqlite:///t.db", {}, "name a table"),
         ("sqlite:///t.db", {"table": "a", "query": "select 1"}, "name a table"),
         ("sqlite:////nowhere/t.db", {"table": "a"}, "the database cannot be read"),
-        ("nosuch://user:hunter2@host/db", {"table": "a"}, "the address is none of a database"),
+        ("nosuch://user:hunter2@host/db", {"table": "a"}, "the address cannot be used"),
         ("postgresql+asyncpg://user:hunter2@127.0.0.1:1/db", {"table": "a"}, "asynchronous"),
         ("mongodb://user:hunter2@127.0.0.1:1/", {"collection": "a"}, "name the collection"),
     ],
@@ -142,7 +140,7 @@ def test_places_that_are_no_source(place: str, options: dict, complaint: str) ->
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_sources_read_in_batches(store: DatasetStore, tmp_path: Path, monkeypatch, rows: int) -> None:
-    for module in ("parquet", "excel", "sql", "mongo"):
+    for module in ("parquet", "spreadsheet", "sql", "mongo"):
         monkeypatch.setattr(f"participant.data.sources.{module}.batch_rows", lambda columns: rows)
     for make in (from_parquet, from_excel, from_sql, from_mongo):
         (tmp_path / make.__name__).mkdir()

@@ -48,7 +48,7 @@ def test_names() -> None:
     assert (column.name, column.unit, column.header) == ("Gewicht", "kg", "Gewicht [kg]")
 
 
-@pytest.mark.parametrize("header", [["1.5", "2"], ["a", ""], ["2020-01-01", "b"], ["---"]])
+@pytest.mark.parametrize("header", [["1.5", "2"], ["", ""], ["2020-01-01", "b"], ["---"], ["2019", "2020"]])
 def test_a_row_is_no_header(header: list[str]) -> None:
     with pytest.raises(HeaderError, match="Is the first line a header"):
         named(*header)

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from participant.data.model.declaration import Declaration
 from participant.data.model.description import ColumnKind
+from participant.data.steps.evidence import Evidence, mark_of_table
+from participant.data.steps.missing import MissingCodes
 from participant.data.steps.names import NamedColumn
-from participant.data.steps.types import Evidence, Reading, decide, mark_of_table
+from participant.data.steps.types import Reading, decide
 from participant.data.steps.validate import check
 from participant.data.store.store import DatasetStore
 from tests.support.tables import imported
@@ -25,10 +27,10 @@ def read(cells: list[str | None], *, table: str | None = None, batches: int = 1,
     """Return how cells are read, and the values."""
     declaration = Declaration.model_validate({"columns": {"x": declared} if declared else {}}, strict=False)
     column = pl.Series("x", cells, pl.String)
-    seen = Evidence()
+    seen, codes = Evidence(), MissingCodes.of((*declaration.missing, *declared.get("missing", ())))
     size = -(-len(cells) // batches)
     for start in range(0, len(cells), size):
-        seen.read(column.slice(start, size))
+        seen.read(column.slice(start, size), codes)
     reading = decide(COLUMN, seen, declaration, table=table)
     checked = check(column, reading)
     assert not checked.complaints, (cells, checked.complaints)
@@ -46,7 +48,7 @@ def read(cells: list[str | None], *, table: str | None = None, batches: int = 1,
         (["1,234.5", "2,000.25"], ColumnKind.REAL, [1234.5, 2000.25]),
         (["1'234.5", "2 000.25"], ColumnKind.REAL, [1234.5, 2000.25]),
         (["1\u00a0234,5", "12\u202f345,0"], ColumnKind.REAL, [1234.5, 12345.0]),
-        (["1E16E"], ColumnKind.REAL, [1e16]),
+        (["1E16E"], ColumnKind.TEXT, ["1E16E"]),
         (["72 kg", "80kg", "75"], ColumnKind.INTEGER, [72, 80, 75]),
         (["36,6 \u00b0C", "37,2\u00b0C"], ColumnKind.REAL, [36.6, 37.2]),
         (["5", "n/a", "-", "7"], ColumnKind.INTEGER, [5, None, None, 7]),
@@ -60,7 +62,7 @@ def read(cells: list[str | None], *, table: str | None = None, batches: int = 1,
         (["007", "12"], ColumnKind.TEXT, ["007", "12"]),
         (["1234567890123456"], ColumnKind.TEXT, ["1234567890123456"]),
         (["1", "two"], ColumnKind.TEXT, ["1", "two"]),
-        (["nan", "inf", "1"], ColumnKind.TEXT, ["nan", "inf", "1"]),
+        (["nan", "inf", "1"], ColumnKind.INTEGER, [None, None, 1]),
         (["1e999"], ColumnKind.TEXT, ["1e999"]),
         (["1.E310", "1"], ColumnKind.TEXT, ["1.E310", "1"]),
         (["1e999 kg", "1"], ColumnKind.TEXT, ["1e999 kg", "1"]),
@@ -95,13 +97,15 @@ def test_what_is_not_certain_stays_text_with_a_note(cells: list[str], note: str)
 
 def test_other_columns_decide_the_decimal_mark() -> None:
     assert read(["1,234", "2,500"], table=",")[1] == [1.234, 2.5]
-    assert read(["1,234", "2,500"], table=".")[1] == [1234, 2500]
-    assert read(["1.234", "2.500"], table=",")[1] == [1234, 2500]
-    assert read(["1.234", "2.500"])[1] == [1.234, 2.5]
+    assert read(["1.234", "2.500"], table=".")[1] == [1.234, 2.5]
+    # They never make thousands of it: two marks in two columns are two conventions.
+    assert read(["1,234", "2,500"], table=".")[1] == ["1,234", "2,500"]
+    assert read(["1.234", "2.500"], table=",")[1] == ["1.234", "2.500"]
+    assert read(["1.234", "2.500"])[1] == ["1.234", "2.500"]
 
     def seen(*cells: str) -> Evidence:
         evidence = Evidence()
-        evidence.read(pl.Series(cells))
+        evidence.read(pl.Series(cells), MissingCodes.of(()))
         return evidence
 
     assert mark_of_table([seen("1"), seen("2,5"), seen("a,b")]) == ","

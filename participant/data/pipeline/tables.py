@@ -1,0 +1,48 @@
+"""A table's numbers, for who simulates sites: read by the rules of an import, and nothing is kept."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from participant.data.model.declaration import Declaration
+from participant.data.pipeline.reading import numbers_of
+from participant.data.sources.choose import open_source
+from participant.data.sources.frame import FrameSource
+from participant.statistics.language.layout import Array
+
+SUFFIXES = (
+    ".csv", ".tsv", ".csv.gz", ".parquet", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".sas7bdat", ".xpt", ".sav",
+    ".zsav", ".por", ".dta",
+)  # fmt: skip
+DECLARATION = ".toml"
+
+
+def of_file(path: Path) -> dict[str, Array]:
+    """Return the columns of a file that statistics can use, as an import would store them.
+
+    A declaration is taken from a file of the same name that ends in `.toml`, if it is there.
+
+    Raises:
+        DatasetError: what an import would refuse.
+    """
+    declared = path.with_name(f"{name_of(path)}{DECLARATION}")
+    return numbers_of(open_source(str(path)), Declaration.read(declared) if declared.exists() else None)
+
+
+def of_frame(table: Any, name: str) -> dict[str, Array]:
+    """Return the columns of a data frame, or of arrays by name, that statistics can use.
+
+    Raises:
+        DatasetError: what an import would refuse.
+    """
+    return numbers_of(FrameSource(table, name))
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder that are named as tables."""
+    return (path for path in sorted(folder.glob("*")) if path.name.lower().endswith(SUFFIXES))
+
+
+def name_of(path: Path) -> str:
+    """Return the name of a table's file without what its kind is called."""
+    return next(path.name[: -len(one)] for one in SUFFIXES if path.name.lower().endswith(one))

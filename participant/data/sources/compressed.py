@@ -1,0 +1,54 @@
+"""Text files that are compressed: gzip, bzip2, xz, or the only file of a ZIP archive."""
+
+import bz2
+import gzip
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal
+
+from participant.data.model.errors import SourceError
+
+Packing = Literal["gzip", "bzip2", "xz", "zip"]
+_SIGNS: dict[bytes, Packing] = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip"}
+_DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+
+
+def packing(path: Path) -> Packing | None:
+    """Return how a file is compressed, by its first bytes; None if it is not."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    return next((kind for sign, kind in _SIGNS.items() if head.startswith(sign)), None)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """Open a file, unpacked if it is compressed; with the file itself, whose position shows the progress.
+
+    Raises:
+        SourceError: it is damaged, or an archive of several files.
+    """
+    kind = packing(path)
+    with path.open("rb") as raw:
+        if kind is None:
+            yield raw, raw
+            return
+        try:
+            if kind == "zip":
+                with zipfile.ZipFile(raw) as archive, archive.open(_only(archive, path)) as file:
+                    yield file, raw
+            else:
+                with {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}[kind](raw, "rb") as file:  # type: ignore[operator]
+                    yield file, raw
+        except _DAMAGED:
+            raise SourceError(f"{path.name} is damaged, encrypted or torn: not all of it can be unpacked") from None
+
+
+def _only(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
+    members = [one for one in archive.infolist() if not one.is_dir()]
+    if len(members) != 1:
+        raise SourceError(f"{path.name} holds {len(members)} files; unpack it and name one")
+    return members[0]

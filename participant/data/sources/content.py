@@ -1,0 +1,56 @@
+"""What a file is, by its first bytes."""
+
+import zipfile
+from enum import StrEnum
+from pathlib import Path
+
+from participant.data.model.errors import SourceError
+
+_OLE = bytes.fromhex("d0cf11e0a1b11ae1")
+_MARKUP = (b"<!doctype html", b"<html", b"<?xml", b"<table")
+_BINARY = frozenset(range(1, 9)) | {14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25}
+
+
+class Content(StrEnum):
+    """Kinds of files."""
+
+    TEXT = "text"
+    PARQUET = "parquet"
+    WORKBOOK = "workbook"
+    UNKNOWN = "unknown"
+
+
+def content_of(path: Path) -> Content:
+    """Return what a file is.
+
+    Raises:
+        SourceError: it is a page or another document of markup, which often bears the name of a table.
+    """
+    with path.open("rb") as file:
+        head = file.read(4096)
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 4))
+        tail = file.read(4)
+    if head[:4] == b"PAR1" or (tail == b"PAR1" and path.suffix.lower() in {".parquet", ".pq"}):
+        return Content.PARQUET
+    if head.startswith(_OLE):
+        return Content.WORKBOOK
+    if head.startswith(b"PK\x03\x04"):
+        return _zipped(path)
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_MARKUP):
+        raise SourceError(f"{path.name} holds markup (HTML or XML), and no table; export it as CSV or .xlsx")
+    named = {".csv", ".tsv", ".tab", ".txt", ".gz", ".bz2", ".xz"} & {one.lower() for one in path.suffixes}
+    if not named and (head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) or _BINARY & set(head)):
+        return Content.UNKNOWN
+    return Content.TEXT
+
+
+def _zipped(path: Path) -> Content:
+    """Return whether a ZIP archive is a workbook or a text file that was compressed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError):
+        return Content.WORKBOOK if path.suffix.lower().startswith((".xls", ".ods")) else Content.TEXT
+    workbook = {"xl/workbook.xml", "xl/workbook.bin", "[Content_Types].xml", "content.xml"} & set(names)
+    return Content.WORKBOOK if workbook or len(names) != 1 else Content.TEXT

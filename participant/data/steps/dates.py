@@ -1,0 +1,45 @@
+"""How dates are written, with or without a time of day behind them."""
+
+import polars as pl
+
+SHAPES = {
+    "%Y-%m-%d": r"\d{4}-\d{1,2}-\d{1,2}",
+    "%d.%m.%Y": r"\d{1,2}\.\d{1,2}\.\d{4}",
+    "%d/%m/%Y": r"\d{1,2}/\d{1,2}/\d{4}",
+    "%m/%d/%Y": r"\d{1,2}/\d{1,2}/\d{4}",
+    "%Y/%m/%d": r"\d{4}/\d{1,2}/\d{1,2}",
+    "%d-%m-%Y": r"\d{1,2}-\d{1,2}-\d{4}",
+    "%m-%d-%Y": r"\d{1,2}-\d{1,2}-\d{4}",
+    "%d%b%Y": r"\d{1,2}[A-Za-z]{3}\d{4}",  # SAS
+    "%d-%b-%Y": r"\d{1,2}-[A-Za-z]{3}-\d{4}",  # Oracle
+    "%d %b %Y": r"\d{1,2} [A-Za-z]{3} \d{4}",
+}
+RIVALS = (("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y"))
+"""Formats of which only a day beyond the twelfth tells which is meant."""
+SHORT_YEAR = r"^\d{1,2}[./-]\d{1,2}[./-]\d{2}$|^\d{1,2}-?[A-Za-z]{3}-?\d{2}$"
+COMPACT = r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$"
+_TIME = (
+    r"(?:[ T:](?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?(?: ?[AaPp][Mm])?"
+    r"(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?)"
+)
+_MIDNIGHT = r"[ T:]0?0:00(?::00(?:[.,]0{1,9})?)?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?$"
+
+
+def parse_dates(cells: pl.Series, form: str) -> pl.Series:
+    """Return the dates of cells that are written in this format alone, null for others.
+
+    Of a format with hours the time of day is left out.
+    """
+    if "%H" in form or "%I" in form:
+        return cells.str.to_datetime(form, strict=False).dt.date()
+    return cells.str.to_date(form, strict=False)
+
+
+def parse_moments(cells: pl.Series, form: str) -> pl.Series:
+    """Return the dates of cells that are written in a format of `SHAPES`, also where a time of day follows."""
+    return cells.str.extract(f"^({SHAPES[form]}){_TIME}?$", 1).str.to_date(form, strict=False)
+
+
+def with_time(cells: pl.Series) -> pl.Series:
+    """Return which of some dates have a time of day behind them that is not midnight."""
+    return cells.str.contains(f"{_TIME}$") & ~cells.str.contains(_MIDNIGHT)

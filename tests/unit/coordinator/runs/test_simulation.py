@@ -58,7 +58,9 @@ def test_who_cannot_answer_declines_and_says_why() -> None:
 
 
 def test_below_the_threshold_nothing_is_learnt() -> None:
-    with pytest.raises(NotEnoughParticipantsError, match="2 sites uploaded, 3 are needed; west was lost; east was lost"):
+    with pytest.raises(
+        NotEnoughParticipantsError, match="2 sites uploaded, 3 are needed; west was lost; east was lost"
+    ):
         carried_out(Simulation(SITES, lost={1: ["west", "east"]}))
 
 

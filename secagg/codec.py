@@ -14,7 +14,7 @@ a frozen dataclass whose annotations carry the wire types, so that a layout is w
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from enum import IntEnum
 from functools import cache, lru_cache
 from hashlib import sha256
@@ -471,6 +471,7 @@ class Record:
     """Base of everything with an encoding: message bodies, frames, states."""
 
     __slots__: ClassVar[tuple[str, ...]] = ()
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # `record` makes it
 
     def encode(self) -> bytes:
         out = bytearray()
@@ -501,7 +502,7 @@ class Record:
 
     def __repr__(self) -> str:
         """Bytes and arrays are shown by their size alone, so that no record can print a secret."""
-        shown = (f"{field.name}={_sketch(getattr(self, field.name))}" for field in fields(self))  # type: ignore[arg-type]
+        shown = (f"{field.name}={_sketch(getattr(self, field.name))}" for field in fields(self))
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
@@ -535,7 +536,7 @@ def layout(cls: type[Record]) -> tuple[tuple[str, Wire[Any]], ...]:
     """Return the fields of a record with their wire types, in wire order."""
     if cls not in _LAYOUTS:
         hints = get_type_hints(cls, include_extras=True)
-        _LAYOUTS[cls] = tuple((field.name, _wire_of(hints[field.name])) for field in fields(cls))  # type: ignore[arg-type]
+        _LAYOUTS[cls] = tuple((field.name, _wire_of(hints[field.name])) for field in fields(cls))
     return _LAYOUTS[cls]
 
 

@@ -461,6 +461,6 @@ MESSAGES: dict[int, type[ProtocolMessage]] = {
 }
 
 
-def last_kinds(manifest: Manifest) -> tuple[type[ProtocolMessage], type[ProtocolMessage]]:
+def last_kinds(manifest: Manifest) -> tuple[type[Unmask | Opened], type[Result | Opening]]:
     """Return what is sealed last in a round, from a site to the coordinator and from there to the sites."""
     return (Opened, Opening) if manifest.is_homomorphic else (Unmask, Result)

@@ -340,7 +340,8 @@ class _Story:
         return Announced, Ended
 
     def _on_announced(self, announced: Announced) -> tuple[type[Record], ...]:
-        begun: Begun = self.begun  # type: ignore[assignment]  # it is the first entry
+        assert self.begun is not None  # it is the first entry
+        begun = self.begun
         frame = announced.manifest
         try:
             frame.verify(begun.roster.coordinator)

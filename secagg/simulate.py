@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from time import process_time, time
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,8 +33,9 @@ from secagg.params import (
     ring_bits_for,
 )
 from secagg.protocol.coordinator_round import AwaitTotal
-from secagg.protocol.coordinator_setup import Plan, announce
+from secagg.protocol.coordinator_setup import AwaitJoins, Plan, announce
 from secagg.protocol.encrypted_vector import EncryptedVector
+from secagg.protocol.participant_round import AwaitSurvivors
 from secagg.protocol.participant_setup import AwaitCohort, Outside
 from secagg.protocol.ring_vector import RingVector
 from secagg.protocol.step import (
@@ -56,6 +57,8 @@ from secagg.protocol.table import receive, tell
 from secagg.quantize import as_reals
 
 Phase = Literal["epoch", "upload", "unmask"]
+S = TypeVar("S", bound=Record)
+
 PHASES: tuple[Phase, ...] = ("epoch", "upload", "unmask")
 PACKAGES: tuple[type[Package], ...] = (EncapsulationPackage, SharePackage, HeldLeaves)
 ONE_IN = 20  # sites that a sparse graph takes to be corrupt, and as many to be lost
@@ -146,6 +149,11 @@ class Party:
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
     sent: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
 
+    def at(self, kind: type[S]) -> S:
+        """Return the state, which is of this kind by now."""
+        assert isinstance(self.state, kind)
+        return self.state
+
 
 @dataclass
 class SimulatedCohort:
@@ -221,7 +229,7 @@ class SimulatedCohort:
         self._deliver(sends, uploading)
         for i in uploading:
             self._collect(self._tell(self.sites[i], Contribute(rows[i])))
-        clipped = sum(self.sites[i].state.clipped for i in uploading)  # type: ignore[attr-defined]
+        clipped = sum(self.sites[i].at(AwaitSurvivors).clipped for i in uploading)
 
         # Unmask: the survivors sign their set, see a threshold of signatures, and answer with shares.
         self.phase = "unmask"
@@ -237,8 +245,7 @@ class SimulatedCohort:
             return *self._open_at_the_sites(answering), clipped
         self._tell(self.coordinator, Close())
         with self._clocked(self.coordinator):
-            removal: AwaitTotal = self.coordinator.state  # type: ignore[assignment]
-            self.total.mask(removal.masks, remove=True)
+            self.total.mask(self.coordinator.at(AwaitTotal).masks, remove=True)
         effects = self._step(self.coordinator, Publish(self.total)).effects
         learned = next(effect for effect in effects if isinstance(effect, Learned))
         self._deliver([effect for effect in effects if isinstance(effect, Send)], answering)
@@ -258,8 +265,7 @@ class SimulatedCohort:
 
     def _share_manifest(self, site: Party) -> None:
         """Let the site hold the coordinator's copy of the manifest: n copies of n keys would be gigabytes."""
-        state: AwaitCohort = site.state  # type: ignore[assignment]
-        manifest = self.coordinator.state.manifest  # type: ignore[attr-defined]
+        state, manifest = site.at(AwaitCohort), self.coordinator.at(AwaitJoins).manifest
         site.state = replace(state, seat=replace(state.seat, manifest=manifest))
 
     def costs(self) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:

@@ -169,8 +169,9 @@ class Stage:
             )
         finally:
             log.close()
+        assert process.stdout is not None  # a pipe
         try:
-            line = await asyncio.wait_for(process.stdout.readline(), WAIT_S)  # type: ignore[union-attr]
+            line = await asyncio.wait_for(process.stdout.readline(), WAIT_S)
         except TimeoutError:
             process.kill()
             await process.wait()
@@ -215,9 +216,10 @@ async def followed(
         stderr=asyncio.subprocess.PIPE,
         limit=1 << 24,
     )
-    output = asyncio.create_task(process.stdout.read())  # type: ignore[union-attr]
+    assert process.stdout is not None and process.stderr is not None  # noqa: PT018 - pipes
+    output = asyncio.create_task(process.stdout.read())
     said = []
-    async for line in process.stderr:  # type: ignore[union-attr]
+    async for line in process.stderr:
         text = line.decode()
         said.append(text)
         if text.startswith("{"):

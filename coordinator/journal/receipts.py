@@ -165,8 +165,7 @@ def _closed(desk: cs.CoordinatorSetup, after: Record) -> Record:
     """Return the entry of a step of the setup: frames that became a list."""
     if isinstance(after, cr.Prepared):
         return receipts.EpochPrepared(receipts=tuple(desk.frames[site] for site in after.survivors))
-    is_first = isinstance(desk, cs.AwaitJoins)
-    nonces = d.nonces_hash(desk.epoch, after.nonce_commitments.values()) if is_first else b""  # type: ignore[attr-defined]
+    nonces = d.nonces_hash(desk.epoch, after.nonce_commitments.values()) if isinstance(after, cs.AwaitPrekeys) else b""
     return receipts.Agreed(
         kind=_LISTS[type(desk)].KIND,
         senders=tuple(desk.frames),
@@ -201,4 +200,4 @@ def _released(state: cr.AwaitTotal | cr.AwaitSealedShares, frame: Frame) -> Reco
     """Return the entry of a sum that was sent to its sites, or of its ciphertexts."""
     _, kind = last_kinds(state.idle.manifest)
     message = kind.decode(unseal(state.turn.keys[frame.recipient].result, frame.body, frame.header()))
-    return receipts.Released(statement=message.statement, root=message.root)  # type: ignore[attr-defined]
+    return receipts.Released(statement=message.statement, root=message.root)

@@ -2,8 +2,8 @@
 
     from coordinator import connect
 
-    with connect() as office:
-        run = office.project("Lung survival").run("analysis.toml")
+    with connect() as session:
+        run = session.project("Lung survival").run("analysis.toml")
         print(run.result.summary())
 
 `connect` waits for what it asks, also in a notebook, whose own event loop is busy with the cell; `connect_async` is for
@@ -63,17 +63,16 @@ class AsyncProjectHandle:
 class AsyncAnalystSession:
     """An open coordinator; see `connect_async`."""
 
-    def __init__(self, office: Session | None, simulation: Simulation | None, *, progress: bool) -> None:
-        self._office = office
-        self._simulation = simulation
+    def __init__(self, source: Session | Simulation, *, progress: bool) -> None:
+        self._source = source
         self._progress = progress
         self._runs: list[RunReport] = []
 
     async def projects(self) -> list[AsyncProjectHandle]:
         """Return the projects that this identity coordinates."""
-        if self._office is None:
+        if isinstance(self._source, Simulation):
             return [AsyncProjectHandle(None, "simulation", self)]
-        return [AsyncProjectHandle(project, name, self) for project, name in (await led(self._office.relay)).items()]
+        return [AsyncProjectHandle(project, name, self) for project, name in (await led(self._source.relay)).items()]
 
     async def project(self, name: str | UUID) -> AsyncProjectHandle:
         """Return the project of this name or ID; a simulation has one, whatever it is called.
@@ -81,16 +80,16 @@ class AsyncAnalystSession:
         Raises:
             ParameterError: none has it, or several.
         """
-        if self._office is None:
+        if isinstance(self._source, Simulation):
             return AsyncProjectHandle(None, str(name), self)
-        project = await find(self._office.relay, str(name))
-        return AsyncProjectHandle(project, (await led(self._office.relay))[project], self)
+        project = await find(self._source.relay, str(name))
+        return AsyncProjectHandle(project, (await led(self._source.relay))[project], self)
 
     async def runs(self) -> list[RunListing]:
         """Return the list of all runs, the newest first."""
-        if self._office is None:
+        if isinstance(self._source, Simulation):
             return [one.listed for one in reversed(self._runs)]
-        return earlier_runs(self._office.journal.connection)
+        return earlier_runs(self._source.journal.connection)
 
     async def earlier(self, run: UUID | str) -> RunReport:
         """Return an earlier run with its results, which nobody is asked for again.
@@ -99,8 +98,8 @@ class AsyncAnalystSession:
             ParameterError: there is no such run.
         """
         wanted = as_id(run)
-        if self._office is not None:
-            return await earlier_run(self._office.journal.connection, wanted)
+        if isinstance(self._source, Session):
+            return await earlier_run(self._source.journal.connection, wanted)
         for one in self._runs:
             if one.id == wanted:
                 return one
@@ -111,16 +110,15 @@ class AsyncAnalystSession:
     ) -> RunReport:
         """Carry out a run's tasks; see `AsyncProjectHandle.run`."""
         with shown.on_screen(visible=self._progress) as show:
-            if self._office is None:
-                simulation: Simulation = self._simulation  # type: ignore[assignment]  # one of both is there
-                run, report = await simulation.carry_out(tasks, show)
-                done = RunReport.simulated(run, project.name, tasks, report, simulation.terms)
+            if isinstance(session := self._source, Simulation):
+                run, report = await session.carry_out(tasks, show)
+                done = RunReport.simulated(run, project.name, tasks, report, session.terms)
                 self._runs.append(done)
                 return done
-            office = self._office
-            found = await sealed(office.relay, project.id)  # type: ignore[arg-type]  # it is not simulated
-            run = resume or begin(office, found, Order(tasks=tasks))
-            await carry_out(run, found, office, show)
+            assert project.id is not None  # it is not simulated
+            found = await sealed(session.relay, project.id)
+            run = resume or begin(session, found, Order(tasks=tasks))
+            await carry_out(run, found, session, show)
             return await self.earlier(run)
 
 
@@ -138,7 +136,7 @@ async def connect_async(
         if settings:
             raise ParameterError(f"a simulation needs no settings: {', '.join(sorted(settings))}")
         read = terms if isinstance(terms, ProjectTerms | None) else read_terms(Path(terms))
-        yield AsyncAnalystSession(None, Simulation(simulate, read, lost or {}), progress=progress)
+        yield AsyncAnalystSession(Simulation(simulate, read, lost or {}), progress=progress)
         return
     if terms is not None or lost:
         raise ParameterError(
@@ -146,8 +144,8 @@ async def connect_async(
         )
     loaded = CoordinatorConfig.load(**settings)
     loaded.require_relay()
-    async with opened(loaded, passphrase(loaded)) as office:
-        yield AsyncAnalystSession(office, None, progress=progress)
+    async with opened(loaded, passphrase(loaded)) as session:
+        yield AsyncAnalystSession(session, progress=progress)
 
 
 class ProjectHandle:

@@ -27,6 +27,7 @@ class SealedProject:
     project: RelayProject
     terms: ProjectTerms
     roster: Roster
+    roster_version: int
     confirmed: tuple[bytes, ...]
 
     @property
@@ -142,4 +143,4 @@ async def sealed(relay: RelayClient, project: UUID) -> SealedProject:
         raise ParameterError("the project has no roster yet; seal it when the sites have answered")
     confirmed = tuple(one.key for one in found.members if one.state is MemberState.CONFIRMED)
     roster = Roster.of(found.id.bytes, found.terms, found.coordinator, found.roster.sites)
-    return SealedProject(found, ProjectTerms.decode(found.terms), roster, confirmed)
+    return SealedProject(found, ProjectTerms.decode(found.terms), roster, found.roster.version, confirmed)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -45,6 +45,8 @@ from secagg.protocol.encrypted_vector import EncryptedVector
 from secagg.protocol.ring_vector import RingVector
 from secagg.protocol.step import Abandon, Add, Ask, Close, Keep, Learned, Publish, Send, Step, StepInputs
 from secagg.protocol.table import decode_state, encode_state, receive, tell
+
+S = TypeVar("S", bound=Record)
 
 POLL_S = 1.0  # longest single wait for mail, so that grace periods and deadlines are noticed
 
@@ -108,6 +110,11 @@ class Driver:
         if self._machine in self._journal.machines():
             self._state = decode_state(self._journal.state(self._machine))
 
+    def _at(self, kind: type[S]) -> S:
+        """Return the machine's state, which is of this kind by now."""
+        assert isinstance(self._state, kind)
+        return self._state
+
     @property
     def left(self) -> tuple[bytes, ...] | None:
         """Keys of the sites that can still be asked in this run, or None before its first epoch."""
@@ -139,7 +146,7 @@ class Driver:
             await self._wait(_AWAITED[type(desk)], _expected(desk), enough=desk.least_members)
             self._tell(Close())
             await self._line.deliver()
-        ready: cr.Prepared = self._state  # type: ignore[assignment]
+        ready = self._at(cr.Prepared)
         self._say(
             "epoch-ready", detail=f"{len(ready.survivors)} sites agreed on keys for {ready.manifest.rounds} rounds"
         )
@@ -231,19 +238,19 @@ class Driver:
         return True
 
     def _open(self, query: bytes, schema: Schema, position: int) -> None:
-        idle: cr.Prepared = self._state  # type: ignore[assignment]
+        idle = self._at(cr.Prepared)
         roster = tuple(site for site in idle.survivors if site not in self._excluded)
         deadline = int(time.time() + 4 * (self._pace.step_s + self._pace.grace_s)) + 1
         self._total = _zeros(idle.manifest, schema)
         self._answering = None
-        with self._commit(tell(self._state, Ask(query, schema, deadline, roster), self._means())):  # type: ignore[type-var]
+        with self._commit(tell(idle, Ask(query, schema, deadline, roster), self._means())):
             self._tables.open_turn(PendingRound(position, query, deadline, os.urandom(32)))
         detail = f"asked {len(roster)} sites for {schema.length} numbers"
         self._say("round-opened", round_=self._round, detail=detail)
 
     async def _finish(self, query: bytes, position: int, *, learn: bool) -> ReleasedSum:
         """Finish the open round from whatever state it is in."""
-        opened: cr.CoordinatorInRound = self._state  # type: ignore[assignment]
+        opened = self._at(cr.CoordinatorInRound)
         number, roster = opened.turn.round, opened.turn.roster
         await self._line.deliver()
         if self._total is None:
@@ -251,7 +258,8 @@ class Driver:
         while isinstance(self._state, cr.CoordinatorInRound):
             await self._advance(learn=learn)
         self._total = None
-        answer: ReleasedSum = self._tables.answer(position, query)  # type: ignore[assignment]  # entered just now
+        answer = self._tables.answer(position, query)
+        assert answer is not None  # entered just now
         lost = len(roster) - len(answer.survivors)
         detail = f"sum over {len(answer.survivors)} sites" + (f", {lost} lost on the way" if lost else "")
         self._say("round-done", round_=number, detail=detail if learn else f"{detail}; the sites hold it")
@@ -286,7 +294,7 @@ class Driver:
 
     def _pass_on(self, *, learn: bool) -> None:
         """Send the encrypted sum to its sites with the shares that open it; raises NotEnoughParticipantsError."""
-        state: cr.AwaitSealedShares = self._state  # type: ignore[assignment]  # with what has arrived by now
+        state = self._at(cr.AwaitSealedShares)  # with what has arrived by now
         with self._commit(tell(state, Publish(self._total), self._means("Publish"))):
             turn = self._tables.turn()
             if not learn and turn is not None:
@@ -317,7 +325,7 @@ class Driver:
 
     async def _add_again(self) -> None:
         """Add up again what a crash lost: the relay has the uploads, and the journal lists them."""
-        state: cr.CoordinatorInRound = self._state  # type: ignore[assignment]
+        state = self._at(cr.CoordinatorInRound)
         self._total = _zeros(state.idle.manifest, state.turn.schema)
         if isinstance(state, cr.AwaitOpened):  # the encrypted sum is sent
             return
@@ -380,7 +388,7 @@ class Driver:
         payload = None if message.payload is None else await self._line.payload(message.payload.id)
         name = self._cast.names.get(message.sender, "a stranger")
         try:
-            done = receive(self._state, data, self._means(), payload)  # type: ignore[type-var]
+            done = receive(self._at(Record), data, self._means(), payload)
         except ProtocolError as refusal:
             self._say("refused", step=step, round_=self._round, site=name, detail=str(refusal))
             with self._journal.transaction() as batch:
@@ -403,7 +411,7 @@ class Driver:
     # Pieces --------------------------------------------------------------------------------------------------------
 
     def _tell(self, event: Close | Abandon | Publish) -> None:
-        with self._commit(tell(self._state, event, self._means(type(event).__name__))):  # type: ignore[type-var]
+        with self._commit(tell(self._at(Record), event, self._means(type(event).__name__))):
             pass
 
     @contextmanager

@@ -292,7 +292,7 @@ class _Work:
         found = await office.relay.create_run(record.project, self._run, name, record.task, deadline=record.deadline)
         if found.state in FINAL_RUN:
             raise RunEndedError(self._run, found.state, found.reason)
-        if found.roster_version != self._sealed.project.roster.version:  # type: ignore[union-attr]  # it is sealed
+        if found.roster_version != self._sealed.roster_version:
             raise SpecError("the project's roster changed since the run began; repeat the run")
         self._lease = (await self._leased()).token
 

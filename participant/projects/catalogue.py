@@ -5,21 +5,29 @@ It never reads the rows: an entry holds what the description says, in bands.
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
-from participant.data.model.description import NUMERIC, Description
+from participant.data.model.description import ColumnKind, Description
 from participant.data.store.store import DatasetStore
 from participant.policy.rules import Offer, Policy
 from participant.records.ledger import Ledger
 from participant.statistics.language.definitions import CategoryLabel
-from participant.study.catalogue import RUN_NAME, Band, CatalogueEntry, HeldVariable, SignedEntry, share
+from participant.study.catalogue import RUN_NAME, Band, CatalogueEntry, HeldVariable, SignedEntry, VariableKind, share
 from participant.study.terms import ProjectTerms
 from relay.client.parcels import Parcels
 from relay.client.transport import RelayClient
 from relay.party.journal import Journal
 from secagg.errors import ParameterError
 from secagg.identity import Identity
+
+_KINDS: Mapping[ColumnKind, VariableKind] = {
+    ColumnKind.INTEGER: "integer",
+    ColumnKind.REAL: "real",
+    ColumnKind.BOOLEAN: "boolean",
+    ColumnKind.CATEGORY: "category",
+}
 
 
 def entry_of(offer: Offer, store: DatasetStore, policy: Path | None) -> CatalogueEntry:
@@ -41,13 +49,13 @@ def entry(project: UUID, terms: ProjectTerms, described: Description) -> Catalog
     definitions = {one.code: one for one in terms.variables}
     held = []
     for column in sorted(described.columns, key=lambda one: one.name):
-        if column.name not in terms.columns or column.kind not in NUMERIC:
+        if column.name not in terms.columns or (kind := _KINDS.get(column.kind)) is None:
             continue
         defined = definitions.get(column.name)
         held.append(
             HeldVariable(
                 code=column.name,
-                type=column.kind.value,  # type: ignore[arg-type]  # of NUMERIC
+                type=kind,
                 unit=_printable(column.unit),
                 categories=defined.categories if defined else _categories(column.categories or {}),
                 mapped=defined is not None and column.means(defined),

@@ -21,6 +21,7 @@ RUN_NAME = "catalogue"
 
 _LABEL = "catalogue"
 
+VariableKind = Literal["integer", "real", "boolean", "category"]
 Share = Literal["none", "some", "a quarter", "half", "most"]
 
 
@@ -63,7 +64,7 @@ class HeldVariable(Strict):
     """
 
     code: Name
-    type: Literal["integer", "real", "boolean", "category"]
+    type: VariableKind
     unit: Unit = ""
     categories: tuple[CategoryLabel, ...] = ()
     mapped: bool

@@ -49,6 +49,7 @@ from secagg.protocol.step import (
     Ask,
     Close,
     Learned,
+    Listening,
     Publish,
     Received,
     Send,
@@ -110,7 +111,7 @@ class OpenRound(Record):
 
 
 @record
-class CoordinatorInRound(Record):
+class CoordinatorInRound(Listening):
     """Base of the states in which a round is open; `idle` is where the coordinator stands once it is over."""
 
     idle: Prepared

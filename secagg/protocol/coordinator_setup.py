@@ -59,13 +59,13 @@ from secagg.params import (
 from secagg.protocol import derivations as d
 from secagg.protocol.coordinator_round import Dealer, Frames, Prepared, Secrets, admit
 from secagg.protocol.listing import Shown
-from secagg.protocol.step import Close, Keep, Received, Send, Step, StepInputs, blame_for, body_of, signed
+from secagg.protocol.step import Close, Keep, Listening, Received, Send, Step, StepInputs, blame_for, body_of, signed
 
 Curve = Annotated[bytes, Fixed(32)]
 
 
 @record
-class CoordinatorSetup(Record):
+class CoordinatorSetup(Listening):
     """Base of the coordinator's states in a setup: the epoch, the transcript so far, and the frames of this step."""
 
     manifest: Manifest

@@ -51,6 +51,7 @@ from secagg.protocol.step import (
     Contribute,
     DeclineRound,
     Learned,
+    Listening,
     Received,
     Send,
     Step,
@@ -90,7 +91,7 @@ class EpochMembership(Record):
 
 
 @record
-class Seated(Record):
+class Seated(Listening):
     """Base of a site's states within an epoch."""
 
     seat: EpochMembership
@@ -164,7 +165,7 @@ class RoundState(Record):
 
 
 @record
-class ParticipantInRound(Record):
+class ParticipantInRound(Listening):
     """Base of the states in which a round is open; `idle` is where the site stands once the round is over."""
 
     idle: AwaitOpen

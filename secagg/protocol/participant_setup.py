@@ -65,7 +65,7 @@ from secagg.params import (
 from secagg.protocol import derivations as d
 from secagg.protocol.listing import Listed, read_listing
 from secagg.protocol.participant_round import AwaitOpen, Closed, EpochMembership, Seated
-from secagg.protocol.step import Received, Send, Step, StepInputs, Tick, body_of, signed
+from secagg.protocol.step import Listening, Received, Send, Step, StepInputs, Tick, body_of, signed
 
 ROW_BYTES = 2 * SHARE_BYTES  # a dealer's two shares of one round
 
@@ -73,7 +73,7 @@ Secrets = Annotated[Mapping[int, bytes], Map(U16, Fixed(32), MAX_SITES)]
 
 
 @record
-class Outside(Record):
+class Outside(Listening):
     """Before an epoch: whom the site's officer confirmed, the run it is for, what the site asks for, the last epoch of
     this run that it joined, and the keys of the last set of survivors that it confirmed in this run, none at first.
     """

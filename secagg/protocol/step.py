@@ -4,6 +4,7 @@ Spec: 02-protocol §1. The machines do no I/O. Whoever drives them fetches a fra
 the effects durable in one transaction, and only then sends: a repetition after a crash repeats bytes.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +13,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from numpy.typing import ArrayLike
 
 from secagg import envelope
-from secagg.codec import Record
+from secagg.codec import Record, record
 from secagg.envelope import COORDINATOR, Frame
 from secagg.errors import (
     DecodeError,
@@ -64,6 +65,15 @@ class Received(NamedTuple):
 
     frame: Frame
     payload: bytes | None
+
+
+@record
+class Listening(Record):
+    """Base of the states that take messages."""
+
+    @abstractmethod
+    def admit(self, frame: Frame) -> None:
+        """Check header and signature of a frame that is meant for this state; raises ProtocolError."""
 
 
 # Local events ------------------------------------------------------------------------------------------------------

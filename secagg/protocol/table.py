@@ -16,7 +16,7 @@ In a homomorphic epoch AwaitQuorum ─Quorum→ AwaitOpening ─Opening→ Await
 AwaitSealedShares ─Publish→ AwaitOpened ─Opened, Close→ Prepared.
 """
 
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from secagg import envelope
 from secagg.codec import Record
@@ -63,6 +63,7 @@ from secagg.protocol.step import (
     DeclineRound,
     Event,
     Handler,
+    Listening,
     Publish,
     Received,
     Step,
@@ -201,10 +202,8 @@ STATES: tuple[type[Record], ...] = (
     cr.AwaitOpened,
 )
 
-S = TypeVar("S", bound=Record)
 
-
-def receive(state: S, data: bytes, means: StepInputs, payload: bytes | None = None) -> Step:
+def receive(state: Record, data: bytes, means: StepInputs, payload: bytes | None = None) -> Step:
     """Advance a party by one frame and the payload that came beside it.
 
     Raises:
@@ -218,7 +217,8 @@ def receive(state: S, data: bytes, means: StepInputs, payload: bytes | None = No
     handler = TABLE.get((type(state), kind))
     if handler is None:
         raise UnexpectedMessageError("V-0001", f"{type(state).__name__} does not take {kind.__name__}")
-    state.admit(frame)  # type: ignore[attr-defined]  # every state in the table with a message has it
+    assert isinstance(state, Listening)  # every state in the table with a message is
+    state.admit(frame)
     return handler(state, Received(frame, payload), means)
 
 
@@ -236,7 +236,7 @@ def payload_bytes(state: Record) -> int:
     return 0
 
 
-def tell(state: S, event: Event, means: StepInputs) -> Step:
+def tell(state: Record, event: Event, means: StepInputs) -> Step:
     """Advance a party by a local event.
 
     Raises:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from participant.analyses.base.secure_sum import SecureSum, Sum
+from participant.analyses.base.secure_sum import SecureSum, Sum, SumAround
 from participant.statistics.evaluation.bound import BoundQuery
 
 T = TypeVar("T")
@@ -13,14 +13,12 @@ class _LossError(Exception):
     """A sum is over fewer sites than the one before it in a cohort, the argument."""
 
 
-class _OneCohort(SecureSum):
+class _OneCohort(SumAround):
     """Secure sums as long as no site is lost."""
 
     def __init__(self, secure_sum: SecureSum) -> None:
-        self._secure_sum = secure_sum
+        super().__init__(secure_sum)
         self._sites: tuple[str, ...] | None = None
-        self.value_bits = secure_sum.value_bits
-        self.below = secure_sum.below  # type: ignore[method-assign]  # whoever decides there decides here
 
     async def __call__(self, query: BoundQuery) -> Sum:
         answer = await self._secure_sum(query)

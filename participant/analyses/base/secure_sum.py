@@ -50,6 +50,17 @@ class SecureSum(ABC):
         return bool(value <= limit)
 
 
+class SumAround(SecureSum):
+    """A secure sum that asks another one; what decides there decides here."""
+
+    def __init__(self, secure_sum: SecureSum) -> None:
+        self._secure_sum = secure_sum
+        self.value_bits = secure_sum.value_bits
+
+    def below(self, value: float, limit: float) -> bool:
+        return self._secure_sum.below(value, limit)
+
+
 def value_bits_for(sites: int, ring_bits: int = MAX_RING_BITS) -> int:
     """Return the most value bits v with which the sum of so many sites fits a ring, by default the largest.
 

@@ -57,7 +57,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 from participant.analyses.base.coefficients import CoefficientResult
 from participant.analyses.base.cohort import over_one_cohort
 from participant.analyses.base.errors import AnalysisError, EquationError, NoRowsError
-from participant.analyses.base.secure_sum import SecureSum, Sum
+from participant.analyses.base.secure_sum import SecureSum, Sum, SumAround
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.learning.predictive import columns_of
 from participant.analyses.regression.glm import GlmResult, GlmSpec, fit_glm
@@ -241,7 +241,7 @@ class _Completed:
         return _CompletedSum(self._spec, self._equations, self.draws, self._seed, observed, self._secure_sum)
 
 
-class _CompletedSum(SecureSum):
+class _CompletedSum(SumAround):
     """A secure sum over completed rows: what is asked here is asked inside of `imputed`."""
 
     def __init__(
@@ -253,8 +253,8 @@ class _CompletedSum(SecureSum):
         observed: str | None,
         secure_sum: SecureSum,
     ) -> None:
+        super().__init__(secure_sum)
         self._spec = spec
-        self._secure_sum = secure_sum
         self._beside: dict[str, Any] = {
             "columns": spec.columns,
             "equations": equations,
@@ -262,8 +262,6 @@ class _CompletedSum(SecureSum):
             "seed": seed,
             "observed": observed,
         }
-        self.value_bits = secure_sum.value_bits
-        self.below = secure_sum.below  # type: ignore[method-assign]  # whoever decides there decides here
         self.seen: Mapping[str, Array] = {}
 
     async def __call__(self, query: BoundQuery) -> Sum:

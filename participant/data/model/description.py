@@ -57,15 +57,16 @@ class Column(Strict):
         )
 
 
+SourceKind = Literal["csv", "parquet", "excel", "sql", "mongo", "sas", "spss", "stata", "frame", "dataset", "file"]
+
+
 class DataFile(Strict):
     """A file, or another source: its name, and of a file size and SHA-256."""
 
     name: str
     bytes: int | None = Field(default=None, ge=0)
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    kind: Literal["csv", "parquet", "excel", "sql", "mongo", "sas", "spss", "stata", "frame", "dataset", "file"] = (
-        "file"
-    )
+    kind: SourceKind = "file"
 
 
 class Description(Strict):

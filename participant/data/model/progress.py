@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 STEPS = ("load", "names", "duplicates", "types", "validate", "map", "store", "verify", "report")
 _EVERY_S = 0.5
@@ -66,11 +66,11 @@ def on_terminal() -> Iterator[Show]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def show(step: str, done: int, of: int | None, rows: int) -> None:
             if step not in tasks:
                 tasks[step] = bars.add_task(step, total=of, rows=0)
-            bars.update(tasks[step], completed=done, total=of, rows=rows)  # type: ignore[arg-type]  # an int is a TaskID
+            bars.update(tasks[step], completed=done, total=of, rows=rows)
 
         yield show

@@ -185,7 +185,7 @@ class _Import:
             version=1,  # the store gives the number
             rows=rows,
             columns=columns,
-            source=DataFile(kind=origin.kind, name=origin.name, bytes=origin.bytes, sha256=origin.sha256),  # type: ignore[arg-type]  # validated
+            source=DataFile(kind=origin.kind, name=origin.name, bytes=origin.bytes, sha256=origin.sha256),
             data=file_of(path),
             imported_at=self._at,
             bad_rows=len(self.bad.lines),

@@ -106,7 +106,7 @@ class TableReader:
             self._settle(number, lines, values, complaints, mapper)
             for number, (lines, values, complaints) in enumerate(self._values(staged, readings, numbers))
         ]
-        persons = max((int(one.max() or 0) for one in numbers), default=0) if numbers is not None else None  # type: ignore[arg-type]  # of Int64
+        persons = None if numbers is None else max((int(one.to_numpy().max(initial=0)) for one in numbers), default=0)
         notes = {one.name: one.notes for one in readings}
         return TableValues(parts, mapper.columns if mapper else columns, read, same, persons, notes, staged.notes)
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 import polars as pl
 
+from participant.data.model.description import SourceKind
 from participant.data.model.errors import SourceError
 
 MAX_COLUMNS = 2000
@@ -73,7 +74,7 @@ class Origin(NamedTuple):
         notes: how it was read, for the report.
     """
 
-    kind: str
+    kind: SourceKind
     name: str
     bytes: int | None = None
     sha256: str | None = None

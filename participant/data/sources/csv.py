@@ -7,7 +7,7 @@ quotation mark cannot swallow the lines after it. A blank line is a row without 
 
 import csv
 import re
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder, lookup
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, IncrementalDecoder, getincrementaldecoder, lookup
 from collections.abc import Iterator, Mapping
 from hashlib import file_digest, sha256
 from io import BytesIO
@@ -184,9 +184,9 @@ class CsvSource:
                 if not chunk:
                     return
 
-    def _decoded(self, decoder: object, chunk: bytes, lines: int) -> bytes:
+    def _decoded(self, decoder: IncrementalDecoder, chunk: bytes, lines: int) -> bytes:
         try:
-            return str(decoder.decode(chunk, final=not chunk)).encode()  # type: ignore[attr-defined]  # of codecs
+            return decoder.decode(chunk, final=not chunk).encode()
         except UnicodeError:
             raise SourceError(
                 f"{self._path.name} is not {self._encoding}: the bytes after line {lines} cannot be decoded"

@@ -23,13 +23,14 @@ def store(parts: Sequence[Path], path: Path) -> int:
     ends = spans.collect(engine="streaming").row(0, named=True)
     if not ends["#"]:
         return 0
-    kinds = {
-        name: _smallest(ends[f"{name}<"], ends[f"{name}>"])
-        for name, kind in table.collect_schema().items()
-        if kind == pl.Int64
-    }
+    kinds = pl.Schema(
+        {
+            name: _smallest(ends[f"{name}<"], ends[f"{name}>"]) if kind == pl.Int64 else kind
+            for name, kind in table.collect_schema().items()
+        }
+    )
     with open(path, "xb", opener=private) as out:
-        table.cast(kinds).sink_parquet(out, compression="zstd", compression_level=1, row_group_size=1 << 18)  # type: ignore[arg-type]  # types by name
+        table.cast(kinds).sink_parquet(out, compression="zstd", compression_level=1, row_group_size=1 << 18)
     return int(ends["#"])
 
 

@@ -149,8 +149,8 @@ def _numeric(name: str, declared: Declared, function: Function | None = None) ->
     variable = _declared(name, declared)
     if not isinstance(variable, Variable):
         raise FormulaError(f"{name} is declared as a category; a number with a range is needed here")
-    given = {"column": variable.column, "low": variable.low, "high": variable.high}
-    return Numeric(**given) if function is None else Numeric(**given, function=function)  # type: ignore[arg-type]
+    numeric = Numeric(column=variable.column, low=variable.low, high=variable.high)
+    return numeric if function is None else Numeric.model_validate({**dict(numeric), "function": function})
 
 
 def _category(variable: Category, reference: float | None) -> Coding:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
@@ -161,8 +161,8 @@ def _problems(route: Route) -> dict[str, Any]:
 def _schemas(routes: tuple[Route, ...]) -> dict[str, Any]:
     requests = {route.body.model for route in routes if isinstance(route.body, Json)}
     answers = {kind for route in routes for kind in route.answers.values() if kind not in {None, OCTETS, dict}}
-    wanted = [(kind, "validation") for kind in requests]
+    wanted: list[tuple[type[Any], Literal["validation", "serialization"]]] = [(kind, "validation") for kind in requests]
     wanted += [(kind, "serialization") for kind in (*answers, ProblemDocument)]
     ordered = sorted(wanted, key=lambda item: item[0].__name__)
-    _, schema = models_json_schema(ordered, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    _, schema = models_json_schema(ordered, ref_template="#/components/schemas/{model}")
     return dict(schema["$defs"])

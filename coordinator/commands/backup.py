@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.commands.options import Common
+from coordinator.commands.options import CoordinatorOptions
 from coordinator.runs import backup as backups
 from coordinator.session.session import passphrase
 from relay.service.command import Commands
@@ -16,7 +16,7 @@ app = Commands()
 
 @app.command("backup")
 def backup(
-    target: Annotated[Path, typer.Argument(help="file to write; it must not exist yet")], common: Common
+    target: Annotated[Path, typer.Argument(help="file to write; it must not exist yet")], common: CoordinatorOptions
 ) -> None:
     """Write identity, runs and results to a file sealed under the passphrase; epoch state is left out."""
     settings = common.settings()
@@ -25,7 +25,9 @@ def backup(
 
 
 @app.command("restore")
-def restore(source: Annotated[Path, typer.Argument(help="file written by `backup`")], common: Common) -> None:
+def restore(
+    source: Annotated[Path, typer.Argument(help="file written by `backup`")], common: CoordinatorOptions
+) -> None:
     """Restore a backup into an empty data folder; `resume RUN` continues open runs from their checkpoints."""
     settings = common.settings()
     facts = backups.restore(settings, passphrase(settings), source)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from coordinator.commands.options import Common, ProjectId
+from coordinator.commands.options import CoordinatorOptions, ProjectId
 from coordinator.projects import catalogue as catalogues
 from coordinator.session.session import Session, in_session
 from participant.study.terms import ProjectTerms
@@ -17,7 +17,7 @@ app = Commands()
 @app.command("catalogue")
 def catalogue(
     project: ProjectId,
-    common: Common,
+    common: CoordinatorOptions,
     entries: Annotated[
         list[Path] | None, typer.Argument(help="files with signed entries, instead of the entries that the sites sent")
     ] = None,

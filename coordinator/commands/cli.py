@@ -1,9 +1,9 @@
 """Run projects and analyses over many sites: `secagg-coordinator`, or `python -m coordinator`."""
 
-from relay.service.command import Subcommand, program
+from relay.service.command import Subcommand, lazy_group
 from relay.service.command import run as run_command
 
-app = program(
+app = lazy_group(
     "secagg-coordinator",
     __doc__,
     "coordinator.commands",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.commands.options import Common, RunId
+from coordinator.commands.options import CoordinatorOptions, RunId
 from coordinator.journal.opening import opened
 from coordinator.report.page import page
 from coordinator.report.run import earlier_run
@@ -18,7 +18,7 @@ app = Commands()
 @app.command("export")
 def export(
     run: RunId,
-    common: Common,
+    common: CoordinatorOptions,
     out: Annotated[Path | None, typer.Option(help="file to write; by default RUN.html in the current folder")] = None,
 ) -> None:
     """Export an earlier run as one HTML page: tables, figures, cohort, floors, versions, and receipt hash."""

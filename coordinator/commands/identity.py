@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.commands.options import Common
+from coordinator.commands.options import CoordinatorOptions
 from coordinator.journal.opening import alone
 from coordinator.session.session import passphrase
 from relay.client import enrolment
@@ -21,7 +21,7 @@ app = Commands()
 def enroll(
     token: Annotated[str, typer.Option(help="join token with the role coordinator")],
     name: Annotated[str, typer.Option(help="name of this coordinator, as shown to the sites")],
-    common: Common,
+    common: CoordinatorOptions,
     relay: Annotated[str | None, typer.Option(help="the relay's address")] = None,
 ) -> None:
     """Generate this coordinator's key and enrol it.
@@ -38,7 +38,7 @@ def enroll(
 
 
 @app.command("rotate-key")
-def rotate_key(common: Common) -> None:
+def rotate_key(common: CoordinatorOptions) -> None:
     """Replace this coordinator's key in every project; each site's officer then confirms the new words.
 
     Stop all runs first. The old key is destroyed.
@@ -53,7 +53,7 @@ def rotate_key(common: Common) -> None:
 
 @app.command("deregister")
 def deregister(
-    common: Common,
+    common: CoordinatorOptions,
     confirm: Annotated[bool, typer.Option("--yes", help="confirm; this cannot be undone")] = False,
 ) -> None:
     """Leave the relay permanently: memberships end, and the key is revoked and destroyed."""

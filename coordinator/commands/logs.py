@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.commands.options import Common, RunId
+from coordinator.commands.options import CoordinatorOptions, RunId
 from coordinator.projects.site_logs import LogLine, received
 from coordinator.session.session import Session, in_session
 from relay.service.command import Commands
@@ -16,7 +16,7 @@ app = Commands()
 @app.command("logs")
 def logs(
     run: RunId,
-    common: Common,
+    common: CoordinatorOptions,
     site: Annotated[str | None, typer.Option(help="name of the only site to show")] = None,
 ) -> None:
     """Show the logs of a run that sites sent with `secagg-participant log send RUN`."""

@@ -15,7 +15,7 @@ RunId = Annotated[UUID, typer.Argument(help="ID of the run; `runs` lists them")]
 
 
 @dataclass(frozen=True, slots=True)
-class Common(CommonOptions):
+class CoordinatorOptions(CommonOptions):
     """What every command of the coordinator can be told."""
 
     data: Annotated[Path | None, typer.Option("--data", help="folder with the identity and the journal")] = None

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import typer
 
-from coordinator.commands.options import Common, ProjectId
+from coordinator.commands.options import CoordinatorOptions, ProjectId
 from coordinator.projects import projects
 from coordinator.runs.run_file import read_run_file
 from coordinator.session.session import Session, in_session
@@ -19,7 +19,7 @@ app = Commands(name="project", no_args_is_help=True, help="Projects that this id
 def create(
     name: Annotated[str, typer.Argument(help="the project's name")],
     terms: Annotated[Path, typer.Option(help="TOML file that states what the project may ask")],
-    common: Common,
+    common: CoordinatorOptions,
     mode: Annotated[
         Literal["masks", "he"] | None,
         typer.Option(help="masks, or he: only the sites can open the sums; overrides the file"),
@@ -44,7 +44,7 @@ def create(
 @app.command("invite")
 def invite(
     project: ProjectId,
-    common: Common,
+    common: CoordinatorOptions,
     sites: Annotated[
         list[str] | None, typer.Argument(help="names of the sites; by default, every site of the relay")
     ] = None,
@@ -59,7 +59,7 @@ def invite(
 
 
 @app.command("show")
-def show(project: ProjectId, common: Common) -> None:
+def show(project: ProjectId, common: CoordinatorOptions) -> None:
     """Show how the sites responded to the invitation."""
 
     async def work(session: Session) -> Any:
@@ -73,7 +73,7 @@ def show(project: ProjectId, common: Common) -> None:
 
 
 @app.command("seal")
-def seal(project: ProjectId, common: Common) -> None:
+def seal(project: ProjectId, common: CoordinatorOptions) -> None:
     """Seal the roster of all sites that joined, and show the twelve words for the officers to compare."""
 
     async def work(session: Session) -> projects.SealedProject:
@@ -91,7 +91,7 @@ def seal(project: ProjectId, common: Common) -> None:
 @app.command("tasks")
 def tasks(
     project: ProjectId,
-    common: Common,
+    common: CoordinatorOptions,
     analysis: Annotated[Path | None, typer.Argument(help="TOML file with the tasks; without it, show them")] = None,
 ) -> None:
     """Set or show a project's ordered tasks. Every member sees them, and any number of runs can execute them."""

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import typer
 
-from coordinator.commands.options import Common, RunId
+from coordinator.commands.options import CoordinatorOptions, RunId
 from coordinator.journal.receipts import hand_out, receipt_of
 from coordinator.session.session import Session, in_session
 from participant.statistics.evaluation.receipts import as_facts, as_words
@@ -41,7 +41,7 @@ def verify(
 
 
 @app.command("save")
-def save(run: RunId, file: Annotated[Path, typer.Argument(help="file to write")], common: Common) -> None:
+def save(run: RunId, file: Annotated[Path, typer.Argument(help="file to write")], common: CoordinatorOptions) -> None:
     """Write the signed receipt of a run to a file, in its current state."""
 
     async def work(session: Session) -> bytes:
@@ -53,7 +53,7 @@ def save(run: RunId, file: Annotated[Path, typer.Argument(help="file to write")]
 
 
 @app.command("send")
-def send(run: RunId, common: Common) -> None:
+def send(run: RunId, common: CoordinatorOptions) -> None:
     """Send the receipt of a run to its sites again, as happens when a run ends; repeats are ignored."""
 
     async def work(session: Session) -> Any:

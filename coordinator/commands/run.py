@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from coordinator.commands.admin import admin_port
-from coordinator.commands.options import Common, RunId
+from coordinator.commands.options import CoordinatorOptions, RunId
 from coordinator.projects.projects import SealedProject, find, read_terms, sealed, tasks_of
 from coordinator.report.text import as_facts, as_words
 from coordinator.runs import lifecycle
@@ -39,7 +39,7 @@ def run(
             "without a file, the project's own tasks are run",
         ),
     ],
-    common: Common,
+    common: CoordinatorOptions,
     simulate: Annotated[
         Path | None, typer.Option(help="folder with tables to simulate the sites: NAME.csv or NAME.parquet for each")
     ] = None,
@@ -82,7 +82,7 @@ def run(
 
 
 @app.command("resume")
-def resume(run: RunId, common: Common, progress: Progress = True) -> None:
+def resume(run: RunId, common: CoordinatorOptions, progress: Progress = True) -> None:
     """Continue a paused or interrupted run, and print the results."""
 
     async def work(session: Session) -> tuple[UUID, SealedProject]:
@@ -92,7 +92,7 @@ def resume(run: RunId, common: Common, progress: Progress = True) -> None:
 
 
 @app.command("retry")
-def retry(run: RunId, common: Common, within: Within = None, progress: Progress = True) -> None:
+def retry(run: RunId, common: CoordinatorOptions, within: Within = None, progress: Progress = True) -> None:
     """Rerun a finished run with all current sites, and print the results."""
 
     async def work(session: Session) -> tuple[UUID, SealedProject]:
@@ -103,7 +103,7 @@ def retry(run: RunId, common: Common, within: Within = None, progress: Progress 
 
 
 def _carry_out(
-    work: Callable[[Session], Awaitable[tuple[UUID, SealedProject]]], common: Common, *, progress: bool
+    work: Callable[[Session], Awaitable[tuple[UUID, SealedProject]]], common: CoordinatorOptions, *, progress: bool
 ) -> None:
     """Execute the run that `work` returns, and print its report."""
 
@@ -119,7 +119,7 @@ def _carry_out(
     common.report(as_facts(run, done), as_words(done))
 
 
-def _simulated(tasks: Any, folder: Path, terms: Path | None, common: Common, *, progress: bool) -> Any:
+def _simulated(tasks: Any, folder: Path, terms: Path | None, common: CoordinatorOptions, *, progress: bool) -> Any:
     simulation = Simulation(read_folder(folder), None if terms is None else read_terms(terms))
     with _shown(progress=progress, as_json=common.as_json) as show:
         return asyncio.run(simulation.carry_out(tasks, show))

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from coordinator.commands.options import Common
+from coordinator.commands.options import CoordinatorOptions
 from coordinator.journal.opening import opened
 from coordinator.journal.records import RunRecords
 from relay.service.command import Commands
@@ -11,7 +11,7 @@ app = Commands()
 
 
 @app.command("runs")
-def runs(common: Common) -> None:
+def runs(common: CoordinatorOptions) -> None:
     """List this coordinator's runs, newest first."""
     with opened(common.settings().data) as journal:
         found = RunRecords(journal.connection).all()

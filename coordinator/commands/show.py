@@ -2,7 +2,7 @@
 
 import asyncio
 
-from coordinator.commands.options import Common, RunId
+from coordinator.commands.options import CoordinatorOptions, RunId
 from coordinator.journal.opening import opened
 from coordinator.report.run import earlier_run
 from relay.service.command import Commands
@@ -11,7 +11,7 @@ app = Commands()
 
 
 @app.command("show")
-def show(run: RunId, common: Common) -> None:
+def show(run: RunId, common: CoordinatorOptions) -> None:
     """Show the results of an earlier run, recomputed from the sums in the journal without asking any site."""
     with opened(common.settings().data) as journal:
         done = asyncio.run(earlier_run(journal.connection, run))

@@ -4,7 +4,7 @@ import json
 import sys
 
 from coordinator.commands.admin import admin_port
-from coordinator.commands.options import Common
+from coordinator.commands.options import CoordinatorOptions
 from coordinator.runs.standby import Standby
 from coordinator.session.session import Session, in_session
 from relay.service import systemd
@@ -17,7 +17,7 @@ app = Commands()
 
 
 @app.command("standby")
-def standby(common: Common) -> None:
+def standby(common: CoordinatorOptions) -> None:
     """Watch this coordinator's runs, and take over any run whose process has died.
 
     A second machine needs the same identity in a folder of its own: create it with backup and restore.

@@ -1,6 +1,6 @@
 """`secagg-coordinator pause` and `cancel`: what they ask of the process that executes the run."""
 
-from coordinator.commands.options import Common, RunId
+from coordinator.commands.options import CoordinatorOptions, RunId
 from coordinator.journal.records import RequestedAction, RunRecord
 from coordinator.runs.lifecycle import stop
 from coordinator.session.session import Session, in_session
@@ -10,18 +10,18 @@ app = Commands()
 
 
 @app.command("pause")
-def pause(run: RunId, common: Common) -> None:
+def pause(run: RunId, common: CoordinatorOptions) -> None:
     """Pause a run once its open round is finished. Its deadline stays."""
     _request(run, "pause", common)
 
 
 @app.command("cancel")
-def cancel(run: RunId, common: Common) -> None:
+def cancel(run: RunId, common: CoordinatorOptions) -> None:
     """End a run immediately; it cannot be resumed."""
     _request(run, "cancel", common)
 
 
-def _request(run: RunId, action: RequestedAction, common: Common) -> None:
+def _request(run: RunId, action: RequestedAction, common: CoordinatorOptions) -> None:
     async def work(session: Session) -> RunRecord:
         await stop(session, run, action)
         return session.records.get(run)

@@ -1,4 +1,4 @@
-"""Commands for the identity key: rotate, back up, restore, deregister."""
+"""Commands for the identity key: rotate, back up, restore."""
 
 import asyncio
 import os
@@ -8,65 +8,56 @@ from typing import Annotated
 
 import typer
 
-from participant.commands.options import AsJson, Config, Data
+from participant.commands.options import SiteOptions
 from participant.settings import key_backup, settings_file
-from participant.settings.config import ParticipantConfig
+from participant.settings.journal import alone
 from participant.settings.passphrase import passphrase
-from participant.settings.session import alone
-from relay.party import keystore
-from relay.service.command import report
+from relay.client import enrolment
+from relay.service.command import Commands
 from secagg.errors import ParameterError
 from secagg.identity import key_words
 
-app = typer.Typer()
-key_app = typer.Typer(no_args_is_help=True, help="The identity key: rotate, back up, restore.")
-app.add_typer(key_app, name="key")
+app = Commands(name="key", no_args_is_help=True, help="The identity key: rotate, back up, restore.")
 
 
-@key_app.command("rotate")
-def key_rotate(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+@app.command("rotate")
+def rotate(common: SiteOptions) -> None:
     """Replace this site's key with a new one in every project; officers then confirm the words anew.
 
     Stop the daemon first. The old key is destroyed; back up the new one.
     """
-    from relay.client.enrolment import rotate  # noqa: PLC0415  # the other commands do not contact the relay
-
-    settings = ParticipantConfig.load(data=data, config=config)
+    settings = common.settings()
     settings.require_relay()
     with alone(settings):
-        identity = asyncio.run(rotate(settings.identity, passphrase(settings), settings.client))
+        identity = asyncio.run(enrolment.rotate(settings.identity, passphrase(settings), settings.client))
     words = key_words(identity.public)
-    report({"key": identity.public.hex(), "words": words}, f"the new key's words:\n  {words}", as_json=as_json)
+    common.report({"key": identity.public.hex(), "words": words}, f"the new key's words:\n  {words}")
 
 
-@key_app.command("backup")
-def key_backup_command(
+@app.command("backup")
+def backup(
     to: Annotated[Path, typer.Option(help="file to write, or existing folder that collects backups")],
+    common: SiteOptions,
     keep: Annotated[int, typer.Option(min=1, help="number of backups that a folder keeps")] = 14,
-    data: Data = None,
-    config: Config = None,
-    as_json: AsJson = False,
 ) -> None:
     """Back up identity, settings, policy and ledger, sealed under the identity's passphrase.
 
     The daemon may keep running. A backup never holds an epoch's state. Keep the passphrase on paper, elsewhere: without
     it, no backup opens.
     """
-    settings = ParticipantConfig.load(data=data, config=config)
+    settings = common.settings()
     collects = to.is_dir()
     target = to / f"participant-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.backup" if collects else to
-    made = key_backup.make(settings, settings_file.place(config), passphrase(settings), target)
+    made = key_backup.make(settings, settings_file.place(common.config), passphrase(settings), target)
     removed = key_backup.expire(to, keep) if collects else []
     words = f"{target}: the identity, {made['entries']} ledger entries; removed {len(removed)} old backups"
-    report(made | {"removed": removed}, words, as_json=as_json)
+    common.report(made | {"removed": removed}, words)
 
 
-@key_app.command("restore")
-def key_restore(
+@app.command("restore")
+def restore(
     file: Annotated[Path, typer.Argument(help="backup to restore")],
-    data: Data = None,
-    config: Config = None,
-    as_json: AsJson = False,
+    common: SiteOptions,
 ) -> None:
     """Restore a backup into an empty data folder. Open epochs are abandoned, and officers confirm projects anew.
 
@@ -75,8 +66,8 @@ def key_restore(
     """
     if not file.is_file():
         raise ParameterError(f"there is no file {file}")
-    path = settings_file.place(config)
-    settings = ParticipantConfig.load(data=data, config=path if path.is_file() else None)
+    path = settings_file.place(common.config)
+    settings = common.with_config(path if path.is_file() else None).settings()
     found = key_backup.restore(file, passphrase(settings), settings.data)
     files = [(path if name == "settings" else Path(at), text) for name, (at, text) in found.pop("files").items()]
     written = [str(at) for at, text in files if _put_back(at, text)]
@@ -87,27 +78,7 @@ def key_restore(
         f"Files restored: {', '.join(written) or 'none'}; check them with: config check\n"
         "Next: import the datasets, start the daemon, and confirm each project anew: project accept"
     )
-    report(found | {"files": written}, words, as_json=as_json)
-
-
-@app.command()
-def deregister(
-    confirm: Annotated[bool, typer.Option("--yes", help="confirm; this cannot be undone")] = False,
-    data: Data = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Leave the relay for good: ends all memberships, revokes the key and destroys it here."""
-    from relay.client.enrolment import deregister as end  # noqa: PLC0415
-
-    settings = ParticipantConfig.load(data=data, config=config)
-    settings.require_relay()
-    if not confirm:
-        raise ParameterError("this ends all memberships and destroys the key; to confirm, add --yes")
-    with alone(settings):
-        identity = keystore.unlock(settings.identity, passphrase(settings))
-        asyncio.run(end(settings.identity, identity, settings.client))
-    report({"key": identity.public.hex(), "destroyed": True}, "deregistered; the key is destroyed", as_json=as_json)
+    common.report(found | {"files": written}, words)
 
 
 def _put_back(path: Path, text: str) -> bool:

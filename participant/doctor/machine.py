@@ -12,6 +12,7 @@ from cryptography import __version__ as cryptography_version
 
 from participant.doctor.look import Look
 from participant.settings import settings_file as file
+from participant.settings import settings_writer
 from relay.service import checkup
 from relay.service.checkup import Check, finding
 from secagg import __version__
@@ -22,7 +23,7 @@ _HOST = "127.0.0.1"
 
 def settings(look: Look) -> Check:
     """Are they valid, and are the files that they name usable?"""
-    file.check(look.settings)
+    settings_writer.check(look.settings)
     named = bool(look.settings.relay)
     detail = f"the relay is {look.settings.relay}" if named else "no relay is configured"
     return finding(

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from participant.data.model.description import Description
-from participant.data.store.matching import matched
 from participant.data.store.store import DATA, DatasetStore
 from participant.policy.differencing import Earlier, People, RowSet, apart, distance, secret_order
 from participant.statistics.evaluation.bound import BoundQuery
@@ -113,6 +112,8 @@ def _match(store: DatasetStore, old: Description, new: Description) -> NDArray[n
     people = {old.person, new.person}
     columns = sorted(({one.name for one in old.columns} & {one.name for one in new.columns}) - people)
     before, now = (store.folder(one.name, one.version) / DATA for one in (old, new))
+    from participant.data.store.matching import matched  # noqa: PLC0415  # brings polars, which explaining does without
+
     return matched(before, now, columns)
 
 

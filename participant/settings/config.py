@@ -1,14 +1,17 @@
 """The participant's settings: from the command line, SECAGG_PARTICIPANT_<NAME>, or a TOML file."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field, SecretStr
 
-from relay.client.exchange import Tls
-from relay.client.transport import RelayClient
 from relay.service.settings import Settings, default_data_folder, service_config
 from secagg.errors import ParameterError
-from secagg.identity import Identity
+
+if TYPE_CHECKING:
+    from relay.client.exchange import Tls
+    from relay.client.transport import RelayClient
+    from secagg.identity import Identity
 
 
 class ParticipantConfig(Settings):
@@ -42,12 +45,16 @@ class ParticipantConfig(Settings):
             raise ParameterError("no relay is configured; set SECAGG_PARTICIPANT_RELAY or, in the TOML file, relay")
 
     @property
-    def tls(self) -> Tls:
+    def tls(self) -> "Tls":
         """How to verify the relay's certificate, and which client certificate to present."""
+        from relay.client.exchange import Tls  # noqa: PLC0415  # most commands read settings and ask no relay
+
         return Tls(ca_file=self.ca_file, cert_file=self.cert_file, key_file=self.key_file)
 
-    def client(self, identity: Identity, give_up_after_s: float = 60.0) -> RelayClient:
+    def client(self, identity: "Identity", give_up_after_s: float = 60.0) -> "RelayClient":
         """Return a relay client for an identity; raises ParameterError if no relay is configured."""
+        from relay.client.transport import RelayClient  # noqa: PLC0415
+
         self.require_relay()
         return RelayClient(
             self.relay,

@@ -7,7 +7,7 @@ commands with `Commands`, where one parameter stands for all the options that a 
     app = Commands()
 
     @app.command("show")
-    def show(run: RunId, common: Common) -> None: ...
+    def show(run: RunId, common: CoordinatorOptions) -> None: ...
 """
 
 import inspect
@@ -64,9 +64,9 @@ class _LazyGroup(TyperGroup):
         outline.format_help(ctx, formatter)
 
 
-def program(name: str, help_: str | None, package: str, table: Mapping[str, Subcommand]) -> typer.Typer:
-    """Return a program whose commands are imported, from modules of a package, when they are called."""
-    group = type("_Program", (_LazyGroup,), {"package": package, "table": table})
+def lazy_group(name: str, help_: str | None, package: str, table: Mapping[str, Subcommand]) -> typer.Typer:
+    """Return a program, or a group in one, whose commands are imported from modules of a package when called."""
+    group = type("_Listed", (_LazyGroup,), {"package": package, "table": table})
     app = typer.Typer(name=name, cls=group, help=help_, no_args_is_help=True, pretty_exceptions_enable=False)
     app.callback()(_nothing)  # makes it a group, though no command is registered
     return app

@@ -102,3 +102,9 @@ class Description(Strict):
     def numeric(self) -> tuple[str, ...]:
         """Names of the columns that statistics can use."""
         return tuple(column.name for column in self.columns if column.kind in NUMERIC)
+
+    def in_words(self) -> str:
+        """Return a line that tells the dataset apart."""
+        return (
+            f"{self.name} version {self.version}: {self.rows:,} rows, {len(self.columns)} columns ({self.source.name})"
+        )

@@ -20,7 +20,6 @@ from stat import S_IMODE
 from tempfile import mkdtemp
 
 import numpy as np
-import polars as pl
 from pydantic import ValidationError
 
 from participant.data.model.description import Description
@@ -32,7 +31,6 @@ from participant.data.model.errors import (
     NotNumericError,
 )
 from participant.data.model.private import private, sync
-from participant.data.steps.verify import verify
 from participant.statistics.evaluation.evaluate import MissingColumnsError
 from participant.statistics.language.layout import Array
 from participant.statistics.language.query import NAME_PATTERN
@@ -111,6 +109,8 @@ class DatasetStore:
             data = b""
         if sha256(data).hexdigest() != description.data.sha256:
             raise DamagedDatasetError(f"the data of {name} version {description.version} is missing or was changed")
+        import polars as pl  # noqa: PLC0415  # to list datasets needs none
+
         table = pl.read_parquet(BytesIO(data), columns=sorted(set(columns)))
         return {column.name: column.cast(pl.Float64).to_numpy().astype(np.float64) for column in table}
 
@@ -120,6 +120,8 @@ class DatasetStore:
         Raises:
             NoSuchDatasetError, DamagedDatasetError: as they say.
         """
+        from participant.data.steps.verify import verify  # noqa: PLC0415  # brings polars
+
         description = self.describe(name, version)
         verify(self.folder(name, version) / DATA, description)
         return description

@@ -142,7 +142,7 @@ def test_each_step_of_the_way_that_can_break(enrolled, tmp_path):
     with page(b"<html>log in, please</html>") as url:
         _, found = broken(url)
         assert not found["relay"]["ok"]
-        assert "no answer of a relay" in found["relay"]["detail"]
+        assert "did not come from a relay" in found["relay"]["detail"]
     with page(b'{"status": "alive"}', ahead_s=-90) as url:
         _, found = broken(url)
         assert "behind" in found["clock-of-the-relay"]["detail"]

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from participant.settings import settings_file
+from participant.settings import settings_writer
 from participant.settings.config import ParticipantConfig
 from participant.settings.passphrase import PassphraseError, passphrase
 from relay.api.bundle import Bundle, BundleError
@@ -128,7 +128,7 @@ def test_configure_writes_what_is_valid_and_nothing_else(alone, tmp_path):
 
 def test_a_passphrase_never_gets_into_the_file(tmp_path):
     with pytest.raises(SettingsError, match="name a passphrase_file"):
-        settings_file.write(tmp_path / "file", {"passphrase": "x"})
+        settings_writer.write(tmp_path / "file", {"passphrase": "x"})
     assert not (tmp_path / "file").exists()
 
 

@@ -9,29 +9,25 @@ from typing import Annotated
 
 import typer
 
-from participant.commands.options import AsJson, Config, Data
-from participant.settings.config import ParticipantConfig
+from participant.commands.options import SiteOptions
+from participant.rehearsal.rehearsal import Rehearsal
 from relay.api.bundle import Bundle
-from relay.service.command import report
+from relay.service.command import Commands
 from secagg.errors import ParameterError
 
-app = typer.Typer()
+app = Commands()
 
 
-@app.command()
+@app.command("rehearse")
 def rehearse(
     bundle: Annotated[Path, typer.Option(help="file that the relay's operator made for the rehearsal")],
-    data: Data = None,
-    config: Config = None,
-    as_json: AsJson = False,
+    common: SiteOptions,
 ) -> None:
     """Rehearse a complete secure sum of made-up sites through the real relay; two of the sites drop out.
 
     The rehearsal uses this machine's connection and proxy, touches no data, key or setting of this site, and
     removes the made-up sites from the relay. The exit code is 1 if the sum differs from the plain one.
     """
-    from participant.rehearsal.rehearsal import Rehearsal  # noqa: PLC0415  # only commands that compute load Numba
-
     found = Bundle.read(bundle, now=time.time())
     if not found.rehearsal:
         raise ParameterError(
@@ -41,7 +37,7 @@ def rehearse(
         ca = None if found.ca is None else Path(folder) / "ca.pem"
         if ca is not None and found.ca is not None:
             ca.write_text(found.ca, encoding="ascii")
-        settings = ParticipantConfig.load(relay=found.relay, ca_file=ca, data=data, config=config)
+        settings = common.settings(relay=found.relay, ca_file=ca)
         rehearsal = Rehearsal(settings.client, [token.get_secret_value() for token in found.rehearsal])
         outcome = asyncio.run(rehearsal.play())
     seconds = ", ".join(f"{step} {taken:.1f} s" for step, taken in outcome.seconds.items())
@@ -50,6 +46,6 @@ def rehearse(
         f"the sum over {outcome.in_the_sum} sites {'equals' if outcome.equal else 'DIFFERS from'} the plain one\n"
         f"{seconds}; {outcome.bytes_sent:,} bytes"
     )
-    report(asdict(outcome), words, as_json=as_json)
+    common.report(asdict(outcome), words)
     if not outcome.equal:
         raise typer.Exit(1)

@@ -1,0 +1,143 @@
+"""`secagg-participant data import` and `map`: what makes a new version of a dataset."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from participant.commands.options import DatasetName, SiteOptions
+from participant.data.model import progress as shown
+from participant.data.model.declaration import Declaration
+from participant.data.model.progress import Show
+from participant.data.pipeline.importing import Imported, import_table, map_dataset
+from participant.data.pipeline.mapping import Mapping, definitions_of, of_version
+from participant.data.sources.choose import Options, open_source
+from participant.data.store.store import DatasetStore
+from participant.projects.confirmation import View, view
+from participant.settings.session import SiteSession, in_session
+from relay.service.command import Commands
+from secagg.errors import ParameterError
+
+app = Commands()
+
+BadRows = Annotated[
+    float | None, typer.Option(help="share of rows that may be dropped as bad, for example 0.01; default: none")
+]
+ShowProgress = Annotated[bool, typer.Option("--progress/--no-progress", help="show progress on stderr")]
+
+
+@app.command("import")
+def import_(
+    name: Annotated[str, typer.Argument(help="name by which projects ask for the dataset")],
+    common: SiteOptions,
+    source: Annotated[
+        str | None,
+        typer.Argument(help="file (.csv .tsv .txt .parquet .xlsx .xlsm) or database address (dialect://...)"),
+    ] = None,
+    url_file: Annotated[
+        Path | None, typer.Option(help="file with the database address, to keep its password off the screen")
+    ] = None,
+    schema: Annotated[Path | None, typer.Option(help="TOML file that declares the table")] = None,
+    bad_rows: BadRows = None,
+    separator: Annotated[
+        str | None, typer.Option(help="CSV: cell separator; default: detected from the header")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="CSV: for example utf-16 or cp1252; default: UTF-8")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Excel: name of the sheet; default: the first")] = None,
+    table: Annotated[str | None, typer.Option(help="SQL: table or view")] = None,
+    query: Annotated[str | None, typer.Option(help="SQL: one SELECT statement")] = None,
+    collection: Annotated[str | None, typer.Option(help="MongoDB: database.collection")] = None,
+    mapping: Annotated[
+        bool, typer.Option("--mapping/--no-mapping", help="apply the previous version's mapping, if it has one")
+    ] = True,
+    pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help="plot distributions and missing values in the report")
+    ] = True,
+    progress: ShowProgress = True,
+) -> None:
+    """Import a table as a dataset's next version: clean names, drop duplicates, convert, validate, report."""
+    store = DatasetStore(common.settings().datasets)
+    declared = Declaration() if schema is None else Declaration.read(schema)
+    if bad_rows is not None:
+        declared = declared.allowing(bad_rows)
+    options = Options(
+        separator=separator, encoding=encoding, sheet=sheet, table=table, query=query, collection=collection
+    )
+    opened = open_source(_place(source, url_file), options)
+    with _shown(progress=progress, as_json=common.as_json) as show:
+        done = import_table(
+            store,
+            name,
+            opened,
+            imported_at=datetime.now(UTC),
+            declared=declared,
+            mapping=of_version(store, name) if mapping else None,
+            show=show,
+            pictures=pictures,
+        )
+    _report(done, common)
+
+
+@app.command("map")
+def map_(
+    name: DatasetName,
+    mapping: Annotated[Path, typer.Argument(help="TOML file that maps each of the project's variables to its source")],
+    common: SiteOptions,
+    definitions: Annotated[
+        Path | None, typer.Option(help="TOML file with the project's [[variables]], if the project is not on the relay")
+    ] = None,
+    project: Annotated[UUID | None, typer.Option(help="project whose variables to use")] = None,
+    bad_rows: BadRows = None,
+    progress: ShowProgress = True,
+) -> None:
+    """Map a dataset's columns to a project's variables, in a new version and in every later import."""
+    if (definitions is None) == (project is None):
+        raise ParameterError("name the project with --project, or a file of its variables with --definitions")
+    store = DatasetStore(common.settings().datasets)
+    known = definitions_of(definitions) if definitions else _view(UUID(str(project)), common).terms.variables
+    read = Mapping.read(mapping, known)
+    with _shown(progress=progress, as_json=common.as_json) as show:
+        done = map_dataset(store, name, read, mapped_at=datetime.now(UTC), bad_rows=bad_rows or 0.0, show=show)
+    _report(done, common)
+
+
+def _view(project: UUID, common: SiteOptions) -> View:
+    async def work(session: SiteSession) -> View:
+        return await view(session.relay, project)
+
+    return in_session(common.settings(), work)
+
+
+def _place(source: str | None, url_file: Path | None) -> str:
+    if (source is None) == (url_file is None):
+        raise ParameterError("name a file or a database address, or use --url-file with a file that holds the address")
+    return source if source is not None else Path(str(url_file)).read_text(encoding="utf-8").strip()
+
+
+@contextmanager
+def _shown(*, progress: bool, as_json: bool) -> Iterator[Show]:
+    if not progress:
+        yield shown.nowhere
+    elif as_json or not sys.stderr.isatty():
+        yield shown.as_json()
+    else:
+        with shown.on_terminal() as show:
+            yield show
+
+
+def _report(done: Imported, common: SiteOptions) -> None:
+    seconds = {step: round(taken, 3) for step, taken in done.facts.seconds.items()}
+    facts: dict[str, Any] = done.description.model_dump(mode="json")
+    facts |= {"seconds": seconds, "read": done.facts.read, "repeated": done.facts.repeated, "folder": str(done.folder)}
+    lines = [
+        done.description.in_words(),
+        f"{done.facts.read:,} rows read, {done.facts.bad:,} bad and {done.facts.repeated:,} repeated rows dropped",
+        ", ".join(f"{step} {taken:.1f} s" for step, taken in seconds.items()),
+        f"report: {done.folder / 'report.html'}",
+    ]
+    common.report(facts, "\n".join(lines))

@@ -1,0 +1,20 @@
+"""`secagg-participant explain`: what a run asks, in plain words."""
+
+from participant.commands.options import RunId, SiteOptions
+from participant.data.store.store import DatasetStore
+from participant.policy import explain as explanations
+from participant.policy.rules import Policy
+from participant.settings.journal import opened
+from relay.service.command import Commands
+
+app = Commands()
+
+
+@app.command("explain")
+def explain(run: RunId, common: SiteOptions) -> None:
+    """Explain in plain words what a run asks: columns, rows, numbers, floors, cost, nearness to past answers."""
+    settings = common.settings()
+    policy = Policy() if settings.policy is None else Policy.read(settings.policy)
+    with opened(settings) as journal:
+        facts = explanations.explain(run, journal, DatasetStore(settings.datasets), policy)
+    common.report(facts, explanations.in_words(facts))

@@ -58,7 +58,7 @@ class Site:
     async def _take(self, message: Message) -> None:
         data = await self._member.relay.frame(message.id) if message.frame is None else message.frame
         payload = await self._member.payload_of(message)
-        self._commit(await asyncio.to_thread(receive, self.state, data, self._means(), payload), message.id)
+        self._commit(await asyncio.to_thread(receive, self.state, data, self._inputs(), payload), message.id)
         if isinstance(self.state, AwaitVector):
             await self._tell(Contribute(self._values))
         elif isinstance(self.state, AwaitConfirmation):
@@ -66,7 +66,7 @@ class Site:
         await self._member.deliver()
 
     async def _tell(self, event: Event) -> None:
-        self._commit(await asyncio.to_thread(tell, self.state, event, self._means()))
+        self._commit(await asyncio.to_thread(tell, self.state, event, self._inputs()))
 
     def _commit(self, step: Step, read: int | None = None) -> None:
         with self._member.journal.transaction() as batch:
@@ -80,7 +80,7 @@ class Site:
                     )
         self.state = step.state
 
-    def _means(self) -> StepInputs:
+    def _inputs(self) -> StepInputs:
         return StepInputs(identity=self._member.identity, rand=os.urandom(32))
 
 

@@ -259,13 +259,13 @@ def verify_receipt(receipt: RunReceipt) -> ReceiptFindings:
         head = verify_chain(pairs)
     except BrokenChainError as error:
         raise ReceiptError("it, or one before it, was changed, removed or moved", error.position) from None
-    story = _Story()
+    verifier = _ReceiptVerifier()
     for number, entry in enumerate(receipt.entries):
         try:
-            story.take(_content(entry))
+            verifier.take(_content(entry))
         except (_MisfitError, FaultyCoordinatorError) as error:
             raise ReceiptError(str(error), number) from None
-    begun = story.begun
+    begun = verifier.begun
     if begun is None:
         raise ReceiptError("it has no entries")
     try:
@@ -278,10 +278,10 @@ def verify_receipt(receipt: RunReceipt) -> ReceiptFindings:
         begun.run,
         begun.roster,
         begun.terms,
-        tuple(story.commitments),
-        story.commitments,
-        tuple(story.rounds),
-        story.outcome,
+        tuple(verifier.commitments),
+        verifier.commitments,
+        tuple(verifier.rounds),
+        verifier.outcome,
         head,
     )
 
@@ -300,7 +300,7 @@ def _content(entry: Entry) -> Any:
         raise _MisfitError(f"it is no {kind.__name__} ({error})") from None
 
 
-class _Story:
+class _ReceiptVerifier:
     """Reads entries in order, each against those before it."""
 
     def __init__(self) -> None:

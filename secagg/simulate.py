@@ -197,7 +197,7 @@ class SimulatedCohort:
         everyone = range(len(self.sites))
         # The coordinator announces the manifest; five times all sites answer and it closes the step with a list.
         with self._clocked(self.coordinator):
-            step = announce(self.plan, self._means(self.coordinator))
+            step = announce(self.plan, self._inputs(self.coordinator))
         sends = self._settle(self.coordinator, step)
         answers = []
         for i in everyone:
@@ -266,7 +266,7 @@ class SimulatedCohort:
     def _share_manifest(self, site: Party) -> None:
         """Let the site hold the coordinator's copy of the manifest: n copies of n keys would be gigabytes."""
         state, manifest = site.at(AwaitCohort), self.coordinator.at(AwaitJoins).manifest
-        site.state = replace(state, seat=replace(state.seat, manifest=manifest))
+        site.state = replace(state, membership=replace(state.membership, manifest=manifest))
 
     def costs(self) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
         """Return seconds and bytes by role and phase."""
@@ -292,7 +292,7 @@ class SimulatedCohort:
             for i in present if send.frame.recipient == EVERYONE else {send.frame.recipient - 1} & set(present):
                 party = self.sites[i]
                 with self._clocked(party):
-                    step = receive(party.state, data, self._means(party), payload)
+                    step = receive(party.state, data, self._inputs(party), payload)
                 answers += self._settle(party, step)
                 if learned is not None:
                     learned += [effect for effect in step.effects if isinstance(effect, Learned)]
@@ -303,7 +303,7 @@ class SimulatedCohort:
         for send in sends:
             data, payload = send.frame.encode(), b"".join(send.payload)
             with self._clocked(self.coordinator):
-                step = receive(self.coordinator.state, data, self._means(self.coordinator), payload)
+                step = receive(self.coordinator.state, data, self._inputs(self.coordinator), payload)
                 for effect in step.effects:
                     if isinstance(effect, Add) and self.total is not None:
                         self.total.add(effect.vector)
@@ -314,7 +314,7 @@ class SimulatedCohort:
 
     def _step(self, party: Party, event: Event) -> Step:
         with self._clocked(party):
-            step = tell(party.state, event, self._means(party))
+            step = tell(party.state, event, self._inputs(party))
         self._settle(party, step)
         return step
 
@@ -330,7 +330,7 @@ class SimulatedCohort:
                 sends.append(effect)
         return sends
 
-    def _means(self, party: Party) -> StepInputs:
+    def _inputs(self, party: Party) -> StepInputs:
         return StepInputs(
             identity=party.identity,
             rand=secrets.token_bytes(32),

@@ -46,14 +46,14 @@ class Round:
     def open(self) -> str:
         """Open the round; return its context."""
         ask = Ask(b"memory", self.epoch.schema, self.epoch.prepared.manifest.expires)
-        self.state = tell(self.state, ask, self.epoch.means()).state
+        self.state = tell(self.state, ask, self.epoch.inputs()).state
         self.total = RingVector.zeros(self.epoch.schema)
-        return self.state.turn.context.hex()
+        return self.state.current.context.hex()
 
     def take(self, frame: str, payload: str) -> None:
         """Check an upload whose payload lies in a file, and add it."""
         data = Path(payload).read_bytes()
-        step = receive(self.state, bytes.fromhex(frame), self.epoch.means(), data)
+        step = receive(self.state, bytes.fromhex(frame), self.epoch.inputs(), data)
         for effect in step.effects:
             assert isinstance(effect, Add)
             self.total.add(effect.vector)
@@ -64,13 +64,13 @@ class Round:
         masks = tuple(Mask(key=key, negate=negate) for key, negate in islice(left(self.epoch.n, 1), MASKS))
         state = AwaitTotal(
             idle=self.state.idle,
-            turn=self.state.turn,
+            current=self.state.current,
             survivors=tuple(self.state.uploads),
             statement=bytes(32),
             masks=masks,
         )
         self.total.mask(masks, remove=True)
-        step = tell(state, Publish(self.total), self.epoch.means())
+        step = tell(state, Publish(self.total), self.epoch.inputs())
         (learned,) = (effect for effect in step.effects if isinstance(effect, Learned))
         assert len(learned.survivors) == self.epoch.n
         return _status("VmHWM")

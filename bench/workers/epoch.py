@@ -50,7 +50,7 @@ class Epoch:
         plan = Plan(
             roster=roster, sites=roster.sites, run=bytes(16), rounds=1, setup_deadline=DEADLINE, expires=DEADLINE
         )
-        joins = announce(plan, self.means()).state
+        joins = announce(plan, self.inputs()).state
         indices = tuple(range(1, self.n + 1))
         hashes = {site: (_made_up("dealer", site),) for site in indices}
         return Prepared(
@@ -82,7 +82,7 @@ class Epoch:
         """What checks a holder's answers weighs."""
         return HeldLeaves(dealers=dict.fromkeys(range(1, self.n + 1), _made_up("leaf", holder) * 2))
 
-    def means(self) -> StepInputs:
+    def inputs(self) -> StepInputs:
         return StepInputs(identity=self.coordinator, rand=_made_up("rand"))
 
 

@@ -156,20 +156,20 @@ def contents_of(before: Record | None, step: Step) -> Iterator[Record]:
     elif isinstance(before, cs.CoordinatorSetup) and type(after) is not type(before):
         yield _closed(before, after)
     elif isinstance(before, cr.Prepared) and isinstance(after, cr.AwaitUploads):
-        yield receipts.Asked(round=after.turn.round, opening=_opening(before, sent[0].frame))
+        yield receipts.Asked(round=after.current.round, opening=_opening(before, sent[0].frame))
     elif isinstance(before, cr.CoordinatorInRound) and type(after) is not type(before):
         yield from _went_on(before, after, sent)
 
 
-def _closed(desk: cs.CoordinatorSetup, after: Record) -> Record:
+def _closed(setup: cs.CoordinatorSetup, after: Record) -> Record:
     """Return the entry of a step of the setup: frames that became a list."""
     if isinstance(after, cr.Prepared):
-        return receipts.EpochPrepared(receipts=tuple(desk.frames[site] for site in after.survivors))
-    nonces = d.nonces_hash(desk.epoch, after.nonce_commitments.values()) if isinstance(after, cs.AwaitPrekeys) else b""
+        return receipts.EpochPrepared(receipts=tuple(setup.frames[site] for site in after.survivors))
+    nonces = d.nonces_hash(setup.epoch, after.nonce_commitments.values()) if isinstance(after, cs.AwaitPrekeys) else b""
     return receipts.Agreed(
-        kind=_LISTS[type(desk)].KIND,
-        senders=tuple(desk.frames),
-        leaves=tuple(merkle.leaf_hash(frame.encode()) for frame in desk.frames.values()),
+        kind=_LISTS[type(setup)].KIND,
+        senders=tuple(setup.frames),
+        leaves=tuple(merkle.leaf_hash(frame.encode()) for frame in setup.frames.values()),
         bound=nonces,
     )
 
@@ -183,7 +183,7 @@ def _went_on(before: cr.CoordinatorInRound, after: Record, sent: list[Send]) -> 
     elif isinstance(before, (cr.AwaitTotal, cr.AwaitSealedShares)) and sent:
         yield _released(before, sent[0].frame)
     elif isinstance(after, cr.Prepared) and not isinstance(before, cr.AwaitOpened):
-        yield receipts.Abandoned(round=before.turn.round)
+        yield receipts.Abandoned(round=before.current.round)
 
 
 def _ordered(frames: Mapping[int, Frame]) -> tuple[Frame, ...]:
@@ -199,5 +199,5 @@ def _opening(idle: cr.Prepared, frame: Frame) -> Open:
 def _released(state: cr.AwaitTotal | cr.AwaitSealedShares, frame: Frame) -> Record:
     """Return the entry of a sum that was sent to its sites, or of its ciphertexts."""
     _, kind = last_kinds(state.idle.manifest)
-    message = kind.decode(unseal(state.turn.keys[frame.recipient].result, frame.body, frame.header()))
+    message = kind.decode(unseal(state.current.keys[frame.recipient].result, frame.body, frame.header()))
     return receipts.Released(statement=message.statement, root=message.root)

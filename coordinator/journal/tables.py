@@ -109,18 +109,18 @@ class RunTables:
         ).fetchone()
         return (row[0], row[1]) if row else (0, 1)
 
-    def open_turn(self, turn: PendingRound) -> None:
+    def open_round(self, pending: PendingRound) -> None:
         """Note the round that is opened."""
-        self.close_turn()
-        values = (self._run, turn.position, turn.query, turn.deadline, turn.seed)
+        self.close_round()
+        values = (self._run, pending.position, pending.query, pending.deadline, pending.seed)
         self.connection.execute("INSERT INTO turn VALUES (?, ?, ?, ?, ?)", values)
 
-    def close_turn(self) -> None:
+    def close_round(self) -> None:
         """Forget the round that was open, and what was added in it."""
         for statement in ("DELETE FROM turn WHERE run = ?", "DELETE FROM upload WHERE run = ?"):
             self.connection.execute(statement, (self._run,))
 
-    def turn(self) -> PendingRound | None:
+    def pending(self) -> PendingRound | None:
         """Return the round that is open."""
         row = self.connection.execute(
             "SELECT position, query, deadline, seed FROM turn WHERE run = ?", (self._run,)

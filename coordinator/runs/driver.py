@@ -142,8 +142,8 @@ class Driver:
         if not self._goes_on():
             self._announce(sites, rounds, quorum, **terms)
         await self._line.deliver()
-        while isinstance(desk := self._state, cs.CoordinatorSetup):
-            await self._wait(_AWAITED[type(desk)], _expected(desk), enough=desk.least_members)
+        while isinstance(setup := self._state, cs.CoordinatorSetup):
+            await self._wait(_AWAITED[type(setup)], _expected(setup), enough=setup.least_members)
             self._tell(Close())
             await self._line.deliver()
         ready = self._at(cr.Prepared)
@@ -174,7 +174,7 @@ class Driver:
             survivors=_survivors(len(sites), quorum, terms.get("profile", Profile.MALICIOUS)),
             **terms,
         )
-        step = cs.announce(plan, self._means())
+        step = cs.announce(plan, self._inputs())
         with self._commit(step):
             self._tables.forget_packages()
             self._tables.begin_epoch(number + 1, first + rounds)
@@ -228,10 +228,10 @@ class Driver:
                 raise
 
     def _is_open_for(self, query: bytes, position: int) -> bool:
-        turn = self._tables.turn() if isinstance(self._state, cr.CoordinatorInRound) else None
-        if turn is None or (turn.query, turn.position) != (query, position):
+        pending = self._tables.pending() if isinstance(self._state, cr.CoordinatorInRound) else None
+        if pending is None or (pending.query, pending.position) != (query, position):
             return False
-        if time.time() >= turn.deadline:
+        if time.time() >= pending.deadline:
             raise DeadlineError(
                 "the sites have left the open round because no process continued this run in time; rerun it with: retry"
             )
@@ -243,15 +243,15 @@ class Driver:
         deadline = int(time.time() + 4 * (self._pace.step_s + self._pace.grace_s)) + 1
         self._total = _zeros(idle.manifest, schema)
         self._answering = None
-        with self._commit(tell(idle, Ask(query, schema, deadline, roster), self._means())):
-            self._tables.open_turn(PendingRound(position, query, deadline, os.urandom(32)))
+        with self._commit(tell(idle, Ask(query, schema, deadline, roster), self._inputs())):
+            self._tables.open_round(PendingRound(position, query, deadline, os.urandom(32)))
         detail = f"asked {len(roster)} sites for {schema.length} numbers"
         self._say("round-opened", round_=self._round, detail=detail)
 
     async def _finish(self, query: bytes, position: int, *, learn: bool) -> ReleasedSum:
         """Finish the open round from whatever state it is in."""
         opened = self._at(cr.CoordinatorInRound)
-        number, roster = opened.turn.round, opened.turn.roster
+        number, roster = opened.current.round, opened.current.roster
         await self._line.deliver()
         if self._total is None:
             await self._add_again()
@@ -269,7 +269,7 @@ class Driver:
         """Advance the open round by one step: wait for the sites that are to answer, and close the step."""
         state = self._state
         if isinstance(state, cr.AwaitUploads):
-            await self._wait("AddedUpload", state.turn.roster, enough=state.idle.manifest.survivors)
+            await self._wait("AddedUpload", state.current.roster, enough=state.idle.manifest.survivors)
             self._tell(Close())
         elif isinstance(state, cr.AwaitSignatures):
             await self._wait("Consistency", state.survivors, enough=state.idle.manifest.threshold)
@@ -295,11 +295,13 @@ class Driver:
     def _pass_on(self, *, learn: bool) -> None:
         """Send the encrypted sum to its sites with the shares that open it; raises NotEnoughParticipantsError."""
         state = self._at(cr.AwaitSealedShares)  # with what has arrived by now
-        with self._commit(tell(state, Publish(self._total), self._means("Publish"))):
-            turn = self._tables.turn()
-            if not learn and turn is not None:
-                held = ReleasedSum(state.turn.round, state.turn.schema.ring_bits, self._names(state.survivors), None)
-                self._tables.enter(turn.position, turn.query, held)
+        with self._commit(tell(state, Publish(self._total), self._inputs("Publish"))):
+            pending = self._tables.pending()
+            if not learn and pending is not None:
+                held = ReleasedSum(
+                    state.current.round, state.current.schema.ring_bits, self._names(state.survivors), None
+                )
+                self._tables.enter(pending.position, pending.query, held)
 
     async def _hear_sums(self, state: cr.AwaitOpened) -> None:
         """Wait for opened sums from so many sites that honest ones outnumber those that may lie.
@@ -309,8 +311,8 @@ class Driver:
         """
         colluders = state.idle.manifest.colluders
         await self._wait("Opened", state.survivors, enough=2 * colluders + 1)
-        turn = self._tables.turn()
-        if turn is None or self._tables.answer(turn.position, turn.query) is None:
+        pending = self._tables.pending()
+        if pending is None or self._tables.answer(pending.position, pending.query) is None:
             raise NotEnoughParticipantsError(
                 f"{len(self._heard())} sites published a sum, but no {colluders + 1} of them the same one; "
                 "the logs of the other sites say why they published none"
@@ -326,7 +328,7 @@ class Driver:
     async def _add_again(self) -> None:
         """Add up again what a crash lost: the relay has the uploads, and the journal lists them."""
         state = self._at(cr.CoordinatorInRound)
-        self._total = _zeros(state.idle.manifest, state.turn.schema)
+        self._total = _zeros(state.idle.manifest, state.current.schema)
         if isinstance(state, cr.AwaitOpened):  # the encrypted sum is sent
             return
         for upload in self._tables.uploads():
@@ -335,7 +337,7 @@ class Driver:
 
     def _give_up(self, reason: str) -> None:
         if isinstance(self._state, cr.CoordinatorInRound):
-            number = self._state.turn.round
+            number = self._state.current.round
             self._tell(Abandon())
             self._total = None
             self._say("round-abandoned", round_=number, detail=reason)
@@ -388,7 +390,7 @@ class Driver:
         payload = None if message.payload is None else await self._line.payload(message.payload.id)
         name = self._cast.names.get(message.sender, "a stranger")
         try:
-            done = receive(self._at(Record), data, self._means(), payload)
+            done = receive(self._at(Record), data, self._inputs(), payload)
         except ProtocolError as refusal:
             self._say("refused", step=step, round_=self._round, site=name, detail=str(refusal))
             with self._journal.transaction() as batch:
@@ -411,7 +413,7 @@ class Driver:
     # Pieces --------------------------------------------------------------------------------------------------------
 
     def _tell(self, event: Close | Abandon | Publish) -> None:
-        with self._commit(tell(self._at(Record), event, self._means(type(event).__name__))):
+        with self._commit(tell(self._at(Record), event, self._inputs(type(event).__name__))):
             pass
 
     @contextmanager
@@ -432,16 +434,16 @@ class Driver:
             if any(isinstance(effect, (Send, Learned)) for effect in step.effects):
                 self._tables.changed()
             if isinstance(self._state, cr.CoordinatorInRound) and not isinstance(step.state, cr.CoordinatorInRound):
-                self._tables.close_turn()
+                self._tables.close_round()
         self._state = step.state
 
     def _learn(self, learned: Learned) -> None:
         """Store the answer to the open query in the transaction of the step that produced it."""
-        turn = self._tables.turn()
-        if turn is not None and isinstance(self._state, cr.CoordinatorInRound):
-            bits, total = self._state.turn.schema.ring_bits, np.asarray(learned.total, np.float64)
+        pending = self._tables.pending()
+        if pending is not None and isinstance(self._state, cr.CoordinatorInRound):
+            bits, total = self._state.current.schema.ring_bits, np.asarray(learned.total, np.float64)
             answer = ReleasedSum(learned.round, bits, self._names(learned.survivors), total)
-            self._tables.enter(turn.position, turn.query, answer)
+            self._tables.enter(pending.position, pending.query, answer)
 
     def _address(self, step: Step, send: Send) -> bytes | None:
         if send.frame.recipient == EVERYONE:
@@ -462,19 +464,19 @@ class Driver:
     @property
     def _round(self) -> int:
         """Number of the open round, or 0 during setup."""
-        return self._state.turn.round if isinstance(self._state, cr.CoordinatorInRound) else 0
+        return self._state.current.round if isinstance(self._state, cr.CoordinatorInRound) else 0
 
-    def _means(self, event: str = "") -> StepInputs:
+    def _inputs(self, event: str = "") -> StepInputs:
         """Return the inputs of a step.
 
         The randomness of a round's later steps follows from the round's seed: if a process and its standby take the
         same step from the same state, they produce the same bytes, and no key seals two different messages.
         """
-        turn = self._tables.turn() if event and isinstance(self._state, cr.CoordinatorInRound) else None
+        pending = self._tables.pending() if event and isinstance(self._state, cr.CoordinatorInRound) else None
         name = f"{type(self._state).__name__} {event}".encode()
         return StepInputs(
             identity=self._identity,
-            rand=os.urandom(32) if turn is None else tagged_hash("coordinator-step", turn.seed, name),
+            rand=os.urandom(32) if pending is None else tagged_hash("coordinator-step", pending.seed, name),
             encapsulations=self._tables.packages(EncapsulationPackage),
             shares=self._tables.packages(SharePackage),
             leaves=self._tables.packages(HeldLeaves),
@@ -495,17 +497,17 @@ _AWAITED: dict[type[cs.CoordinatorSetup], str] = {
 }
 
 
-def _expected(desk: cs.CoordinatorSetup) -> Collection[int]:
+def _expected(setup: cs.CoordinatorSetup) -> Collection[int]:
     """Return the sites that a step of the setup waits for: those that answered in the previous step."""
-    if isinstance(desk, cs.AwaitPrekeys):
-        return desk.nonce_commitments
-    if isinstance(desk, cs.AwaitEncapsulations):
-        return desk.prekeys
-    if isinstance(desk, cs.AwaitShares):
-        return desk.holders
-    if isinstance(desk, cs.AwaitReceipts):
-        return desk.shares
-    return range(1, len(desk.manifest.sites) + 1)
+    if isinstance(setup, cs.AwaitPrekeys):
+        return setup.nonce_commitments
+    if isinstance(setup, cs.AwaitEncapsulations):
+        return setup.prekeys
+    if isinstance(setup, cs.AwaitShares):
+        return setup.holders
+    if isinstance(setup, cs.AwaitReceipts):
+        return setup.shares
+    return range(1, len(setup.manifest.sites) + 1)
 
 
 def _survivors(sites: int, quorum: int, profile: Profile) -> int:

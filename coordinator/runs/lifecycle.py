@@ -431,7 +431,7 @@ def forget_run(office: Session, run: UUID) -> None:
         batch.drop(str(run))
         batch.retract(run)
         tables.forget_packages()
-        tables.close_turn()
+        tables.close_round()
 
 
 async def stop(office: Session, run: UUID, wish: RequestedAction) -> None:

@@ -258,7 +258,7 @@ class Daemon:
         with bind(run=str(site_run.place.run)):
             state, began = site_run.state, time.monotonic()
             if isinstance(state, AwaitVector):
-                crashpoint(f"round-{state.turn.round}-opened")
+                crashpoint(f"round-{state.current.round}-opened")
                 await self._contribute(site_run, state)
             elif isinstance(state, AwaitConfirmation):
                 self._confirm(site_run, state)
@@ -269,18 +269,18 @@ class Daemon:
             await deliver(self._journal, self._relay)
             step = "upload" if isinstance(state, AwaitVector) else "confirm"
             self._seconds.labels(step).observe(time.monotonic() - began)
-            crashpoint(f"round-{state.turn.round}-{step}ed")
+            crashpoint(f"round-{state.current.round}-{step}ed")
 
     async def _contribute(self, site_run: SiteRun, state: AwaitVector) -> None:
         """Contribute the requested vector, wait until that is allowed, or decline with a reason that may be told."""
-        round_ = state.turn.round
+        round_ = state.current.round
         try:
             bound = BoundQuery.decode(state.open.query)
             query = bound.query
             if (waiting := self._gate.query(bound, site_run.place, state, time.time())) is not None:
                 self._wait(waiting)
                 return
-            log.info("round-opened", round=round_, sites=len(state.turn.roster))
+            log.info("round-opened", round=round_, sites=len(state.current.roster))
             if bound.segments != state.open.schema.segments:
                 raise RefusedError("the round's schema does not match its query")
             earlier, key = self._records.row_sets(query.dataset), self._records.key()
@@ -293,7 +293,7 @@ class Daemon:
             self._rounds.labels("declined").inc()
             site_run.tell(DeclineRound(_for_the_wire(str(refusal))))
             return
-        log.info("round-contributed", round=round_, statistic=query.statistic, numbers=state.turn.schema.length)
+        log.info("round-contributed", round=round_, statistic=query.statistic, numbers=state.current.schema.length)
         self._rounds.labels("contributed").inc()
         self._success.set_to_current_time()
 
@@ -317,7 +317,7 @@ class Daemon:
         try:
             waiting = self._gate.survivors(site_run.place, state)
         except RefusedError as refusal:
-            log.warning("survivors-not-signed", round=state.turn.round, lost=lost, detail=str(refusal))
+            log.warning("survivors-not-signed", round=state.current.round, lost=lost, detail=str(refusal))
             self._count_refusal(refusal)
             self._rounds.labels("withheld").inc()
             site_run.tell(Withhold())
@@ -325,7 +325,7 @@ class Daemon:
         if waiting is not None:
             self._wait(waiting)
             return
-        log.info("survivors-signed", round=state.turn.round, sites=len(state.survivors), lost=lost)
+        log.info("survivors-signed", round=state.current.round, sites=len(state.survivors), lost=lost)
         site_run.tell(Confirm(publish=site_run.place.terms.publish))
 
     def _wait(self, waiting: Waiting) -> None:

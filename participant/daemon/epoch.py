@@ -106,18 +106,18 @@ class SiteRun:
     def receive(self, data: bytes, payload: bytes | None, message: int, policy: Policy) -> None:
         """Advance by one frame and mark it as read. Raises ProtocolError, and RefusedError for a manifest."""
         try:
-            step = receive(self.state, data, self._means(), payload)
+            step = receive(self.state, data, self._inputs(), payload)
         except FaultyCoordinatorError as refusal:
             if isinstance(self.state, Outside) and refusal.check in _FLOORS:
                 policy.check_manifest(Manifest.decode(envelope.parse(data).body), self.place.offer)  # names the rule
             raise
         if isinstance(step.state, AwaitCohort):
-            policy.check_manifest(step.state.seat.manifest, self.place.offer)
+            policy.check_manifest(step.state.membership.manifest, self.place.offer)
         self._commit(step, message=message)
 
     def tell(self, event: Event, *, answer: Answer | None = None) -> None:
         """Advance by a local event; an upload enters the ledger together with the answer that it carries."""
-        self._commit(tell(self.state, event, self._means()), answer=answer)
+        self._commit(tell(self.state, event, self._inputs()), answer=answer)
 
     def end(self, state: str) -> None:
         """Close the epoch because the run is in a final state at the relay."""
@@ -126,7 +126,7 @@ class SiteRun:
             self._decisions.settle(self.place.run)
             self._ledger.end_run(self.place.run, state)
 
-    def _means(self) -> StepInputs:
+    def _inputs(self) -> StepInputs:
         return StepInputs(identity=self._identity, rand=os.urandom(32))
 
     def _commit(self, step: Step, *, message: int | None = None, answer: Answer | None = None) -> None:
@@ -149,7 +149,7 @@ class SiteRun:
                 elif isinstance(effect, Learned):
                     self._keep(effect)
                     if isinstance(before, AwaitOpening) and before.publish:
-                        self._enter("published", round=effect.round, numbers=before.turn.schema.length)
+                        self._enter("published", round=effect.round, numbers=before.current.schema.length)
             self._note(before, step.state, answer)
         self.state = step.state
 
@@ -176,21 +176,21 @@ class SiteRun:
         if isinstance(before, (AwaitVector, AwaitConfirmation)) and type(after) is not type(before):
             self._decisions.settle(self.place.run)
         if isinstance(after, AwaitCohort):
-            self._ledger.join_epoch(self.place.run, self.place.project, after.seat.manifest.epoch)
+            self._ledger.join_epoch(self.place.run, self.place.project, after.membership.manifest.epoch)
         elif isinstance(after, AwaitSurvivors) and answer is not None:
-            turn = after.turn
+            current = after.current
             self._records.answer(answer.query.dataset, answer.to_remember)
             self._enter(
                 "upload",
-                round=turn.round,
+                round=current.round,
                 query=answer.query.model_dump(mode="json"),
                 dataset_version=answer.dataset_version,
                 rows=answer.rows,
                 moved=answer.moved,
-                numbers=turn.schema.length,
-                ring_bits=turn.schema.ring_bits,
+                numbers=current.schema.length,
+                ring_bits=current.schema.ring_bits,
                 clipped=after.clipped,
-                roster=[to_base64url(after.seat.manifest.sites[site - 1]) for site in turn.roster],
+                roster=[to_base64url(after.membership.manifest.sites[site - 1]) for site in current.roster],
             )
         elif isinstance(before, AwaitConfirmation) and isinstance(after, (AwaitQuorum, AwaitOpening, AwaitResult)):
             keys = survivors_of(before)
@@ -199,7 +199,7 @@ class SiteRun:
             self._records.sign(dataset, self.place.run, keys, instead_of=larger)
             self._ledger.keep_survivors(self.place.run, keys)
             self._enter(
-                "survivors", round=before.turn.round, dataset=dataset, sites=[to_base64url(key) for key in keys]
+                "survivors", round=before.current.round, dataset=dataset, sites=[to_base64url(key) for key in keys]
             )
 
     def _enter(self, what: str, **facts: Any) -> None:
@@ -217,7 +217,7 @@ class SiteRun:
 
 def survivors_of(state: AwaitConfirmation) -> tuple[bytes, ...]:
     """Return the keys of the proposed survivors."""
-    return tuple(state.seat.manifest.sites[site - 1] for site in state.survivors)
+    return tuple(state.membership.manifest.sites[site - 1] for site in state.survivors)
 
 
 def machine_name(run: UUID, epoch: bytes) -> str:

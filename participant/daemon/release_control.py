@@ -35,7 +35,7 @@ class ReleaseControl:
         """
         query = bound.query
         used = self.ledger.releases(place.project, query.dataset, self.policy.budget.since(now))
-        self.policy.check_query(AskedQuery(bound, place.offer, used, now, state.turn.deadline))
+        self.policy.check_query(AskedQuery(bound, place.offer, used, now, state.current.deadline))
         decided = self.decisions.of_query(place.run, query)
         if decided is False:
             raise RefusedError("an officer of this site denied the request")
@@ -52,11 +52,11 @@ class ReleaseControl:
         return Waiting(
             run=place.run,
             project=place.project,
-            round=state.turn.round,
+            round=state.current.round,
             subject=subject_of_query(query),
             rules=tuple(rules),
             words="; ".join(words),
-            deadline=state.turn.deadline,
+            deadline=state.current.deadline,
             query=query,
         )
 
@@ -75,7 +75,7 @@ class ReleaseControl:
         Raises:
             RefusedError: the set is refused.
         """
-        keys, manifest = survivors_of(state), state.seat.manifest
+        keys, manifest = survivors_of(state), state.membership.manifest
         subject = subject_of_set(keys)
         decided = self.decisions.of(place.run, subject)
         if decided is False:
@@ -101,11 +101,11 @@ class ReleaseControl:
         return Waiting(
             run=place.run,
             project=place.project,
-            round=state.turn.round,
+            round=state.current.round,
             subject=subject,
             rules=tuple(rules),
             words="; ".join(words),
-            deadline=state.turn.deadline,
+            deadline=state.current.deadline,
             sites=keys,
         )
 

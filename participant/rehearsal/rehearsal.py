@@ -192,15 +192,15 @@ class Rehearsal:
             for message in await site.relay.messages(site.position, _POLL_S):
                 site.position = message.id
                 data, payload = await site.contents(message)
-                await self._do(site, receive(site.state, data, self._means(site), payload))
+                await self._do(site, receive(site.state, data, self._inputs(site), payload))
                 if isinstance(site.state, AwaitVector):
                     if lost_at == 0:
                         return
-                    await self._do(site, tell(site.state, Contribute(vector), self._means(site)))
+                    await self._do(site, tell(site.state, Contribute(vector), self._inputs(site)))
                     if lost_at == 1:
                         return
                 elif isinstance(site.state, AwaitConfirmation):
-                    await self._do(site, tell(site.state, Confirm(), self._means(site)))
+                    await self._do(site, tell(site.state, Confirm(), self._inputs(site)))
 
     async def _do(self, party: _Party, step: Step) -> None:
         party.state = step.state
@@ -221,41 +221,43 @@ class Rehearsal:
         self.outcome.bytes_sent += len(payload) + len(frame)
 
     @staticmethod
-    def _means(party: _Party) -> StepInputs:
+    def _inputs(party: _Party) -> StepInputs:
         return StepInputs(identity=party.identity, rand=os.urandom(32))
 
     async def _coordinate(self, lead: _Party) -> tuple[np.ndarray, tuple[int, ...]]:
         """Play the coordinator: close each step once all remaining sites are heard; return the sum and its sites."""
-        desk = _Desk(lead, self._roster, self._run)
+        coordinator = _Coordinator(lead, self._roster, self._run)
         segment = Segment(count=NUMBERS, clip=float(HIGHEST), step=1.0)
         bits = ring_bits_for(segment.levels, self.outcome.sites)
-        desk.total = RingVector.zeros(Schema(ring_bits=bits, mac_lanes=2, segments=(segment,)))
-        await self._do(lead, desk.begin())
+        coordinator.total = RingVector.zeros(Schema(ring_bits=bits, mac_lanes=2, segments=(segment,)))
+        await self._do(lead, coordinator.begin())
         for step in _SETUP:
-            await self._timed(step, self._heard(desk, self.outcome.sites))
-            await self._do(lead, desk.tell(Close()))
+            await self._timed(step, self._heard(coordinator, self.outcome.sites))
+            await self._do(lead, coordinator.tell(Close()))
         deadline = int(time.time() + 3600)
-        await self._do(lead, desk.tell(Ask(b"rehearsal", desk.total.schema, deadline)))
+        await self._do(lead, coordinator.tell(Ask(b"rehearsal", coordinator.total.schema, deadline)))
         for number, step in enumerate(_ROUND):
-            await self._timed(step, self._heard(desk, self.outcome.sites - min(number + 1, self.outcome.lost)))
-            await self._do(lead, desk.tell(Close()))
-        desk.total.mask(lead.state.masks, remove=True)
-        published = desk.tell(Publish(desk.total))
+            await self._timed(step, self._heard(coordinator, self.outcome.sites - min(number + 1, self.outcome.lost)))
+            await self._do(lead, coordinator.tell(Close()))
+        coordinator.total.mask(lead.state.masks, remove=True)
+        published = coordinator.tell(Publish(coordinator.total))
         await self._do(lead, published)
         (learned,) = (effect for effect in published.effects if isinstance(effect, Learned))
         return np.asarray(learned.total, np.float64), learned.survivors
 
-    async def _heard(self, desk: "_Desk", expected: int) -> None:
+    async def _heard(self, coordinator: "_Coordinator", expected: int) -> None:
         """Read mail until `expected` sites are heard in this step."""
         for _ in range(expected):
-            while not desk.mail:
-                desk.mail += await desk.lead.relay.messages(desk.lead.position, _POLL_S)
-                if desk.mail:
-                    desk.lead.position = desk.mail[-1].id
-            await self._do(desk.lead, desk.receive(*await desk.lead.contents(desk.mail.pop(0))))
+            while not coordinator.mail:
+                coordinator.mail += await coordinator.lead.relay.messages(coordinator.lead.position, _POLL_S)
+                if coordinator.mail:
+                    coordinator.lead.position = coordinator.mail[-1].id
+            await self._do(
+                coordinator.lead, coordinator.receive(*await coordinator.lead.contents(coordinator.mail.pop(0)))
+            )
 
 
-class _Desk:
+class _Coordinator:
     """The coordinator's machine, with what it keeps beside its states."""
 
     def __init__(self, lead: _Party, roster: Roster, run: UUID) -> None:
@@ -275,13 +277,13 @@ class _Desk:
             expires=now + 7200,
             loss_rule=LossRule.CONTINUE,
         )
-        return announce(plan, self._means())
+        return announce(plan, self._inputs())
 
     def receive(self, data: bytes, payload: bytes | None) -> Step:
-        return self._noted(receive(self.lead.state, data, self._means(), payload))
+        return self._noted(receive(self.lead.state, data, self._inputs(), payload))
 
     def tell(self, event: Any) -> Step:
-        return self._noted(tell(self.lead.state, event, self._means()))
+        return self._noted(tell(self.lead.state, event, self._inputs()))
 
     def _noted(self, step: Step) -> Step:
         for effect in step.effects:
@@ -291,7 +293,7 @@ class _Desk:
                 self.total.add(effect.vector)
         return step
 
-    def _means(self) -> StepInputs:
+    def _inputs(self) -> StepInputs:
         encapsulations, shares, leaves = self._kept.values()
         return StepInputs(
             identity=self.lead.identity,

@@ -17,7 +17,7 @@ from secagg.protocol.step import Close, Learned, Publish, Received, Step, StepIn
 from secagg.quantize import dequantize
 
 
-def on_sealed_shares(state: AwaitSealedShares, received: Received, _means: StepInputs) -> Step:
+def on_sealed_shares(state: AwaitSealedShares, received: Received, _inputs: StepInputs) -> Step:
     """Note a survivor's sealed shares for the proposed set."""
     frame, blame = received.frame, blame_for(received.frame.sender)
     if is_repeated(frame, state.frames, state.survivors):
@@ -27,48 +27,51 @@ def on_sealed_shares(state: AwaitSealedShares, received: Received, _means: StepI
     return Step(replace(state, frames=with_frame(state.frames, frame)))
 
 
-def send_opening(state: AwaitSealedShares, event: Publish, means: StepInputs) -> Step:
+def send_opening(state: AwaitSealedShares, event: Publish, inputs: StepInputs) -> Step:
     """Send every survivor the encrypted sum with all that opens it.
 
     Raises:
         ParameterError: the sum is not one of the round's schema.
         NotEnoughParticipantsError: fewer sites than the threshold sealed shares.
     """
-    turn, manifest, key = state.turn, state.idle.manifest, d.draw(means.rand, "result-key")
+    current, manifest, key = state.current, state.idle.manifest, d.draw(inputs.rand, "result-key")
     if len(state.frames) < manifest.threshold:
         raise NotEnoughParticipantsError(f"{len(state.frames)} answers, {manifest.threshold} are needed")
-    if not isinstance(event.total, EncryptedVector) or event.total.schema != turn.schema:
+    if not isinstance(event.total, EncryptedVector) or event.total.schema != current.schema:
         raise ParameterError("the total is not the encrypted one of the round's schema")
-    bound = d.vector_bound(state.idle.epoch, Opening.KIND, COORDINATOR, turn.round, turn.context)
-    sealed, place = seal_ciphertexts(event.total, key, bound), place_of(state.idle, turn.round)
-    lost = set(turn.roster) - set(state.survivors)
+    bound = d.vector_bound(state.idle.epoch, Opening.KIND, COORDINATOR, current.round, current.context)
+    sealed, place = seal_ciphertexts(event.total, key, bound), place_of(state.idle, current.round)
+    lost = set(current.roster) - set(state.survivors)
     message = Opening(
         statement=state.statement,
         root=sealed.root,
         key=key,
         answers=tuple(state.frames.values()),
-        vaults={site: means.shares[site].vaults[place] for site in sorted(lost)},
+        vaults={site: inputs.shares[site].vaults[place] for site in sorted(lost)},
     )
-    following = AwaitOpened(idle=state.idle, turn=turn, survivors=state.survivors, statement=state.statement, roots={})
+    following = AwaitOpened(
+        idle=state.idle, current=current, survivors=state.survivors, statement=state.statement, roots={}
+    )
     sends = (
-        send(state, message, means, site, key=turn.keys[site].result, payload=sealed.chunks) for site in state.survivors
+        send(state, message, inputs, site, key=current.keys[site].result, payload=sealed.chunks)
+        for site in state.survivors
     )
     return Step(following, tuple(sends))
 
 
-def on_opened(state: AwaitOpened, received: Received, _means: StepInputs) -> Step:
+def on_opened(state: AwaitOpened, received: Received, _inputs: StepInputs) -> Step:
     """Take a sum that a site opened; it is learned once more sites than may collude published the same."""
-    frame, turn = received.frame, state.turn
+    frame, current = received.frame, state.current
     site, blame = frame.sender, blame_for(frame.sender)
     if site not in state.survivors:
         raise blame("V-0701", "the site is not in the sum")
-    message = sealed_body_of(Opened, frame, turn.keys[site].answer, blame)
+    message = sealed_body_of(Opened, frame, current.keys[site].answer, blame)
     if message.statement != state.statement:
         raise blame("V-0711", "the opened sum is over another set of survivors")
     if state.roots.get(site, message.root) != message.root:
         raise blame("V-0702", "the site published two sums of one round")
-    bare = replace(turn.schema, mac_lanes=0)
-    bound = d.vector_bound(state.idle.epoch, Opened.KIND, site, turn.round, turn.context)
+    bare = replace(current.schema, mac_lanes=0)
+    bound = d.vector_bound(state.idle.epoch, Opened.KIND, site, current.round, current.context)
     try:
         total = open_vector(received.payload or b"", bare, message.key, bound, message.root)
     except VectorError as error:
@@ -77,10 +80,10 @@ def on_opened(state: AwaitOpened, received: Received, _means: StepInputs) -> Ste
     following = replace(state, roots=roots)
     if site in state.roots or list(roots.values()).count(message.root) != state.idle.manifest.colluders + 1:
         return Step(following)
-    reals = dequantize(total.values(), turn.schema, d.rotation_key(turn.context))
-    return Step(following, (Learned(turn.round, state.survivors, reals, message.root),))
+    reals = dequantize(total.values(), current.schema, d.rotation_key(current.context))
+    return Step(following, (Learned(current.round, state.survivors, reals, message.root),))
 
 
-def close_opened(state: AwaitOpened, _event: Close, _means: StepInputs) -> Step:
+def close_opened(state: AwaitOpened, _event: Close, _inputs: StepInputs) -> Step:
     """Wait no longer for what the sites opened; without an order to publish, they tell nobody."""
     return Step(state.idle)

@@ -115,13 +115,13 @@ class CoordinatorInRound(Listening):
     """Base of the states in which a round is open; `idle` is where the coordinator stands once it is over."""
 
     idle: Prepared
-    turn: OpenRound
+    current: OpenRound
 
     def admit(self, frame: Frame) -> None:
         """Check header and signature as in the setup, and that the frame is of this round."""
         admit(self.idle.manifest, self.idle.epoch, self.idle.transcript, frame)
-        if frame.round != self.turn.round:
-            raise FaultyRelayError("V-0201", f"the frame is of round {frame.round}, this is round {self.turn.round}")
+        if frame.round != self.current.round:
+            raise FaultyRelayError("V-0201", f"the frame is of round {frame.round}, this is round {self.current.round}")
 
 
 @record
@@ -198,7 +198,7 @@ def admit(manifest: Manifest, epoch: bytes, transcript: bytes, frame: Frame) -> 
 # Ask -> Open -------------------------------------------------------------------------------------------------------
 
 
-def ask(state: Prepared, event: Ask, means: StepInputs) -> Step:
+def ask(state: Prepared, event: Ask, inputs: StepInputs) -> Step:
     """Open the next round for a roster of sites that are still in.
 
     Raises:
@@ -224,7 +224,7 @@ def ask(state: Prepared, event: Ask, means: StepInputs) -> Step:
     if manifest.is_homomorphic:
         SlotLayout(event.schema, SUMS).check(len(roster))
     message = Open(
-        salt=d.draw(means.rand, "salt"),
+        salt=d.draw(inputs.rand, "salt"),
         query=event.query,
         schema=event.schema,
         deadline=event.deadline,
@@ -247,10 +247,10 @@ def ask(state: Prepared, event: Ask, means: StepInputs) -> Step:
         channel_chains={s: d.next_channel_chain(c, round_, state.epoch) for s, c in state.channel_chains.items()},
     )
     context = d.context_hash(state.epoch, state.transcript, round_, message.encode())
-    turn = OpenRound(round=round_, context=context, schema=message.schema, roster=message.roster, keys=keys)
-    following = AwaitUploads(idle=idle, turn=turn, uploads={}, declined={})
+    current = OpenRound(round=round_, context=context, schema=message.schema, roster=message.roster, keys=keys)
+    following = AwaitUploads(idle=idle, current=current, uploads={}, declined={})
     sends = (
-        send(following, message, means, site, key=d.channel_key(chain, round_, Open.KIND, state.epoch))
+        send(following, message, inputs, site, key=d.channel_key(chain, round_, Open.KIND, state.epoch))
         for site, chain in chains.items()
     )
     return Step(following, tuple(sends))
@@ -259,16 +259,16 @@ def ask(state: Prepared, event: Ask, means: StepInputs) -> Step:
 # Upload, Decline -> Survivors --------------------------------------------------------------------------------------
 
 
-def on_upload(state: AwaitUploads, received: Received, _means: StepInputs) -> Step:
+def on_upload(state: AwaitUploads, received: Received, _inputs: StepInputs) -> Step:
     """Open and check a masked vector, and hand it out to be added to the total."""
-    frame, turn = received.frame, state.turn
+    frame, current = received.frame, state.current
     site, blame = frame.sender, blame_for(frame.sender)
-    if is_repeated(frame, state.uploads, turn.roster):
+    if is_repeated(frame, state.uploads, current.roster):
         return Step(state)
     if site in state.declined:
         raise blame("V-0702", "the site contributed to a round that it had declined")
     message = body_of(Upload, frame, blame)
-    if message.context != turn.context:
+    if message.context != current.context:
         raise blame("V-0703", "the site masked its vector for another query, roster or schema")
     vector = open_upload(state, frame, received.payload)
     return Step(replace(state, uploads=with_frame(state.uploads, frame)), (Add(site, vector),))
@@ -279,23 +279,23 @@ def open_upload(state: CoordinatorInRound, frame: Frame, payload: bytes | None) 
 
     What was added before a crash is added again from this.
     """
-    turn, blame = state.turn, blame_for(frame.sender)
+    current, blame = state.current, blame_for(frame.sender)
     root = body_of(Upload, frame, blame).root
-    bound = d.vector_bound(state.idle.epoch, Upload.KIND, frame.sender, turn.round, turn.context)
+    bound = d.vector_bound(state.idle.epoch, Upload.KIND, frame.sender, current.round, current.context)
     open_payload = open_ciphertexts if state.idle.manifest.is_homomorphic else open_vector
     try:
-        return open_payload(payload or b"", turn.schema, turn.keys[frame.sender].upload, bound, root)
+        return open_payload(payload or b"", current.schema, current.keys[frame.sender].upload, bound, root)
     except VectorError as error:
         raise blame("V-0704", str(error)) from None
 
 
-def on_decline(state: AwaitUploads, received: Received, _means: StepInputs) -> Step:
+def on_decline(state: AwaitUploads, received: Received, _inputs: StepInputs) -> Step:
     """Note that a site does not contribute to this round."""
     frame = received.frame
     site, blame = frame.sender, blame_for(frame.sender)
-    if site not in state.turn.roster:
+    if site not in state.current.roster:
         raise blame("V-0701", "the site was not asked in this round")
-    message = sealed_body_of(Decline, frame, state.turn.keys[site].decline, blame)
+    message = sealed_body_of(Decline, frame, state.current.keys[site].decline, blame)
     if site in state.uploads:
         raise blame("V-0702", "the site declined a round that it had contributed to")
     if state.declined.get(site, message.reason) != message.reason:
@@ -303,31 +303,31 @@ def on_decline(state: AwaitUploads, received: Received, _means: StepInputs) -> S
     return Step(replace(state, declined={**state.declined, site: message.reason}))
 
 
-def close_uploads(state: AwaitUploads, _event: Close, means: StepInputs) -> Step:
+def close_uploads(state: AwaitUploads, _event: Close, inputs: StepInputs) -> Step:
     """Propose the sites whose uploads were added as the survivors of this round."""
-    manifest, turn = state.idle.manifest, state.turn
+    manifest, current = state.idle.manifest, state.current
     if len(state.uploads) < max(manifest.survivors, manifest.threshold):
         reasons = "".join(f"; declined: {reason}" for reason in sorted(set(state.declined.values())))
         raise NotEnoughParticipantsError(f"{len(state.uploads)} uploads, the floor is {manifest.survivors}{reasons}")
     _check_loss(state.idle, state.uploads)
     survivors, shown = tuple(state.uploads), Shown(state.uploads)
-    statement = d.survivors_statement(state.idle.epoch, turn.round, turn.context, survivors, shown.root)
+    statement = d.survivors_statement(state.idle.epoch, current.round, current.context, survivors, shown.root)
     idle = replace(state.idle, survivors=survivors)
     if manifest.is_shared(Survivors):
-        sends = [send(state, Survivors(uploads=shown.whole), means)]
+        sends = [send(state, Survivors(uploads=shown.whole), inputs)]
     else:
         graph = state.idle.graph
-        sends = [send(state, Survivors(uploads=shown.to(site, graph)), means, site) for site in survivors]
+        sends = [send(state, Survivors(uploads=shown.to(site, graph)), inputs, site) for site in survivors]
     if not manifest.signs_survivors:
-        return Step(_asked(idle, turn, survivors, statement), tuple(sends))
-    following = AwaitSignatures(idle=idle, turn=turn, survivors=survivors, statement=statement, signatures={})
+        return Step(_asked(idle, current, survivors, statement), tuple(sends))
+    following = AwaitSignatures(idle=idle, current=current, survivors=survivors, statement=statement, signatures={})
     return Step(following, tuple(sends))
 
 
 # Consistency -> Quorum ---------------------------------------------------------------------------------------------
 
 
-def on_consistency(state: AwaitSignatures, received: Received, _means: StepInputs) -> Step:
+def on_consistency(state: AwaitSignatures, received: Received, _inputs: StepInputs) -> Step:
     """Note a survivor's signature on the proposed set."""
     frame = received.frame
     blame = blame_for(frame.sender)
@@ -338,82 +338,82 @@ def on_consistency(state: AwaitSignatures, received: Received, _means: StepInput
     return Step(replace(state, signatures=with_frame(state.signatures, frame)))
 
 
-def close_signatures(state: AwaitSignatures, _event: Close, means: StepInputs) -> Step:
+def close_signatures(state: AwaitSignatures, _event: Close, inputs: StepInputs) -> Step:
     """Show the signatures to the survivors, who answer if there are enough."""
     if len(state.signatures) < state.idle.manifest.threshold:
         raise NotEnoughParticipantsError(
             f"{len(state.signatures)} sites signed the survivors, {state.idle.manifest.threshold} are needed"
         )
-    following = _asked(state.idle, state.turn, state.survivors, state.statement)
+    following = _asked(state.idle, state.current, state.survivors, state.statement)
     if state.idle.manifest.is_shared(Quorum):
-        return Step(following, (send(state, Quorum(signatures=tuple(state.signatures.values())), means),))
+        return Step(following, (send(state, Quorum(signatures=tuple(state.signatures.values())), inputs),))
     sends = []
     for site in state.survivors:
         near = state.idle.graph.seen_by(site, state.signatures)
-        sends.append(send(state, Quorum(signatures=tuple(state.signatures[s] for s in near)), means, site))
+        sends.append(send(state, Quorum(signatures=tuple(state.signatures[s] for s in near)), inputs, site))
     return Step(following, tuple(sends))
 
 
 def _asked(
-    idle: Prepared, turn: OpenRound, survivors: tuple[int, ...], statement: bytes
+    idle: Prepared, current: OpenRound, survivors: tuple[int, ...], statement: bytes
 ) -> AwaitAnswers | AwaitSealedShares:
     if idle.manifest.is_homomorphic:
-        return AwaitSealedShares(idle=idle, turn=turn, survivors=survivors, statement=statement, frames={})
-    return AwaitAnswers(idle=idle, turn=turn, survivors=survivors, statement=statement, frames={}, answers={})
+        return AwaitSealedShares(idle=idle, current=current, survivors=survivors, statement=statement, frames={})
+    return AwaitAnswers(idle=idle, current=current, survivors=survivors, statement=statement, frames={}, answers={})
 
 
 # Unmask -> the masks -----------------------------------------------------------------------------------------------
 
 
-def on_unmask(state: AwaitAnswers, received: Received, means: StepInputs) -> Step:
+def on_unmask(state: AwaitAnswers, received: Received, inputs: StepInputs) -> Step:
     """Check every share of an answer against the hash that its dealer signed."""
-    frame, turn = received.frame, state.turn
+    frame, current = received.frame, state.current
     holder, blame = frame.sender, blame_for(frame.sender)
     if is_repeated(frame, state.frames, state.survivors):
         return Step(state)
-    message = sealed_body_of(Unmask, frame, turn.keys[holder].answer, blame)
-    if list(message.shares) != state.idle.graph.holders(holder, set(turn.roster)):
+    message = sealed_body_of(Unmask, frame, current.keys[holder].answer, blame)
+    if list(message.shares) != state.idle.graph.holders(holder, set(current.roster)):
         raise blame("V-0706", "the answer does not hold one share for each site that was asked")
-    survivors, leaves = set(state.survivors), means.leaves[holder].dealers
-    first = 2 * place_of(state.idle, turn.round) * HASH_BYTES
+    survivors, leaves = set(state.survivors), inputs.leaves[holder].dealers
+    first = 2 * place_of(state.idle, current.round) * HASH_BYTES
     for dealer, share in message.shares.items():
         kind = d.SEED_SHARE if dealer in survivors else d.VAULT_SHARE
         at = first + kind * HASH_BYTES
-        leaf = d.share_leaf(state.idle.epoch, dealer, holder, turn.round, kind, share)
+        leaf = d.share_leaf(state.idle.epoch, dealer, holder, current.round, kind, share)
         if leaf != leaves[dealer][at : at + HASH_BYTES]:
             raise blame("V-0707", f"the share of site {dealer}'s secret is not the one that was dealt")
     answers = {**state.answers, holder: b"".join(message.shares.values())}
     return Step(replace(state, frames=with_frame(state.frames, frame), answers=answers))
 
 
-def close_answers(state: AwaitAnswers, _event: Close, means: StepInputs) -> Step:
+def close_answers(state: AwaitAnswers, _event: Close, inputs: StepInputs) -> Step:
     """Rebuild the survivors' seeds and the lost sites' vault keys, and derive every mask that is left in the total."""
-    turn, eh = state.turn, state.idle.epoch
+    current, eh = state.current, state.idle.epoch
     survivors, removed = set(state.survivors), []
     for site, secret in _secrets(state).items():
-        dealer, position = state.idle.dealers[site], place_of(state.idle, turn.round)
+        dealer, position = state.idle.dealers[site], place_of(state.idle, current.round)
         if site in survivors:
-            if d.self_commitment(eh, site, turn.round, secret) != dealer.self_commitments[position]:
+            if d.self_commitment(eh, site, current.round, secret) != dealer.self_commitments[position]:
                 raise blame_for(site)("V-0708", "the shares that it dealt do not give the seed it committed to")
-            removed.append(d.self_mask(secret, site, round_=turn.round, context=turn.context, eh=eh))
+            removed.append(d.self_mask(secret, site, round_=current.round, context=current.context, eh=eh))
         else:
-            if d.vault_commitment(eh, site, turn.round, secret) != dealer.vault_commitments[position]:
+            if d.vault_commitment(eh, site, current.round, secret) != dealer.vault_commitments[position]:
                 raise blame_for(site)("V-0708", "the shares that it dealt do not give the vault key it committed to")
-            removed.extend(_left_masks(state, site, secret, means))
+            removed.extend(_left_masks(state, site, secret, inputs))
     following = AwaitTotal(
-        idle=state.idle, turn=turn, survivors=state.survivors, statement=state.statement, masks=tuple(removed)
+        idle=state.idle, current=current, survivors=state.survivors, statement=state.statement, masks=tuple(removed)
     )
     return Step(following)
 
 
-def _left_masks(state: AwaitAnswers, lost: int, secret: bytes, means: StepInputs) -> list[Mask]:
+def _left_masks(state: AwaitAnswers, lost: int, secret: bytes, inputs: StepInputs) -> list[Mask]:
     """Open a lost site's vault: its pair seeds give the masks that the survivors added for it."""
-    turn, eh, blame = state.turn, state.idle.epoch, blame_for(lost)
-    position, package = place_of(state.idle, turn.round), means.shares[lost]
+    current, eh, blame = state.current, state.idle.epoch, blame_for(lost)
+    position, package = place_of(state.idle, current.round), inputs.shares[lost]
     vault = package.vaults[position]
     try:
-        key = d.vault_key(secret, lost, turn.round, eh)
-        content = unseal(key, vault, d.vault_bound(eh, lost, turn.round))
+        key = d.vault_key(secret, lost, current.round, eh)
+        content = unseal(key, vault, d.vault_bound(eh, lost, current.round))
     except UnsealError:
         raise blame("V-0709", "its vault does not open under the key that it committed to") from None
     ends = tuple(state.idle.graph.ends(lost, range(1, len(state.idle.manifest.sites) + 1)))
@@ -425,9 +425,9 @@ def _left_masks(state: AwaitAnswers, lost: int, secret: bytes, means: StepInputs
             continue
         seed = content[i * SECRET_BYTES : (i + 1) * SECRET_BYTES]
         edge = ShareSlot.edge(package.slots[site], position)
-        if d.edge_commitment(eh, turn.round, lost, site, seed) != edge:
+        if d.edge_commitment(eh, current.round, lost, site, seed) != edge:
             raise blame("V-0709", f"its vault does not hold the seed that it shares with site {site}")
-        left.append(d.pair_mask(seed, site, lost, round_=turn.round, context=turn.context, eh=eh))
+        left.append(d.pair_mask(seed, site, lost, round_=current.round, context=current.context, eh=eh))
     return left
 
 
@@ -438,8 +438,8 @@ def _secrets(state: AwaitAnswers) -> dict[int, bytes]:
         NotEnoughParticipantsError: fewer of a dealer's holders than the threshold answered.
         FaultyParticipantError: V-0708 a dealer's shares lie on no one polynomial.
     """
-    graph, roster, threshold = state.idle.graph, set(state.turn.roster), state.idle.manifest.threshold
-    shares: dict[int, dict[int, bytes]] = {dealer: {} for dealer in state.turn.roster}
+    graph, roster, threshold = state.idle.graph, set(state.current.roster), state.idle.manifest.threshold
+    shares: dict[int, dict[int, bytes]] = {dealer: {} for dealer in state.current.roster}
     for holder, answer in state.answers.items():
         for i, dealer in enumerate(graph.holders(holder, roster)):
             shares[dealer][holder] = answer[i * SHARE_BYTES : (i + 1) * SHARE_BYTES]
@@ -472,26 +472,27 @@ def _inconsistent(shares: Mapping[int, Mapping[int, bytes]], dealers: Iterable[i
 # The total -> Result -----------------------------------------------------------------------------------------------
 
 
-def publish(state: AwaitTotal, event: Publish, means: StepInputs) -> Step:
+def publish(state: AwaitTotal, event: Publish, inputs: StepInputs) -> Step:
     """Send the sum to the survivors, who check it against their lanes.
 
     Raises:
         ParameterError: the sum is not one of the round's schema.
     """
-    turn, key = state.turn, d.draw(means.rand, "result-key")
-    if not isinstance(event.total, RingVector) or event.total.schema != turn.schema:
+    current, key = state.current, d.draw(inputs.rand, "result-key")
+    if not isinstance(event.total, RingVector) or event.total.schema != current.schema:
         raise ParameterError("the total is of another schema than the round")
-    bound = d.vector_bound(state.idle.epoch, Result.KIND, COORDINATOR, turn.round, turn.context)
+    bound = d.vector_bound(state.idle.epoch, Result.KIND, COORDINATOR, current.round, current.context)
     sealed = seal_vector(event.total, key, bound)
     message = Result(statement=state.statement, root=sealed.root, key=key)
     sends = (
-        send(state, message, means, site, key=turn.keys[site].result, payload=sealed.chunks) for site in state.survivors
+        send(state, message, inputs, site, key=current.keys[site].result, payload=sealed.chunks)
+        for site in state.survivors
     )
-    reals = dequantize(event.total.values(), turn.schema, d.rotation_key(turn.context))
-    return Step(state.idle, (*sends, Learned(turn.round, state.survivors, reals, sealed.root)))
+    reals = dequantize(event.total.values(), current.schema, d.rotation_key(current.context))
+    return Step(state.idle, (*sends, Learned(current.round, state.survivors, reals, sealed.root)))
 
 
-def abandon(state: CoordinatorInRound, _event: Abandon, _means: StepInputs) -> Step:
+def abandon(state: CoordinatorInRound, _event: Abandon, _inputs: StepInputs) -> Step:
     """Give the round up; its number is burnt, and it counts as released wherever something was uploaded."""
     return Step(state.idle)
 
@@ -524,20 +525,20 @@ def place_of(idle: Prepared, round_: int) -> int:
 def send(
     state: CoordinatorInRound,
     message: ProtocolMessage,
-    means: StepInputs,
+    inputs: StepInputs,
     recipient: int = EVERYONE,
     *,
     key: bytes | None = None,
     payload: tuple[bytes, ...] = (),
 ) -> Send:
     frame = signed(
-        means,
+        inputs,
         message,
         epoch=state.idle.epoch,
         transcript=state.idle.transcript,
         sender=COORDINATOR,
         recipient=recipient,
-        round_=state.turn.round,
+        round_=state.current.round,
         key=key,
     )
     return Send(frame, payload, shared=bool(payload))

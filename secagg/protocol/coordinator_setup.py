@@ -168,7 +168,7 @@ class Plan:
     suite: Suite = Suite.X25519_MLKEM768_AES256
 
 
-def announce(plan: Plan, means: StepInputs) -> Step:
+def announce(plan: Plan, inputs: StepInputs) -> Step:
     """Begin an epoch: sign its manifest for everyone.
 
     Raises:
@@ -176,11 +176,11 @@ def announce(plan: Plan, means: StepInputs) -> Step:
             are asked for on a sparse graph or of too many sites. Whether the terms are acceptable is for each site to
             say.
     """
-    if means.identity.public != plan.roster.coordinator or not set(plan.sites) <= set(plan.roster.sites):
+    if inputs.identity.public != plan.roster.coordinator or not set(plan.sites) <= set(plan.roster.sites):
         raise ParameterError("an epoch is announced by the roster's coordinator, to sites of the roster")
     if plan.suite is Suite.X25519_MLKEM768_AES256_BFV and (plan.degree or len(plan.sites) > MAX_HOMOMORPHIC_SITES):
         raise ParameterError(f"homomorphic sums are for at most {MAX_HOMOMORPHIC_SITES} sites, on the complete graph")
-    curve_private = d.draw(means.rand, "curve")
+    curve_private = d.draw(inputs.rand, "curve")
     threshold = default_threshold(len(plan.sites), plan.profile) if plan.threshold is None else plan.threshold
     colluders = default_colluders(len(plan.sites), plan.profile) if plan.colluders is None else plan.colluders
     manifest = Manifest(
@@ -203,12 +203,12 @@ def announce(plan: Plan, means: StepInputs) -> Step:
         max_ring_bits=plan.max_ring_bits,
         degree=plan.degree,
         privacy=b"",
-        coordinator=means.identity.public,
+        coordinator=inputs.identity.public,
         coordinator_curve=KeyAgreement(curve_private).curve_public,
         sites=tuple(sorted(plan.sites)),
     )
     epoch = d.epoch_hash(manifest.encode())
-    frame = signed(means, manifest, epoch=epoch, transcript=NO_TRANSCRIPT, sender=COORDINATOR, recipient=EVERYONE)
+    frame = signed(inputs, manifest, epoch=epoch, transcript=NO_TRANSCRIPT, sender=COORDINATOR, recipient=EVERYONE)
     state = AwaitJoins(manifest=manifest, epoch=epoch, transcript=epoch, curve_private=curve_private, frames={})
     return Step(state, (Send(frame),))
 
@@ -216,13 +216,13 @@ def announce(plan: Plan, means: StepInputs) -> Step:
 # Join -> Cohort ----------------------------------------------------------------------------------------------------
 
 
-def on_join(state: AwaitJoins, received: Received, _means: StepInputs) -> Step:
+def on_join(state: AwaitJoins, received: Received, _inputs: StepInputs) -> Step:
     """Note a site that takes part."""
     body_of(Join, received.frame, blame_for(received.frame.sender))
     return Step(_collected(state, received.frame, range(1, len(state.manifest.sites) + 1)))
 
 
-def close_joins(state: AwaitJoins, _event: Close, means: StepInputs) -> Step:
+def close_joins(state: AwaitJoins, _event: Close, inputs: StepInputs) -> Step:
     """Announce the cohort, unless no site would draw a graph over so few (V-0314)."""
     joins = _closed(state)
     if state.manifest.is_sparse and not state.manifest.is_private_for(len(joins)):
@@ -230,11 +230,11 @@ def close_joins(state: AwaitJoins, _event: Close, means: StepInputs) -> Step:
     commitments = {site: body_of(Join, frame, blame_for(site)).nonce_commitment for site, frame in joins.items()}
     nonces = d.nonces_hash(state.epoch, commitments.values())
     strangers = Graph(neighbours=dict.fromkeys(joins, ()))  # on the complete graph one frame shows everyone everything
-    desk, sends = _close(
-        state, Cohort, strangers, lambda _, joins: Cohort(joins=joins, nonces=nonces), means, bound=(nonces,)
+    setup, sends = _close(
+        state, Cohort, strangers, lambda _, joins: Cohort(joins=joins, nonces=nonces), inputs, bound=(nonces,)
     )
     following = AwaitPrekeys(
-        **desk, curve_private=state.curve_private, nonce_commitments=commitments, curves={}, kem_hashes={}
+        **setup, curve_private=state.curve_private, nonce_commitments=commitments, curves={}, kem_hashes={}
     )
     return Step(following, sends)
 
@@ -242,7 +242,7 @@ def close_joins(state: AwaitJoins, _event: Close, means: StepInputs) -> Step:
 # Prekeys -> PrekeyList ---------------------------------------------------------------------------------------------
 
 
-def on_prekeys(state: AwaitPrekeys, received: Received, _means: StepInputs) -> Step:
+def on_prekeys(state: AwaitPrekeys, received: Received, _inputs: StepInputs) -> Step:
     """Check a site's keys and the number of its commitments."""
     site, blame = received.frame.sender, blame_for(received.frame.sender)
     keys = body_of(Prekeys, received.frame, blame)
@@ -273,7 +273,7 @@ def _is_anothers(key: bytes, site: int, seen: Mapping[int, bytes]) -> bool:
     return any(other != site and known == key for other, known in seen.items())
 
 
-def close_prekeys(state: AwaitPrekeys, _event: Close, means: StepInputs) -> Step:
+def close_prekeys(state: AwaitPrekeys, _event: Close, inputs: StepInputs) -> Step:
     """Draw the graph, pass the prekeys on, and agree on a channel with each site."""
     frames = _closed(state)
     prekeys = {site: body_of(Prekeys, frame, blame_for(site)) for site, frame in frames.items()}
@@ -287,7 +287,7 @@ def close_prekeys(state: AwaitPrekeys, _event: Close, means: StepInputs) -> Step
     own = KeyAgreement(state.curve_private)
     chains, ciphertexts = {}, {}
     for site, keys in prekeys.items():
-        ciphertexts[site], shared = means.encapsulate(keys.kem)
+        ciphertexts[site], shared = inputs.encapsulate(keys.kem)
         secret = pair_secret(
             own.exchange(keys.curve),
             shared,
@@ -298,21 +298,21 @@ def close_prekeys(state: AwaitPrekeys, _event: Close, means: StepInputs) -> Step
             ciphertext=ciphertexts[site],
         )
         chains[site] = d.channel_chain(secret, state.epoch)
-    desk, sends = _close(
+    setup, sends = _close(
         state,
         PrekeyList,
         graph,
         lambda site, prekeys: PrekeyList(prekeys=prekeys, ciphertext=ciphertexts[site]),
-        means,
+        inputs,
         payload=(nonces,) if nonces else (),
     )
-    return Step(AwaitEncapsulations(**desk, graph=graph, prekeys=frames, channel_chains=chains), sends)
+    return Step(AwaitEncapsulations(**setup, graph=graph, prekeys=frames, channel_chains=chains), sends)
 
 
 # Encapsulations -> EncapsulationList -------------------------------------------------------------------------------
 
 
-def on_encapsulations(state: AwaitEncapsulations, received: Received, _means: StepInputs) -> Step:
+def on_encapsulations(state: AwaitEncapsulations, received: Received, _inputs: StepInputs) -> Step:
     """Hold a site's ciphertexts against the root that it signed."""
     site, blame = received.frame.sender, blame_for(received.frame.sender)
     header = body_of(Encapsulations, received.frame, blame)
@@ -325,25 +325,25 @@ def on_encapsulations(state: AwaitEncapsulations, received: Received, _means: St
     return Step(following, (Keep(site, package),))
 
 
-def close_encapsulations(state: AwaitEncapsulations, _event: Close, means: StepInputs) -> Step:
+def close_encapsulations(state: AwaitEncapsulations, _event: Close, inputs: StepInputs) -> Step:
     """Pass to each site what those of lower index encapsulated to it."""
     frames = _closed(state)
     slots: dict[int, dict[int, bytes]] = {site: {} for site in frames}
     for site in frames:
-        package = means.encapsulations[site].slots
+        package = inputs.encapsulations[site].slots
         paths = merkle.Tree(package.values()).paths()
         for (recipient, ciphertext), path in zip(package.items(), paths, strict=True):
             if recipient in slots:
                 slots[recipient][site] = EncapsulationSlot(ciphertext=ciphertext, path=path).encode()
-    desk, sends = _close(
+    setup, sends = _close(
         state,
         EncapsulationList,
         state.graph,
         lambda site, headers: EncapsulationList(headers=headers, slots=slots[site]),
-        means,
+        inputs,
     )
     following = AwaitShares(
-        **desk,
+        **setup,
         graph=state.graph,
         prekeys=state.prekeys,
         channel_chains=state.channel_chains,
@@ -355,7 +355,7 @@ def close_encapsulations(state: AwaitEncapsulations, _event: Close, means: StepI
 # Shares -> ShareList -----------------------------------------------------------------------------------------------
 
 
-def on_shares(state: AwaitShares, received: Received, _means: StepInputs) -> Step:
+def on_shares(state: AwaitShares, received: Received, _inputs: StepInputs) -> Step:
     """Hold a dealer's slots and vaults against what it signed, and keep them."""
     site, blame = received.frame.sender, blame_for(received.frame.sender)
     header = body_of(Shares, received.frame, blame)
@@ -380,14 +380,14 @@ def on_shares(state: AwaitShares, received: Received, _means: StepInputs) -> Ste
     return Step(following, (Keep(site, package),))
 
 
-def close_shares(state: AwaitShares, _event: Close, means: StepInputs) -> Step:
+def close_shares(state: AwaitShares, _event: Close, inputs: StepInputs) -> Step:
     """Pass to each holder its slots from all dealers."""
     frames = _closed(state)
     slots: dict[int, dict[int, bytes]] = {site: {} for site in frames}
     leaves: dict[int, dict[int, bytes]] = {site: {} for site in frames}
     tail = 2 * len(state.rounds) * HASH_BYTES  # of a slot: its leaves
     for dealer in frames:
-        package = means.shares[dealer].slots
+        package = inputs.shares[dealer].slots
         paths = merkle.Tree(package.values()).paths()
         for (holder, slot), path in zip(package.items(), paths, strict=True):
             if holder not in slots:
@@ -396,11 +396,11 @@ def close_shares(state: AwaitShares, _event: Close, means: StepInputs) -> Step:
             if holder != dealer:
                 slots[holder][dealer] = ProvenShareSlot(slot=slot, path=path).encode()
     keeps = [Keep(site, HeldLeaves(dealers=leaves[site])) for site in frames]
-    desk, sends = _close(
-        state, ShareList, state.graph, lambda site, headers: ShareList(headers=headers, slots=slots[site]), means
+    setup, sends = _close(
+        state, ShareList, state.graph, lambda site, headers: ShareList(headers=headers, slots=slots[site]), inputs
     )
     following = AwaitReceipts(
-        **desk,
+        **setup,
         graph=state.graph,
         prekeys=state.prekeys,
         channel_chains=state.channel_chains,
@@ -412,7 +412,7 @@ def close_shares(state: AwaitShares, _event: Close, means: StepInputs) -> Step:
 # Receipt -> Ready --------------------------------------------------------------------------------------------------
 
 
-def on_receipt(state: AwaitReceipts, received: Received, _means: StepInputs) -> Step:
+def on_receipt(state: AwaitReceipts, received: Received, _inputs: StepInputs) -> Step:
     """Note whom a site accepted and refused."""
     site, blame = received.frame.sender, blame_for(received.frame.sender)
     receipt = body_of(Receipt, received.frame, blame)
@@ -423,7 +423,7 @@ def on_receipt(state: AwaitReceipts, received: Received, _means: StepInputs) -> 
     return Step(following)
 
 
-def close_receipts(state: AwaitReceipts, _event: Close, means: StepInputs) -> Step:
+def close_receipts(state: AwaitReceipts, _event: Close, inputs: StepInputs) -> Step:
     """Choose the members, sites that accepted each other, and call the epoch ready."""
     receipts = {site: body_of(Receipt, frame, blame_for(site)) for site, frame in state.frames.items()}
     members = mutual_members({s: set(r.refused) for s, r in receipts.items()}, state.manifest.colluders)
@@ -438,11 +438,11 @@ def close_receipts(state: AwaitReceipts, _event: Close, means: StepInputs) -> St
             vault_hashes=shares.vault_hashes,
             vault_commitments=shares.vault_commitments,
         )
-    desk, sends = _close(settled, Ready, state.graph, lambda _, receipts: Ready(receipts=receipts), means)
+    setup, sends = _close(settled, Ready, state.graph, lambda _, receipts: Ready(receipts=receipts), inputs)
     following = Prepared(
         manifest=state.manifest,
         epoch=state.epoch,
-        transcript=desk["transcript"],
+        transcript=setup["transcript"],
         graph=state.graph,
         dealers=dealers,
         channel_chains={site: chain for site, chain in state.channel_chains.items() if site in frames},
@@ -509,7 +509,7 @@ def _close(
     kind: type[ProtocolMessage],
     graph: Graph,
     message: Callable[[int, Listing], ProtocolMessage],
-    means: StepInputs,
+    inputs: StepInputs,
     *,
     bound: Iterable[bytes] = (),
     payload: tuple[bytes, ...] = (),
@@ -522,7 +522,7 @@ def _close(
 
     def send(listing: Listing, recipient: int) -> Send:
         frame = signed(
-            means,
+            inputs,
             message(recipient, listing),
             epoch=state.epoch,
             transcript=state.transcript,
@@ -534,10 +534,10 @@ def _close(
     shared = state.manifest.is_shared(kind)
     recipients = [EVERYONE] if shared else list(state.frames)
     sends = tuple(send(shown.whole if shared else shown.to(site, graph), site) for site in recipients)
-    desk = {
+    setup = {
         "manifest": state.manifest,
         "epoch": state.epoch,
         "transcript": d.transcript_after(state.transcript, kind.KIND, state.frames, shown.root, bound),
         "frames": {},
     }
-    return desk, sends
+    return setup, sends

@@ -26,43 +26,43 @@ from secagg.protocol.step import Learned, Received, Send, Step, StepInputs, body
 from secagg.quantize import dequantize
 
 
-def on_opening(state: AwaitOpening, received: Received, means: StepInputs) -> Step:
+def on_opening(state: AwaitOpening, received: Received, inputs: StepInputs) -> Step:
     """Open the encrypted sum with the shares of a quorum, check its lanes, and publish it where that is asked.
 
     Whatever the coordinator made of the ciphertexts, a false sum fits the lanes with probability 2^-58 at most for
     each.
     """
-    seat, turn = state.seat, state.turn
-    check_round(received.frame, turn.round)
-    message = sealed_body_of(Opening, received.frame, turn.result_key, FaultyCoordinatorError)
+    membership, current = state.membership, state.current
+    check_round(received.frame, current.round)
+    message = sealed_body_of(Opening, received.frame, current.result_key, FaultyCoordinatorError)
     if message.statement != state.statement:
         raise FaultyCoordinatorError("V-0513", "the sum is over another set of survivors than was unmasked")
-    bound = d.vector_bound(seat.epoch, Opening.KIND, COORDINATOR, turn.round, turn.context)
+    bound = d.vector_bound(membership.epoch, Opening.KIND, COORDINATOR, current.round, current.context)
     try:
-        total = open_ciphertexts(received.payload or b"", turn.schema, message.key, bound, message.root)
+        total = open_ciphertexts(received.payload or b"", current.schema, message.key, bound, message.root)
     except VectorError as error:
         raise FaultyCoordinatorError("V-0513", f"the encrypted sum: {error}") from None
     masks = _left_masks(state, message)
     try:
-        values = open_sum(total, masks, GroupKeys.of(turn.group_key, turn.schema.mac_lanes, seat.epoch))
+        values = open_sum(total, masks, GroupKeys.of(current.group_key, current.schema.mac_lanes, membership.epoch))
     except VectorError as error:
         raise FaultyCoordinatorError("V-0518", str(error)) from None
-    reals = dequantize(values, turn.schema, d.rotation_key(turn.context))
-    learned = Learned(turn.round, state.survivors, reals, message.root)
+    reals = dequantize(values, current.schema, d.rotation_key(current.context))
+    learned = Learned(current.round, state.survivors, reals, message.root)
     if not state.publish:
         return Step(state.idle, (learned,))
-    return Step(state.idle, (learned, _published(state, values, means)))
+    return Step(state.idle, (learned, _published(state, values, inputs)))
 
 
-def _published(state: AwaitOpening, values: NDArray[np.int64], means: StepInputs) -> Send:
+def _published(state: AwaitOpening, values: NDArray[np.int64], inputs: StepInputs) -> Send:
     """Return the opened sum, sealed to the coordinator."""
-    seat, turn, key = state.seat, state.turn, d.draw(means.rand, "opened-key")
-    bare = replace(turn.schema, mac_lanes=0)
+    membership, current, key = state.membership, state.current, d.draw(inputs.rand, "opened-key")
+    bare = replace(current.schema, mac_lanes=0)
     vector = RingVector(bare, ring.embed(values, bare.ring_bits), np.zeros(0, np.uint64))
-    bound = d.vector_bound(seat.epoch, Opened.KIND, seat.index, turn.round, turn.context)
+    bound = d.vector_bound(membership.epoch, Opened.KIND, membership.index, current.round, current.context)
     sealed = seal_vector(vector, key, bound)
     message = Opened(statement=state.statement, root=sealed.root, key=key)
-    return Send(frame_of(state, message, turn.round, means, key=turn.answer_key), sealed.chunks)
+    return Send(frame_of(state, message, current.round, inputs, key=current.answer_key), sealed.chunks)
 
 
 def _left_masks(state: AwaitOpening, message: Opening) -> list[Mask]:
@@ -73,15 +73,15 @@ def _left_masks(state: AwaitOpening, message: Opening) -> list[Mask]:
         V-0518
             the shares or the vaults do not fit together.
     """
-    seat, turn, survivors = state.seat, state.turn, set(state.survivors)
-    eh, removed = seat.epoch, list[Mask]()
+    membership, current, survivors = state.membership, state.current, set(state.survivors)
+    eh, removed = membership.epoch, list[Mask]()
     for site, secret in _secrets(state, _shares(state, message)).items():
         if site in survivors:
-            removed.append(d.self_mask(secret, site, round_=turn.round, context=turn.context, eh=eh))
+            removed.append(d.self_mask(secret, site, round_=current.round, context=current.context, eh=eh))
             continue
-        seeds = _vault(message.vaults, site, d.vault_key(secret, site, turn.round, eh), state)
+        seeds = _vault(message.vaults, site, d.vault_key(secret, site, current.round, eh), state)
         removed += [
-            d.pair_mask(seeds[other], other, site, round_=turn.round, context=turn.context, eh=eh)
+            d.pair_mask(seeds[other], other, site, round_=current.round, context=current.context, eh=eh)
             for other in state.survivors
         ]
     return removed
@@ -89,32 +89,32 @@ def _left_masks(state: AwaitOpening, message: Opening) -> list[Mask]:
 
 def _shares(state: AwaitOpening, message: Opening) -> dict[int, bytes]:
     """Return what each holder sealed: its shares of the roster's secrets, in the roster's order."""
-    seat, turn, shares = state.seat, state.turn, dict[int, bytes]()
+    membership, current, shares = state.membership, state.current, dict[int, bytes]()
     answers = forwarded(
         message.answers,
-        seat.manifest,
+        membership.manifest,
         kind=SealedShares,
-        epoch=seat.epoch,
+        epoch=membership.epoch,
         transcript=state.idle.transcript,
-        round_=turn.round,
+        round_=current.round,
     )
     for holder, frame in answers.items():
         answer = body_of(SealedShares, frame, FaultyCoordinatorError)
-        bound = d.sealed_shares_bound(seat.epoch, holder, turn.round, state.statement)
+        bound = d.sealed_shares_bound(membership.epoch, holder, current.round, state.statement)
         try:
-            opened = unseal(d.sealed_shares_key(turn.group_key, holder, seat.epoch), answer.sealed, bound)
+            opened = unseal(d.sealed_shares_key(current.group_key, holder, membership.epoch), answer.sealed, bound)
         except UnsealError:
             continue  # another statement, or nothing at all: it does not count
-        if holder in state.survivors and len(opened) == SHARE_BYTES * len(turn.roster):
+        if holder in state.survivors and len(opened) == SHARE_BYTES * len(current.roster):
             shares[holder] = opened
-    if len(shares) < seat.manifest.threshold:
+    if len(shares) < membership.manifest.threshold:
         raise FaultyCoordinatorError("V-0517", "fewer survivors than the threshold sealed shares for this set")
     return shares
 
 
 def _secrets(state: AwaitOpening, shares: Mapping[int, bytes]) -> dict[int, bytes]:
     """Return each dealer's secret; the one holder without whom all others agree is left out."""
-    threshold, roster = state.seat.manifest.threshold, state.turn.roster
+    threshold, roster = state.membership.manifest.threshold, state.current.roster
     leaving_out: list[Collection[int]] = [()]
     if len(shares) > threshold + 1:  # so many agree by chance with probability 2^-16 for each symbol of the secrets
         leaving_out += [(holder,) for holder in shares]
@@ -129,11 +129,11 @@ def _secrets(state: AwaitOpening, shares: Mapping[int, bytes]) -> dict[int, byte
 
 def _vault(vaults: Mapping[int, bytes], lost: int, key: bytes, state: AwaitOpening) -> dict[int, bytes]:
     """Return the seeds that a lost site shares with each other one."""
-    seat = state.seat
+    membership = state.membership
     try:
-        content = unseal(key, vaults.get(lost, b""), d.vault_bound(seat.epoch, lost, state.turn.round))
+        content = unseal(key, vaults.get(lost, b""), d.vault_bound(membership.epoch, lost, state.current.round))
     except UnsealError:
         raise FaultyCoordinatorError("V-0518", f"the vault of site {lost} does not open") from None
-    if len(content) != SECRET_BYTES * len(seat.sites):
+    if len(content) != SECRET_BYTES * len(membership.sites):
         raise FaultyCoordinatorError("V-0518", f"the vault of site {lost} does not hold one seed a site")
-    return {site: content[(site - 1) * SECRET_BYTES : site * SECRET_BYTES] for site in seat.sites}
+    return {site: content[(site - 1) * SECRET_BYTES : site * SECRET_BYTES] for site in membership.sites}

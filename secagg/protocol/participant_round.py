@@ -91,10 +91,10 @@ class EpochMembership(Record):
 
 
 @record
-class Seated(Listening):
+class InEpoch(Listening):
     """Base of a site's states within an epoch."""
 
-    seat: EpochMembership
+    membership: EpochMembership
     transcript: Hash
 
     def admit(self, frame: Frame) -> None:
@@ -104,13 +104,13 @@ class Seated(Listening):
             FaultyRelayError: V-0201 it belongs elsewhere, V-0202 the signature is not the coordinator's.
             FaultyCoordinatorError: V-0203 it was signed for another transcript.
         """
-        recipient = EVERYONE if self.seat.manifest.is_shared(MESSAGES[frame.kind]) else self.seat.index
+        recipient = EVERYONE if self.membership.manifest.is_shared(MESSAGES[frame.kind]) else self.membership.index
         if (frame.sender, frame.recipient) != (COORDINATOR, recipient):
             raise FaultyRelayError("V-0201", "the frame is not from the coordinator to this site")
-        if frame.epoch != self.seat.epoch:
+        if frame.epoch != self.membership.epoch:
             raise FaultyRelayError("V-0201", "the frame is of another epoch")
         try:
-            frame.verify(self.seat.manifest.coordinator)
+            frame.verify(self.membership.manifest.coordinator)
         except InvalidSignatureError:
             raise FaultyRelayError("V-0202", "the frame is not signed by the coordinator") from None
         if frame.transcript != self.transcript:
@@ -126,7 +126,7 @@ class Closed(Record):
 
 
 @record
-class AwaitOpen(Seated):
+class AwaitOpen(InEpoch):
     """Ready for a round. The chains stand at `next_round`; rows hold the shares for it and later ones.
 
     `survivors` is the set that the next roster must lie in: the members, or the last set that it signed. The group's
@@ -171,22 +171,22 @@ class ParticipantInRound(Listening):
     idle: AwaitOpen
 
     @property
-    def seat(self) -> EpochMembership:
-        return self.idle.seat
+    def membership(self) -> EpochMembership:
+        return self.idle.membership
 
     def admit(self, frame: Frame) -> None:
         self.idle.admit(frame)
 
 
 @record
-class InTurn(ParticipantInRound):
+class InOpenRound(ParticipantInRound):
     """Base of those of them that still hold the round's shares."""
 
-    turn: RoundState
+    current: RoundState
 
 
 @record
-class AwaitVector(InTurn):
+class AwaitVector(InOpenRound):
     """A round was opened; the site computes its vector, or declines."""
 
     open: Open
@@ -196,7 +196,7 @@ class AwaitVector(InTurn):
 
 
 @record
-class AwaitSurvivors(InTurn):
+class AwaitSurvivors(InOpenRound):
     """The masked vector was sent. The mask keys are erased."""
 
     upload: Frame
@@ -204,7 +204,7 @@ class AwaitSurvivors(InTurn):
 
 
 @record
-class AwaitConfirmation(InTurn):
+class AwaitConfirmation(InOpenRound):
     """A set of survivors was proposed and is well-formed; the site's policy decides."""
 
     survivors: Indices
@@ -212,7 +212,7 @@ class AwaitConfirmation(InTurn):
 
 
 @record
-class AwaitQuorum(InTurn):
+class AwaitQuorum(InOpenRound):
     """The site signed the set of survivors (malicious profile)."""
 
     survivors: Indices
@@ -221,7 +221,7 @@ class AwaitQuorum(InTurn):
 
 
 @record
-class AwaitOpening(InTurn):
+class AwaitOpening(InOpenRound):
     """The site answered in a homomorphic epoch; its shares are erased, the group's key stays until the sum is open."""
 
     survivors: Indices
@@ -245,83 +245,88 @@ class AwaitResult(ParticipantInRound):
 # Open -> Upload or Decline -----------------------------------------------------------------------------------------
 
 
-def on_open(state: AwaitOpen | ParticipantInRound, received: Received, _means: StepInputs) -> Step:
+def on_open(state: AwaitOpen | ParticipantInRound, received: Received, _inputs: StepInputs) -> Step:
     """Check a round's terms, derive its keys, and close every older round for good."""
     idle = state if isinstance(state, AwaitOpen) else state.idle
-    seat, frame = idle.seat, received.frame
+    membership, frame = idle.membership, received.frame
     round_ = frame.round
     if round_ < idle.next_round:
         raise FaultyRelayError("V-0501", f"round {round_} is over for this site; the next one is {idle.next_round}")
-    if round_ not in seat.rounds:
+    if round_ not in membership.rounds:
         raise FaultyCoordinatorError("V-0502", f"round {round_} is not one of this epoch")
     idle = _forward(idle, round_)
-    opening_key = d.channel_key(idle.channel_chain, round_, Open.KIND, seat.epoch)
+    opening_key = d.channel_key(idle.channel_chain, round_, Open.KIND, membership.epoch)
     message = sealed_body_of(Open, frame, opening_key, FaultyCoordinatorError)
     _check_open(idle, message)
-    context = d.context_hash(seat.epoch, idle.transcript, round_, message.encode())
-    answer, result = last_kinds(seat.manifest)
-    turn = RoundState(
+    context = d.context_hash(membership.epoch, idle.transcript, round_, message.encode())
+    answer, result = last_kinds(membership.manifest)
+    current = RoundState(
         round=round_,
         context=context,
         schema=message.schema,
         roster=message.roster,
         deadline=message.deadline,
-        answer_key=d.channel_key(idle.channel_chain, round_, answer.KIND, seat.epoch),
-        result_key=d.channel_key(idle.channel_chain, round_, result.KIND, seat.epoch),
-        group_key=d.group_key(idle.group_chain, round_, context, seat.epoch) if idle.group_chain else b"",
-        row={site: idle.rows[round_][site] for site in seat.graph.holders(seat.index, set(message.roster))},
+        answer_key=d.channel_key(idle.channel_chain, round_, answer.KIND, membership.epoch),
+        result_key=d.channel_key(idle.channel_chain, round_, result.KIND, membership.epoch),
+        group_key=d.group_key(idle.group_chain, round_, context, membership.epoch) if idle.group_chain else b"",
+        row={site: idle.rows[round_][site] for site in membership.graph.holders(membership.index, set(message.roster))},
     )
     following = AwaitVector(
         idle=_forward(idle, round_ + 1),
-        turn=turn,
+        current=current,
         open=message,
         masks=_masks(idle, round_, context, message.roster),
-        upload_key=d.channel_key(idle.channel_chain, round_, Upload.KIND, seat.epoch),
-        decline_key=d.channel_key(idle.channel_chain, round_, Decline.KIND, seat.epoch),
+        upload_key=d.channel_key(idle.channel_chain, round_, Upload.KIND, membership.epoch),
+        decline_key=d.channel_key(idle.channel_chain, round_, Decline.KIND, membership.epoch),
     )
     return Step(following)
 
 
 def _check_open(idle: AwaitOpen, message: Open) -> None:
-    seat, schema, roster = idle.seat, message.schema, set(message.roster)
-    if schema.length > seat.manifest.max_lanes or schema.ring_bits > seat.manifest.max_ring_bits:
+    membership, schema, roster = idle.membership, message.schema, set(message.roster)
+    if schema.length > membership.manifest.max_lanes or schema.ring_bits > membership.manifest.max_ring_bits:
         raise FaultyCoordinatorError("V-0504", "the vector is larger than the manifest allows")
-    if seat.manifest.profile is Profile.MALICIOUS and not seat.manifest.is_sparse and not schema.mac_lanes:
+    if membership.manifest.profile is Profile.MALICIOUS and not membership.manifest.is_sparse and not schema.mac_lanes:
         raise FaultyCoordinatorError("V-0504", "no lanes authenticate the sum")
-    if seat.manifest.is_sparse and schema.mac_lanes:
+    if membership.manifest.is_sparse and schema.mac_lanes:
         raise FaultyCoordinatorError("V-0515", "on a sparse graph the sites share no key for lanes")
     try:
         schema.check(len(roster))
     except (ParameterError, HeadroomError) as error:
         raise FaultyCoordinatorError("V-0504", f"the schema is not valid: {error}") from None
-    if seat.manifest.is_homomorphic:
+    if membership.manifest.is_homomorphic:
         try:
             SlotLayout(schema, SUMS).check(len(roster))
         except (ParameterError, HeadroomError) as error:
             raise FaultyCoordinatorError("V-0516", f"no homomorphic sum of this schema: {error}") from None
     if not roster <= set(idle.survivors):
         raise FaultyCoordinatorError("V-0505", "the roster names a site that is no member or was lost in this run")
-    if seat.index not in roster or len(roster) < seat.manifest.survivors:
+    if membership.index not in roster or len(roster) < membership.manifest.survivors:
         raise FaultyCoordinatorError("V-0505", "the roster lacks this site, or is too small to be summed")
 
 
 def _masks(idle: AwaitOpen, round_: int, context: bytes, roster: tuple[int, ...]) -> tuple[Mask, ...]:
     """Return this site's masks; a mask key exists only together with the context of its round."""
-    seat, eh = idle.seat, idle.seat.epoch
-    own = d.self_seed(idle.self_chain, seat.index, round_, eh)
+    membership, eh = idle.membership, idle.membership.epoch
+    own = d.self_seed(idle.self_chain, membership.index, round_, eh)
     pairs = (
         d.pair_mask(
-            d.pair_seed(idle.pair_chains[site], round_, eh), seat.index, site, round_=round_, context=context, eh=eh
+            d.pair_seed(idle.pair_chains[site], round_, eh),
+            membership.index,
+            site,
+            round_=round_,
+            context=context,
+            eh=eh,
         )
-        for site in seat.graph.seen_by(seat.index, set(roster))
-        if site != seat.index
+        for site in membership.graph.seen_by(membership.index, set(roster))
+        if site != membership.index
     )
-    return (d.self_mask(own, seat.index, round_=round_, context=context, eh=eh), *pairs)
+    return (d.self_mask(own, membership.index, round_=round_, context=context, eh=eh), *pairs)
 
 
 def _forward(idle: AwaitOpen, round_: int) -> AwaitOpen:
     """Move all chains to a round and forget what belongs to earlier ones."""
-    eh = idle.seat.epoch
+    eh = idle.membership.epoch
     pair_chains, self_chain, channel_chain = dict(idle.pair_chains), idle.self_chain, idle.channel_chain
     group_chain = idle.group_chain
     for passed in range(idle.next_round, round_):
@@ -340,17 +345,17 @@ def _forward(idle: AwaitOpen, round_: int) -> AwaitOpen:
     )
 
 
-def on_contribute(state: AwaitVector, event: Contribute, means: StepInputs) -> Step:
+def on_contribute(state: AwaitVector, event: Contribute, inputs: StepInputs) -> Step:
     """Quantise, authenticate, mask, pack and seal the site's vector; the mask keys end with this step.
 
     Raises:
         ParameterError: the vector's length, NaN or infinity, or values that the schema refuses. The state stays.
     """
-    seat, turn, schema = state.seat, state.turn, state.turn.schema
-    bound = d.vector_bound(seat.epoch, Upload.KIND, seat.index, turn.round, turn.context)
-    coins = Coins(rotation=d.rotation_key(turn.context), rounding=d.draw(means.rand, "rounding"))
-    if seat.manifest.is_homomorphic:
-        sealing = GroupKeys.of(turn.group_key, schema.mac_lanes, seat.epoch)
+    membership, current, schema = state.membership, state.current, state.current.schema
+    bound = d.vector_bound(membership.epoch, Upload.KIND, membership.index, current.round, current.context)
+    coins = Coins(rotation=d.rotation_key(current.context), rounding=d.draw(inputs.rand, "rounding"))
+    if membership.manifest.is_homomorphic:
+        sealing = GroupKeys.of(current.group_key, schema.mac_lanes, membership.epoch)
         made = contribute_encrypted(
             event.vector, schema, state.masks, sealing, coins, upload_key=state.upload_key, associated=bound
         )
@@ -359,156 +364,158 @@ def on_contribute(state: AwaitVector, event: Contribute, means: StepInputs) -> S
             event.vector,
             schema,
             state.masks,
-            _lanes_of(state.idle, turn.round, turn.context, schema),
+            _lanes_of(state.idle, current.round, current.context, schema),
             coins,
-            site=seat.index,
+            site=membership.index,
             upload_key=state.upload_key,
             associated=bound,
         )
-    frame = frame_of(state, Upload(context=turn.context, root=made.sealed.root), turn.round, means)
-    following = AwaitSurvivors(idle=state.idle, turn=turn, upload=frame, clipped=made.clipped)
+    frame = frame_of(state, Upload(context=current.context, root=made.sealed.root), current.round, inputs)
+    following = AwaitSurvivors(idle=state.idle, current=current, upload=frame, clipped=made.clipped)
     return Step(following, (Send(frame, made.sealed.chunks),))
 
 
-def on_refuse(state: AwaitVector, event: DeclineRound, means: StepInputs) -> Step:
+def on_refuse(state: AwaitVector, event: DeclineRound, inputs: StepInputs) -> Step:
     """Decline the round; it is over for this site."""
-    frame = frame_of(state, Decline(reason=event.reason), state.turn.round, means, key=state.decline_key)
+    frame = frame_of(state, Decline(reason=event.reason), state.current.round, inputs, key=state.decline_key)
     return Step(state.idle, (Send(frame),))
 
 
 # Survivors -> Consistency, Quorum -> Unmask ------------------------------------------------------------------------
 
 
-def on_survivors(state: AwaitSurvivors, received: Received, _means: StepInputs) -> Step:
+def on_survivors(state: AwaitSurvivors, received: Received, _inputs: StepInputs) -> Step:
     """Check the proposed set of survivors; whether it is signed is for the site's policy to say."""
-    seat, turn = state.seat, state.turn
-    check_round(received.frame, turn.round)
+    membership, current = state.membership, state.current
+    check_round(received.frame, current.round)
     message = body_of(Survivors, received.frame, FaultyCoordinatorError)
     listed = read_listing(
         message.uploads,
-        seat.manifest,
-        site=seat.index,
-        graph=seat.graph,
+        membership.manifest,
+        site=membership.index,
+        graph=membership.graph,
         kind=Upload,
-        epoch=seat.epoch,
+        epoch=membership.epoch,
         transcript=state.idle.transcript,
-        round_=turn.round,
+        round_=current.round,
     )
     survivors = set(listed.senders)
-    if not survivors <= set(turn.roster):
+    if not survivors <= set(current.roster):
         raise FaultyCoordinatorError("V-0508", "a survivor was not asked in this round")
-    if listed.frames.get(seat.index) != state.upload:
+    if listed.frames.get(membership.index) != state.upload:
         raise FaultyCoordinatorError("V-0509", "the survivors do not hold the upload that this site sent")
     for site, frame in listed.frames.items():
-        if body_of(Upload, frame, FaultyCoordinatorError).context != turn.context:
+        if body_of(Upload, frame, FaultyCoordinatorError).context != current.context:
             raise FaultyCoordinatorError("V-0507", f"site {site} was shown another query, roster or schema")
-    if len(survivors) < seat.manifest.survivors:
-        raise FaultyCoordinatorError("V-0510", f"{len(survivors)} survivors, the floor is {seat.manifest.survivors}")
+    if len(survivors) < membership.manifest.survivors:
+        raise FaultyCoordinatorError(
+            "V-0510", f"{len(survivors)} survivors, the floor is {membership.manifest.survivors}"
+        )
     # Not against this round's roster: a coordinator that leaves a site out of a roster has lost it just as well.
-    if seat.manifest.loss_rule is LossRule.ABORT and survivors != set(state.idle.survivors):
+    if membership.manifest.loss_rule is LossRule.ABORT and survivors != set(state.idle.survivors):
         raise FaultyCoordinatorError("V-0511", "a site was lost, and the manifest says that the run ends then")
-    statement = d.survivors_statement(seat.epoch, turn.round, turn.context, listed.senders, listed.root)
-    following = AwaitConfirmation(idle=state.idle, turn=turn, survivors=listed.senders, statement=statement)
+    statement = d.survivors_statement(membership.epoch, current.round, current.context, listed.senders, listed.root)
+    following = AwaitConfirmation(idle=state.idle, current=current, survivors=listed.senders, statement=statement)
     return Step(following)
 
 
-def on_confirm(state: AwaitConfirmation, event: Confirm, means: StepInputs) -> Step:
+def on_confirm(state: AwaitConfirmation, event: Confirm, inputs: StepInputs) -> Step:
     """Sign the set of survivors, or answer at once where nobody does."""
     idle = replace(state.idle, survivors=state.survivors)
     following = AwaitQuorum(
-        idle=idle, turn=state.turn, survivors=state.survivors, statement=state.statement, publish=event.publish
+        idle=idle, current=state.current, survivors=state.survivors, statement=state.statement, publish=event.publish
     )
-    if not state.seat.manifest.signs_survivors:
-        return _answer(following, means)
-    frame = frame_of(state, Consistency(statement=state.statement), state.turn.round, means)
+    if not state.membership.manifest.signs_survivors:
+        return _answer(following, inputs)
+    frame = frame_of(state, Consistency(statement=state.statement), state.current.round, inputs)
     return Step(following, (Send(frame),))
 
 
-def on_withhold(state: AwaitConfirmation, _event: Withhold, _means: StepInputs) -> Step:
+def on_withhold(state: AwaitConfirmation, _event: Withhold, _inputs: StepInputs) -> Step:
     """Take no further part in this round; its shares are erased."""
     return Step(state.idle)
 
 
-def on_quorum(state: AwaitQuorum, received: Received, means: StepInputs) -> Step:
+def on_quorum(state: AwaitQuorum, received: Received, inputs: StepInputs) -> Step:
     """Answer, once a threshold of survivors signed the very statement that this site signed.
 
     Only those count that hold its shares: a quorum of strangers on a sparse graph could be one for each neighbour.
     """
-    seat, turn = state.seat, state.turn
-    check_round(received.frame, turn.round)
+    membership, current = state.membership, state.current
+    check_round(received.frame, current.round)
     message = body_of(Quorum, received.frame, FaultyCoordinatorError)
     signatures = forwarded(
         message.signatures,
-        seat.manifest,
+        membership.manifest,
         kind=Consistency,
-        epoch=seat.epoch,
+        epoch=membership.epoch,
         transcript=state.idle.transcript,
-        round_=turn.round,
+        round_=current.round,
     )
     agreeing = {
         site
         for site, frame in signatures.items()
         if body_of(Consistency, frame, FaultyCoordinatorError).statement == state.statement
     }
-    if len(seat.graph.holders(seat.index, agreeing & set(state.survivors))) < seat.manifest.threshold:
+    if len(membership.graph.holders(membership.index, agreeing & set(state.survivors))) < membership.manifest.threshold:
         raise FaultyCoordinatorError("V-0512", "fewer survivors than the threshold signed this site's statement")
-    return _answer(state, means)
+    return _answer(state, inputs)
 
 
-def _answer(state: AwaitQuorum, means: StepInputs) -> Step:
+def _answer(state: AwaitQuorum, inputs: StepInputs) -> Step:
     """Reveal, for each site asked, the share of its seed or of its vault key, and erase the row."""
-    turn, survivors = state.turn, set(state.survivors)
-    shares = {site: row[:SHARE_BYTES] if site in survivors else row[SHARE_BYTES:] for site, row in turn.row.items()}
-    if state.seat.manifest.is_homomorphic:
-        return _answer_to_the_sites(state, b"".join(shares.values()), means)
-    frame = frame_of(state, Unmask(shares=shares), turn.round, means, key=turn.answer_key)
+    current, survivors = state.current, set(state.survivors)
+    shares = {site: row[:SHARE_BYTES] if site in survivors else row[SHARE_BYTES:] for site, row in current.row.items()}
+    if state.membership.manifest.is_homomorphic:
+        return _answer_to_the_sites(state, b"".join(shares.values()), inputs)
+    frame = frame_of(state, Unmask(shares=shares), current.round, inputs, key=current.answer_key)
     following = AwaitResult(
         idle=state.idle,
-        round=turn.round,
-        context=turn.context,
-        schema=turn.schema,
-        deadline=turn.deadline,
+        round=current.round,
+        context=current.context,
+        schema=current.schema,
+        deadline=current.deadline,
         survivors=state.survivors,
         statement=state.statement,
-        result_key=turn.result_key,
+        result_key=current.result_key,
     )
     return Step(following, (Send(frame),))
 
 
-def _answer_to_the_sites(state: AwaitQuorum, shares: bytes, means: StepInputs) -> Step:
+def _answer_to_the_sites(state: AwaitQuorum, shares: bytes, inputs: StepInputs) -> Step:
     """Reveal the shares to the members alone; the coordinator passes them on with the sum."""
-    turn, seat = state.turn, state.seat
-    key = d.sealed_shares_key(turn.group_key, seat.index, seat.epoch)
-    bound = d.sealed_shares_bound(seat.epoch, seat.index, turn.round, state.statement)
+    current, membership = state.current, state.membership
+    key = d.sealed_shares_key(current.group_key, membership.index, membership.epoch)
+    bound = d.sealed_shares_bound(membership.epoch, membership.index, current.round, state.statement)
     message = SealedShares(statement=state.statement, sealed=seal(key, shares, bound))
     following = AwaitOpening(
         idle=state.idle,
-        turn=replace(turn, row={}),
+        current=replace(current, row={}),
         survivors=state.survivors,
         statement=state.statement,
         publish=state.publish,
     )
-    return Step(following, (Send(frame_of(state, message, turn.round, means)),))
+    return Step(following, (Send(frame_of(state, message, current.round, inputs)),))
 
 
 # Result ------------------------------------------------------------------------------------------------------------
 
 
-def on_result(state: AwaitResult, received: Received, _means: StepInputs) -> Step:
+def on_result(state: AwaitResult, received: Received, _inputs: StepInputs) -> Step:
     """Check the published sum against the lanes that the sites alone can make."""
-    seat = state.seat
+    membership = state.membership
     check_round(received.frame, state.round)
     message = sealed_body_of(Result, received.frame, state.result_key, FaultyCoordinatorError)
     if message.statement != state.statement:
         raise FaultyCoordinatorError("V-0513", "the sum is over another set of survivors than was unmasked")
-    bound = d.vector_bound(seat.epoch, Result.KIND, COORDINATOR, state.round, state.context)
+    bound = d.vector_bound(membership.epoch, Result.KIND, COORDINATOR, state.round, state.context)
     try:
         total = open_vector(received.payload or b"", state.schema, message.key, bound, message.root)
     except VectorError as error:
         raise FaultyCoordinatorError("V-0513", f"the published sum: {error}") from None
     values = total.values()
     authenticate = _lanes_of(state.idle, state.round, state.context, state.schema)
-    marks = mac.presence(state.survivors, len(seat.sites))
+    marks = mac.presence(state.survivors, len(membership.sites))
     lanes = np.array(authenticate(values, start=0), np.uint64)
     lanes += np.array(authenticate(marks, start=state.schema.length), np.uint64)
     if not np.array_equal(lanes, total.lanes):
@@ -520,19 +527,19 @@ def on_result(state: AwaitResult, received: Received, _means: StepInputs) -> Ste
 # Time --------------------------------------------------------------------------------------------------------------
 
 
-def on_tick(state: AwaitOpen, event: Tick, _means: StepInputs) -> Step:
+def on_tick(state: AwaitOpen, event: Tick, _inputs: StepInputs) -> Step:
     """End the epoch, with all its secrets, at its expiry."""
-    if event.now < state.seat.manifest.expires:
+    if event.now < state.membership.manifest.expires:
         return Step(state)
-    return Step(Closed(epoch=state.seat.epoch, reason="the epoch expired"))
+    return Step(Closed(epoch=state.membership.epoch, reason="the epoch expired"))
 
 
-def on_turn_tick(state: InTurn | AwaitResult, event: Tick, means: StepInputs) -> Step:
+def on_round_tick(state: InOpenRound | AwaitResult, event: Tick, inputs: StepInputs) -> Step:
     """Leave a round at its deadline: its shares and keys are erased, whatever is still missing."""
-    deadline = state.deadline if isinstance(state, AwaitResult) else state.turn.deadline
-    if event.now < min(deadline, state.seat.manifest.expires):
+    deadline = state.deadline if isinstance(state, AwaitResult) else state.current.deadline
+    if event.now < min(deadline, state.membership.manifest.expires):
         return Step(state)
-    return on_tick(state.idle, event, means)
+    return on_tick(state.idle, event, inputs)
 
 
 # Pieces ------------------------------------------------------------------------------------------------------------
@@ -540,7 +547,7 @@ def on_turn_tick(state: InTurn | AwaitResult, event: Tick, means: StepInputs) ->
 
 def _lanes_of(idle: AwaitOpen, round_: int, context: bytes, schema: Schema) -> Authenticate:
     return partial(
-        mac.lanes, idle.mac_key, count=schema.mac_lanes, round_=round_, context=context, epoch=idle.seat.epoch
+        mac.lanes, idle.mac_key, count=schema.mac_lanes, round_=round_, context=context, epoch=idle.membership.epoch
     )
 
 
@@ -553,15 +560,15 @@ def frame_of(
     state: ParticipantInRound,
     message: Upload | Decline | Consistency | Unmask | SealedShares | Opened,
     round_: int,
-    means: StepInputs,
+    inputs: StepInputs,
     key: bytes | None = None,
 ) -> Frame:
     return signed(
-        means,
+        inputs,
         message,
-        epoch=state.seat.epoch,
+        epoch=state.membership.epoch,
         transcript=state.idle.transcript,
-        sender=state.seat.index,
+        sender=state.membership.index,
         round_=round_,
         key=key,
     )

@@ -64,7 +64,7 @@ from secagg.params import (
 )
 from secagg.protocol import derivations as d
 from secagg.protocol.listing import Listed, read_listing
-from secagg.protocol.participant_round import AwaitOpen, Closed, EpochMembership, Seated
+from secagg.protocol.participant_round import AwaitOpen, Closed, EpochMembership, InEpoch
 from secagg.protocol.step import Listening, Received, Send, Step, StepInputs, Tick, body_of, signed
 
 ROW_BYTES = 2 * SHARE_BYTES  # a dealer's two shares of one round
@@ -96,11 +96,11 @@ class Outside(Listening):
 
 
 @record
-class InSetup(Seated):
+class InSetup(InEpoch):
     """Base of the states of a setup. Its frames have no round, which would be a second slot for a second list."""
 
     def admit(self, frame: Frame) -> None:
-        Seated.admit(self, frame)  # super() would look for the class as it was before `slots` replaced it
+        InEpoch.admit(self, frame)  # super() would look for the class as it was before `slots` replaced it
         if frame.round != 0:
             raise FaultyCoordinatorError("V-0201", "a frame of the setup has no round")
 
@@ -186,18 +186,18 @@ class AwaitReady(InLists):
 # Manifest -> Join --------------------------------------------------------------------------------------------------
 
 
-def on_manifest(state: Outside, received: Received, means: StepInputs) -> Step:
+def on_manifest(state: Outside, received: Received, inputs: StepInputs) -> Step:
     """Check every term against the site's own floors, and sign the manifest's hash."""
     frame = received.frame
     manifest = body_of(Manifest, frame, FaultyCoordinatorError)
-    _check_manifest(manifest, frame, state, means.identity.public)
-    index = manifest.sites.index(means.identity.public) + 1
+    _check_manifest(manifest, frame, state, inputs.identity.public)
+    index = manifest.sites.index(inputs.identity.public) + 1
     graph = Graph(neighbours={index: ()}) if manifest.is_sparse else COMPLETE
-    seat = EpochMembership(manifest=manifest, epoch=frame.epoch, index=index, graph=graph)
-    nonce = d.draw(means.rand, "nonce")
-    message = Join(nonce_commitment=d.nonce_commitment(seat.epoch, seat.index, nonce))
-    join = signed(means, message, epoch=seat.epoch, transcript=seat.epoch, sender=seat.index)
-    return Step(AwaitCohort(seat=seat, transcript=seat.epoch, nonce=nonce, join=join), (Send(join),))
+    membership = EpochMembership(manifest=manifest, epoch=frame.epoch, index=index, graph=graph)
+    nonce = d.draw(inputs.rand, "nonce")
+    message = Join(nonce_commitment=d.nonce_commitment(membership.epoch, membership.index, nonce))
+    join = signed(inputs, message, epoch=membership.epoch, transcript=membership.epoch, sender=membership.index)
+    return Step(AwaitCohort(membership=membership, transcript=membership.epoch, nonce=nonce, join=join), (Send(join),))
 
 
 def _check_manifest(manifest: Manifest, frame: Frame, state: Outside, me: bytes) -> None:
@@ -263,42 +263,43 @@ def _check_manifest(manifest: Manifest, frame: Frame, state: Outside, me: bytes)
 # Cohort -> Prekeys -------------------------------------------------------------------------------------------------
 
 
-def on_cohort(state: AwaitCohort, received: Received, means: StepInputs) -> Step:
+def on_cohort(state: AwaitCohort, received: Received, inputs: StepInputs) -> Step:
     """Draw the epoch's keys and secrets once the cohort is large enough, and commit to them."""
-    seat = state.seat
+    membership = state.membership
     message = body_of(Cohort, received.frame, FaultyCoordinatorError)
-    joins, transcript = _take(state, message.joins, Join, Cohort, state.join, seat.sites, (message.nonces,))
-    if seat.manifest.is_sparse and not seat.manifest.is_private_for(len(joins.senders)):
+    joins, transcript = _take(state, message.joins, Join, Cohort, state.join, membership.sites, (message.nonces,))
+    if membership.manifest.is_sparse and not membership.manifest.is_private_for(len(joins.senders)):
         raise FaultyCoordinatorError(
             "V-0314", f"a graph over the {len(joins.senders)} sites that joined is not private"
         )
     commitments = {
         site: body_of(Join, join, FaultyCoordinatorError).nonce_commitment for site, join in joins.frames.items()
     }
-    if not seat.manifest.is_sparse and message.nonces != d.nonces_hash(seat.epoch, commitments.values()):
+    if not membership.manifest.is_sparse and message.nonces != d.nonces_hash(membership.epoch, commitments.values()):
         raise FaultyCoordinatorError("V-0407", "the hash of all nonce commitments is another one")
-    keys = KeyAgreement(d.draw(means.rand, "curve"), d.draw(means.rand, "kem-d") + d.draw(means.rand, "kem-z"))
-    self_chain, kappa = d.draw(means.rand, "self-chain"), d.draw(means.rand, "kappa")
+    keys = KeyAgreement(d.draw(inputs.rand, "curve"), d.draw(inputs.rand, "kem-d") + d.draw(inputs.rand, "kem-z"))
+    self_chain, kappa = d.draw(inputs.rand, "self-chain"), d.draw(inputs.rand, "kappa")
     prekeys = Prekeys(
         nonce=state.nonce,
         curve=keys.curve_public,
         kem=keys.kem_public,
         self_commitments=tuple(
-            d.self_commitment(seat.epoch, seat.index, round_, seed) for round_, seed in _self_seeds(seat, self_chain)
+            d.self_commitment(membership.epoch, membership.index, round_, seed)
+            for round_, seed in _self_seeds(membership, self_chain)
         ),
-        mac_commitment=d.mac_commitment(seat.epoch, seat.index, kappa),
+        mac_commitment=d.mac_commitment(membership.epoch, membership.index, kappa),
     )
-    frame = signed(means, prekeys, epoch=seat.epoch, transcript=transcript, sender=seat.index)
+    frame = signed(inputs, prekeys, epoch=membership.epoch, transcript=transcript, sender=membership.index)
     following = AwaitPrekeyList(
-        seat=seat,
+        membership=membership,
         transcript=transcript,
         listed=joins.senders,
         nonce_commitments=commitments,
         nonces=message.nonces,
-        curve_private=d.draw(means.rand, "curve"),
-        kem_seed=d.draw(means.rand, "kem-d") + d.draw(means.rand, "kem-z"),
+        curve_private=d.draw(inputs.rand, "curve"),
+        kem_seed=d.draw(inputs.rand, "kem-d") + d.draw(inputs.rand, "kem-z"),
         self_chain=self_chain,
-        vault_seed=d.draw(means.rand, "vaults"),
+        vault_seed=d.draw(inputs.rand, "vaults"),
         kappa=kappa,
         prekeys=frame,
     )
@@ -308,21 +309,21 @@ def on_cohort(state: AwaitCohort, received: Received, means: StepInputs) -> Step
 # PrekeyList -> Encapsulations --------------------------------------------------------------------------------------
 
 
-def on_prekey_list(state: AwaitPrekeyList, received: Received, means: StepInputs) -> Step:
+def on_prekey_list(state: AwaitPrekeyList, received: Received, inputs: StepInputs) -> Step:
     """Agree on a channel with the coordinator, and on pair secrets with the sites of higher index."""
     message = body_of(PrekeyList, received.frame, FaultyCoordinatorError)
-    if state.seat.manifest.is_sparse:
+    if state.membership.manifest.is_sparse:
         state = _drawn(state, message, received.payload or b"")
-    seat, me = state.seat, state.seat.index
+    membership, me = state.membership, state.membership.index
     listed, transcript = _take(state, message.prekeys, Prekeys, PrekeyList, state.prekeys, state.listed)
     prekeys = {site: body_of(Prekeys, frame, FaultyCoordinatorError) for site, frame in listed.frames.items()}
-    _check_prekeys(seat, prekeys, state.nonce_commitments)
+    _check_prekeys(membership, prekeys, state.nonce_commitments)
     keys = KeyAgreement(state.curve_private, state.kem_seed)
     channel = pair_secret(
-        keys.exchange(seat.manifest.coordinator_curve),
+        keys.exchange(membership.manifest.coordinator_curve),
         keys.decapsulate(message.ciphertext),
-        epoch=seat.epoch,
-        low=(COORDINATOR, seat.manifest.coordinator_curve),
+        epoch=membership.epoch,
+        low=(COORDINATOR, membership.manifest.coordinator_curve),
         high=(me, keys.curve_public),
         high_kem_public=keys.kem_public,
         ciphertext=message.ciphertext,
@@ -330,30 +331,30 @@ def on_prekey_list(state: AwaitPrekeyList, received: Received, means: StepInputs
     ciphertexts, secrets = {}, {}
     for site in sorted(site for site in prekeys if site > me):
         other = prekeys[site]
-        ciphertexts[site], shared = means.encapsulate(other.kem)
+        ciphertexts[site], shared = inputs.encapsulate(other.kem)
         secrets[site] = pair_secret(
             keys.exchange(other.curve),
             shared,
-            epoch=seat.epoch,
+            epoch=membership.epoch,
             low=(me, keys.curve_public),
             high=(site, other.curve),
             high_kem_public=other.kem,
             ciphertext=ciphertexts[site],
         )
     frame = signed(
-        means,
+        inputs,
         Encapsulations(root=merkle.root(ciphertexts.values())),
-        epoch=seat.epoch,
+        epoch=membership.epoch,
         transcript=transcript,
         sender=me,
     )
     following = AwaitEncapsulationList(
-        seat=seat,
+        membership=membership,
         transcript=transcript,
         listed=listed.senders,
         peers={s: Peer(curve=p.curve, mac_commitment=p.mac_commitment) for s, p in prekeys.items()},
         pair_secrets=secrets,
-        channel_chain=d.channel_chain(channel, seat.epoch),
+        channel_chain=d.channel_chain(channel, membership.epoch),
         curve_private=state.curve_private,
         kem_seed=state.kem_seed,
         self_chain=state.self_chain,
@@ -370,23 +371,25 @@ def _drawn(state: AwaitPrekeyList, message: PrekeyList, payload: bytes) -> Await
     Whoever could leave nonces out after it knows them, could choose among many graphs. So if one is missing the epoch
     ends here, and the site that withheld it is left out of the next one.
     """
-    seat, eh = state.seat, state.seat.epoch
+    membership, eh = state.membership, state.membership.epoch
     nonces = [payload[at : at + SECRET_BYTES] for at in range(0, len(payload), SECRET_BYTES)]
     if message.prekeys.senders != state.listed or len(payload) != SECRET_BYTES * len(state.listed):
         raise FaultyCoordinatorError("V-0407", "there is not one nonce from everybody who joined")
     commitments = [d.nonce_commitment(eh, *one) for one in zip(state.listed, nonces, strict=True)]
     if d.nonces_hash(eh, commitments) != state.nonces:
         raise FaultyCoordinatorError("V-0407", "the nonces are not those that were committed to")
-    drawn = draw(d.graph_seed(eh, nonces), state.listed, seat.manifest.degree)
-    near = sorted((seat.index, *drawn[seat.index]))
+    drawn = draw(d.graph_seed(eh, nonces), state.listed, membership.manifest.degree)
+    near = sorted((membership.index, *drawn[membership.index]))
     return replace(
         state,
-        seat=replace(seat, graph=Graph(neighbours={site: drawn[site] for site in near})),
+        membership=replace(membership, graph=Graph(neighbours={site: drawn[site] for site in near})),
         nonce_commitments=dict(zip(state.listed, commitments, strict=True)),
     )
 
 
-def _check_prekeys(seat: EpochMembership, prekeys: Mapping[int, Prekeys], commitments: Mapping[int, bytes]) -> None:
+def _check_prekeys(
+    membership: EpochMembership, prekeys: Mapping[int, Prekeys], commitments: Mapping[int, bytes]
+) -> None:
     """Check every site's keys; an honest coordinator never passes a bad one on."""
     for site, keys in prekeys.items():
         try:
@@ -394,11 +397,11 @@ def _check_prekeys(seat: EpochMembership, prekeys: Mapping[int, Prekeys], commit
             check_kem_key(keys.kem)
         except InvalidKeyError as error:
             raise FaultyCoordinatorError("V-0404", f"keys of site {site}: {error}") from None
-        if len(keys.self_commitments) != seat.manifest.rounds:
+        if len(keys.self_commitments) != membership.manifest.rounds:
             raise FaultyCoordinatorError("V-0405", f"site {site} did not commit to one seed a round")
-        if d.nonce_commitment(seat.epoch, site, keys.nonce) != commitments[site]:
+        if d.nonce_commitment(membership.epoch, site, keys.nonce) != commitments[site]:
             raise FaultyCoordinatorError("V-0406", f"the nonce of site {site} does not open its commitment")
-    curves = [seat.manifest.coordinator_curve, *(keys.curve for keys in prekeys.values())]
+    curves = [membership.manifest.coordinator_curve, *(keys.curve for keys in prekeys.values())]
     if len(set(curves)) != len(curves) or len({keys.kem for keys in prekeys.values()}) != len(prekeys):
         raise FaultyCoordinatorError("V-0404", "two parties have one key")
 
@@ -406,26 +409,26 @@ def _check_prekeys(seat: EpochMembership, prekeys: Mapping[int, Prekeys], commit
 # EncapsulationList -> Shares ---------------------------------------------------------------------------------------
 
 
-def on_encapsulation_list(state: AwaitEncapsulationList, received: Received, means: StepInputs) -> Step:
+def on_encapsulation_list(state: AwaitEncapsulationList, received: Received, inputs: StepInputs) -> Step:
     """Finish the pair secrets; deal shares of every round's seed and vault key; fill and seal the vaults."""
-    seat, me = state.seat, state.seat.index
+    membership, me = state.membership, state.membership.index
     message = body_of(EncapsulationList, received.frame, FaultyCoordinatorError)
     listed, transcript = _take(
         state, message.headers, Encapsulations, EncapsulationList, state.encapsulations, state.listed
     )
     frames = listed.frames
     secrets = _pair_secrets(state, frames, message)
-    chains = {site: d.pair_chain(secret, seat.epoch) for site, secret in secrets.items()}
-    holders = seat.graph.holders(me, set(listed.senders))
-    dealt, own_shares, package = _deal(state, holders, secrets, chains, d.draw(means.rand, "shamir"))
-    frame = signed(means, dealt, epoch=seat.epoch, transcript=transcript, sender=me)
+    chains = {site: d.pair_chain(secret, membership.epoch) for site, secret in secrets.items()}
+    holders = membership.graph.holders(me, set(listed.senders))
+    dealt, own_shares, package = _deal(state, holders, secrets, chains, d.draw(inputs.rand, "shamir"))
+    frame = signed(inputs, dealt, epoch=membership.epoch, transcript=transcript, sender=me)
     following = AwaitShareList(
-        seat=seat,
+        membership=membership,
         transcript=transcript,
         listed=listed.senders,
         mac_commitments={site: state.peers[site].mac_commitment for site in frames},
         pair_chains=chains,
-        share_keys={site: d.share_key(secret, site, me, seat.epoch) for site, secret in secrets.items()},
+        share_keys={site: d.share_key(secret, site, me, membership.epoch) for site, secret in secrets.items()},
         channel_chain=state.channel_chain,
         self_chain=state.self_chain,
         kappa=state.kappa,
@@ -439,7 +442,7 @@ def _pair_secrets(
     state: AwaitEncapsulationList, frames: Mapping[int, Frame], message: EncapsulationList
 ) -> dict[int, bytes]:
     """Return the pair secrets with all sites of the list: those of lower index encapsulated to this one."""
-    seat, me = state.seat, state.seat.index
+    membership, me = state.membership, state.membership.index
     secrets = {site: secret for site, secret in state.pair_secrets.items() if site in frames}
     if set(message.slots) != {site for site in frames if site < me}:
         raise FaultyCoordinatorError("V-0408", "the slots are not those of the sites of lower index")
@@ -447,13 +450,13 @@ def _pair_secrets(
     for site, encoded in message.slots.items():
         slot = EncapsulationSlot.decode(encoded)
         header = body_of(Encapsulations, frames[site], FaultyCoordinatorError)
-        recipients = [other for other in seat.graph.seen_by(site, earlier) if other > site]
+        recipients = [other for other in membership.graph.seen_by(site, earlier) if other > site]
         if header.root != merkle.root_from_path(slot.ciphertext, recipients.index(me), len(recipients), slot.path):
             raise FaultyCoordinatorError("V-0408", f"the slot of site {site} is not the one it signed")
         secrets[site] = pair_secret(
             keys.exchange(state.peers[site].curve),
             keys.decapsulate(slot.ciphertext),
-            epoch=seat.epoch,
+            epoch=membership.epoch,
             low=(site, state.peers[site].curve),
             high=(me, keys.curve_public),
             high_kem_public=keys.kem_public,
@@ -470,39 +473,39 @@ def _deal(
     rand: bytes,
 ) -> tuple[Shares, bytes, SharePackage]:
     """Return what the site signs, its own shares where it holds some, and the payload with all slots and vaults."""
-    seat, me, eh = state.seat, state.seat.index, state.seat.epoch
-    seeds = dict(_self_seeds(seat, state.self_chain))
-    vault_secrets = {round_: d.vault_secret(state.vault_seed, me, round_, eh) for round_ in seat.rounds}
-    pair_seeds = {site: dict(_pair_seeds(seat, chain)) for site, chain in chains.items()}
-    secret = b"".join(seeds[round_] + vault_secrets[round_] for round_ in seat.rounds)
+    membership, me, eh = state.membership, state.membership.index, state.membership.epoch
+    seeds = dict(_self_seeds(membership, state.self_chain))
+    vault_secrets = {round_: d.vault_secret(state.vault_seed, me, round_, eh) for round_ in membership.rounds}
+    pair_seeds = {site: dict(_pair_seeds(membership, chain)) for site, chain in chains.items()}
+    secret = b"".join(seeds[round_] + vault_secrets[round_] for round_ in membership.rounds)
     shares = dict(
         zip(
             holders,
-            shamir.split(secret, threshold=seat.manifest.threshold, holders=holders, rand=rand),
+            shamir.split(secret, threshold=membership.manifest.threshold, holders=holders, rand=rand),
             strict=True,
         )
     )
     slots = {}
     for holder in holders:
-        leaves = d.share_leaves(eh, me, holder, seat.rounds, shares[holder])
+        leaves = d.share_leaves(eh, me, holder, membership.rounds, shares[holder])
         if holder == me:
             slots[holder] = ShareSlot(sealed=b"", edges=(), leaves=leaves).encode()
             continue
         key = d.share_key(secrets[holder], me, holder, eh)
         edges = tuple(d.edge_commitment(eh, r, me, holder, seed) for r, seed in pair_seeds[holder].items())
-        sealed = seal(key, shares[holder] + state.kappa, d.share_bound(eh, me, holder, seat.rounds))
+        sealed = seal(key, shares[holder] + state.kappa, d.share_bound(eh, me, holder, membership.rounds))
         slots[holder] = ShareSlot(sealed=sealed, edges=edges, leaves=leaves).encode()
     vaults = []
-    for round_ in seat.rounds:
+    for round_ in membership.rounds:
         content = b"".join(
             pair_seeds[site][round_] if site in pair_seeds else bytes(SECRET_BYTES)
-            for site in seat.graph.ends(me, seat.sites)
+            for site in membership.graph.ends(me, membership.sites)
         )
         key = d.vault_key(vault_secrets[round_], me, round_, eh)
         vaults.append(seal(key, content, d.vault_bound(eh, me, round_)))
     dealt = Shares(
-        vault_hashes=tuple(d.vault_hash(eh, me, r, vault) for r, vault in zip(seat.rounds, vaults, strict=True)),
-        vault_commitments=tuple(d.vault_commitment(eh, me, r, vault_secrets[r]) for r in seat.rounds),
+        vault_hashes=tuple(d.vault_hash(eh, me, r, vault) for r, vault in zip(membership.rounds, vaults, strict=True)),
+        vault_commitments=tuple(d.vault_commitment(eh, me, r, vault_secrets[r]) for r in membership.rounds),
         channel_confirmation=d.channel_confirmation(eh, me, state.channel_chain),
         root=merkle.root(slots.values()),
     )
@@ -512,9 +515,9 @@ def _deal(
 # ShareList -> Receipt ----------------------------------------------------------------------------------------------
 
 
-def on_share_list(state: AwaitShareList, received: Received, means: StepInputs) -> Step:
+def on_share_list(state: AwaitShareList, received: Received, inputs: StepInputs) -> Step:
     """Open and check every dealer's slot; refuse each dealer that fails, and say so in the receipt."""
-    seat, me = state.seat, state.seat.index
+    membership, me = state.membership, state.membership.index
     message = body_of(ShareList, received.frame, FaultyCoordinatorError)
     listed, transcript = _take(state, message.headers, Shares, ShareList, state.shares, state.listed)
     frames = listed.frames
@@ -527,7 +530,7 @@ def on_share_list(state: AwaitShareList, received: Received, means: StepInputs) 
     for dealer, encoded in message.slots.items():
         proven = ProvenShareSlot.decode(encoded)
         header = body_of(Shares, frames[dealer], FaultyCoordinatorError)
-        holders = seat.graph.holders(dealer, earlier)
+        holders = membership.graph.holders(dealer, earlier)
         if header.root != merkle.root_from_path(proven.slot, holders.index(me), len(holders), proven.path):
             raise FaultyCoordinatorError("V-0408", "a slot is not the one that its dealer signed")
         try:
@@ -535,14 +538,14 @@ def on_share_list(state: AwaitShareList, received: Received, means: StepInputs) 
         except _RefusedError as refusal:
             refused[dealer] = int(refusal.check[2:])
     frame = signed(
-        means,
+        inputs,
         Receipt(accepted=tuple(sorted(set(shares) - {me})), refused=refused),
-        epoch=seat.epoch,
+        epoch=membership.epoch,
         transcript=transcript,
         sender=me,
     )
     following = AwaitReady(
-        seat=seat,
+        membership=membership,
         transcript=transcript,
         listed=listed.senders,
         pair_chains={site: chain for site, chain in state.pair_chains.items() if site in shares},
@@ -551,7 +554,7 @@ def on_share_list(state: AwaitShareList, received: Received, means: StepInputs) 
         kappas=kappas,
         rows={
             round_: {dealer: table[i * ROW_BYTES : (i + 1) * ROW_BYTES] for dealer, table in sorted(shares.items())}
-            for i, round_ in enumerate(seat.rounds)
+            for i, round_ in enumerate(membership.rounds)
         },
         receipt=frame,
     )
@@ -568,21 +571,21 @@ class _RefusedError(Exception):
 
 def _open_slot(state: AwaitShareList, dealer: int, header: Shares, slot: ShareSlot) -> tuple[bytes, bytes]:
     """Return the dealer's shares for this site and its kappa; raises _RefusedError with the check that failed."""
-    seat, me, eh = state.seat, state.seat.index, state.seat.epoch
-    if {len(header.vault_hashes), len(header.vault_commitments), len(slot.edges)} != {len(seat.rounds)}:
+    membership, me, eh = state.membership, state.membership.index, state.membership.epoch
+    if {len(header.vault_hashes), len(header.vault_commitments), len(slot.edges)} != {len(membership.rounds)}:
         raise _RefusedError("V-0413")
     try:
-        opened = unseal(state.share_keys[dealer], slot.sealed, d.share_bound(eh, dealer, me, seat.rounds))
+        opened = unseal(state.share_keys[dealer], slot.sealed, d.share_bound(eh, dealer, me, membership.rounds))
     except UnsealError:
         raise _RefusedError("V-0409") from None
-    if len(opened) != len(seat.rounds) * ROW_BYTES + SECRET_BYTES:
+    if len(opened) != len(membership.rounds) * ROW_BYTES + SECRET_BYTES:
         raise _RefusedError("V-0409")
     shares, kappa = opened[:-SECRET_BYTES], opened[-SECRET_BYTES:]
-    if d.share_leaves(eh, dealer, me, seat.rounds, shares) != slot.leaves:
+    if d.share_leaves(eh, dealer, me, membership.rounds, shares) != slot.leaves:
         raise _RefusedError("V-0410")
     if d.mac_commitment(eh, dealer, kappa) != state.mac_commitments[dealer]:
         raise _RefusedError("V-0411")
-    seeds = _pair_seeds(seat, state.pair_chains[dealer])
+    seeds = _pair_seeds(membership, state.pair_chains[dealer])
     if tuple(d.edge_commitment(eh, round_, me, dealer, seed) for round_, seed in seeds) != slot.edges:
         raise _RefusedError("V-0412")
     return shares, kappa
@@ -591,30 +594,30 @@ def _open_slot(state: AwaitShareList, dealer: int, header: Shares, slot: ShareSl
 # Ready -> AwaitOpen ------------------------------------------------------------------------------------------------
 
 
-def on_ready(state: AwaitReady, received: Received, _means: StepInputs) -> Step:
+def on_ready(state: AwaitReady, received: Received, _inputs: StepInputs) -> Step:
     """Check that all members accepted each other in one transcript, and keep only what rounds need."""
-    seat, me = state.seat, state.seat.index
+    membership, me = state.membership, state.membership.index
     message = body_of(Ready, received.frame, FaultyCoordinatorError)
     members = set(message.receipts.senders)
     if me not in members:
         raise FaultyCoordinatorError("V-0416", "this site is not a member of the epoch it was called to")
-    refused = set(seat.graph.seen_by(me, set(state.listed))) - set(state.kappas)
+    refused = set(membership.graph.seen_by(me, set(state.listed))) - set(state.kappas)
     earlier = set(state.listed) - refused
     listed, transcript = _take(state, message.receipts, Receipt, Ready, state.receipt, earlier)
     for site, frame in listed.frames.items():
         receipt = body_of(Receipt, frame, FaultyCoordinatorError)
-        if not set(seat.graph.seen_by(site, members)) - {site} <= set(receipt.accepted):
+        if not set(membership.graph.seen_by(site, members)) - {site} <= set(receipt.accepted):
             raise FaultyCoordinatorError("V-0414", f"site {site} did not accept every member")
-    held, kappas = seat.graph.holders(me, members), [state.kappas[site] for site in listed.frames]
+    held, kappas = membership.graph.holders(me, members), [state.kappas[site] for site in listed.frames]
     following = AwaitOpen(
-        seat=seat,
+        membership=membership,
         transcript=transcript,
         pair_chains={site: chain for site, chain in state.pair_chains.items() if site in members},
         self_chain=state.self_chain,
         channel_chain=state.channel_chain,
-        mac_key=session_key(kappas, epoch=seat.epoch),
-        group_chain=d.group_chain(kappas, seat.epoch) if seat.manifest.is_homomorphic else b"",
-        next_round=seat.manifest.first_round,
+        mac_key=session_key(kappas, epoch=membership.epoch),
+        group_chain=d.group_chain(kappas, membership.epoch) if membership.manifest.is_homomorphic else b"",
+        next_round=membership.manifest.first_round,
         survivors=listed.senders,
         rows={round_: {site: row[site] for site in held} for round_, row in state.rows.items()},
     )
@@ -624,11 +627,11 @@ def on_ready(state: AwaitReady, received: Received, _means: StepInputs) -> Step:
 # Time --------------------------------------------------------------------------------------------------------------
 
 
-def on_setup_tick(state: InSetup, event: Tick, _means: StepInputs) -> Step:
+def on_setup_tick(state: InSetup, event: Tick, _inputs: StepInputs) -> Step:
     """Give up the epoch, with all its secrets, when its setup was not finished in time."""
-    if event.now < state.seat.manifest.setup_deadline:
+    if event.now < state.membership.manifest.setup_deadline:
         return Step(state)
-    return Step(Closed(epoch=state.seat.epoch, reason="the setup was not finished by its deadline"))
+    return Step(Closed(epoch=state.membership.epoch, reason="the setup was not finished by its deadline"))
 
 
 # Pieces ------------------------------------------------------------------------------------------------------------
@@ -647,35 +650,37 @@ def _take(
 
     This site's own frame is in it, nobody is new, and enough are left.
     """
-    seat = state.seat
+    membership = state.membership
     listed = read_listing(
         listing,
-        seat.manifest,
-        site=seat.index,
-        graph=seat.graph,
+        membership.manifest,
+        site=membership.index,
+        graph=membership.graph,
         kind=kind,
-        epoch=seat.epoch,
+        epoch=membership.epoch,
         transcript=state.transcript,
     )
-    if listed.frames.get(seat.index) != own:
+    if listed.frames.get(membership.index) != own:
         raise FaultyCoordinatorError("V-0402", "the list does not hold the frame that this site sent")
     if not set(listed.senders) <= set(earlier):
         raise FaultyCoordinatorError("V-0403", "the list names a site that was not in the one before")
-    if len(listed.senders) < seat.least_members:
-        raise FaultyCoordinatorError("V-0401", f"{len(listed.senders)} sites are left, {seat.least_members} are needed")
+    if len(listed.senders) < membership.least_members:
+        raise FaultyCoordinatorError(
+            "V-0401", f"{len(listed.senders)} sites are left, {membership.least_members} are needed"
+        )
     return listed, d.transcript_after(state.transcript, list_kind.KIND, listed.senders, listed.root, bound)
 
 
-def _self_seeds(seat: EpochMembership, chain: bytes) -> Iterator[tuple[int, bytes]]:
-    for round_ in seat.rounds:
-        yield round_, d.self_seed(chain, seat.index, round_, seat.epoch)
-        chain = d.next_self_chain(chain, round_, seat.epoch)
+def _self_seeds(membership: EpochMembership, chain: bytes) -> Iterator[tuple[int, bytes]]:
+    for round_ in membership.rounds:
+        yield round_, d.self_seed(chain, membership.index, round_, membership.epoch)
+        chain = d.next_self_chain(chain, round_, membership.epoch)
 
 
-def _pair_seeds(seat: EpochMembership, chain: bytes) -> Iterator[tuple[int, bytes]]:
-    for round_ in seat.rounds:
-        yield round_, d.pair_seed(chain, round_, seat.epoch)
-        chain = d.next_pair_chain(chain, round_, seat.epoch)
+def _pair_seeds(membership: EpochMembership, chain: bytes) -> Iterator[tuple[int, bytes]]:
+    for round_ in membership.rounds:
+        yield round_, d.pair_seed(chain, round_, membership.epoch)
+        chain = d.next_pair_chain(chain, round_, membership.epoch)
 
 
 def _is_curve_key(public: bytes) -> bool:

@@ -236,7 +236,7 @@ def _decoded(kind: type[M], body: bytes, blame: Blame) -> M:
 
 
 def signed(
-    means: StepInputs,
+    inputs: StepInputs,
     message: ProtocolMessage,
     *,
     epoch: bytes,
@@ -253,7 +253,7 @@ def signed(
             raise StateError(f"{type(message).__name__} is never sent unsealed")
         body = seal(key, body, envelope.header(message.KIND, epoch, transcript, round_, sender, recipient))
     return envelope.sign(
-        means.identity,
+        inputs.identity,
         body,
         kind=message.KIND,
         epoch=epoch,

@@ -122,23 +122,23 @@ TABLE: dict[tuple[type[Record], type], Handler] = {
     (pr.AwaitVector, Contribute): pr.on_contribute,
     (pr.AwaitVector, DeclineRound): pr.on_refuse,
     (pr.AwaitVector, Open): pr.on_open,
-    (pr.AwaitVector, Tick): pr.on_turn_tick,
+    (pr.AwaitVector, Tick): pr.on_round_tick,
     (pr.AwaitSurvivors, Survivors): pr.on_survivors,
     (pr.AwaitSurvivors, Open): pr.on_open,
-    (pr.AwaitSurvivors, Tick): pr.on_turn_tick,
+    (pr.AwaitSurvivors, Tick): pr.on_round_tick,
     (pr.AwaitConfirmation, Confirm): pr.on_confirm,
     (pr.AwaitConfirmation, Withhold): pr.on_withhold,
     (pr.AwaitConfirmation, Open): pr.on_open,
-    (pr.AwaitConfirmation, Tick): pr.on_turn_tick,
+    (pr.AwaitConfirmation, Tick): pr.on_round_tick,
     (pr.AwaitQuorum, Quorum): pr.on_quorum,
     (pr.AwaitQuorum, Open): pr.on_open,
-    (pr.AwaitQuorum, Tick): pr.on_turn_tick,
+    (pr.AwaitQuorum, Tick): pr.on_round_tick,
     (pr.AwaitResult, Result): pr.on_result,
     (pr.AwaitResult, Open): pr.on_open,
-    (pr.AwaitResult, Tick): pr.on_turn_tick,
+    (pr.AwaitResult, Tick): pr.on_round_tick,
     (pr.AwaitOpening, Opening): op.on_opening,
     (pr.AwaitOpening, Open): pr.on_open,
-    (pr.AwaitOpening, Tick): pr.on_turn_tick,
+    (pr.AwaitOpening, Tick): pr.on_round_tick,
     # The coordinator, setup
     (cs.AwaitJoins, Join): cs.on_join,
     (cs.AwaitJoins, Close): cs.close_joins,
@@ -203,7 +203,7 @@ STATES: tuple[type[Record], ...] = (
 )
 
 
-def receive(state: Record, data: bytes, means: StepInputs, payload: bytes | None = None) -> Step:
+def receive(state: Record, data: bytes, inputs: StepInputs, payload: bytes | None = None) -> Step:
     """Advance a party by one frame and the payload that came beside it.
 
     Raises:
@@ -219,7 +219,7 @@ def receive(state: Record, data: bytes, means: StepInputs, payload: bytes | None
         raise UnexpectedMessageError("V-0001", f"{type(state).__name__} does not take {kind.__name__}")
     assert isinstance(state, Listening)  # every state in the table with a message is
     state.admit(frame)
-    return handler(state, Received(frame, payload), means)
+    return handler(state, Received(frame, payload), inputs)
 
 
 def payload_bytes(state: Record) -> int:
@@ -232,11 +232,11 @@ def payload_bytes(state: Record) -> int:
     if isinstance(state, pr.AwaitResult):
         return ring_vector.sealed_bytes(state.schema)
     if isinstance(state, pr.AwaitOpening):
-        return encrypted_vector.sealed_bytes(state.turn.schema)
+        return encrypted_vector.sealed_bytes(state.current.schema)
     return 0
 
 
-def tell(state: Record, event: Event, means: StepInputs) -> Step:
+def tell(state: Record, event: Event, inputs: StepInputs) -> Step:
     """Advance a party by a local event.
 
     Raises:
@@ -246,7 +246,7 @@ def tell(state: Record, event: Event, means: StepInputs) -> Step:
     handler = TABLE.get((type(state), type(event)))
     if handler is None:
         raise StateError(f"{type(state).__name__} does not take {type(event).__name__}")
-    return handler(state, event, means)
+    return handler(state, event, inputs)
 
 
 def encode_state(state: Record) -> bytes:

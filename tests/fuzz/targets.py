@@ -197,9 +197,9 @@ def channel_key(transition: Transition) -> bytes:
         case kind if kind is Result:
             return state.result_key
         case kind if kind is Opening:
-            return state.turn.result_key
+            return state.current.result_key
         case kind:
-            return getattr(state.turn.keys[frame.sender], {Decline: "decline"}.get(kind, "answer"))
+            return getattr(state.current.keys[frame.sender], {Decline: "decline"}.get(kind, "answer"))
 
 
 EVENTS: tuple[Event, ...] = (Tick(0), Tick(2**63), DeclineRound("no"), Confirm(), Withhold(), Close(), Abandon())
@@ -208,8 +208,8 @@ EVENTS: tuple[Event, ...] = (Tick(0), Tick(2**63), DeclineRound("no"), Confirm()
 def go_on(rng: Random, party: Party) -> None:
     """Tell a party that took a changed frame what its driver might tell it next."""
     events = [event for event in EVENTS if (type(party.state), type(event)) in TABLE]
-    if isinstance(party.state, pr.AwaitVector) and party.state.turn.schema.length <= MAX_LENGTH:
-        events.append(Contribute([0.0] * party.state.turn.schema.length))
+    if isinstance(party.state, pr.AwaitVector) and party.state.current.schema.length <= MAX_LENGTH:
+        events.append(Contribute([0.0] * party.state.current.schema.length))
     if events:
         with suppress(SecaggError):
             party.tell(rng.choice(events))
@@ -246,8 +246,8 @@ def fuzz_state(rng: Random) -> str:
 def fuzz_vector(rng: Random) -> str:
     """Hand a changed payload, or another schema, to the decoder of sealed vectors."""
     transition = rng.choice([one for one in corpus().transitions if one.parcel.frame.kind == Upload.KIND])
-    turn, site = transition.state.turn, transition.parcel.frame.sender
-    schema: Any = turn.schema
+    current, site = transition.state.current, transition.parcel.frame.sender
+    schema: Any = current.schema
     if rng.random() < 0.3:
         schema = changed_record(rng, schema, lambda frame: frame)
         try:
@@ -256,10 +256,10 @@ def fuzz_vector(rng: Random) -> str:
             return "no schema"
     payload = transition.parcel.payload
     payload = changed_bytes(rng, payload, [payload]) if rng.random() < 0.9 else payload
-    bound = d.vector_bound(transition.play.epoch, Upload.KIND, site, turn.round, turn.context)
+    bound = d.vector_bound(transition.play.epoch, Upload.KIND, site, current.round, current.context)
     root = Upload.decode(transition.parcel.frame.body).root
     try:
-        open_vector(payload, schema, turn.keys[site].upload, bound, root)
+        open_vector(payload, schema, current.keys[site].upload, bound, root)
     except VectorError:
         return "refused"
     return "accepted"

@@ -36,13 +36,13 @@ def test_a_denied_upload_stays_masked(profile):
     denied = play.masked(4)
     play.until(Unmask)
     shares = [play.message(Unmask, site).shares[4] for site in (1, 2, 3)]
-    dealer, turn = play.parties[4].was(ps.AwaitEncapsulationList), play.state(0).turn
+    dealer, current = play.parties[4].was(ps.AwaitEncapsulationList), play.state(0).current
     assert shares == [play_row(play, holder)[4][32:] for holder in (1, 2, 3)]  # of the vault key, none of the seed
 
     vault = SharePackage.decode(play.parcel(Shares, 4).payload).vaults[0]
     secret = d.vault_secret(dealer.vault_seed, 4, 1, play.epoch)  # what the three shares give, if t is 3
     seeds = unseal(d.vault_key(secret, 4, 1, play.epoch), vault, d.vault_bound(play.epoch, 4, 1))
-    place = {"round_": 1, "context": turn.context, "eh": play.epoch}
+    place = {"round_": 1, "context": current.context, "eh": play.epoch}
     masks = [d.pair_mask(seeds[32 * (v - 1) : 32 * v], 4, v, **place) for v in (1, 2, 3)]
     denied.mask(masks, remove=True)
     assert denied.values().tolist() != play.integers(4)
@@ -51,7 +51,7 @@ def test_a_denied_upload_stays_masked(profile):
 
 
 def play_row(play: Play, holder: int) -> dict[int, bytes]:
-    return play.parties[holder].was(pr.AwaitVector).turn.row
+    return play.parties[holder].was(pr.AwaitVector).current.row
 
 
 @pytest.mark.parametrize("loss_rule", [LossRule.PAUSE, LossRule.CONTINUE])
@@ -111,4 +111,4 @@ def test_two_queries_have_no_mask_in_common():
     one.receive(play.parcel(Open))
     two.receive(play.forge(Open, query=b"how many of eacH"))
     assert not {mask.key for mask in one.state.masks} & {mask.key for mask in two.state.masks}
-    assert one.state.turn.context != two.state.turn.context
+    assert one.state.current.context != two.state.current.context

@@ -252,7 +252,7 @@ class Cohort(RuleBasedStateMachine):
     def rosters_shrink(self):
         for driver in self.drivers.values():
             if isinstance(driver.state, pr.AwaitVector):
-                assert set(driver.state.turn.roster) <= set(driver.state.idle.survivors)
+                assert set(driver.state.current.roster) <= set(driver.state.idle.survivors)
 
 
 SETTINGS = settings(

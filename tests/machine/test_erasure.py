@@ -53,17 +53,17 @@ def test_setup_secrets_are_gone_with_the_setup(profile):
 def test_secrets_of_a_round_are_gone_with_the_round(profile):
     party = two_rounds(profile).parties[2]
     idle, vector, sent = party.was(pr.AwaitOpen), party.was(pr.AwaitVector), party.was(pr.AwaitSurvivors)
-    seat = idle.seat
+    membership = idle.membership
     chains = [*idle.pair_chains.values(), idle.self_chain, idle.channel_chain]
-    seeds = [d.pair_seed(chain, 1, seat.epoch) for chain in idle.pair_chains.values()]
-    own = d.self_seed(idle.self_chain, seat.index, 1, seat.epoch)
+    seeds = [d.pair_seed(chain, 1, membership.epoch) for chain in idle.pair_chains.values()]
+    own = d.self_seed(idle.self_chain, membership.index, 1, membership.epoch)
     # As soon as the round is open, no seed of it is left, only the mask keys under its context.
     assert_gone([*chains, *seeds, own], vector)
     # As soon as the vector is masked, the mask keys are gone.
     assert_gone([*(mask.key for mask in vector.masks), vector.upload_key, vector.decline_key, vector.open.salt], sent)
     # As soon as the answer is made, the shares are gone.
     answered = party.was(pr.AwaitResult)
-    assert_gone([sent.turn.answer_key, *sent.turn.row.values(), *idle.rows[1].values()], answered)
+    assert_gone([sent.current.answer_key, *sent.current.row.values(), *idle.rows[1].values()], answered)
     assert_gone([answered.result_key, answered.context], party.was(pr.AwaitOpen, 2))
 
 
@@ -105,7 +105,7 @@ def test_declining_erases_the_shares():
     play = at(Open)
     party = play.parties[1]
     party.receive(play.parcel(Open))
-    row = party.state.turn.row
+    row = party.state.current.row
     party.tell(DeclineRound("no"))
     assert_gone(row.values(), party.state)
 
@@ -114,7 +114,7 @@ def test_withholding_erases_the_shares():
     play = at(Survivors)
     party = play.parties[1]
     party.receive(play.parcel(Survivors))
-    row = party.state.turn.row
+    row = party.state.current.row
     party.tell(Withhold())
     assert_gone(row.values(), party.state)
 
@@ -201,7 +201,7 @@ def test_the_sum_is_in_the_view(played):
 def secrets_of(play: Play, site: int) -> tuple[bytes, bytes]:
     """Return what must never be known together: the site's self-mask seed b and its vault key e, of round 1."""
     state = play.parties[site].was(ps.AwaitEncapsulationList)
-    eh = state.seat.epoch
+    eh = state.membership.epoch
     return d.self_seed(state.self_chain, site, 1, eh), d.vault_secret(state.vault_seed, site, 1, eh)
 
 

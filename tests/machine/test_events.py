@@ -259,7 +259,7 @@ def test_a_step_takes_32_random_bytes(size):
 def test_a_sealed_message_is_not_signed_open():
     play = at(Unmask)
     with pytest.raises(StateError):
-        signed(play.parties[1].means(), play.message(Unmask, 1), epoch=play.epoch, transcript=bytes(32), sender=1)
+        signed(play.parties[1].inputs(), play.message(Unmask, 1), epoch=play.epoch, transcript=bytes(32), sender=1)
 
 
 def test_a_floor_of_one_in_nothing_refuses_everything():

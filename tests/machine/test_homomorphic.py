@@ -85,14 +85,14 @@ def test_coordinator_relay_and_a_site_see_no_vector(lost):
     play.until(Upload)
     uploads = {parcel.frame.sender: parcel for parcel in play.mail[Upload]}
     play.until(Opening)
-    colluder, turn = play.parties[1], play.state(1).turn
-    he_key = BfvKey(GroupKeys.of(turn.group_key, 0, play.epoch).he_seed, SUMS)
-    waiting, place = colluder.was(pr.AwaitVector), SlotLayout(turn.schema, SUMS)
+    colluder, current = play.parties[1], play.state(1).current
+    he_key = BfvKey(GroupKeys.of(current.group_key, 0, play.epoch).he_seed, SUMS)
+    waiting, place = colluder.was(pr.AwaitVector), SlotLayout(current.schema, SUMS)
     opened = {}
     for site, parcel in uploads.items():
-        bound = d.vector_bound(play.epoch, Upload.KIND, site, 1, turn.context)
+        bound = d.vector_bound(play.epoch, Upload.KIND, site, 1, current.context)
         message = Upload.decode(parcel.frame.body)
-        vector = open_ciphertexts(parcel.payload, turn.schema, play.key(Upload, site), bound, message.root)
+        vector = open_ciphertexts(parcel.payload, current.schema, play.key(Upload, site), bound, message.root)
         opened[site] = he_key.open(vector.ciphertexts[0])
     own = opened[1].copy()
     mask(own, waiting.masks, SUMS.plain_modulus, remove=True)
@@ -115,7 +115,7 @@ def test_the_coordinator_alone_cannot_read_the_shares_or_the_sum():
     coordinator = play.parties[0]
     for parcel in play.mail[SealedShares]:
         sealed = SealedShares.decode(parcel.frame.body)
-        round_keys = vars_of(coordinator.state.turn.keys)
+        round_keys = vars_of(coordinator.state.current.keys)
         bound = d.sealed_shares_bound(play.epoch, parcel.frame.sender, 1, sealed.statement)
         for key in round_keys:
             with pytest.raises(keys.UnsealError):
@@ -150,7 +150,7 @@ def test_keys_of_rounds_are_apart_and_erased():
     assert d.group_key(before.group_chain, 1, bytes(32), play.epoch) != d.group_key(
         after.group_chain, 2, bytes(32), play.epoch
     )
-    used = play.parties[1].was(pr.AwaitOpening).turn.group_key
+    used = play.parties[1].was(pr.AwaitOpening).current.group_key
     assert used not in after.encode()
 
 

@@ -30,8 +30,8 @@ def three_rounds() -> Play:
 
 def masks_of_round(play: Play, site: int, round_: int) -> dict[int, Mask]:
     """Return a site's masks of a round by the other end of the edge; its self-mask is under its own number."""
-    state = next(one for one in play.parties[site].past if type(one) is pr.AwaitVector and one.turn.round == round_)
-    others = [other for other in state.turn.roster if other != site]
+    state = next(one for one in play.parties[site].past if type(one) is pr.AwaitVector and one.current.round == round_)
+    others = [other for other in state.current.roster if other != site]
     return dict(zip([site, *others], state.masks, strict=True))
 
 
@@ -54,7 +54,9 @@ def test_an_opened_vault_opens_its_own_round_alone():
         for place in (round_, 3):
             with pytest.raises(UnsealError):
                 unseal(key, earlier, d.vault_bound(play.epoch, 4, place))
-        context = next(s.turn.context for s in play.parties[4].past if hasattr(s, "turn") and s.turn.round == round_)
+        context = next(
+            s.current.context for s in play.parties[4].past if hasattr(s, "turn") and s.current.round == round_
+        )
         used = {mask.key for mask in masks_of_round(play, 4, round_).values()}
         for other in (1, 2, 3):
             seed = opened[SECRET_BYTES * (other - 1) :][:SECRET_BYTES]

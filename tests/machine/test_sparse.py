@@ -56,7 +56,9 @@ def test_everybody_drew_the_same_graph(play):
     graph = play.state(0).graph.neighbours
     assert all(len(others) == TERMS["degree"] for others in graph.values())
     for site in range(1, N + 1):
-        own = next(state for state in play.parties[site].past if isinstance(state, pr.AwaitOpen)).seat.graph.neighbours
+        own = next(
+            state for state in play.parties[site].past if isinstance(state, pr.AwaitOpen)
+        ).membership.graph.neighbours
         assert own == {other: graph[other] for other in sorted((site, *graph[site]))}
 
 
@@ -70,9 +72,9 @@ def test_answers_are_for_neighbours_and_one_share_of_each(play):
     """Pitfalls 2 and 32: never the shares of both secrets of one site, never for a stranger or for itself."""
     for site in set(range(1, N + 1)) - {4}:
         answering = [state for state in play.parties[site].past if isinstance(state, pr.AwaitQuorum)][-1]
-        row = answering.turn.row
+        row = answering.current.row
         frame = play.frame(Unmask, site)
-        shares = Unmask.decode(unseal(answering.turn.answer_key, frame.body, frame.header())).shares
+        shares = Unmask.decode(unseal(answering.current.answer_key, frame.body, frame.header())).shares
         assert tuple(shares) == neighbours(play, site)
         for dealer, share in shares.items():
             assert share == (row[dealer][32:] if dealer == 4 else row[dealer][:32])
@@ -94,5 +96,5 @@ def test_no_frame_of_a_stranger_reaches_a_site(play):
 
 def test_before_the_graph_is_drawn_a_site_sees_itself(play):
     waiting = next(state for state in play.parties[1].past if isinstance(state, ps.AwaitPrekeyList))
-    assert waiting.seat.graph.neighbours == {1: ()}
+    assert waiting.membership.graph.neighbours == {1: ()}
     assert set(waiting.nonce_commitments) == {1}

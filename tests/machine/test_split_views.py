@@ -25,7 +25,7 @@ class Attack:
 
     def __init__(self, n: int, colluders: int, profile: Profile = Profile.MALICIOUS) -> None:
         self.play = at(Survivors, n=n, profile=profile)
-        manifest = self.play.state(1).seat.manifest
+        manifest = self.play.state(1).membership.manifest
         self.threshold, self.least = manifest.threshold, manifest.survivors
         self.sites, self.honest = range(1, n + 1), range(1, n - colluders + 1)
         self.signed: dict[tuple[int, Set], tuple[Party, Parcel]] = {}

@@ -49,7 +49,7 @@ def test_message_that_is_not_in_the_table(kind):
     assert refused
     for message in refused:
         with pytest.raises(UnexpectedMessageError) as caught:
-            receive(state, frames()[message].encode(), party.means())
+            receive(state, frames()[message].encode(), party.inputs())
         assert (caught.value.check, caught.value.party) == ("V-0001", None)
         assert encode_state(state) == before
 
@@ -62,7 +62,7 @@ def test_event_that_is_not_in_the_table(kind):
     assert denied
     for event in denied:
         with pytest.raises(StateError):
-            tell(state, event, party.means())
+            tell(state, event, party.inputs())
         assert encode_state(state) == before
 
 
@@ -122,7 +122,7 @@ def test_no_state_says_a_byte(kind):
 def test_no_effect_and_no_means_say_a_byte():
     for play in runs():
         for party in play.parties.values():
-            assert_unsaid(repr(party.means()), {0: party.means().rand, 1: party.seed})
+            assert_unsaid(repr(party.inputs()), {0: party.inputs().rand, 1: party.seed})
             for effect in party.effects:
                 assert_unsaid(repr(effect), effect)
 
@@ -137,7 +137,7 @@ def test_no_error_says_a_byte(kind):
         cut = envelope.sign(party.identity, frame.body[:-3], sender=frame.sender, recipient=frame.recipient, **place)
         for bad in (data, data[:-1], data[:100] + b"\xff" * 8 + data[108:], cut.encode()):
             try:
-                receive(state, bad, party.means(), b"payload")
+                receive(state, bad, party.inputs(), b"payload")
             except Exception as error:  # noqa: BLE001 whatever it is, it must not speak
                 assert_unsaid(f"{error!r} {error}", state)
 
@@ -146,6 +146,6 @@ def test_no_error_says_a_byte(kind):
 def test_no_error_says_a_vector(bad):
     party, state = next((p, s) for kind, (p, s) in states().items() if kind.__name__ == "AwaitVector")
     with pytest.raises(ParameterError) as caught:
-        tell(state, Contribute(bad), party.means())
+        tell(state, Contribute(bad), party.inputs())
     assert "1000000000" not in str(caught.value)
     assert "nan" not in str(caught.value)

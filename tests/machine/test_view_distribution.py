@@ -71,20 +71,20 @@ def run_round(play: Play, vectors: Vectors, *, late: int = 0, weaken: Weaken = l
 
 def cell(play: Play, colluder: int) -> Cell:
     """Return what is left of the honest uploads without all masks that coordinator and colluder know."""
-    turn, seat = play.state(0).turn, play.parties[colluder].was(AwaitVector).seat
+    current, membership = play.state(0).current, play.parties[colluder].was(AwaitVector).membership
     known = {mask.key for mask in (*play.state(0).masks, *play.parties[colluder].was(AwaitVector).masks)}
     left: list[RingVector] = []
-    for site in turn.roster:
+    for site in current.roster:
         if site != colluder:
             left.append(play.masked(site))
             left[-1].mask(
                 [mask for mask in play.parties[site].was(AwaitVector).masks if mask.key in known], remove=True
             )
     mac_key = play.parties[colluder].was(AwaitVector).idle.mac_key
-    place = {"round_": turn.round, "context": turn.context, "epoch": seat.epoch}
+    place = {"round_": current.round, "context": current.context, "epoch": membership.epoch}
     (rho,) = mac.lanes(mac_key, np.ones(1, np.int64), 1, **place)
     lanes = []  # without the sites' marks, which the colluder knows
-    for one, site in zip(left, (site for site in turn.roster if site != colluder), strict=True):
+    for one, site in zip(left, (site for site in current.roster if site != colluder), strict=True):
         (mark,) = mac.lanes(mac_key, np.ones(1, np.int64), 1, start=play.schema.length + site - 1, **place)
         lanes.append(int(one.lanes[0]) - mark & 1)
     return (*(int(one.values()[0]) for one in left), *lanes, rho & 1)

@@ -19,8 +19,8 @@ SIGNATURES = {
     "secagg.simulate.simulate": "vectors, *, "
     "threshold, clip, value_bits, profile, drop_before_upload, drop_before_unmask",
     "secagg.simulate.SimulationResult": "total, survivors, clipped, seconds, bytes_sent",
-    "secagg.protocol.table.receive": "state, data, means, payload",
-    "secagg.protocol.table.tell": "state, event, means",
+    "secagg.protocol.table.receive": "state, data, inputs, payload",
+    "secagg.protocol.table.tell": "state, event, inputs",
     "secagg.protocol.table.encode_state": "state",
     "secagg.protocol.table.decode_state": "data",
     "secagg.protocol.step.StepInputs": "identity, rand, encapsulate, encapsulations, shares",

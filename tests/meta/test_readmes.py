@@ -69,7 +69,7 @@ def test_the_loop_of_the_core_s_readme_carries_a_round() -> None:
     schema = Schema(ring_bits=ring_bits_for(segments[0].levels, 4), mac_lanes=2, segments=segments)
     total = RingVector.zeros(schema)
 
-    def means() -> StepInputs:
+    def inputs() -> StepInputs:
         rand = next(steps).to_bytes(32, "big")
         encapsulations, shares, leaves = kept.values()
         return StepInputs(identity=head, rand=rand, encapsulations=encapsulations, shares=shares, leaves=leaves)
@@ -84,7 +84,7 @@ def test_the_loop_of_the_core_s_readme_carries_a_round() -> None:
         state = step.state
         while mail:
             frame, payload = mail.pop(0)
-            answer = receive(state, frame, means(), payload)
+            answer = receive(state, frame, inputs(), payload)
             state = answer.state
             keep(answer)
             for effect in answer.effects:
@@ -98,12 +98,12 @@ def test_the_loop_of_the_core_s_readme_carries_a_round() -> None:
                 kept[type(effect.package)][effect.site] = effect.package
 
     plan = Plan(roster=roster, sites=roster.sites, run=run, rounds=1, setup_deadline=10**10, expires=10**10)
-    state = deliver(announce(plan, means()))
+    state = deliver(announce(plan, inputs()))
     events = [*[Close()] * 5, Ask(b"query", schema, 10**10), *[Close()] * 3]  # setup; round; survivors, quorum, masks
     for event in events:
-        state = deliver(tell(state, event, means()))
+        state = deliver(tell(state, event, inputs()))
     total.mask(state.masks, remove=True)
-    published = tell(state, Publish(total), means())
+    published = tell(state, Publish(total), inputs())
     deliver(published)
     (learned,) = (effect for effect in published.effects if isinstance(effect, Learned))
     np.testing.assert_allclose(learned.total, sum(vectors.values()))

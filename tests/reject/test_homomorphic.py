@@ -35,8 +35,8 @@ def he(kind, **options) -> Play:
 
 def opening(play: Play, total: EncryptedVector | None = None, **changes) -> Parcel:
     """Return the Opening for site 1 with another encrypted sum, or other fields."""
-    turn = play.parties[1].was(type(play.state(1))).turn
-    bound = d.vector_bound(play.epoch, Opening.KIND, 0, turn.round, turn.context)
+    current = play.parties[1].was(type(play.state(1))).current
+    bound = d.vector_bound(play.epoch, Opening.KIND, 0, current.round, current.context)
     if total is None:
         return play.forge(Opening, **changes)
     sealed = seal_ciphertexts(total, OTHER, bound)
@@ -45,9 +45,9 @@ def opening(play: Play, total: EncryptedVector | None = None, **changes) -> Parc
 
 
 def encrypted_sum(play: Play) -> EncryptedVector:
-    turn, message = play.state(1).turn, play.message(Opening)
-    bound = d.vector_bound(play.epoch, Opening.KIND, 0, turn.round, turn.context)
-    return open_ciphertexts(play.parcel(Opening).payload, turn.schema, message.key, bound, message.root)
+    current, message = play.state(1).current, play.message(Opening)
+    bound = d.vector_bound(play.epoch, Opening.KIND, 0, current.round, current.context)
+    return open_ciphertexts(play.parcel(Opening).payload, current.schema, message.key, bound, message.root)
 
 
 def test_V_0316_a_sparse_graph():
@@ -86,9 +86,9 @@ def test_V_0704_an_upload_that_holds_no_ciphertexts():
     """Pitfall 15: whatever is wrong with a ciphertext is found in its bytes, before any library reads them."""
     play = he(Upload)
     parcel = play.parcel(Upload, 1)
-    turn, key = play.state(0).turn, play.key(Upload, 1)
-    bound = d.vector_bound(play.epoch, Upload.KIND, 1, turn.round, turn.context)
-    vector = open_ciphertexts(parcel.payload, turn.schema, key, bound, play.message(Upload, 1).root)
+    current, key = play.state(0).current, play.key(Upload, 1)
+    bound = d.vector_bound(play.epoch, Upload.KIND, 1, current.round, current.context)
+    vector = open_ciphertexts(parcel.payload, current.schema, key, bound, play.message(Upload, 1).root)
     vector.ciphertexts[0].residues[1, 0, 7] = SUMS.primes[0]  # not reduced
     sealed = seal_ciphertexts(vector, key, bound)
     for payload, root in (
@@ -158,7 +158,7 @@ def test_V_0518_a_vault_of_another_length():
     play = he(Open)
     play.present.discard(4)
     play.until(Opening)
-    seed, round_ = play.parties[4].was(AwaitPrekeyList).vault_seed, play.state(1).turn.round
+    seed, round_ = play.parties[4].was(AwaitPrekeyList).vault_seed, play.state(1).current.round
     key = d.vault_key(d.vault_secret(seed, 4, round_, play.epoch), 4, round_, play.epoch)
     bound = d.vault_bound(play.epoch, 4, round_)
     short = keys.unseal(key, play.message(Opening).vaults[4], bound)[:-32]
@@ -199,9 +199,9 @@ def false_shares(play: Play, frame: Frame) -> Frame:
 
 def resealed(play: Play, frame: Frame, change: Callable[[bytes], bytes]) -> Frame:
     """Return a holder's SealedShares with other shares in it."""
-    turn, body, holder = play.state(1).turn, SealedShares.decode(frame.body), frame.sender
-    key = d.sealed_shares_key(turn.group_key, holder, play.epoch)
-    bound = d.sealed_shares_bound(play.epoch, holder, turn.round, body.statement)
+    current, body, holder = play.state(1).current, SealedShares.decode(frame.body), frame.sender
+    key = d.sealed_shares_key(current.group_key, holder, play.epoch)
+    bound = d.sealed_shares_bound(play.epoch, holder, current.round, body.statement)
     shares = change(keys.unseal(key, body.sealed, bound))
     return play.resign(frame, replace(body, sealed=keys.seal(key, shares, bound)).encode())
 
@@ -257,9 +257,9 @@ def test_V_0711_an_opened_sum_that_is_not_its_digest_or_set():
 def test_the_coordinator_learns_what_more_sites_than_may_collude_agree_on():
     """One site of five may be false: its sum alone is not taken, and the true one is after two."""
     play = he(Opened)
-    parcel, turn = play.parcel(Opened, 1), play.state(0).turn
-    bare = replace(turn.schema, mac_lanes=0)
-    bound = d.vector_bound(play.epoch, Opened.KIND, 1, turn.round, turn.context)
+    parcel, current = play.parcel(Opened, 1), play.state(0).current
+    bare = replace(current.schema, mac_lanes=0)
+    bound = d.vector_bound(play.epoch, Opened.KIND, 1, current.round, current.context)
     message = play.message(Opened, 1)
     vector = open_vector(parcel.payload, bare, message.key, bound, message.root)
     vector.elements[0] += 1

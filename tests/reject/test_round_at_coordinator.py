@@ -112,8 +112,8 @@ def test_V_0704_payload_of_another_site():
 
 def sealed_by_site(play: Play, vector: RingVector, **header) -> Parcel:
     """Return an upload of this vector by site 2, sealed in due form."""
-    turn = play.state(0).turn
-    bound = d.vector_bound(play.epoch, Upload.KIND, 2, turn.round, turn.context)
+    current = play.state(0).current
+    bound = d.vector_bound(play.epoch, Upload.KIND, 2, current.round, current.context)
     sealed = seal_vector(vector, play.key(Upload, 2), bound)
     return play.forge(Upload, 2, payload=b"".join(sealed.chunks), **{"root": sealed.root, **header})
 
@@ -135,9 +135,9 @@ def test_V_0704_vector_of_another_schema(change):
 def test_V_0704_spare_bits_are_set():
     """Recipe 24: 33 bits of elements leave 7 spare ones in the fifth byte; a vector has one encoding."""
     play = at(Upload)
-    turn = play.state(0).turn
+    current = play.state(0).current
     chunk = bytes(4) + b"\x80" + bytes(16)
-    bound = d.vector_bound(play.epoch, Upload.KIND, 2, turn.round, turn.context)
+    bound = d.vector_bound(play.epoch, Upload.KIND, 2, current.round, current.context)
     payload = seal(play.key(Upload, 2), chunk, tag("vector") + prefixed(bound, u32(1)))
     wrong = play.forge(Upload, 2, root=merkle.root([chunk]), payload=payload)
     play.refuses(0, wrong, FaultyParticipantError, "V-0704", blames=2)
@@ -190,7 +190,7 @@ def test_V_0707_share_of_the_vault_key_of_a_survivor():
     """The coordinator asks for one of the two, and takes no other."""
     play = at(Unmask)
     state = next(past for past in reversed(play.parties[2].past) if hasattr(past, "turn"))
-    vault_share = state.turn.row[1][32:]
+    vault_share = state.current.row[1][32:]
     wrong = answered(play, 2, lambda shares: {**shares, 1: vault_share})
     play.refuses(0, wrong, FaultyParticipantError, "V-0707", blames=2)
 

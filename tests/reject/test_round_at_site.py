@@ -108,7 +108,7 @@ def test_semi_honest_rounds_may_do_without_lanes():
     schema = replace(SCHEMA, mac_lanes=0)
     play = at(Open, profile=Profile.SEMI_HONEST)
     play.parties[1].receive(play.forge(Open, schema=schema))
-    assert play.state(1).turn.schema == schema
+    assert play.state(1).current.schema == schema
 
 
 def test_V_0504_head_room_is_that_of_the_roster():
@@ -189,8 +189,10 @@ def test_V_0511_loss_by_a_smaller_roster():
     play = at(Open, n=4, rounds=2, loss_rule=LossRule.CONTINUE).until(Open)
     for index, party in play.parties.items():
         if index:  # the coordinator's own machine would not do this
-            seat = replace(party.state.seat, manifest=replace(party.state.seat.manifest, loss_rule=LossRule.ABORT))
-            party.state = replace(party.state, seat=seat)
+            membership = replace(
+                party.state.membership, manifest=replace(party.state.membership.manifest, loss_rule=LossRule.ABORT)
+            )
+            party.state = replace(party.state, membership=membership)
     smaller = play.forge(Open, roster=(1, 2, 3))
     party = play.parties[1]
     party.receive(smaller)

@@ -121,7 +121,7 @@ def test_V_0404_key_of_another_site(name, owner):
 def test_V_0404_key_of_the_coordinator():
     """Recipe 22."""
     play = at(PrekeyList)
-    copied = play.state(1).seat.manifest.coordinator_curve
+    copied = play.state(1).membership.manifest.coordinator_curve
     play.refuses(1, with_keys(play, 2, curve=copied), FaultyCoordinatorError, "V-0404")
 
 

@@ -33,8 +33,8 @@ def dealt(
     header = {
         "root": merkle.root(package.slots.values()),
         "vault_hashes": tuple(
-            d.vault_hash(state.seat.epoch, dealer, round_, vault)
-            for round_, vault in zip(state.seat.rounds, package.vaults, strict=True)
+            d.vault_hash(state.membership.epoch, dealer, round_, vault)
+            for round_, vault in zip(state.membership.rounds, package.vaults, strict=True)
         ),
     } | header
     return play.forge(Shares, dealer, payload=package.encode(), **header)
@@ -54,14 +54,14 @@ def shown(play: Play, dealer: int, slot: ShareSlot, *, holder: int = 1, **header
 def resealed(play: Play, dealer: int, holder: int, change: Callable[[bytes], bytes]) -> ShareSlot:
     """Return a slot with a changed plaintext under the right key; the leaf hashes stay."""
     state, slot = play.state(holder), slot_of(play, dealer, holder)
-    bound = d.share_bound(state.seat.epoch, dealer, holder, state.seat.rounds)
+    bound = d.share_bound(state.membership.epoch, dealer, holder, state.membership.rounds)
     key = state.share_keys[dealer]
     return replace(slot, sealed=seal(key, change(unseal(key, slot.sealed, bound)), bound))
 
 
 def redealt(play: Play, dealer: int, holder: int, change: Callable[[bytes], bytes]) -> ShareSlot:
     """Return a slot with changed shares under the right key, and leaf hashes that fit them."""
-    eh, rounds = play.state(holder).seat.epoch, play.state(holder).seat.rounds
+    eh, rounds = play.state(holder).membership.epoch, play.state(holder).membership.rounds
     slot = resealed(play, dealer, holder, lambda plain: change(plain[:-32]) + plain[-32:])
     plain = unseal(play.state(holder).share_keys[dealer], slot.sealed, d.share_bound(eh, dealer, holder, rounds))
     return replace(slot, leaves=d.share_leaves(eh, dealer, holder, rounds, plain[:-32]))

@@ -43,7 +43,7 @@ class Party:
     taken: list[tuple[Record, Parcel]] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
 
-    def means(self) -> StepInputs:
+    def inputs(self) -> StepInputs:
         self.steps += 1
         return StepInputs(
             identity=self.identity,
@@ -60,10 +60,10 @@ class Party:
         return sent
 
     def receive_bytes(self, data: bytes, payload: bytes) -> list[Parcel]:
-        return self.settle(receive(self.state, data, self.means(), payload))
+        return self.settle(receive(self.state, data, self.inputs(), payload))
 
     def tell(self, event: Event) -> list[Parcel]:
-        return self.settle(tell(self.state, event, self.means()))
+        return self.settle(tell(self.state, event, self.inputs()))
 
     def settle(self, step: Step) -> list[Parcel]:
         """Take the next state, keep what is to be kept, and return what is to be sent."""
@@ -110,7 +110,9 @@ def _encapsulation(_party: int, public: bytes) -> tuple[bytes, bytes]:
 
 def revealed(before: Any, answer: Frame) -> dict[int, int]:
     """Return of which secret each share is that a site gives in its answer: SEED_SHARE or VAULT_SHARE, by dealer."""
-    turn = before.turn
-    shares = Unmask.decode(keys.unseal(turn.answer_key, answer.body, answer.header())).shares
-    assert set(shares) == set(turn.roster)
-    return {dealer: (turn.row[dealer][:32], turn.row[dealer][32:]).index(share) for dealer, share in shares.items()}
+    current = before.current
+    shares = Unmask.decode(keys.unseal(current.answer_key, answer.body, answer.header())).shares
+    assert set(shares) == set(current.roster)
+    return {
+        dealer: (current.row[dealer][:32], current.row[dealer][32:]).index(share) for dealer, share in shares.items()
+    }

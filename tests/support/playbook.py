@@ -157,7 +157,7 @@ class Play:
         coordinator = Party(COORDINATOR, head, outside, root + b"0")
         self.parties[COORDINATOR] = coordinator
         self.mail: dict[type[ProtocolMessage], list[Parcel]] = {}
-        self._post(coordinator.settle(announce(self.plan, coordinator.means())), Manifest)
+        self._post(coordinator.settle(announce(self.plan, coordinator.inputs())), Manifest)
 
     def __repr__(self) -> str:
         return f"Play({', '.join(f'{name}={value}' for name, value in self.options.items())}) at {self.stage.__name__}"
@@ -273,8 +273,8 @@ class Play:
 
     def masked(self, site: int) -> RingVector:
         """Return the masked vector of a site's upload, as the coordinator opens it."""
-        parcel, turn = self.parcel(Upload, site), self._turn_of_coordinator()
-        bound = d.vector_bound(self.epoch, Upload.KIND, site, turn.round, turn.context)
+        parcel, current = self.parcel(Upload, site), self._turn_of_coordinator()
+        bound = d.vector_bound(self.epoch, Upload.KIND, site, current.round, current.context)
         return open_vector(parcel.payload, self.schema, self.key(Upload, site), bound, self.message(Upload, site).root)
 
     def key(self, kind: type[ProtocolMessage], site: int) -> bytes:
@@ -289,7 +289,7 @@ class Play:
 
     def _turn_of_coordinator(self) -> Any:
         coordinator = self.parties[COORDINATOR]
-        return next(s.turn for s in (coordinator.state, *reversed(coordinator.past)) if hasattr(s, "turn"))
+        return next(s.current for s in (coordinator.state, *reversed(coordinator.past)) if hasattr(s, "turn"))
 
     @property
     def epoch(self) -> bytes:
@@ -386,14 +386,14 @@ class Play:
         """Assert that a party refuses this with exactly this error, and that its state is as it was."""
         data, payload = (parcel, None) if isinstance(parcel, bytes) else (parcel.frame.encode(), parcel.payload)
         party = self.parties[index]
-        self._raises(party, lambda: receive(party.state, data, party.means(), payload), (error, check, blames))
+        self._raises(party, lambda: receive(party.state, data, party.inputs(), payload), (error, check, blames))
 
     def denies(
         self, index: int, event: Event, error: type[SecaggError], check: str | None = None, *, blames: int | None = None
     ) -> None:
         """Assert that a party raises exactly this on a local event, and that its state is as it was."""
         party = self.parties[index]
-        self._raises(party, lambda: tell(party.state, event, party.means()), (error, check, blames))
+        self._raises(party, lambda: tell(party.state, event, party.inputs()), (error, check, blames))
 
     def _raises(self, party: Party, step: Callable[[], Step], expected: tuple[type, str | None, int | None]) -> None:
         before = encode_state(party.state)

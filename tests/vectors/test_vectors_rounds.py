@@ -58,7 +58,7 @@ class Player:
     def manifest(self) -> Manifest:
         return Manifest.decode(Frame.decode(unhex(self.script["sent"][0]["frame"])).body)
 
-    def means(self, step: dict[str, Any]) -> StepInputs:
+    def inputs(self, step: dict[str, Any]) -> StepInputs:
         drawn = iter(unhex(list(step.get("encapsulations", {}).values())))
         kept = {kind.__name__: packages for kind, packages in self.kept.items()}
         return StepInputs(
@@ -75,19 +75,19 @@ class Player:
 
     def play(self, step: dict[str, Any]) -> list[tuple[bytes, bytes]]:
         """Do one step, and return what the machine sends."""
-        party, means = step["party"], self.means(step)
+        party, inputs = step["party"], self.inputs(step)
         if step.get("tell") == "announce":
-            made = announce(self.plan(), means)
+            made = announce(self.plan(), inputs)
         elif "tell" in step:
-            made = tell(self.states[party], self.event(step), means)
+            made = tell(self.states[party], self.event(step), inputs)
         else:
-            made = receive(self.states[party], *self.received(step, means))
+            made = receive(self.states[party], *self.received(step, inputs))
         self.states[party] = made.state
         return self.effects(made)
 
-    def received(self, step: dict[str, Any], means: StepInputs) -> tuple[bytes, StepInputs, bytes]:
+    def received(self, step: dict[str, Any], inputs: StepInputs) -> tuple[bytes, StepInputs, bytes]:
         frame, payload = self.sent(step["receive"])
-        return frame, means, payload
+        return frame, inputs, payload
 
     def effects(self, made: Step) -> list[tuple[bytes, bytes]]:
         for effect in made.effects:
@@ -151,7 +151,7 @@ def places():
     for run, before in found.items():
         player = Player(load(run))
         for step in player.script["steps"]:
-            before.append((player.states[step["party"]], player.means(step)))
+            before.append((player.states[step["party"]], player.inputs(step)))
             player.play(step)
     return found
 
@@ -161,17 +161,17 @@ REFUSALS = [(run, case) for run in RUNS for case in load(run.replace("round", "r
 
 @pytest.mark.parametrize(("run", "case"), REFUSALS, ids=[case["fault"] for _, case in REFUSALS])
 def test_refusals(run, case, places):
-    state, means = places[run][case["before"]]
+    state, inputs = places[run][case["before"]]
     if "kept" in case:  # by the site, of an earlier epoch of the run
         state = replace(state, survivors=tuple(unhex(case["kept"])))
     frame, payload = unhex(case["frame"]), unhex(case["payload"])
     if "check" in case:
         before = state.encode()
         with pytest.raises(ProtocolError) as refused:
-            receive(state, frame, means, payload)
+            receive(state, frame, inputs, payload)
         assert refused.value.check == case["check"]
         assert state.encode() == before
     else:
-        (send,) = receive(state, frame, means, payload).effects
+        (send,) = receive(state, frame, inputs, payload).effects
         assert Receipt.decode(send.frame.body).refused == {int(u): r for u, r in case["refused"].items()}
         assert send.frame.encode() == unhex(case["answer"])

@@ -52,10 +52,10 @@ def test_no_epoch_is_announced_that_every_site_would_refuse(sites: int, degree: 
         degree=degree,
         suite=BFV,
     )
-    means = StepInputs(identity=head, rand=bytes(32))
+    inputs = StepInputs(identity=head, rand=bytes(32))
     with pytest.raises(ParameterError, match="at most 256 sites, on the complete graph"):
-        announce(plan, means)
-    announce(replace(plan, suite=Suite.X25519_MLKEM768_AES256), means)
+        announce(plan, inputs)
+    announce(replace(plan, suite=Suite.X25519_MLKEM768_AES256), inputs)
 
 
 def test_a_report_of_sums_that_the_sites_hold() -> None:

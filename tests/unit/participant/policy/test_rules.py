@@ -167,11 +167,11 @@ def refusals(policy: Policy, request: Request, dataset: Description, journal: Jo
             AnsweredRows(batch.connection).sign("lung", EARLIER, [one.public for one in request.earlier])
     connection = journal.connection
     gate = ReleaseControl(policy, Ledger(connection), AnsweredRows(connection), Decisions(connection))
-    asked = SimpleNamespace(turn=SimpleNamespace(round=1, deadline=request.deadline))
+    asked = SimpleNamespace(current=SimpleNamespace(round=1, deadline=request.deadline))
     members = tuple(range(1, len(SITES) + 1))
     proposed = SimpleNamespace(
-        seat=SimpleNamespace(manifest=request.manifest),
-        turn=asked.turn,
+        membership=SimpleNamespace(manifest=request.manifest),
+        current=asked.current,
         idle=SimpleNamespace(survivors=members),
         survivors=members,
     )

@@ -85,7 +85,7 @@ class Outside(Listening):
     survivors: Annotated[tuple[bytes, ...], Seq(Fixed(KEY_BYTES), MAX_SITES)]
 
     def admit(self, frame: Frame) -> None:
-        """Check the header and signature of a manifest; nothing else can be addressed to a site without a seat."""
+        """Check the header and signature of a manifest; nothing else can be addressed to a site outside an epoch."""
         place = (frame.sender, frame.recipient, frame.round, frame.transcript)
         if place != (COORDINATOR, EVERYONE, 0, NO_TRANSCRIPT):
             raise FaultyRelayError("V-0201", "the manifest's header is not a manifest's")

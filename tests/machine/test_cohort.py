@@ -180,7 +180,7 @@ class Cohort(RuleBasedStateMachine):
     def clock(self, now, index):
         """A site's clock strikes; clocks of different sites do not agree."""
         driver = self.drivers[index % self.n + 1]
-        if not isinstance(driver.state, pr.Closed) and hasattr(driver.state, "seat"):
+        if not isinstance(driver.state, pr.Closed) and hasattr(driver.state, "membership"):
             self.told(driver, lambda party: party.tell(Tick(now)))
 
     def natural(self, party: Party) -> Action | None:

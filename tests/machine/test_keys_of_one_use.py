@@ -55,7 +55,7 @@ def test_an_opened_vault_opens_its_own_round_alone():
             with pytest.raises(UnsealError):
                 unseal(key, earlier, d.vault_bound(play.epoch, 4, place))
         context = next(
-            s.current.context for s in play.parties[4].past if hasattr(s, "turn") and s.current.round == round_
+            s.current.context for s in play.parties[4].past if hasattr(s, "current") and s.current.round == round_
         )
         used = {mask.key for mask in masks_of_round(play, 4, round_).values()}
         for other in (1, 2, 3):

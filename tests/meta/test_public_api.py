@@ -38,7 +38,7 @@ SIGNATURES = {
     "secagg.protocol.step.Keep": "site, package",
     "secagg.protocol.step.Add": "site, vector",
     "secagg.protocol.step.Learned": "round, survivors, total, root",
-    "secagg.protocol.coordinator_setup.announce": "plan, means",
+    "secagg.protocol.coordinator_setup.announce": "plan, inputs",
     "secagg.identity.Identity": "seed",
     "secagg.params.Floors": "*, profile, sites, survivors, colluders_one_in",
     "secagg.params.Segment": "*, count, clip, step, beyond, rounding, rotation",

@@ -189,7 +189,7 @@ def test_V_0707_share_of_another_dealer_or_holder():
 def test_V_0707_share_of_the_vault_key_of_a_survivor():
     """The coordinator asks for one of the two, and takes no other."""
     play = at(Unmask)
-    state = next(past for past in reversed(play.parties[2].past) if hasattr(past, "turn"))
+    state = next(past for past in reversed(play.parties[2].past) if hasattr(past, "current"))
     vault_share = state.current.row[1][32:]
     wrong = answered(play, 2, lambda shares: {**shares, 1: vault_share})
     play.refuses(0, wrong, FaultyParticipantError, "V-0707", blames=2)

@@ -273,7 +273,7 @@ class Play:
 
     def masked(self, site: int) -> RingVector:
         """Return the masked vector of a site's upload, as the coordinator opens it."""
-        parcel, current = self.parcel(Upload, site), self._turn_of_coordinator()
+        parcel, current = self.parcel(Upload, site), self._round_of_coordinator()
         bound = d.vector_bound(self.epoch, Upload.KIND, site, current.round, current.context)
         return open_vector(parcel.payload, self.schema, self.key(Upload, site), bound, self.message(Upload, site).root)
 
@@ -285,11 +285,11 @@ class Play:
         name = {Unmask: "answer", Opened: "answer", Result: "result", Opening: "result", Upload: "upload"}.get(
             kind, "decline"
         )
-        return getattr(self._turn_of_coordinator().keys[site], name)
+        return getattr(self._round_of_coordinator().keys[site], name)
 
-    def _turn_of_coordinator(self) -> Any:
+    def _round_of_coordinator(self) -> Any:
         coordinator = self.parties[COORDINATOR]
-        return next(s.current for s in (coordinator.state, *reversed(coordinator.past)) if hasattr(s, "turn"))
+        return next(s.current for s in (coordinator.state, *reversed(coordinator.past)) if hasattr(s, "current"))
 
     @property
     def epoch(self) -> bytes:

@@ -3,7 +3,7 @@
 import csv
 from io import StringIO
 
-from participant.data.report.facts import ImportFacts, in_figures
+from participant.data.report.facts import ImportFacts, in_figures, remarks_on
 from participant.data.steps.bad_rows import disarmed
 
 HEADER = (
@@ -33,7 +33,7 @@ def table(facts: ImportFacts) -> str:
             *(in_figures(one, column.kind).replace(",", "") for one in (seen.low, *quartiles, seen.high, seen.mean)),
             "" if seen.sd is None else f"{seen.sd:.6g}",
             "; ".join(f"{value[:80]}: {count}" for value, count in seen.levels),
-            "; ".join(facts.notes.get(column.name, ())),
+            "; ".join(remarks_on(facts, column)),
         ]
         writer.writerow([disarmed(cell) for cell in cells])
     return out.getvalue()

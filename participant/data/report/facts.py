@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from participant.data.model.description import ColumnKind
+from participant.data.model.description import Column, ColumnKind
 from participant.data.model.profile import ColumnProfile
 from participant.data.sources import Origin
 
@@ -59,6 +59,15 @@ def in_figures(value: float | None, kind: ColumnKind) -> str:
     if kind is ColumnKind.DATE:
         return (date(1970, 1, 1) + timedelta(days=round(value))).isoformat()
     return f"{value:,.6g}"
+
+
+def remarks_on(facts: ImportFacts, column: Column) -> list[str]:
+    """Return what is to be said about a column: notes, and why its values are missing."""
+    reasons = ", ".join(f"{reason} ({count:,})" for reason, count in column.reasons.items())
+    return [
+        *facts.notes.get(column.name, ()),
+        *([f"missing, as the source says: {reasons}"] if reasons else []),
+    ]
 
 
 def summary(facts: ImportFacts) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from types import ModuleType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from participant.data.report.facts import ImportFacts, in_figures, summary
+from participant.data.report.facts import ImportFacts, in_figures, remarks_on, summary
 
 PICTURES = 100  # columns that are drawn; wider tables are told in figures alone
 
@@ -27,6 +27,7 @@ def page(facts: ImportFacts, *, pictures: bool) -> str:
         missing=_inside(_drawing().missingness(drawn) if drawn else None),
         left=len(facts.columns) - len(drawn) if drawn else 0,
         figures=in_figures,
+        remarks=remarks_on,
     )
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from participant.data.report.facts import ImportFacts, in_figures, summary
+from participant.data.report.facts import ImportFacts, in_figures, remarks_on, summary
 
 
 def page(facts: ImportFacts) -> str:
@@ -33,7 +33,11 @@ def page(facts: ImportFacts) -> str:
             ],
         ),
         "## Notes",
-        *(f"- **{_cell(name)}**: {_cell('; '.join(notes))}" for name, notes in facts.notes.items() if notes),
+        *(
+            f"- **{_cell(seen.column.name)}**: {_cell('; '.join(notes))}"
+            for seen in facts.columns
+            if (notes := remarks_on(facts, seen.column))
+        ),
         "",
         "## Steps",
         *_table(("Step", "Seconds"), [(step, f"{seconds:.2f}") for step, seconds in facts.seconds.items()]),

@@ -55,6 +55,7 @@ class SourceColumn(NamedTuple):
         categories: the number for each label, if all values have one.
         reasons: why values are missing, and how many for each reason.
         notes: for the report: what was done to how many cells.
+        text: the source has typed it as text, or cell by cell: that it becomes numbers is then worth a note.
     """
 
     label: str = ""
@@ -62,13 +63,14 @@ class SourceColumn(NamedTuple):
     categories: Mapping[str, int] | None = None
     reasons: Mapping[str, int] = {}
     notes: tuple[str, ...] = ()
+    text: bool = False
 
 
 class Origin(NamedTuple):
     """What is written down about a source. Never a credential, a query or a value.
 
     Attributes:
-        kind: csv, parquet, excel, sql or mongo.
+        kind: csv, parquet, excel, sql, mongo, sas, spss, stata or frame.
         name: the file's name, or database and table.
         bytes, sha256: of the file, else None.
         notes: how it was read, for the report.

@@ -56,13 +56,13 @@ class CellBatches:
     def known(self) -> Mapping[int, SourceColumn]:
         """Return what was done to the columns."""
         found = {}
-        for position in {*self._rounded, *self._durations}:
+        for position in range(len(self._header)):
             notes = []
             if rounded := self._rounded[position]:
                 notes.append(f"{rounded:,} decimals have more digits than a double: rounded to the nearest")
             if durations := self._durations[position]:
                 notes.append(f"{durations:,} durations are seconds")
-            found[position] = SourceColumn(unit="s" if durations else "", notes=tuple(notes))
+            found[position] = SourceColumn(unit="s" if durations else "", notes=tuple(notes), text=True)
         return found
 
     def _column(self, position: int, values: Sequence[Any]) -> tuple[pl.Series, pl.Series | None]:

@@ -61,6 +61,11 @@ def open_source(place: str, options: Options | None = None) -> TableSource:
 
             _only(options, "sheet")
             return SpreadsheetSource(path, sheet=options.sheet)
+        case Content.SAS7BDAT | Content.XPORT | Content.SAV | Content.POR | Content.DTA:
+            from participant.data.sources.statistics_file import StatisticsFile  # noqa: PLC0415
+
+            _only(options, "encoding")
+            return StatisticsFile(path, content, encoding=options.encoding)
         case Content.UNKNOWN:
             raise SourceError(
                 f"{path.name} is none of the files that can be imported: {KNOWN}; or name a database, postgresql://..."

@@ -1,5 +1,6 @@
 """What a file is, by its first bytes."""
 
+import re
 import zipfile
 from enum import StrEnum
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 from participant.data.model.errors import SourceError
 
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
+_SAS = bytes.fromhex("000000000000000000000000c2ea8160b31411cfbd92080009c7318c181f1011")
+_OLD_STATA = re.compile(rb"[\x69-\x73][\x01\x02]\x01\x00", re.DOTALL)  # release, byte order, type, filling
 _MARKUP = (b"<!doctype html", b"<html", b"<?xml", b"<table")
 _BINARY = frozenset(range(1, 9)) | {14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25}
 
@@ -17,7 +20,21 @@ class Content(StrEnum):
     TEXT = "text"
     PARQUET = "parquet"
     WORKBOOK = "workbook"
+    SAS7BDAT = "sas7bdat"
+    XPORT = "xport"
+    SAV = "sav"
+    POR = "por"
+    DTA = "dta"
     UNKNOWN = "unknown"
+
+
+_SIGNS = {
+    _SAS: Content.SAS7BDAT,
+    b"HEADER RECORD*******LIB": Content.XPORT,
+    b"$FL2": Content.SAV,
+    b"$FL3": Content.SAV,
+    b"<stata_dta>": Content.DTA,
+}
 
 
 def content_of(path: Path) -> Content:
@@ -35,6 +52,8 @@ def content_of(path: Path) -> Content:
         return Content.PARQUET
     if head.startswith(_OLE):
         return Content.WORKBOOK
+    if (package := _package(head)) is not None:
+        return package
     if head.startswith(b"PK\x03\x04"):
         return _zipped(path)
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_MARKUP):
@@ -43,6 +62,16 @@ def content_of(path: Path) -> Content:
     if not named and (head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) or _BINARY & set(head)):
         return Content.UNKNOWN
     return Content.TEXT
+
+
+def _package(head: bytes) -> Content | None:
+    """Return which package's file this is, if it is one."""
+    for sign, content in _SIGNS.items():
+        if head.startswith(sign):
+            return content
+    if _OLD_STATA.match(head):
+        return Content.DTA
+    return Content.POR if b"SPSS PORT FILE" in head[:512] else None
 
 
 def _zipped(path: Path) -> Content:

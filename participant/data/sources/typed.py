@@ -56,8 +56,9 @@ class TypedColumns:
             duration = isinstance(kind, pl.Duration)
             if duration:
                 notes.append("durations are seconds")
-            if notes:
-                found[position] = SourceColumn(unit="s" if duration else "", notes=tuple(notes))
+            found[position] = SourceColumn(
+                unit="s" if duration else "", notes=tuple(notes), text=kind in (pl.String, pl.Categorical, pl.Enum)
+            )
         return found
 
     def _plain(self, position: int, values: pl.Series) -> pl.Series:

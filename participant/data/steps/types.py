@@ -110,7 +110,10 @@ def decide(
         return _as_declared(reading, told, seen, decimal, table)
     if seen.dtype != pl.String:
         return _as_typed(reading, seen)
-    return _inferred(reading, seen, decimal, table)
+    found = _inferred(reading, seen, decimal, table)
+    if known.text and found.kind in NUMERIC and seen.typed < seen.numeric:
+        return found.noting(f"{seen.numeric - seen.typed:,} cells are text in the source and were read as numbers")
+    return found
 
 
 def _in_declared_unit(reading: Reading, told: DeclaredColumn, known: SourceColumn) -> Reading:
@@ -194,8 +197,6 @@ def _inferred(reading: Reading, seen: Evidence, decimal: str | None, table: str 
     told = ", ".join(f"{word} ({seen.words[word]:,})" for word in sorted(tokens - INFINITE))
     infinite = sum(seen.words[word] for word in tokens & INFINITE) + seen.nonfinite
     notes = ([f"taken as missing: {told}"] if told else []) + _infinite(infinite)
-    if found.kind in NUMERIC and 0 < seen.typed < seen.numeric:
-        notes.append(f"{seen.numeric - seen.typed:,} cells are text in the source and were read as numbers")
     return found._replace(tokens=tokens).noting(*notes)
 
 

@@ -1,6 +1,6 @@
-"""Hash chains: append-only logs in which a deleted, edited or moved entry shows.
+"""Hash chains: append-only logs in which a deleted, edited or moved entry is detected.
 
-Spec: 01-wire §4. The relay chains its audit log, a participant its ledger; both keep the entries themselves.
+Spec: 01-wire §4. The relay chains its audit log, a participant its ledger; each stores its own entries.
 """
 
 from collections.abc import Iterable
@@ -15,12 +15,14 @@ class BrokenChainError(SecaggError):
     """An entry was changed, removed, added or moved.
 
     Attributes:
-        position: 0-based number of the first entry that does not fit.
+        position: 0-based number of the first entry that does not match.
     """
 
     def __init__(self, position: int) -> None:
         self.position = position
-        super().__init__(f"the chain breaks at entry {position}: it or one before it was changed, removed or moved")
+        super().__init__(
+            f"the chain breaks at entry {position}: that entry or an earlier one was changed, removed or moved"
+        )
 
 
 def link(previous: bytes, entry: bytes) -> bytes:
@@ -29,14 +31,14 @@ def link(previous: bytes, entry: bytes) -> bytes:
 
 
 def verify_chain(entries: Iterable[tuple[bytes, bytes]], head: bytes | None = None) -> bytes:
-    """Check (entry, head after it) pairs from the first on and return the last head.
+    """Check (entry, head after it) pairs from the start and return the last head.
 
     Args:
-        entries: in order, each with the head that was stored for it.
-        head: the head that someone else remembers; without it a truncated tail cannot be seen.
+        entries: entries in order, each with the head stored for it.
+        head: head remembered elsewhere; without it a truncated tail goes unnoticed.
 
     Raises:
-        BrokenChainError: at the first entry whose head does not follow, or at the end where `head` is another.
+        BrokenChainError: at the first entry whose head does not follow, or at the end if `head` differs.
     """
     current = GENESIS
     position = -1

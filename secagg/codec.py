@@ -1,8 +1,8 @@
-"""Canonical bytes: wire types, records made of them, and the tagged hash over fields.
+"""Canonical bytes: wire types, records composed of them, and the tagged hash over fields.
 
 Spec: 01-wire §1 and §2. Every value has exactly one encoding: integers are big-endian of fixed width, lengths and
-counts are u32 prefixes with a limit, maps and sets ascend strictly, and nothing may follow the last field. A record is
-a frozen dataclass whose annotations carry the wire types, so that a layout is written once and serves both directions:
+counts are u32 prefixes with a limit, maps and sets are strictly ascending, and nothing may follow the last field. A
+record is a frozen dataclass annotated with wire types, so that one layout serves both directions:
 
     @record
     class Ping(Record):
@@ -39,7 +39,7 @@ from typing import (
 from secagg.errors import DecodeError, ParameterError
 
 LABEL_PREFIX = b"secagg/1 "
-"""Opens every domain tag of hashes, keys and signatures; the digit is the version of the specification."""
+"""Starts every domain tag of hashes, keys and signatures; the digit is the version of the specification."""
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Record")
@@ -59,22 +59,24 @@ def tag(label: str) -> bytes:
 
 
 def prefixed(*parts: bytes) -> bytes:
-    """Return LP(parts): each part behind its length as u32."""
-    return b"".join([len(part).to_bytes(4, "big") + part for part in parts])  # a list: this is called all the time
+    """Return LP(parts): each part preceded by its length as u32."""
+    return b"".join(
+        [len(part).to_bytes(4, "big") + part for part in parts]
+    )  # a list is faster, and this is called very often
 
 
 def u16(value: int) -> bytes:
-    """Two bytes, big-endian: a site's index in hashes and keys."""
+    """Return two bytes, big-endian: a site's index in hashes and keys."""
     return value.to_bytes(2, "big")
 
 
 def u32(value: int) -> bytes:
-    """Four bytes, big-endian: a round's number in hashes and keys."""
+    """Return four bytes, big-endian: a round's number in hashes and keys."""
     return value.to_bytes(4, "big")
 
 
 def ascends(values: Sequence[Any]) -> bool:
-    """Tell whether each value is greater than the one before."""
+    """Return whether each value is greater than the one before."""
     return all(map(lt, values, values[1:]))
 
 
@@ -96,7 +98,7 @@ class Source:
         return part
 
     def count(self) -> int:
-        """Read a u32, which stands before everything whose length is not fixed."""
+        """Read the u32 count in front of everything whose length is not fixed."""
         end = self.at + 4
         if end > len(self.data):
             self.fail("V-0101", "count ends after the last byte")
@@ -115,27 +117,27 @@ class Source:
 
 
 class Wire(ABC, Generic[T]):
-    """How one kind of value stands on the wire."""
+    """How one kind of value is encoded."""
 
     @abstractmethod
     def write(self, out: bytearray, value: T) -> None:
-        """Append the value's only encoding; raises ParameterError where the value has none."""
+        """Append the value's only encoding; raises ParameterError if it has none."""
 
     @abstractmethod
     def read(self, source: Source) -> T:
         """Read one value; raises DecodeError."""
 
     def skip(self, source: Source) -> None:
-        """Check one value as `read` does, and go behind it."""
+        """Check one value like `read`, and move past it."""
         self.read(source)
 
     @abstractmethod
     def describe(self) -> str:
-        """The words for the layout tables in 01-wire."""
+        """Return the description used in the layout tables of 01-wire."""
 
     @property
     def code(self) -> str:
-        """How `struct` writes such a value, where every value takes as many bytes and any bytes are one; or ""."""
+        """Return the `struct` format of such values if all have one size and any bytes are valid, else ""."""
         return ""
 
 
@@ -174,14 +176,14 @@ class Double(Wire[float]):
 
     def write(self, out: bytearray, value: float) -> None:
         if not isfinite(value):
-            raise ParameterError("only finite numbers are encoded")
+            raise ParameterError("only finite numbers can be encoded")
         out += _DOUBLE.pack(value + 0.0)  # turns -0.0 into 0.0
 
     def read(self, source: Source) -> float:
         raw = source.take(8, "f64")
         value: float = _DOUBLE.unpack(raw)[0]
         if not isfinite(value) or raw == b"\x80" + bytes(7):
-            source.fail("V-0104", "the number is not finite, or is minus zero")
+            source.fail("V-0104", "the number is not finite or is minus zero")
         return value
 
     def describe(self) -> str:
@@ -215,7 +217,7 @@ class Fixed(Wire[bytes]):
 
 @dataclass(frozen=True, slots=True)
 class Blob(Wire[bytes]):
-    """Up to `limit` bytes behind their length as u32."""
+    """Up to `limit` bytes preceded by their length as u32."""
 
     limit: int
 
@@ -236,7 +238,7 @@ class Blob(Wire[bytes]):
 
 @dataclass(frozen=True, slots=True)
 class Text(Wire[str]):
-    """Printable ASCII of at most `limit` characters behind its length as u32: names and labels, never free text."""
+    """Printable ASCII of at most `limit` characters preceded by their length as u32: names, labels, never free text."""
 
     limit: int
 
@@ -265,7 +267,7 @@ class Flag(Wire[bool]):
     def read(self, source: Source) -> bool:
         value = source.take(1, "flag")[0]
         if value > 1:
-            source.fail("V-0104", "a flag is 0 or 1")
+            source.fail("V-0104", "a flag must be 0 or 1")
         return value == 1
 
     def describe(self) -> str:
@@ -274,7 +276,7 @@ class Flag(Wire[bool]):
 
 @dataclass(frozen=True, slots=True)
 class Choice(Wire[IntEnum]):
-    """One byte out of an enumeration."""
+    """One byte from an enumeration."""
 
     kind: type[IntEnum]
 
@@ -286,7 +288,7 @@ class Choice(Wire[IntEnum]):
         try:
             return self.kind(value)
         except ValueError:
-            source.fail("V-0104", f"{value} is no {self.kind.__name__}")
+            source.fail("V-0104", f"{value} is not a {self.kind.__name__}")
 
     def describe(self) -> str:
         return "u8: " + ", ".join(f"{int(member)} {member.name.lower().replace('_', '-')}" for member in self.kind)
@@ -310,9 +312,9 @@ class Nested(Wire[R]):
 
 @dataclass(frozen=True, slots=True)
 class Encoded(Wire[bytes]):
-    """A record inside a record that stays as its bytes, for those who only hash it and pass it on.
+    """A record inside a record, kept as bytes for those who only hash it and pass it on.
 
-    What is read was checked, so that `kind.decode` opens it; what is written is to come from there, or from `encode`.
+    Reading checks the bytes, so that `kind.decode` accepts them; what is written must come from there or from `encode`.
     """
 
     kind: "type[Record]"
@@ -335,7 +337,7 @@ class Encoded(Wire[bytes]):
 
 @dataclass(frozen=True, slots=True)
 class Seq(Wire[tuple[T, ...]]):
-    """At most `limit` items behind their count as u32."""
+    """At most `limit` items preceded by their count as u32."""
 
     item: Wire[T]
     limit: int
@@ -346,14 +348,14 @@ class Seq(Wire[tuple[T, ...]]):
         out += u32(len(value))
         strings: Any = value
         if isinstance(self.item, Fixed) and {self.item.size}.issuperset(map(len, strings)):
-            out += b"".join(strings)  # thousands of hashes and keys: one write for all
+            out += b"".join(strings)  # thousands of hashes and keys in one write
             return
         for item in value:
             self.item.write(out, item)
 
     def read(self, source: Source) -> tuple[T, ...]:
         count = _read_count(source, self.limit, "items")
-        if self.item.code:  # thousands of hashes and seeds: one read for all
+        if self.item.code:  # thousands of hashes and seeds in one read
             return tuple(chain.from_iterable(_read_rows(source, self.item.code, count)))
         return tuple(self.item.read(source) for _ in range(count))
 
@@ -376,7 +378,7 @@ class Ascending(Wire[tuple[int, ...]]):
 
     def write(self, out: bytearray, value: tuple[int, ...]) -> None:
         if not ascends(value):
-            raise ParameterError("the numbers must ascend")
+            raise ParameterError("the numbers must be strictly ascending")
         if len(value) > self.limit:
             raise ParameterError(f"at most {self.limit} items, got {len(value)}")
         try:
@@ -388,7 +390,7 @@ class Ascending(Wire[tuple[int, ...]]):
         count = _read_count(source, self.limit, "items")
         value = _numbers(source.take(count * self.item.size, f"a list of {count}"), self.item.code)
         if value is None:
-            source.fail("V-0105", "the numbers do not ascend")
+            source.fail("V-0105", "the numbers are not strictly ascending")
         return value
 
     def describe(self) -> str:
@@ -397,7 +399,7 @@ class Ascending(Wire[tuple[int, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class Map(Wire[Mapping[int, T]]):
-    """A map from integers; its keys ascend strictly."""
+    """A map from integers with strictly ascending keys."""
 
     key: UInt
     item: Wire[T]
@@ -416,14 +418,14 @@ class Map(Wire[Mapping[int, T]]):
         if self.item.code:
             result = dict(rows := list(_read_rows(source, self.key.code + self.item.code, count)))
             if any(a >= b for (a, _), (b, _) in pairwise(rows)):
-                source.fail("V-0105", "the keys of a map do not ascend")
+                source.fail("V-0105", "the keys of a map are not strictly ascending")
             return result
         result = {}
         last = -1
         for _ in range(count):
             key = self.key.read(source)
             if key <= last:
-                source.fail("V-0105", "the keys of a map do not ascend")
+                source.fail("V-0105", "the keys of a map are not strictly ascending")
             result[key] = self.item.read(source)
             last = key
         return result
@@ -443,7 +445,7 @@ def _read_rows(source: Source, code: str, count: int) -> Iterator[tuple[Any, ...
     return row.iter_unpack(source.take(count * row.size, f"a list of {count}"))
 
 
-@lru_cache(maxsize=32)  # sites of one process that name the same thousands of sites share one tuple
+@lru_cache(maxsize=32)  # lets sites in one process share a tuple of thousands of indices
 def _numbers(data: bytes, code: str) -> tuple[int, ...] | None:
     value = tuple(number for (number,) in Struct(">" + code).iter_unpack(data))
     return value if ascends(value) else None
@@ -452,7 +454,7 @@ def _numbers(data: bytes, code: str) -> tuple[int, ...] | None:
 def _read_count(source: Source, limit: int, what: str) -> int:
     count = source.count()
     if count > limit:
-        source.fail("V-0103", f"{count} {what}, at most {limit} are allowed")
+        source.fail("V-0103", f"{count} {what}; the limit is {limit}")
     return count
 
 
@@ -463,7 +465,7 @@ Hash = Annotated[bytes, Fixed(32)]
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def record(cls: type[R]) -> type[R]:
-    """Make a class a frozen, keyword-only dataclass that keeps the record's own, secret-free `repr`."""
+    """Make a class a frozen, keyword-only dataclass that keeps the record's own secret-free `repr`."""
     return dataclass(frozen=True, slots=True, kw_only=True, repr=False)(cls)
 
 
@@ -480,11 +482,11 @@ class Record:
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Read a record that is the whole of `data`.
+        """Read a record that fills `data` completely.
 
         Raises:
-            DecodeError: V-0101 truncated, V-0102 trailing bytes, V-0103 a count over its limit, V-0104 a value that is
-                not allowed, V-0105 order.
+            DecodeError: V-0101 truncated, V-0102 trailing bytes, V-0103 a count over its limit, V-0104 a forbidden
+            value,     V-0105 wrong order.
         """
         source = Source(bytes(data))
         value = cls.read(source)
@@ -501,13 +503,13 @@ class Record:
         return cls(**{name: wire.read(source) for name, wire in layout(cls)})
 
     def __repr__(self) -> str:
-        """Bytes and arrays are shown by their size alone, so that no record can print a secret."""
+        """Show bytes and arrays only by their size, so that no record can print a secret."""
         shown = (f"{field.name}={_sketch(getattr(self, field.name))}" for field in fields(self))
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class Kept(Record):
-    """Base of records that are hashed and passed on many times: they keep their bytes once these are made or read."""
+    """Base of records that are hashed and passed on many times: they cache their bytes once encoded or read."""
 
     __slots__ = ("_bytes",)
     _bytes: bytes
@@ -528,7 +530,7 @@ class Kept(Record):
     def read(cls, source: Source) -> Self:
         begin = source.at
         value = cls(**{name: wire.read(source) for name, wire in layout(cls)})
-        object.__setattr__(value, "_bytes", source.data[begin : source.at])  # a value has one encoding
+        object.__setattr__(value, "_bytes", source.data[begin : source.at])  # a value has only one encoding
         return value
 
 
@@ -551,7 +553,7 @@ def _wire_of(hint: Any) -> Wire[Any]:
         return Nested(hint)
     if isinstance(hint, type) and issubclass(hint, IntEnum):
         return Choice(hint)
-    raise TypeError(f"{hint!r} names no wire type")
+    raise TypeError(f"{hint!r} does not name a wire type")
 
 
 def _sketch(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""Signed frames: the one form in which a message leaves its author.
+"""Signed frames: the only form in which a message leaves its author.
 
-Spec: 01-wire §3. The relay reads the header and checks the signature; it can read a body only where the body is public.
-A frame's slot is its place in the protocol: an author signs one frame for a slot and no second one.
+Spec: 01-wire §3. The relay reads the header and checks the signature; it can read a body only if the body is public. A
+frame's slot is its place in the protocol: an author signs at most one frame per slot.
 """
 
 from dataclasses import replace
@@ -33,8 +33,8 @@ class Slot(NamedTuple):
 class Frame(Kept):
     """A message with its header and its author's signature over both.
 
-    `epoch` is the manifest's hash, `transcript` the running hash of all that was agreed so far, `round` 0 during setup.
-    `sender` and `recipient` are indices of the manifest; 0 is the coordinator.
+    `epoch` is the manifest's hash, `transcript` the running hash of everything agreed so far, `round` 0 during setup.
+    `sender` and `recipient` are indices from the manifest; 0 is the coordinator.
     """
 
     version: Annotated[int, U8]
@@ -52,7 +52,7 @@ class Frame(Kept):
         return Slot(self.epoch, self.round, self.kind, self.sender, self.recipient)
 
     def signed_hash(self) -> bytes:
-        """Return what the signature covers: the hash of the header and the body."""
+        """Return what the signature covers: the hash of header and body."""
         return tagged_hash("frame", self.header(), self.body)
 
     def header(self) -> bytes:
@@ -89,10 +89,10 @@ def sign(
     """Return the signed frame of a body.
 
     Raises:
-        ParameterError: the frame would be longer than 4 MiB; such content travels as a payload.
+        ParameterError: the frame would exceed 4 MiB; such content travels as a payload.
     """
     if len(body) > MAX_FRAME_BYTES - 256:
-        raise ParameterError(f"a frame holds at most {MAX_FRAME_BYTES - 256} bytes of body, got {len(body)}")
+        raise ParameterError(f"a frame's body may have at most {MAX_FRAME_BYTES - 256} bytes, got {len(body)}")
     unsigned = Frame(
         version=VERSION,
         kind=kind,
@@ -108,14 +108,14 @@ def sign(
 
 
 def parse(data: bytes) -> Frame:
-    """Read a frame without trusting it: structure and version only, the signature is checked against a key later.
+    """Parse an untrusted frame: checks structure and version only; the signature is checked against a key later.
 
     Raises:
-        DecodeError: V-0101 to V-0105, or V-0106 for a version that is not ours.
+        DecodeError: V-0101 to V-0105, or V-0106 for an unsupported version.
     """
     if len(data) > MAX_FRAME_BYTES:
-        raise DecodeError("V-0103", f"a frame has at most {MAX_FRAME_BYTES} bytes, got {len(data)}")
+        raise DecodeError("V-0103", f"a frame may have at most {MAX_FRAME_BYTES} bytes, got {len(data)}")
     frame = Frame.decode(data)
     if frame.version != VERSION:
-        raise DecodeError("V-0106", f"frame version {frame.version}; this is version {VERSION}")
+        raise DecodeError("V-0106", f"frame version {frame.version}, expected {VERSION}")
     return frame

@@ -1,20 +1,20 @@
-"""Every error of the core, named by who is to blame.
+"""Every error of the core, named after who is to blame.
 
-Spec: 03-checks. Verification raises and never returns a boolean. Contract, held by fuzzing: any byte string gives a
-new state or a `ProtocolError`, nothing else, and a refused frame leaves the state as it was. No message carries
-secret bytes.
+Spec: 03-checks. Verification raises and never returns a boolean. Fuzzing enforces the contract: any byte string gives
+either a new state or a `ProtocolError`, and a refused frame leaves the state unchanged. No message contains secret
+bytes.
 
     SecaggError
-    ├ ParameterError(ValueError)   our caller gave wrong values
-    ├ HeadroomError(ValueError)    a range that the ring cannot hold; refused before anything is masked
-    ├ StateError                   our caller used a machine out of order
-    ├ ProtocolError(check)         a received message is wrong; carries the check's ID
-    │  ├ DecodeError                          these bytes are no message
-    │  ├ UnexpectedMessageError               a legal message in the wrong state
-    │  ├ FaultyParticipantError(party)        the site of this index
+    ├ ParameterError(ValueError)   the caller passed wrong values
+    ├ HeadroomError(ValueError)    the ring cannot hold the range; refused before anything is masked
+    ├ StateError                   the caller used a machine out of order
+    ├ ProtocolError(check)         a received message is wrong; carries the check ID
+    │  ├ DecodeError                          the bytes are not a message
+    │  ├ UnexpectedMessageError               a valid message in the wrong state
+    │  ├ FaultyParticipantError(party)        the site with this index
     │  ├ FaultyCoordinatorError
     │  └ FaultyRelayError
-    └ AbortError                   nobody is at fault; the run cannot go on
+    └ AbortError                   nobody is at fault; the run cannot continue
        ├ NotEnoughParticipantsError
        └ DeadlineError
 """
@@ -25,23 +25,23 @@ class SecaggError(Exception):
 
 
 class ParameterError(SecaggError, ValueError):
-    """The caller passed a value that is not allowed; nothing was changed."""
+    """The caller passed an invalid value; nothing was changed."""
 
 
 class HeadroomError(SecaggError, ValueError):
-    """The sum of so many such values does not fit into the ring; nothing was masked."""
+    """The sum of this many such values does not fit into the ring; nothing was masked."""
 
 
 class StateError(SecaggError):
-    """The caller used a state machine out of order, for example a local event in a state that does not take it."""
+    """The caller used a state machine out of order, for example with a local event that the state does not accept."""
 
 
 class ProtocolError(SecaggError):
-    """A received message breaks a rule of the specification.
+    """A received message violates a rule of the specification.
 
     Attributes:
         check: ID of the rule in `specs/03-checks.md`, such as ``"V-0302"``.
-        party: index of the site that is to blame, or None.
+        party: index of the site to blame, or None.
     """
 
     def __init__(self, check: str, detail: str = "", *, party: int | None = None) -> None:
@@ -53,39 +53,39 @@ class ProtocolError(SecaggError):
 
 
 class DecodeError(ProtocolError):
-    """The bytes are no message of the expected kind. Says where and what was expected, never the bytes."""
+    """The bytes are not a message of the expected kind. States position and expectation, never the bytes."""
 
 
 class UnexpectedMessageError(ProtocolError):
-    """A well-formed message that this state does not take."""
+    """A well-formed message that this state does not accept."""
 
 
 class FaultyParticipantError(ProtocolError):
-    """A site broke the protocol, and what it signed shows so. Raised by the coordinator's code.
+    """A site violated the protocol, as its own signature shows. Raised by the coordinator's code.
 
-    At the coordinator the frame's signature was verified first, so the fault is not the network's.
+    The coordinator verifies the frame's signature first, so the network cannot be at fault.
     """
 
 
 class FaultyCoordinatorError(ProtocolError):
-    """The coordinator broke the protocol. Raised by a participant's code."""
+    """The coordinator violated the protocol. Raised by a participant's code."""
 
 
 class FaultyRelayError(ProtocolError):
-    """What arrived is not what its author signed, or it belongs elsewhere.
+    """What arrived is not what its author signed, or belongs elsewhere.
 
-    The relay, or the network before it, changed, misdirected or replaced a frame. It proves nothing against the party
-    that is named as the sender.
+    The relay, or the network in front of it, changed, misdirected or replaced a frame. This proves nothing against the
+    named sender.
     """
 
 
 class AbortError(SecaggError):
-    """The run cannot go on, and nobody is at fault."""
+    """The run cannot continue, and nobody is at fault."""
 
 
 class NotEnoughParticipantsError(AbortError):
-    """Fewer sites are left than the threshold or the floor asks for."""
+    """Fewer sites are left than the threshold or the floor requires."""
 
 
 class DeadlineError(AbortError):
-    """A deadline that the manifest or the round names has passed."""
+    """A deadline set by the manifest or the round has passed."""

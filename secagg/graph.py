@@ -1,8 +1,8 @@
 """Who masks with whom in a large cohort: the degree, the threshold, and a random regular graph.
 
-Spec: 02-protocol §10. Paper: Bell et al. 2020 (SecAgg+). With n sites it is enough that each has k = O(log n)
-neighbours, if the graph is random and nobody chose it. k and the threshold t among a site's neighbours come from the
-published parameter finder; the graph is a pure function of a seed that the sites' nonces make together.
+Spec: 02-protocol §10. Paper: Bell et al. 2020 (SecAgg+). With n sites, k = O(log n) neighbours each are enough if the
+graph is random and nobody chose it. k and the threshold t among a site's neighbours come from the published parameter
+finder; the graph is a pure function of a seed to which the nonces of all sites contribute.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -20,12 +20,12 @@ from secagg.masks import add_keystream
 
 SECURITY_BITS = 40
 CORRECTNESS_BITS = 40
-MAX_DRAWS = 1 << 10  # graphs in a run: each further one is another chance, so that 2^-40 becomes 2^-30 at worst
-_INFEASIBLE = 0.9  # of the sites corrupt or lost, lost ones twice where the coordinator is malicious
+MAX_DRAWS = 1 << 10  # graphs in a run: each is another chance for an attacker, so 2^-40 becomes 2^-30 at worst
+_INFEASIBLE = 0.9  # fraction of sites corrupt or lost; lost ones count twice if the coordinator is malicious
 
 
 class Parameters(NamedTuple):
-    """Each site has so many neighbours, of which so many must answer for it."""
+    """Number of neighbours of each site, and how many of them must answer for it."""
 
     degree: int
     threshold: int
@@ -36,11 +36,11 @@ def find(
 ) -> Parameters:
     """Return the least even degree, with its least threshold, that is private and survives the losses.
 
-    A graph fails to be private with probability 2^-40 at most; if `lost` sites drop out at random, then some site has
-    too few neighbours left with probability 2^-correctness_bits at most.
+    The graph fails to be private with probability at most 2^-40; if `lost` random sites drop out, some site is left
+    with too few neighbours with probability at most 2^-correctness_bits.
 
     Raises:
-        ParameterError: no graph but the complete one will do.
+        ParameterError: only the complete graph is safe.
     """
     if corrupt + (2 if malicious else 1) * lost <= _INFEASIBLE * sites:
         for degree in range(2, sites - 1, 2):
@@ -49,15 +49,15 @@ def find(
                 correctness_bits, sites
             ):
                 return Parameters(degree, threshold)
-    raise ParameterError(f"no sparse graph over {sites} sites bears {corrupt} corrupt and {lost} lost ones")
+    raise ParameterError(f"no sparse graph over {sites} sites tolerates {corrupt} corrupt and {lost} lost sites")
 
 
 def least_threshold(sites: int, degree: int, *, corrupt: int, lost: int, malicious: bool) -> int | None:
-    """Return the least threshold that keeps every site's vector private on a random graph, or None if none does.
+    """Return the least threshold that keeps every site's vector private on a random graph, or None if there is none.
 
-    Two things may go wrong, each with half of 2^-40: the honest sites that are left are not connected, or some site has
-    more than c corrupt neighbours. If not, t > c keeps its secrets closed; 2t > k + c also keeps a malicious
-    coordinator from having both of them opened by two parts of its neighbours, as on the complete graph.
+    Two events may break it, each with half of 2^-40: the remaining honest sites are not connected, or some site has
+    more than c corrupt neighbours. Otherwise t > c keeps a site's secrets closed; 2t > k + c also prevents a malicious
+    coordinator from having both secrets opened by two parts of the site's neighbours, as on the complete graph.
     """
     if _log_disconnected(sites, degree, corrupt + lost) >= -(SECURITY_BITS + 1) * log(2):
         return None
@@ -67,7 +67,7 @@ def least_threshold(sites: int, degree: int, *, corrupt: int, lost: int, malicio
 
 
 def is_private(sites: int, graph: Parameters, *, corrupt: int, lost: int, malicious: bool) -> bool:
-    """Return whether a graph over so many sites is sparse, and bears the corrupt and the lost ones among them."""
+    """Return whether a graph over this many sites is sparse, and tolerates these corrupt and lost sites."""
     if graph.degree % 2 or not 0 < graph.degree < sites - 1:
         return False
     least = least_threshold(sites, graph.degree, corrupt=corrupt, lost=lost, malicious=malicious)
@@ -75,15 +75,15 @@ def is_private(sites: int, graph: Parameters, *, corrupt: int, lost: int, malici
 
 
 def _share(bits: int, sites: int) -> float:
-    """Return what each of the sites may contribute to a union bound of 2^-bits."""
+    """Return the share of each site in a union bound of 2^-bits."""
     return 2.0**-bits / sites
 
 
 def _log_disconnected(sites: int, degree: int, bad: int) -> float:
-    """Return the logarithm of a bound on the probability that removing `bad` sites at random disconnects the rest.
+    """Return the logarithm of a bound on the probability that removing `bad` random sites disconnects the rest.
 
-    In a Harary graph over a random order they must fill two gaps of degree / 2 in the ring; there are n (n - k - 1) / 2
-    pairs of places. Uniform regular graphs have fewer such cuts.
+    In a Harary graph over a random order, the removed sites must fill two gaps of degree / 2 in the ring; there are
+    n (n - k - 1) / 2 pairs of positions. Uniform regular graphs have fewer such cuts.
     """
     if degree > bad:
         return -float("inf")
@@ -100,7 +100,7 @@ def _most_corrupt(sites: int, corrupt: int, degree: int, probability: float) -> 
 
 
 def _below(threshold: int, sites: int, left: int, degree: int) -> float:
-    """Return the probability that fewer than `threshold` of a site's neighbours are among those that are left."""
+    """Return the probability that fewer than `threshold` of a site's neighbours are among those left."""
     return sum(_mass(count, sites, left, degree) for count in range(max(0, degree + left - sites), threshold))
 
 
@@ -120,27 +120,27 @@ def _log_choose(n: int, k: int) -> float:
 
 @record
 class Graph(Record):
-    """Who is whose neighbour, as far as a party needs it: the coordinator everybody's, a site its own and theirs.
+    """Who is whose neighbour, as far as a party needs it: everyone for the coordinator; for a site its own and theirs.
 
-    Of the complete graph nobody is listed. Before a sparse one is drawn, those who are listed have no neighbours.
+    For the complete graph nothing is listed. Before a sparse one is drawn, the listed sites have no neighbours.
     """
 
     neighbours: Annotated[Mapping[int, tuple[int, ...]], Map(U16, Ascending(U16, MAX_SITES), MAX_SITES)]
 
     def ends(self, site: int, sites: Iterable[int]) -> Iterable[int]:
-        """Return the other ends of a site's edges, on the complete graph all `sites`: a vault has a seed for each."""
+        """Return the other ends of a site's edges (on the complete graph all `sites`); its vault has a seed each."""
         return self.neighbours[site] if self.neighbours else sites
 
     def holders(self, dealer: int, listed: Collection[int]) -> list[int]:
-        """Return those of `listed`, ascending, that hold a dealer's shares; they are also those whose shares it holds.
+        """Return those of `listed`, ascending, that hold a dealer's shares; the dealer holds shares of the same ones.
 
-        On the complete graph a dealer holds a share of its own. On a sparse one it would be a witness too many: told
-        that it survived, it would answer for its seed beside neighbours that were told the opposite.
+        On the complete graph a dealer holds a share of its own secret. On a sparse graph this would be one witness too
+        many: told that it survived, it would reveal its seed share while its neighbours were told the opposite.
         """
         return [site for site in self.neighbours[dealer] if site in listed] if self.neighbours else sorted(listed)
 
     def seen_by(self, site: int, listed: Collection[int]) -> list[int]:
-        """Return those of `listed`, ascending, whose frames a site is shown: its neighbours' and its own."""
+        """Return those of `listed`, ascending, whose frames a site is shown: its neighbours and itself."""
         if not self.neighbours:
             return sorted(listed)
         return [other for other in sorted((*self.neighbours[site], site)) if other in listed]
@@ -152,19 +152,19 @@ COMPLETE = Graph(neighbours={})
 # The graph ---------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4)  # pure and public: a process with several parties draws it once
+@lru_cache(maxsize=4)  # pure and public: drawn once for several parties in a process
 def draw(seed: bytes, sites: tuple[int, ...], degree: int) -> Mapping[int, tuple[int, ...]]:
-    """Return each site's neighbours, ascending, in a random regular graph; everyone with this seed draws the same one.
+    """Return each site's neighbours, ascending, in a random regular graph; determined by the seed.
 
     Args:
         seed: 32 bytes that no party chose.
-        sites: ascending.
-        degree: even, from 2 to one less than the number of sites.
+        sites: indices, ascending.
+        degree: even number from 2 to one less than the number of sites.
     """
     n = len(sites)
     if not 0 < degree < n or degree % 2:
-        raise ParameterError(f"the degree is even and less than the number of sites, {n}, got {degree}")
-    sparse = 2 * degree < n  # otherwise it is the strangers that are drawn: few of them are soon found
+        raise ParameterError(f"the degree must be even and less than the number of sites ({n}), got {degree}")
+    sparse = 2 * degree < n  # otherwise draw the non-neighbours, as fewer are faster to find
     low, high = _edges(seed, n, degree if sparse else n - 1 - degree)
     ends, others = np.append(low, high), np.append(high, low)
     rows = others[np.lexsort((others, ends))].reshape(n, -1).tolist()
@@ -174,11 +174,11 @@ def draw(seed: bytes, sites: tuple[int, ...], degree: int) -> Mapping[int, tuple
 
 
 def _edges(seed: bytes, n: int, degree: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the lower and the higher end of each edge of a random regular graph over 0 .. n - 1.
+    """Return the lower and higher end of each edge of a random regular graph over 0 .. n - 1.
 
-    Steger and Wormald 1999, in passes: every vertex has `degree` stubs. A pass sorts them by 64-bit numbers of the
-    seed's AES-256-CTR keystream and joins neighbours in pairs; loops and second edges give their stubs to the next
-    pass. A pass without an edge starts anew.
+    Steger and Wormald 1999, in passes: every vertex has `degree` stubs. Each pass sorts the stubs by 64-bit numbers
+    from the seed's AES-256-CTR keystream and joins neighbours in pairs; stubs in loops and repeated edges go to the
+    next pass. A pass that adds no edge starts over.
     """
     all_stubs, none = np.repeat(np.arange(n), degree), np.empty(0, np.int64)
     stubs, codes, at = all_stubs, none, 0

@@ -1,8 +1,8 @@
 """Ed25519 identities, and the twelve words by which people compare a roster.
 
-Spec: 01-wire §3, 02-protocol §2. Signing and verifying is libsodium's, which also refuses small-order and non-canonical
-keys and signatures (RFC 8032 leaves that open). Every signature covers a label first, so that a signature made for one
-purpose is none for another; HTTP request signatures (RFC 9421) use the same key and start with other bytes.
+Spec: 01-wire §3, 02-protocol §2. libsodium signs and verifies; it also rejects small-order and non-canonical keys and
+signatures (which RFC 8032 leaves open). Every signature covers a label first, so that a signature made for one purpose
+is invalid for any other; HTTP request signatures (RFC 9421) use the same key and start with different bytes.
 """
 
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ class InvalidSignatureError(SecaggError):
 
 
 class SealError(SecaggError):
-    """The bytes are no sealed box to this identity, or were changed."""
+    """The bytes are not a sealed box for this identity, or were changed."""
 
 
 class Identity:
@@ -41,14 +41,14 @@ class Identity:
         seed: 32 secret random bytes, the Ed25519 private key of RFC 8032.
 
     Attributes:
-        public: the 32-byte verify key, which is the party's name in rosters and manifests.
+        public: the 32-byte verify key, which names the party in rosters and manifests.
     """
 
     __slots__ = ("_key", "public")
 
     def __init__(self, seed: bytes) -> None:
         if len(seed) != KEY_BYTES:
-            raise ParameterError(f"an identity's seed has {KEY_BYTES} bytes, got {len(seed)}")
+            raise ParameterError(f"an identity's seed must have {KEY_BYTES} bytes, got {len(seed)}")
         self._key = SigningKey(seed)
         self.public = bytes(self._key.verify_key)
 
@@ -57,17 +57,17 @@ class Identity:
         return self._key.sign(tag(label) + message).signature
 
     def sign_request(self, base: bytes) -> bytes:
-        """Return the 64-byte signature over the signature base of an HTTP request (RFC 9421), which takes no label.
+        """Return the 64-byte signature over the signature base of an HTTP request (RFC 9421), which has no label.
 
         Raises:
-            ParameterError: the bytes are no such base, which begins with a quotation mark and no label of ours does.
+            ParameterError: the bytes are not a signature base, which starts with a quotation mark, unlike any label.
         """
         if not base.startswith(b'"'):
-            raise ParameterError("this is no signature base of an HTTP request")
+            raise ParameterError("the bytes are not the signature base of an HTTP request")
         return self._key.sign(base).signature
 
     def secret(self, label: str) -> bytes:
-        """Return 32 secret bytes that follow from this identity and a label, wherever it is unlocked."""
+        """Return 32 secret bytes derived from this identity and a label, the same wherever it is unlocked."""
         return tagged_hash(label, bytes(self._key))
 
     def unseal(self, sealed: bytes) -> bytes:
@@ -75,7 +75,7 @@ class Identity:
         try:
             return SealedBox(self._key.to_curve25519_private_key()).decrypt(sealed)
         except (CryptoError, ValueError, TypeError):
-            raise SealError("it is not sealed for this identity") from None
+            raise SealError("the box is not sealed for this identity") from None
 
     def __repr__(self) -> str:
         return f"Identity({fingerprint(self.public)})"
@@ -94,20 +94,20 @@ def verify(public: bytes, label: str, message: bytes, signature: bytes) -> None:
 
 
 def fingerprint(public: bytes) -> str:
-    """Return a key's short name for people and logs: 16 hex digits. For comparing keys, use `key_words`."""
+    """Return a key's short name for people and logs: 16 hex digits. To compare keys, use `key_words`."""
     return tagged_hash("fingerprint", public).hex()[:16]
 
 
 def key_words(public: bytes) -> str:
-    """Return the twelve words of one key, which both sides compare when a site enrols."""
+    """Return a key's twelve words, which both sides compare when a site enrols."""
     return _words(tagged_hash("key-words", public))
 
 
 @record
 class Roster(Record):
-    """What every officer confirms: the project, the hash of its terms, the coordinator's key and all sites' keys.
+    """What every officer confirms: the project, its terms' hash, the coordinator's key and all sites' keys.
 
-    `sites` ascends, so that a roster has one encoding and one fingerprint.
+    `sites` is ascending, so that a roster has one encoding and one fingerprint.
     """
 
     project: Annotated[bytes, Fixed(16)]
@@ -120,38 +120,38 @@ class Roster(Record):
         """Build a roster from the bytes of the project's terms and from keys in any order.
 
         Raises:
-            ParameterError: a key occurs twice, or the coordinator is among the sites of its own project.
+            ParameterError: a key is repeated, or the coordinator is among its project's sites.
         """
         ordered = tuple(sorted(sites))
         if len({coordinator, *ordered}) != len(ordered) + 1:
-            raise ParameterError("a key occurs twice in the roster, or the coordinator is one of its sites")
+            raise ParameterError("a key is repeated in the roster, or the coordinator is one of its sites")
         return cls(project=project, terms=tagged_hash("terms", terms), coordinator=coordinator, sites=ordered)
 
     def digest(self) -> bytes:
-        """Return the roster's 32-byte hash, which a manifest names."""
+        """Return the roster's 32-byte hash, which manifests refer to."""
         return tagged_hash("roster", self.encode())
 
     def words(self) -> str:
         """Return the twelve words (128 bits and a checksum) that people read to each other over another channel.
 
-        The hash is stretched with scrypt: who wants two rosters with the same words needs 2^64 slow evaluations.
+        scrypt stretches the hash: finding two rosters with the same words takes 2^64 slow evaluations.
         """
         return _words(self.digest())
 
     def confirm(self, words: str) -> None:
-        """Check the words that an officer typed.
+        """Check the words typed by an officer.
 
         Raises:
-            ParameterError: they are not this roster's; the message says whether a word was mistyped.
+            ParameterError: the words are not this roster's; the message says whether one was mistyped.
         """
         given = " ".join(words.lower().split())
         if given == self.words():
             return
         if not _WORDS.check(given):
-            raise ParameterError("these are not twelve words with a valid checksum; a word is mistyped or missing")
+            raise ParameterError("the checksum of these words is wrong; a word is mistyped or missing")
         raise ParameterError(
-            "the words are not this roster's: its terms changed, or someone was added, removed or replaced. "
-            "Do not accept this project; ask the coordinator's officer over a channel that you trust"
+            "the words do not match this roster: its terms changed, or someone was added, removed or replaced. "
+            "Do not accept this project; contact the coordinator's officer over a channel that you trust"
         )
 
 

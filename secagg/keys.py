@@ -1,8 +1,8 @@
 """Keys: labelled derivation, the post-quantum hybrid pair secret, one-way ratchets, sealing.
 
 Spec: 02-protocol §3. HKDF-SHA256 is RFC 5869, X25519 RFC 7748, ML-KEM-768 FIPS 203, AES-256-GCM SP 800-38D, all from
-pyca/cryptography. Keys are derived with the epoch's hash as salt and a label of their own, and an AEAD key seals one
-message only, so that nonces are constants.
+pyca/cryptography. Each key is derived with the epoch's hash as salt and its own label, and an AEAD key seals only one
+message, so that nonces can be constants.
 """
 
 from collections.abc import Callable
@@ -30,16 +30,16 @@ _SHA256 = SHA256()
 Encapsulate = Callable[[bytes], tuple[bytes, bytes]]
 """Takes an ML-KEM-768 public key and returns (ciphertext, shared secret).
 
-An argument of the steps that need it, because the library draws the randomness of an encapsulation itself.
+Passed as an argument to the steps that need it, because the library itself draws an encapsulation's randomness.
 """
 
 
 class InvalidKeyError(SecaggError):
-    """A public key or ciphertext is not one that the specification allows."""
+    """A public key or ciphertext violates the specification."""
 
 
 class UnsealError(SecaggError):
-    """The sealed bytes do not open under this key and this associated data; nothing else is said."""
+    """The sealed bytes do not open under this key and associated data; the error says no more than that."""
 
 
 def derive(key: bytes, label: str, *parts: bytes, epoch: bytes) -> bytes:
@@ -48,7 +48,7 @@ def derive(key: bytes, label: str, *parts: bytes, epoch: bytes) -> bytes:
 
 
 class KeyAgreement:
-    """A party's two private keys of an epoch: X25519 (32 bytes) and, for a site, the ML-KEM-768 seed (64 bytes)."""
+    """A party's two private keys for an epoch: X25519 (32 bytes) and, for a site, the ML-KEM-768 seed (64 bytes)."""
 
     __slots__ = ("_curve", "_kem", "curve_public", "kem_public")
 
@@ -59,28 +59,28 @@ class KeyAgreement:
         self.kem_public = b"" if self._kem is None else self._kem.public_key().public_bytes_raw()
 
     def exchange(self, public: bytes) -> bytes:
-        """Return the X25519 shared secret with a key that `check_curve_key` accepts."""
+        """Return the X25519 shared secret with a key that passes `check_curve_key`."""
         check_curve_key(public)  # so that the shared secret is not zero, whatever the private key
         return self._curve.exchange(X25519PublicKey.from_public_bytes(public))
 
     def decapsulate(self, ciphertext: bytes) -> bytes:
-        """Return the shared secret of a ciphertext; a wrong one gives an unrelated secret (implicit rejection)."""
+        """Return a ciphertext's shared secret; a wrong one gives an unrelated secret (implicit rejection)."""
         if self._kem is None:
-            raise InvalidKeyError("the coordinator has no KEM key: it encapsulates to every site")
+            raise InvalidKeyError("the coordinator has no KEM key; it encapsulates to the sites")
         try:
             return self._kem.decapsulate(ciphertext)
         except ValueError as error:
-            raise InvalidKeyError("the KEM ciphertext has a wrong length") from error
+            raise InvalidKeyError("the KEM ciphertext has the wrong length") from error
 
 
 _PROBE = X25519PrivateKey.from_private_bytes(b"\x40" + bytes(31))
 
 
 def check_curve_key(public: bytes) -> None:
-    """Refuse X25519 keys that are not canonical (RFC 7748 accepts and reduces them) or are of low order.
+    """Reject X25519 keys that are not canonical (RFC 7748 accepts and reduces them) or have low order.
 
     Raises:
-        InvalidKeyError: length, top bit, u >= 2^255 - 19, or an all-zero shared secret with any private key.
+        InvalidKeyError: wrong length, top bit set, u >= 2^255 - 19, or an all-zero shared secret with any private key.
     """
     if len(public) != X25519_BYTES or int.from_bytes(public, "little") >= _CURVE_PRIME:
         raise InvalidKeyError("the X25519 key is not canonical")
@@ -91,10 +91,10 @@ def check_curve_key(public: bytes) -> None:
 
 
 def check_kem_key(public: bytes) -> None:
-    """Refuse ML-KEM-768 keys of wrong length or with a coefficient that is not reduced (FIPS 203 section 7.2).
+    """Reject ML-KEM-768 keys of wrong length or with a coefficient that is not reduced (FIPS 203 section 7.2).
 
     Raises:
-        InvalidKeyError: either of the two.
+        InvalidKeyError: in either case.
     """
     try:
         MLKEM768PublicKey.from_public_bytes(public)
@@ -103,7 +103,7 @@ def check_kem_key(public: bytes) -> None:
 
 
 def encapsulate(kem_public: bytes) -> tuple[bytes, bytes]:
-    """Return a fresh (ciphertext, shared secret) for a public key, with the operating system's randomness."""
+    """Return a fresh (ciphertext, shared secret) for a public key, using the operating system's randomness."""
     secret, ciphertext = MLKEM768PublicKey.from_public_bytes(kem_public).encapsulate()
     return ciphertext, secret
 
@@ -118,10 +118,10 @@ def pair_secret(
     high_kem_public: bytes,
     ciphertext: bytes,
 ) -> bytes:
-    """Return P_uv: both secrets together, bound to both parties' indices and keys and to the encapsulation.
+    """Return P_uv: both secrets combined, bound to both parties' indices and keys and to the encapsulation.
 
-    `low` and `high` are (index, X25519 key) of the two ends; the one of lower index encapsulated to the other. The
-    result is secret as long as either X25519 or ML-KEM-768 holds.
+    `low` and `high` are (index, X25519 key) of the two ends; the one with the lower index encapsulated to the other.
+    The result is secret as long as X25519 or ML-KEM-768 holds.
     """
     return derive(
         curve_secret + kem_secret,
@@ -137,10 +137,10 @@ def pair_secret(
 
 
 def seal(key: bytes, plaintext: bytes, associated: bytes, *, number: int = 0) -> bytes:
-    """Return AES-256-GCM(key, plaintext): ciphertext and 16-byte tag. A key seals one message.
+    """Return AES-256-GCM(key, plaintext): ciphertext and 16-byte tag. A key seals only one message.
 
     Args:
-        number: the nonce; 0, or the number of the chunk where the one message is sealed in chunks.
+        number: nonce; 0, or the chunk's number if the message is sealed in chunks.
     """
     return AESGCM(key).encrypt(number.to_bytes(12, "big"), plaintext, associated)
 
@@ -149,7 +149,7 @@ def unseal(key: bytes, sealed: bytes, associated: bytes, *, number: int = 0) -> 
     """Return the plaintext of `seal`.
 
     Raises:
-        UnsealError: another key, other associated data or other bytes.
+        UnsealError: key, associated data or bytes differ.
     """
     try:
         return AESGCM(key).decrypt(number.to_bytes(12, "big"), sealed, associated)

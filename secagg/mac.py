@@ -1,9 +1,9 @@
-"""Lanes that authenticate a sum: linear checks under a key that the sites alone share.
+"""Lanes that authenticate a sum: linear checks under a key that only the sites share.
 
 Spec: 02-protocol §4. A lane is <rho, x'> mod 2^64: rho comes from a keystream, and x' is a site's m signed integers
-with n more behind them, of which its own is 1 and the others are 0. The lanes' sums must fit the published sum and the
-set it is over. They are linear, so that they tell nobody more than that, not even who knows rho. The n entries are a
-one-time pad for <rho, x>: without them the coordinator could publish any multiple of a sum and its lanes, even zeros.
+followed by n more, of which its own is 1 and the others are 0. The sums of the lanes must match the published sum and
+the set it covers. They are linear, so they reveal nothing beyond that, even to someone who knows rho. The n entries are
+a one-time pad for <rho, x>: without them the coordinator could publish any multiple of a sum and its lanes, even zeros.
 """
 
 from collections.abc import Iterable
@@ -15,16 +15,16 @@ from secagg.codec import u16, u32
 from secagg.keys import derive
 from secagg.masks import add_keystream
 
-_SLICE = 1 << 16  # lanes of rho at a time, so that memory does not grow with the vector
+_SLICE = 1 << 16  # lanes of rho at a time, so that memory use does not grow with the vector
 
 
 def session_key(kappas: Iterable[bytes], *, epoch: bytes) -> bytes:
-    """Return K_mac of the sites whose seeds these are, in the order of their indices."""
+    """Return K_mac from the sites' seeds, in the order of their indices."""
     return derive(b"".join(kappas), "mac-session", epoch=epoch)
 
 
 def presence(sites: Iterable[int], count: int) -> NDArray[np.int64]:
-    """Return the entries that follow those of a vector in its lanes: of `count` sites, 1 for each that is in it."""
+    """Return the entries that follow a vector's own in its lanes: `count` entries, 1 for each site in the sum."""
     marks = np.zeros(count, np.int64)
     marks[[site - 1 for site in sites]] = 1
     return marks
@@ -35,7 +35,7 @@ def lanes(
 ) -> list[int]:
     """Return `count` lanes mod 2^64 over a site's integers, or over the centred sum of all sites' integers.
 
-    Lanes over the slices of a vector, each from its `start` on, add up to those over the whole.
+    The lanes of a vector's slices, each computed from its `start`, add up to those of the whole vector.
     """
     result = []
     for number in range(count):

@@ -1,9 +1,9 @@
 """Masks: AES-256-CTR keystream added to lanes in place, and lists of such masks.
 
 Spec: 02-protocol §4. A mask key is used for one vector; lane i takes the keystream's bytes from i * width on, read as a
-little-endian integer, so that any slice can be masked by itself and a long vector can be shared out over threads and
-machines. Where the processor has AES instructions that Numba may use, the keystream never leaves the registers
-(`kernels.aes`); elsewhere OpenSSL makes it in pieces that stay in the cache. Both give the same bytes.
+little-endian integer, so that any slice can be masked separately and a long vector can be split over threads and
+machines. If the processor has AES instructions that Numba may use, the keystream never leaves the registers
+(`kernels.aes`); otherwise OpenSSL generates it in pieces that stay in the cache. Both give the same bytes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,18 +25,18 @@ from secagg.packing import Lanes
 KEY_BYTES = 32
 _DTYPES = (np.dtype(np.uint32), np.dtype(np.uint64))
 _BLOCK = 16
-_MOST_BLOCKS = 1 << 40  # of a keystream, that the kernel counts
-_PIECE = 1 << 17  # bytes: where OpenSSL makes the keystream, it and the lanes stay in the second-level cache
-_AT_ONCE = 256  # keys whose streams OpenSSL holds at a time
-_WORTH_A_THREAD = 1 << 22  # bytes of keystream: a fraction of a millisecond, ten times what a thread costs
+_MOST_BLOCKS = 1 << 40  # of a keystream; the limit of the kernel's counter
+_PIECE = 1 << 17  # bytes: OpenSSL's keystream and the lanes stay in the second-level cache
+_AT_ONCE = 256  # keys whose streams OpenSSL holds at once
+_WORTH_A_THREAD = 1 << 22  # bytes of keystream: under a millisecond of work, ten times a thread's cost
 
 Signed: TypeAlias = tuple[bytes, bool]
-"""The key of a keystream, and whether it is subtracted."""
+"""A keystream's key, and whether to subtract it."""
 
 
 @record
 class Mask(Record):
-    """One keystream to add, or with `negate` to subtract."""
+    """One keystream to add, or to subtract with `negate`."""
 
     key: Annotated[bytes, Fixed(KEY_BYTES)]
     negate: Annotated[bool, Flag()]
@@ -51,28 +51,28 @@ def add_keystream(acc: Lanes, key: bytes, *, negate: bool = False, start: int = 
     Args:
         acc: (k,) uint32 or uint64, C-contiguous and writable.
         key: 32 bytes, used for one vector only.
-        start: the vector's lane that acc[0] is.
+        start: index of acc[0] in the vector.
 
     Raises:
-        ParameterError: dtype, shape or key length.
+        ParameterError: wrong dtype, shape or key length.
     """
     if len(key) != KEY_BYTES:
-        raise ParameterError("a mask key has 32 bytes")
+        raise ParameterError("a mask key must have 32 bytes")
     _check(acc, start)
     _share_out(acc, [(key, negate)], start)
 
 
 def apply(acc: Lanes, masks: Iterable[Mask], *, start: int = 0, remove: bool = False) -> None:
-    """Add every mask to `acc` in place; with `remove`, take them away.
+    """Add every mask to `acc` in place; with `remove`, subtract them.
 
-    Work worth it is shared out over as many threads as NUMBA_NUM_THREADS allows, by default over all cores.
+    Large enough work is split over as many threads as NUMBA_NUM_THREADS allows, by default over all cores.
 
     Args:
         acc: (k,) uint32 or uint64, C-contiguous and writable.
-        start: the vector's lane that acc[0] is.
+        start: index of acc[0] in the vector.
 
     Raises:
-        ParameterError: dtype or shape.
+        ParameterError: wrong dtype or shape.
     """
     _check(acc, start)
     _share_out(acc, [(mask.key, mask.negate != remove) for mask in masks], start)
@@ -80,11 +80,11 @@ def apply(acc: Lanes, masks: Iterable[Mask], *, start: int = 0, remove: bool = F
 
 def _check(acc: Lanes, start: int) -> None:
     if acc.dtype not in _DTYPES or acc.ndim != 1 or not acc.flags.c_contiguous:
-        raise ParameterError("acc is a contiguous 1-D array of uint32 or uint64")
+        raise ParameterError("acc must be a contiguous 1-D array of uint32 or uint64")
     if not acc.flags.writeable:
-        raise ParameterError("acc is writable")
+        raise ParameterError("acc must be writable")
     if not 0 <= start * acc.itemsize < _BLOCK << 128:
-        raise ParameterError("lanes count from 0 as far as the cipher's counter goes")
+        raise ParameterError("lanes must lie between 0 and the limit of the cipher's counter")
 
 
 def _share_out(acc: Lanes, signed: Sequence[Signed], start: int) -> None:
@@ -110,12 +110,12 @@ def _combine(acc: Lanes, signed: Sequence[Signed], start: int) -> None:
 
 @cache
 def _kernel(dtype: "np.dtype[Any]") -> Callable[..., None] | None:
-    """Return the kernel for lanes of this type, or None where there are no AES instructions that Numba may use."""
+    """Return the kernel for this type of lanes, or None without AES instructions that Numba may use."""
     return kernels.aes.accumulate(dtype) if kernels.target.AES_VECTOR_BITS else None  # compiled where it can run
 
 
 def _combine_by_openssl(acc: Lanes, signed: Sequence[Signed], start: int) -> None:
-    """Go through the lanes piece by piece, while every key's stream stands at the same place."""
+    """Process the lanes piece by piece, with every key's stream at the same position."""
     counter, skipped = divmod(start * acc.itemsize, _BLOCK)
     streams = []
     for key, negate in signed:

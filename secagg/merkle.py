@@ -1,6 +1,6 @@
-"""Merkle trees over lists of byte strings, as in RFC 6962 section 2.1: leaves and nodes are hashed apart.
+"""Merkle trees over lists of byte strings, as in RFC 6962 section 2.1: leaves and nodes are hashed differently.
 
-Spec: 01-wire §2. A signed root stands for many slots, and a recipient checks its own slot with a short path.
+Spec: 01-wire §2. One signed root covers many slots, and a recipient checks its own slot with a short path.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,25 +11,25 @@ class Tree:
     """The tree over a list of leaves.
 
     Attributes:
-        root: the 32-byte tree head; of no leaves, the hash of nothing.
+        root: the 32-byte tree head; without leaves, the hash of the empty string.
     """
 
     __slots__ = ("_levels", "root")
 
     def __init__(self, leaves: Iterable[bytes]) -> None:
-        self._levels = _levels([sha256(b"\0" + leaf).digest() for leaf in leaves])  # without a call: there are many
+        self._levels = _levels([sha256(b"\0" + leaf).digest() for leaf in leaves])  # inlined, as there are many
         self.root = _top(self._levels)
 
     def paths(self) -> list[tuple[bytes, ...]]:
-        """Return for each leaf its path: the siblings from it up to the root."""
+        """Return each leaf's path: the siblings from the leaf up to the root."""
         above: list[tuple[bytes, ...]] = [()]
         for level in reversed(self._levels[:-1]):
-            last = len(level) - 1  # which moves up alone where it has no sibling
+            last = len(level) - 1  # moves up unchanged if it has no sibling
             above = [above[i >> 1] if i ^ 1 > last else (level[i ^ 1], *above[i >> 1]) for i in range(len(level))]
         return above if self._levels[0] else []
 
     def siblings(self, positions: Collection[int]) -> tuple[bytes, ...]:
-        """Return the nodes that lead to the root beside these leaves, from the leaves' level up, from left to right."""
+        """Return the nodes that lead from these leaves to the root, level by level from the leaves, left to right."""
         needed, known = [], set(positions)
         for level in self._levels[:-1]:
             needed += [level[i ^ 1] for i in sorted(known) if i ^ 1 not in known and i ^ 1 < len(level)]
@@ -38,7 +38,7 @@ class Tree:
 
 
 def root(leaves: Iterable[bytes]) -> bytes:
-    """Return the root of the tree over the leaves, none of which is kept."""
+    """Return the root of the tree over the leaves without storing them."""
     return Tree(leaves).root
 
 
@@ -48,12 +48,12 @@ def root_of_hashes(hashes: Iterable[bytes]) -> bytes:
 
 
 def leaf_hash(leaf: bytes) -> bytes:
-    """Return the hash under which a leaf stands in its tree."""
+    """Return a leaf's hash in its tree."""
     return sha256(b"\0" + leaf).digest()
 
 
 def root_from_path(leaf: bytes, position: int, count: int, siblings: Sequence[bytes]) -> bytes | None:
-    """Return the root that leaf and path lead to, or None where the path has not the length that position asks for."""
+    """Return the root reached from a leaf by its path, or None if the path's length does not match the position."""
     if not 0 <= position < count:
         return None
     node = leaf_hash(leaf)
@@ -70,7 +70,7 @@ def root_from_path(leaf: bytes, position: int, count: int, siblings: Sequence[by
 
 
 def root_from_leaves(leaves: Mapping[int, bytes], count: int, siblings: Sequence[bytes]) -> bytes | None:
-    """Return the root that some leaves, by position, lead to with these siblings, or None where they do not fit."""
+    """Return the root reached from some leaves, by position, with these siblings, or None if they do not match."""
     if not leaves or not all(0 <= position < count for position in leaves):
         return None
     nodes, remaining = {i: leaf_hash(leaf) for i, leaf in sorted(leaves.items())}, iter(siblings)

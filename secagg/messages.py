@@ -1,8 +1,8 @@
 """The messages of protocol 1, in the order in which they are sent.
 
-Spec: 01-wire §6, 02-protocol §5 and §6. A message is the body of a signed frame (`secagg.envelope`). Lists carry other
-sites' frames whole, so that each recipient checks the authors' signatures itself. What does not fit into a frame, or is
-different for each recipient, travels beside it as a payload that the body binds by a hash.
+Spec: 01-wire §6, 02-protocol §5 and §6. A message is the body of a signed frame (`secagg.envelope`). Lists contain
+other sites' complete frames, so that each recipient checks the authors' signatures itself. Content that does not fit
+into a frame, or differs per recipient, travels alongside as a payload that the body binds by a hash.
 
     epoch   coordinator              site                  round   coordinator          site
             Manifest            ->                                 Open            ->
@@ -18,7 +18,7 @@ different for each recipient, travels beside it as a payload that the body binds
             Ready               ->
 
 In a homomorphic epoch the sites answer a Quorum with SealedShares; the coordinator sends the encrypted sum as Opening,
-and the sites that are to publish what they opened send Opened.
+and the sites that are to publish the opened sum send Opened.
 """
 
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ Ciphertext = Annotated[bytes, Fixed(KEM_CIPHERTEXT_BYTES)]
 
 @record
 class Listing(Kept):
-    """A list of the sites' frames, of which the recipient is shown some: the siblings lead to the root over all."""
+    """A list of the sites' frames, of which the recipient is shown some; the siblings lead to the root over all."""
 
     senders: Indices
     frames: Frames
@@ -76,7 +76,7 @@ class Listing(Kept):
 
 
 class Suite(IntEnum):
-    """The algorithms of an epoch, with their parameters: the second one sums under homomorphic encryption."""
+    """The algorithms of an epoch, with their parameters; the second suite sums under homomorphic encryption."""
 
     X25519_MLKEM768_AES256 = 1
     X25519_MLKEM768_AES256_BFV = 2
@@ -86,10 +86,10 @@ class ProtocolMessage(Record):
     """Base of all message bodies.
 
     Attributes:
-        KIND: stands in the frame's header.
-        SEALED: the body is a ciphertext on the wire.
-        TO_EVERYONE: the coordinator signs one frame for all sites; otherwise one for each. Never both in one epoch, so
-            that a kind has one slot for a recipient: see `Manifest.is_shared`.
+        KIND: message kind in the frame's header.
+        SEALED: whether the body is a ciphertext on the wire.
+        TO_EVERYONE: whether the coordinator signs one frame for all sites instead of one for each. Never both in one
+        epoch,     so that each kind has one slot per recipient: see `Manifest.is_shared`.
     """
 
     __slots__ = ()
@@ -100,7 +100,7 @@ class ProtocolMessage(Record):
 
 @record
 class Manifest(ProtocolMessage):
-    """The terms of an epoch; its hash is the epoch's name. Index i of a site is its place in `sites`, from 1."""
+    """The terms of an epoch, named by its hash. A site's index is its place in `sites`, counted from 1."""
 
     KIND = 1
     TO_EVERYONE = True
@@ -133,21 +133,21 @@ class Manifest(ProtocolMessage):
 
     @property
     def is_homomorphic(self) -> bool:
-        """The coordinator adds ciphertexts, and the sites alone open the sum."""
+        """Whether the coordinator adds ciphertexts and only the sites open the sum."""
         return self.suite is Suite.X25519_MLKEM768_AES256_BFV
 
     @property
     def most_holders(self) -> int:
-        """So many sites at most hold a dealer's shares."""
+        """Maximum number of sites that hold a dealer's shares."""
         return self.degree or len(self.sites)
 
     @property
     def signs_survivors(self) -> bool:
-        """The survivors are signed before they are unmasked; only semi-honest on the complete graph they are not."""
+        """Whether survivors are signed before they are unmasked: always, except semi-honest on the complete graph."""
         return self.profile is Profile.MALICIOUS or self.is_sparse
 
     def is_private_for(self, sites: int) -> bool:
-        """A sparse graph over so many of the sites bears the colluders, and losses down to the least survivors."""
+        """Return whether a sparse graph over this many sites tolerates the colluders and losses down to the minimum."""
         return is_private(
             sites,
             Parameters(self.degree, self.threshold),
@@ -157,13 +157,13 @@ class Manifest(ProtocolMessage):
         )
 
     def is_shared(self, kind: type[ProtocolMessage]) -> bool:
-        """Messages of this kind are one frame for everyone. On a sparse graph only the manifest is."""
+        """Return whether messages of this kind are one frame for everyone; on a sparse graph only the manifest is."""
         return kind.TO_EVERYONE and (kind is Manifest or not self.is_sparse)
 
 
 @record
 class Join(ProtocolMessage):
-    """A site takes part in the epoch whose hash the frame names."""
+    """A site joins the epoch whose hash the frame names."""
 
     KIND = 2
     nonce_commitment: Hash
@@ -171,7 +171,7 @@ class Join(ProtocolMessage):
 
 @record
 class Cohort(ProtocolMessage):
-    """Who joined. One hash stands for all nonce commitments: on a sparse graph nobody is shown another's."""
+    """Who joined. One hash covers all nonce commitments, as on a sparse graph nobody is shown the others'."""
 
     KIND = 3
     TO_EVERYONE = True
@@ -181,7 +181,7 @@ class Cohort(ProtocolMessage):
 
 @record
 class Prekeys(ProtocolMessage):
-    """A site's keys for the epoch and commitments to its secrets; the nonce opens the commitment of its Join."""
+    """A site's keys for the epoch and commitments to its secrets; the nonce opens the commitment in its Join."""
 
     KIND = 4
     nonce: Hash
@@ -193,7 +193,7 @@ class Prekeys(ProtocolMessage):
 
 @record
 class PrekeyList(ProtocolMessage):
-    """All prekeys, and the coordinator's encapsulation to the recipient; on a sparse graph all nonces as payload."""
+    """All prekeys, and the coordinator's encapsulation to the recipient; on a sparse graph, all nonces as payload."""
 
     KIND = 5
     prekeys: Listing
@@ -202,7 +202,7 @@ class PrekeyList(ProtocolMessage):
 
 @record
 class Encapsulations(ProtocolMessage):
-    """A site encapsulated to all of higher index; the root is over its slots, in the order of their recipients."""
+    """A site's encapsulations to all sites of higher index; the root covers its slots, ordered by recipient."""
 
     KIND = 6
     root: Hash
@@ -210,7 +210,7 @@ class Encapsulations(ProtocolMessage):
 
 @record
 class EncapsulationPackage(Record):
-    """Payload of Encapsulations: one ciphertext for each recipient."""
+    """Payload of Encapsulations: one ciphertext per recipient."""
 
     slots: Annotated[Mapping[int, bytes], Map(U16, Fixed(KEM_CIPHERTEXT_BYTES), MAX_SITES)]
 
@@ -225,7 +225,7 @@ class EncapsulationSlot(Record):
 
 @record
 class EncapsulationList(ProtocolMessage):
-    """All Encapsulations frames, and those slots that are the recipient's."""
+    """All Encapsulations frames, and the recipient's slots."""
 
     KIND = 7
     headers: Listing
@@ -234,7 +234,7 @@ class EncapsulationList(ProtocolMessage):
 
 @record
 class Shares(ProtocolMessage):
-    """What a dealer signs: its vaults' hashes and key commitments, by round, and the root over its slots."""
+    """What a dealer signs: hashes of its vaults and key commitments, by round, and the root over its slots."""
 
     KIND = 8
     vault_hashes: Hashes
@@ -245,10 +245,10 @@ class Shares(ProtocolMessage):
 
 @record
 class ShareSlot(Record):
-    """What a dealer has for one holder.
+    """A dealer's data for one holder.
 
     `sealed` holds the shares of the dealer's self-mask seeds and vault keys; `edges` commit to the pair seeds of dealer
-    and holder, one a round; `leaves` are the hashes of the shares, for each round that of the seed, then that of the
+    and holder, one per round; `leaves` are the hashes of the shares: for each round that of the seed, then that of the
     vault key. The dealer's own slot has neither `sealed` nor `edges`.
     """
 
@@ -258,7 +258,7 @@ class ShareSlot(Record):
 
     @staticmethod
     def counts(slot: bytes) -> tuple[int, int]:
-        """Return how many edges and leaves an encoded slot has: their counts stand behind `sealed` and behind edges."""
+        """Return the numbers of edges and leaves in an encoded slot; each count follows `sealed` or the edges."""
         (sealed,) = _COUNT.unpack_from(slot)
         (edges,) = _COUNT.unpack_from(slot, at := _COUNT.size + sealed)
         (leaves,) = _COUNT.unpack_from(slot, at + _COUNT.size + HASH_BYTES * edges)
@@ -266,7 +266,7 @@ class ShareSlot(Record):
 
     @staticmethod
     def edge(slot: bytes, position: int) -> bytes:
-        """Return one of the edges of an encoded slot, which has so many."""
+        """Return one of the edges of an encoded slot."""
         (sealed,) = _COUNT.unpack_from(slot)
         at = 2 * _COUNT.size + sealed + HASH_BYTES * position
         return slot[at : at + HASH_BYTES]
@@ -274,7 +274,7 @@ class ShareSlot(Record):
 
 @record
 class SharePackage(Record):
-    """Payload of Shares: a vault for each round, and a slot for each member of the cohort."""
+    """Payload of Shares: a vault per round, and a slot for each member of the cohort."""
 
     vaults: Annotated[tuple[bytes, ...], Seq(Blob(MAX_FRAME_BYTES), MAX_ROUNDS)]
     slots: Annotated[Mapping[int, bytes], Map(U16, Encoded(ShareSlot), MAX_SITES)]
@@ -282,7 +282,7 @@ class SharePackage(Record):
 
 @record
 class HeldLeaves(Record):
-    """What the coordinator keeps for a holder's answers: the leaves of its slots, by dealer, one after the other."""
+    """What the coordinator keeps to check a holder's answers: the leaves of its slots, by dealer, concatenated."""
 
     dealers: Annotated[Mapping[int, bytes], Map(U16, Blob(2 * MAX_ROUNDS * HASH_BYTES), MAX_SITES)]
 
@@ -297,7 +297,7 @@ class ProvenShareSlot(Record):
 
 @record
 class ShareList(ProtocolMessage):
-    """All Shares frames, and those slots that are the recipient's."""
+    """All Shares frames, and the recipient's slots."""
 
     KIND = 9
     headers: Listing
@@ -306,7 +306,7 @@ class ShareList(ProtocolMessage):
 
 @record
 class Receipt(ProtocolMessage):
-    """Whose shares a site accepted, and whom it refused for which check (the digits of its ID)."""
+    """Whose shares a site accepted, and whose it refused by which check (the digits of its ID)."""
 
     KIND = 10
     accepted: Indices
@@ -315,7 +315,7 @@ class Receipt(ProtocolMessage):
 
 @record
 class Ready(ProtocolMessage):
-    """The epoch's members are the authors of these receipts, in which all of them accept each other."""
+    """The epoch's members are the authors of these receipts, which all accept each other."""
 
     KIND = 11
     TO_EVERYONE = True
@@ -346,7 +346,7 @@ class Decline(ProtocolMessage):
 
 @record
 class Upload(ProtocolMessage):
-    """Signed digest of a masked vector; the vector itself is the payload, sealed in chunks to the coordinator."""
+    """Signed digest of a masked vector; the vector itself is the payload, sealed to the coordinator in chunks."""
 
     KIND = 18
     context: Hash
@@ -355,7 +355,7 @@ class Upload(ProtocolMessage):
 
 @record
 class Survivors(ProtocolMessage):
-    """The uploads that are in the sum."""
+    """The uploads included in the sum."""
 
     KIND = 19
     TO_EVERYONE = True
@@ -372,7 +372,7 @@ class Consistency(ProtocolMessage):
 
 @record
 class Quorum(ProtocolMessage):
-    """Enough sites signed the same statement."""
+    """Signatures of enough sites on the same statement."""
 
     KIND = 21
     TO_EVERYONE = True
@@ -381,7 +381,7 @@ class Quorum(ProtocolMessage):
 
 @record
 class Unmask(ProtocolMessage):
-    """For each site asked, one share: of the self-mask seed if it is in the sum, of the vault key if not."""
+    """One share for each site asked: of the self-mask seed if it is in the sum, otherwise of the vault key."""
 
     KIND = 22
     SEALED = True
@@ -401,7 +401,7 @@ class Result(ProtocolMessage):
 
 @record
 class SealedShares(ProtocolMessage):
-    """What Unmask holds, for the sites alone: shares in the roster's order, sealed to all members."""
+    """The content of Unmask for the sites only: shares in the roster's order, sealed to all members."""
 
     KIND = 24
     statement: Hash
@@ -410,7 +410,7 @@ class SealedShares(ProtocolMessage):
 
 @record
 class Opening(ProtocolMessage):
-    """The ciphertexts of a sum as the payload, sealed in chunks under `key`; shares, and the vaults of the lost."""
+    """A sum's ciphertexts as payload, sealed in chunks under `key`; shares, and the vaults of lost sites."""
 
     KIND = 25
     SEALED = True
@@ -423,7 +423,7 @@ class Opening(ProtocolMessage):
 
 @record
 class Opened(ProtocolMessage):
-    """The sum as a site opened it, for a coordinator that may know it; its elements are the payload, as in Result."""
+    """The sum as opened by a site, for a coordinator that may know it; its elements are the payload, as in Result."""
 
     KIND = 26
     SEALED = True
@@ -462,5 +462,5 @@ MESSAGES: dict[int, type[ProtocolMessage]] = {
 
 
 def last_kinds(manifest: Manifest) -> tuple[type[Unmask | Opened], type[Result | Opening]]:
-    """Return what is sealed last in a round, from a site to the coordinator and from there to the sites."""
+    """Return the kinds sealed last in a round: from a site to the coordinator, and from there to the sites."""
     return (Opened, Opening) if manifest.is_homomorphic else (Unmask, Result)

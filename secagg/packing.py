@@ -1,7 +1,7 @@
 """Packing of ring elements to exactly b bits each.
 
-Spec: 01-wire §5. A vector of m elements takes ceil(m b / 8) bytes; the spare bits of the last byte are zero, and other
-bits there are refused, so that a vector has one encoding.
+Spec: 01-wire §5. A vector of m elements takes ceil(m b / 8) bytes; the spare bits of the last byte must be zero, so
+that a vector has only one encoding.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ Lanes = NDArray[np.unsignedinteger[Any]]
 def lane_dtype(bits: int) -> type[np.uint32] | type[np.uint64]:
     """Return the unsigned type that holds one element: uint32 up to 32 bits, else uint64."""
     if not 1 <= bits <= 64:
-        raise ParameterError(f"an element has 1 to 64 bits, got {bits}")
+        raise ParameterError(f"an element must have 1 to 64 bits, got {bits}")
     return np.uint32 if bits <= 32 else np.uint64
 
 
@@ -33,11 +33,11 @@ def pack(lanes: Lanes, bits: int) -> bytes:
     Shape: lanes (m,), uint32 for bits <= 32, else uint64, C-contiguous.
 
     Raises:
-        ParameterError: another dtype or shape.
+        ParameterError: wrong dtype or shape.
     """
     dtype = lane_dtype(bits)
     if lanes.dtype != dtype or lanes.ndim != 1:
-        raise ParameterError(f"{bits}-bit elements are packed from a 1-D array of {np.dtype(dtype)}")
+        raise ParameterError(f"packing {bits}-bit elements needs a 1-D array of {np.dtype(dtype)}")
     if bits == 8 * lanes.itemsize:
         return lanes.astype(np.dtype(dtype).newbyteorder("<"), copy=False).tobytes()
     size = packed_bytes(len(lanes), bits)
@@ -47,16 +47,16 @@ def pack(lanes: Lanes, bits: int) -> bytes:
 
 
 def unpack(data: bytes, bits: int, count: int) -> Lanes:
-    """Return the `count` elements that `pack` wrote, as uint32 for bits <= 32, else uint64.
+    """Return the `count` elements that `pack` encoded, as uint32 for bits <= 32, else uint64.
 
     Raises:
-        ParameterError: the length is another, or spare bits are set.
+        ParameterError: the length is wrong, or spare bits are set.
     """
     dtype = lane_dtype(bits)
     if len(data) != packed_bytes(count, bits):
         raise ParameterError(f"{count} elements of {bits} bits take {packed_bytes(count, bits)} bytes, got {len(data)}")
     if (spare := -count * bits % 8) and data[-1] >> (8 - spare):
-        raise ParameterError("spare bits behind the last element are set")
+        raise ParameterError("spare bits after the last element are set")
     if bits == 8 * np.dtype(dtype).itemsize:
         return np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).astype(dtype)
     out = np.empty(count, dtype)

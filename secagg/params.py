@@ -13,7 +13,7 @@ from secagg.errors import HeadroomError, ParameterError
 
 MIN_SITES = 3
 MAX_ROUNDS = 1 << 12
-MAX_SITE_ROUNDS = 1 << 14  # n * B: keeps every setup message below the frame's 4 MiB
+MAX_SITE_ROUNDS = 1 << 14  # n * B: keeps every setup message below the frame limit of 4 MiB
 MAX_RING_BITS = 64
 MAX_LANES = 1 << 30
 MAX_MAC_LANES = 64
@@ -25,14 +25,14 @@ MAX_HOMOMORPHIC_SITES = 256  # so that all sealed shares of a round fit into a f
 
 
 class Profile(IntEnum):
-    """What the protocol holds against; a site names the least that it takes part in."""
+    """Which attackers the protocol withstands; a site sets the minimum that it accepts."""
 
     SEMI_HONEST = 1
     MALICIOUS = 2
 
 
 class LossRule(IntEnum):
-    """What the loss of a site does to the rest of a run, since two similar sums tell their difference."""
+    """How a lost site affects the rest of a run, since two similar sums reveal their difference."""
 
     CONTINUE = 1
     PAUSE = 2
@@ -40,14 +40,14 @@ class LossRule(IntEnum):
 
 
 class Beyond(IntEnum):
-    """What a site does with a value beyond the clip: move it to the clip and count it, or not take part."""
+    """What a site does with a value beyond the clip: move it to the clip and count it, or decline."""
 
     CLIP = 1
     REFUSE = 2
 
 
 class Rounding(IntEnum):
-    """Which level a value between two of them becomes: the nearer one, or either at random with the value as mean."""
+    """Which level a value between two levels becomes: the nearer one, or a random one with the value as mean."""
 
     NEAREST = 1
     STOCHASTIC = 2
@@ -64,19 +64,19 @@ def default_colluders(sites: int, profile: Profile) -> int:
 
 
 def least_survivors(threshold: int, colluders: int) -> int:
-    """Return the least a: a sum of fewer sites is never opened."""
+    """Return the minimum a: sums of fewer sites are never opened."""
     return max(threshold, colluders + 2, MIN_SITES)
 
 
 @record
 class Floors(Record):
-    """What a site asks for before it takes part, whatever the coordinator proposes. Never sent to anyone.
+    """A site's minimum requirements, whatever the coordinator proposes. Never sent to anyone.
 
     Attributes:
-        profile: the weakest profile that is accepted.
-        sites: the least number of sites in a roster.
-        survivors: the least number of sites in any sum.
-        colluders_one_in: the manifest must bear at least ceil(n / this) - 1 colluding sites (malicious profile).
+        profile: weakest acceptable profile.
+        sites: minimum number of sites in a roster.
+        survivors: minimum number of sites in any sum.
+        colluders_one_in: the manifest must tolerate at least ceil(n / this) - 1 colluding sites (malicious profile).
     """
 
     profile: Profile = Profile.MALICIOUS
@@ -87,9 +87,9 @@ class Floors(Record):
 
 @record
 class Segment(Record):
-    """`count` consecutive entries with one clip and one step.
+    """`count` consecutive entries with the same clip and step.
 
-    A value x becomes an integer next to x / step, at most `bound` in absolute value; `levels` is round(clip / step).
+    A value x becomes an integer next to x / step, of absolute value at most `bound`; `levels` is round(clip / step).
     With a `rotation` of k > 0 the values are those of the rotated entries, in blocks of 2^k (`secagg.rotation`).
     """
 
@@ -106,19 +106,19 @@ class Segment(Record):
 
     @property
     def bound(self) -> int:
-        """The largest integer: rounding at random reaches the level above a clip that lies between two."""
+        """The largest integer: random rounding reaches the level above a clip that lies between two levels."""
         return self.levels + (self.rounding is Rounding.STOCHASTIC)
 
     def check(self) -> None:
         """Raise ParameterError unless the segment can be quantised."""
         if self.count < 1:
-            raise ParameterError("a segment has at least one entry")
+            raise ParameterError("a segment must have at least one entry")
         if not (self.clip > 0 and self.step > 0 and isfinite(self.clip / self.step)):
-            raise ParameterError("clip and step of a segment are positive")
+            raise ParameterError("clip and step of a segment must be positive")
         if not 1 <= self.levels <= MAX_LEVELS:
-            raise ParameterError(f"clip / step is between 1 and 2^62, got {self.clip / self.step:.3g}")
+            raise ParameterError(f"clip / step must be between 1 and 2^62, got {self.clip / self.step:.3g}")
         if self.rotation > MAX_ROTATION:
-            raise ParameterError(f"a block of a rotation has at most 2^{MAX_ROTATION} entries")
+            raise ParameterError(f"a rotation's block may have at most 2^{MAX_ROTATION} entries")
 
 
 @record
@@ -135,34 +135,34 @@ class Schema(Record):
         return sum(segment.count for segment in self.segments)
 
     def check(self, parties: int) -> None:
-        """Check that the sum of so many vectors of this schema fits, whatever the values.
+        """Check that the sum of this many vectors fits, whatever the values.
 
         Raises:
             ParameterError: sizes, clips or lanes are out of range.
-            HeadroomError: parties * bound >= 2^(ring_bits - 1) for some segment.
+            HeadroomError: parties * bound >= 2^(ring_bits - 1) for a segment.
         """
         for segment in self.segments:
             segment.check()
         if not 1 <= self.length <= MAX_LANES:
-            raise ParameterError(f"a vector has 1 to {MAX_LANES} entries, got {self.length}")
+            raise ParameterError(f"a vector must have 1 to {MAX_LANES} entries, got {self.length}")
         if not 2 <= self.ring_bits <= MAX_RING_BITS:
-            raise ParameterError(f"the ring has 2 to {MAX_RING_BITS} bits, got {self.ring_bits}")
-        # A forged sum passes one 64-bit lane with probability 2^-(65-b) at most; together the lanes must give 2^-64.
+            raise ParameterError(f"the ring must have 2 to {MAX_RING_BITS} bits, got {self.ring_bits}")
+        # A forged sum passes one 64-bit lane with probability at most 2^-(65-b); together the lanes must reach 2^-64.
         if self.mac_lanes and self.mac_lanes * (65 - self.ring_bits) < MIN_FORGERY_BITS:
-            raise ParameterError(f"{self.mac_lanes} lanes do not authenticate a ring of {self.ring_bits} bits")
+            raise ParameterError(f"{self.mac_lanes} lanes are too few to authenticate a ring of {self.ring_bits} bits")
         if self.mac_lanes > MAX_MAC_LANES:
-            raise ParameterError(f"at most {MAX_MAC_LANES} lanes")
+            raise ParameterError(f"at most {MAX_MAC_LANES} lanes are allowed")
         if (needed := max(ring_bits_for(segment.bound, parties) for segment in self.segments)) > self.ring_bits:
-            raise HeadroomError(f"the sum of {parties} vectors needs {needed} bits, the ring has {self.ring_bits}")
+            raise HeadroomError(f"the sum of {parties} vectors needs {needed} bits, but the ring has {self.ring_bits}")
 
 
 def mac_lanes_for(ring_bits: int) -> int:
-    """Return the number of 64-bit lanes that hold the probability of a forged sum below 2^-64."""
+    """Return the number of 64-bit lanes that keep the probability of a forged sum below 2^-64."""
     return -(-MIN_FORGERY_BITS // (65 - ring_bits))
 
 
 def ring_bits_for(bound: int, parties: int) -> int:
-    """Return the least b with parties * bound < 2^(b-1): the centred sum of so many values up to `bound` fits.
+    """Return the least b with parties * bound < 2^(b-1): the centred sum of this many values up to `bound` fits.
 
     Raises:
         HeadroomError: 64 bits are not enough.
@@ -170,7 +170,7 @@ def ring_bits_for(bound: int, parties: int) -> int:
     bits = (parties * bound).bit_length() + 1
     if bits > MAX_RING_BITS:
         raise HeadroomError(
-            f"{parties} values of up to {bound} need {bits} bits, the ring has at most {MAX_RING_BITS}: "
-            "take a coarser step, a smaller clip or fewer parties"
+            f"{parties} values of up to {bound} need {bits} bits, but the ring has at most {MAX_RING_BITS}: "
+            "choose a coarser step, a smaller clip or fewer parties"
         )
     return bits

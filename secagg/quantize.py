@@ -1,21 +1,21 @@
-"""Fixed point: reals to ring integers and back, with clip, step and head-room per entry.
+"""Fixed point: reals to ring integers and back, with clip, step and headroom per entry.
 
 Spec: 02-protocol §4. With levels = round(clip / step), a value x becomes
 
-- to the nearest: round(x / step), ties to even, moved into [-levels, levels];
-- at random: x is moved into [-clip, clip] first; then floor(x / step), or one more with the probability of the fraction
-  that is cut off. Its mean is x / step, its variance f (1 - f) for a fraction f.
+- rounding to nearest: round(x / step), ties to even, clamped to [-levels, levels];
+- random rounding: x is first clamped to [-clip, clip]; then floor(x / step), or one more with probability equal to the
+  fractional part. Its mean is x / step, its variance f (1 - f) for a fraction f.
 
-No sum wraps around. To the nearest, an integer is at most levels in absolute value. At random, |x| / step is at most
-fl(clip / step), since binary64 division is monotone, and fl(clip / step) <= levels + 1/2; so the integer above is at
-most levels + 1. Let B be that bound (`Segment.bound`) and n the number of sites: the sum S of n such integers has
-|S| <= n B, and n B < 2^(b-1) is asked of every schema before anything is masked. So S lies between -2^(b-1) and
-2^(b-1), where the centred residue of S mod 2^b is S itself. The bound is tight: with n B = 2^(b-1) the sum n B would be
-read as -n B.
+Sums never wrap around. Rounded to nearest, an integer is at most levels in absolute value. With random rounding, |x| /
+step is at most fl(clip / step), since binary64 division is monotone, and fl(clip / step) <= levels + 1/2; so the
+integer above is at most levels + 1. Let B be that bound (`Segment.bound`) and n the number of sites: the sum S of n
+such integers has |S| <= n B, and every schema must satisfy n B < 2^(b-1) before anything is masked. So S lies between
+-2^(b-1) and 2^(b-1), where the centred residue of S mod 2^b is S itself. The bound is tight: with n B = 2^(b-1) the sum
+n B would be read as -n B.
 
-The sum of n decoded values differs from the sum of the clipped values by at most n * step / 2 to the nearest; at random
-by less than n * step, with mean 0 and a standard deviation of at most sqrt(n) * step / 2. Rounding at random takes 53
-bits of a keystream for an entry, so its probabilities are exact to 2^-53.
+The sum of n decoded values differs from the sum of the clipped values by at most n * step / 2 if rounded to nearest;
+with random rounding by less than n * step, with mean 0 and a standard deviation of at most sqrt(n) * step / 2. Random
+rounding uses 53 bits of a keystream per entry, so its probabilities are exact to 2^-53.
 """
 
 from typing import Any, NamedTuple, Protocol
@@ -42,11 +42,11 @@ class Quantized(NamedTuple):
 
 
 class Coins(NamedTuple):
-    """What segments draw from that are rotated or rounded at random: two keys of 32 bytes.
+    """Two 32-byte keys, from which rotated or randomly rounded segments draw.
 
     Attributes:
-        rotation: fixes the signs of a rotation; public, the same for all sites of a round.
-        rounding: secret, drawn anew for every vector; whoever knows it learns more of a sum's addends.
+        rotation: key that fixes the signs of a rotation; public, the same for all sites in a round.
+        rounding: secret key, drawn anew for every vector; whoever knows it learns more about a sum's addends.
     """
 
     rotation: bytes
@@ -62,37 +62,37 @@ def quantize(vector: ArrayLike, schema: Schema, coins: Coins | None = None) -> Q
 
     Args:
         vector: (m,) finite numbers, m the schema's length.
-        coins: needed where a segment is rotated or rounded at random.
+        coins: keys; needed if a segment is rotated or rounded at random.
 
     Raises:
-        ParameterError: length, NaN or infinity; no coins where they are needed.
-        BeyondClipError: a value beyond the clip of a segment with `Beyond.REFUSE`.
+        ParameterError: wrong length, NaN or infinity, or missing coins.
+        BeyondClipError: a value lies beyond the clip of a segment with `Beyond.REFUSE`.
     """
     rotation, rounding = coins or (None, None)
     return quantize_slice(rotated(vector_of(vector, schema.length), schema.segments, rotation), schema, 0, rounding)
 
 
 def quantize_slice(reals: Numbers, schema: Schema, start: int, rounding: bytes | None = None) -> Quantized:
-    """Return the integers of the entries [start, start + k) of a vector that was rotated where its schema asks for it.
+    """Return the integers of entries [start, start + k) of a vector, which is already rotated where its schema says so.
 
     Args:
-        reals: (k,), those entries.
-        rounding: the secret key of the vector's coins.
+        reals: (k,), these entries.
+        rounding: secret key of the vector's coins.
 
-    Raises what `quantize` does.
+    Raises like `quantize`.
     """
     reals = _finite(reals)
     values = np.empty(len(reals), np.int64)
-    clipped, at = 0, -start  # where the segment begins, seen from the first of these entries
+    clipped, at = 0, -start  # start of the segment, relative to the first of these entries
     for segment in schema.segments:
         part = slice(max(at, 0), max(at + segment.count, 0))
         at += segment.count
         values[part], count = _integers(reals[part], segment, rounding, start + part.start)
         if count and segment.beyond is Beyond.REFUSE:
-            raise BeyondClipError(f"{count} values lie beyond the clip of their segment, which refuses them")
+            raise BeyondClipError(f"{count} values lie beyond the clip of their segment, whose schema refuses them")
         clipped += count
     if len(reals) > at:
-        raise ParameterError(f"the schema has no {len(reals)} entries from {start} on")
+        raise ParameterError(f"the schema does not have {len(reals)} entries from {start} on")
     return Quantized(values, clipped)
 
 
@@ -100,7 +100,7 @@ def dequantize(values: NDArray[np.int64], schema: Schema, rotation: bytes | None
     """Return the reals of integers, or of sums of integers: each times its segment's step, and rotated back.
 
     Args:
-        rotation: the public key of the coins, needed where a segment is rotated.
+        rotation: public key of the coins; needed if a segment is rotated.
     """
     steps = np.repeat([segment.step for segment in schema.segments], [segment.count for segment in schema.segments])
     reals: Reals = values * steps
@@ -109,21 +109,21 @@ def dequantize(values: NDArray[np.int64], schema: Schema, rotation: bytes | None
 
 
 class Quantizer:
-    """Fixed point for vectors with one clip, or one clip per entry, and a given number of bits a value.
+    """Fixed point for vectors with one clip, or one clip per entry, and a given number of bits per value.
 
     Args:
-        clip: positive; a scalar, or (m,) for entries of their own.
+        clip: positive; a scalar, or (m,) for one per entry.
         value_bits: 2 to 62; a value takes one of 2^value_bits - 1 levels.
-        parties: the largest number of vectors that are summed.
-        rounding: to the nearest level, or to either one at random.
-        rotation: vectors are rotated in blocks of 2^rotation entries, which then have one clip; 0 is not at all.
+        parties: largest number of vectors to be summed.
+        rounding: to the nearest level, or at random to one of the two next to the value.
+        rotation: vectors are rotated in blocks of 2^rotation entries, which must share one clip; 0 for no rotation.
 
     Attributes:
-        ring_bits: the bits b of a ring that holds the sum of `parties` vectors, whatever their values.
+        ring_bits: number of bits b of a ring that holds the sum of `parties` vectors, whatever their values.
 
     Raises:
         ParameterError: values out of range.
-        HeadroomError: 64 bits do not hold the sum.
+        HeadroomError: 64 bits cannot hold the sum.
     """
 
     def __init__(
@@ -136,24 +136,24 @@ class Quantizer:
         rotation: int = 0,
     ) -> None:
         if not 2 <= value_bits <= 62 or parties < 1:
-            raise ParameterError("value_bits is 2 to 62, and there is at least one party")
+            raise ParameterError("value_bits must be 2 to 62, and parties at least 1")
         self.clip = as_reals(clip)
         if self.clip.ndim > 1 or not np.all(np.isfinite(self.clip) & (self.clip > 0)):
-            raise ParameterError("clip is positive and finite: a number, or one for each entry")
+            raise ParameterError("clip must be positive and finite: one number, or one per entry")
         if not 0 <= rotation <= MAX_ROTATION or (rotation and self.clip.ndim):
-            raise ParameterError(f"a rotation is of 2^0 to 2^{MAX_ROTATION} entries, which have one clip")
+            raise ParameterError(f"rotation must be 0 to {MAX_ROTATION}, and a rotated vector must have one clip")
         self.rounding, self.rotation = rounding, rotation
         self.levels = (1 << (value_bits - 1)) - 1
         self.step = self.clip / self.levels
         if not np.all(self.step > 0):
-            raise ParameterError("clip is so small that its levels cannot be told apart in binary64")
+            raise ParameterError("clip is too small: binary64 cannot distinguish its levels")
         self.ring_bits = ring_bits_for(self.levels + (rounding is Rounding.STOCHASTIC), parties)
 
     def encode(self, vector: ArrayLike, coins: Coins | None = None) -> tuple[Lanes, int]:
         """Return (lanes, clipped): (m,) ring elements and the number of values that were moved to the clip.
 
         Raises:
-            ParameterError: another shape than the clip's, NaN or infinity; no coins where they are needed.
+            ParameterError: shape different from the clip's, NaN or infinity, or missing coins.
         """
         rotation, rounding = coins or (None, None)
         numbers = vector_of(vector, len(self.clip) if self.clip.ndim else None)
@@ -177,20 +177,20 @@ def as_reals(values: ArrayLike) -> Reals:
     """Return numbers as float64.
 
     Raises:
-        ParameterError: they are no real numbers, or not of one shape.
+        ParameterError: they are not real numbers, or their shape is ragged.
     """
     return _numbers(values).astype(np.float64, copy=False)
 
 
 def vector_of(values: ArrayLike, length: int | None) -> Numbers:
-    """Return a vector of real numbers as it is stored, for slices of it to become float64.
+    """Return a vector of real numbers as stored; its slices are converted to float64 later.
 
     Raises:
-        ParameterError: they are no real numbers, not one-dimensional, or not `length` many.
+        ParameterError: they are not real numbers, not one-dimensional, or not `length` many.
     """
     array = _numbers(values)
     if array.ndim != 1 or (length is not None and len(array) != length):
-        raise ParameterError(f"a vector of {length or 'm'} entries is expected, got shape {array.shape}")
+        raise ParameterError(f"expected a vector of {length or 'm'} entries, got shape {array.shape}")
     return array
 
 
@@ -198,16 +198,16 @@ def _numbers(values: ArrayLike) -> Numbers:
     try:
         array = np.asarray(values)
     except ValueError:
-        raise ParameterError("the rows of an array have one length") from None
-    if array.dtype.kind not in "biuf":  # complex numbers would lose a part, texts and objects mean nothing here
-        raise ParameterError(f"an array of real numbers is expected, got {array.dtype}")
+        raise ParameterError("the rows of an array must have the same length") from None
+    if array.dtype.kind not in "biuf":  # complex numbers would lose a part; strings and objects have no value
+        raise ParameterError(f"expected an array of real numbers, got {array.dtype}")
     return array
 
 
 def _finite(numbers: Numbers) -> Reals:
     reals = numbers.astype(np.float64, copy=False)
     if not np.isfinite(reals).all():
-        raise ParameterError("the vector holds NaN or infinity; neither can be summed")
+        raise ParameterError("the vector contains NaN or infinity, which cannot be summed")
     return reals
 
 
@@ -237,7 +237,7 @@ def _integers(reals: Reals, form: _Form, key: bytes | None, start: int) -> tuple
 
 def _at_random(reals: Reals, form: _Form, key: bytes | None, start: int) -> tuple[NDArray[np.int64], int]:
     if key is None:
-        raise ParameterError("rounding at random needs a secret key")
+        raise ParameterError("random rounding needs a secret key")
     words = np.zeros(len(reals), np.uint64)
     add_keystream(words, key, start=start)
     within = np.clip(reals, -form.clip, form.clip)

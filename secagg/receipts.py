@@ -1,10 +1,10 @@
 """The receipt of a run: what was asked, who committed to which keys, who contributed what, and what came out.
 
-Spec: 05-receipts. A coordinator writes an entry with every step that it takes, chains the entries by hashes and signs
-the last head. The entries hold what the sites signed in the protocol itself - the epoch's receipts over all key
-commitments, the digests of the masked vectors with the exact query in their context, the sets of survivors - so that a
-coordinator cannot make them up. `verify` needs the receipt alone; that its roster is the right one is for the reader to
-say, who knows its words.
+Spec: 05-receipts. A coordinator writes an entry with every step it takes, chains the entries by hashes and signs the
+last head. The entries contain what the sites signed in the protocol itself (the epoch's receipts over all key
+commitments, the digests of the masked vectors with the exact query in their context, the sets of survivors), so that a
+coordinator cannot make them up. `verify_receipt` needs only the receipt; whether its roster is the right one is for the
+reader to check, who knows its words.
 """
 
 from collections.abc import Callable, Iterable
@@ -39,7 +39,7 @@ MAX_ENTRIES = 1 << 20
 MAX_ENTRY_BYTES = 64 << 20
 MAX_TERMS_BYTES = 1 << 20
 PARCEL = "run receipt"
-"""Name of the parcel in which a coordinator sends it to a site."""
+"""Name of the parcel in which a coordinator sends a receipt to a site."""
 _LABEL = "run-receipt"
 _STEPS = (Cohort.KIND, PrekeyList.KIND, EncapsulationList.KIND, ShareList.KIND)
 Frames = Annotated[tuple[Frame, ...], Seq(Nested(Frame), MAX_SITES)]
@@ -49,7 +49,7 @@ class ReceiptError(SecaggError):
     """The receipt is not what the coordinator wrote, or not what its sites signed.
 
     Attributes:
-        entry: 0-based number of the first entry that does not fit, None where it is about the whole.
+        entry: 0-based number of the first entry that does not match; None if the whole receipt is concerned.
     """
 
     def __init__(self, complaint: str, entry: int | None = None) -> None:
@@ -62,7 +62,7 @@ class ReceiptError(SecaggError):
 
 @record
 class Begun(Record):
-    """The run, of the project whose roster and terms every officer confirmed."""
+    """The run, and its project, whose roster and terms every officer confirmed."""
 
     run: Id
     roster: Roster
@@ -71,17 +71,17 @@ class Begun(Record):
 
 @record
 class Announced(Record):
-    """An epoch, by its manifest."""
+    """An epoch, identified by its manifest."""
 
     manifest: Frame
 
 
 @record
 class Agreed(Record):
-    """A step of its setup was closed with a list of this kind.
+    """A step of its setup, closed with a list of this kind.
 
-    `leaves` are the hashes of the senders' frames as leaves of a Merkle tree: of their keys and commitments. `bound` is
-    what else the list fixes: the hash of all nonce commitments, for a Cohort.
+    `leaves` are the hashes of the senders' frames, with their keys and commitments, as leaves of a Merkle tree. `bound`
+    is what else the list fixes: for a Cohort, the hash of all nonce commitments.
     """
 
     kind: Annotated[int, U8]
@@ -92,14 +92,14 @@ class Agreed(Record):
 
 @record
 class EpochPrepared(Record):
-    """The members' receipts: each signed the transcript of all the above."""
+    """The members' receipts; each member signed the transcript of everything above."""
 
     receipts: Frames
 
 
 @record
 class Asked(Record):
-    """A round was opened."""
+    """A round that was opened."""
 
     round: Round
     opening: Open
@@ -107,21 +107,21 @@ class Asked(Record):
 
 @record
 class Contributed(Record):
-    """The uploads that are in the sum, each the signed digest of a masked vector."""
+    """The uploads in the sum, each the signed digest of a masked vector."""
 
     uploads: Frames
 
 
 @record
 class Confirmed(Record):
-    """The survivors' signatures on the set of these uploads."""
+    """The survivors' signatures on this set of uploads."""
 
     signatures: Frames
 
 
 @record
 class Released(Record):
-    """The sum was sent to its sites: the set's statement, and the root of the sum, or of its ciphertexts."""
+    """The sum was sent to its sites: the statement of its set, and the root of the sum or of its ciphertexts."""
 
     statement: Hash
     root: Hash
@@ -129,7 +129,7 @@ class Released(Record):
 
 @record
 class Abandoned(Record):
-    """The round was given up."""
+    """The round was abandoned."""
 
     round: Round
 
@@ -158,7 +158,7 @@ KINDS: tuple[type[Record], ...] = (
 
 @record
 class Entry(Record):
-    """An entry, and the head of the chain after it."""
+    """An entry, and the chain head after it."""
 
     kind: Annotated[int, U8]
     body: Annotated[bytes, Blob(MAX_ENTRY_BYTES)]
@@ -167,7 +167,7 @@ class Entry(Record):
 
 @record
 class RunReceipt(Record):
-    """The whole, as it is kept and sent. The signature is the coordinator's, over the last head."""
+    """The complete receipt, as stored and sent. The coordinator's signature covers the last head."""
 
     version: Annotated[int, U8]
     entries: Annotated[tuple[Entry, ...], Seq(Nested(Entry), MAX_ENTRIES)]
@@ -175,13 +175,13 @@ class RunReceipt(Record):
 
 
 def chained(content: Record, head: bytes) -> Entry:
-    """Return the entry of some content after a head; the first one follows `audit.GENESIS`."""
+    """Return the entry for some content after a head; the first one follows `audit.GENESIS`."""
     kind, body = KINDS.index(type(content)) + 1, content.encode()
     return Entry(kind=kind, body=body, head=link(head, _linked(kind, body)))
 
 
 def signed(entries: Iterable[Entry], identity: Identity) -> RunReceipt:
-    """Return the receipt of these entries."""
+    """Return the receipt with these entries."""
     kept = tuple(entries)
     head = kept[-1].head if kept else GENESIS
     return RunReceipt(version=VERSION, entries=kept, signature=identity.sign(_LABEL, head))
@@ -196,13 +196,13 @@ def _linked(kind: int, body: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class RoundShown:
-    """A round, as its sites signed it.
+    """A round, as signed by its sites.
 
     Attributes:
-        query: its exact bytes.
-        asked: keys of the sites that were asked, ascending.
-        uploads: digests of the masked vectors in the sum, by the site's key; empty where it came to no sum.
-        root: of the sum, or of its ciphertexts; None where nothing was released.
+        query: exact bytes of the query.
+        asked: keys of the sites asked, ascending.
+        uploads: digests of the masked vectors in the sum, by site key; empty if there was no sum.
+        root: root of the sum or of its ciphertexts; None if nothing was released.
     """
 
     round: int
@@ -215,13 +215,13 @@ class RoundShown:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptFindings:
-    """What a receipt that holds says.
+    """What a valid receipt shows.
 
     Attributes:
-        epochs: numbers of the epochs that came to their end of the setup.
-        commitments: hashes of the members' frames with keys and commitments, by epoch and the site's key.
-        outcome: how the run ended; "" where the coordinator wrote nothing of that.
-        head: of the chain, which names the whole.
+        epochs: numbers of the epochs that completed their setup.
+        commitments: hashes of the members' frames with keys and commitments, by epoch and site key.
+        outcome: how the run ended; "" if the coordinator recorded no end.
+        head: chain head, which identifies the whole receipt.
     """
 
     run: bytes
@@ -235,30 +235,30 @@ class ReceiptFindings:
 
 
 def read(data: bytes) -> RunReceipt:
-    """Read a receipt without trusting it.
+    """Parse an untrusted receipt.
 
     Raises:
-        ReceiptError: the bytes are none, or of another version.
+        ReceiptError: the bytes are not a receipt of this version.
     """
     if data[:1] != bytes([VERSION]):
-        raise ReceiptError(f"it is no receipt of version {VERSION}")
+        raise ReceiptError(f"it is not a receipt of version {VERSION}")
     try:
         return RunReceipt.decode(data)
     except DecodeError as error:
-        raise ReceiptError(f"its bytes were changed or cut off ({error})") from None
+        raise ReceiptError(f"its bytes were changed or truncated ({error})") from None
 
 
 def verify_receipt(receipt: RunReceipt) -> ReceiptFindings:
-    """Hold a receipt against itself: the chain, the coordinator's signature, and all that the sites signed.
+    """Verify that a receipt is consistent: the chain, the coordinator's signature, and everything that sites signed.
 
     Raises:
-        ReceiptError: something was changed, removed, added or moved; says what and where.
+        ReceiptError: something was changed, removed, added or moved; the message says what and where.
     """
     pairs = [(_linked(entry.kind, entry.body), entry.head) for entry in receipt.entries]
     try:
         head = verify_chain(pairs)
     except BrokenChainError as error:
-        raise ReceiptError("it, or one before it, was changed, removed or moved", error.position) from None
+        raise ReceiptError("this or an earlier entry was changed, removed or moved", error.position) from None
     verifier = _ReceiptVerifier()
     for number, entry in enumerate(receipt.entries):
         try:
@@ -272,7 +272,7 @@ def verify_receipt(receipt: RunReceipt) -> ReceiptFindings:
         verify(begun.roster.coordinator, _LABEL, head, receipt.signature)
     except InvalidSignatureError:
         raise ReceiptError(
-            "its end is not the one that the roster's coordinator signed: entries are missing, or were added"
+            "its last entry is not the one that the roster's coordinator signed: entries were removed or added"
         ) from None
     return ReceiptFindings(
         begun.run,
@@ -287,21 +287,21 @@ def verify_receipt(receipt: RunReceipt) -> ReceiptFindings:
 
 
 class _MisfitError(Exception):
-    """An entry does not fit those before it; says why."""
+    """An entry does not fit the entries before it; the message says why."""
 
 
 def _content(entry: Entry) -> Any:
     if not 1 <= entry.kind <= len(KINDS):
-        raise _MisfitError(f"there is no kind {entry.kind} of entries")
+        raise _MisfitError(f"entry kind {entry.kind} does not exist")
     kind = KINDS[entry.kind - 1]
     try:
         return kind.decode(entry.body)
     except DecodeError as error:
-        raise _MisfitError(f"it is no {kind.__name__} ({error})") from None
+        raise _MisfitError(f"it is not a valid {kind.__name__} ({error})") from None
 
 
 class _ReceiptVerifier:
-    """Reads entries in order, each against those before it."""
+    """Reads entries in order, checking each against those before it."""
 
     def __init__(self) -> None:
         self.begun: Begun | None = None
@@ -326,42 +326,42 @@ class _ReceiptVerifier:
         self._keys: dict[int, bytes] = {}
 
     def take(self, content: Record) -> None:
-        """Check an entry, and note which kinds may follow."""
+        """Check an entry and record which kinds may follow."""
         kind = type(content)
         if kind not in self._next:
             names = " or ".join(one.__name__ for one in self._next) or "nothing"
-            raise _MisfitError(f"a {kind.__name__} stands where {names} should")
+            raise _MisfitError(f"found {kind.__name__}, expected {names}")
         self._next = self._takes[kind](content)
 
     def _on_begun(self, begun: Begun) -> tuple[type[Record], ...]:
         if begun.roster.terms != tagged_hash("terms", begun.terms):
-            raise _MisfitError("the terms are not those of the roster")
+            raise _MisfitError("the terms do not match the roster")
         self.begun = begun
         return Announced, Ended
 
     def _on_announced(self, announced: Announced) -> tuple[type[Record], ...]:
-        assert self.begun is not None  # it is the first entry
+        assert self.begun is not None  # always the first entry
         begun = self.begun
         frame = announced.manifest
         try:
             frame.verify(begun.roster.coordinator)
             manifest = Manifest.decode(frame.body)
         except (InvalidSignatureError, DecodeError):
-            raise _MisfitError("the manifest is not the roster's coordinator's") from None
+            raise _MisfitError("the manifest is not signed by the roster's coordinator") from None
         epoch = d.epoch_hash(frame.body)
         place = (frame.version, frame.kind, frame.epoch, frame.transcript, frame.round, frame.sender, frame.recipient)
         if place != (envelope.VERSION, Manifest.KIND, epoch, NO_TRANSCRIPT, 0, COORDINATOR, EVERYONE):
-            raise _MisfitError("the manifest's frame belongs elsewhere")
+            raise _MisfitError("the header of the manifest's frame is wrong")
         if (manifest.run, manifest.project, manifest.roster) != (
             begun.run,
             begun.roster.project,
             begun.roster.digest(),
         ):
-            raise _MisfitError("the manifest is of another run, project or roster")
+            raise _MisfitError("the manifest belongs to another run, project or roster")
         if not set(manifest.sites) <= set(begun.roster.sites):
             raise _MisfitError("the manifest names a site that is not in the roster")
         if manifest.epoch <= self._last_epoch or manifest.first_round < self._next_round:
-            raise _MisfitError("the epochs and their rounds do not ascend")
+            raise _MisfitError("the epochs and their rounds are not in ascending order")
         self._manifest, self._epoch, self._transcript = manifest, epoch, epoch
         self._last_epoch, self._steps, self._is_ready = manifest.epoch, list(_STEPS), False
         self._members = tuple(range(1, len(manifest.sites) + 1))
@@ -369,13 +369,13 @@ class _ReceiptVerifier:
 
     def _on_agreed(self, agreed: Agreed) -> tuple[type[Record], ...]:
         if agreed.kind != self._steps.pop(0):
-            raise _MisfitError("the steps of the setup are not in their order")
+            raise _MisfitError("the steps of the setup are out of order")
         if not set(agreed.senders) <= set(self._members) or len(agreed.leaves) != len(agreed.senders):
-            raise _MisfitError("a sender of the list was not in the one before, or has no frame in it")
+            raise _MisfitError("a sender in the list was not in the previous one, or has no frame in it")
         self._members = agreed.senders
         bound = (agreed.bound,) if agreed.kind == Cohort.KIND else ()
         if bool(agreed.bound) != bool(bound):
-            raise _MisfitError("only the first list fixes something beside its frames")
+            raise _MisfitError("only the first list may fix anything besides its frames")
         root = merkle.root_of_hashes(agreed.leaves)
         self._transcript = d.transcript_after(self._transcript, agreed.kind, agreed.senders, root, bound)
         if agreed.kind == PrekeyList.KIND:
@@ -385,7 +385,7 @@ class _ReceiptVerifier:
     def _on_prepared(self, prepared: EpochPrepared) -> tuple[type[Record], ...]:
         frames = self._frames(prepared.receipts, Receipt)
         if not set(frames) <= set(self._members) or len(frames) < self._manifest.survivors:
-            raise _MisfitError("the members are too few, or one was not in the setup")
+            raise _MisfitError("there are too few members, or one was not in the setup")
         self._members = tuple(frames)
         root = merkle.root(frame.encode() for frame in frames.values())
         self._transcript = d.transcript_after(self._transcript, Ready.KIND, self._members, root)
@@ -396,9 +396,9 @@ class _ReceiptVerifier:
     def _on_asked(self, asked: Asked) -> tuple[type[Record], ...]:
         opening, manifest = asked.opening, self._manifest
         if not self._next_round <= asked.round < manifest.first_round + manifest.rounds:
-            raise _MisfitError(f"round {asked.round} is over, or not one of this epoch")
+            raise _MisfitError(f"round {asked.round} is over, or not part of this epoch")
         if not set(opening.roster) <= set(self._members) or len(opening.roster) < manifest.survivors:
-            raise _MisfitError("the round asks too few sites, or one that is no member or was lost")
+            raise _MisfitError("the round asks too few sites, or one that is not a member or was lost")
         self._round, self._next_round, self._roster = asked.round, asked.round + 1, opening.roster
         self._context = d.context_hash(self._epoch, self._transcript, asked.round, opening.encode())
         keys = tuple(self._key(site) for site in opening.roster)
@@ -408,7 +408,7 @@ class _ReceiptVerifier:
     def _on_contributed(self, contributed: Contributed) -> tuple[type[Record], ...]:
         frames = self._frames(contributed.uploads, Upload, self._round)
         if not set(frames) <= set(self._roster) or len(frames) < self._manifest.survivors:
-            raise _MisfitError("the survivors are too few, or one was not asked")
+            raise _MisfitError("there are too few survivors, or one was not asked")
         uploads = {site: self._body(Upload, frame) for site, frame in frames.items()}
         for site, upload in uploads.items():
             if upload.context != self._context:
@@ -422,15 +422,15 @@ class _ReceiptVerifier:
     def _on_confirmed(self, confirmed: Confirmed) -> tuple[type[Record], ...]:
         frames = self._frames(confirmed.signatures, Consistency, self._round)
         if not set(frames) <= set(self._members) or len(frames) < self._manifest.threshold:
-            raise _MisfitError("fewer survivors than the threshold signed their set")
+            raise _MisfitError("fewer survivors signed their set than the threshold requires")
         for site, frame in frames.items():
             if self._body(Consistency, frame).statement != self._statement:
-                raise _MisfitError(f"site {site} signed another set of survivors")
+                raise _MisfitError(f"site {site} signed a different set of survivors")
         return Released, Abandoned
 
     def _on_released(self, released: Released) -> tuple[type[Record], ...]:
         if released.statement != self._statement:
-            raise _MisfitError("the sum is over another set of survivors than was signed")
+            raise _MisfitError("the sum covers a different set of survivors from the one signed")
         opened = self.rounds.pop()
         self.rounds.append(
             RoundShown(opened.round, opened.epoch, opened.query, opened.asked, self._uploads, released.root)
@@ -439,12 +439,12 @@ class _ReceiptVerifier:
 
     def _on_abandoned(self, abandoned: Abandoned) -> tuple[type[Record], ...]:
         if abandoned.round != self._round:
-            raise _MisfitError(f"round {abandoned.round} is not the one that was open")
+            raise _MisfitError(f"round {abandoned.round} is not the open round")
         return Asked, Announced, Ended
 
     def _on_ended(self, ended: Ended) -> tuple[type[Record], ...]:
         self.outcome = ended.outcome
-        return (Announced, Ended, Asked) if self._is_ready else (Announced, Ended)  # a run may be gone on with
+        return (Announced, Ended, Asked) if self._is_ready else (Announced, Ended)  # a run may be continued
 
     def _frames(self, frames: Iterable[Frame], kind: Any, round_: int = 0) -> dict[int, Frame]:
         return forwarded(
@@ -460,7 +460,7 @@ class _ReceiptVerifier:
         try:
             return kind.decode(frame.body)
         except DecodeError as error:
-            raise _MisfitError(f"what site {frame.sender} signed is no {kind.__name__} ({error})") from None
+            raise _MisfitError(f"what site {frame.sender} signed is not a valid {kind.__name__} ({error})") from None
 
     def _key(self, site: int) -> bytes:
         return self._manifest.sites[site - 1]

@@ -1,7 +1,7 @@
 """The ring of integers mod 2^b in unsigned lanes: 32 bits wide up to b = 32, 64 bits wide above.
 
-Spec: 02-protocol §4. Lanes are added modulo their own width and cut to b bits when they are packed or read: 2^b divides
-2^32 and 2^64, so the two orders agree.
+Spec: 02-protocol §4. Lanes are added modulo their own width and reduced to b bits when packed or read: 2^b divides 2^32
+and 2^64, so the order does not matter.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from secagg.packing import Lanes, lane_dtype
 
 
 def embed(values: NDArray[np.int64], bits: int) -> Lanes:
-    """Return signed integers as fresh ring lanes; |value| < 2^(bits - 1) is the caller's."""
+    """Return signed integers as fresh ring lanes; the caller ensures |value| < 2^(bits - 1)."""
     return values.astype(lane_dtype(bits))
 
 

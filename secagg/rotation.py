@@ -1,10 +1,10 @@
-"""Blockwise randomised Hadamard rotation: each block of a vector, its energy spread over all of its entries.
+"""Blockwise randomised Hadamard rotation: spreads the energy of each block of a vector over all of its entries.
 
-Spec: 02-protocol §4. A rotated segment is cut from its start into blocks of 2^k entries, and what is left into blocks
-of the binary digits of its length, the largest first. A block x of size n becomes H S x / sqrt(n): S is a diagonal of
-signs that the round's public key fixes, H the Hadamard matrix of Sylvester. That is orthogonal: the length of a block
-stays, sums rotate as their addends do, and with one step of fixed point for entries of any size, each of them is about
-|x| / sqrt(n) after it. The signs are known to everyone before a site computes; they hide nothing.
+Spec: 02-protocol §4. A rotated segment is cut from its start into blocks of 2^k entries, and the rest into blocks given
+by the binary digits of its length, largest first. A block x of size n becomes H S x / sqrt(n): S is a diagonal of signs
+fixed by the round's public key, H the Hadamard matrix of Sylvester. This is orthogonal: it preserves a block's norm,
+and sums rotate like their addends. After it, every entry has a magnitude of about |x| / sqrt(n), so one fixed-point
+step suits entries of any size. Everyone knows the signs before a site computes; they hide nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,33 +18,33 @@ from secagg.errors import ParameterError
 from secagg.masks import add_keystream
 from secagg.params import Segment
 
-_PIECE = 1 << 16  # entries at a time: the largest block, and what stays in the cache
+_PIECE = 1 << 16  # entries at a time: the largest block that stays in the cache
 
 
 def rotated(vector: NDArray[Any], segments: Sequence[Segment], key: bytes | None) -> NDArray[Any]:
-    """Return the vector with the blocks of its segments rotated; itself where no segment asks for that.
+    """Return the vector with the blocks of its segments rotated, or the vector itself if no segment is rotated.
 
     Raises:
-        ParameterError: a segment asks for it, and there is no key.
+        ParameterError: a segment is rotated, but there is no key.
     """
     if not any(segment.rotation for segment in segments):
         return vector
     reals = vector.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite afterwards is refused by who takes it
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite afterwards
         for start, blocks in _blocks(reals, segments):
             blocks[:] = _hadamard(blocks * _signs(start, blocks, key))
     return reals
 
 
 def rotate_back(reals: NDArray[np.float64], segments: Sequence[Segment], key: bytes | None) -> None:
-    """Undo the rotation of a vector, or of a sum of vectors, in place. Raises what `rotated` does."""
+    """Undo the rotation of a vector, or of a sum of vectors, in place. Raises like `rotated`."""
     with np.errstate(over="ignore", invalid="ignore"):
         for start, blocks in _blocks(reals, segments):
             blocks[:] = _hadamard(blocks) * _signs(start, blocks, key)
 
 
 def _blocks(reals: NDArray[np.float64], segments: Sequence[Segment]) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Yield views (k, size) of k consecutive blocks of one size, each with the place of its first entry."""
+    """Yield views (k, size) of k consecutive blocks of equal size, each with the position of its first entry."""
     at = 0
     for segment in segments:
         end, size = at + segment.count, 1 << segment.rotation
@@ -58,9 +58,9 @@ def _blocks(reals: NDArray[np.float64], segments: Sequence[Segment]) -> Iterator
 
 
 def _signs(start: int, blocks: NDArray[np.float64], key: bytes | None) -> NDArray[np.float64]:
-    """Return 1 or -1 for each entry: -1 where the u32 of the keystream that has the entry's place is odd."""
+    """Return 1 or -1 for each entry: -1 if the keystream's u32 at the entry's position is odd."""
     if key is None:
-        raise ParameterError("a rotated segment needs the key of its round's signs")
+        raise ParameterError("a rotated segment needs its round's rotation key")
     words = np.zeros(blocks.size, np.uint32)
     add_keystream(words, key, start=start)
     signs: NDArray[np.float64] = 1.0 - 2.0 * (words & np.uint32(1)).astype(np.float64)
@@ -70,8 +70,8 @@ def _signs(start: int, blocks: NDArray[np.float64], key: bytes | None) -> NDArra
 def _hadamard(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return every row times H / sqrt(n). Shape: (k, n), n a power of two.
 
-    Neighbours become sum and difference, the sums move to the front: after log2(n) times every entry is at its place
-    again, and each pass reads and writes straight on.
+    Neighbours become sum and difference, and the sums move to the front: after log2(n) passes every entry is back at
+    its position, and each pass reads and writes sequentially.
     """
     size = blocks.shape[1]
     source, target = blocks, np.empty_like(blocks)

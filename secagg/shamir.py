@@ -1,8 +1,8 @@
 """Shamir secret sharing over GF(2^16): shares of exactly the secret's length, up to 65,535 holders.
 
 Spec: 02-protocol §4. Paper: Shamir 1979. A secret is a row of 16-bit little-endian symbols, each the constant term of
-a polynomial of degree threshold - 1 of its own; a holder's share is the row of values at its x. Sharing many secrets
-of one dealer among the same holders is sharing their concatenation.
+its own polynomial of degree threshold - 1; a holder's share is the row of values at its x. Sharing many secrets of one
+dealer among the same holders means sharing their concatenation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,22 +25,24 @@ def split(secret: bytes, *, threshold: int, holders: Sequence[int], rand: bytes)
     """Return one share per holder, each as long as the secret; any `threshold` of them rebuild it, fewer say nothing.
 
     Args:
-        secret: an even, positive number of bytes.
+        secret: even, positive number of bytes.
         threshold: 1 to the number of holders.
         holders: distinct x values, 1 to 65,535.
         rand: 32 secret random bytes, used for this call only; the polynomials' other coefficients are its AES-256-CTR
-            keystream, so that they are uniform over the whole field.
+        keystream,     so they are uniform over the whole field.
 
     Raises:
-        ParameterError: any of these is not so.
+        ParameterError: an argument is out of range.
     """
     points = _points(holders)
     if not secret or len(secret) % 2:
-        raise ParameterError("a secret has an even, positive number of bytes")
+        raise ParameterError("a secret must have an even, positive number of bytes")
     if not 1 <= threshold <= len(holders):
-        raise ParameterError(f"the threshold is between 1 and the number of holders ({len(holders)}), got {threshold}")
+        raise ParameterError(
+            f"the threshold must be between 1 and the number of holders ({len(holders)}), got {threshold}"
+        )
     if len(rand) != 32:
-        raise ParameterError("rand is 32 bytes")
+        raise ParameterError("rand must have 32 bytes")
     width = len(secret) // 2
     stream = Cipher(AES256(rand), CTR(bytes(16))).encryptor().update(bytes((threshold - 1) * len(secret)))
     coefficients = np.frombuffer(secret + stream, _SYMBOL).reshape(threshold, width).astype(np.uint16)
@@ -52,19 +54,19 @@ def split(secret: bytes, *, threshold: int, holders: Sequence[int], rand: bytes)
 def combine(shares: Mapping[int, bytes], threshold: int) -> bytes:
     """Return the secret from the shares by holder.
 
-    Shares beyond the threshold are not wasted: each must lie on the polynomial of the first ones. Exactly `threshold`
-    shares always give something, so the caller holds the secret against its commitment.
+    Shares beyond the threshold are checked: each must lie on the polynomial of the first ones. Exactly `threshold`
+    shares always give some result, so the caller must check the secret against its commitment.
 
     Raises:
         ParameterError: too few shares, unequal or odd lengths, x out of range, or shares of different secrets.
     """
     if not 1 <= threshold <= len(shares):
-        raise ParameterError(f"{len(shares)} shares, {threshold} are needed")
+        raise ParameterError(f"{threshold} shares are needed, got {len(shares)}")
     holders = sorted(shares)
     points = _points(holders)
     rows = [shares[holder] for holder in holders]
     if len({len(row) for row in rows}) != 1 or not rows[0] or len(rows[0]) % 2:
-        raise ParameterError("shares have one even, positive length")
+        raise ParameterError("shares must all have the same even, positive length")
     table = np.frombuffer(b"".join(rows), _SYMBOL).reshape(len(rows), -1).astype(np.uint16)
     base, basis = table[:threshold], points[:threshold]
     for x, row in zip(points[threshold:], table[threshold:], strict=True):
@@ -81,16 +83,16 @@ def _interpolate(rows: NDArray[np.uint16], points: NDArray[np.uint16], at: int) 
 
 def _points(holders: Sequence[int]) -> NDArray[np.uint16]:
     if len(set(holders)) != len(holders) or not all(1 <= x <= MAX_HOLDER for x in holders):
-        raise ParameterError("holders are distinct numbers from 1 to 65,535; 0 would be the secret itself")
+        raise ParameterError("holders must be distinct numbers from 1 to 65,535; 0 would be the secret itself")
     return np.array(holders, np.uint16)
 
 
 def _lagrange(points: NDArray[np.uint16], at: int) -> NDArray[np.uint16]:
-    """Return the weight of each point for the value at `at`, which is none of them. All of it is public: tables do."""
+    """Return each point's weight for the value at `at`, which is not among them. All is public, so tables are safe."""
     logarithm, power = _tables()
     order = len(power)
     numerators = logarithm[points ^ np.uint16(at)]
-    differences = logarithm[points[:, None] ^ points[None, :]]  # the diagonal holds log(0), which the table has as 0
+    differences = logarithm[points[:, None] ^ points[None, :]]  # the diagonal is log(0), which is 0 in the table
     exponents = numerators.sum() - numerators - differences.sum(axis=1)
     weights: NDArray[np.uint16] = power[exponents % order]
     return weights
@@ -98,7 +100,7 @@ def _lagrange(points: NDArray[np.uint16], at: int) -> NDArray[np.uint16]:
 
 @cache
 def _tables() -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
-    """Return logarithms (with 0 for log(0)) and powers to the base x, which generates the field's 65,535 units."""
+    """Return logarithms (0 for log(0)) and powers of x, which generates the field's 65,535 units."""
     power = np.empty(0xFFFF, np.uint16)
     value, polynomial = 1, kernels.gf16.POLYNOMIAL
     for exponent in range(0xFFFF):

@@ -1,7 +1,7 @@
 """A whole cohort in memory: for tests, measurements, and an integrator's first try.
 
-Every byte that the parties would exchange is made, encoded, decoded and checked by the real machines; only the network
-is missing. This is the one module of the core that draws randomness and reads a clock.
+The real machines create, encode, decode and check every byte that the parties would exchange; only the network is
+missing. This is the only module of the core that draws randomness and reads a clock.
 """
 
 import secrets
@@ -61,19 +61,19 @@ S = TypeVar("S", bound=Record)
 
 PHASES: tuple[Phase, ...] = ("epoch", "upload", "unmask")
 PACKAGES: tuple[type[Package], ...] = (EncapsulationPackage, SharePackage, HeldLeaves)
-ONE_IN = 20  # sites that a sparse graph takes to be corrupt, and as many to be lost
+ONE_IN = 20  # fraction of sites that a sparse graph assumes corrupt, and again lost
 PROFILES = {"malicious": Profile.MALICIOUS, "semi-honest": Profile.SEMI_HONEST}
 
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """What a simulated round gave.
+    """The result of a simulated round.
 
     Attributes:
         total: (d,) float64, the sum of the survivors' clipped vectors.
-        survivors: 0-based rows that are in the sum, also those that were lost before unmasking.
-        clipped: number of values that were moved to the clip, over all survivors.
-        seconds: role -> phase -> seconds of one core that it was busy; a participant's are the mean over all.
+        survivors: 0-based rows in the sum, including those lost before unmasking.
+        clipped: number of values moved to the clip, over all survivors.
+        seconds: role -> phase -> seconds of busy time on one core; a participant's are the mean over all.
         bytes_sent: role -> phase -> bytes; a participant's are the mean over all.
     """
 
@@ -96,37 +96,40 @@ def simulate(
     neighbours: int | Literal["auto"] | None = None,
     mode: Literal["masks", "he"] = "masks",
 ) -> SimulationResult:
-    """Run one epoch of one round over the rows of `vectors`, one site a row.
+    """Run one epoch with one round over the rows of `vectors`, one site per row.
 
     Args:
         vectors: (n, d) finite numbers, n >= 3.
-        threshold: t, the sites that must answer; by default the safest (see `secagg.params.default_threshold`).
-        clip: positive; a number, or (d,) for entries of their own.
+        threshold: number t of sites that must answer; by default the safest (see `secagg.params.default_threshold`).
+        clip: positive; a number, or (d,) for one per entry.
         value_bits: 2 to 62; the sum differs from that of the clipped vectors by at most
             len(survivors) * clip / (2^value_bits - 2) per entry.
         drop_before_upload, drop_before_unmask: rows of sites that vanish at that point.
-        neighbours: of each site, for cohorts of hundreds and more: an even number for a random regular graph that bears
-            5 % corrupt and 5 % lost sites, "auto" for the least one, None for the complete graph. The threshold is then
-            one of the neighbourhoods, by default the least that is private; the sum carries no lanes.
+        neighbours: number of neighbours per site, for cohorts of hundreds and more: an even number for a random regular
+        graph that tolerates 5 % corrupt and 5 % lost sites, "auto" for the least such number, None for the complete
+        graph.     The threshold then refers to neighbourhoods, by default the least private one; the sum carries no
+        lanes.
         mode: "he" sums under homomorphic encryption, and the coordinator does not learn the sum; `total` is then what
-            the sites opened. On the complete graph alone; needs the extra `he`.
+        the     sites opened. Only on the complete graph; needs the extra `he`.
 
     Raises:
-        ParameterError: shapes or values, or neighbours that are too few to be private; HeadroomError: the sum does not
-            fit into 64 bits.
+        ParameterError: wrong shapes or values, or too few neighbours for privacy; HeadroomError: the sum does not fit
+        into     64 bits.
         NotEnoughParticipantsError: fewer sites than the threshold are left.
     """
     rows, clips = as_reals(vectors), as_reals(clip)
     if rows.ndim != 2 or len(rows) < MIN_SITES or rows.shape[1] < 1:
-        raise ParameterError(f"vectors is an array of at least {MIN_SITES} rows, got shape {rows.shape}")
+        raise ParameterError(f"vectors must be an array of at least {MIN_SITES} rows, got shape {rows.shape}")
     if unknown := {*drop_before_upload, *drop_before_unmask} - set(range(len(rows))):
-        raise ParameterError(f"there is no row {min(unknown)}")
+        raise ParameterError(f"row {min(unknown)} does not exist")
     if clips.shape not in {(), rows.shape[1:]}:
-        raise ParameterError(f"clip is a number, or one for each of {rows.shape[1]} entries, got shape {clips.shape}")
+        raise ParameterError(
+            f"clip must be one number, or one for each of {rows.shape[1]} entries, got shape {clips.shape}"
+        )
     if profile not in PROFILES:
-        raise ParameterError(f"profile is one of {', '.join(PROFILES)}")
+        raise ParameterError(f"profile must be one of {', '.join(PROFILES)}")
     if mode not in {"masks", "he"} or (mode == "he" and neighbours is not None):
-        raise ParameterError('mode is "masks", or "he" on the complete graph')
+        raise ParameterError('mode must be "masks", or "he" on the complete graph')
     schema = _schema(np.broadcast_to(clips, rows.shape[1:]), value_bits, len(rows), lanes=neighbours is None)
     terms = on_complete_graph(len(rows), PROFILES[profile], threshold)
     if neighbours is not None:
@@ -142,7 +145,7 @@ def simulate(
 
 @dataclass
 class Party:
-    """One machine with its identity, and what it cost."""
+    """One machine with its identity and its costs."""
 
     identity: Identity
     state: Record
@@ -157,7 +160,7 @@ class Party:
 
 @dataclass
 class SimulatedCohort:
-    """A coordinator and its sites, site i of the manifest being `sites[i - 1]`."""
+    """A coordinator and its sites; site i of the manifest is `sites[i - 1]`."""
 
     roster: Roster
     coordinator: Party
@@ -165,13 +168,13 @@ class SimulatedCohort:
     plan: Plan
     phase: Phase = "epoch"
     kept: dict[type[Package], dict[int, Any]] = field(default_factory=lambda: {kind: {} for kind in PACKAGES})
-    total: Any = None  # the sum of the vectors that the effect Add hands out
+    total: Any = None  # sum of the vectors from the effect Add
 
     @classmethod
     def of(
         cls, n: int, profile: Profile, terms: "Terms", suite: Suite = Suite.X25519_MLKEM768_AES256, *, rounds: int = 1
     ) -> "SimulatedCohort":
-        """Draw identities, and plan an epoch of so many rounds."""
+        """Draw identities, and plan an epoch of this many rounds."""
         head = Identity(secrets.token_bytes(32))
         identities = sorted((Identity(secrets.token_bytes(32)) for _ in range(n)), key=lambda one: one.public)
         roster = Roster.of(secrets.token_bytes(16), b"simulation", head.public, (one.public for one in identities))
@@ -195,7 +198,7 @@ class SimulatedCohort:
     def set_up(self) -> None:
         """Run the epoch's setup."""
         everyone = range(len(self.sites))
-        # The coordinator announces the manifest; five times all sites answer and it closes the step with a list.
+        # The coordinator announces the manifest; five times, all sites answer and it closes the step with a list.
         with self._clocked(self.coordinator):
             step = announce(self.plan, self._inputs(self.coordinator))
         sends = self._settle(self.coordinator, step)
@@ -220,7 +223,7 @@ class SimulatedCohort:
         lost_before_unmask: set[int],
     ) -> tuple[NDArray[np.float64], tuple[int, ...], int]:
         """Run the next round; return the sum, the rows in it, and how many values were clipped."""
-        # Upload: the coordinator opens the round; each site that is still there masks its vector and sends it.
+        # Upload: the coordinator opens the round; each site still present masks its vector and sends it.
         self.phase = "upload"
         homomorphic = self.plan.suite is Suite.X25519_MLKEM768_AES256_BFV
         self.total = EncryptedVector.zeros(schema) if homomorphic else RingVector.zeros(schema)
@@ -252,7 +255,7 @@ class SimulatedCohort:
         return np.asarray(learned.total), tuple(site - 1 for site in learned.survivors), clipped
 
     def _open_at_the_sites(self, answering: Collection[int]) -> tuple[NDArray[np.float64], tuple[int, ...]]:
-        """Hand the encrypted sum to the sites, and return what they opened: all the same."""
+        """Hand the encrypted sum to the sites and return what they opened, which must be equal."""
         sends = self._tell(self.coordinator, Publish(self.total))
         opened: list[Learned] = []
         for i in answering:
@@ -264,7 +267,7 @@ class SimulatedCohort:
         return np.asarray(first.total), tuple(site - 1 for site in first.survivors)
 
     def _share_manifest(self, site: Party) -> None:
-        """Let the site hold the coordinator's copy of the manifest: n copies of n keys would be gigabytes."""
+        """Let the site share the coordinator's copy of the manifest: n copies of n keys would be gigabytes."""
         state, manifest = site.at(AwaitCohort), self.coordinator.at(AwaitJoins).manifest
         site.state = replace(state, membership=replace(state.membership, manifest=manifest))
 
@@ -285,7 +288,7 @@ class SimulatedCohort:
     def _deliver(
         self, sends: Sequence[Send], present: Collection[int], learned: list[Learned] | None = None
     ) -> list[Send]:
-        """Hand the coordinator's frames to the sites that are there, and return what these send."""
+        """Hand the coordinator's frames to the sites present, and return what these send."""
         answers = []
         for send in sends:
             data, payload = send.frame.encode(), b"".join(send.payload)
@@ -319,7 +322,7 @@ class SimulatedCohort:
         return step
 
     def _settle(self, party: Party, step: Step) -> list[Send]:
-        """Take the next state, keep what is to be kept, count what is sent."""
+        """Adopt the next state, store what must be kept, count what is sent."""
         party.state = step.state
         sends = []
         for effect in step.effects:
@@ -347,7 +350,7 @@ class SimulatedCohort:
 
 
 class Terms(TypedDict):
-    """What a plan says of thresholds and of the graph."""
+    """A plan's thresholds and graph."""
 
     threshold: int
     colluders: int
@@ -356,29 +359,29 @@ class Terms(TypedDict):
 
 
 def on_complete_graph(n: int, profile: Profile, threshold: int | None) -> Terms:
-    """Return terms with as many colluders as the threshold bears."""
+    """Return terms with as many colluders as the threshold tolerates."""
     t = default_threshold(n, profile) if threshold is None else threshold
     if not n < 2 * t <= 2 * n:
-        raise ParameterError(f"the threshold is more than half of {n} sites and at most all, got {t}")
+        raise ParameterError(f"the threshold must be more than half of {n} sites and at most all, got {t}")
     return Terms(threshold=t, colluders=min(default_colluders(n, profile), 2 * t - n - 1), survivors=None, degree=0)
 
 
 def _sparse(n: int, profile: Profile, threshold: int | None, neighbours: int | Literal["auto"]) -> Terms:
-    """Return terms of a sparse graph that bears one corrupt and one lost site in twenty."""
+    """Return terms of a sparse graph that tolerates one corrupt and one lost site in twenty."""
     bad, malicious = n // ONE_IN, profile is Profile.MALICIOUS
     degree = graph.find(n, corrupt=bad, lost=bad, malicious=malicious).degree if neighbours == "auto" else neighbours
     if degree % 2 or not 0 < degree < n - 1:
-        raise ParameterError(f"neighbours is even, positive and less than {n - 1}, got {degree}")
+        raise ParameterError(f"neighbours must be even, positive and less than {n - 1}, got {degree}")
     least = graph.least_threshold(n, degree, corrupt=bad, lost=bad, malicious=malicious)
     if least is None or not least <= (threshold or least) <= degree:
-        raise ParameterError(f"{degree} neighbours with a threshold of {threshold or least} keep no secrets")
+        raise ParameterError(f"{degree} neighbours with a threshold of {threshold or least} do not keep secrets")
     return Terms(threshold=threshold or least, colluders=bad, survivors=n - bad, degree=degree)
 
 
 def _schema(clip: NDArray[np.float64], value_bits: int, parties: int, *, lanes: bool) -> Schema:
-    """Return a schema with a segment for each stretch of entries of one clip."""
+    """Return a schema with one segment for each run of entries with the same clip."""
     if not 2 <= value_bits <= 62 or not np.all(np.isfinite(clip) & (clip > 0)):
-        raise ParameterError("value_bits is 2 to 62, and clip is positive and finite")
+        raise ParameterError("value_bits must be 2 to 62, and clip positive and finite")
     levels = (1 << (value_bits - 1)) - 1
     segments = tuple(
         Segment(count=len(list(stretch)), clip=float(value), step=float(value) / levels)

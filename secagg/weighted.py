@@ -1,13 +1,13 @@
 """Weighted means: a site sends [w x, w], and the sums give sum(w x) / sum(w).
 
 Spec: 02-protocol §4. Nobody learns a site's weight, only the sum of all weights. A weight has a cap, since one site
-with a huge weight would make the mean its own value; a heavier site counts as one of the cap, in w x and w alike, so
-that the result is a mean all the same. Both segments refuse what lies beyond: w x by cap * clip, w by cap. (A rotated
-entry may be larger than any entry was; it is moved to the clip and counted.)
+with a huge weight would make the mean its own value; a heavier site counts with the cap, in w x and w alike, so that
+the result is still a mean. Both segments refuse values beyond their limit: w x beyond cap * clip, w beyond cap. (A
+rotated entry may be larger than any original entry; it is moved to the clip and counted.)
 
-With n sites, W the sum of their weights, s and s_w the steps of the two segments, and rounding to the nearest, an entry
-m of the mean is off by at most n (s + |m| s_w) / (2 W - n s_w). Whole numbers as weights, such as numbers of rows, are
-summed exactly where the cap is at most 2^(value_bits - 1) - 1.
+With n sites, W the sum of their weights, s and s_w the steps of the two segments, and rounding to nearest, an entry m
+of the mean is off by at most n (s + |m| s_w) / (2 W - n s_w). Integer weights, such as numbers of rows, are summed
+exactly if the cap is at most 2^(value_bits - 1) - 1.
 """
 
 from dataclasses import dataclass
@@ -47,14 +47,14 @@ class WeightedMean:
 
     def __post_init__(self) -> None:
         if not 2 <= self.value_bits <= 62:
-            raise ParameterError("value_bits is 2 to 62")
+            raise ParameterError("value_bits must be 2 to 62")
         if not (self.clip > 0 and self.cap > 0 and isfinite(self.clip * self.cap)):
-            raise ParameterError("clip and cap are positive and finite, and so is their product")
+            raise ParameterError("clip, cap and their product must be positive and finite")
 
     def segments(
         self, entries: int, *, rounding: Rounding = Rounding.NEAREST, rotation: int = 0
     ) -> tuple[Segment, Segment]:
-        """Return the segments of a vector of m entries with its weight; the weight is neither rotated nor drawn for."""
+        """Return the segments of a vector of m entries with its weight; the weight is not rotated or randomised."""
         levels = (1 << (self.value_bits - 1)) - 1
         most = self.clip * self.cap
         products = Segment(
@@ -69,18 +69,18 @@ class WeightedMean:
         return products, weight
 
     def vector(self, values: ArrayLike, weight: float) -> Weighted:
-        """Return a site's [w x, w], x moved into the clip and w to the cap.
+        """Return a site's [w x, w], with x clamped to the clip and w to the cap.
 
         Args:
             values: (m,) finite numbers.
-            weight: not negative; 0 takes no part in the mean.
+            weight: not negative; 0 means taking no part in the mean.
 
         Raises:
             ParameterError: NaN or infinity, or a negative weight.
         """
         reals = as_reals(vector_of(values, None))
         if not (np.isfinite(reals).all() and isfinite(weight) and weight >= 0):
-            raise ParameterError("values and weight are finite, and the weight is not negative")
+            raise ParameterError("values and weight must be finite, and the weight not negative")
         within = np.clip(reals, -self.clip, self.clip)
         counted = min(float(weight), self.cap)
         return Weighted(np.append(counted * within, counted), int(np.count_nonzero(within != reals)))
@@ -89,16 +89,16 @@ class WeightedMean:
         """Return the mean, (m,), of a sum of such vectors.
 
         Raises:
-            ParameterError: the weights sum up to nothing.
+            ParameterError: the weights add up to zero.
         """
         *_, weight = sums = as_reals(total)
         if not weight > 0:
-            raise ParameterError("all weights are zero: there is no mean")
+            raise ParameterError("all weights are zero, so there is no mean")
         mean: Reals = sums[:-1] / weight
         return mean
 
 
 def _power_of_two(least: float) -> float:
-    """Return the least power of two that is not below a number; whole numbers are multiples of one up to 1."""
+    """Return the least power of two not below a number; whole numbers are multiples of any power up to 1."""
     mantissa, exponent = frexp(least)
     return ldexp(1.0, exponent - (mantissa == 0.5))

@@ -1,6 +1,6 @@
 """Homomorphic mode: the coordinator adds ciphertexts of masked vectors, and only the sites open the sum.
 
-Spec: 02-protocol §11. What needs no TenSEAL (`parameters`, `slots`, `ciphertext`) is apart from what does (`bfv`,
+Spec: 02-protocol §11. What needs no TenSEAL (`parameters`, `slots`, `ciphertext`) is separate from what does (`bfv`,
 `seal`), so that a coordinator that only adds never loads it: `from secagg import he` loads nothing, and the first use
 of `he.bfv` loads TenSEAL. Knows secagg's arithmetic and nothing of the protocol. Start with `parameters.py`.
 """
@@ -17,7 +17,7 @@ __all__ = ["bfv", "is_installed"]
 
 
 def is_installed() -> bool:
-    """Return whether the extra `he` is there, without loading it: who encrypts or opens needs it."""
+    """Return whether the extra `he` is installed, without loading it; encrypting and opening need it."""
     return all(find_spec(name) is not None for name in ("tenseal", "zstandard"))
 
 

@@ -1,7 +1,7 @@
 """BFV encryption (Brakerski 2012; Fan and Vercauteren 2012) of vectors of slots, with TenSEAL.
 
-Spec: 02-protocol §11. All members hold one secret key, derived from a seed, and encrypt with it: no public key exists,
-so nobody else can encrypt, and no context is ever sent. Parameters are the suite's.
+Spec: 02-protocol §11. All members share one secret key, derived from a seed, and encrypt with it: no public key exists,
+so nobody else can encrypt, and no context is ever sent. The suite fixes the parameters.
 """
 
 import numpy as np
@@ -17,10 +17,10 @@ from secagg.he.slots import Slots
 
 
 class BfvKey:
-    """The secret key of a seed; encrypts and opens.
+    """The secret key derived from a seed; encrypts and opens.
 
     Args:
-        seed: 32 secret bytes, of one use: everything under it belongs to one round.
+        seed: 32 secret bytes for one use: everything under it belongs to one round.
     """
 
     __slots__ = ("_context", "parameters")
@@ -32,21 +32,21 @@ class BfvKey:
         self._context = tenseal.context_from(seal.context_bytes(parameters, transforms), n_threads=1)
 
     def encrypt(self, slots: Slots) -> Ciphertext:
-        """Return the ciphertext of N slots, with the operating system's randomness.
+        """Return the ciphertext of N slots, using the operating system's randomness.
 
         Raises:
             ParameterError: not N slots below t.
         """
         if slots.shape != (self.parameters.degree,) or (slots >= self.parameters.plain_modulus).any():
-            raise ParameterError(f"a ciphertext holds {self.parameters.degree} slots, each below t")
+            raise ParameterError(f"a ciphertext must have {self.parameters.degree} slots, each below t")
         vector = tenseal.bfv_vector(self._context, slots.tolist())
         return Ciphertext(self.parameters, seal.residues_of(vector.serialize(), self.parameters).copy())
 
     def open(self, ciphertext: Ciphertext) -> Slots:
-        """Return the slots of a ciphertext of these parameters; with another key they are nothing.
+        """Return the slots of a ciphertext with these parameters; under another key they are meaningless.
 
         Raises:
-            ParameterError: it is of other parameters.
+            ParameterError: it has other parameters.
         """
         vector = self.load(ciphertext)
         centred: NDArray[np.int64] = np.array(vector.decrypt(), np.int64)
@@ -54,6 +54,6 @@ class BfvKey:
 
     def load(self, ciphertext: Ciphertext) -> tenseal.BFVVector:
         if ciphertext.parameters != self.parameters:
-            raise ParameterError("the ciphertext is of another context")
+            raise ParameterError("the ciphertext belongs to another context")
         data = seal.vector_bytes(self.parameters, ciphertext.residues, self.parameters.degree)
         return tenseal.bfv_vector_from(self._context, data)

@@ -1,9 +1,9 @@
-"""Ciphertexts as arrays and as bytes: what the coordinator adds, and what nobody can make a library stumble over.
+"""Ciphertexts as arrays and as bytes: what the coordinator adds, in a format that cannot trip up a library.
 
-Spec: 02-protocol §11. A ciphertext is two polynomials modulo each prime of q. On the wire each coefficient has exactly
-the bits of its prime and nothing else is there: no header, no context, no compression. So a ciphertext has one length,
-and its one defect can be a residue that is not reduced; more polynomials than two, another degree or another level have
-no encoding. Bytes from outside never reach a parser other than this.
+Spec: 02-protocol §11. A ciphertext is two polynomials modulo each prime of q. On the wire each coefficient takes
+exactly the bits of its prime, with no header, context or compression. So a ciphertext has one length, and the only
+possible defect is a residue that is not reduced; more than two polynomials, another degree or another level have no
+encoding. Bytes from outside never reach any other parser.
 """
 
 from typing import Self
@@ -17,7 +17,7 @@ from secagg.he.parameters import HeParameters, barrett
 
 
 class CiphertextError(SecaggError):
-    """The bytes are no ciphertext of these parameters: another length, or a residue that is not reduced."""
+    """The bytes are not a ciphertext with these parameters: wrong length, or a residue that is not reduced."""
 
 
 class Ciphertext:
@@ -31,7 +31,7 @@ class Ciphertext:
 
     def __init__(self, parameters: HeParameters, residues: NDArray[np.uint64]) -> None:
         if residues.shape != (2, len(parameters.levels), parameters.degree) or residues.dtype != np.uint64:
-            raise ParameterError("a ciphertext has two polynomials modulo each prime")
+            raise ParameterError("a ciphertext must have two polynomials modulo each prime")
         self.parameters = parameters
         self.residues = residues
 
@@ -43,16 +43,16 @@ class Ciphertext:
         """Add another ciphertext in place.
 
         Raises:
-            ParameterError: it is of other parameters.
+            ParameterError: it has other parameters.
         """
         if other.parameters != self.parameters:
-            raise ParameterError("ciphertexts of two contexts have no sum")
+            raise ParameterError("ciphertexts of different contexts cannot be added")
         np.add(self.residues, other.residues, out=self.residues)
         primes = self._primes()
         np.minimum(self.residues, self.residues - primes, out=self.residues)
 
     def scaled(self, factor: int) -> "Ciphertext":
-        """Return the ciphertext times an integer; the noise grows as its absolute value (`HeParameters.check`)."""
+        """Return the ciphertext times an integer; the noise grows with its absolute value (`HeParameters.check`)."""
         rows = [
             [_times(self.residues[part, i], factor % prime, prime) for i, prime in enumerate(self.parameters.levels)]
             for part in range(2)
@@ -68,14 +68,14 @@ class Ciphertext:
 
     @classmethod
     def decode(cls, data: bytes, parameters: HeParameters) -> Self:
-        """Return the ciphertext of `encode`.
+        """Return the ciphertext encoded by `encode`.
 
         Raises:
-            CiphertextError: another length, or a residue that is not reduced; found before anything is allocated, and
-                in time linear in the length.
+            CiphertextError: wrong length, or a residue that is not reduced; detected before anything is allocated, in
+            time     linear in the length.
         """
         if len(data) != parameters.ciphertext_bytes:
-            raise CiphertextError(f"a ciphertext has {parameters.ciphertext_bytes} bytes, got {len(data)}")
+            raise CiphertextError(f"a ciphertext must have {parameters.ciphertext_bytes} bytes, got {len(data)}")
         found = cls.zero(parameters)
         at = 0
         for part in range(2):

@@ -1,4 +1,4 @@
-"""What a coordinator that sees no sum can still compute on one: integer factors, inner products with plain vectors.
+"""What a coordinator can compute on a sum that it cannot see: integer factors, inner products with plain vectors.
 
 Spec: 02-protocol §11. BFV is linear modulo t, and the masks lie in the slots, so the coordinator's map acts on the
 masks as well: sites that know the map, as part of the query, apply it to the masks that they remove. A weighted mean
@@ -48,7 +48,7 @@ class Evaluator:
 
     def __init__(self, parameters: HeParameters) -> None:
         self.parameters = parameters
-        self._any = BfvKey(bytes(32), parameters)  # TenSEAL wants some key; products do not use it
+        self._any = BfvKey(bytes(32), parameters)  # TenSEAL requires a key; products do not use it
 
     def inner_product(self, ciphertexts: Sequence[Ciphertext], weights: NDArray[np.int64]) -> Ciphertext:
         """Return one ciphertext whose N slots add up to the inner product of all slots with the weights.
@@ -58,13 +58,13 @@ class Evaluator:
         """
         degree = self.parameters.degree
         if len(weights) > degree * len(ciphertexts):
-            raise ParameterError("there are more weights than slots")
+            raise ParameterError("more weights than slots")
         padded = np.zeros(degree * len(ciphertexts), np.int64)
         padded[: len(weights)] = weights
         total = Ciphertext.zero(self.parameters)
         for ciphertext, factors in zip(ciphertexts, padded.reshape(-1, degree), strict=True):
             if not factors.any():
-                continue  # a product with nothing is not a ciphertext for SEAL
+                continue  # SEAL does not accept a product with zero as a ciphertext
             product = self._any.load(ciphertext).mul(factors.tolist())
             total.add(Ciphertext(self.parameters, seal.residues_of(product.serialize(), self.parameters).copy()))
         return total
@@ -73,10 +73,10 @@ class Evaluator:
 def open_product(
     key: BfvKey, product: Ciphertext, weights: NDArray[np.int64], masks: Sequence[Mask], slots: int
 ) -> int:
-    """Return the inner product of a sum with the weights, once the masks' inner product is taken off.
+    """Return the inner product of a sum with the weights, after subtracting the masks' inner product.
 
     Args:
-        masks: those that are left in the sum, of `slots` slots.
+        masks: masks left in the sum of `slots` slots.
     """
     t = key.parameters.plain_modulus
     left = np.zeros(slots, np.uint64)
@@ -88,7 +88,7 @@ def open_product(
 
 
 def open_scaled(key: BfvKey, ciphertext: Ciphertext, factor: int, masks: Sequence[Mask], *, start: int = 0) -> Slots:
-    """Return the slots of a sum times an integer factor, from slot `start` on, without the masks times the factor."""
+    """Return the slots of a sum times an integer factor, from slot `start` on, minus the masks times the factor."""
     t = key.parameters.plain_modulus
     left = np.zeros(key.parameters.degree, np.uint64)
     mask(left, masks, t, start=start)

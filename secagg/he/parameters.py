@@ -1,20 +1,20 @@
-"""The parameters of ring-LWE encryption: sizes, their security, and the noise that n additions leave.
+"""The parameters of ring-LWE encryption: sizes, their security, and the noise left by n additions.
 
 Spec: 02-protocol §11.
 
-Security. For a ternary secret and noise of standard deviation 3.2 the table of HomomorphicEncryption.org (Albrecht et
+Security. For a ternary secret and noise of standard deviation 3.2, the table of HomomorphicEncryption.org (Albrecht et
 al., Homomorphic Encryption Security Standard, 2018, table 1) allows a modulus of 109 bits at degree 4,096 and of 218 at
-degree 8,192 for 128 bits of classical security, 101 and 202 bits against quantum computers. Ciphertexts exist modulo
-the primes but the last; the last belongs to key switching, which is not used, and TenSEAL counts it: the table is kept
-with it.
+degree 8,192 for 128 bits of classical security, and 101 and 202 bits against quantum computers. Ciphertexts exist
+modulo all primes but the last; the last belongs to key switching, which is not used, but TenSEAL counts it, and the
+total stays within the table.
 
-Noise of sums. A fresh ciphertext decrypts to Delta m + e modulo q, with Delta m rounded to the next integer and e from
-a centred binomial distribution over 42 coins, so |e| <= 21 and the error of one is at most 21.5. Errors add: after n
-additions the coefficient nearest to (q / t) m is the right one as long as n * 21.5 < q / (2 t). That is no estimate. It
-is checked before anything is encrypted.
+Noise of sums. A fresh ciphertext decrypts to Delta m + e modulo q, with Delta m rounded to the nearest integer and e
+from a centred binomial distribution over 42 coins, so |e| <= 21 and the error of one is at most 21.5. Errors add up:
+after n additions the coefficient nearest to (q / t) m is the right one as long as n * 21.5 < q / (2 t). This is a
+strict bound, not an estimate, and is checked before anything is encrypted.
 
-Noise of products. A product with a plaintext w of coefficients in (-t/2, t/2) makes the error at most N t / 2 times as
-large; with the integer c it makes it |c| times as large, and the rounding of Delta m grows alike.
+Noise of products. Multiplying by a plaintext w with coefficients in (-t/2, t/2) increases the error at most N t / 2
+times; multiplying by an integer c increases it |c| times, and likewise the rounding of Delta m.
 """
 
 from dataclasses import dataclass
@@ -25,18 +25,18 @@ import numpy as np
 
 from secagg.errors import HeadroomError, ParameterError
 
-BFV = 1  # SEAL's number of the scheme
+BFV = 1  # SEAL's number for the scheme
 NOISE_BOUND = 21  # of the centred binomial distribution that SEAL draws fresh noise from
 MOST_BITS = {4096: 109, 8192: 218}  # of all primes together, by degree, at 128 bits of security
 
 
 @dataclass(frozen=True, slots=True)
 class HeParameters:
-    """A ring of degree N with a plaintext prime t and the primes of the ciphertexts' modulus.
+    """A ring of degree N with a plaintext prime t and the primes of the ciphertext modulus.
 
     Attributes:
         plain_modulus: t, a prime = 1 mod 2 N, so that N slots are independent.
-        primes: those of the ciphertexts, then one for key switching.
+        primes: primes of the ciphertexts, followed by one for key switching.
     """
 
     degree: int
@@ -50,7 +50,7 @@ class HeParameters:
 
     @property
     def modulus(self) -> int:
-        """q, their product."""
+        """q, the product of the levels."""
         q = 1
         for prime in self.levels:
             q *= prime
@@ -68,34 +68,34 @@ class HeParameters:
 
     @property
     def most_additions(self) -> int:
-        """So many fresh ciphertexts add up without an error, whatever their noise."""
+        """Number of fresh ciphertexts that can be added without error, whatever their noise."""
         return (self.modulus // self.plain_modulus - 1) // (2 * NOISE_BOUND + 1)
 
     def check(self, additions: int, *, scale: int = 1, products: int = 0) -> None:
-        """Check that a sum of so many ciphertexts can be opened after the coordinator's work on it.
+        """Check that a sum of this many ciphertexts can be opened after the coordinator's work on it.
 
         Args:
-            scale: the largest integer, in absolute value, by which it multiplies.
-            products: 1 if it multiplies by a vector and adds the ciphertexts up, of which there are so many.
+            scale: largest integer, in absolute value, by which it multiplies.
+            products: number of ciphertexts that it adds up after multiplying by a vector; 0 for no product.
 
         Raises:
             ParameterError: the parameters are below 128 bits of security.
             HeadroomError: the noise could be too large; nothing was encrypted.
         """
         if sum(prime.bit_length() for prime in self.primes) > MOST_BITS.get(self.degree, 0):
-            raise ParameterError(f"a modulus this large at degree {self.degree} is below 128 bits of security")
+            raise ParameterError(f"a modulus this large at degree {self.degree} gives less than 128 bits of security")
         noise = additions * (2 * NOISE_BOUND + 1) * abs(scale)
         if products:
             noise *= products * self.degree * self.plain_modulus // 2
         if noise * self.plain_modulus >= self.modulus:
             raise HeadroomError(
-                f"the noise of {additions} ciphertexts could exceed what these parameters bear: "
-                "take fewer parties, smaller factors, or parameters with a larger modulus"
+                f"the noise of {additions} ciphertexts could exceed what these parameters allow: "
+                "choose fewer parties, smaller factors, or parameters with a larger modulus"
             )
 
 
 SUMS = HeParameters(4096, 288230376151760897, (137438822401, 68719230977, 68719403009))
-"""For sums: the least bytes. t = 2^58 + 49,153 holds two values of 29 bits, q has 73 bits, 762 additions are exact."""
+"""For sums: the fewest bytes. t = 2^58 + 49,153 holds two values of 29 bits, q has 73 bits, 762 additions are exact."""
 
 PRODUCTS = HeParameters(
     8192, SUMS.plain_modulus, (288230376150876161, 288230376150712321, 288230376150630401, 17592186028033)
@@ -104,6 +104,6 @@ PRODUCTS = HeParameters(
 
 
 def barrett(modulus: int) -> tuple[np.uint64, np.uint64, np.uint64]:
-    """Return what `secagg.kernels.modular` needs to know: the modulus, floor(2^(2L) / modulus), and L, its bits."""
+    """Return what `secagg.kernels.modular` needs: the modulus, floor(2^(2L) / modulus), and its bit length L."""
     bits = modulus.bit_length()
     return np.uint64(modulus), np.uint64((1 << 2 * bits) // modulus), np.uint64(bits)

@@ -1,9 +1,9 @@
-"""The bytes that SEAL and TenSEAL exchange: contexts with a secret key of our own, ciphertexts from and to residues.
+"""The bytes exchanged with SEAL and TenSEAL: contexts with our own secret key, ciphertexts from and to residues.
 
-SEAL's files have a 16-byte header (magic, version, compression, length) and little-endian words behind it; TenSEAL
-wraps them in Protocol Buffers. Everything that is read here was written by TenSEAL in this process; what is given to it
-is uncompressed and of our own making, from residues that `secagg.he.ciphertext` has checked. So no byte of another
-party reaches SEAL's parsers.
+SEAL's files have a 16-byte header (magic, version, compression, length) followed by little-endian words; TenSEAL wraps
+them in Protocol Buffers. Everything read here was written by TenSEAL in this process; everything passed to it is
+uncompressed and generated here, from residues that `secagg.he.ciphertext` has checked. So no byte from another party
+reaches SEAL's parsers.
 """
 
 from struct import pack
@@ -19,12 +19,12 @@ _SYMMETRIC = 1
 
 
 def context_bytes(parameters: HeParameters, secret: list[NDArray[np.uint64]]) -> bytes:
-    """Return a context with parameters and the transforms of the secret polynomial, one for each prime."""
+    """Return a context with the parameters and the transforms of the secret polynomial, one for each prime."""
     words = np.concatenate(secret)
     key = parameters.identity(parameters.primes) + pack("<Qd", len(words), 1.0) + _array(words)
     moduli = b"".join(_sealed(pack("<Q", prime)) for prime in (*parameters.primes, parameters.plain_modulus))
     terms = pack("<BQQ", BFV, parameters.degree, len(parameters.primes)) + moduli
-    public = b"\x10\x01\x19" + pack("<d", -1.0)  # flag 1: relinearise, which never happens; then "no scale"
+    public = b"\x10\x01\x19" + pack("<d", -1.0)  # flag 1: relinearise, which is never used; then "no scale"
     return (
         _field(1, _sealed(terms))
         + _field(2, public)
@@ -41,7 +41,7 @@ def vector_bytes(parameters: HeParameters, residues: NDArray[np.uint64], slots: 
 
 
 def residues_of(vector: bytes, parameters: HeParameters) -> NDArray[np.uint64]:
-    """Return the residues of the one ciphertext in a vector that TenSEAL serialised in this process."""
+    """Return the residues of the only ciphertext in a vector serialised by TenSEAL in this process."""
     ciphertext = _content(vector, 2)
     shape = (2, len(parameters.levels), parameters.degree)
     words = zstandard.ZstdDecompressor().decompressobj().decompress(ciphertext[_HEADER_BYTES:])
@@ -68,7 +68,7 @@ def _varint(value: int) -> bytes:
 
 
 def _content(data: bytes, number: int) -> bytes:
-    """Return the first field of this number of a message; all before it are bytes, too."""
+    """Return a message's first field with this number; all fields before it are bytes too."""
     at = 0
     while True:
         found, size, shift, at = data[at] >> 3, 0, 0, at + 1

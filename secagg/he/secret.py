@@ -1,7 +1,7 @@
-"""The secret polynomial that a seed stands for, and its transform modulo a prime.
+"""The secret polynomial derived from a seed, and its transform modulo a prime.
 
-Spec: 02-protocol §11. Every member derives the same seed from what the members share, so that no key travels and no
-site alone chooses it. Coefficient i is lane i of the seed's keystream as little-endian u64, modulo 3, less 1.
+Spec: 02-protocol §11. Every member derives the same seed from the members' shared secret, so that no key travels and no
+site alone chooses it. Coefficient i is lane i of the seed's keystream as little-endian u64, modulo 3, minus 1.
 """
 
 from functools import cache
@@ -15,16 +15,16 @@ from secagg.masks import add_keystream
 
 
 def ternary(seed: bytes, degree: int) -> NDArray[np.int64]:
-    """Return the N coefficients, each -1, 0 or 1; a value is less likely than another by 2^-62 at most."""
+    """Return the N coefficients, each -1, 0 or 1; their probabilities differ by at most 2^-62."""
     lanes = np.zeros(degree, np.uint64)
     add_keystream(lanes, seed)
     return (lanes % np.uint64(3)).astype(np.int64) - 1
 
 
 def transform(coefficients: NDArray[np.int64], prime: int) -> NDArray[np.uint64]:
-    """Return the values of a polynomial at the odd powers of psi, value j at psi^(2 rev(j) + 1), modulo a prime.
+    """Return a polynomial's values at the odd powers of psi modulo a prime, value j at psi^(2 rev(j) + 1).
 
-    psi is the least primitive 2N-th root of one, rev reverses log2 N bits (Longa and Naehrig 2016, algorithm 1).
+    psi is the least primitive 2N-th root of one; rev reverses log2 N bits (Longa and Naehrig 2016, algorithm 1).
 
     Shape: coefficients (N,), small in absolute value.
     """
@@ -45,7 +45,7 @@ def transform(coefficients: NDArray[np.int64], prime: int) -> NDArray[np.uint64]
 
 @cache
 def powers(degree: int, prime: int) -> NDArray[np.uint64]:
-    """Return the powers of psi, the exponents in bit-reversed order."""
+    """Return the powers of psi, with exponents in bit-reversed order."""
     psi, width = _least_root(degree, prime), degree.bit_length() - 1
     powers = [1]
     for _ in range(degree - 1):

@@ -1,11 +1,11 @@
-"""Slots modulo t: several values with the head-room of their sum in one, then masked, then encrypted.
+"""Slots modulo t: several values, with headroom for their sums, packed into one, then masked, then encrypted.
 
-Spec: 02-protocol §11. With the ring of b bits that a schema asks for, a slot holds k = floor(L / b) consecutive values,
+Spec: 02-protocol §11. For a schema's ring of b bits, a slot holds k = floor(L / b) consecutive values,
 L = floor(log2 t): the sum of x_j 2^(b j), j < k, modulo t. Sums of slots are slots of sums: every sum of values lies
 strictly between -2^(b-1) and 2^(b-1), so the balanced digits of the centred residue are the sums (`Schema.check`).
 
-A mask adds 128-bit lanes of a keystream modulo t: lane i is the block i of AES-256-CTR as a little-endian integer. The
-distance to uniform residues is below t / 2^128 < 2^-68 for each.
+A mask adds 128-bit lanes of a keystream modulo t: lane i is block i of AES-256-CTR as a little-endian integer. The
+statistical distance from uniform residues is below t / 2^128 < 2^-68 each.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ _PIECE = 1 << 13  # slots at a time: keystream and sums stay in the second-level
 
 
 class SlotLayout:
-    """Where the values of a schema's vector stand: k in a slot, then the lanes, one a slot, then zeros."""
+    """Where the values of a schema's vector are: k per slot, then one lane per slot, then zeros."""
 
     __slots__ = ("bits", "lanes", "length", "parameters", "values_a_slot")
 
@@ -36,16 +36,16 @@ class SlotLayout:
         self.lanes = schema.mac_lanes
         self.values_a_slot = (parameters.plain_modulus.bit_length() - 1) // schema.ring_bits
         if not self.values_a_slot:
-            raise ParameterError(f"a slot has no room for a value of {schema.ring_bits} bits with its sum's head-room")
+            raise ParameterError(f"a slot is too small for a value of {schema.ring_bits} bits")
 
     def check(self, parties: int) -> None:
-        """Check that the sum of so many vectors can be opened, and that a false one would show.
+        """Check that the sum of this many vectors can be opened, and that a false one would be detected.
 
         Raises:
             ParameterError: there are no lanes; HeadroomError: the noise could be too large. Nothing was encrypted.
         """
         if not self.lanes:
-            raise ParameterError("no lanes authenticate the sum")
+            raise ParameterError("the schema has no lanes to authenticate the sum")
         self.parameters.check(parties)
 
     @property
@@ -62,7 +62,7 @@ class SlotLayout:
 
 
 def pack_values(values: NDArray[np.int64], layout: SlotLayout) -> Slots:
-    """Return the slots of consecutive values; the last one is filled with zeros.
+    """Return the slots of consecutive values; the last slot is padded with zeros.
 
     Shape: values (c,), each |value| < 2^(b-1); the result has ceil(c / k) slots below t.
     """
@@ -77,7 +77,7 @@ def pack_values(values: NDArray[np.int64], layout: SlotLayout) -> Slots:
 
 
 def unpack_values(slots: Slots, layout: SlotLayout, count: int) -> NDArray[np.int64]:
-    """Return the first `count` values of slots, as sums of so many vectors as the schema was checked for."""
+    """Return the first `count` values of slots, as sums of as many vectors as the schema was checked for."""
     k, t, unused = layout.values_a_slot, layout.parameters.plain_modulus, np.int64(64 - layout.bits)
     rest = np.where(slots > t // 2, slots - np.uint64(t), slots).view(np.int64)
     values = np.empty((len(slots), k), np.int64)
@@ -88,10 +88,10 @@ def unpack_values(slots: Slots, layout: SlotLayout, count: int) -> NDArray[np.in
 
 
 def mask(slots: Slots, masks: Iterable[Mask], t: int, *, start: int = 0, remove: bool = False) -> None:
-    """Add masks to slots in place modulo t; with `remove`, take them away.
+    """Add masks to slots in place modulo t; with `remove`, subtract them.
 
     Args:
-        start: the vector's slot that slots[0] is.
+        start: index of slots[0] in the vector.
     """
     signed = [(one.key, -1 if one.negate != remove else 1) for one in masks]
     modulus = barrett(t)
@@ -111,9 +111,9 @@ def residues(key: bytes, count: int, t: int, start: int = 0) -> Slots:
 
 
 def lanes(keys: Iterable[bytes], slots: Slots, t: int, *, start: int = 0) -> list[int]:
-    """Return, for each key, the inner product of slots with its residues modulo t, from slot `start` on.
+    """Return, for each key, the inner product modulo t of slots with its residues, from slot `start` on.
 
-    Linear modulo t, like the lanes of `secagg.mac` modulo 2^64; a false sum fits one with probability 1 / t at most.
+    Linear modulo t, as the lanes of `secagg.mac` are modulo 2^64; a false sum matches with probability at most 1 / t.
     """
     modulus, found = barrett(t), []
     for key in keys:

@@ -1,6 +1,6 @@
-"""Compiled inner loops: arrays in, arrays out; no exceptions, no globals that change, no randomness.
+"""Compiled inner loops: arrays in, arrays out; no exceptions, no mutable globals, no randomness.
 
-`_jit.py` has the one decorator, `target.py` says what this processor can do. Import the folder and not its modules:
+`_jit.py` has the only decorator, `target.py` tells what this processor can do. Import the folder, not its modules:
 `from secagg import kernels` costs nothing, and the first use of `kernels.bits` or another loads Numba, which takes a
 second that most processes never spend. Nothing here imports anything of secagg outside this folder.
 """
@@ -16,7 +16,7 @@ __all__ = ["aes", "bits", "gf16", "levels", "modular", "target"]
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Load a module of kernels on its first use (PEP 562)."""
+    """Load a kernel module on first use (PEP 562)."""
     if name in __all__:
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

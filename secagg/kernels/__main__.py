@@ -1,4 +1,4 @@
-"""`python -m secagg.kernels`: compile every kernel into Numba's cache, so that no program waits for it later."""
+"""`python -m secagg.kernels`: compiles every kernel into Numba's cache, so that no program waits for it later."""
 
 import sys
 

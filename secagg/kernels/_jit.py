@@ -1,9 +1,9 @@
-"""The one place that compiles.
+"""The only place that compiles.
 
-Signatures are explicit, so that a kernel is compiled when its module is first imported, kept in the cache, and never
-specialised by surprise; the interpreter lock is released, so that threads work on slices. Division follows C, since no
-kernel divides by zero. Fast-math stays off: the kernels are integer arithmetic and must be exact. Constant time is not
-claimed, but no kernel reads memory at a secret address or branches on a secret.
+Signatures are explicit, so that a kernel is compiled when its module is first imported, is cached, and is never
+specialised unexpectedly; the interpreter lock is released, so that threads can work on slices. Division follows C,
+since no kernel divides by zero. Fast-math stays off: the kernels are integer arithmetic and must be exact. Constant
+time is not claimed, but no kernel reads memory at a secret address or branches on a secret.
 """
 
 from collections.abc import Callable

@@ -1,14 +1,15 @@
-"""AES-256-CTR keystream made in vector registers and added to lanes there, so that it never touches memory.
+"""AES-256-CTR keystream generated in vector registers and added to lanes there, so that it never touches memory.
 
-Spec: 02-protocol §4. The cipher's rounds are the processor's own instructions, which LLVM exposes as intrinsics:
-constant time, no tables of secrets. A group is eight vectors in flight, enough to hide the latency of a round. FIPS 197
-names the steps.
+Spec: 02-protocol §4. The cipher's rounds are the processor's own instructions, exposed by LLVM as intrinsics: constant
+time, no tables of secrets. A group is eight vectors in flight, enough to hide a round's latency. The steps are named as
+in FIPS 197.
 
-Two of the fourteen rounds are shared by the 256 blocks of a page. While counters stay below 2^40, their last byte meets
-only zeros on its way through the first round, so it alone decides one column; the second round gives every column one
-byte of it. ShiftRows, MixColumns and AddRoundKey are linear, so after two rounds block 256 p + i has the state
-T[i] ^ T[0] ^ S(p), where T are the states of page 0 and S(p) is that of block 256 p. Both are read at public places.
-Method: counter-mode caching, Bernstein and Schwabe, "New AES software speed records" (2008).
+The 256 blocks of a page share two of the fourteen rounds. While counters stay below 2^40, the first round combines
+their last byte only with zero bytes, so it alone decides one column; the second round gives every column one byte of
+it.
+ShiftRows, MixColumns and AddRoundKey are linear, so after two rounds block 256 p + i has the state T[i] ^ T[0] ^ S(p),
+where T are the states of page 0 and S(p) is that of block 256 p. Both are read at public addresses. Method:
+counter-mode caching, Bernstein and Schwabe, "New AES software speed records" (2008).
 """
 
 from collections.abc import Callable, Iterable
@@ -32,12 +33,12 @@ _IN_FLIGHT = 8
 _PAGE = 256  # blocks
 _SHARED = 2  # rounds
 _WORDS = 4  # of 32 bits in a block
-_PIECE = 1 << 16  # bytes: lanes stay in the second-level cache while every mask of a list is added to them
+_PIECE = 1 << 16  # bytes: lanes stay in the second-level cache while all masks are added to them
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _ARM = ("aarch64", "arm64")
 
 if not AES_VECTOR_BITS:
-    raise ImportError("there are no AES instructions that Numba may use here; secagg.masks takes OpenSSL's then")
+    raise ImportError("Numba may not use AES instructions here; secagg.masks uses OpenSSL instead")
 _BLOCKS = AES_VECTOR_BITS // 128  # in a vector
 _GROUP = _BLOCKS * _IN_FLIGHT  # blocks
 
@@ -50,7 +51,7 @@ def vector_of(blocks: int) -> ir.VectorType:
 
 
 def counters(builder: ir.IRBuilder, block: ir.Value, blocks: int, vectors: int) -> list[ir.Value]:
-    """Emit vectors of counter blocks: 128 bits, big-endian, the upper half zero, from the block's number on."""
+    """Emit vectors of counter blocks: 128 bits, big-endian, upper half zero, starting at the block's number."""
     kind = vector_of(blocks)
     none = ir.Constant(kind, ir.Undefined)
     everywhere = ir.Constant(ir.VectorType(_I32, 2 * blocks), [0] * (2 * blocks))
@@ -62,14 +63,14 @@ def counters(builder: ir.IRBuilder, block: ir.Value, blocks: int, vectors: int) 
 
 
 def in_every_block(builder: ir.IRBuilder, block: ir.Value, blocks: int) -> ir.Value:
-    """Emit a vector of the same block many times."""
+    """Emit a vector that repeats one block."""
     return builder.shuffle_vector(block, block, ir.Constant(ir.VectorType(_I32, 2 * blocks), [0, 1] * blocks))
 
 
 def advanced(
     builder: ir.IRBuilder, states: list[ir.Value], schedule: ir.Value, rounds: Iterable[int]
 ) -> list[ir.Value]:
-    """Emit these rounds on every vector, under the round keys that `schedule` points to; round 0 adds a key alone."""
+    """Emit these rounds on every vector, with the round keys that `schedule` points to; round 0 only adds a key."""
     blocks = states[0].type.count // 2
     for number in rounds:
         key = builder.load(builder.gep(schedule, [_I64(number)]), align=4)
@@ -82,7 +83,7 @@ def advanced(
 
 
 def substituted(builder: ir.IRBuilder, word: ir.Value) -> ir.Value:
-    """Emit SubWord: the last round under key 0, of four equal columns, whose rows shift into themselves."""
+    """Emit SubWord: the last round under key 0, on four equal columns, whose rows shift into themselves."""
     columns = ir.VectorType(_I32, 4)
     state = ir.Constant(columns, ir.Undefined)
     for i in range(4):
@@ -93,11 +94,11 @@ def substituted(builder: ir.IRBuilder, word: ir.Value) -> ir.Value:
 
 
 def _round(builder: ir.IRBuilder, state: ir.Value, key: ir.Value, *, last: bool) -> ir.Value:
-    """Emit SubBytes, ShiftRows, MixColumns (but for the last round) and AddRoundKey."""
+    """Emit SubBytes, ShiftRows, MixColumns (except in the last round) and AddRoundKey."""
     if not builder.module.triple.startswith(_ARM):
         suffix = {1: "", 2: ".256", 4: ".512"}[state.type.count // 2]
         return _call(builder, "llvm.x86.aesni.aesenc" + ("last" if last else "") + suffix, state, key)
-    # AArch64 adds a key before the round. LLVM moves the key of the round before there, where a zero stands.
+    # AArch64 adds a key before the round. LLVM moves the previous round's key there in place of the zero.
     rows = ir.VectorType(ir.IntType(8), 16)
     mixed = _call(builder, "llvm.aarch64.crypto.aese", builder.bitcast(state, rows), ir.Constant(rows, [0] * 16))
     if not last:
@@ -106,7 +107,7 @@ def _round(builder: ir.IRBuilder, state: ir.Value, key: ir.Value, *, last: bool)
 
 
 def _call(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
-    """Emit a call of one of LLVM's intrinsics that take and give one type."""
+    """Emit a call of an LLVM intrinsic whose arguments and result have the same type."""
     known = builder.module.globals.get(name)
     kind = ir.FunctionType(args[0].type, [arg.type for arg in args])
     return builder.call(known or ir.Function(builder.module, kind, name), args)
@@ -128,10 +129,9 @@ def _schedule(context: Any, builder: ir.IRBuilder, array: Any, value: ir.Value, 
 
 
 def _begin(blocks: int, vectors: int) -> Any:
-    """Return the intrinsic that writes what the shared rounds make of blocks * vectors blocks.
+    """Return the intrinsic that writes the result of the shared rounds for blocks * vectors blocks.
 
-    Its arguments: words and the index from which they are written; schedules and the row whose key it is; the number of
-    the first block.
+    Arguments: words and the index at which to write; schedules and the row of the key; the number of the first block.
     """
 
     def begin(_typing: Any, words: Any, _at: Any, schedules: Any, _row: Any, _block: Any) -> Any:
@@ -150,8 +150,8 @@ def _begin(blocks: int, vectors: int) -> Any:
 def _combine_group(operation: str) -> Any:
     """Return the intrinsic that adds ("add") or subtracts ("sub") one group of keystream.
 
-    Its arguments: lanes and the index from which they are changed; schedules and the row whose key it is; the states of
-    a page and the index of the group in them; what the page's states are to be changed by.
+    Arguments: lanes and the index at which to change them; schedules and the row of the key; the states of a page and
+    the index of the group in them; the change to apply to the page's states.
     """
 
     def combine(_typing: Any, lanes: Any, _at: Any, schedules: Any, _row: Any, page: Any, _in: Any, change: Any) -> Any:
@@ -209,9 +209,9 @@ def _expanded(keys: U32Array) -> U32Array:
 def _accumulate(lanes: Any, start: int, keys: U32Array, negate: NDArray[np.uint8]) -> None:
     """Add one keystream per row of `keys` to `lanes` in place, or subtract it where `negate` is not 0.
 
-    Shape: lanes (m,) uint32 or uint64, keys (k, 8) little-endian words, negate (k,). `start` is the stream's lane that
-    lanes[0] is; the last lane lies before block 2^40. Groups are aligned in the stream, so that what stands
-    before the first whole group and behind the last goes through a buffer of one group.
+    Shape: lanes (m,) uint32 or uint64, keys (k, 8) little-endian words, negate (k,). `start` is the index of lanes[0]
+    in the stream; the last lane lies before block 2^40. Groups are aligned in the stream, so lanes before the first
+    whole group and after the last go through a buffer of one group.
     """
     schedules = _expanded(keys)
     page, change = np.empty(_WORDS * _PAGE, np.uint32), np.empty(_WORDS, np.uint32)
@@ -254,6 +254,6 @@ def _accumulate(lanes: Any, start: int, keys: U32Array, negate: NDArray[np.uint8
 
 @cache
 def accumulate(dtype: "np.dtype[Any]") -> Callable[[Any, int, U32Array, NDArray[np.uint8]], None]:
-    """Return the kernel for lanes of uint32 or uint64; each is compiled when it is first asked for."""
+    """Return the kernel for lanes of uint32 or uint64; each is compiled on first use."""
     lanes = from_dtype(dtype)[::1]
     return kernel(void(lanes, int64, readonly(uint32, 2), readonly(uint8)))(_accumulate)

@@ -1,6 +1,6 @@
-"""Lanes of b bits in a little-endian bit stream: lane i stands at bits [i b, (i + 1) b).
+"""Lanes of b bits in a little-endian bit stream: lane i occupies bits [i b, (i + 1) b).
 
-Spec: 01-wire §5. Both ways move whole 64-bit words where they can.
+Spec: 01-wire §5. Both directions move whole 64-bit words where possible.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ def pack(lanes: NDArray[np.unsignedinteger[Any]], bits: int, out: NDArray[np.uin
     """Write the low `bits` bits of each lane; `out` has ceil(len(lanes) * bits / 64) words, spare bits are zero."""
     mask = _ALL >> np.uint64(64 - bits)
     word = np.uint64(0)
-    count = 0  # bits of the word that are taken
+    count = 0  # bits of the word already used
     at = 0
     for i in range(lanes.shape[0]):
         lane = np.uint64(lanes[i]) & mask
@@ -40,13 +40,13 @@ def unpack(data: NDArray[np.uint8], bits: int, out: NDArray[np.unsignedinteger[A
     mask = _ALL >> np.uint64(64 - bits)
     last = np.uint64(data.shape[0])
     for i in range(out.shape[0]):
-        start = np.uint64(i) * np.uint64(bits)  # unsigned, or every index would be checked for its sign
+        start = np.uint64(i) * np.uint64(bits)  # unsigned, to avoid a sign check at every index
         at = start >> np.uint64(3)
         shift = start & np.uint64(7)
         value = np.uint64(0)
         beyond = np.uint64(0)
         if at + np.uint64(9) <= last:
-            value = (  # the compiler makes one load of these
+            value = (  # compiled to a single load
                 np.uint64(data[at])
                 | np.uint64(data[at + np.uint64(1)]) << np.uint64(8)
                 | np.uint64(data[at + np.uint64(2)]) << np.uint64(16)
@@ -60,5 +60,5 @@ def unpack(data: NDArray[np.uint8], bits: int, out: NDArray[np.unsignedinteger[A
         else:
             for k in range(min(np.uint64(8), last - at)):
                 value |= np.uint64(data[at + np.uint64(k)]) << np.uint64(8 * k)
-        # A shift by 64 has no meaning, so that it is made in two steps: nothing comes from beyond where shift is 0.
+        # A shift by 64 is undefined, hence two steps: nothing comes from the next word if shift is 0.
         out[i] = (value >> shift | (beyond << np.uint64(1)) << (np.uint64(63) - shift)) & mask

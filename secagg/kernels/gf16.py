@@ -19,7 +19,7 @@ def evaluate(coefficients: U16Array, points: U16Array, out: U16Array) -> None:
     """Evaluate one polynomial per column at each point: out[i, j] = sum_k coefficients[k, j] * points[i]^k.
 
     Shape: coefficients (t, s), points (n,), out (n, s). Horner's rule from the highest coefficient down. The points are
-    public, so their multiples by x^0 .. x^15 are laid out once a point; the coefficients are secret and only masked.
+    public, so their multiples by x^0 .. x^15 are tabulated per point; the coefficients are secret and only masked.
     """
     degree, width = coefficients.shape
     multiples = np.empty(16, np.uint16)

@@ -1,6 +1,6 @@
-"""Fixed point in one pass: divide by the step, round, move to the clip.
+"""Fixed point in one pass: divide by the step, round, clamp to the clip.
 
-Spec: 02-protocol §4. The compiler makes selections of the branches.
+Spec: 02-protocol §4. The compiler turns the branches into selections.
 """
 
 import numpy as np
@@ -12,9 +12,10 @@ from secagg.kernels._jit import kernel, readonly
 
 @kernel(int64(readonly(float64), readonly(float64), int64, int64[::1]))
 def to_levels(reals: NDArray[np.float64], steps: NDArray[np.float64], levels: int, out: NDArray[np.int64]) -> int:
-    """Write round(x / step), ties to even, moved into [-levels, levels]; return how many were moved.
+    """Write round(x / step), ties to even, clamped to [-levels, levels]; return how many were clamped.
 
-    Shape: reals and out (k,), steps (k,) or (1,). A huge value over a tiny step is infinite, and moved like any other.
+    Shape: reals and out (k,), steps (k,) or (1,). A huge value over a tiny step is infinite, and clamped like any
+        other.
     """
     most = np.float64(levels)  # may be rounded, up or down
     stride = 1 if steps.shape[0] > 1 else 0

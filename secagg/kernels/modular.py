@@ -1,8 +1,8 @@
 """Arithmetic modulo a prime t of at most 60 bits, and sums of 128-bit keystream lanes before they are reduced.
 
-Spec: 02-protocol §11. Products have 120 bits and are reduced after Barrett: with L the bits of t and mu = floor(2^(2L)
-/ t), the quotient of v < 2^(2L) is floor(floor(v / 2^(L-2)) mu / 2^(L+2)) or at most two more. The compiler makes
-selections of the minima, so that nothing branches on a secret.
+Spec: 02-protocol §11. Products have 120 bits and are reduced by Barrett's method: with L the bit length of t and
+mu = floor(2^(2L) / t), the quotient of v < 2^(2L) is floor(floor(v / 2^(L-2)) mu / 2^(L+2)) or at most two more. The
+compiler turns the minima into selections, so that nothing branches on a secret.
 """
 
 import numpy as np
@@ -37,14 +37,14 @@ def _product(a: np.uint64, b: np.uint64, t: np.uint64, mu: np.uint64, bits: np.u
 
 @kernel(void(readonly(uint32), int64, int64[::1]))
 def accumulate(words: NDArray[np.uint32], sign: int, sums: NDArray[np.int64]) -> None:
-    """Add words to sums, or with sign -1 subtract them: so many as 2^31 keystreams fit."""
+    """Add words to sums, or subtract them if sign is -1; up to 2^31 keystreams fit."""
     for i in range(sums.shape[0]):
         sums[i] += sign * np.int64(words[i])
 
 
 @kernel(void(readonly(int64), uint64, uint64, uint64, uint64[::1]))
 def settle(sums: NDArray[np.int64], t: np.uint64, mu: np.uint64, bits: np.uint64, slots: U64Array) -> None:
-    """Add to each slot its four sums of 32-bit words, the least significant first, modulo t.
+    """Add to each slot its four sums of 32-bit words, least significant first, modulo t.
 
     Shape: slots (k,), each < t; sums (4 k,).
     """
@@ -54,7 +54,7 @@ def settle(sums: NDArray[np.int64], t: np.uint64, mu: np.uint64, bits: np.uint64
         value = np.uint64(0)
         for j in range(3, -1, -1):
             word = sums[4 * i + j] % modulus
-            word += modulus & (word >> np.int64(63))  # division follows C: the rest has the sign of what is divided
+            word += modulus & (word >> np.int64(63))  # division follows C: the remainder has the dividend's sign
             value = _product(value, shift, t, mu, bits) + np.uint64(word)
             value = min(value, value - t)
         value += slots[i]

@@ -1,6 +1,6 @@
-"""What Numba may compile here: the processor's features, within the limits of NUMBA_CPU_NAME and NUMBA_CPU_FEATURES.
+"""What Numba may compile here: the processor's features, limited by NUMBA_CPU_NAME and NUMBA_CPU_FEATURES.
 
-LLVM ends the process over an instruction that its target lacks, so that this is asked before anything is compiled.
+LLVM aborts the process on an instruction that its target lacks, so this is checked before anything is compiled.
 """
 
 from numba.core import config
@@ -9,7 +9,7 @@ from numba.core.registry import cpu_target
 
 def _aes_vector_bits() -> int:
     triple, _, listed = cpu_target.target_context.codegen().magic_tuple()
-    has = {feature[1:]: feature[0] == "+" for feature in listed.split(",") if feature}  # the last mention counts
+    has = {feature[1:]: feature[0] == "+" for feature in listed.split(",") if feature}  # the last occurrence counts
     compiles = not config.DISABLE_JIT  # type: ignore[attr-defined] # set when Numba is loaded
     if not compiles or not triple.startswith(("x86_64", "aarch64", "arm64")) or not has.get("aes"):
         return 0
@@ -19,9 +19,9 @@ def _aes_vector_bits() -> int:
 
 
 AES_VECTOR_BITS = _aes_vector_bits()
-"""The widest vectors on which one instruction does a round of AES: 128, 256 or 512 bits; 0 if there is none."""
+"""The widest vectors on which one instruction computes a round of AES: 128, 256 or 512 bits; 0 for none."""
 
 
 def threads() -> int:
-    """Return how many threads Numba's setting NUMBA_NUM_THREADS allows: unset, the cores this process may use."""
+    """Return how many threads Numba's setting NUMBA_NUM_THREADS allows; if unset, the cores of this process."""
     return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined] # set when Numba is loaded

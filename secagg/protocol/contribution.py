@@ -1,7 +1,7 @@
-"""A site's contribution to a round, made slice by slice: quantise, authenticate, mask, pack, seal.
+"""A site's contribution to a round, computed slice by slice: quantise, authenticate, mask, pack, seal.
 
-Spec: 02-protocol §6. Beside the vector that comes in and the sealed chunks that go out, only one slice is in memory, so
-that a hundred million entries need no more than their own space; a rotated vector is one more in memory.
+Spec: 02-protocol §6. Besides the incoming vector and the outgoing sealed chunks, only one slice is in memory, so that a
+hundred million entries need little more than their own space; a rotated vector needs a second copy.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,13 +20,13 @@ from secagg.rotation import rotated
 
 
 class Authenticate(Protocol):
-    """The lanes over some integers of a vector, whose first one is entry `start`."""
+    """Computes the lanes over some integers of a vector, of which the first is entry `start`."""
 
     def __call__(self, values: NDArray[np.int64], *, start: int) -> list[int]: ...
 
 
 class Contribution(NamedTuple):
-    """A masked vector as it travels, and how many of its values were moved to the clip."""
+    """A masked vector as sent, and how many of its values were moved to the clip."""
 
     sealed: SealedVector
     clipped: int
@@ -43,15 +43,15 @@ def contribute(
     upload_key: bytes,
     associated: bytes,
 ) -> Contribution:
-    """Make the contribution of a vector.
+    """Compute the contribution of a vector.
 
     Args:
-        vector: (m,) finite numbers, m the schema's length; a memory map will do.
-        site: index of the site, whose mark is in the lanes.
-        associated: what the sealed vector is.
+        vector: (m,) finite numbers, m the schema's length; may be a memory map.
+        site: index of the site, marked in the lanes.
+        associated: associated data that says what the sealed vector is.
 
     Raises:
-        ParameterError: the vector's length, NaN or infinity, or values that the schema refuses.
+        ParameterError: wrong length, NaN or infinity, or values that the schema refuses.
     """
     reals = rotated(vector_of(vector, schema.length), schema.segments, coins.rotation)
     lanes = np.array(authenticate(np.ones(1, np.int64), start=schema.length + site - 1), np.uint64)

@@ -1,7 +1,7 @@
 """The coordinator's side of a homomorphic round, from the sites' sealed shares on: it passes on what it cannot read.
 
-Spec: 02-protocol §11. It sends every survivor the encrypted sum, the shares that the survivors sealed for each other
-and the vaults of the lost. What they opened it learns only where they publish it.
+Spec: 02-protocol §11. It sends every survivor the encrypted sum, the shares that the survivors sealed for each other,
+and the vaults of the lost sites. It learns the opened sum only if the sites publish it.
 """
 
 from dataclasses import replace
@@ -18,27 +18,27 @@ from secagg.quantize import dequantize
 
 
 def on_sealed_shares(state: AwaitSealedShares, received: Received, _inputs: StepInputs) -> Step:
-    """Note a survivor's sealed shares for the proposed set."""
+    """Record a survivor's sealed shares for the proposed set."""
     frame, blame = received.frame, blame_for(received.frame.sender)
     if is_repeated(frame, state.frames, state.survivors):
         return Step(state)
     if body_of(SealedShares, frame, blame).statement != state.statement:
-        raise blame("V-0710", "the site sealed shares for another set of survivors")
+        raise blame("V-0710", "the site sealed shares for a different set of survivors")
     return Step(replace(state, frames=with_frame(state.frames, frame)))
 
 
 def send_opening(state: AwaitSealedShares, event: Publish, inputs: StepInputs) -> Step:
-    """Send every survivor the encrypted sum with all that opens it.
+    """Send every survivor the encrypted sum with everything needed to open it.
 
     Raises:
-        ParameterError: the sum is not one of the round's schema.
+        ParameterError: the sum does not have the round's schema.
         NotEnoughParticipantsError: fewer sites than the threshold sealed shares.
     """
     current, manifest, key = state.current, state.idle.manifest, d.draw(inputs.rand, "result-key")
     if len(state.frames) < manifest.threshold:
-        raise NotEnoughParticipantsError(f"{len(state.frames)} answers, {manifest.threshold} are needed")
+        raise NotEnoughParticipantsError(f"{len(state.frames)} sites answered; {manifest.threshold} are needed")
     if not isinstance(event.total, EncryptedVector) or event.total.schema != current.schema:
-        raise ParameterError("the total is not the encrypted one of the round's schema")
+        raise ParameterError("the total is not an encrypted sum with the round's schema")
     bound = d.vector_bound(state.idle.epoch, Opening.KIND, COORDINATOR, current.round, current.context)
     sealed, place = seal_ciphertexts(event.total, key, bound), place_of(state.idle, current.round)
     lost = set(current.roster) - set(state.survivors)
@@ -60,16 +60,16 @@ def send_opening(state: AwaitSealedShares, event: Publish, inputs: StepInputs) -
 
 
 def on_opened(state: AwaitOpened, received: Received, _inputs: StepInputs) -> Step:
-    """Take a sum that a site opened; it is learned once more sites than may collude published the same."""
+    """Accept a sum opened by a site; it counts as learned once more sites than may collude published the same one."""
     frame, current = received.frame, state.current
     site, blame = frame.sender, blame_for(frame.sender)
     if site not in state.survivors:
         raise blame("V-0701", "the site is not in the sum")
     message = sealed_body_of(Opened, frame, current.keys[site].answer, blame)
     if message.statement != state.statement:
-        raise blame("V-0711", "the opened sum is over another set of survivors")
+        raise blame("V-0711", "the opened sum covers a different set of survivors")
     if state.roots.get(site, message.root) != message.root:
-        raise blame("V-0702", "the site published two sums of one round")
+        raise blame("V-0702", "the site published two sums for one round")
     bare = replace(current.schema, mac_lanes=0)
     bound = d.vector_bound(state.idle.epoch, Opened.KIND, site, current.round, current.context)
     try:
@@ -85,5 +85,5 @@ def on_opened(state: AwaitOpened, received: Received, _inputs: StepInputs) -> St
 
 
 def close_opened(state: AwaitOpened, _event: Close, _inputs: StepInputs) -> Step:
-    """Wait no longer for what the sites opened; without an order to publish, they tell nobody."""
+    """Stop waiting for opened sums; without an instruction to publish, the sites tell nobody."""
     return Step(state.idle)

@@ -1,8 +1,8 @@
-"""The coordinator's side of a round: it adds masked vectors, asks for one set's shares, and removes the masks.
+"""The coordinator's side of a round: it adds masked vectors, asks for the shares of one set, and removes the masks.
 
-Spec: 02-protocol §6. Vectors do not enter the state: each verified upload is handed out once, to be added to a total of
-O(d) memory, and `AwaitTotal` names the masks to remove from it. What masks those are is a plain list, so that the
-removal may be spread over slices, threads and machines.
+Spec: 02-protocol §6. Vectors do not enter the state: each verified upload is handed out once, to be added to a total in
+O(d) memory, and `AwaitTotal` names the masks to remove from it. These masks are a plain list, so that their removal can
+be split over slices, threads and machines.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -68,7 +68,7 @@ Frames = Annotated[Mapping[int, Frame], Map(U16, Nested(Frame), MAX_SITES)]
 
 @record
 class Dealer(Record):
-    """What a site committed to, a round after the other."""
+    """A site's commitments, one round after another."""
 
     self_commitments: Hashes
     vault_hashes: Hashes
@@ -101,7 +101,7 @@ class RoundKeys(Record):
 
 @record
 class OpenRound(Record):
-    """The round that is open."""
+    """The open round."""
 
     round: Round
     context: Hash
@@ -112,16 +112,18 @@ class OpenRound(Record):
 
 @record
 class CoordinatorInRound(Listening):
-    """Base of the states in which a round is open; `idle` is where the coordinator stands once it is over."""
+    """Base of the states in which a round is open; `idle` is the state to which the coordinator returns afterwards."""
 
     idle: Prepared
     current: OpenRound
 
     def admit(self, frame: Frame) -> None:
-        """Check header and signature as in the setup, and that the frame is of this round."""
+        """Check header and signature as in the setup, and that the frame belongs to this round."""
         admit(self.idle.manifest, self.idle.epoch, self.idle.transcript, frame)
         if frame.round != self.current.round:
-            raise FaultyRelayError("V-0201", f"the frame is of round {frame.round}, this is round {self.current.round}")
+            raise FaultyRelayError(
+                "V-0201", f"the frame belongs to round {frame.round}, this is round {self.current.round}"
+            )
 
 
 @record
@@ -143,7 +145,7 @@ class AwaitSignatures(CoordinatorInRound):
 
 @record
 class AwaitAnswers(CoordinatorInRound):
-    """The survivors were asked for shares. An answer holds one share for each site of the roster, in its order."""
+    """The survivors were asked for shares. An answer holds one share for each site in the roster, in its order."""
 
     survivors: Indices
     statement: Hash
@@ -153,7 +155,7 @@ class AwaitAnswers(CoordinatorInRound):
 
 @record
 class AwaitTotal(CoordinatorInRound):
-    """All masks that are left in the total are known; they are to be removed from it."""
+    """All masks left in the total are known and must be removed from it."""
 
     survivors: Indices
     statement: Hash
@@ -171,7 +173,7 @@ class AwaitSealedShares(CoordinatorInRound):
 
 @record
 class AwaitOpened(CoordinatorInRound):
-    """The survivors have all that opens the sum; `roots` are the digests of what they publish of it."""
+    """The survivors have everything needed to open the sum; `roots` are the digests of the sums they publish."""
 
     survivors: Indices
     statement: Hash
@@ -182,8 +184,8 @@ def admit(manifest: Manifest, epoch: bytes, transcript: bytes, frame: Frame) -> 
     """Check that a site signed this frame for the coordinator, epoch and transcript.
 
     Raises:
-        FaultyRelayError: V-0201 it belongs elsewhere, V-0202 the signature is not the sender's.
-        FaultyParticipantError: V-0203 it was signed for another transcript.
+        FaultyRelayError: V-0201 the frame belongs elsewhere, V-0202 the signature is not the sender's.
+        FaultyParticipantError: V-0203 the frame was signed for another transcript.
     """
     if not 1 <= frame.sender <= len(manifest.sites) or frame.recipient != COORDINATOR or frame.epoch != epoch:
         raise FaultyRelayError("V-0201", "the frame is not from a site of this epoch to the coordinator")
@@ -192,34 +194,38 @@ def admit(manifest: Manifest, epoch: bytes, transcript: bytes, frame: Frame) -> 
     except InvalidSignatureError:
         raise FaultyRelayError("V-0202", f"the frame is not signed by site {frame.sender}") from None
     if frame.transcript != transcript:
-        raise FaultyParticipantError("V-0203", "the site's transcript is not the coordinator's", party=frame.sender)
+        raise FaultyParticipantError(
+            "V-0203", "the site's transcript differs from the coordinator's", party=frame.sender
+        )
 
 
 # Ask -> Open -------------------------------------------------------------------------------------------------------
 
 
 def ask(state: Prepared, event: Ask, inputs: StepInputs) -> Step:
-    """Open the next round for a roster of sites that are still in.
+    """Open the next round for a roster of remaining sites.
 
     Raises:
-        ParameterError, HeadroomError: the schema is not valid for so many sites, or not what the manifest allows.
-        NotEnoughParticipantsError: fewer sites than the manifest's least number of survivors, or no round is left.
+        ParameterError, HeadroomError: the schema is not valid for this many sites, or exceeds the manifest's limits.
+        NotEnoughParticipantsError: fewer sites than the manifest's minimum number of survivors, or no round is left.
     """
     manifest, round_ = state.manifest, state.next_round
     roster = event.roster or state.survivors
     if round_ >= manifest.first_round + manifest.rounds:
-        raise NotEnoughParticipantsError(f"all {manifest.rounds} rounds of this epoch are used; prepare the next epoch")
+        raise NotEnoughParticipantsError(
+            f"all {manifest.rounds} rounds of this epoch are used up; prepare the next epoch"
+        )
     if not set(roster) <= set(state.survivors):
-        raise ParameterError("the roster names a site that is no member or was lost in this run")
+        raise ParameterError("the roster names a site that is not a member or was lost in this run")
     if len(roster) < manifest.survivors:
-        raise NotEnoughParticipantsError(f"{len(roster)} sites are left, the floor is {manifest.survivors}")
+        raise NotEnoughParticipantsError(f"{len(roster)} sites are left, below the minimum of {manifest.survivors}")
     _check_loss(state, roster)
     if manifest.is_sparse and event.schema.mac_lanes:
-        raise ParameterError("on a sparse graph the sites share no key for lanes")
+        raise ParameterError("lanes are impossible on a sparse graph, where the sites share no key")
     if event.schema.length > manifest.max_lanes or event.schema.ring_bits > manifest.max_ring_bits:
-        raise ParameterError("the vector is larger than the manifest allows")
+        raise ParameterError("the vector exceeds the manifest's limits")
     if manifest.profile is Profile.MALICIOUS and not manifest.is_sparse and not event.schema.mac_lanes:
-        raise ParameterError("no lanes authenticate the sum, and sites of the malicious profile ask for them")
+        raise ParameterError("the schema has no lanes to authenticate the sum, which the malicious profile requires")
     event.schema.check(len(roster))
     if manifest.is_homomorphic:
         SlotLayout(event.schema, SUMS).check(len(roster))
@@ -266,7 +272,7 @@ def on_upload(state: AwaitUploads, received: Received, _inputs: StepInputs) -> S
     if is_repeated(frame, state.uploads, current.roster):
         return Step(state)
     if site in state.declined:
-        raise blame("V-0702", "the site contributed to a round that it had declined")
+        raise blame("V-0702", "the site contributed to a round after declining it")
     message = body_of(Upload, frame, blame)
     if message.context != current.context:
         raise blame("V-0703", "the site masked its vector for another query, roster or schema")
@@ -275,9 +281,9 @@ def on_upload(state: AwaitUploads, received: Received, _inputs: StepInputs) -> S
 
 
 def open_upload(state: CoordinatorInRound, frame: Frame, payload: bytes | None) -> RingVector | EncryptedVector:
-    """Return the masked vector of an upload of the open round, as often as it is wanted; raises V-0704.
+    """Return the masked vector of an upload to the open round, as often as needed; raises V-0704.
 
-    What was added before a crash is added again from this.
+    After a crash, what was already added is added again from this.
     """
     current, blame = state.current, blame_for(frame.sender)
     root = body_of(Upload, frame, blame).root
@@ -290,16 +296,16 @@ def open_upload(state: CoordinatorInRound, frame: Frame, payload: bytes | None) 
 
 
 def on_decline(state: AwaitUploads, received: Received, _inputs: StepInputs) -> Step:
-    """Note that a site does not contribute to this round."""
+    """Record that a site does not contribute to this round."""
     frame = received.frame
     site, blame = frame.sender, blame_for(frame.sender)
     if site not in state.current.roster:
         raise blame("V-0701", "the site was not asked in this round")
     message = sealed_body_of(Decline, frame, state.current.keys[site].decline, blame)
     if site in state.uploads:
-        raise blame("V-0702", "the site declined a round that it had contributed to")
+        raise blame("V-0702", "the site declined a round after contributing to it")
     if state.declined.get(site, message.reason) != message.reason:
-        raise blame("V-0702", "the site declined twice, for two reasons")
+        raise blame("V-0702", "the site declined twice with different reasons")
     return Step(replace(state, declined={**state.declined, site: message.reason}))
 
 
@@ -308,7 +314,9 @@ def close_uploads(state: AwaitUploads, _event: Close, inputs: StepInputs) -> Ste
     manifest, current = state.idle.manifest, state.current
     if len(state.uploads) < max(manifest.survivors, manifest.threshold):
         reasons = "".join(f"; declined: {reason}" for reason in sorted(set(state.declined.values())))
-        raise NotEnoughParticipantsError(f"{len(state.uploads)} uploads, the floor is {manifest.survivors}{reasons}")
+        raise NotEnoughParticipantsError(
+            f"{len(state.uploads)} sites uploaded; {manifest.survivors} are needed{reasons}"
+        )
     _check_loss(state.idle, state.uploads)
     survivors, shown = tuple(state.uploads), Shown(state.uploads)
     statement = d.survivors_statement(state.idle.epoch, current.round, current.context, survivors, shown.root)
@@ -328,13 +336,13 @@ def close_uploads(state: AwaitUploads, _event: Close, inputs: StepInputs) -> Ste
 
 
 def on_consistency(state: AwaitSignatures, received: Received, _inputs: StepInputs) -> Step:
-    """Note a survivor's signature on the proposed set."""
+    """Record a survivor's signature on the proposed set."""
     frame = received.frame
     blame = blame_for(frame.sender)
     if is_repeated(frame, state.signatures, state.survivors):
         return Step(state)
     if body_of(Consistency, frame, blame).statement != state.statement:
-        raise blame("V-0705", "the site signed another set of survivors")
+        raise blame("V-0705", "the site signed a different set of survivors")
     return Step(replace(state, signatures=with_frame(state.signatures, frame)))
 
 
@@ -342,7 +350,7 @@ def close_signatures(state: AwaitSignatures, _event: Close, inputs: StepInputs) 
     """Show the signatures to the survivors, who answer if there are enough."""
     if len(state.signatures) < state.idle.manifest.threshold:
         raise NotEnoughParticipantsError(
-            f"{len(state.signatures)} sites signed the survivors, {state.idle.manifest.threshold} are needed"
+            f"{len(state.signatures)} sites signed the survivors; {state.idle.manifest.threshold} are needed"
         )
     following = _asked(state.idle, state.current, state.survivors, state.statement)
     if state.idle.manifest.is_shared(Quorum):
@@ -366,14 +374,14 @@ def _asked(
 
 
 def on_unmask(state: AwaitAnswers, received: Received, inputs: StepInputs) -> Step:
-    """Check every share of an answer against the hash that its dealer signed."""
+    """Check every share in an answer against the hash that its dealer signed."""
     frame, current = received.frame, state.current
     holder, blame = frame.sender, blame_for(frame.sender)
     if is_repeated(frame, state.frames, state.survivors):
         return Step(state)
     message = sealed_body_of(Unmask, frame, current.keys[holder].answer, blame)
     if list(message.shares) != state.idle.graph.holders(holder, set(current.roster)):
-        raise blame("V-0706", "the answer does not hold one share for each site that was asked")
+        raise blame("V-0706", "the answer does not contain one share for each site that was asked")
     survivors, leaves = set(state.survivors), inputs.leaves[holder].dealers
     first = 2 * place_of(state.idle, current.round) * HASH_BYTES
     for dealer, share in message.shares.items():
@@ -387,18 +395,20 @@ def on_unmask(state: AwaitAnswers, received: Received, inputs: StepInputs) -> St
 
 
 def close_answers(state: AwaitAnswers, _event: Close, inputs: StepInputs) -> Step:
-    """Rebuild the survivors' seeds and the lost sites' vault keys, and derive every mask that is left in the total."""
+    """Rebuild the survivors' seeds and the lost sites' vault keys, and derive every mask left in the total."""
     current, eh = state.current, state.idle.epoch
     survivors, removed = set(state.survivors), []
     for site, secret in _secrets(state).items():
         dealer, position = state.idle.dealers[site], place_of(state.idle, current.round)
         if site in survivors:
             if d.self_commitment(eh, site, current.round, secret) != dealer.self_commitments[position]:
-                raise blame_for(site)("V-0708", "the shares that it dealt do not give the seed it committed to")
+                raise blame_for(site)("V-0708", "the shares that it dealt do not yield the seed that it committed to")
             removed.append(d.self_mask(secret, site, round_=current.round, context=current.context, eh=eh))
         else:
             if d.vault_commitment(eh, site, current.round, secret) != dealer.vault_commitments[position]:
-                raise blame_for(site)("V-0708", "the shares that it dealt do not give the vault key it committed to")
+                raise blame_for(site)(
+                    "V-0708", "the shares that it dealt do not yield the vault key that it committed to"
+                )
             removed.extend(_left_masks(state, site, secret, inputs))
     following = AwaitTotal(
         idle=state.idle, current=current, survivors=state.survivors, statement=state.statement, masks=tuple(removed)
@@ -418,7 +428,7 @@ def _left_masks(state: AwaitAnswers, lost: int, secret: bytes, inputs: StepInput
         raise blame("V-0709", "its vault does not open under the key that it committed to") from None
     ends = tuple(state.idle.graph.ends(lost, range(1, len(state.idle.manifest.sites) + 1)))
     if len(content) != SECRET_BYTES * len(ends):
-        raise blame("V-0709", "its vault does not hold one seed a site")
+        raise blame("V-0709", "its vault does not contain one seed per site")
     left, survivors = [], set(state.survivors)
     for i, site in enumerate(ends):
         if site not in survivors:
@@ -426,17 +436,17 @@ def _left_masks(state: AwaitAnswers, lost: int, secret: bytes, inputs: StepInput
         seed = content[i * SECRET_BYTES : (i + 1) * SECRET_BYTES]
         edge = ShareSlot.edge(package.slots[site], position)
         if d.edge_commitment(eh, current.round, lost, site, seed) != edge:
-            raise blame("V-0709", f"its vault does not hold the seed that it shares with site {site}")
+            raise blame("V-0709", f"its vault does not contain the seed that it shares with site {site}")
         left.append(d.pair_mask(seed, site, lost, round_=current.round, context=current.context, eh=eh))
     return left
 
 
 def _secrets(state: AwaitAnswers) -> dict[int, bytes]:
-    """Return each dealer's secret; dealers with the same holders, on the complete graph all, are dealt with at once.
+    """Return each dealer's secret; dealers with the same holders (on the complete graph all) are combined together.
 
     Raises:
         NotEnoughParticipantsError: fewer of a dealer's holders than the threshold answered.
-        FaultyParticipantError: V-0708 a dealer's shares lie on no one polynomial.
+        FaultyParticipantError: V-0708 a dealer's shares do not lie on one polynomial.
     """
     graph, roster, threshold = state.idle.graph, set(state.current.roster), state.idle.manifest.threshold
     shares: dict[int, dict[int, bytes]] = {dealer: {} for dealer in state.current.roster}
@@ -446,15 +456,15 @@ def _secrets(state: AwaitAnswers) -> dict[int, bytes]:
     alike: dict[tuple[int, ...], list[int]] = {}
     for dealer, held in shares.items():
         if len(held) < threshold:
-            raise NotEnoughParticipantsError(f"{len(held)} holders answered for site {dealer}, {threshold} are needed")
+            raise NotEnoughParticipantsError(f"{len(held)} holders answered for site {dealer}; {threshold} are needed")
         alike.setdefault(tuple(held), []).append(dealer)
     secrets: dict[int, bytes] = {}
     for holders, dealers in alike.items():
         try:
             joined = shamir.combine({h: b"".join(shares[v][h] for v in dealers) for h in holders}, threshold)
-        except ParameterError:  # every share is its dealer's own, so some dealer dealt shares of no polynomial
+        except ParameterError:  # each share is what its dealer dealt, so a dealer's shares are inconsistent
             raise blame_for(_inconsistent(shares, dealers, threshold))(
-                "V-0708", "the shares that it dealt lie on no one polynomial"
+                "V-0708", "the shares that it dealt do not lie on one polynomial"
             ) from None
         secrets |= {v: joined[i * SECRET_BYTES : (i + 1) * SECRET_BYTES] for i, v in enumerate(dealers)}
     return secrets
@@ -476,11 +486,11 @@ def publish(state: AwaitTotal, event: Publish, inputs: StepInputs) -> Step:
     """Send the sum to the survivors, who check it against their lanes.
 
     Raises:
-        ParameterError: the sum is not one of the round's schema.
+        ParameterError: the sum does not have the round's schema.
     """
     current, key = state.current, d.draw(inputs.rand, "result-key")
     if not isinstance(event.total, RingVector) or event.total.schema != current.schema:
-        raise ParameterError("the total is of another schema than the round")
+        raise ParameterError("the total does not have the round's schema")
     bound = d.vector_bound(state.idle.epoch, Result.KIND, COORDINATOR, current.round, current.context)
     sealed = seal_vector(event.total, key, bound)
     message = Result(statement=state.statement, root=sealed.root, key=key)
@@ -493,7 +503,7 @@ def publish(state: AwaitTotal, event: Publish, inputs: StepInputs) -> Step:
 
 
 def abandon(state: CoordinatorInRound, _event: Abandon, _inputs: StepInputs) -> Step:
-    """Give the round up; its number is burnt, and it counts as released wherever something was uploaded."""
+    """Abandon the round; its number is burnt, and any upload makes it count as released."""
     return Step(state.idle)
 
 
@@ -513,9 +523,9 @@ def with_frame(frames: Mapping[int, Frame], frame: Frame) -> dict[int, Frame]:
 
 
 def _check_loss(idle: Prepared, left: Collection[int]) -> None:
-    """Go no further with fewer sites than last time where the manifest says so; no site would, either (V-0511)."""
+    """Stop if the manifest's loss rule forbids fewer sites than last time; the sites would refuse too (V-0511)."""
     if idle.manifest.loss_rule is LossRule.ABORT and set(left) != set(idle.survivors):
-        raise NotEnoughParticipantsError("a site was lost, and the manifest says that the run ends then")
+        raise NotEnoughParticipantsError("a site was lost, which ends the run under the manifest's loss rule")
 
 
 def place_of(idle: Prepared, round_: int) -> int:

@@ -1,7 +1,7 @@
-"""The coordinator's side of an epoch's setup: it collects, checks, closes each step with one list, and learns nothing.
+"""The coordinator's side of an epoch's setup: it collects, checks and closes each step with a list, learning nothing.
 
-Spec: 02-protocol §5. A site whose frame fails a check is simply not in the next list; the error names it. Whoever
-drives the machine decides when a step is closed (all frames are there, or its time is over).
+Spec: 02-protocol §5. A site whose frame fails a check is left out of the next list; the error names it. The machine's
+driver decides when a step is closed (all frames have arrived, or time is up).
 """
 
 from collections import Counter
@@ -66,7 +66,7 @@ Curve = Annotated[bytes, Fixed(32)]
 
 @record
 class CoordinatorSetup(Listening):
-    """Base of the coordinator's states in a setup: the epoch, the transcript so far, and the frames of this step."""
+    """Base of the coordinator's states in a setup: the epoch, the transcript so far, and this step's frames."""
 
     manifest: Manifest
     epoch: Hash
@@ -94,7 +94,7 @@ class AwaitJoins(CoordinatorSetup):
 
 @record
 class AwaitPrekeys(CoordinatorSetup):
-    """The cohort was announced. The keys seen so far are noted, so that nobody sends another party's."""
+    """The cohort was announced. Keys seen so far are recorded, so that no site can send another party's key."""
 
     curve_private: Curve
     nonce_commitments: Secrets
@@ -113,7 +113,7 @@ class AwaitEncapsulations(CoordinatorSetup):
 
 @record
 class AwaitShares(CoordinatorSetup):
-    """All encapsulations were passed on, to `holders`: each of them deals to all of them that are its neighbours."""
+    """All encapsulations were passed on to the `holders`; each deals to all holders that are its neighbours."""
 
     graph: Graph
     prekeys: Frames
@@ -136,16 +136,16 @@ class AwaitReceipts(CoordinatorSetup):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What an epoch is to be. What is None is chosen: the safest threshold, and limits as wide as the format's.
+    """The plan of an epoch. What is None is chosen: the safest threshold, and limits as wide as the format allows.
 
     Attributes:
-        sites: the verify keys of the sites that are asked, all of the roster.
-        epoch: number within the run, from 1; rounds are numbered through all epochs of a run.
+        sites: verify keys of the sites to ask, all in the roster.
+        epoch: number within the run, from 1; rounds are numbered across all epochs of a run.
         setup_deadline, expires: seconds since 1970.
-        degree: of a sparse graph, whose neighbourhoods the threshold then is for; 0 is the complete one.
-        survivors: the least number of sites in a sum; by default the least that is safe.
-        slack: so many more sites than the threshold must be left when the setup ends; with None nobody may be lost.
-        suite: the homomorphic one gives sums that the coordinator does not learn.
+        degree: degree of a sparse graph, to whose neighbourhoods the threshold then refers; 0 for the complete graph.
+        survivors: minimum number of sites in a sum; by default the least safe number.
+        slack: number of sites beyond the threshold that must be left after the setup; with None, no site may be lost.
+        suite: algorithms of the epoch; the homomorphic suite gives sums that the coordinator does not learn.
     """
 
     roster: Roster
@@ -169,17 +169,17 @@ class Plan:
 
 
 def announce(plan: Plan, inputs: StepInputs) -> Step:
-    """Begin an epoch: sign its manifest for everyone.
+    """Start an epoch: sign its manifest for everyone.
 
     Raises:
         ParameterError: the identity is not the roster's coordinator, a site is not in the roster, or homomorphic sums
-            are asked for on a sparse graph or of too many sites. Whether the terms are acceptable is for each site to
-            say.
+        are     requested on a sparse graph or for too many sites. Each site decides itself whether the terms are
+        acceptable.
     """
     if inputs.identity.public != plan.roster.coordinator or not set(plan.sites) <= set(plan.roster.sites):
-        raise ParameterError("an epoch is announced by the roster's coordinator, to sites of the roster")
+        raise ParameterError("only the roster's coordinator may announce an epoch, and only to sites in the roster")
     if plan.suite is Suite.X25519_MLKEM768_AES256_BFV and (plan.degree or len(plan.sites) > MAX_HOMOMORPHIC_SITES):
-        raise ParameterError(f"homomorphic sums are for at most {MAX_HOMOMORPHIC_SITES} sites, on the complete graph")
+        raise ParameterError(f"homomorphic sums need the complete graph and at most {MAX_HOMOMORPHIC_SITES} sites")
     curve_private = d.draw(inputs.rand, "curve")
     threshold = default_threshold(len(plan.sites), plan.profile) if plan.threshold is None else plan.threshold
     colluders = default_colluders(len(plan.sites), plan.profile) if plan.colluders is None else plan.colluders
@@ -217,19 +217,21 @@ def announce(plan: Plan, inputs: StepInputs) -> Step:
 
 
 def on_join(state: AwaitJoins, received: Received, _inputs: StepInputs) -> Step:
-    """Note a site that takes part."""
+    """Record a site that takes part."""
     body_of(Join, received.frame, blame_for(received.frame.sender))
     return Step(_collected(state, received.frame, range(1, len(state.manifest.sites) + 1)))
 
 
 def close_joins(state: AwaitJoins, _event: Close, inputs: StepInputs) -> Step:
-    """Announce the cohort, unless no site would draw a graph over so few (V-0314)."""
+    """Announce the cohort, unless no site would accept a graph over so few (V-0314)."""
     joins = _closed(state)
     if state.manifest.is_sparse and not state.manifest.is_private_for(len(joins)):
-        raise NotEnoughParticipantsError(f"{len(joins)} sites joined, too few for a graph that keeps secrets")
+        raise NotEnoughParticipantsError(f"{len(joins)} sites joined; too few for a graph that keeps secrets")
     commitments = {site: body_of(Join, frame, blame_for(site)).nonce_commitment for site, frame in joins.items()}
     nonces = d.nonces_hash(state.epoch, commitments.values())
-    strangers = Graph(neighbours=dict.fromkeys(joins, ()))  # on the complete graph one frame shows everyone everything
+    strangers = Graph(
+        neighbours=dict.fromkeys(joins, ())
+    )  # on the complete graph one frame shows everything to everyone
     setup, sends = _close(
         state, Cohort, strangers, lambda _, joins: Cohort(joins=joins, nonces=nonces), inputs, bound=(nonces,)
     )
@@ -254,11 +256,11 @@ def on_prekeys(state: AwaitPrekeys, received: Received, _inputs: StepInputs) -> 
         raise blame("V-0603", str(error)) from None
     kem_hash = tagged_hash("kem-key", keys.kem)
     if _is_anothers(keys.curve, site, {COORDINATOR: state.manifest.coordinator_curve, **state.curves}):
-        raise blame("V-0603", "the X25519 key is another party's")
+        raise blame("V-0603", "the X25519 key belongs to another party")
     if _is_anothers(kem_hash, site, state.kem_hashes):
-        raise blame("V-0603", "the ML-KEM key is another site's")
+        raise blame("V-0603", "the ML-KEM key belongs to another site")
     if len(keys.self_commitments) != len(state.rounds):
-        raise blame("V-0604", "there is not one commitment a round")
+        raise blame("V-0604", "expected one commitment per round")
     if d.nonce_commitment(state.epoch, site, keys.nonce) != state.nonce_commitments[site]:
         raise blame("V-0605", "the nonce does not open its commitment")
     seen = replace(
@@ -274,13 +276,13 @@ def _is_anothers(key: bytes, site: int, seen: Mapping[int, bytes]) -> bool:
 
 
 def close_prekeys(state: AwaitPrekeys, _event: Close, inputs: StepInputs) -> Step:
-    """Draw the graph, pass the prekeys on, and agree on a channel with each site."""
+    """Draw the graph, pass the prekeys on, and establish a channel with each site."""
     frames = _closed(state)
     prekeys = {site: body_of(Prekeys, frame, blame_for(site)) for site, frame in frames.items()}
     graph, nonces = COMPLETE, b""
     if state.manifest.is_sparse:
         if missing := set(state.nonce_commitments) - set(frames):
-            raise NotEnoughParticipantsError(f"the graph needs everybody's nonce, site {min(missing)} sent none")
+            raise NotEnoughParticipantsError(f"the graph needs every site's nonce; site {min(missing)} sent none")
         seed = d.graph_seed(state.epoch, (one.nonce for one in prekeys.values()))
         graph = Graph(neighbours=draw(seed, tuple(frames), state.manifest.degree))
         nonces = b"".join(one.nonce for one in prekeys.values())
@@ -313,20 +315,20 @@ def close_prekeys(state: AwaitPrekeys, _event: Close, inputs: StepInputs) -> Ste
 
 
 def on_encapsulations(state: AwaitEncapsulations, received: Received, _inputs: StepInputs) -> Step:
-    """Hold a site's ciphertexts against the root that it signed."""
+    """Check a site's ciphertexts against the root that it signed."""
     site, blame = received.frame.sender, blame_for(received.frame.sender)
     header = body_of(Encapsulations, received.frame, blame)
     following = _collected(state, received.frame, state.prekeys)
     package = _package(EncapsulationPackage, received, "V-0606")
     if list(package.slots) != [other for other in state.graph.seen_by(site, state.prekeys) if other > site]:
-        raise blame("V-0606", "there is not one ciphertext for each site of higher index")
+        raise blame("V-0606", "expected one ciphertext for each site of higher index")
     if merkle.root(package.slots.values()) != header.root:
-        raise blame("V-0606", "the ciphertexts are not those that were signed")
+        raise blame("V-0606", "the ciphertexts are not the signed ones")
     return Step(following, (Keep(site, package),))
 
 
 def close_encapsulations(state: AwaitEncapsulations, _event: Close, inputs: StepInputs) -> Step:
-    """Pass to each site what those of lower index encapsulated to it."""
+    """Pass to each site what the sites of lower index encapsulated to it."""
     frames = _closed(state)
     slots: dict[int, dict[int, bytes]] = {site: {} for site in frames}
     for site in frames:
@@ -356,27 +358,27 @@ def close_encapsulations(state: AwaitEncapsulations, _event: Close, inputs: Step
 
 
 def on_shares(state: AwaitShares, received: Received, _inputs: StepInputs) -> Step:
-    """Hold a dealer's slots and vaults against what it signed, and keep them."""
+    """Check a dealer's slots and vaults against what it signed, and keep them."""
     site, blame = received.frame.sender, blame_for(received.frame.sender)
     header = body_of(Shares, received.frame, blame)
     following = _collected(state, received.frame, state.holders)
     package = _package(SharePackage, received, "V-0607")
     rounds, count = state.rounds, len(state.rounds)
     if list(package.slots) != state.graph.holders(site, set(state.holders)):
-        raise blame("V-0607", "there is not one slot for each holder")
+        raise blame("V-0607", "expected one slot for each holder")
     if {len(header.vault_commitments), len(header.vault_hashes), len(package.vaults)} != {count}:
-        raise blame("V-0607", "there is not one vault a round")
+        raise blame("V-0607", "expected one vault per round")
     if any(
         ShareSlot.counts(slot) != (0 if holder == site else count, 2 * count) for holder, slot in package.slots.items()
     ):
-        raise blame("V-0607", "a slot has another number of edges or leaves than the epoch has rounds")
+        raise blame("V-0607", "a slot's number of edges or leaves does not match the epoch's rounds")
     hashes = (d.vault_hash(state.epoch, site, r, vault) for r, vault in zip(rounds, package.vaults, strict=True))
     if tuple(hashes) != header.vault_hashes:
-        raise blame("V-0607", "the vaults are not those that were signed")
+        raise blame("V-0607", "the vaults are not the signed ones")
     if merkle.root(package.slots.values()) != header.root:
-        raise blame("V-0607", "the slots are not those that were signed")
+        raise blame("V-0607", "the slots are not the signed ones")
     if header.channel_confirmation != d.channel_confirmation(state.epoch, site, state.channel_chains[site]):
-        raise blame("V-0608", "the channel's keys are not the same at both ends")
+        raise blame("V-0608", "the two ends of the channel have different keys")
     return Step(following, (Keep(site, package),))
 
 
@@ -413,18 +415,18 @@ def close_shares(state: AwaitShares, _event: Close, inputs: StepInputs) -> Step:
 
 
 def on_receipt(state: AwaitReceipts, received: Received, _inputs: StepInputs) -> Step:
-    """Note whom a site accepted and refused."""
+    """Record whom a site accepted and refused."""
     site, blame = received.frame.sender, blame_for(received.frame.sender)
     receipt = body_of(Receipt, received.frame, blame)
     following = _collected(state, received.frame, state.shares)
     accepted, refused = set(receipt.accepted), set(receipt.refused)
     if accepted & refused or accepted | refused != set(state.graph.seen_by(site, state.shares)) - {site}:
-        raise blame("V-0609", "the receipt does not say of every other dealer whether it was accepted")
+        raise blame("V-0609", "the receipt does not state for every other dealer whether it was accepted")
     return Step(following)
 
 
 def close_receipts(state: AwaitReceipts, _event: Close, inputs: StepInputs) -> Step:
-    """Choose the members, sites that accepted each other, and call the epoch ready."""
+    """Choose the members, which all accepted each other, and declare the epoch ready."""
     receipts = {site: body_of(Receipt, frame, blame_for(site)) for site, frame in state.frames.items()}
     members = mutual_members({s: set(r.refused) for s, r in receipts.items()}, state.manifest.colluders)
     settled = replace(state, frames={site: frame for site, frame in state.frames.items() if site in members})
@@ -455,8 +457,8 @@ def close_receipts(state: AwaitReceipts, _event: Close, inputs: StepInputs) -> S
 def mutual_members(refused: Mapping[int, set[int]], colluders: int) -> set[int]:
     """Return sites of which none refused another.
 
-    A site in conflict with more than n_C others is at fault itself, since at least one of them is honest; of what is
-    left, the site with most conflicts goes first, the one of higher index on a tie.
+    A site in conflict with more than n_C others is itself at fault, since at least one of them is honest; among the
+    rest, the site with the most conflicts is removed first, and on a tie the one with the higher index.
     """
 
     def conflicts(sites: set[int]) -> dict[int, int]:
@@ -477,11 +479,11 @@ P = TypeVar("P", bound=Record)
 
 
 def _collected(state: S, frame: Frame, expected: Iterable[int]) -> S:
-    """Return the state with one more frame; a site has one frame a step, and a repetition changes nothing."""
+    """Return the state with one more frame; a site has one frame per step, and a repetition changes nothing."""
     if frame.round != 0:
-        raise FaultyParticipantError("V-0201", "a frame of the setup has no round", party=frame.sender)
+        raise FaultyParticipantError("V-0201", "a frame of the setup must not have a round", party=frame.sender)
     if frame.sender not in expected:
-        raise FaultyParticipantError("V-0601", "the site is not in the list before", party=frame.sender)
+        raise FaultyParticipantError("V-0601", "the site is not in the previous list", party=frame.sender)
     if (earlier := state.frames.get(frame.sender)) is None:
         return replace(state, frames=dict(sorted({**state.frames, frame.sender: frame}.items())))
     if earlier != frame:
@@ -490,9 +492,9 @@ def _collected(state: S, frame: Frame, expected: Iterable[int]) -> S:
 
 
 def _closed(state: CoordinatorSetup) -> Mapping[int, Frame]:
-    """Return the frames of a step that is closed now, by site in ascending order."""
+    """Return the frames of a step that is being closed, by site in ascending order."""
     if len(state.frames) < state.least_members:
-        raise NotEnoughParticipantsError(f"{len(state.frames)} sites answered, {state.least_members} are needed")
+        raise NotEnoughParticipantsError(f"{len(state.frames)} sites answered; {state.least_members} are needed")
     return state.frames
 
 
@@ -500,7 +502,7 @@ def _package(kind: type[P], received: Received, check: str) -> P:
     try:
         return kind.decode(received.payload or b"")
     except DecodeError as error:
-        detail = f"the payload is not a {kind.__name__}: {error.detail}"
+        detail = f"the payload is not a valid {kind.__name__}: {error.detail}"
         raise FaultyParticipantError(check, detail, party=received.frame.sender) from None
 
 
@@ -514,9 +516,9 @@ def _close(
     bound: Iterable[bytes] = (),
     payload: tuple[bytes, ...] = (),
 ) -> tuple[dict[str, Any], tuple[Send, ...]]:
-    """Close a step with a list; return the common fields of the state that follows, and the list for each site.
+    """Close a step with a list; return the fields common to the next state, and the list for each site.
 
-    Its frames carry the transcript as it was before the list.
+    Its frames contain the transcript as it was before the list.
     """
     shown = Shown(state.frames)
 

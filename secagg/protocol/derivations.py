@@ -16,7 +16,7 @@ from secagg.messages import SECRET_BYTES, SHARE_BYTES
 
 
 def draw(rand: bytes, name: str) -> bytes:
-    """Return 32 bytes for one purpose out of a step's 32-byte seed, which is drawn anew for each step."""
+    """Return 32 bytes for one purpose from a step's 32-byte seed, which is drawn afresh for each step."""
     return derive(rand, "draw", name.encode("ascii"), epoch=bytes(32))
 
 
@@ -32,7 +32,7 @@ def transcript_after(
 ) -> bytes:
     """Return the running hash after a step was closed with a list of this kind; it starts as the epoch's hash.
 
-    `root` is the Merkle root over the frames of the senders, `bound` what else the list fixes.
+    `root` is the Merkle root over the senders' frames, `bound` what else the list fixes.
     """
     return tagged_hash("transcript", transcript, bytes([kind]), _joined(senders), root, *bound)
 
@@ -43,12 +43,12 @@ def context_hash(eh: bytes, transcript: bytes, round_: int, open_body: bytes) ->
 
 
 def rotation_key(context: bytes) -> bytes:
-    """Return the public key of a round's rotations: nobody chooses it after the round is fixed."""
+    """Return the public key of a round's rotations, which nobody can choose once the round is fixed."""
     return tagged_hash("rotation", context)
 
 
 def survivors_statement(eh: bytes, round_: int, context: bytes, senders: Collection[int], root: bytes) -> bytes:
-    """Return what a survivor signs: the one set of uploads that it will unmask in this round."""
+    """Return what a survivor signs: the only set of uploads that it will unmask in this round."""
     return tagged_hash("consistency", eh, u32(round_), context, _joined(senders), root)
 
 
@@ -57,16 +57,16 @@ def _joined(indices: Collection[int]) -> bytes:
 
 
 def nonces_hash(eh: bytes, commitments: Iterable[bytes]) -> bytes:
-    """Return the hash that stands for the nonce commitments of all who joined, in the order of their indices."""
+    """Return the hash that covers the nonce commitments of all who joined, in the order of their indices."""
     return tagged_hash("nonces", eh, b"".join(commitments))
 
 
 def graph_seed(eh: bytes, nonces: Iterable[bytes]) -> bytes:
-    """Return what a sparse graph is drawn from: the nonces of all, each committed to before any was known."""
+    """Return the seed of a sparse graph: from the nonces of all, each committed to before any was revealed."""
     return tagged_hash("graph", eh, b"".join(nonces))
 
 
-# Hashed once for each pair of sites: tags, and the length-prefixed parts, which are all of one size.
+# Hashed once per pair of sites: tags, and the length-prefixed parts, which all have one size.
 _EDGE, _EDGE_PARTS = tag("edge"), Struct(">I32sIIIHIHI32s")
 _SHARE, _SHARE_PARTS = tag("share"), Struct(">I32sIHIHIIIBI32s")
 
@@ -90,7 +90,7 @@ def mac_commitment(eh: bytes, site: int, kappa: bytes) -> bytes:
 
 
 def edge_commitment(eh: bytes, round_: int, site: int, other: int, seed: bytes) -> bytes:
-    """Return the commitment that both ends make to the seed of their edge; both must be equal."""
+    """Return the commitment to an edge's seed that both ends make; the two must be equal."""
     low, high = (site, other) if site < other else (other, site)
     return sha256(_EDGE + _EDGE_PARTS.pack(32, eh, 4, round_, 2, low, 2, high, SECRET_BYTES, seed)).digest()
 
@@ -123,7 +123,7 @@ def channel_confirmation(eh: bytes, site: int, chain: bytes) -> bytes:
     return tagged_hash("channel-confirm", eh, u16(site), chain)
 
 
-# Chains: each value gives a round's secrets and its own successor, and says nothing about earlier rounds ------------
+# Chains: each value yields a round's secrets and its own successor, and reveals nothing about earlier rounds----------
 
 
 def pair_chain(pair_secret: bytes, eh: bytes) -> bytes:
@@ -147,7 +147,7 @@ def next_self_chain(chain: bytes, round_: int, eh: bytes) -> bytes:
 
 
 def channel_chain(pair_secret: bytes, eh: bytes) -> bytes:
-    """Return the first value of the chain that a site and the coordinator share."""
+    """Return the first value of the chain shared by a site and the coordinator."""
     return derive(pair_secret, "channel-chain", epoch=eh)
 
 
@@ -161,7 +161,7 @@ def next_channel_chain(chain: bytes, round_: int, eh: bytes) -> bytes:
 
 
 def group_chain(kappas: Iterable[bytes], eh: bytes) -> bytes:
-    """Return the first value of the chain that all members share, and nobody else."""
+    """Return the first value of the chain shared by all members and nobody else."""
     return derive(b"".join(kappas), "group-chain", epoch=eh)
 
 
@@ -173,12 +173,12 @@ def next_group_chain(chain: bytes, round_: int, eh: bytes) -> bytes:
 
 
 def share_key(pair_secret: bytes, dealer: int, holder: int, eh: bytes) -> bytes:
-    """Return the key that seals the dealer's shares for the holder; the other direction has its own."""
+    """Return the key that seals the dealer's shares for the holder; the other direction has its own key."""
     return derive(pair_secret, "share-channel", u16(dealer), u16(holder), epoch=eh)
 
 
 def vault_secret(seed: bytes, site: int, round_: int, eh: bytes) -> bytes:
-    """Return e: the secret of a round's vault, which is shared among the holders."""
+    """Return e: the secret of a round's vault, shared among the holders."""
     return derive(seed, "vault-secret", u16(site), u32(round_), epoch=eh)
 
 
@@ -202,7 +202,7 @@ def vector_bound(eh: bytes, kind: int, site: int, round_: int, context: bytes) -
 
 
 def pair_mask(seed: bytes, site: int, other: int, *, round_: int, context: bytes, eh: bytes) -> Mask:
-    """Return the mask that `site` adds for its edge: the end of lower index adds the keystream, the other subtracts."""
+    """Return the mask that `site` adds for its edge: the end with the lower index adds it, the other subtracts it."""
     low, high = sorted((site, other))
     key = derive(seed, "pair-mask", u32(round_), u16(low), u16(high), context, epoch=eh)
     return Mask(key=key, negate=site == high)
@@ -216,7 +216,7 @@ def self_mask(seed: bytes, site: int, *, round_: int, context: bytes, eh: bytes)
 
 
 def group_key(chain: bytes, round_: int, context: bytes, eh: bytes) -> bytes:
-    """Return what the members share in one round: everything that the coordinator must not open is derived from it."""
+    """Return the members' shared key of a round, from which everything closed to the coordinator is derived."""
     return derive(chain, "group-key", u32(round_), context, epoch=eh)
 
 

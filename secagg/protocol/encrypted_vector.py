@@ -1,8 +1,8 @@
 """Vectors of a homomorphic epoch: slots with their lanes, masked, encrypted, and sealed ciphertext by ciphertext.
 
-Spec: 01-wire §5, 02-protocol §11. A chunk is one ciphertext. Like a ring vector it is made, sent, checked and added
-piece by piece, and the signed digest is the Merkle root over the chunks before sealing. Adding needs arrays alone;
-TenSEAL is loaded where something is encrypted or opened.
+Spec: 01-wire §5, 02-protocol §11. A chunk is one ciphertext. Like a ring vector it is created, sent, checked and added
+piece by piece, and the signed digest is the Merkle root over the chunks before sealing. Adding only needs arrays;
+TenSEAL is loaded when something is encrypted or opened.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ from secagg.rotation import rotated
 
 
 class GroupKeys(NamedTuple):
-    """What the members derive from their key of a round: the seed of the secret key, and one key for each lane."""
+    """What the members derive from their key of a round: the seed of the secret key, and one key per lane."""
 
     he_seed: bytes
     lanes: tuple[bytes, ...]
@@ -56,10 +56,10 @@ class EncryptedVector:
         """Add another vector of the same schema in place.
 
         Raises:
-            ParameterError: its schema is another.
+            ParameterError: its schema differs.
         """
         if other.schema != self.schema:
-            raise ParameterError("vectors of two schemas have no sum")
+            raise ParameterError("vectors of different schemas cannot be added")
         for mine, theirs in zip(self.ciphertexts, other.ciphertexts, strict=True):
             mine.add(theirs)
 
@@ -74,9 +74,9 @@ def contribute_encrypted(
     upload_key: bytes,
     associated: bytes,
 ) -> Contribution:
-    """Make the contribution of a vector: quantise, pack, authenticate, mask modulo t, encrypt, seal.
+    """Compute the contribution of a vector: quantise, pack, authenticate, mask modulo t, encrypt, seal.
 
-    Args and errors are those of `secagg.protocol.contribution.contribute`.
+    Arguments and errors are those of `secagg.protocol.contribution.contribute`.
     """
     layout = SlotLayout(schema, SUMS)
     reals = rotated(vector_of(vector, schema.length), schema.segments, coins.rotation)
@@ -93,7 +93,7 @@ def contribute_encrypted(
                 lanes[lane] = (lanes[lane] + more) % SUMS.plain_modulus
             filled = np.zeros(SUMS.degree, np.uint64)
             filled[: len(packed)] = packed
-            for lane, total in enumerate(lanes):  # whole as soon as a lane's place is reached
+            for lane, total in enumerate(lanes):  # complete once the lanes' place is reached
                 if 0 <= (place := layout.value_slots + lane - start) < SUMS.degree:
                     filled[place] = total
             sl.mask(filled, masks, SUMS.plain_modulus, start=start)
@@ -103,7 +103,7 @@ def contribute_encrypted(
 
 
 def seal_ciphertexts(vector: EncryptedVector, key: bytes, associated: bytes) -> SealedVector:
-    """Seal a vector under a key of one use; `associated` says what it is."""
+    """Seal a vector under a single-use key; `associated` says what it is."""
     return _sealed((one.encode() for one in vector.ciphertexts), len(vector.ciphertexts), key, associated)
 
 
@@ -113,14 +113,14 @@ def sealed_bytes(schema: Schema) -> int:
 
 
 def open_ciphertexts(payload: bytes, schema: Schema, key: bytes, associated: bytes, root: bytes) -> EncryptedVector:
-    """Return the encrypted vector of a payload, as `secagg.protocol.ring_vector.open_vector` does of one that is not.
+    """Return the encrypted vector of a payload; the counterpart of `secagg.protocol.ring_vector.open_vector`.
 
     Raises:
-        VectorError: length, seal, digest, or a ciphertext that is none; nothing was added anywhere.
+        VectorError: wrong length, seal or digest, or an invalid ciphertext; nothing was added anywhere.
     """
     count, size = SlotLayout(schema, SUMS).ciphertexts, SUMS.ciphertext_bytes
     if len(payload) != sealed_bytes(schema):
-        raise VectorError("the sealed vector has another length than its schema asks for")
+        raise VectorError("the length of the sealed vector does not match its schema")
     found, view = list[Ciphertext](), memoryview(payload)
 
     def chunks() -> Iterator[bytes]:
@@ -134,7 +134,7 @@ def open_ciphertexts(payload: bytes, schema: Schema, key: bytes, associated: byt
             yield chunk
 
     if merkle.root(chunks()) != root:
-        raise VectorError("the sealed vector is not the one of the signed digest")
+        raise VectorError("the sealed vector does not match the signed digest")
     return EncryptedVector(schema, tuple(found))
 
 
@@ -142,7 +142,7 @@ def open_sum(total: EncryptedVector, masks: Sequence[Mask], keys: GroupKeys) -> 
     """Return the integers of a sum, from which these masks are removed once it is decrypted.
 
     Raises:
-        VectorError: the lanes do not fit; nothing is said of the values.
+        VectorError: the lanes do not match; nothing is said about the values.
     """
     layout, he_key = SlotLayout(total.schema, SUMS), he.bfv.BfvKey(keys.he_seed, SUMS)
     opened = np.concatenate([he_key.open(ciphertext) for ciphertext in total.ciphertexts])

@@ -1,7 +1,7 @@
 """Lists of the sites' signed frames, of which each site is shown its neighbours' and its own.
 
-Spec: 02-protocol §5. A listing names all senders, and its Merkle root is over all their frames: sites that were shown
-different frames of one list still agree on all of it. On the complete graph everything is shown.
+Spec: 02-protocol §5. A listing names all senders, and its Merkle root covers all their frames: sites that were shown
+different frames of a list still agree on all of it. On the complete graph everything is shown.
 """
 
 from bisect import bisect_left
@@ -18,7 +18,7 @@ from secagg.messages import Listing, Manifest, ProtocolMessage
 
 
 class Listed(NamedTuple):
-    """A list as a site read it: all senders, the root over all frames, and the frames that it is shown, by sender."""
+    """A list as read by a site: all senders, the root over all frames, and the frames it is shown, by sender."""
 
     senders: tuple[int, ...]
     root: bytes
@@ -29,7 +29,7 @@ class Shown:
     """A list as the coordinator shows it.
 
     Attributes:
-        root: the Merkle root over all frames.
+        root: Merkle root over all frames.
     """
 
     def __init__(self, frames: Mapping[int, Frame]) -> None:
@@ -44,7 +44,7 @@ class Shown:
 
     @cached_property
     def whole(self) -> Listing:
-        """The list as everyone is shown it on the complete graph: made and encoded once."""
+        """The list as shown to everyone on the complete graph; built and encoded once."""
         return self._listing(self._senders)
 
     def _listing(self, seen: Collection[int]) -> Listing:
@@ -67,16 +67,16 @@ def read_listing(
     transcript: bytes,
     round_: int = 0,
 ) -> Listed:
-    """Check the frames that a site is shown, each against its author's key, and that they are those it is to see.
+    """Check the frames shown to a site, each against its author's key, and that they are the ones it should see.
 
     Raises:
         FaultyCoordinatorError: V-0205 and V-0206 as in `forwarded`; V-0207 the frames are not those of the site and its
-            neighbours among the senders, or do not fit the siblings.
+            neighbours among the senders, or do not match the siblings.
     """
     frames = forwarded(listing.frames, manifest, kind=kind, epoch=epoch, transcript=transcript, round_=round_)
     senders = listing.senders
     if list(frames) != graph.seen_by(site, set(senders)):
-        raise FaultyCoordinatorError("V-0207", f"{kind.__name__}: the frames are not those that this site is to see")
+        raise FaultyCoordinatorError("V-0207", f"{kind.__name__}: the frames are not those that this site should see")
     leaves = {bisect_left(senders, sender): frame.encode() for sender, frame in frames.items()}
     root = merkle.root_from_leaves(leaves, len(senders), listing.siblings)
     if root is None:
@@ -93,15 +93,17 @@ def forwarded(
     transcript: bytes,
     round_: int = 0,
 ) -> dict[int, Frame]:
-    """Return the sites' frames that the coordinator passes on, by sender, each checked against its author's key.
+    """Return the frames of other sites passed on by the coordinator, by sender, each checked against its author's key.
 
     Raises:
-        FaultyCoordinatorError: V-0205 a frame of another kind, epoch, round, transcript or recipient, or one that its
-            author did not sign; V-0206 not one frame a sender in ascending order.
+        FaultyCoordinatorError: V-0205 a frame has the wrong kind, epoch, round, transcript or recipient, or is not
+        signed by     its author; V-0206 not one frame per sender in ascending order.
     """
     senders = [frame.sender for frame in frames]
     if senders != sorted(set(senders)) or not all(1 <= sender <= len(manifest.sites) for sender in senders):
-        raise FaultyCoordinatorError("V-0206", f"{kind.__name__}: the senders do not ascend within the manifest")
+        raise FaultyCoordinatorError(
+            "V-0206", f"{kind.__name__}: the senders are not ascending indices of the manifest"
+        )
     for frame in frames:
         if (frame.version, frame.kind, frame.epoch, frame.transcript, frame.round, frame.recipient) != (
             envelope.VERSION,
@@ -115,6 +117,6 @@ def forwarded(
         try:
             frame.verify(manifest.sites[frame.sender - 1])
         except InvalidSignatureError:
-            detail = f"{kind.__name__} of site {frame.sender} is not signed by it"
+            detail = f"{kind.__name__} of site {frame.sender} is not signed by that site"
             raise FaultyCoordinatorError("V-0205", detail) from None
     return {frame.sender: frame for frame in frames}

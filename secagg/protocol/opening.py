@@ -1,8 +1,8 @@
 """How a site opens the sum of a homomorphic round: with the shares that the survivors sealed for each other.
 
-Spec: 02-protocol §11. The coordinator passes the shares on and cannot read them; it holds the dealers' hashes, and the
-sites do not. So false shares are found by the others that lie on the same polynomials, and a false secret by the sum's
-lanes.
+Spec: 02-protocol §11. The coordinator passes the shares on but cannot read them; it has the dealers' hashes, and the
+sites do not. So false shares are detected by the others that lie on the same polynomials, and a false secret by the
+sum's lanes.
 """
 
 from collections.abc import Collection, Mapping
@@ -27,16 +27,15 @@ from secagg.quantize import dequantize
 
 
 def on_opening(state: AwaitOpening, received: Received, inputs: StepInputs) -> Step:
-    """Open the encrypted sum with the shares of a quorum, check its lanes, and publish it where that is asked.
+    """Open the encrypted sum with the shares of a quorum, check its lanes, and publish it if requested.
 
-    Whatever the coordinator made of the ciphertexts, a false sum fits the lanes with probability 2^-58 at most for
-    each.
+    Whatever the coordinator did to the ciphertexts, a false sum matches each lane with probability at most 2^-58.
     """
     membership, current = state.membership, state.current
     check_round(received.frame, current.round)
     message = sealed_body_of(Opening, received.frame, current.result_key, FaultyCoordinatorError)
     if message.statement != state.statement:
-        raise FaultyCoordinatorError("V-0513", "the sum is over another set of survivors than was unmasked")
+        raise FaultyCoordinatorError("V-0513", "the sum covers a different set of survivors from the one unmasked")
     bound = d.vector_bound(membership.epoch, Opening.KIND, COORDINATOR, current.round, current.context)
     try:
         total = open_ciphertexts(received.payload or b"", current.schema, message.key, bound, message.root)
@@ -66,12 +65,11 @@ def _published(state: AwaitOpening, values: NDArray[np.int64], inputs: StepInput
 
 
 def _left_masks(state: AwaitOpening, message: Opening) -> list[Mask]:
-    """Return all masks that are left in a sum over this site's survivors.
+    """Return all masks left in a sum over this site's survivors.
 
     Raises:
-        FaultyCoordinatorError: V-0205, V-0206 of the frames; V-0517 too few sites sealed shares for this very set;
-        V-0518
-            the shares or the vaults do not fit together.
+        FaultyCoordinatorError: V-0205, V-0206 for the frames; V-0517 too few sites sealed shares for exactly this set;
+            V-0518 the shares or the vaults are inconsistent.
     """
     membership, current, survivors = state.membership, state.current, set(state.survivors)
     eh, removed = membership.epoch, list[Mask]()
@@ -104,19 +102,19 @@ def _shares(state: AwaitOpening, message: Opening) -> dict[int, bytes]:
         try:
             opened = unseal(d.sealed_shares_key(current.group_key, holder, membership.epoch), answer.sealed, bound)
         except UnsealError:
-            continue  # another statement, or nothing at all: it does not count
+            continue  # another statement, or nothing at all: not counted
         if holder in state.survivors and len(opened) == SHARE_BYTES * len(current.roster):
             shares[holder] = opened
     if len(shares) < membership.manifest.threshold:
-        raise FaultyCoordinatorError("V-0517", "fewer survivors than the threshold sealed shares for this set")
+        raise FaultyCoordinatorError("V-0517", "fewer survivors sealed shares for this set than the threshold requires")
     return shares
 
 
 def _secrets(state: AwaitOpening, shares: Mapping[int, bytes]) -> dict[int, bytes]:
-    """Return each dealer's secret; the one holder without whom all others agree is left out."""
+    """Return each dealer's secret; a holder without whom all others agree is left out."""
     threshold, roster = state.membership.manifest.threshold, state.current.roster
     leaving_out: list[Collection[int]] = [()]
-    if len(shares) > threshold + 1:  # so many agree by chance with probability 2^-16 for each symbol of the secrets
+    if len(shares) > threshold + 1:  # they agree by chance with probability 2^-16 per symbol of the secrets
         leaving_out += [(holder,) for holder in shares]
     for false in leaving_out:
         try:
@@ -124,16 +122,16 @@ def _secrets(state: AwaitOpening, shares: Mapping[int, bytes]) -> dict[int, byte
         except ParameterError:
             continue
         return {site: joined[i * SECRET_BYTES : (i + 1) * SECRET_BYTES] for i, site in enumerate(roster)}
-    raise FaultyCoordinatorError("V-0518", "the shares lie on no one polynomial")
+    raise FaultyCoordinatorError("V-0518", "the shares do not lie on one polynomial")
 
 
 def _vault(vaults: Mapping[int, bytes], lost: int, key: bytes, state: AwaitOpening) -> dict[int, bytes]:
-    """Return the seeds that a lost site shares with each other one."""
+    """Return the seeds that a lost site shares with each other site."""
     membership = state.membership
     try:
         content = unseal(key, vaults.get(lost, b""), d.vault_bound(membership.epoch, lost, state.current.round))
     except UnsealError:
         raise FaultyCoordinatorError("V-0518", f"the vault of site {lost} does not open") from None
     if len(content) != SECRET_BYTES * len(membership.sites):
-        raise FaultyCoordinatorError("V-0518", f"the vault of site {lost} does not hold one seed a site")
+        raise FaultyCoordinatorError("V-0518", f"the vault of site {lost} does not contain one seed per site")
     return {site: content[(site - 1) * SECRET_BYTES : site * SECRET_BYTES] for site in membership.sites}

@@ -1,8 +1,8 @@
 """A site's side of a round: one masked vector, one signed set of survivors, one answer.
 
-Spec: 02-protocol §6. Only `AwaitQuorum` (or `AwaitConfirmation`, semi-honest) can make an answer, and neither its
-successor nor any other state can: a site reveals for each other site one share, once. A state of a round also takes the
-next Open, which closes the round for good; rounds are strictly ascending.
+Spec: 02-protocol §6. Only `AwaitQuorum` (or `AwaitConfirmation`, semi-honest) can produce an answer, and neither its
+successor nor any other state can: for each other site, a site reveals one share, once. Every state within a round also
+accepts the next Open, which closes the round for good; rounds are strictly ascending.
 """
 
 from collections.abc import Mapping
@@ -101,20 +101,20 @@ class InEpoch(Listening):
         """Check that the coordinator signed this frame for this site, epoch and transcript.
 
         Raises:
-            FaultyRelayError: V-0201 it belongs elsewhere, V-0202 the signature is not the coordinator's.
-            FaultyCoordinatorError: V-0203 it was signed for another transcript.
+            FaultyRelayError: V-0201 the frame belongs elsewhere, V-0202 the signature is not the coordinator's.
+            FaultyCoordinatorError: V-0203 the frame was signed for another transcript.
         """
         recipient = EVERYONE if self.membership.manifest.is_shared(MESSAGES[frame.kind]) else self.membership.index
         if (frame.sender, frame.recipient) != (COORDINATOR, recipient):
             raise FaultyRelayError("V-0201", "the frame is not from the coordinator to this site")
         if frame.epoch != self.membership.epoch:
-            raise FaultyRelayError("V-0201", "the frame is of another epoch")
+            raise FaultyRelayError("V-0201", "the frame belongs to another epoch")
         try:
             frame.verify(self.membership.manifest.coordinator)
         except InvalidSignatureError:
             raise FaultyRelayError("V-0202", "the frame is not signed by the coordinator") from None
         if frame.transcript != self.transcript:
-            raise FaultyCoordinatorError("V-0203", "the coordinator's transcript is not this site's")
+            raise FaultyCoordinatorError("V-0203", "the coordinator's transcript differs from this site's")
 
 
 @record
@@ -127,10 +127,10 @@ class Closed(Record):
 
 @record
 class AwaitOpen(InEpoch):
-    """Ready for a round. The chains stand at `next_round`; rows hold the shares for it and later ones.
+    """Ready for a round. The chains are at `next_round`; rows hold the shares for it and later rounds.
 
-    `survivors` is the set that the next roster must lie in: the members, or the last set that it signed. The group's
-    chain is there in a homomorphic epoch alone.
+    `survivors` is the set that the next roster must be a subset of: the members, or the last set that this site signed.
+    The group's chain exists only in a homomorphic epoch.
     """
 
     pair_chains: Keys
@@ -149,7 +149,7 @@ class AwaitOpen(InEpoch):
 class RoundState(Record):
     """One round as this site sees it, with the keys for its remaining messages and its shares for the answer.
 
-    In a homomorphic epoch these keys are for Opened and Opening, and the group's key opens what the sites have for each
+    In a homomorphic epoch these keys are for Opened and Opening, and the group's key opens what the sites seal for each
     other.
     """
 
@@ -166,7 +166,7 @@ class RoundState(Record):
 
 @record
 class ParticipantInRound(Listening):
-    """Base of the states in which a round is open; `idle` is where the site stands once the round is over."""
+    """Base of the states in which a round is open; `idle` is the state to which the site returns afterwards."""
 
     idle: AwaitOpen
 
@@ -180,7 +180,7 @@ class ParticipantInRound(Listening):
 
 @record
 class InOpenRound(ParticipantInRound):
-    """Base of those of them that still hold the round's shares."""
+    """Base of those of these states that still hold the round's shares."""
 
     current: RoundState
 
@@ -251,9 +251,9 @@ def on_open(state: AwaitOpen | ParticipantInRound, received: Received, _inputs: 
     membership, frame = idle.membership, received.frame
     round_ = frame.round
     if round_ < idle.next_round:
-        raise FaultyRelayError("V-0501", f"round {round_} is over for this site; the next one is {idle.next_round}")
+        raise FaultyRelayError("V-0501", f"round {round_} is over for this site; the next is {idle.next_round}")
     if round_ not in membership.rounds:
-        raise FaultyCoordinatorError("V-0502", f"round {round_} is not one of this epoch")
+        raise FaultyCoordinatorError("V-0502", f"round {round_} is not part of this epoch")
     idle = _forward(idle, round_)
     opening_key = d.channel_key(idle.channel_chain, round_, Open.KIND, membership.epoch)
     message = sealed_body_of(Open, frame, opening_key, FaultyCoordinatorError)
@@ -285,11 +285,11 @@ def on_open(state: AwaitOpen | ParticipantInRound, received: Received, _inputs: 
 def _check_open(idle: AwaitOpen, message: Open) -> None:
     membership, schema, roster = idle.membership, message.schema, set(message.roster)
     if schema.length > membership.manifest.max_lanes or schema.ring_bits > membership.manifest.max_ring_bits:
-        raise FaultyCoordinatorError("V-0504", "the vector is larger than the manifest allows")
+        raise FaultyCoordinatorError("V-0504", "the vector exceeds the manifest's limits")
     if membership.manifest.profile is Profile.MALICIOUS and not membership.manifest.is_sparse and not schema.mac_lanes:
-        raise FaultyCoordinatorError("V-0504", "no lanes authenticate the sum")
+        raise FaultyCoordinatorError("V-0504", "the schema has no lanes to authenticate the sum")
     if membership.manifest.is_sparse and schema.mac_lanes:
-        raise FaultyCoordinatorError("V-0515", "on a sparse graph the sites share no key for lanes")
+        raise FaultyCoordinatorError("V-0515", "lanes are impossible on a sparse graph, where the sites share no key")
     try:
         schema.check(len(roster))
     except (ParameterError, HeadroomError) as error:
@@ -298,15 +298,15 @@ def _check_open(idle: AwaitOpen, message: Open) -> None:
         try:
             SlotLayout(schema, SUMS).check(len(roster))
         except (ParameterError, HeadroomError) as error:
-            raise FaultyCoordinatorError("V-0516", f"no homomorphic sum of this schema: {error}") from None
+            raise FaultyCoordinatorError("V-0516", f"the schema does not allow a homomorphic sum: {error}") from None
     if not roster <= set(idle.survivors):
-        raise FaultyCoordinatorError("V-0505", "the roster names a site that is no member or was lost in this run")
+        raise FaultyCoordinatorError("V-0505", "the roster names a site that is not a member or was lost in this run")
     if membership.index not in roster or len(roster) < membership.manifest.survivors:
-        raise FaultyCoordinatorError("V-0505", "the roster lacks this site, or is too small to be summed")
+        raise FaultyCoordinatorError("V-0505", "the roster omits this site, or is too small to be summed")
 
 
 def _masks(idle: AwaitOpen, round_: int, context: bytes, roster: tuple[int, ...]) -> tuple[Mask, ...]:
-    """Return this site's masks; a mask key exists only together with the context of its round."""
+    """Return this site's masks; a mask key only exists together with its round's context."""
     membership, eh = idle.membership, idle.membership.epoch
     own = d.self_seed(idle.self_chain, membership.index, round_, eh)
     pairs = (
@@ -325,7 +325,7 @@ def _masks(idle: AwaitOpen, round_: int, context: bytes, roster: tuple[int, ...]
 
 
 def _forward(idle: AwaitOpen, round_: int) -> AwaitOpen:
-    """Move all chains to a round and forget what belongs to earlier ones."""
+    """Move all chains to a round and erase everything that belongs to earlier ones."""
     eh = idle.membership.epoch
     pair_chains, self_chain, channel_chain = dict(idle.pair_chains), idle.self_chain, idle.channel_chain
     group_chain = idle.group_chain
@@ -346,10 +346,10 @@ def _forward(idle: AwaitOpen, round_: int) -> AwaitOpen:
 
 
 def on_contribute(state: AwaitVector, event: Contribute, inputs: StepInputs) -> Step:
-    """Quantise, authenticate, mask, pack and seal the site's vector; the mask keys end with this step.
+    """Quantise, authenticate, mask, pack and seal the site's vector; the mask keys are erased with this step.
 
     Raises:
-        ParameterError: the vector's length, NaN or infinity, or values that the schema refuses. The state stays.
+        ParameterError: wrong length, NaN or infinity, or values that the schema refuses. The state is unchanged.
     """
     membership, current, schema = state.membership, state.current, state.current.schema
     bound = d.vector_bound(membership.epoch, Upload.KIND, membership.index, current.round, current.context)
@@ -385,7 +385,7 @@ def on_refuse(state: AwaitVector, event: DeclineRound, inputs: StepInputs) -> St
 
 
 def on_survivors(state: AwaitSurvivors, received: Received, _inputs: StepInputs) -> Step:
-    """Check the proposed set of survivors; whether it is signed is for the site's policy to say."""
+    """Check the proposed set of survivors; the site's policy then decides whether to sign it."""
     membership, current = state.membership, state.current
     check_round(received.frame, current.round)
     message = body_of(Survivors, received.frame, FaultyCoordinatorError)
@@ -403,24 +403,24 @@ def on_survivors(state: AwaitSurvivors, received: Received, _inputs: StepInputs)
     if not survivors <= set(current.roster):
         raise FaultyCoordinatorError("V-0508", "a survivor was not asked in this round")
     if listed.frames.get(membership.index) != state.upload:
-        raise FaultyCoordinatorError("V-0509", "the survivors do not hold the upload that this site sent")
+        raise FaultyCoordinatorError("V-0509", "the survivors do not include the upload that this site sent")
     for site, frame in listed.frames.items():
         if body_of(Upload, frame, FaultyCoordinatorError).context != current.context:
             raise FaultyCoordinatorError("V-0507", f"site {site} was shown another query, roster or schema")
     if len(survivors) < membership.manifest.survivors:
         raise FaultyCoordinatorError(
-            "V-0510", f"{len(survivors)} survivors, the floor is {membership.manifest.survivors}"
+            "V-0510", f"{len(survivors)} survivors, below the minimum of {membership.manifest.survivors}"
         )
-    # Not against this round's roster: a coordinator that leaves a site out of a roster has lost it just as well.
+    # Not compared with this round's roster: leaving a site out of a roster counts as losing it as well.
     if membership.manifest.loss_rule is LossRule.ABORT and survivors != set(state.idle.survivors):
-        raise FaultyCoordinatorError("V-0511", "a site was lost, and the manifest says that the run ends then")
+        raise FaultyCoordinatorError("V-0511", "a site was lost, which ends the run under the manifest's loss rule")
     statement = d.survivors_statement(membership.epoch, current.round, current.context, listed.senders, listed.root)
     following = AwaitConfirmation(idle=state.idle, current=current, survivors=listed.senders, statement=statement)
     return Step(following)
 
 
 def on_confirm(state: AwaitConfirmation, event: Confirm, inputs: StepInputs) -> Step:
-    """Sign the set of survivors, or answer at once where nobody does."""
+    """Sign the set of survivors, or answer immediately if nobody signs."""
     idle = replace(state.idle, survivors=state.survivors)
     following = AwaitQuorum(
         idle=idle, current=state.current, survivors=state.survivors, statement=state.statement, publish=event.publish
@@ -437,9 +437,9 @@ def on_withhold(state: AwaitConfirmation, _event: Withhold, _inputs: StepInputs)
 
 
 def on_quorum(state: AwaitQuorum, received: Received, inputs: StepInputs) -> Step:
-    """Answer, once a threshold of survivors signed the very statement that this site signed.
+    """Answer once a threshold of survivors has signed exactly the statement that this site signed.
 
-    Only those count that hold its shares: a quorum of strangers on a sparse graph could be one for each neighbour.
+    Only holders of its shares count: on a sparse graph, a quorum of strangers could differ for each neighbour.
     """
     membership, current = state.membership, state.current
     check_round(received.frame, current.round)
@@ -458,7 +458,9 @@ def on_quorum(state: AwaitQuorum, received: Received, inputs: StepInputs) -> Ste
         if body_of(Consistency, frame, FaultyCoordinatorError).statement == state.statement
     }
     if len(membership.graph.holders(membership.index, agreeing & set(state.survivors))) < membership.manifest.threshold:
-        raise FaultyCoordinatorError("V-0512", "fewer survivors than the threshold signed this site's statement")
+        raise FaultyCoordinatorError(
+            "V-0512", "fewer survivors signed this site's statement than the threshold requires"
+        )
     return _answer(state, inputs)
 
 
@@ -483,7 +485,7 @@ def _answer(state: AwaitQuorum, inputs: StepInputs) -> Step:
 
 
 def _answer_to_the_sites(state: AwaitQuorum, shares: bytes, inputs: StepInputs) -> Step:
-    """Reveal the shares to the members alone; the coordinator passes them on with the sum."""
+    """Reveal the shares to the members only; the coordinator passes them on with the sum."""
     current, membership = state.current, state.membership
     key = d.sealed_shares_key(current.group_key, membership.index, membership.epoch)
     bound = d.sealed_shares_bound(membership.epoch, membership.index, current.round, state.statement)
@@ -502,12 +504,12 @@ def _answer_to_the_sites(state: AwaitQuorum, shares: bytes, inputs: StepInputs) 
 
 
 def on_result(state: AwaitResult, received: Received, _inputs: StepInputs) -> Step:
-    """Check the published sum against the lanes that the sites alone can make."""
+    """Check the published sum against the lanes that only the sites can compute."""
     membership = state.membership
     check_round(received.frame, state.round)
     message = sealed_body_of(Result, received.frame, state.result_key, FaultyCoordinatorError)
     if message.statement != state.statement:
-        raise FaultyCoordinatorError("V-0513", "the sum is over another set of survivors than was unmasked")
+        raise FaultyCoordinatorError("V-0513", "the sum covers a different set of survivors from the one unmasked")
     bound = d.vector_bound(membership.epoch, Result.KIND, COORDINATOR, state.round, state.context)
     try:
         total = open_vector(received.payload or b"", state.schema, message.key, bound, message.root)
@@ -528,7 +530,7 @@ def on_result(state: AwaitResult, received: Received, _inputs: StepInputs) -> St
 
 
 def on_tick(state: AwaitOpen, event: Tick, _inputs: StepInputs) -> Step:
-    """End the epoch, with all its secrets, at its expiry."""
+    """End the epoch and erase all its secrets at its expiry."""
     if event.now < state.membership.manifest.expires:
         return Step(state)
     return Step(Closed(epoch=state.membership.epoch, reason="the epoch expired"))
@@ -553,7 +555,7 @@ def _lanes_of(idle: AwaitOpen, round_: int, context: bytes, schema: Schema) -> A
 
 def check_round(frame: Frame, round_: int) -> None:
     if frame.round != round_:
-        raise FaultyRelayError("V-0201", f"the frame is of round {frame.round}, this is round {round_}")
+        raise FaultyRelayError("V-0201", f"the frame belongs to round {frame.round}, this is round {round_}")
 
 
 def frame_of(

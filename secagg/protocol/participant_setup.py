@@ -1,7 +1,7 @@
 """A site's side of an epoch's setup: from the manifest to shares, vaults and receipts.
 
-Spec: 02-protocol §5. Each state names the list it waits for and holds only what later steps need: secrets that could
-reopen what the relay keeps are gone from the state as soon as the step that used them is over.
+Spec: 02-protocol §5. Each state names the list that it waits for and holds only what later steps need: secrets that
+could open what the relay stores are removed from the state as soon as the step that used them is over.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -74,8 +74,8 @@ Secrets = Annotated[Mapping[int, bytes], Map(U16, Fixed(32), MAX_SITES)]
 
 @record
 class Outside(Listening):
-    """Before an epoch: whom the site's officer confirmed, the run it is for, what the site asks for, the last epoch of
-    this run that it joined, and the keys of the last set of survivors that it confirmed in this run, none at first.
+    """Before an epoch: the roster confirmed by the site's officer, the run, the site's floors, the last epoch of this
+    run that it joined, and the keys of the last set of survivors that it confirmed in this run (initially none).
     """
 
     roster: Roster
@@ -85,10 +85,10 @@ class Outside(Listening):
     survivors: Annotated[tuple[bytes, ...], Seq(Fixed(KEY_BYTES), MAX_SITES)]
 
     def admit(self, frame: Frame) -> None:
-        """Check the header and signature of a manifest; nothing else can be addressed to a site outside an epoch."""
+        """Check header and signature of a manifest; no other message can be addressed to a site outside an epoch."""
         place = (frame.sender, frame.recipient, frame.round, frame.transcript)
         if place != (COORDINATOR, EVERYONE, 0, NO_TRANSCRIPT):
-            raise FaultyRelayError("V-0201", "the manifest's header is not a manifest's")
+            raise FaultyRelayError("V-0201", "the manifest's frame has a wrong header")
         try:
             frame.verify(self.roster.coordinator)
         except InvalidSignatureError:
@@ -97,12 +97,12 @@ class Outside(Listening):
 
 @record
 class InSetup(InEpoch):
-    """Base of the states of a setup. Its frames have no round, which would be a second slot for a second list."""
+    """Base of the setup's states. Its frames have no round, which would allow a second slot for a second list."""
 
     def admit(self, frame: Frame) -> None:
-        InEpoch.admit(self, frame)  # super() would look for the class as it was before `slots` replaced it
+        InEpoch.admit(self, frame)  # super() would refer to the class before `slots` replaced it
         if frame.round != 0:
-            raise FaultyCoordinatorError("V-0201", "a frame of the setup has no round")
+            raise FaultyCoordinatorError("V-0201", "a frame of the setup must not have a round")
 
 
 @record
@@ -115,7 +115,7 @@ class AwaitCohort(InSetup):
 
 @record
 class Peer(Record):
-    """What a site needs of another one's prekeys."""
+    """What a site needs from another site's prekeys."""
 
     curve: Annotated[bytes, Fixed(32)]
     mac_commitment: Hash
@@ -123,14 +123,14 @@ class Peer(Record):
 
 @record
 class InLists(InSetup):
-    """Base of those of them that follow a list; `listed` are its senders."""
+    """Base of the states that follow a list; `listed` are its senders."""
 
     listed: Indices
 
 
 @record
 class AwaitPrekeyList(InLists):
-    """The site sent its keys and commitments. It knows the nonce commitments that it was shown, and a hash of all."""
+    """The site sent its keys and commitments. It has the nonce commitments it was shown, and a hash of all of them."""
 
     nonce_commitments: Secrets
     nonces: Hash
@@ -144,7 +144,7 @@ class AwaitPrekeyList(InLists):
 
 @record
 class AwaitEncapsulationList(InLists):
-    """The site encapsulated to all of higher index."""
+    """The site encapsulated to all sites of higher index."""
 
     peers: Annotated[Mapping[int, Peer], Map(U16, Nested(Peer), MAX_SITES)]
     pair_secrets: Secrets
@@ -173,7 +173,7 @@ class AwaitShareList(InLists):
 
 @record
 class AwaitReady(InLists):
-    """The site said whose shares it accepted. The keys of the share channels are erased."""
+    """The site reported whose shares it accepted. The keys of the share channels are erased."""
 
     pair_chains: Secrets
     channel_chain: Hash
@@ -204,7 +204,7 @@ def _check_manifest(manifest: Manifest, frame: Frame, state: Outside, me: bytes)
     n, t, floors, roster = len(manifest.sites), manifest.threshold, state.floors, state.roster
     malicious = manifest.profile is Profile.MALICIOUS
     holders = manifest.most_holders
-    one_in = max(1, floors.colluders_one_in)  # 0 is as strict as 1, and no division by what an integrator forgot
+    one_in = max(1, floors.colluders_one_in)  # 0 counts as 1, to avoid dividing by a forgotten value
     least_colluders = -(-n // one_in) - 1 if malicious else 0
     left = set(state.survivors or manifest.sites)
     may_lose = not state.survivors or manifest.loss_rule is LossRule.CONTINUE
@@ -222,19 +222,23 @@ def _check_manifest(manifest: Manifest, frame: Frame, state: Outside, me: bytes)
         (
             "V-0305",
             manifest.is_sparse or 2 * t > n + manifest.colluders,
-            "2 t > n + n_C, or two sets of survivors could both be unmasked",
+            "2 t > n + n_C, otherwise two sets of survivors could be unmasked",
         ),
         ("V-0306", manifest.survivors >= least_survivors(t, manifest.colluders), "a >= max(t, n_C + 2, 3)"),
-        ("V-0306", floors.survivors <= manifest.survivors <= n, "the least number of survivors is this site's floor"),
-        ("V-0307", manifest.profile >= floors.profile, "the profile is at least this site's"),
-        ("V-0307", manifest.colluders >= least_colluders, "the number of colluders to bear is at least this site's"),
-        ("V-0308", manifest.epoch > state.last_epoch, "the epoch is newer than every earlier one of the run"),
+        (
+            "V-0306",
+            floors.survivors <= manifest.survivors <= n,
+            "the minimum number of survivors reaches this site's floor",
+        ),
+        ("V-0307", manifest.profile >= floors.profile, "the profile is at least as strong as this site's"),
+        ("V-0307", manifest.colluders >= least_colluders, "the tolerated number of colluders is at least this site's"),
+        ("V-0308", manifest.epoch > state.last_epoch, "the epoch is newer than all earlier ones of the run"),
         ("V-0309", 1 <= manifest.rounds <= MAX_ROUNDS, f"an epoch has 1 to {MAX_ROUNDS} rounds"),
         ("V-0309", holders * manifest.rounds <= MAX_SITE_ROUNDS, f"holders times rounds is at most {MAX_SITE_ROUNDS}"),
         ("V-0309", 1 <= manifest.first_round <= 2**32 - 1 - manifest.rounds, "rounds count from 1"),
         ("V-0310", 1 <= manifest.max_lanes <= MAX_LANES, "the largest vector is within the limits"),
         ("V-0310", manifest.max_ring_bits <= MAX_RING_BITS, "the largest ring is within the limits"),
-        ("V-0310", manifest.privacy == b"", "no distributed noise is asked for"),
+        ("V-0310", manifest.privacy == b"", "no distributed noise is requested"),
         ("V-0311", manifest.slack <= n - t, "the slack leaves room for the threshold"),
         ("V-0312", _is_curve_key(manifest.coordinator_curve), "the coordinator's X25519 key is valid"),
         (
@@ -246,18 +250,18 @@ def _check_manifest(manifest: Manifest, frame: Frame, state: Outside, me: bytes)
         (
             "V-0316",
             not manifest.is_homomorphic or (n <= MAX_HOMOMORPHIC_SITES and not manifest.is_sparse),
-            f"homomorphic sums are for at most {MAX_HOMOMORPHIC_SITES} sites, on the complete graph",
+            f"homomorphic sums need the complete graph and at most {MAX_HOMOMORPHIC_SITES} sites",
         ),
-        ("V-0317", set(manifest.sites) <= left, "no site is asked that was lost earlier in this run"),
+        ("V-0317", set(manifest.sites) <= left, "no site lost earlier in this run is asked"),
         (
             "V-0317",
             may_lose or (set(manifest.sites) == left and manifest.slack == n - t),
-            "by the loss rule nobody is lost between two epochs of a run, nor until the later one is ready",
+            "under the loss rule no site is lost between two epochs of a run, nor before the later one is ready",
         ),
         ("V-0313", manifest.setup_deadline <= manifest.expires, "setup ends before the epoch does"),
     ):
         if not holds:
-            raise FaultyCoordinatorError(check, f"not so in the manifest: {rule}")
+            raise FaultyCoordinatorError(check, f"the manifest violates the rule: {rule}")
 
 
 # Cohort -> Prekeys -------------------------------------------------------------------------------------------------
@@ -276,7 +280,7 @@ def on_cohort(state: AwaitCohort, received: Received, inputs: StepInputs) -> Ste
         site: body_of(Join, join, FaultyCoordinatorError).nonce_commitment for site, join in joins.frames.items()
     }
     if not membership.manifest.is_sparse and message.nonces != d.nonces_hash(membership.epoch, commitments.values()):
-        raise FaultyCoordinatorError("V-0407", "the hash of all nonce commitments is another one")
+        raise FaultyCoordinatorError("V-0407", "the hash of all nonce commitments does not match")
     keys = KeyAgreement(d.draw(inputs.rand, "curve"), d.draw(inputs.rand, "kem-d") + d.draw(inputs.rand, "kem-z"))
     self_chain, kappa = d.draw(inputs.rand, "self-chain"), d.draw(inputs.rand, "kappa")
     prekeys = Prekeys(
@@ -310,7 +314,7 @@ def on_cohort(state: AwaitCohort, received: Received, inputs: StepInputs) -> Ste
 
 
 def on_prekey_list(state: AwaitPrekeyList, received: Received, inputs: StepInputs) -> Step:
-    """Agree on a channel with the coordinator, and on pair secrets with the sites of higher index."""
+    """Establish a channel with the coordinator, and pair secrets with the sites of higher index."""
     message = body_of(PrekeyList, received.frame, FaultyCoordinatorError)
     if state.membership.manifest.is_sparse:
         state = _drawn(state, message, received.payload or b"")
@@ -366,18 +370,18 @@ def on_prekey_list(state: AwaitPrekeyList, received: Received, inputs: StepInput
 
 
 def _drawn(state: AwaitPrekeyList, message: PrekeyList, payload: bytes) -> AwaitPrekeyList:
-    """Return the state with its place in the graph, which nobody chose: every nonce was committed to, and is here.
+    """Return the state with its place in the graph, which nobody chose: every nonce was committed to, and is present.
 
-    Whoever could leave nonces out after it knows them, could choose among many graphs. So if one is missing the epoch
-    ends here, and the site that withheld it is left out of the next one.
+    Whoever could omit nonces after learning them could choose among many graphs. So if one is missing the epoch ends
+    here, and the site that withheld it is left out of the next one.
     """
     membership, eh = state.membership, state.membership.epoch
     nonces = [payload[at : at + SECRET_BYTES] for at in range(0, len(payload), SECRET_BYTES)]
     if message.prekeys.senders != state.listed or len(payload) != SECRET_BYTES * len(state.listed):
-        raise FaultyCoordinatorError("V-0407", "there is not one nonce from everybody who joined")
+        raise FaultyCoordinatorError("V-0407", "expected one nonce from every site that joined")
     commitments = [d.nonce_commitment(eh, *one) for one in zip(state.listed, nonces, strict=True)]
     if d.nonces_hash(eh, commitments) != state.nonces:
-        raise FaultyCoordinatorError("V-0407", "the nonces are not those that were committed to")
+        raise FaultyCoordinatorError("V-0407", "the nonces do not open their commitments")
     drawn = draw(d.graph_seed(eh, nonces), state.listed, membership.manifest.degree)
     near = sorted((membership.index, *drawn[membership.index]))
     return replace(
@@ -390,7 +394,7 @@ def _drawn(state: AwaitPrekeyList, message: PrekeyList, payload: bytes) -> Await
 def _check_prekeys(
     membership: EpochMembership, prekeys: Mapping[int, Prekeys], commitments: Mapping[int, bytes]
 ) -> None:
-    """Check every site's keys; an honest coordinator never passes a bad one on."""
+    """Check every site's keys; an honest coordinator never passes on a bad one."""
     for site, keys in prekeys.items():
         try:
             check_curve_key(keys.curve)
@@ -398,19 +402,19 @@ def _check_prekeys(
         except InvalidKeyError as error:
             raise FaultyCoordinatorError("V-0404", f"keys of site {site}: {error}") from None
         if len(keys.self_commitments) != membership.manifest.rounds:
-            raise FaultyCoordinatorError("V-0405", f"site {site} did not commit to one seed a round")
+            raise FaultyCoordinatorError("V-0405", f"site {site} did not commit to one seed per round")
         if d.nonce_commitment(membership.epoch, site, keys.nonce) != commitments[site]:
             raise FaultyCoordinatorError("V-0406", f"the nonce of site {site} does not open its commitment")
     curves = [membership.manifest.coordinator_curve, *(keys.curve for keys in prekeys.values())]
     if len(set(curves)) != len(curves) or len({keys.kem for keys in prekeys.values()}) != len(prekeys):
-        raise FaultyCoordinatorError("V-0404", "two parties have one key")
+        raise FaultyCoordinatorError("V-0404", "two parties have the same key")
 
 
 # EncapsulationList -> Shares ---------------------------------------------------------------------------------------
 
 
 def on_encapsulation_list(state: AwaitEncapsulationList, received: Received, inputs: StepInputs) -> Step:
-    """Finish the pair secrets; deal shares of every round's seed and vault key; fill and seal the vaults."""
+    """Complete the pair secrets; deal shares of every round's seed and vault key; fill and seal the vaults."""
     membership, me = state.membership, state.membership.index
     message = body_of(EncapsulationList, received.frame, FaultyCoordinatorError)
     listed, transcript = _take(
@@ -441,18 +445,18 @@ def on_encapsulation_list(state: AwaitEncapsulationList, received: Received, inp
 def _pair_secrets(
     state: AwaitEncapsulationList, frames: Mapping[int, Frame], message: EncapsulationList
 ) -> dict[int, bytes]:
-    """Return the pair secrets with all sites of the list: those of lower index encapsulated to this one."""
+    """Return the pair secrets with all sites in the list; those of lower index encapsulated to this one."""
     membership, me = state.membership, state.membership.index
     secrets = {site: secret for site, secret in state.pair_secrets.items() if site in frames}
     if set(message.slots) != {site for site in frames if site < me}:
-        raise FaultyCoordinatorError("V-0408", "the slots are not those of the sites of lower index")
+        raise FaultyCoordinatorError("V-0408", "expected one slot for each site of lower index")
     keys, earlier = KeyAgreement(state.curve_private, state.kem_seed), set(state.listed)
     for site, encoded in message.slots.items():
         slot = EncapsulationSlot.decode(encoded)
         header = body_of(Encapsulations, frames[site], FaultyCoordinatorError)
         recipients = [other for other in membership.graph.seen_by(site, earlier) if other > site]
         if header.root != merkle.root_from_path(slot.ciphertext, recipients.index(me), len(recipients), slot.path):
-            raise FaultyCoordinatorError("V-0408", f"the slot of site {site} is not the one it signed")
+            raise FaultyCoordinatorError("V-0408", f"the slot of site {site} is not the one that it signed")
         secrets[site] = pair_secret(
             keys.exchange(state.peers[site].curve),
             keys.decapsulate(slot.ciphertext),
@@ -472,7 +476,7 @@ def _deal(
     chains: Mapping[int, bytes],
     rand: bytes,
 ) -> tuple[Shares, bytes, SharePackage]:
-    """Return what the site signs, its own shares where it holds some, and the payload with all slots and vaults."""
+    """Return what the site signs, its own shares if it holds any, and the payload with all slots and vaults."""
     membership, me, eh = state.membership, state.membership.index, state.membership.epoch
     seeds = dict(_self_seeds(membership, state.self_chain))
     vault_secrets = {round_: d.vault_secret(state.vault_seed, me, round_, eh) for round_ in membership.rounds}
@@ -516,13 +520,13 @@ def _deal(
 
 
 def on_share_list(state: AwaitShareList, received: Received, inputs: StepInputs) -> Step:
-    """Open and check every dealer's slot; refuse each dealer that fails, and say so in the receipt."""
+    """Open and check every dealer's slot; refuse each dealer that fails, and report it in the receipt."""
     membership, me = state.membership, state.membership.index
     message = body_of(ShareList, received.frame, FaultyCoordinatorError)
     listed, transcript = _take(state, message.headers, Shares, ShareList, state.shares, state.listed)
     frames = listed.frames
     if set(message.slots) != set(frames) - {me}:
-        raise FaultyCoordinatorError("V-0408", "there is not one slot from every other dealer")
+        raise FaultyCoordinatorError("V-0408", "expected one slot from every other dealer")
     shares, kappas, refused = dict[int, bytes](), {me: state.kappa}, dict[int, int]()
     if state.own_shares:
         shares[me] = state.own_shares
@@ -562,7 +566,7 @@ def on_share_list(state: AwaitShareList, received: Received, inputs: StepInputs)
 
 
 class _RefusedError(Exception):
-    """A dealer's slot fails a check; the dealer is refused and the setup goes on."""
+    """A dealer's slot fails a check; the dealer is refused and the setup continues."""
 
     def __init__(self, check: str) -> None:
         self.check = check
@@ -595,12 +599,12 @@ def _open_slot(state: AwaitShareList, dealer: int, header: Shares, slot: ShareSl
 
 
 def on_ready(state: AwaitReady, received: Received, _inputs: StepInputs) -> Step:
-    """Check that all members accepted each other in one transcript, and keep only what rounds need."""
+    """Check that all members accepted each other in the same transcript, and keep only what rounds need."""
     membership, me = state.membership, state.membership.index
     message = body_of(Ready, received.frame, FaultyCoordinatorError)
     members = set(message.receipts.senders)
     if me not in members:
-        raise FaultyCoordinatorError("V-0416", "this site is not a member of the epoch it was called to")
+        raise FaultyCoordinatorError("V-0416", "the list of members omits this site")
     refused = set(membership.graph.seen_by(me, set(state.listed))) - set(state.kappas)
     earlier = set(state.listed) - refused
     listed, transcript = _take(state, message.receipts, Receipt, Ready, state.receipt, earlier)
@@ -628,10 +632,10 @@ def on_ready(state: AwaitReady, received: Received, _inputs: StepInputs) -> Step
 
 
 def on_setup_tick(state: InSetup, event: Tick, _inputs: StepInputs) -> Step:
-    """Give up the epoch, with all its secrets, when its setup was not finished in time."""
+    """Give up the epoch and erase all its secrets if the setup did not finish in time."""
     if event.now < state.membership.manifest.setup_deadline:
         return Step(state)
-    return Step(Closed(epoch=state.membership.epoch, reason="the setup was not finished by its deadline"))
+    return Step(Closed(epoch=state.membership.epoch, reason="the setup did not finish by its deadline"))
 
 
 # Pieces ------------------------------------------------------------------------------------------------------------
@@ -646,9 +650,9 @@ def _take(
     earlier: Iterable[int],
     bound: Iterable[bytes] = (),
 ) -> tuple[Listed, bytes]:
-    """Check what holds for every list, and return it with the transcript that follows.
+    """Check what holds for every list, and return it with the next transcript.
 
-    This site's own frame is in it, nobody is new, and enough are left.
+    This site's own frame is in it, no new site appears, and enough sites are left.
     """
     membership = state.membership
     listed = read_listing(
@@ -661,12 +665,12 @@ def _take(
         transcript=state.transcript,
     )
     if listed.frames.get(membership.index) != own:
-        raise FaultyCoordinatorError("V-0402", "the list does not hold the frame that this site sent")
+        raise FaultyCoordinatorError("V-0402", "the list does not contain the frame that this site sent")
     if not set(listed.senders) <= set(earlier):
-        raise FaultyCoordinatorError("V-0403", "the list names a site that was not in the one before")
+        raise FaultyCoordinatorError("V-0403", "the list names a site that was not in the previous one")
     if len(listed.senders) < membership.least_members:
         raise FaultyCoordinatorError(
-            "V-0401", f"{len(listed.senders)} sites are left, {membership.least_members} are needed"
+            "V-0401", f"{len(listed.senders)} sites are left; {membership.least_members} are needed"
         )
     return listed, d.transcript_after(state.transcript, list_kind.KIND, listed.senders, listed.root, bound)
 

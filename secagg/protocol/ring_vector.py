@@ -1,8 +1,8 @@
 """Ring vectors with their authenticating lanes, and their sealed, chunked form.
 
-Spec: 01-wire §5, 02-protocol §6. A chunk holds 65,536 elements, packed to b bits; the last one also holds the lanes.
-Each is sealed by itself, so that a long vector can be made, sent, checked and added piece by piece; the signed digest
-is the Merkle root over the chunks before sealing.
+Spec: 01-wire §5, 02-protocol §6. A chunk holds 65,536 elements packed to b bits; the last one also holds the lanes.
+Each chunk is sealed separately, so that a long vector can be created, sent, checked and added piece by piece; the
+signed digest is the Merkle root over the chunks before sealing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ CHUNK_LANES = 1 << 16
 
 
 class VectorError(SecaggError):
-    """A sealed vector does not open, has another length, or is not the one of this digest."""
+    """A sealed vector does not open, has the wrong length, or does not match its digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +46,15 @@ class RingVector:
         """Add another vector of the same schema in place.
 
         Raises:
-            ParameterError: its schema is another; arrays of one entry would silently be added to every entry.
+            ParameterError: its schema differs; NumPy would silently add an array of one entry to every entry.
         """
         if other.schema != self.schema:
-            raise ParameterError("vectors of two schemas have no sum")
+            raise ParameterError("vectors of different schemas cannot be added")
         np.add(self.elements, other.elements, out=self.elements)
         np.add(self.lanes, other.lanes, out=self.lanes)
 
     def mask(self, keys: Sequence[Mask], *, remove: bool = False) -> None:
-        """Apply masks in place; with `remove`, take them away."""
+        """Apply masks in place; with `remove`, subtract them."""
         masks.apply(self.elements, keys, remove=remove)
         masks.apply(self.lanes, keys, start=first_lane(self.schema), remove=remove)
 
@@ -64,14 +64,14 @@ class RingVector:
 
 
 class SealedVector(NamedTuple):
-    """A vector as it travels: the digest that its author signs, and the sealed chunks in order."""
+    """A vector as sent: the digest that its author signs, and the sealed chunks in order."""
 
     root: bytes
     chunks: tuple[bytes, ...]
 
 
 def seal_vector(vector: RingVector, key: bytes, associated: bytes) -> SealedVector:
-    """Pack and seal a vector under a key of one use; `associated` says what it is."""
+    """Pack and seal a vector under a single-use key; `associated` says what it is."""
     slices = (vector.elements[at : at + CHUNK_LANES] for at in range(0, len(vector.elements), CHUNK_LANES))
     return seal_slices(slices, lambda: vector.lanes, vector.schema, key, associated)
 
@@ -83,7 +83,7 @@ def seal_slices(
     key: bytes,
     associated: bytes,
 ) -> SealedVector:
-    """Pack and seal a vector that comes in slices of CHUNK_LANES elements; its lanes are asked for after the last."""
+    """Pack and seal a vector that arrives in slices of CHUNK_LANES elements; its lanes are requested after the last."""
     count = len(list(_chunk_sizes(schema)))
     sealed: list[bytes] = []
 
@@ -104,18 +104,18 @@ def sealed_bytes(schema: Schema) -> int:
 
 
 def open_vector(payload: bytes, schema: Schema, key: bytes, associated: bytes, root: bytes) -> RingVector:
-    """Return the vector of a payload.
+    """Return the vector in a payload.
 
     Args:
-        payload: the sealed chunks one after the other.
-        root: the digest that the author signed.
+        payload: sealed chunks, concatenated.
+        root: digest that the author signed.
 
     Raises:
-        VectorError: length, seal, digest, or spare bits; nothing was added anywhere.
+        VectorError: wrong length, seal or digest, or spare bits set; nothing was added anywhere.
     """
     sizes = list(_chunk_sizes(schema))
     if len(payload) != sealed_bytes(schema):
-        raise VectorError("the sealed vector has another length than its schema asks for")
+        raise VectorError("the length of the sealed vector does not match its schema")
     vector = RingVector.zeros(schema)
     view = memoryview(payload)
 
@@ -132,12 +132,12 @@ def open_vector(payload: bytes, schema: Schema, key: bytes, associated: bytes, r
             yield chunk
 
     if merkle.root(chunks()) != root:
-        raise VectorError("the sealed vector is not the one of the signed digest")
+        raise VectorError("the sealed vector does not match the signed digest")
     return vector
 
 
 def first_lane(schema: Schema) -> int:
-    """Return where in the 64-bit keystream the lanes begin: on the next whole cipher block after the elements."""
+    """Return where the lanes start in the 64-bit keystream: at the next whole cipher block after the elements."""
     width = np.dtype(packing.lane_dtype(schema.ring_bits)).itemsize
     return -(-schema.length * width // 16) * 2
 

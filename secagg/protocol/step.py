@@ -1,7 +1,7 @@
-"""What a step takes and what it gives: received frames, local events, means, effects.
+"""The inputs and outputs of a step: received frames, local events, step inputs, effects.
 
-Spec: 02-protocol §1. The machines do no I/O. Whoever drives them fetches a frame, calls a step, makes the new state and
-the effects durable in one transaction, and only then sends: a repetition after a crash repeats bytes.
+Spec: 02-protocol §1. The machines do no I/O. Their driver fetches a frame, calls a step, makes the new state and the
+effects durable in one transaction, and only then sends, so that a repetition after a crash repeats the same bytes.
 """
 
 from abc import abstractmethod
@@ -37,11 +37,11 @@ class StepInputs:
     """What a step may use besides its state.
 
     Attributes:
-        identity: signs the party's frames.
-        rand: 32 secret bytes, drawn anew for each step and never used for a second one.
+        identity: identity that signs the party's frames.
+        rand: 32 secret bytes, drawn afresh for each step and never reused.
         encapsulate: ML-KEM-768 encapsulation, whose randomness the library draws itself.
-        encapsulations, shares, leaves: what the coordinator kept for the sites, by site (see `Keep`). Each is asked
-            for once a step, so that mappings that read from a disk will do.
+        encapsulations, shares, leaves: what the coordinator stored for the sites, by site (see `Keep`). Each entry is
+        read once     per step, so mappings that read from disk are fine.
     """
 
     identity: Identity
@@ -53,15 +53,15 @@ class StepInputs:
 
     def __post_init__(self) -> None:
         if len(self.rand) != RAND_BYTES:
-            raise ParameterError(f"a step takes {RAND_BYTES} random bytes, got {len(self.rand)}")
+            raise ParameterError(f"a step needs {RAND_BYTES} random bytes, got {len(self.rand)}")
 
 
 Package: TypeAlias = EncapsulationPackage | SharePackage | HeldLeaves
-"""What the coordinator keeps: what a site sent for others, and what checks its answers."""
+"""What the coordinator stores: content from one site for others, and hashes to check their answers against."""
 
 
 class Received(NamedTuple):
-    """A frame whose header and signature were checked, with the payload that came beside it."""
+    """A frame whose header and signature were checked, with the payload that came with it."""
 
     frame: Frame
     payload: bytes | None
@@ -81,7 +81,7 @@ class Listening(Record):
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The time, in seconds since 1970; deadlines pass by it alone."""
+    """The time, in seconds since 1970; only this event makes deadlines pass."""
 
     now: int
 
@@ -95,17 +95,17 @@ class Contribute:
 
 @dataclass(frozen=True, slots=True)
 class DeclineRound:
-    """The site does not contribute to the open round, on public grounds that it names."""
+    """The site declines the open round, for a reason that becomes public."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """The site's policy agrees to unmask the set of survivors that was proposed.
+    """The site's policy agrees to unmask the proposed set of survivors.
 
     Attributes:
-        publish: in a homomorphic epoch, send the coordinator the sum that the sites opened.
+        publish: in a homomorphic epoch, whether to send the coordinator the opened sum.
     """
 
     publish: bool = False
@@ -113,17 +113,17 @@ class Confirm:
 
 @dataclass(frozen=True, slots=True)
 class Withhold:
-    """The site's policy does not agree; it takes no further part in this round."""
+    """The site's policy disagrees; the site takes no further part in this round."""
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The coordinator waits no longer for the frames of the present step."""
+    """The coordinator stops waiting for frames of the current step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """The coordinator opens a round. An empty roster means every site that is left."""
+    """The coordinator opens a round. An empty roster means every remaining site."""
 
     query: bytes
     schema: Schema
@@ -133,14 +133,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """The sum of the round: without the masks of `AwaitTotal`, or in a homomorphic epoch as it was added up."""
+    """The sum of the round: without the masks from `AwaitTotal`, or in a homomorphic epoch as added up."""
 
     total: RingVector | EncryptedVector
 
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """The coordinator gives the round up; its number is burnt."""
+    """The coordinator abandons the round; its number is burnt."""
 
 
 Event: TypeAlias = Tick | Contribute | DeclineRound | Confirm | Withhold | Close | Ask | Publish | Abandon
@@ -153,7 +153,7 @@ class Send:
     """Bytes for another party: a frame, whose header names the recipient, and the parts of its payload.
 
     Attributes:
-        shared: the payload is the same in the frames to all sites, and need not be stored for each of them.
+        shared: whether the payload is the same for all sites, so that it need not be stored once per site.
     """
 
     frame: Frame
@@ -163,7 +163,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """The coordinator stores a package for a site durably; it comes back in `StepInputs`."""
+    """The coordinator durably stores a package for a site; it is returned in `StepInputs`."""
 
     site: int
     package: Package = field(repr=False)
@@ -171,7 +171,7 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """A verified upload; the coordinator adds it to the round's total."""
+    """A verified upload, which the coordinator adds to the round's total."""
 
     site: int
     vector: RingVector | EncryptedVector
@@ -181,7 +181,7 @@ class Add:
 class Learned:
     """A round's sum, verified as far as this party can. Shape of total: (m,) float64.
 
-    `root` names the payload that brought it: that of Result, Opening or Opened.
+    `root` names the payload that contained it: that of Result, Opening or Opened.
     """
 
     round: int
@@ -194,7 +194,7 @@ Effect: TypeAlias = Send | Keep | Add | Learned
 
 
 class Step(NamedTuple):
-    """A transition: the next state, and what is to be done once that state is durable."""
+    """A transition: the next state, and what to do once that state is durable."""
 
     state: Record
     effects: tuple[Effect, ...] = ()
@@ -205,7 +205,7 @@ Handler: TypeAlias = Callable[..., Step]
 # Frames ------------------------------------------------------------------------------------------------------------
 
 Blame: TypeAlias = Callable[[str, str], ProtocolError]
-"""Makes the error for a check's ID and a detail: FaultyCoordinatorError, or FaultyParticipantError with its party."""
+"""Makes the error for a check ID and a detail: FaultyCoordinatorError, or FaultyParticipantError with its party."""
 
 M = TypeVar("M", bound=ProtocolMessage)
 
@@ -215,12 +215,12 @@ def blame_for(site: int) -> Blame:
 
 
 def body_of(kind: type[M], frame: Frame, blame: Blame) -> M:
-    """Return the message of a frame whose signature was checked: a malformed body is then its author's fault."""
+    """Return the message in a frame whose signature was checked: a malformed body is then its author's fault."""
     return _decoded(kind, frame.body, blame)
 
 
 def sealed_body_of(kind: type[M], frame: Frame, key: bytes, blame: Blame) -> M:
-    """Return the message of a sealed frame. Raises V-0204 where it does not open."""
+    """Return the message in a sealed frame. Raises V-0204 if it does not open."""
     try:
         body = unseal(key, frame.body, frame.header())
     except UnsealError:
@@ -246,7 +246,7 @@ def signed(
     round_: int = 0,
     key: bytes | None = None,
 ) -> Frame:
-    """Return the signed frame of a message; one that is to be sealed needs the `key` that seals it."""
+    """Return the signed frame of a message; a message that must be sealed needs its `key`."""
     body = message.encode()
     if message.SEALED:
         if key is None:

@@ -1,8 +1,8 @@
-"""The one transition table of protocol 1: which state takes which message or local event, and what does it.
+"""The only transition table of protocol 1: which state accepts which message or local event, and what it does.
 
-Spec: 02-protocol §1, whose list of transitions is made from this table. What is not in it is refused: a message raises
-V-0001, a local event is its caller's mistake. No handler changes its state; it returns the next one, or raises and
-nothing happened.
+Spec: 02-protocol §1, whose list of transitions is generated from this table. Anything else is refused: a message with
+V-0001, a local event as the caller's mistake. No handler changes its state; it returns the next one, or raises without
+any effect.
 
 A site                                                     The coordinator
   Outside ─Manifest→ AwaitCohort ─Cohort→ AwaitPrekeyList    AwaitJoins ─Close→ AwaitPrekeys ─Close→
@@ -104,7 +104,7 @@ CoordinatorState: TypeAlias = (
 )
 
 TABLE: dict[tuple[type[Record], type], Handler] = {
-    # A site, setup
+    # A site: setup
     (ps.Outside, Manifest): ps.on_manifest,
     (ps.AwaitCohort, Cohort): ps.on_cohort,
     (ps.AwaitCohort, Tick): ps.on_setup_tick,
@@ -116,7 +116,7 @@ TABLE: dict[tuple[type[Record], type], Handler] = {
     (ps.AwaitShareList, Tick): ps.on_setup_tick,
     (ps.AwaitReady, Ready): ps.on_ready,
     (ps.AwaitReady, Tick): ps.on_setup_tick,
-    # A site, rounds: each state also takes the next Open, which closes the round for good
+    # A site: rounds; each state also accepts the next Open, which closes the round for good
     (pr.AwaitOpen, Open): pr.on_open,
     (pr.AwaitOpen, Tick): pr.on_tick,
     (pr.AwaitVector, Contribute): pr.on_contribute,
@@ -139,7 +139,7 @@ TABLE: dict[tuple[type[Record], type], Handler] = {
     (pr.AwaitOpening, Opening): op.on_opening,
     (pr.AwaitOpening, Open): pr.on_open,
     (pr.AwaitOpening, Tick): pr.on_round_tick,
-    # The coordinator, setup
+    # The coordinator: setup
     (cs.AwaitJoins, Join): cs.on_join,
     (cs.AwaitJoins, Close): cs.close_joins,
     (cs.AwaitPrekeys, Prekeys): cs.on_prekeys,
@@ -150,7 +150,7 @@ TABLE: dict[tuple[type[Record], type], Handler] = {
     (cs.AwaitShares, Close): cs.close_shares,
     (cs.AwaitReceipts, Receipt): cs.on_receipt,
     (cs.AwaitReceipts, Close): cs.close_receipts,
-    # The coordinator, rounds
+    # The coordinator: rounds
     (cr.Prepared, Ask): cr.ask,
     (cr.AwaitUploads, Upload): cr.on_upload,
     (cr.AwaitUploads, Decline): cr.on_decline,
@@ -172,7 +172,7 @@ TABLE: dict[tuple[type[Record], type], Handler] = {
     (cr.AwaitOpened, Abandon): cr.abandon,
 }
 
-# The number of a state in its encoding is its place here; append only.
+# A state's number in its encoding is its position here; append only.
 STATES: tuple[type[Record], ...] = (
     ps.Outside,
     ps.AwaitCohort,
@@ -204,28 +204,28 @@ STATES: tuple[type[Record], ...] = (
 
 
 def receive(state: Record, data: bytes, inputs: StepInputs, payload: bytes | None = None) -> Step:
-    """Advance a party by one frame and the payload that came beside it.
+    """Advance a party by one frame and its payload.
 
     Raises:
-        ProtocolError: the frame is refused; `state` is as it was, and nothing is to be sent. V-0001: this state takes
-            no such message; V-0107: nobody does.
+        ProtocolError: the frame is refused; `state` is unchanged, and nothing is to be sent. V-0001: this state does
+        not accept     this kind of message; V-0107: no such kind exists.
     """
     frame = envelope.parse(data)
     kind = MESSAGES.get(frame.kind)
     if kind is None:
-        raise DecodeError("V-0107", f"{frame.kind} is no kind of message")
+        raise DecodeError("V-0107", f"message kind {frame.kind} does not exist")
     handler = TABLE.get((type(state), kind))
     if handler is None:
-        raise UnexpectedMessageError("V-0001", f"{type(state).__name__} does not take {kind.__name__}")
-    assert isinstance(state, Listening)  # every state in the table with a message is
+        raise UnexpectedMessageError("V-0001", f"{type(state).__name__} does not accept {kind.__name__}")
+    assert isinstance(state, Listening)  # every state that accepts a message is
     state.admit(frame)
     return handler(state, Received(frame, payload), inputs)
 
 
 def payload_bytes(state: Record) -> int:
-    """Return the length of the payload that a site in this state waits for, 0 where it waits for none.
+    """Return the length of the payload that a site in this state expects; 0 for none.
 
-    Whoever fetches payloads for a site fetches no longer one.
+    Whoever fetches payloads for a site should refuse longer ones.
     """
     if isinstance(state, ps.AwaitPrekeyList):
         return SECRET_BYTES * len(state.listed)
@@ -240,25 +240,25 @@ def tell(state: Record, event: Event, inputs: StepInputs) -> Step:
     """Advance a party by a local event.
 
     Raises:
-        StateError: this state does not take such an event.
-        ParameterError, HeadroomError, AbortError: as the handler says; `state` is as it was.
+        StateError: this state does not accept such an event.
+        ParameterError, HeadroomError, AbortError: see the handler; `state` is unchanged.
     """
     handler = TABLE.get((type(state), type(event)))
     if handler is None:
-        raise StateError(f"{type(state).__name__} does not take {type(event).__name__}")
+        raise StateError(f"{type(state).__name__} does not accept {type(event).__name__}")
     return handler(state, event, inputs)
 
 
 def encode_state(state: Record) -> bytes:
-    """Return a state's canonical bytes, which hold its secrets: whoever stores them seals them."""
+    """Return a state's canonical bytes, which contain its secrets: seal them before storing them."""
     return bytes([STATES.index(type(state))]) + state.encode()
 
 
 def decode_state(data: bytes) -> Record:
-    """Return the state of `encode_state`.
+    """Return the state encoded by `encode_state`.
 
     Raises:
-        DecodeError: the bytes are no state.
+        DecodeError: the bytes are not a state.
     """
     if not data or data[0] >= len(STATES):
         raise DecodeError("V-0107", "no state has this number")

@@ -161,5 +161,5 @@ def test_too_many_sites_and_sparse_graphs_are_refused_before_anybody_is_asked(n,
     roster = Roster.of(bytes(16), b"terms", head.public, sites)
     limits = {"run": bytes(16), "rounds": 1, "setup_deadline": 1, "expires": 2}
     plan = Plan(roster=roster, sites=roster.sites, degree=degree, suite=BFV, **limits)
-    with pytest.raises(ParameterError, match=f"at most {MAX_HOMOMORPHIC_SITES} sites, on the complete graph"):
+    with pytest.raises(ParameterError, match=f"complete graph and at most {MAX_HOMOMORPHIC_SITES} sites"):
         announce(plan, StepInputs(identity=head, rand=bytes(32)))

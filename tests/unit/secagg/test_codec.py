@@ -251,7 +251,7 @@ def test_a_field_without_a_wire_type_is_a_mistake_of_ours():
     class Wrong(Record):
         field: int
 
-    with pytest.raises(TypeError, match="no wire type"):
+    with pytest.raises(TypeError, match="does not name a wire type"):
         Wrong(field=1).encode()
 
 

@@ -86,7 +86,7 @@ def test_slices_are_the_whole():
 
 
 def test_a_slice_beyond_the_schema():
-    with pytest.raises(ParameterError, match="no 2 entries from 1 on"):
+    with pytest.raises(ParameterError, match="does not have 2 entries from 1 on"):
         quantize_slice(np.ones(2), schema(HALF, HALF), 1)
 
 

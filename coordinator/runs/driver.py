@@ -269,7 +269,7 @@ class Driver:
         """Advance the open round by one step: wait for the sites that are to answer, and close the step."""
         state = self._state
         if isinstance(state, cr.AwaitUploads):
-            await self._wait("AddedUpload", state.current.roster, enough=state.idle.manifest.survivors)
+            await self._wait("Upload", state.current.roster, enough=state.idle.manifest.survivors)
             self._tell(Close())
         elif isinstance(state, cr.AwaitSignatures):
             await self._wait("Consistency", state.survivors, enough=state.idle.manifest.threshold)

@@ -180,7 +180,8 @@ class _Work:
         self._office = office
         self._lease: int | None = None
         self._line: RunChannel | None = None
-        count = office.metrics.watch(record.run)
+        names = (sealed.names[key] for key in sealed.confirmed)
+        count = office.metrics.watch(record.run, record.analyses, names)
 
         def show_and_count(event: Event) -> None:
             show(event)

@@ -71,6 +71,7 @@ class Standby:
                 if not await taken_up(self._office, run):
                     return
                 _log.info("run-taken-over", project=project)
+                self._office.metrics.taken_over()
                 await carry_out(run, await sealed(self._office.relay, project), self._office, in_log)
             except SecaggError as error:  # the run has failed with this reason, or another process executes it
                 _log.info("run-left", detail=str(error), error=type(error).__name__)

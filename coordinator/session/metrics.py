@@ -1,6 +1,7 @@
 """What a coordinator counts, for Prometheus. Names of sites and analyses are labels; no number of anybody's data is."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,7 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from coordinator.session.progress import Event, Show
-from relay.api.states import RunState
+from relay.api.states import FINAL_RUN, RunState
 
 MEASURES = ("loss", "accuracy", "deviance", "log_likelihood")
 """Attributes of results that say how well a model fits; they are sums over all sites, or follow from such."""
@@ -16,7 +17,11 @@ _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
 class CoordinatorMetrics:
-    """The collectors of one process."""
+    """The collectors of one process.
+
+    A counter with labels has its series from the start, at 0: a rate or an increase sees the step from 0 to 1 only of
+    a series that was there before.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -71,9 +76,26 @@ class CoordinatorMetrics:
             "secagg_coordinator_takeovers", "Runs taken over from another process", registry=self.registry
         )
 
-    def watch(self, run: UUID) -> Show:
-        """Return what counts the events of a run."""
+        for end in ("done", "abandoned"):
+            self._rounds.labels(end)
+        for state in FINAL_RUN:
+            self._runs.labels(state.value)
+
+    def watch(self, run: UUID, analyses: Iterable[str], sites: Iterable[str]) -> Show:
+        """Return what counts the events of a run.
+
+        Args:
+            run: its ID.
+            analyses: names of its tasks' analyses.
+            sites: names of the sites that may take part.
+        """
         began = 0.0
+        for analysis in analyses:
+            for end in ("done", "failed"):
+                self._tasks.labels(analysis, end)
+        for site in sites:
+            self._lost.labels(site)
+            self._refused.labels(site)
         self._heard[run] = time.time()
         self._open.set(len(self._heard))
         self._idle.set_function(lambda: max((time.time() - at for at in self._heard.values()), default=0.0))

@@ -110,14 +110,26 @@ def test_each_alert_fires_and_is_silent_where_it_should_be():
     assert seen == {(rule["alert"], fires) for rule in ALERTS for fires in (True, False)}
 
 
+def values(metrics: CoordinatorMetrics) -> dict[tuple[str, str], float]:
+    return {
+        (sample.name, str(sample.labels)): sample.value
+        for metric in metrics.registry.collect()
+        for sample in metric.samples
+    }
+
+
 def test_each_alert_is_of_metrics_that_exist_and_in_the_runbook():
     metrics = CoordinatorMetrics()
     run_id = UUID(int=1)
-    show = metrics.watch(run_id)
+    show = metrics.watch(run_id, ["glm"], ["north"])
+    at_first = values(metrics)
     for what in ("step", "heard", "lost", "refused", "epoch-ready", "round-done", "round-abandoned"):
         show(Event(what, site="north", seconds=1.0))
     metrics.failed("glm")
     metrics.left(run_id, RunState.FAILED)
+    counted = {series: value for series, value in values(metrics).items() if series[0].endswith("_total")}
+    assert {series: at_first.get(series) for series in counted} == dict.fromkeys(counted, 0)  # born at 0, not at 1
+    assert sum(counted.values()) == 7
     exported = generate_latest(metrics.registry).decode()
     runbook, readme = (DEPLOY / "runbook.md").read_text(), (DEPLOY.parent / "README.md").read_text()
     for rule in ALERTS:

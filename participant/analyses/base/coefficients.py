@@ -1,4 +1,4 @@
-"""What the results of regressions have in common: estimates, how sure they are, and a table of them."""
+"""What all regression results share: estimates, their uncertainty, and a table."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ class CoefficientResult(AnalysisResult, ABC):
     """A fitted regression. Arrays are (p,) float64 in the order of `names`.
 
     Attributes:
-        names: the covariates; ``1`` is the intercept, where there is one.
-        coef, se, covariance: estimates, their standard errors, (p, p) covariance.
+        names: names of the covariates; ``1`` is the intercept, if there is one.
+        coef, se, covariance: estimates, standard errors, (p, p) covariance.
         p: two-sided p-values.
-        lower, upper: 95 % confidence interval of what is `drawn`: the coefficient, or the ratio that is exp of it.
-        rows: over all sites.
-        sites: whose rows are in the fit.
-        warnings: what a reader of the result should know.
+        lower, upper: 95 % confidence interval of what is `drawn`: the coefficient, or the ratio exp(coefficient).
+        rows: number of rows across all sites.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     names: tuple[str, ...]
@@ -37,10 +37,10 @@ class CoefficientResult(AnalysisResult, ABC):
 
     @abstractmethod
     def columns(self) -> Mapping[str, Array]:
-        """Return the columns of the table beside the names, each (p,)."""
+        """Return the table's columns other than the names, each (p,)."""
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row for each covariate, of plain numbers; None for NaN."""
+        """Return one row for each covariate, as plain numbers; None for NaN."""
         columns = self.columns()
         return [
             {"name": name} | {key: known(float(column[i])) for key, column in columns.items()}
@@ -49,10 +49,10 @@ class CoefficientResult(AnalysisResult, ABC):
 
 
 def known(value: float) -> float | None:
-    """Return a number, None for NaN."""
+    """Return a number, or None for NaN."""
     return None if isnan(value) else value
 
 
 def p_text(p: float | None) -> str | None:
-    """Return a p-value as summaries show it, None where there is none."""
+    """Format a p-value for summaries; None stays None."""
     return None if p is None else f"{p:.3g}"

@@ -1,4 +1,4 @@
-"""Analyses whose sums must all be over the same rows: when a site is lost, they begin again over those left."""
+"""Analyses whose sums must all cover the same rows: if a site is lost, they start over with the remaining sites."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 class _LossError(Exception):
-    """A sum is over fewer sites than the one before it in a cohort, the argument."""
+    """A sum covers fewer sites than the previous one of its cohort, which is the argument."""
 
 
 class _OneCohort(SumAround):
-    """Secure sums as long as no site is lost."""
+    """Secure sums until a site is lost."""
 
     def __init__(self, secure_sum: SecureSum) -> None:
         super().__init__(secure_sum)
@@ -29,9 +29,9 @@ class _OneCohort(SumAround):
 
 
 async def over_one_cohort(analysis: Callable[[SecureSum], Awaitable[T]], secure_sum: SecureSum) -> T:
-    """Return what an analysis gives of sums that are all over the same sites; it ends, since a cohort only shrinks.
+    """Return the result of an analysis whose sums all cover the same sites. This terminates, as a cohort only shrinks.
 
-    A part of an analysis can ask for the same by itself: a loss begins the outermost again that has sums from before.
+    Calls may be nested: a loss restarts the outermost one that already has sums.
     """
     while True:
         cohort = _OneCohort(secure_sum)

@@ -1,4 +1,4 @@
-"""Values beyond what was declared of their column, in words: the sums count them, and the reader should know."""
+"""Warnings about values beyond a column's declared range or levels, which the sums count."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -11,18 +11,18 @@ from participant.statistics.models.design import Category
 
 
 def warn_of_outside(columns: Iterable[str], outside: Iterable[float]) -> Iterator[str]:
-    """Return a warning for each column of which values were moved into their range, or are no declared level."""
+    """Yield a warning for each column with values that were clipped to its range, or that are not declared levels."""
     for column, count in zip(columns, outside, strict=True):
         if round(float(count)):
             yield f"{float(count):.0f} values of {column} lie outside their declared range or levels"
 
 
 def warn_of_other_codes(by: Sequence[Category], counts: Array) -> Iterator[str]:
-    """Return a warning for each category of which rows have another code; `counts` has a last cell for these."""
+    """Yield a warning for each category with rows of undeclared codes; the last cell of `counts` counts them."""
     for axis, category in enumerate(by):
         others = float(np.take(counts, -1, axis).sum())
         if round(others):
-            yield f"{others:.0f} rows have a code of {category.column} that is no declared level, and are left out"
+            yield f"{others:.0f} rows have a code of {category.column} that is not a declared level; they are left out"
 
 
 def levels_of(category: Category) -> tuple[str, ...]:
@@ -31,7 +31,7 @@ def levels_of(category: Category) -> tuple[str, ...]:
 
 
 def refusal(complaint: str, warnings: Iterable[str]) -> NoRowsError:
-    """Return the error for rows that are too few, with what is hidden of them or left out."""
+    """Return the error for too few rows, with warnings about hidden or omitted ones."""
     return NoRowsError("; ".join([complaint, *warnings]))
 
 
@@ -39,9 +39,9 @@ def occurring(category: Category, rows: Array, warnings: Iterable[str]) -> tuple
     """Return the positions of the levels that have rows, and a warning that names the others.
 
     Args:
-        category: whose levels they are.
-        rows: (L,), over all sites.
-        warnings: about rows that are not among these.
+        category: category with the levels.
+        rows: (L,) number of rows of each level across all sites.
+        warnings: warnings about rows that are not among these.
 
     Raises:
         NoRowsError: fewer than two levels have rows.
@@ -49,6 +49,6 @@ def occurring(category: Category, rows: Array, warnings: Iterable[str]) -> tuple
     names, there = levels_of(category), np.flatnonzero(rows)
     if len(there) < 2:
         only = names[there[0]] if len(there) else "no declared level"
-        raise refusal(f"all rows in the sums have {only}, and two levels or more are compared", warnings)
+        raise refusal(f"all rows in the sums have {only}; the analysis compares at least two levels", warnings)
     absent = [name for name, count in zip(names, rows, strict=True) if not count]
-    return there, [f"no row has {', '.join(absent)}: left out"] if absent else []
+    return there, [f"no row has {', '.join(absent)}; the analysis leaves it out"] if absent else []

@@ -1,4 +1,4 @@
-"""Why an analysis gives no answer: each error is a situation, in words that help the analyst on."""
+"""Why an analysis has no result: each error is one situation, with a message that tells the analyst how to proceed."""
 
 from collections.abc import Iterable
 
@@ -10,31 +10,31 @@ class SpecError(ParameterError):
 
 
 class AnalysisError(SecaggError):
-    """The data of the sites, or what became of the run, gives no answer."""
+    """The sites' data, or the course of the run, allow no result."""
 
 
 class NoRowsError(AnalysisError):
-    """No row over all sites meets the filter and is complete."""
+    """Across all sites, no row meets the filter and is complete."""
 
 
 class NoEventsError(AnalysisError):
-    """No event over all sites lies on the grid."""
+    """Across all sites, no event lies on the grid."""
 
 
 class CodingError(AnalysisError):
-    """The outcome is not coded as agreed at some site: negative times, or event codes other than 0 and 1."""
+    """Some site codes the outcome differently from the agreement: negative times, or event codes other than 0 and 1."""
 
 
 class CohortError(AnalysisError):
-    """A later sum is over sites that an earlier one was not over; within a run a cohort only shrinks."""
+    """A sum covers a site that an earlier one did not; within a run, a cohort may only shrink."""
 
 
 class EmptyClusterError(AnalysisError):
-    """There are fewer groups of rows than were asked for."""
+    """There are fewer clusters of rows than requested."""
 
 
 class EquationError(AnalysisError):
-    """The equation of a column cannot be fitted, so its gaps cannot be filled."""
+    """The imputation model of a column cannot be fitted, so its missing values cannot be imputed."""
 
 
 class FoldError(AnalysisError):
@@ -50,10 +50,10 @@ class ConvergenceError(AnalysisError):
 
 
 class ColumnsError(AnalysisError):
-    """The fit fails because of some columns.
+    """Some columns prevent the fit.
 
     Attributes:
-        columns: their names.
+        columns: names of these columns.
     """
 
     def __init__(self, columns: Iterable[str], complaint: str) -> None:
@@ -62,13 +62,13 @@ class ColumnsError(AnalysisError):
 
 
 class CollinearityError(ColumnsError):
-    """The columns do not vary, or not independently of each other."""
+    """The columns are constant or collinear."""
 
 
 class SeparationError(ColumnsError, ConvergenceError):
-    """The columns separate the events: the likelihood rises for ever, and there is no finite estimate."""
+    """The columns separate the events: the likelihood rises without bound, and there is no finite estimate."""
 
 
 def too_coarse(what: str) -> PrecisionError:
-    """Return the error for sums that are too coarse, with what helps."""
-    return PrecisionError(f"{what}; more value_bits, a smaller row_limit or narrower declared ranges make sums finer")
+    """Return the error for sums that are too coarse, with advice."""
+    return PrecisionError(f"{what}; use more value_bits, a smaller row_limit or narrower declared ranges")

@@ -1,4 +1,4 @@
-"""What the specifications of models by formula have in common."""
+"""What all specifications of a model by formula share."""
 
 from abc import ABC
 from typing import Annotated
@@ -14,12 +14,12 @@ from participant.statistics.models.variables import Variable
 
 
 class FormulaSpec(TableSpec, ABC):
-    """A model as a formula.
+    """A model given as a formula.
 
     Attributes:
-        formula: such as ``y ~ age + C(sex)`` (`participant.statistics.models.formula`).
-        numbers: numeric variables that it names, with their declared ranges; values outside are moved there, counted.
-        categories: categories that it names, with their levels.
+        formula: model formula, for example ``y ~ age + C(sex)`` (`participant.statistics.models.formula`).
+        numbers: numeric variables of the formula with their declared ranges; values outside are clipped and counted.
+        categories: categories of the formula with their levels.
     """
 
     formula: Annotated[str, Field(max_length=2000)]
@@ -27,10 +27,10 @@ class FormulaSpec(TableSpec, ABC):
     categories: Annotated[tuple[Category, ...], Field(max_length=MAX_COLUMNS)] = ()
 
     def parsed(self) -> Model:
-        """Return what the formula says.
+        """Return the parsed formula.
 
         Raises:
-            SpecError: the formula is wrong.
+            SpecError: the formula is invalid.
         """
         known: dict[str, Variable | Category] = {one.column: one for one in self.numbers}
         known |= {one.column: one for one in self.categories}
@@ -43,9 +43,9 @@ class FormulaSpec(TableSpec, ABC):
         """Return outcome and design.
 
         Raises:
-            SpecError: the formula is wrong, or its outcome is no number.
+            SpecError: the formula is invalid, or its outcome is not numeric.
         """
         model = self.parsed()
         if not isinstance(model.outcome, Numeric):
-            raise SpecError("the outcome is a number with a declared range; that of two classes is 0 to 1")
+            raise SpecError("the outcome must be numeric with a declared range (0 to 1 for two classes)")
         return model.outcome, model.design

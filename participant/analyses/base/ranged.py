@@ -1,7 +1,7 @@
-"""Sums within ranges that a secure round finds first: as fine as the sites' numbers allow, and never cut unnoticed.
+"""Sums within ranges found by a secure round: as fine as the sites' numbers allow, and never clipped unnoticed.
 
-One round of `ranges`, then one of the statistic itself within them. A sum in which an entry was moved to its range -
-the rows at a site changed in between - is thrown away and asked for again with new ranges.
+One round of `ranges` precedes one of the statistic within them. If an entry was clipped to its range, because the rows
+at a site changed in between, the sum is discarded and requested again with new ranges.
 """
 
 from participant.analyses.base.errors import PrecisionError
@@ -14,10 +14,10 @@ ATTEMPTS = 3
 
 
 async def ranged(bound: BoundQuery, secure_sum: SecureSum) -> tuple[BoundQuery, Sum]:
-    """Return the query with the ranges that were found, and its sum.
+    """Return the query with the ranges found, and its sum.
 
     Raises:
-        PrecisionError: entries were beyond their ranges again and again.
+        PrecisionError: entries kept exceeding their ranges.
     """
     query = bound.query
     of = {"statistic": query.statistic, "version": query.version, "params": query.params}
@@ -33,4 +33,6 @@ async def ranged(bound: BoundQuery, secure_sum: SecureSum) -> tuple[BoundQuery, 
         answer = await secure_sum(narrow)
         if not answer.values[CLIPPED]:
             return narrow, answer
-    raise PrecisionError(f"the sites' numbers changed {ATTEMPTS} times while their ranges were found")
+    raise PrecisionError(
+        f"the sites' numbers changed {ATTEMPTS} times while their ranges were determined; try again later"
+    )

@@ -1,8 +1,8 @@
-"""What every analysis gives: plain numbers, whose they are, and words for people.
+"""What every analysis returns: plain numbers, the sites behind them, and text for people.
 
-A result says what is its own (`title`, `facts`, `table`, `formats`, `notes`, `drawn`) and has from here its summary for
-terminals, its view in notebooks and its data frame. It imports no drawing: `coordinator.report.plots` draws what a
-result hands out.
+A result defines its own contents (`title`, `facts`, `table`, `formats`, `notes`, `drawn`) and inherits its summary for
+terminals, its notebook view and its data frame. It imports no plotting: `coordinator.report.plots` draws what a
+result provides.
 """
 
 from abc import ABC, abstractmethod
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class AnalysisResult(ABC):
-    """Base of the results, which are frozen dataclasses.
+    """Base class of all results, which are frozen dataclasses.
 
     Attributes:
-        analysis: name of the analysis, as its specification says it.
-        formats: columns of the table that the summary shows, each with its format (see `text_table`); none for a table
-            that is too long to be read.
-        drawn: column of the table that a figure shows for each row, between `lower` and `upper`; "" for none.
-        sites: names of the sites whose rows are in the result, sorted.
-        warnings: what a reader of the result should know.
+        analysis: name of the analysis, as in its specification.
+        formats: columns of the table in the summary, each with its format (see `text_table`); empty for a table that is
+            too long to read.
+        drawn: column that a figure shows for each row, between `lower` and `upper`; "" for none.
+        sites: names of the contributing sites, sorted.
+        warnings: caveats for the reader of the result.
     """
 
     __slots__ = ()
@@ -38,23 +38,23 @@ class AnalysisResult(ABC):
 
     @abstractmethod
     def table(self) -> list[dict[str, Any]]:
-        """Return the result's main table, a dict for each row, of plain numbers and words."""
+        """Return the result's main table, one dict for each row, as plain numbers and text."""
 
     @property
     def title(self) -> str:
-        """What it is, in one line."""
+        """What the result is, in one line."""
         return self.analysis
 
     def facts(self) -> dict[str, Any]:
-        """Return the numbers and words that stand above the table, by their names."""
+        """Return the numbers and text above the table, by name."""
         return {}
 
     def notes(self) -> list[str]:
-        """Return lines that stand below the table."""
+        """Return the lines below the table."""
         return []
 
     def summary(self) -> str:
-        """Return the result as text for a terminal, warnings included."""
+        """Return the result, warnings included, as text for a terminal."""
         return self._summary().text()
 
     def _repr_html_(self) -> str:
@@ -70,7 +70,7 @@ class AnalysisResult(ABC):
         try:
             import pandas as pd  # noqa: PLC0415  # an extra
         except ImportError:
-            raise ParameterError("data frames need pandas: pip install 'secagg[notebook]'") from None
+            raise ParameterError("data frames need pandas; run: pip install 'secagg[notebook]'") from None
         frame = pd.DataFrame(self.table())
         return frame.set_index("name") if "name" in frame else frame
 

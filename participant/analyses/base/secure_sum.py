@@ -1,7 +1,7 @@
-"""What an analysis needs from the outside: the sum of a statistic over the sites.
+"""What an analysis needs from outside: the sum of a statistic over the sites.
 
-An analysis is a pure coroutine over this: given the same sums it asks the same queries in the same order, so a
-coordinator that was restarted runs it again from the sums in its journal. In tests the sum is a plain one.
+An analysis is a pure coroutine over it: given the same sums, it asks the same queries in the same order, so a restarted
+coordinator replays it from the sums in its journal. Tests use a plain sum.
 """
 
 from abc import ABC, abstractmethod
@@ -19,8 +19,8 @@ class Sum:
     """The answer to a query.
 
     Attributes:
-        values: the statistic's blocks by name, summed over the sites.
-        sites: names of the sites whose values are in the sum, sorted.
+        values: blocks of the statistic, by name, summed over the sites.
+        sites: names of the contributing sites, sorted.
     """
 
     values: Mapping[str, Array]
@@ -31,21 +31,21 @@ class SecureSum(ABC):
     """Sums a statistic over the sites of a run; within a run the set of sites only shrinks.
 
     Attributes:
-        value_bits: bits of a quantised real value that the run's ring and number of sites leave room for.
+        value_bits: bits of a quantised real value that fit the run's ring and number of sites.
     """
 
     value_bits: int
 
     @abstractmethod
     async def __call__(self, query: BoundQuery) -> Sum:
-        """Return the sum; raises the errors of the run, of which an analysis catches none."""
+        """Return the sum; raises the run's errors, which analyses never catch."""
 
     def below(self, value: float, limit: float) -> bool:
-        """Return whether a value is at most its limit, for whatever decides what is asked next.
+        """Return whether a value is at most its limit, for decisions about the next query.
 
-        An analysis compares here what comes out of linear algebra, logarithms or exponentials: two machines may round
-        these to either side of a limit. A site that replays the analysis then accepts both ways. Sums themselves, and
-        what the four operations and square roots make of them, are the same everywhere and compared as they are.
+        An analysis compares results of linear algebra, logarithms or exponentials here, since two machines may round
+        these to either side of a limit. A site that replays the analysis accepts both decisions. Sums themselves, and
+        what arithmetic and square roots make of them, are the same everywhere and are compared directly.
         """
         return bool(value <= limit)
 
@@ -62,10 +62,10 @@ class SumAround(SecureSum):
 
 
 def value_bits_for(sites: int, ring_bits: int = MAX_RING_BITS) -> int:
-    """Return the most value bits v with which the sum of so many sites fits a ring, by default the largest.
+    """Return the largest number of value bits v for which the sum of `sites` sites fits a ring.
 
-    A value has at most 2^(v-1) levels on either side (`Layout.segments`), so sites * 2^(v-1) < 2^(b-1) is asked. More
-    bits than the 53 of a double are worth having: they count from the bound of a sum, which the sum itself seldom
-    nears.
+    A value has at most 2^(v-1) levels on either side (`Layout.segments`), which requires sites * 2^(v-1) < 2^(b-1).
+    More bits than the 53 of a double are useful: they count from the bound of a sum, which the sum itself seldom
+    approaches.
     """
     return min(MAX_VALUE_BITS, ring_bits - sites.bit_length())

@@ -1,4 +1,4 @@
-"""What all specifications of an analysis have in common. They are written by people, as the tables of a TOML file."""
+"""What all specifications of an analysis share. People write them as tables of a TOML file."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ class TableSpec(Strict, ABC):
     """Analysis of the rows of one dataset.
 
     Attributes:
-        analysis: its name; every analysis narrows this to its own.
-        single_sum: whether it takes one sum and no more, so that it can end with the sites holding the sum.
+        analysis: name of the analysis; every analysis narrows this to its own.
+        single_sum: whether one sum suffices, so that the analysis can end with only the sites holding it.
         dataset: name of the dataset at every site.
         filter: conditions that a row must meet.
-        missing: rows with a missing value in a named column are left out.
-        minimum_persons: fewer rows than this and a site sends zeros; its policy can ask for such a floor.
-        row_limit: the most rows that a site's dataset may have. Bounds are proven from it: as small as is safe.
-        value_bits: bits of a quantised real value; None for as many as the run has room for.
+        missing: treatment of missing values: rows that lack a named column are left out.
+        minimum_persons: floor below which a site sends zeros; its policy can require one.
+        row_limit: maximum number of rows of a site's dataset. Bounds follow from it, so choose it as small as is safe.
+        value_bits: bits of a quantised real value; None for as many as fit the run.
     """
 
     analysis: str
@@ -43,10 +43,10 @@ class TableSpec(Strict, ABC):
 
     @abstractmethod
     async def analyse(self, secure_sum: SecureSum) -> AnalysisResult:
-        """Carry the analysis out.
+        """Run the analysis.
 
         Raises:
-            AnalysisError: the data of all sites together give no answer; says why.
+            AnalysisError: the sites' pooled data allow no result; the message says why.
         """
 
     def ask(
@@ -64,21 +64,21 @@ class TableSpec(Strict, ABC):
         return bind(query)
 
     def narrowed(self, *conditions: Condition) -> Self:
-        """Return the same analysis of fewer rows: those that meet these conditions as well."""
+        """Return the same analysis, restricted to rows that also meet these conditions."""
         return self.model_copy(update={"filter": (*self.filter, *conditions)})
 
     def warn_of_withheld(self, sums: Mapping[str, Array], *, of_model: bool = False) -> list[str]:
-        """Return warnings where sites had too few rows, in all or in a cell, for their numbers to be in the sum."""
+        """Return warnings if sites had too few rows, in total or in a cell, for their numbers to enter the sum."""
         few = f"1 to {self.minimum_persons - 1} rows"
         if of_model:
-            few += ", in all or set apart by a covariate, or fewer than three for each parameter"
+            few += " in total or singled out by a covariate, or fewer than three for each parameter"
         sites = round(float(sums.get("withheld", 0.0)))
         found = [f"{sites} sites have {few}; these rows are not in the sums"] if sites else []
         hiding = round(float(np.max(sums.get("suppressed", 0.0), initial=0.0)))
         if hiding:
             found.append(
-                f"{hiding} sites have a cell of {few}, and hid it with others beside it: these rows are not in the "
-                "sums. Wider or merged cells keep them"
+                f"{hiding} sites have a cell of {few} and hid it together with neighbours: these rows are not in the "
+                "sums. Widen or merge cells to keep them"
             )
         return found
 
@@ -87,9 +87,9 @@ class SurvivalSpec(TableSpec):
     """Analysis of times to an event.
 
     Attributes:
-        time, event: columns; event is 1, or 0 for censored.
-        grid: grid on which times are counted, in the units of the time column.
-        time_unit: what these units are called, for axes and tables.
+        time, event: columns of the time and the event indicator; 1 for an event, 0 for censored.
+        grid: grid on which times are counted, in units of the time column.
+        time_unit: name of these units, for axes and tables.
     """
 
     time: Name
@@ -102,9 +102,9 @@ class SurvivalSpec(TableSpec):
         return Outcome(time=self.time, event=self.event, grid=self.grid)
 
     def check_coding(self, outside: Array) -> None:
-        """Raise CodingError where some site counted odd times or event codes; `outside` is (2,), over all sites."""
+        """Raise CodingError if some site counted invalid times or event codes; `outside` is (2,), across all sites."""
         negative, codes = (round(float(count)) for count in outside)
         if negative:
-            raise CodingError(f"{negative} rows over all sites have a negative {self.time}")
+            raise CodingError(f"across all sites, {negative} rows have a negative {self.time}; correct it at the sites")
         if codes:
-            raise CodingError(f"{codes} rows over all sites have a value of {self.event} other than 0 and 1")
+            raise CodingError(f"across all sites, {codes} rows have a value of {self.event} other than 0 and 1")

@@ -1,6 +1,6 @@
-"""What a result says of itself, for a terminal and for a page: a heading, facts in two columns, a table, notes.
+"""A result's summary for a terminal or a page: a heading, facts in two columns, a table, notes.
 
-The layout is that of the summaries of statsmodels, which analysts read at a glance.
+The layout follows statsmodels' summaries, which analysts know.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,15 +21,15 @@ _PAGES = Environment(
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A result in words and figures.
+    """A result as text and numbers.
 
     Attributes:
-        title: one line.
-        facts: what stands above the table, by name: numbers and words.
-        rows: of the table, cells by column.
-        formats: the columns that are shown, each with its format (see `text_table`); without any there is no table.
+        title: heading, one line.
+        facts: numbers and text above the table, by name.
+        rows: rows of the table, cells by column.
+        formats: columns to show, each with its format (see `text_table`); without any there is no table.
         notes: lines below the table.
-        warnings: what a reader should know before using it.
+        warnings: caveats for the reader of the result.
     """
 
     title: str
@@ -40,7 +40,7 @@ class Summary:
     warnings: Sequence[str]
 
     def text(self) -> str:
-        """Return it for a terminal."""
+        """Return the summary for a terminal."""
         facts = _in_two_columns([(f"{name}:", fact(value)) for name, value in self.facts.items()])
         head, *body = text_table(self.rows, self.formats) if self.formats else [""]
         width = max(_LEAST_WIDTH, *map(len, [self.title, *facts, head, *body]))
@@ -50,7 +50,7 @@ class Summary:
         return "\n".join([self.title.center(width).rstrip(), double, *facts, double, *table, *below])
 
     def html(self) -> str:
-        """Return it as a piece of a page, everything escaped."""
+        """Return the summary as an HTML fragment, fully escaped."""
         rows = [[cell(row[name], form) for name, form in self.formats.items()] for row in self.rows]
         return _PAGES.get_template("summary.html.j2").render(
             summary=self,
@@ -61,7 +61,7 @@ class Summary:
 
 
 def fact(value: Any) -> str:
-    """Return a number to six digits, a whole one in full, words as they are."""
+    """Format a value: a number to six digits, an integer in full, text unchanged."""
     return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

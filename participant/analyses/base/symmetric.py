@@ -1,4 +1,4 @@
-"""Symmetric matrices, of which statistics send one half."""
+"""Symmetric matrices, of which statistics send only one half."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from participant.statistics.language.layout import Array
 
 
 def symmetric(upper: Array, p: int) -> Array:
-    """Return the (p, p) matrix of an upper triangle by rows."""
+    """Return the (p, p) matrix of an upper triangle given by rows."""
     matrix = np.empty((p, p))
     rows, columns = np.triu_indices(p)
     matrix[rows, columns] = matrix[columns, rows] = upper

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_HEADINGS = {"name": "", "se": "std err", "lower": "[0.025", "upper": "0.975]"}  # as statsmodels has them
+_HEADINGS = {"name": "", "se": "std err", "lower": "[0.025", "upper": "0.975]"}  # as in statsmodels
 
 
 def text_table(rows: Sequence[Mapping[str, Any]], formats: Mapping[str, str]) -> list[str]:
-    """Return the lines of a table: a heading, then a line for each row.
+    """Return the lines of a table: a heading, then one for each row.
 
     Args:
         rows: cells by column.
-        formats: the columns to show, in order, each with its format, such as ``.4f``; "" for words, which stand on the
+        formats: columns to show, in order, each with its format, for example ``.4f``; "" for text, which is aligned
             left.
     """
     cells = [[cell(row[name], form) for name, form in formats.items()] for row in rows]
@@ -28,10 +28,10 @@ def text_table(rows: Sequence[Mapping[str, Any]], formats: Mapping[str, str]) ->
 
 
 def heading(name: str) -> str:
-    """Return what stands above a column."""
+    """Return the heading of a column."""
     return _HEADINGS.get(name, name.replace("_", " "))
 
 
 def cell(value: Any, form: str) -> str:
-    """Return a cell's text; a dash where there is no value."""
+    """Return a cell's text; a dash if there is no value."""
     return "-" if value is None else format(value, form)

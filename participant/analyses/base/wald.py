@@ -1,8 +1,8 @@
-"""Wald's tests of several coefficients at once, and which coefficients belong to a term of a design.
+"""Joint Wald tests of several coefficients, and which coefficients belong to a term of a design.
 
     F = b' C^-1 b / q        for q coefficients b with covariance C
 
-In a linear model this is the F test of the residual sums of squares without and with the term, exactly.
+In a linear model this is exactly the F test of the residual sums of squares without and with the term.
 
 Source: Seber, Lee 2003, "Linear Regression Analysis", section 4.3.
 """
@@ -17,7 +17,7 @@ from participant.statistics.models.design import Coding, Design
 
 
 def terms_of(design: Design) -> Mapping[str, list[int]]:
-    """Return where the covariates of each term are, by the term's name; the intercept is left out."""
+    """Return the positions of each term's covariates, by the term's name; the intercept is left out."""
     places: dict[str, list[int]] = {}
     start = 0
     for term in design.terms:
@@ -30,6 +30,6 @@ def terms_of(design: Design) -> Mapping[str, list[int]]:
 
 
 def wald_f(coef: Array, covariance: Array, which: Sequence[int]) -> float:
-    """Return F of some coefficients, on as many degrees of freedom as they are and those of the residuals."""
+    """Return F of some coefficients; its degrees of freedom are their number and those of the residuals."""
     b = coef[which]
     return float(b @ np.linalg.solve(covariance[np.ix_(which, which)], b)) / len(b)

@@ -1,13 +1,14 @@
-"""The table that describes a cohort: rows, missing values, means, spreads and quantiles; rows of each level.
+"""The descriptive table of a cohort: rows, missing values, means, spreads and quantiles; rows of each level.
 
-Of a number, over the rows that have it: how many have and lack it, mean, standard deviation (with n - 1), its standard
-error, and quantiles where a `width` is given (`quantiles` says which, and how they are found; they are exact for values
-on a grid of that width and off by less than it for others). Of a category: rows of each level and their share among the
-rows that have one of the levels. Every variable has its own missing values: a row that lacks one counts for the others.
+For a number, over the rows that have it: rows with and without it, mean, standard deviation (with n - 1), standard
+error, and, if a `width` is given, quantiles (`quantiles` explains which, and how they are found; they are exact for
+values on a grid of that width, and off by less than it for others). For a category: rows of each level and their share
+among the rows with one of the levels. Missing values are handled by variable: a row that lacks one still counts for the
+others.
 
-Rounds: one of counts; for each number one of moments, and with a width about two of histograms (without a floor; about
-ten with one); for each category one. Disclosure: that of `counts`, `moments`, `histogram` and `contingency`. A quantile
-is a value that one person has, to within its width.
+Rounds: one of counts; for each number one of moments and, with a width, about two of histograms (about ten with a
+floor); for each category one. Disclosure: that of `counts`, `moments`, `histogram` and `contingency`. A quantile is a
+value that one person has, to within its width.
 
     analysis = "descriptive"
     dataset = "lung"
@@ -16,7 +17,7 @@ is a value that one person has, to within its width.
     minimum_persons = 1
     row_limit = 1000
 
-Source: Vandenbroucke et al. 2007, PLoS Med 4:e297, item 14 (STROBE), for what such a table should say.
+Source: Vandenbroucke et al. 2007, PLoS Med 4:e297, item 14 (STROBE), for the contents of such a table.
 """
 
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ from participant.statistics.vocabulary.histogram import Measured
 
 
 class Described(Variable):
-    """A number with its declared range; `width`: of the grid of its quantiles, None for no quantiles."""
+    """A number with its declared range; `width` is that of its quantiles' grid, None for no quantiles."""
 
     width: FiniteFloat | None = Field(default=None, gt=0)
 
@@ -57,7 +58,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class DescriptiveSpec(TableSpec):
-    """`numbers` and `categories`: what is described; `quantiles`: shares, ascending, of the rows."""
+    """The `numbers` and `categories` to describe; `quantiles` are ascending shares of the rows."""
 
     analysis: Literal["descriptive"] = "descriptive"
     numbers: Annotated[tuple[Described, ...], Field(max_length=MAX_COLUMNS), AfterValidator(_distinct)] = ()
@@ -67,11 +68,11 @@ class DescriptiveSpec(TableSpec):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.columns:
-            raise ValueError("nothing is described: name numbers or categories")
+            raise ValueError("there is nothing to describe; name numbers or categories")
         if len(set(self.columns)) != len(self.columns):
-            raise ValueError("a column is listed twice")
+            raise ValueError("a column is listed twice; list each once")
         if sorted(set(self.quantiles)) != list(self.quantiles):
-            raise ValueError("the shares of quantiles ascend")
+            raise ValueError("the shares of quantiles must ascend")
         return self
 
     @property
@@ -79,12 +80,12 @@ class DescriptiveSpec(TableSpec):
         return tuple([one.column for one in self.numbers] + [one.column for one in self.categories])
 
     async def analyse(self, secure_sum: SecureSum) -> "DescriptiveResult":
-        """Describe; raises as `describe_cohort`."""
+        """Run the analysis; raises the same errors as `describe_cohort`."""
         return await describe_cohort(self, secure_sum)
 
 
 class Number(NamedTuple):
-    """A number: rows that have and lack it; None where there are too few rows, or the floor hides a quantile."""
+    """A number's description; None for values with too few rows, and for quantiles hidden by the floor."""
 
     name: str
     rows: int
@@ -96,7 +97,7 @@ class Number(NamedTuple):
 
 
 class Level(NamedTuple):
-    """A level of a category: its rows, and their share among those that have a declared level."""
+    """A category's level: its rows, and their share among those with a declared level."""
 
     name: str
     rows: int
@@ -105,16 +106,16 @@ class Level(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DescriptiveResult(AnalysisResult):
-    """The table.
+    """The descriptive table.
 
     Attributes:
-        rows: that meet the filter.
-        complete: of them, with all the values.
-        shares: of the quantiles.
-        numbers, levels: what is described.
-        missing: of each category, rows without a value.
-        sites: whose rows these are.
-        warnings: what a reader of the result should know.
+        rows: number of rows that meet the filter.
+        complete: number of those rows that have all values.
+        shares: shares of the quantiles.
+        numbers, levels: descriptions of the numbers and of the categories' levels.
+        missing: number of rows without a value, by category.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "descriptive"
@@ -138,7 +139,7 @@ class DescriptiveResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row for each number and each level, of plain numbers and words; None for what it has not."""
+        """Return one row for each number and each level, as plain numbers and text; None if not applicable."""
         heads = [f"q{100 * share:g}" for share in self.shares]
         numbers = [
             {"name": one.name, "rows": one.rows, "missing": one.missing, "share": None}
@@ -163,12 +164,12 @@ class DescriptiveResult(AnalysisResult):
 
 
 async def describe_cohort(spec: DescriptiveSpec, secure_sum: SecureSum) -> DescriptiveResult:
-    """Make the table that `spec` describes; if a site is lost on the way, anew over those that are left.
+    """Make the table that `spec` describes; if a site is lost midway, start over with the remaining sites.
 
     Raises:
-        NoRowsError: no row over all sites meets the filter.
-        PrecisionError: the sums of a number are too coarse beside its declared range.
-        SpecError: the width of a number makes too fine a grid.
+        NoRowsError: across all sites, no row meets the filter.
+        PrecisionError: a number's declared range makes its sums too coarse.
+        SpecError: a number's width makes too fine a grid.
     """
     params = CountsParams(columns=spec.columns, row_limit=spec.row_limit)
     while True:
@@ -183,13 +184,13 @@ async def describe_cohort(spec: DescriptiveSpec, secure_sum: SecureSum) -> Descr
 
 
 class _Table:
-    """The table as far as it is made, and over which sites its parts are."""
+    """The table so far, and the sites that its parts cover."""
 
     def __init__(self, spec: DescriptiveSpec, secure_sum: SecureSum, counts: Sum) -> None:
         self._spec, self._secure_sum, self._counts = spec, secure_sum, counts
         self._rows = round(float(counts.values["rows"]))
         if not self._rows:
-            raise refusal("no row over all sites meets the filter", spec.warn_of_withheld(counts.values))
+            raise refusal("across all sites, no row meets the filter", spec.warn_of_withheld(counts.values))
         self._missing = {
             column: self._rows - round(float(count))
             for column, count in zip(spec.columns, counts.values["present"], strict=True)
@@ -208,7 +209,7 @@ class _Table:
         except NoRowsError:
             nothing = tuple(None for _ in self._spec.quantiles)
             self._numbers.append(Number(number.column, 0, missing, None, None, None, nothing))
-            self._warnings.append(f"no row has a value of {number.column}, or none that its site may send")
+            self._warnings.append(f"no row has a value of {number.column}, or their sites' floors hide all of them")
             return
         rows, sd = round(float(found.rows[0])), float(found.sd[0]) if found.rows[0] > 1 else None
         se = None if sd is None else sd / sqrt(rows)

@@ -1,11 +1,11 @@
-"""Histograms: how many rows have a variable in each of some intervals of one width, also by groups.
+"""Histograms: numbers of rows with a variable in each of several intervals of equal width, also by group.
 
-With origin o and width w, interval i holds the rows with o + (i - 1) w < x <= o + i w; values on the lower end of the
-range are in the first one. Besides the counts there is their density, count / (rows of the group w). The counts are
+With origin o and width w, interval i holds the rows with o + (i - 1) w < x <= o + i w; values at the lower end of the
+range belong to the first one. The result also has their density, count / (rows of the group w). The counts are
 whole numbers and exact.
 
-One round. Disclosure: that of `histogram`: a site hides intervals of fewer than `minimum_persons` rows, and others as
-small beside them; the counts are then those of the rows that are left, and a warning says so. Wider intervals keep
+One round. Disclosure: that of `histogram`: a site hides intervals of fewer than `minimum_persons` rows, and similarly
+small neighbours; the counts then cover the remaining rows, and a warning says so. Wider intervals keep
 them.
 
     analysis = "histogram"
@@ -40,12 +40,12 @@ from participant.statistics.vocabulary.histogram import MAX_EDGES, HistogramPara
 
 
 class HistogramSpec(TableSpec):
-    """The intervals.
+    """A histogram.
 
     Attributes:
-        variable: with its declared range.
-        origin, width, bins: `bins` intervals of a width from the origin on, and two for what lies beyond them.
-        by: a category whose levels are counted apart, or None.
+        variable: variable with its declared range.
+        origin, width, bins: start, width and number of the intervals; two more hold what lies beyond them.
+        by: category whose levels are counted separately, or None.
     """
 
     analysis: Literal["histogram"] = "histogram"
@@ -57,24 +57,24 @@ class HistogramSpec(TableSpec):
     by: Category | None = None
 
     async def analyse(self, secure_sum: SecureSum) -> "HistogramResult":
-        """Count; raises as `count_bins`."""
+        """Run the analysis; raises the same errors as `count_bins`."""
         return await count_bins(self, secure_sum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HistogramResult(AnalysisResult):
-    """The counts.
+    """The histogram.
 
     Attributes:
-        variable: its name.
-        edges: (B + 1,) ends of the B intervals.
+        variable: name of the variable.
+        edges: (B + 1,) edges of the B intervals.
         groups: names of the levels, or one name for all rows.
         counts: (G, B) rows of each group in each interval.
-        density: (G, B) counts over the group's rows and the width; NaN in a group without rows.
+        density: (G, B) counts divided by the group's rows and the width; NaN for a group without rows.
         below, above: (G,) rows beyond the intervals.
-        rows: counted.
-        sites: whose rows these are.
-        warnings: what a reader of the result should know.
+        rows: number of rows counted.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "histogram"
@@ -92,7 +92,7 @@ class HistogramResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row for each group and interval, of plain numbers."""
+        """Return one row for each group and interval, as plain numbers."""
         return [
             {
                 "name": group,
@@ -118,10 +118,10 @@ class HistogramResult(AnalysisResult):
 
 
 async def count_bins(spec: HistogramSpec, secure_sum: SecureSum) -> HistogramResult:
-    """Count the rows in the intervals that `spec` describes.
+    """Count the rows in the intervals of `spec`.
 
     Raises:
-        NoRowsError: no row over all sites meets the filter and has all values.
+        NoRowsError: across all sites, no row meets the filter and has all values.
     """
     by = (spec.by,) if spec.by else ()
     params = HistogramParams(
@@ -142,9 +142,9 @@ async def count_bins(spec: HistogramSpec, secure_sum: SecureSum) -> HistogramRes
         *warn_of_other_codes(by, found.sum(axis=-1)),
     ]
     if not counts.any():
-        raise refusal("no row over all sites meets the filter and has all values", warnings)
+        raise refusal("across all sites, no row meets the filter and has all values", warnings)
     inside = counts[:, 1:-1]
-    if spec.origin <= spec.variable.low:  # nothing lies below: the lower end itself belongs to the first interval
+    if spec.origin <= spec.variable.low:  # nothing lies below, as the lower end belongs to the first interval
         inside = np.column_stack([counts[:, 0] + counts[:, 1], counts[:, 2:-1]])
     rows = counts.sum(axis=1, keepdims=True)
     return HistogramResult(

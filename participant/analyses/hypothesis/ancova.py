@@ -1,13 +1,13 @@
 """Analysis of covariance: means of an outcome in groups, adjusted for covariates.
 
-The model is y ~ C(by) + covariates, fitted by least squares as in `glm`. Each term's F is that of the residual sums of
-squares without and with it, beside all others (types 2 and 3 agree where there is no interaction). The adjusted mean of
-a group is the fit at the means of the covariates over all rows; with L its coefficients, its variance is L' C L, C the
-covariance of the estimates. Whether the slopes are the same in all groups, which the adjustment takes for granted, is
-tested by F of all products C(by):covariate in a second fit.
+The model is y ~ C(by) + covariates, fitted by least squares as in `glm`. Each term's F compares the residual sums of
+squares without and with it, given all others (types 2 and 3 agree without an interaction). The adjusted mean of a
+group is the fit at the covariates' means over all rows; with L its coefficients, its variance is L' C L, where C is the
+covariance of the estimates. The adjustment assumes equal slopes in all groups, which is
+tested by the F of all products C(by):covariate in a second fit.
 
-Rounds: about three for each of the two fits; convergence as in `glm`. If a site is lost between them, both are done
-again. Disclosure: that of `glm-score`; a site with fewer than three rows for each coefficient sends zeros.
+Rounds: about three for each of the two fits; convergence as in `glm`. If a site is lost between them, both are
+repeated. Disclosure: that of `glm-score`; a site with fewer than three rows for each coefficient sends zeros.
 
     analysis = "ancova"
     dataset = "lung"
@@ -42,17 +42,17 @@ from participant.statistics.models.special import fdtrc, stdtrit
 from participant.statistics.models.variables import Variable, distinct
 
 MAX_GROUPS = 16
-UNEQUAL = 0.05  # p-value of unequal slopes, below which a warning says so
+UNEQUAL = 0.05  # p-value of unequal slopes below which a warning says so
 
 
 def _few_levels(by: Category) -> Category:
     if len(by.levels) > MAX_GROUPS:
-        raise ValueError(f"analysis of covariance compares {MAX_GROUPS} groups at most")
+        raise ValueError(f"analysis of covariance compares at most {MAX_GROUPS} groups")
     return by
 
 
 class AncovaSpec(TableSpec):
-    """`outcome`, with its declared range, in the groups of `by`, adjusted for `covariates`; rows with another code of
+    """`outcome`, with its declared range, in the groups of `by`, adjusted for `covariates`; rows with other codes of
     `by` are left out.
     """
 
@@ -62,14 +62,14 @@ class AncovaSpec(TableSpec):
     covariates: Annotated[tuple[Variable, ...], Field(min_length=1, max_length=100), AfterValidator(distinct)]
 
     async def analyse(self, secure_sum: SecureSum) -> "AncovaResult":
-        """Analyse; raises as `analyse_covariance`."""
+        """Run the analysis; raises the same errors as `analyse_covariance`."""
         return await analyse_covariance(self, secure_sum)
 
     def model(self, join: str) -> GlmSpec:
-        """Return the model in which the groups are joined to the covariates by ``+``, or by ``*`` with products."""
+        """Return the model that joins groups and covariates by ``+``, or by ``*`` for products too."""
         covariates = " + ".join(one.column for one in self.covariates)
         common = self.model_dump(exclude={"analysis", "outcome", "by", "covariates", "filter"})
-        # A row with another code would count as one of the first level.
+        # A row with another code would count as the first level.
         grouped = AnyOf(any=tuple(Comparison(column=self.by.column, op="==", value=level) for level in self.by.levels))
         return GlmSpec(
             filter=(*self.filter, grouped),
@@ -81,7 +81,7 @@ class AncovaSpec(TableSpec):
 
 
 class AncovaSource(NamedTuple):
-    """A line of the table of variance: a term, or ``residual``, which has no test."""
+    """A line of the variance table: a term, or ``residual``, which has no test."""
 
     name: str
     sum_of_squares: float
@@ -92,7 +92,7 @@ class AncovaSource(NamedTuple):
 
 
 class AdjustedMean(NamedTuple):
-    """Of a group, with its standard error and 95 % interval."""
+    """A group's adjusted mean, with standard error and 95 % interval."""
 
     name: str
     mean: float
@@ -103,18 +103,18 @@ class AdjustedMean(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AncovaResult(AnalysisResult):
-    """The analysis.
+    """The analysis of covariance.
 
     Attributes:
-        sources: the groups, each covariate, and the residual.
-        means: adjusted, of each group.
-        at: means of the covariates, at which they are.
-        slopes: test of equal slopes; None where a group does not tell its own slope.
-        coefficients: of the covariates, the common slopes.
-        r_squared: share of the variance that the model explains.
-        rows: in the analysis.
-        sites: whose rows are in it.
-        warnings: what a reader of the result should know.
+        sources: lines of the groups, each covariate, and the residual.
+        means: adjusted mean of each group.
+        at: covariate means to which they are adjusted.
+        slopes: test of equal slopes; None if a group does not determine its own slope.
+        coefficients: common slopes of the covariates.
+        r_squared: share of the variance explained.
+        rows: number of rows in the analysis.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "ancova"
@@ -138,7 +138,7 @@ class AncovaResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return the table of variance, a dict for each source; None where it has no test."""
+        """Return the variance table, one dict for each source; None if it has no test."""
         return [source._asdict() for source in self.sources]
 
     @property
@@ -161,7 +161,7 @@ class AncovaResult(AnalysisResult):
 
 
 async def analyse_covariance(spec: AncovaSpec, secure_sum: SecureSum) -> AncovaResult:
-    """Carry out the analysis that `spec` describes. Raises as `fit_glm`."""
+    """Run the analysis that `spec` describes. Raises the same errors as `fit_glm`."""
     while True:
         try:
             products: GlmResult | None = await fit_glm(spec.model("*"), secure_sum)
@@ -220,7 +220,7 @@ def _adjusted(spec: AncovaSpec, fit: GlmResult, at: Mapping[str, float]) -> tupl
 
 def _warnings(slopes: AncovaSource | None, fit: GlmResult, products: GlmResult | None) -> list[str]:
     if products is None or slopes is None or slopes.p is None:
-        return ["equal slopes are not tested: some group does not tell a slope of its own"]
+        return ["equal slopes are not tested: some group does not determine a slope of its own"]
     found = [f"test of equal slopes: {text}" for text in products.warnings if text not in fit.warnings]
     if slopes.p < UNEQUAL:
         found.append(f"the slopes differ between the groups (p = {slopes.p:.2g}): the adjusted means depend on where")

@@ -1,21 +1,21 @@
 """Analysis of variance with one or two factors, balanced or not.
 
-The sums give number n, mean m and sum of squares s of each cell. A model of the cells leaves
+The sums yield number n, mean m and sum of squares s of each cell. A model of the cells leaves
 
     RSS = sum of s + sum of n (m - fit)^2          fit by least squares over the cells, weighted by n
 
-which is its residual sum of squares over the rows. The sum of squares of a term is the difference between the RSS of a
-model without it and of one with it, on as many degrees of freedom as their ranks differ by; F divides its mean by that
+as its residual sum of squares over the rows. The sum of squares of a term is the RSS of a model without it minus that
+of one with it; its degrees of freedom are the difference of their ranks. F divides its mean square by that
 of the residuals of the full model. With factors A and B the models are, by `type`,
 
-    1    A, then B beside A, then A:B             2    each beside all that do not contain it
-    3    each beside all others, with contrasts that sum to zero
+    1    A, then B given A, then A:B              2    each given all that do not contain it
+    3    each given all others, with contrasts that sum to zero
 
-With one factor all are the same, and Welch's F (variances may differ) and Bartlett's test of equal variances come
-with it. The sums are those of all rows, so these are the pooled tests.
+With one factor all types agree, and Welch's F (for unequal variances) and Bartlett's test of equal variances come
+with it. The sums cover all rows, so these are the pooled tests.
 
-One round (two more where ranges must be found); nothing iterates. Disclosure: that of `class-moments`; a site hides
-cells of fewer than `minimum_persons` rows, and the analysis is then about the rows that are left.
+One round (two more if ranges must be found); nothing iterates. Disclosure: that of `class-moments`; a site hides
+cells of fewer than `minimum_persons` rows, and the analysis then covers the remaining rows.
 
     analysis = "anova"
     dataset = "lung"
@@ -56,10 +56,10 @@ class AnovaSpec(TableSpec):
     """An outcome by one or two factors.
 
     Attributes:
-        outcome: with its declared range.
-        by: the factors.
-        interaction: of two factors, whether it is in the model.
-        type: of the sums of squares.
+        outcome: outcome with its declared range.
+        by: one or two factors.
+        interaction: whether the model has the interaction of two factors.
+        type: type of the sums of squares.
     """
 
     analysis: Literal["anova"] = "anova"
@@ -69,12 +69,12 @@ class AnovaSpec(TableSpec):
     type: Literal[1, 2, 3] = 2
 
     async def analyse(self, secure_sum: SecureSum) -> "AnovaResult":
-        """Analyse; raises as `analyse_variance`."""
+        """Run the analysis; raises the same errors as `analyse_variance`."""
         return await analyse_variance(self, secure_sum)
 
 
 class AnovaSource(NamedTuple):
-    """A line of the table of variance: a term, or ``residual``, which has no test."""
+    """A line of the variance table: a term, or ``residual``, which has no test."""
 
     name: str
     sum_of_squares: float
@@ -86,7 +86,7 @@ class AnovaSource(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A group: rows, mean and standard deviation, where there are enough rows for them."""
+    """A group: rows, mean and standard deviation, if there are enough rows."""
 
     name: str
     rows: int
@@ -107,18 +107,18 @@ class Test(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AnovaResult(AnalysisResult):
-    """The analysis.
+    """The analysis of variance.
 
     Attributes:
-        type: of the sums of squares.
-        sources: terms, and the residual.
-        groups: every combination of levels that occur.
-        welch: of one factor, where each level has two rows and varies; else None.
-        bartlett: of equal variances in the groups, under the same condition.
-        r_squared: share of the variance that the model explains.
-        rows: in the analysis.
-        sites: whose rows are in it.
-        warnings: what a reader of the result should know.
+        type: type of the sums of squares.
+        sources: lines of the terms and of the residual.
+        groups: all combinations of levels that occur.
+        welch: Welch's F for one factor if each level has two rows and varies, else None.
+        bartlett: test of equal variances in the groups, under the same condition.
+        r_squared: share of the variance explained.
+        rows: number of rows in the analysis.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "anova"
@@ -143,7 +143,7 @@ class AnovaResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return the table of variance, a dict for each source; None where it has no test."""
+        """Return the variance table, one dict for each source; None if it has no test."""
         return [source._asdict() for source in self.sources]
 
     @property
@@ -163,23 +163,23 @@ class AnovaResult(AnalysisResult):
 
 
 async def analyse_variance(spec: AnovaSpec, secure_sum: SecureSum) -> AnovaResult:
-    """Carry out the analysis that `spec` describes.
+    """Run the analysis that `spec` describes.
 
     Raises:
-        NoRowsError: a factor has one level, or no row is left for the residuals.
-        CollinearityError: the outcome does not vary within the groups; the factors cannot be told apart; or there are
-            no rows for a combination of levels, which type 3 needs.
-        PrecisionError: the sums are too coarse beside the declared range.
+        NoRowsError: a factor has one level, or no rows are left for the residuals.
+        CollinearityError: the outcome is constant within the groups; the factors are confounded; or there are
+            no rows for some combination of levels, and type 3 needs all.
+        PrecisionError: the declared ranges make the sums too coarse.
     """
     cells = _Cells.of(spec, await class_moments_of(spec, secure_sum, spec.by, spec.outcome))
     cells.check(spec)
     full = cells.fit(cells.terms(spec))
     if full.df < 1:
-        raise NoRowsError(f"{cells.n.sum():.0f} rows over all sites leave none for the residuals")
+        raise NoRowsError(f"{cells.n.sum():.0f} rows across all sites leave none for the residuals")
     if not cells.within:
         raise CollinearityError(
             (spec.outcome.column,),
-            "does not vary within the groups, or too little beside its declared range; there is no test",
+            "constant within the groups, or varies too little for its declared range; there is no test",
         )
     error = full.rss / full.df
     sources = [_source(*cells.compare(spec, term), error, full) for term in cells.terms(spec)]
@@ -214,10 +214,10 @@ class _Cells:
     """Cells with rows; arrays are (C,).
 
     Attributes:
-        names: of the factors.
+        names: names of the factors.
         level: (F, C) level of each factor, numbered among those that occur.
-        n, mean, squares: of the cells.
-        groups: all cells by name, empty ones too.
+        n, mean, squares: number of rows, mean and sum of squares of each cell.
+        groups: all cells by name, including empty ones.
     """
 
     names: tuple[str, ...]
@@ -286,17 +286,20 @@ class _Cells:
         return _Fit(self.within + float(off @ off), int(rank), round(float(self.n.sum())) - int(rank))
 
     def check(self, spec: AnovaSpec) -> None:
-        """Raise CollinearityError where the cells do not tell the terms apart."""
+        """Raise CollinearityError if the cells do not identify the terms."""
         terms = self.terms(spec)
         if self.fit(terms[: len(self.names)]).rank < 1 + sum(int(level.max()) for level in self.level):
-            raise CollinearityError(self.names, "no combination of levels links them, so they cannot be told apart")
+            raise CollinearityError(
+                self.names, "no combination of levels links these factors, so their effects are confounded"
+            )
         if spec.type == 3 and len(terms) > 2 and self.empty:
             raise CollinearityError(
-                self.names, f"no row has {', '.join(self.empty)}; sums of squares of type 3 need all, take type 2"
+                self.names,
+                f"no row has {', '.join(self.empty)}; sums of squares of type 3 need every combination, so use type 2",
             )
 
     def compare(self, spec: AnovaSpec, term: Term) -> tuple[str, _Fit, _Fit]:
-        """Return the term's name, and the fits without and with it that its sum of squares is the difference of."""
+        """Return the term's name, and the fits without and with it, whose difference is its sum of squares."""
         terms = self.terms(spec)
         if spec.type == 1:
             beside = terms[: terms.index(term)]

@@ -2,17 +2,17 @@
 
 With n_ij rows in row i and column j of the table, e_ij = n_i. n_.j / n, and df = (R - 1) (C - 1):
 
-    Pearson    X2 = sum of (n_ij - e_ij)^2 / e_ij              with `yates`, for 2 by 2: |n_ij - e_ij| less 1/2
+    Pearson    X2 = sum of (n_ij - e_ij)^2 / e_ij              with `yates`, for 2 by 2: |n_ij - e_ij| - 1/2
     G          G  = 2 sum of n_ij log(n_ij / e_ij)
-    Cramer     V  = sqrt(X2 / (n min(R - 1, C - 1)))           of X2 without Yates
+    Cramer     V  = sqrt(X2 / (n min(R - 1, C - 1)))           with X2 before Yates' correction
     residual   (n_ij - e_ij) / sqrt(e_ij (1 - n_i. / n) (1 - n_.j / n))
 
-For 2 by 2, with cells a, b, c, d by rows: the odds ratio ad / bc, and the ratio of the risks of the first column
-a/(a + b) over c/(c + d), with Woolf's and Katz' intervals; they exist where no cell that they divide by is empty. The
+For 2 by 2, with cells a, b, c, d by rows: the odds ratio ad / bc, and the ratio of the risks of the first column,
+a/(a + b) over c/(c + d), with Woolf's and Katz's intervals; they exist if no cell that they divide by is empty. The
 counts are whole numbers and exact, so these are the pooled tests.
 
-One round. Disclosure: that of `contingency`: a site hides cells of fewer than `minimum_persons` rows; the test is then
-about the rows that are left, and a warning says so.
+One round. Disclosure: that of `contingency`: a site hides cells of fewer than `minimum_persons` rows; the test then
+covers the remaining rows, and a warning says so.
 
     analysis = "chi-square"
     dataset = "lung"
@@ -42,7 +42,7 @@ from participant.statistics.models.special import chdtrc, ndtri, xlogy
 
 
 class ChiSquareSpec(TableSpec):
-    """`row`, `column`: the categories; `yates`: correct a 2 by 2 table for continuity."""
+    """The categories `row` and `column`; `yates` applies the continuity correction to a 2 by 2 table."""
 
     analysis: Literal["chi-square"] = "chi-square"
     single_sum: ClassVar[bool] = True
@@ -51,7 +51,7 @@ class ChiSquareSpec(TableSpec):
     yates: bool = False
 
     async def analyse(self, secure_sum: SecureSum) -> "ChiSquareResult":
-        """Test; raises as `chi_square`."""
+        """Run the analysis; raises the same errors as `chi_square`."""
         return await chi_square(self, secure_sum)
 
 
@@ -65,18 +65,18 @@ class Ratio(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ChiSquareResult(AnalysisResult):
-    """The test. Arrays are (R, C), of the levels that occur.
+    """The test. Arrays are (R, C), for the levels that occur.
 
     Attributes:
-        row_levels, column_levels: their names.
-        counts, expected, residuals: rows, those expected under independence, and adjusted residuals.
+        row_levels, column_levels: names of the levels.
+        counts, expected, residuals: rows, rows expected under independence, adjusted residuals.
         statistic, df, p: Pearson's chi-square, degrees of freedom, p-value.
         g, g_p: the likelihood-ratio statistic and its p-value.
         cramers_v: strength of the association, 0 to 1.
-        odds_ratio, risk_ratio: of a 2 by 2 table; None elsewhere, and where they would divide by zero.
-        rows: in the table.
-        sites: whose rows are in it.
-        warnings: what a reader of the result should know.
+        odds_ratio, risk_ratio: ratios of a 2 by 2 table; None for other tables, and if they would divide by zero.
+        rows: number of rows in the table.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "chi-square"
@@ -100,7 +100,7 @@ class ChiSquareResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row for each cell, of plain numbers."""
+        """Return one row for each cell, as plain numbers."""
         columns = {"rows": self.counts, "expected": self.expected, "residual": self.residuals}
         return [
             {"name": name} | {key: float(column.flat[i]) for key, column in columns.items()}
@@ -129,7 +129,7 @@ class ChiSquareResult(AnalysisResult):
 
 
 async def chi_square(spec: ChiSquareSpec, secure_sum: SecureSum) -> ChiSquareResult:
-    """Carry out the test that `spec` describes.
+    """Run the test that `spec` describes.
 
     Raises:
         NoRowsError: there is no row, or one of the categories has a single level.
@@ -187,6 +187,6 @@ def _warnings(expected: Array) -> list[str]:
     small, least = int((expected < 5).sum()), expected.min()
     if small <= 0.2 * expected.size and least >= 1:
         return []
-    advice = "Fisher's test is exact" if expected.shape == (2, 2) else "merge levels"
-    below = f"{small} of {expected.size} expected counts are below 5, the least is {least:.2g}"
-    return [f"{below}: the p-value is rough; {advice}"]
+    advice = "use Fisher's exact test" if expected.shape == (2, 2) else "merge levels"
+    below = f"{small} of {expected.size} expected counts are below 5, the smallest is {least:.2g}"
+    return [f"{below}: the p-value is approximate; {advice}"]

@@ -1,15 +1,15 @@
-"""Pearson's correlations of several variables, pairwise.
+"""Pairwise Pearson correlations of several variables.
 
 With the sums of squares and products S about the means, over the n rows that have all the variables:
 
     r        = S_xy / sqrt(S_xx S_yy)
     t        = r sqrt((n - 2) / (1 - r^2))          df = n - 2; two-sided p-value
-    interval = tanh(atanh r +- 1.96 / sqrt(n - 3))  95 %, Fisher's transformation; none for three rows and fewer
+    interval = tanh(atanh r +- 1.96 / sqrt(n - 3))  95 %, Fisher's transformation; none for three rows or fewer
 
-The sums are over all rows of all sites, so these are the pooled correlations, with what is between the sites in them.
+The sums cover all rows of all sites, so these are the pooled correlations, which include differences between sites.
 
-One round of `gram` (two more where ranges must be found); nothing iterates. Disclosure: that of `gram`. A site with
-fewer than `minimum_persons` rows, or three for each variable, sends zeros.
+One round of `gram` (two more if ranges must be found); nothing iterates. Disclosure: that of `gram`. A site with
+fewer than `minimum_persons` rows, or fewer than three for each variable, sends zeros.
 
     analysis = "correlation"
     dataset = "lung"
@@ -50,18 +50,18 @@ from participant.statistics.models.variables import Variable, distinct
 
 
 class CorrelationSpec(TableSpec):
-    """`variables`: two or more, with their declared ranges."""
+    """Two or more `variables` with their declared ranges."""
 
     analysis: Literal["correlation"] = "correlation"
     variables: Annotated[tuple[Variable, ...], Field(min_length=2, max_length=100), AfterValidator(distinct)]
 
     async def analyse(self, secure_sum: SecureSum) -> "CorrelationResult":
-        """Correlate; raises as `correlate`."""
+        """Run the analysis; raises the same errors as `correlate`."""
         return await correlate(self, secure_sum)
 
 
 class Pair(NamedTuple):
-    """Two variables: their correlation, its 95 % interval where there are rows enough for one, t and p."""
+    """Two variables: their correlation, its 95 % interval if there are enough rows, t and p."""
 
     name: str
     r: float
@@ -76,12 +76,12 @@ class CorrelationResult(AnalysisResult):
     """The correlations.
 
     Attributes:
-        names: of the v variables.
-        r: (v, v) matrix.
-        pairs: each two variables.
-        rows: that have all the variables.
-        sites: whose rows these are.
-        warnings: what a reader of the result should know.
+        names: names of the v variables.
+        r: (v, v) correlation matrix.
+        pairs: all pairs of variables.
+        rows: number of rows that have all the variables.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "correlation"
@@ -103,7 +103,7 @@ class CorrelationResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row for each pair, of plain numbers."""
+        """Return one row for each pair, as plain numbers."""
         return [pair._asdict() for pair in self.pairs]
 
     @property
@@ -119,8 +119,8 @@ async def correlate(spec: CorrelationSpec, secure_sum: SecureSum) -> Correlation
 
     Raises:
         NoRowsError: fewer than three rows have all the variables.
-        CollinearityError: a variable does not vary.
-        PrecisionError: the sums are too coarse beside the declared ranges.
+        CollinearityError: a variable is constant.
+        PrecisionError: the declared ranges make the sums too coarse.
     """
     terms: list[tuple[Numeric, ...]] = [()]
     for one in spec.variables:  # from -1 to 1
@@ -138,7 +138,9 @@ async def correlate(spec: CorrelationSpec, secure_sum: SecureSum) -> Correlation
         *warn_of_outside(names, answer.values["outside"]),
     ]
     if found.rows < 3:
-        raise refusal(f"{found.rows} rows over all sites have all the variables, three or more correlate", warnings)
+        raise refusal(
+            f"{found.rows} rows across all sites have all the variables; correlation needs at least three", warnings
+        )
     found.check(names)
     squares = np.diag(found.about_means)
     r: Array = np.clip(found.about_means / np.sqrt(np.outer(squares, squares)), -1, 1)
@@ -158,7 +160,7 @@ async def correlate(spec: CorrelationSpec, secure_sum: SecureSum) -> Correlation
 
 
 class _Squares(NamedTuple):
-    """Rows; sums of squares and products about the means, (v, v); how far those of squares may be off, (v,)."""
+    """Rows; sums of squares and products about the means, (v, v); bounds on the error of the squares, (v,)."""
 
     rows: int
     about_means: Array
@@ -180,9 +182,9 @@ class _Squares(NamedTuple):
         squares = np.diag(self.about_means)
         constant = [name for name, flat in zip(names, squares <= NOISE * self.lost, strict=True) if flat]
         if constant:
-            raise CollinearityError(constant, "does not vary, or too little beside its declared range")
+            raise CollinearityError(constant, "constant, or varies too little for its declared range")
         if (self.lost > COARSE * squares).any():
-            raise too_coarse(f"the spread of {', '.join(names)} is lost beside the declared ranges")
+            raise too_coarse(f"the spread of {', '.join(names)} is lost within the much wider declared ranges")
 
 
 def _pair(name: str, r: float, rows: int) -> Pair:

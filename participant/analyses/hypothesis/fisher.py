@@ -1,13 +1,13 @@
 """Fisher's exact test of a 2 by 2 table.
 
 Given its margins, the count a in the first cell of a table with odds ratio w has the noncentral hypergeometric
-distribution. The two-sided p-value is the probability, at w = 1, of all tables that are no more probable than the one
-that was found; one-sided ones are those of at most, or at least, a. The odds ratio is the conditional maximum of the
-likelihood, its interval the w at which a is at the 2.5 % ends (Clopper and Pearson's way); both as R has them. scipy
-computes them from the pooled counts, which are whole numbers and exact.
+distribution. The two-sided p-value is the probability, at w = 1, of all tables no more probable than the observed one;
+the one-sided ones are those of at most, or at least, a. The odds ratio is the conditional maximum-likelihood estimate,
+its interval the w at which a is at the 2.5 % ends (Clopper-Pearson); both as in R. scipy computes them from the pooled
+counts, which are whole numbers and exact.
 
-One round. Disclosure: that of `contingency`. Small cells are what this test is for, and what a floor hides: where a
-site hid some, the test is about the rows that are left, and a warning says so.
+One round. Disclosure: that of `contingency`. This test is for small cells, which a floor hides: if a
+site hid some, the test covers the remaining rows, and a warning says so.
 
     analysis = "fisher"
     dataset = "lung"
@@ -35,7 +35,7 @@ from participant.statistics.models.design import Category
 
 
 class FisherSpec(TableSpec):
-    """`row`, `column`: two levels each; `alternative`: of the odds ratio, what speaks against its being 1."""
+    """`row` and `column` with two levels each; `alternative` hypothesis to an odds ratio of 1."""
 
     analysis: Literal["fisher"] = "fisher"
     single_sum: ClassVar[bool] = True
@@ -48,13 +48,13 @@ class FisherSpec(TableSpec):
         for category in (self.row, self.column):
             if len(category.levels) != 2:
                 raise ValueError(
-                    f"Fisher's test is that of a 2 by 2 table, {category.column} has {len(category.levels)} levels; "
-                    "the chi-square test takes any number"
+                    f"Fisher's test needs a 2 by 2 table, but {category.column} has {len(category.levels)} levels; "
+                    "use the chi-square test"
                 )
         return self
 
     async def analyse(self, secure_sum: SecureSum) -> "FisherResult":
-        """Test; raises as `fisher`."""
+        """Run the analysis; raises the same errors as `fisher`."""
         return await fisher(self, secure_sum)
 
 
@@ -64,12 +64,12 @@ class FisherResult(AnalysisResult):
 
     Attributes:
         row_levels, column_levels, counts: the table, (2, 2).
-        alternative: as asked.
-        p: the exact p-value.
-        odds_ratio, lower, upper: conditional estimate with its 95 % interval; 0 or infinity at an empty cell.
-        rows: in the table.
-        sites: whose rows are in it.
-        warnings: what a reader of the result should know.
+        alternative: alternative hypothesis.
+        p: exact p-value.
+        odds_ratio, lower, upper: conditional estimate with its 95 % interval; 0 or infinity for an empty cell.
+        rows: number of rows in the table.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "fisher"
@@ -88,7 +88,7 @@ class FisherResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row for each cell, of plain numbers."""
+        """Return one row for each cell, as plain numbers."""
         names = cell_names(self.row_levels, self.column_levels)
         return [{"name": name, "rows": float(count)} for name, count in zip(names, self.counts.flat, strict=True)]
 
@@ -107,7 +107,7 @@ class FisherResult(AnalysisResult):
 
 
 async def fisher(spec: FisherSpec, secure_sum: SecureSum) -> FisherResult:
-    """Carry out the test that `spec` describes.
+    """Run the test that `spec` describes.
 
     Raises:
         NoRowsError: there is no row, or one of the categories has a single level.
@@ -122,7 +122,7 @@ async def fisher(spec: FisherSpec, secure_sum: SecureSum) -> FisherResult:
     value = float(estimate.statistic)
     warnings = list(table.warnings)
     if not (value > 0 and isfinite(value)):
-        warnings.append("a cell is empty over all sites: the estimate of the odds ratio is at its end")
+        warnings.append("a cell is empty across all sites: the estimated odds ratio is 0 or infinite")
     return FisherResult(
         row_levels=table.rows,
         column_levels=table.columns,

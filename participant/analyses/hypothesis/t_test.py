@@ -1,18 +1,18 @@
 """t-tests: of one mean, of two means with equal or unequal variances, and of paired differences.
 
-With n, m and v the number, mean and variance of the rows (of each group), and d the difference under the hypothesis:
+With n, m and v the number, mean and variance of the rows (of each group), and d the difference under the null:
 
     one-sample   t = (m - d) / sqrt(v / n)                        df = n - 1
-    paired       the same of x - y
+    paired       the same for x - y
     two-sample   t = (m1 - m2 - d) / sqrt(v (1/n1 + 1/n2))        df = n1 + n2 - 2, v the pooled variance
     welch        t = (m1 - m2 - d) / sqrt(v1/n1 + v2/n2)          df = (v1/n1 + v2/n2)^2 / sum of (vi/ni)^2 / (ni - 1)
 
-The interval is that of the mean, or difference of means, at 95 %; Cohen's d divides it, less `null`, by the standard
-deviation that the test uses (for Welch's the root of the mean variance). These are the pooled tests: number, mean and
-variance over all sites are known exactly but for rounding (`group_moments`).
+The 95 % interval is for the mean, or difference of means; Cohen's d divides the estimate less `null` by the standard
+deviation that the test uses (for Welch, the root of the mean variance). These are the pooled tests: number, mean and
+variance across all sites are exact up to rounding (`group_moments`).
 
-One round (two more where ranges must be found); nothing iterates. Disclosure: that of `moments`, `class-moments` or
-`gram`; a site hides a group of fewer than `minimum_persons` rows, and usually the other one with it.
+One round (two more if ranges must be found); nothing iterates. Disclosure: that of `moments`, `class-moments` or
+`gram`; a site hides a group of fewer than `minimum_persons` rows, and usually the other one as well.
 
     analysis = "t-test"
     dataset = "lung"
@@ -52,12 +52,12 @@ class TTestSpec(TableSpec):
     """A test of one or two means.
 
     Attributes:
-        kind: of the test.
-        variable: whose mean is tested.
-        by: two-sample and Welch: a category of two levels; the difference is that of the first less the second.
-        paired_with: paired: the variable that is taken off, row by row.
-        null: mean, or difference of means, under the hypothesis.
-        alternative: what speaks against it.
+        kind: kind of the test.
+        variable: variable whose mean is tested.
+        by: for two-sample and Welch: category with two levels; the difference is the first less the second.
+        paired_with: for paired: variable to subtract, row by row.
+        null: mean, or difference of means, under the null hypothesis.
+        alternative: alternative hypothesis.
     """
 
     analysis: Literal["t-test"] = "t-test"
@@ -75,18 +75,18 @@ class TTestSpec(TableSpec):
             if (getattr(self, name) is not None) != (name == needed):
                 raise ValueError(f"a {self.kind} t-test {'needs' if name == needed else 'has no'} {name}")
         if self.by and len(self.by.levels) != 2:
-            raise ValueError("a t-test compares two levels; analysis of variance compares more")
+            raise ValueError("a t-test compares two levels; use analysis of variance for more")
         if self.paired_with and self.paired_with.column == self.variable.column:
-            raise ValueError("a variable is not paired with itself")
+            raise ValueError("a variable cannot be paired with itself")
         return self
 
     async def analyse(self, secure_sum: SecureSum) -> "TTestResult":
-        """Test; raises as `t_test`."""
+        """Run the analysis; raises the same errors as `t_test`."""
         return await t_test(self, secure_sum)
 
 
 class GroupSummary(NamedTuple):
-    """Rows that have a mean: those of a level, of a column, or of the differences of two."""
+    """Summary of one group: the rows of a level, of a column, or of a difference."""
 
     name: str
     rows: int
@@ -99,15 +99,15 @@ class TTestResult(AnalysisResult):
     """The test.
 
     Attributes:
-        kind, alternative, null: as asked.
-        groups: one, or the two that are compared.
-        estimate: the mean, or the difference of means.
-        se, statistic, df, p: its standard error, t, degrees of freedom, p-value.
-        lower, upper: 95 % confidence interval of the estimate; with an alternative it is open to one side.
-        cohens_d: size of the effect.
-        rows: in the test.
-        sites: whose rows are in it.
-        warnings: what a reader of the result should know.
+        kind, alternative, null: as in the specification.
+        groups: one group, or the two compared.
+        estimate: mean, or difference of means.
+        se, statistic, df, p: standard error, t, degrees of freedom, p-value.
+        lower, upper: 95 % confidence interval of the estimate; unbounded on one side for a one-sided test.
+        cohens_d: effect size.
+        rows: number of rows in the test.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "t-test"
@@ -130,7 +130,7 @@ class TTestResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row for each group, of plain numbers."""
+        """Return one row for each group, as plain numbers."""
         return [group._asdict() for group in self.groups]
 
     @property
@@ -154,12 +154,13 @@ class TTestResult(AnalysisResult):
 
 
 async def t_test(spec: TTestSpec, secure_sum: SecureSum) -> TTestResult:
-    """Carry out the test that `spec` describes.
+    """Run the test that `spec` describes.
 
     Raises:
-        NoRowsError: a group has fewer than two rows over all sites (for Welch's each, for the other one both).
-        CollinearityError: the variable does not vary.
-        PrecisionError: the sums are too coarse beside the declared ranges.
+        NoRowsError: there are fewer than two rows (Welch: in some group), or for two-sample fewer than three, or none
+            in a group.
+        CollinearityError: the variable is constant.
+        PrecisionError: the declared ranges make the sums too coarse.
     """
     if spec.by:
         found = await class_moments_of(spec, secure_sum, (spec.by,), spec.variable)
@@ -183,7 +184,7 @@ class _Estimate(NamedTuple):
 def _of_one(spec: TTestSpec, found: GroupMoments) -> _Estimate:
     n = float(found.rows[0])
     if n < 2:
-        raise refusal("one row over all sites, and a mean is tested with two or more", found.warnings)
+        raise refusal("a t-test needs at least two rows; there is one across all sites", found.warnings)
     if not found.squares[0]:
         raise _constant(spec)
     sd = float(found.sd[0])
@@ -194,7 +195,7 @@ def _of_two(spec: TTestSpec, found: GroupMoments) -> _Estimate:
     n, squares = found.rows, found.squares
     least = 2 if spec.kind == "welch" else 1
     if n.min() < least or n.sum() < 3:
-        few = f"{n[0]:.0f} and {n[1]:.0f} rows over all sites"
+        few = f"{n[0]:.0f} and {n[1]:.0f} rows across all sites"
         of = spec.by.column if spec.by else spec.variable.column
         raise refusal(f"{few} in the two groups of {of} are too few to compare", found.warnings)
     if not squares.any():
@@ -214,7 +215,7 @@ def _constant(spec: TTestSpec) -> CollinearityError:
     beside = " less " + spec.paired_with.column if spec.paired_with else ""
     return CollinearityError(
         (spec.variable.column + beside,),
-        "does not vary within the groups, or too little beside its declared range; there is no test",
+        "constant within the groups, or varies too little for its declared range; there is no test",
     )
 
 
@@ -247,4 +248,4 @@ def _result(spec: TTestSpec, found: GroupMoments, names: tuple[str, ...], estima
 
 def _warnings(found: GroupMoments) -> list[str]:
     few = found.rows.min()
-    return [f"{few:.0f} rows in a group: the test rests on values that are normally distributed"] if few < 15 else []
+    return [f"{few:.0f} rows in a group: the test relies on normally distributed values"] if few < 15 else []

@@ -69,7 +69,7 @@ class CrossValidationSpec(PredictiveSpec):
     bins: int = Field(default=20, ge=2, le=MAX_EDGES, multiple_of=2)
 
     async def analyse(self, secure_sum: SecureSum) -> "CrossValidationResult":
-        """Validate; raises as `cross_validate`."""
+        """Run the analysis; raises the same errors as `cross_validate`."""
         return await over_one_cohort(partial(cross_validate, self), secure_sum)
 
 
@@ -94,7 +94,7 @@ class CrossValidationResult(AnalysisResult):
         log_loss: over all of them, for two classes.
         auc_bounds: between which the area of all raw predictions lies, for two classes.
         sites: whose rows are in the folds.
-        warnings: what a reader of the result should know.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "cross-validation"

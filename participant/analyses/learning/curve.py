@@ -36,7 +36,7 @@ class Curve:
     Attributes:
         counts: rows in each bin.
         sums: of the predicted probabilities in each bin.
-        sites: whose rows they are.
+        sites: names of the contributing sites.
         warnings: what a reader should know.
     """
 
@@ -168,5 +168,5 @@ def complete(curve: Curve, spec: TableSpec) -> Curve:
     if not curve.counts.sum(axis=1).all():
         floor = spec.minimum_persons
         hidden = f"; sites hide bins of fewer than {floor} rows, so ask for fewer bins" if floor > 1 else ""
-        raise NoRowsError(f"there are not rows of both classes over all sites{hidden}")
+        raise NoRowsError(f"there are not rows of both classes across all sites{hidden}")
     return curve

@@ -69,7 +69,7 @@ async def mean_deviance(spec: TableSpec, predictor: Predictor, secure_sum: Secur
 
 
 async def calibrate(spec: TableSpec, predictor: Predictor, secure_sum: SecureSum) -> Calibration | None:
-    """Return the calibration on the rows of `spec`; None where there is no intercept, or none can be found."""
+    """Return the calibration on the rows of `spec`; None if there is no intercept, or none can be found."""
     if "1" not in predictor.design.names:
         return None
     e = (np.array(predictor.design.names) == "1").astype(np.float64)
@@ -109,5 +109,5 @@ async def _ask(spec: TableSpec, predictor: Predictor, coefficients: Array, secur
     answer = await secure_sum(spec.ask(GLM_SCORE, params, secure_sum.value_bits))
     if answer.values["rows"] < 1:
         few = spec.warn_of_withheld(answer.values, of_model=True)
-        raise refusal("no row over all sites meets the filter and has all values", few)
+        raise refusal("across all sites, no row meets the filter and has all values", few)
     return answer

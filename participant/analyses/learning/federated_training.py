@@ -202,13 +202,13 @@ class FederatedTrainingSpec(FormulaSpec):
         return start.first(size)
 
     async def analyse(self, secure_sum: SecureSum) -> "FederatedTrainingResult":
-        """Train; raises as `train`."""
+        """Run the analysis; raises the same errors as `train`."""
         return await train(self, secure_sum)
 
 
 @dataclass(frozen=True, slots=True)
 class RoundMetrics:
-    """How good a model is on some rows; accuracy is None where the outcome is no class."""
+    """How good a model is on some rows; accuracy is None if the outcome is no class."""
 
     rows: int
     loss: float
@@ -224,11 +224,11 @@ class FederatedTrainingResult(AnalysisResult):
         names: the covariates, as the trainer sees them.
         weights: (m,) of the trained model.
         rounds: rows, loss and accuracy at the beginning of each round, over the rows that train.
-        assessed: the same for the trained model, over the rows that were held out, or over all; None where no site has
+        assessed: the same for the trained model, over the rows that were held out, or over all; None if no site has
             enough of them.
         held_out: whether rows were held out.
         sites: whose rows are in the last round.
-        warnings: what a reader of the result should know.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "federated-training"
@@ -288,7 +288,7 @@ async def train(spec: FederatedTrainingSpec, secure_sum: SecureSum) -> Federated
 
     Raises:
         SpecError: the formula, the number of weights or the start do not fit each other.
-        NoRowsError: no row over all sites meets the filter and has all values.
+        NoRowsError: across all sites, no row meets the filter and has all values.
         ConvergenceError: training failed at all sites.
     """
     federation = _Federation(spec, secure_sum)
@@ -390,7 +390,7 @@ def _check_rows(spec: FederatedTrainingSpec, answer: Sum) -> None:
     if failed := round(float(answer.values["failed"])):
         raise ConvergenceError(f"training failed at all {failed} sites with rows: lower the rate of the trainer")
     few = spec.warn_of_withheld(answer.values, of_model=True)
-    raise refusal("no row over all sites meets the filter and has all values", few)
+    raise refusal("across all sites, no row meets the filter and has all values", few)
 
 
 def _metrics(answer: Sum) -> RoundMetrics:

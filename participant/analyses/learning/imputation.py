@@ -144,13 +144,13 @@ class ImputationSpec(TableSpec):
         return GlmSpec.model_validate_json(json.dumps(shared | model))
 
     async def analyse(self, secure_sum: SecureSum) -> "ImputationResult":
-        """Impute and fit; raises as `impute`."""
+        """Run the analysis; raises the same errors as `impute`."""
         return await over_one_cohort(partial(impute, self), secure_sum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImputationResult(CoefficientResult):
-    """The pooled fit: what every regression tells, and its own.
+    """The pooled fit: the attributes of every regression, and these.
 
     Attributes:
         statistic, df, p: coef / se, degrees of freedom, two-sided p-value from t.
@@ -291,7 +291,7 @@ async def _equation(spec: ImputationSpec, gap: Gap, secure_sum: SecureSum) -> Eq
     params = MomentsParams(variables=(variable,), row_limit=spec.row_limit)
     sums = (await secure_sum(spec.ask(MOMENTS, params, secure_sum.value_bits))).values
     if sums["rows"] < 1:
-        raise NoRowsError(f"no row over all sites meets the filter and has {gap.column}")
+        raise NoRowsError(f"across all sites, no row meets the filter and has {gap.column}")
     mean = float(params.middles[0] + sums["sums"][0] / sums["rows"])
     _, design = spec.equation(gap).model()
     return Equation(

@@ -88,7 +88,7 @@ class KMeansSpec(TableSpec):
         return self
 
     async def analyse(self, secure_sum: SecureSum) -> "KMeansResult":
-        """Cluster; raises as `cluster`."""
+        """Run the analysis; raises the same errors as `cluster`."""
         return await over_one_cohort(partial(cluster, self), secure_sum)
 
 
@@ -104,10 +104,10 @@ class KMeansResult(AnalysisResult):
         inertia: the sum of `within`, which is lowered.
         explained: share of the rows' whole sum of squares that the clusters take away.
         scale: (p,) what a variable was divided by.
-        rows: over all sites.
+        rows: across all sites.
         steps: of the algorithm, over all starts.
         sites: whose rows are in the last step.
-        warnings: what a reader of the result should know.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "k-means"
@@ -188,7 +188,7 @@ async def cluster(spec: KMeansSpec, secure_sum: SecureSum) -> KMeansResult:
     """Cluster the rows that `spec` describes.
 
     Raises:
-        NoRowsError: no row over all sites meets the filter and has all values.
+        NoRowsError: across all sites, no row meets the filter and has all values.
         EmptyClusterError: there are fewer different rows than clusters.
     """
     lloyd = _Lloyd(spec, await _scaled(spec, secure_sum), secure_sum)
@@ -254,7 +254,7 @@ class _Lloyd:
         query = self._spec.ask(K_MEANS, params, self._secure_sum.value_bits)
         answer = await self._secure_sum(query)
         if not answer.values["counts"].any():
-            raise NoRowsError("no row over all sites meets the filter and has all values")
+            raise NoRowsError("across all sites, no row meets the filter and has all values")
         half = len(answer.sites) / 2 * query.steps["sums"]
         return _State(centres, answer), (half / np.maximum(answer.values["counts"], 1)).T
 
@@ -298,7 +298,7 @@ class _Lloyd:
 def _too_few(state: _State) -> EmptyClusterError:
     with_rows = np.count_nonzero(state.counts)
     return EmptyClusterError(
-        f"only {with_rows} of the centres have rows, however they are placed: the rows over all sites make no more "
+        f"only {with_rows} of the centres have rows, however they are placed: the rows across all sites make no more "
         "clusters; ask for fewer"
     )
 
@@ -308,7 +308,7 @@ async def _scaled(spec: KMeansSpec, secure_sum: SecureSum) -> _Scaled:
     params = MomentsParams(variables=spec.variables, row_limit=spec.row_limit)
     sums = (await secure_sum(spec.ask(MOMENTS, params, secure_sum.value_bits))).values
     if sums["rows"] < 1:
-        raise NoRowsError("no row over all sites meets the filter and has all values")
+        raise NoRowsError("across all sites, no row meets the filter and has all values")
     mean = sums["sums"] / sums["rows"]
     variance = sums["squares"] / sums["rows"] - mean**2
     half = np.array([(one.high - one.low) / 2 for one in spec.variables])

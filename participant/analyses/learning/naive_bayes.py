@@ -87,7 +87,7 @@ class NaiveBayesSpec(TableSpec):
         return tuple(read)
 
     async def analyse(self, secure_sum: SecureSum) -> "NaiveBayesResult":
-        """Fit; raises as `fit_naive_bayes`."""
+        """Run the analysis; raises the same errors as `fit_naive_bayes`."""
         return await over_one_cohort(partial(fit_naive_bayes, self), secure_sum)
 
 
@@ -103,9 +103,9 @@ class NaiveBayesResult(AnalysisResult):
         levels: for each category the names of its levels.
         probability: for each category the probability of each level, (k, L).
         counts: (k,) rows of each class.
-        rows: over all sites.
-        sites: whose rows are in the fit.
-        warnings: what a reader of the result should know.
+        rows: across all sites.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "naive-bayes"
@@ -238,10 +238,12 @@ def _counts(spec: NaiveBayesSpec, cells: Array) -> Array:
     counts = cells[:-1]
     hidden = f"; sites hide cells of fewer than {spec.minimum_persons} rows" if spec.minimum_persons > 1 else ""
     if not counts.any():
-        raise NoRowsError(f"no row over all sites meets the filter, has all values and is of a declared class{hidden}")
+        raise NoRowsError(
+            f"across all sites, no row meets the filter, has all values and is of a declared class{hidden}"
+        )
     absent = [name for name, count in zip(levels_of(spec.outcome), counts, strict=True) if not count]
     if absent:
-        raise NoRowsError(f"no row over all sites is of {', '.join(absent)}: nothing can be learnt about it{hidden}")
+        raise NoRowsError(f"across all sites, no row is of {', '.join(absent)}: nothing can be learnt about it{hidden}")
     return counts
 
 

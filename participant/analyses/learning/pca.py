@@ -57,7 +57,7 @@ class PcaSpec(TableSpec):
     standardise: bool = True
 
     async def analyse(self, secure_sum: SecureSum) -> "PcaResult":
-        """Reduce; raises as `principal_components`."""
+        """Run the analysis; raises the same errors as `principal_components`."""
         return await principal_components(self, secure_sum)
 
 
@@ -71,9 +71,9 @@ class PcaResult(AnalysisResult):
         variance, ratio: (p,) of the components, and as parts of their sum.
         loadings: (p, p), a row for each component, of length 1.
         standardised: whether the variables were divided by `sd`.
-        rows: over all sites.
-        sites: whose rows are in the sums.
-        warnings: what a reader of the result should know.
+        rows: across all sites.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "pca"
@@ -126,14 +126,14 @@ async def principal_components(spec: PcaSpec, secure_sum: SecureSum) -> PcaResul
     """Return the components that `spec` describes.
 
     Raises:
-        NoRowsError: fewer than two rows over all sites meet the filter and have all values.
+        NoRowsError: fewer than two rows across all sites meet the filter and have all values.
         CollinearityError: a variable has one value in all rows.
         PrecisionError: the sums are too coarse; the message says what helps.
     """
     design = Design(terms=tuple((Numeric(**variable.model_dump()),) for variable in spec.variables))
     moments = await second_moments(spec, design, secure_sum)
     if moments.rows < 2:
-        raise NoRowsError("one row over all sites has no components")
+        raise NoRowsError("one row across all sites has no components")
     covariance = moments.cross / (moments.rows - 1)
     sd = np.sqrt(np.diag(covariance))
     values, vectors = np.linalg.eigh(covariance / np.outer(sd, sd) if spec.standardise else covariance)

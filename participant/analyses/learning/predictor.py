@@ -24,7 +24,7 @@ class Predictor:
         alpha: of the negative binomial, 0 elsewhere.
         design, coefficients: the covariates, and a coefficient for each.
         outcome: what is predicted; for two classes 0 or 1.
-        classes: the column of the outcome with its two codes, the one that is predicted last; None where it is a
+        classes: the column of the outcome with its two codes, the one that is predicted last; None if it is a
             number.
         margin: the linear predictor is a score whose sign is the class, and no logit.
     """

@@ -61,7 +61,7 @@ class RocSpec(PredictiveSpec):
     groups: int = Field(default=10, ge=1, le=100)
 
     async def analyse(self, secure_sum: SecureSum) -> "RocResult":
-        """Assess; raises as `assess`."""
+        """Run the analysis; raises the same errors as `assess`."""
         return await over_one_cohort(partial(assess, self), secure_sum)
 
 
@@ -88,8 +88,8 @@ class RocResult(AnalysisResult):
         calibration: intercept and slope, or None for a score and where they cannot be told.
         groups: of calibration; none for a score.
         events, rows: of the predicted class, and all.
-        sites: whose rows they are.
-        warnings: what a reader of the result should know.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "roc"

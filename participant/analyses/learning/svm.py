@@ -77,7 +77,7 @@ class LinearSvmSpec(FormulaSpec):
     penalise_intercept: bool = False
 
     async def analyse(self, secure_sum: SecureSum) -> "LinearSvmResult":
-        """Fit; raises as `fit_svm`."""
+        """Run the analysis; raises the same errors as `fit_svm`."""
         return await fit_svm(self, secure_sum)
 
 
@@ -91,10 +91,10 @@ class LinearSvmResult(AnalysisResult):
         objective: f at the estimate, before the last step.
         margin: half the width between the two classes' margins, 1 / |b| without the intercept.
         within: rows within the margin or beyond it, the support vectors.
-        rows: over all sites.
+        rows: across all sites.
         iterations: evaluations of the sums.
-        sites: whose rows are in the fit.
-        warnings: what a reader of the result should know.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "linear-svm"
@@ -208,11 +208,13 @@ class _Machine:
         zero, one, other = (await self._secure_sum(query)).values["counts"]
         if other:
             raise CodingError(
-                f"{other:.0f} rows over all sites have a value of {self.outcome.column} other than 0 and 1"
+                f"{other:.0f} rows across all sites have a value of {self.outcome.column} other than 0 and 1"
             )
         if not zero or not one:
             what = (
-                "all rows over all sites are of one class" if zero or one else "no row over all sites meets the filter"
+                "all rows across all sites are of one class"
+                if zero or one
+                else "across all sites, no row meets the filter"
             )
             raise NoRowsError(f"{what}: there is nothing to separate")
 
@@ -241,7 +243,7 @@ class _Machine:
     def _point(self, b: Array, query: BoundQuery, answer: Sum) -> _Point:
         values, cost = answer.values, self._spec.cost
         if values["rows"] < 1:
-            raise NoRowsError("no row over all sites meets the filter and has all values")
+            raise NoRowsError("across all sites, no row meets the filter and has all values")
         return _Point(
             b=b,
             objective=float(self._penalised @ b**2 / 2 + cost * values["loss"]),

@@ -1,23 +1,23 @@
 """Generalised linear models on the rows of all sites, from sums alone: linear, logistic, Poisson, negative binomial and
 gamma regression.
 
-The estimator is the pooled one: Fisher's scoring, b <- b + I^-1 U with the score U and the expected information I of
+The estimator is the pooled one, by Fisher scoring: b <- b + I^-1 U with the score U and the expected information I of
 all rows (`participant.statistics.vocabulary.glm_score`). With p parameters and W observations - the rows, or the sum of
 weights that are frequencies -
 
     dispersion = Pearson's chi-square / (W - p)     gaussian and gamma; 1 for the others
     cov        = dispersion I^-1
-    p-values   from t with W - p degrees of freedom where the dispersion is estimated, from the normal otherwise
+    p-values   from t with W - p degrees of freedom if the dispersion is estimated, otherwise from the normal
 
-The log-likelihood is that of the family; for the gaussian at the dispersion deviance / n, for the gamma at the
-estimated one, and for both it is NaN where there are weights. AIC and BIC count p parameters, as statsmodels does. With
+The log-likelihood is that of the family: for the gaussian at the dispersion deviance / n, for the gamma at the
+estimated one, and for both NaN if there are weights. AIC and BIC count p parameters, as in statsmodels. With
 the gaussian family this is ordinary, or weighted, least squares.
 
 Rounds: one of moments for the starting value (an intercept at the link of the mean outcome), then one or two for each
-step, about six: where the bounds that are proven from ranges make sums too coarse, a round of `ranges` goes first. The
-linear predictor is cut at a limit that is doubled whenever some row exceeds it.
+step, about six: if the bounds proven from ranges make the sums too coarse, a round of `ranges` precedes it. The
+linear predictor is clipped at a limit that doubles whenever some row exceeds it.
 
-Convergence: the next step is below 1e-8 standard errors, or below what the rounding of the sums can cause; that step is
+Convergence: the next step is below 1e-8 standard errors, or below the possible effect of rounding; that step is
 still taken. A step is halved while it raises the deviance. A site that is lost takes its rows out of the fit.
 
 Disclosure: that of `glm-score` and of `moments`.
@@ -71,11 +71,11 @@ from participant.statistics.vocabulary.moments import MomentsParams
 TOLERANCE = 1e-8  # standard errors
 MAX_STEPS = 50
 MAX_HALVINGS = 12
-FINE = 1e-7  # standard errors by which rounding may move an estimate before ranges are asked for
-COARSE = 1e-3  # and at most
-EXACT = 1e-13  # of the squares of the fit: residuals with less are none
+FINE = 1e-7  # effect of rounding on an estimate, in standard errors, that triggers a round of ranges
+COARSE = 1e-3  # and that is refused
+EXACT = 1e-13  # share of the squares of the fit; smaller residuals count as zero
 FIRST_LIMIT = 8.0  # of the linear predictor
-ENDLESS = 10.0  # of a covariate's part in a linear predictor that exceeds all limits
+ENDLESS = 10.0  # a covariate's part of a linear predictor that exceeds all limits
 WIDE = 1e6  # the same for the gaussian family, where it makes no sum coarser than the declared ranges do
 
 _ESTIMATED = ("gaussian", "gamma")
@@ -83,7 +83,7 @@ _RATIOS = {"binomial": "odds", "poisson": "rates", "negative-binomial": "rates",
 
 
 class Offset(Variable):
-    """A column that is added to the linear predictor; `log`: its logarithm is, as of a time at risk."""
+    """A column added to the linear predictor; `log` adds its logarithm, as for a time at risk."""
 
     log: bool = False
 
@@ -97,11 +97,12 @@ class GlmSpec(FormulaSpec):
     """A generalised linear model as a formula.
 
     Attributes:
-        family: of the outcome; `alpha` is the negative binomial's, 0 elsewhere.
-        offset: added to the linear predictor, or None; with ``log = true`` the column's logarithm.
-        weight: a column of weights, or None.
-        weights_are: ``frequency``, a row stands for as many as its weight says; or ``precision``, the variance of its
-            outcome is that of others over its weight. Estimates are the same, degrees of freedom are not.
+        family: family of the outcome.
+        alpha: overdispersion of the negative binomial, otherwise 0.
+        offset: column added to the linear predictor, or None; with ``log = true``, its logarithm.
+        weight: column of weights, or None.
+        weights_are: ``frequency``: a row stands for as many as its weight; or ``precision``: the variance of its
+            outcome is that of others divided by its weight. The estimates agree, the degrees of freedom do not.
     """
 
     analysis: Literal["glm"] = "glm"
@@ -112,33 +113,33 @@ class GlmSpec(FormulaSpec):
     weights_are: Literal["frequency", "precision"] = "frequency"
 
     def count(self, sums: Mapping[str, float]) -> float:
-        """Return for how many observations the rows stand."""
+        """Return the number of observations that the rows stand for."""
         return sums["weights"] if self.weights_are == "frequency" else sums["rows"]
 
     async def analyse(self, secure_sum: SecureSum) -> "GlmResult":
-        """Fit; raises as `fit_glm`."""
+        """Run the analysis; raises the same errors as `fit_glm`."""
         return await fit_glm(self, secure_sum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GlmResult(CoefficientResult):
-    """The fit: what every regression tells, and its own.
+    """The fit: the attributes of every regression, and these.
 
     Attributes:
         family: of the outcome.
-        statistic, p: coef / se and its two-sided p-value; from t where the dispersion is estimated.
+        statistic, p: coef / se and its two-sided p-value, from t if the dispersion is estimated.
         lower, upper: 95 % confidence interval of the coefficient.
-        ratio, ratio_lower, ratio_upper: exp of these: odds ratios (binomial), ratios of rates or means; NaN for the
-            gaussian family.
-        dispersion: estimated, or 1.
-        deviance, pearson: goodness of fit; pearson / df above 1 tells of overdispersion where the dispersion is 1.
-        null_deviance: of the intercept alone, beside the offset; NaN in a model without one, or with a given start.
-        likelihood_ratio, likelihood_ratio_p: the test of all coefficients but the intercept; None where the dispersion
-            is estimated, and in a model without an intercept or with nothing else.
+        ratio, ratio_lower, ratio_upper: exp of these: odds ratios (binomial), rate ratios or ratios of means; NaN for
+            the gaussian family.
+        dispersion: estimated dispersion, or 1.
+        deviance, pearson: goodness of fit; pearson / df above 1 indicates overdispersion if the dispersion is 1.
+        null_deviance: deviance with intercept and offset only; NaN without an intercept, or with a given start.
+        likelihood_ratio, likelihood_ratio_p: joint test of all coefficients but the intercept; None if the dispersion
+            is estimated, or the model has no intercept or nothing else.
         df: residual degrees of freedom.
-        log_likelihood, aic, bic: at the estimate.
-        iterations: evaluations of the score.
-        rounding: bound of what the quantisation of the sums moves an estimate by, in standard errors.
+        log_likelihood, aic, bic: values at the estimate.
+        iterations: number of evaluations of the score.
+        rounding: bound on the effect of quantisation on an estimate, in standard errors.
     """
 
     analysis: ClassVar[str] = "glm"
@@ -209,17 +210,17 @@ class GlmResult(CoefficientResult):
 
     def notes(self) -> list[str]:
         what = _RATIOS.get(self.family)
-        return [f"The ratio is that of {what}, exp of the coefficient."] if what else []
+        return [f"The ratio is that of {what}: exp(coefficient)."] if what else []
 
 
 class _Point(NamedTuple):
-    """The sums at some coefficients, and how exact they are.
+    """The sums at given coefficients, and their precision.
 
     Attributes:
         b: (p,) coefficients.
         score, information: (p,), (p, p).
-        score_error: (p,), bound of what rounding changes.
-        sums, sites, query: the whole answer.
+        score_error: (p,), bound on the effect of rounding.
+        sums, sites, query: the full answer.
     """
 
     b: Array
@@ -233,7 +234,7 @@ class _Point(NamedTuple):
 
     @property
     def rounding(self) -> float:
-        """Bound of what rounding moves an estimate by, in standard errors with dispersion 1."""
+        """Bound on the effect of rounding on an estimate, in standard errors with dispersion 1."""
         diagonal = np.diag(self.information)
         return float((self.score_error / np.sqrt(diagonal)).max()) if (diagonal > 0).all() else np.inf
 
@@ -245,14 +246,14 @@ async def fit_glm(
 
     Args:
         spec: the model.
-        secure_sum: over the sites.
-        start: the coefficients to start from; None for those of a constant.
-        tolerance: of the last step, in standard errors.
+        secure_sum: sum over the sites.
+        start: coefficients to start from; None for those of a constant.
+        tolerance: size of the last step, in standard errors.
 
     Raises:
         SpecError: the formula or the family does not fit the declared ranges.
-        NoRowsError: no row over all sites meets the filter and has all values.
-        CollinearityError, SeparationError, ConvergenceError: there is no estimate, or no single one.
+        NoRowsError: across all sites, no row meets the filter and has all values.
+        CollinearityError, SeparationError, ConvergenceError: there is no estimate, or no unique one.
         PrecisionError: the sums are too coarse; the message says what helps.
     """
     score = _Score(spec, secure_sum)
@@ -268,10 +269,10 @@ async def fit_glm(
             null, sites = (nan, point.sites) if start is not None else await _null_deviance(spec, score, first, point)
             if sites == point.sites:
                 return _result(spec, score, point, point.b + step, null)
-            point = await score.at(point.b + step)  # a site was lost meanwhile
+            point = await score.at(point.b + step)  # a site was lost in the meantime
             continue
         point = await _descend(score, point, step)
-    raise ConvergenceError(f"Fisher's scoring did not converge in {MAX_STEPS} steps")
+    raise ConvergenceError(f"Fisher scoring did not converge in {MAX_STEPS} steps")
 
 
 class _Score:
@@ -287,7 +288,7 @@ class _Score:
         self.below = secure_sum.below
 
     async def at(self, b: Array) -> _Point:
-        """Return the sums at `b`; asks again with a higher limit where some row exceeds it."""
+        """Return the sums at `b`; asks again with a higher limit if some row exceeds it."""
         while True:
             answered, answer = await self._ask(self._query(b))
             if not answer.values["beyond"]:
@@ -303,7 +304,7 @@ class _Score:
         names = [name for name, which in zip(self.names, far, strict=True) if which and name != "1"]
         return SeparationError(
             names or self.names,
-            f"some row's odds exceed exp({self._limit:g}); these probably separate the outcomes: there is no estimate",
+            f"some row's odds exceed exp({self._limit:g}); these probably separate the outcomes; there is no estimate",
         )
 
     async def _ask(self, query: BoundQuery) -> tuple[BoundQuery, Sum]:
@@ -337,7 +338,7 @@ class _Score:
         values, steps = answer.values, query.steps
         withheld = self._spec.warn_of_withheld(values, of_model=True)
         if values["rows"] < 1:
-            raise refusal("no row over all sites meets the filter and has all values", withheld)
+            raise refusal("across all sites, no row meets the filter and has all values", withheld)
         return _Point(
             b=b,
             score=values["score"],
@@ -351,7 +352,7 @@ class _Score:
 
 
 async def _start(spec: GlmSpec, score: _Score, secure_sum: SecureSum) -> Array:
-    """Return the first coefficients: the link of the mean outcome as intercept, zeros elsewhere."""
+    """Return the initial coefficients: the link of the mean outcome as intercept, zeros elsewhere."""
     start = np.zeros(len(score.names))
     if "1" not in score.names or spec.family == "gaussian":
         return start
@@ -362,7 +363,7 @@ async def _start(spec: GlmSpec, score: _Score, secure_sum: SecureSum) -> Array:
     query = spec.ask(MOMENTS, params, secure_sum.value_bits, complete=score.design.columns + beside)
     sums = (await secure_sum(query)).values
     if sums["rows"] < 1:
-        raise refusal("no row over all sites meets the filter and has all values", spec.warn_of_withheld(sums))
+        raise refusal("across all sites, no row meets the filter and has all values", spec.warn_of_withheld(sums))
     mean = float(params.middles[0] + sums["sums"][0] / sums["rows"])
     if spec.family == "binomial":
         start[score.names.index("1")] = float(logit(min(max(mean, 1e-3), 1 - 1e-3)))
@@ -372,9 +373,9 @@ async def _start(spec: GlmSpec, score: _Score, secure_sum: SecureSum) -> Array:
 
 
 async def _null_deviance(spec: GlmSpec, score: _Score, first: _Point, point: _Point) -> tuple[float, tuple[str, ...]]:
-    """Return the deviance of the intercept alone, NaN where there is none, and the sites over which it is.
+    """Return the deviance of the intercept alone, NaN without one, and the sites that it covers.
 
-    The fit began there: nothing more is asked, unless a site was lost since, or an offset moves the intercept.
+    The fit started there, so this asks nothing more unless a site was lost since, or an offset shifts the intercept.
     """
     if "1" not in score.names:
         return nan, point.sites
@@ -384,7 +385,7 @@ async def _null_deviance(spec: GlmSpec, score: _Score, first: _Point, point: _Po
     for _ in range(MAX_STEPS):
         move = here.score[one] / here.information[one, one]
         gain = float(move * here.score[one])
-        # A gaussian deviance is quadratic: what a step gains is known without taking it.
+        # A gaussian deviance is quadratic, so the gain of a step is known without taking it.
         if spec.family == "gaussian" or score.below(sqrt(gain), max(TOLERANCE, here.rounding)):
             return here.sums["deviance"] - gain, here.sites
         here = await score.at(here.b + move * (np.arange(len(here.b)) == one))
@@ -393,7 +394,7 @@ async def _null_deviance(spec: GlmSpec, score: _Score, first: _Point, point: _Po
 
 async def _descend(score: _Score, point: _Point, step: Array) -> _Point:
     """Return the point after a step, halved while it raises the deviance over the same sites."""
-    failure: Exception = ConvergenceError("no step along the scoring direction lowers the deviance")
+    failure: Exception = ConvergenceError("no step in the scoring direction lowers the deviance")
     for halving in range(MAX_HALVINGS + 1):
         try:
             there = await score.at(point.b + step / 2**halving)
@@ -429,12 +430,12 @@ def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array, null_deviance
     p, sums = len(b), point.sums
     df = spec.count(sums) - p
     if df <= 0:
-        raise refusal(f"{sums['rows']:.0f} rows over all sites are not enough for {p} coefficients", point.withheld)
+        raise refusal(f"{sums['rows']:.0f} rows across all sites are too few for {p} coefficients", point.withheld)
     estimated, dispersion = spec.family in _ESTIMATED, _dispersion(spec, point)
     scale = float(b @ point.information @ b) if spec.family == "gaussian" else sums["weights"]
     if estimated and score.below(sums["pearson"], EXACT * scale):
         name = score.outcome.column
-        raise CollinearityError((name,), "does not vary, or the covariates give it without an error; there is no test")
+        raise CollinearityError((name,), "constant, or determined by the covariates without error; there is no test")
     covariance: Array = dispersion * np.linalg.inv(point.information).astype(np.float64)
     se: Array = np.sqrt(np.diag(covariance))
     statistic = b / se
@@ -487,13 +488,13 @@ def _warnings(spec: GlmSpec, score: _Score, point: _Point) -> list[str]:
     categories = {factor.column for factor in score.design.factors if isinstance(factor, Coding)}
     found = [*warn_of_outside(*zip(*counted, strict=True))]
     found += [
-        f"these {float(count):.0f} rows count as if {column} had its reference level; a filter leaves them out"
+        f"these {float(count):.0f} rows count as having the reference level of {column}; exclude them with a filter"
         for column, count in counted
         if count and column in categories
     ]
     df = spec.count(point.sums) - len(point.b)
     if spec.family in {"binomial", "poisson"} and point.sums["pearson"] > 1.5 * df > 0:
         found.append(
-            f"Pearson's chi-square is {point.sums['pearson'] / df:.2f} times its degrees of freedom: overdispersed"
+            f"Pearson's chi-square is {point.sums['pearson'] / df:.2f} times its degrees of freedom: overdispersion"
         )
     return found

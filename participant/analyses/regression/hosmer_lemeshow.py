@@ -1,13 +1,13 @@
-"""Hosmer and Lemeshow's test: do predicted risks fit the events, from low to high?
+"""Hosmer and Lemeshow's test: do predicted risks fit the events, from low to high risk?
 
-The rows are sorted by predicted risk and cut at its quantiles into G groups of about the same size. With n rows, o
+The rows are sorted by predicted risk and divided at its quantiles into G groups of about equal size. With n rows, o
 events and e the sum of predicted risks in a group:
 
-    statistic = sum of (o - e)^2 / (e (1 - e / n))          chi-square, on G - 2 degrees of freedom
+    statistic = sum of (o - e)^2 / (e (1 - e / n))          chi-square, with G - 2 degrees of freedom
 
-Quantiles are those of `quantiles`, on a grid of 0.0001; rows of one risk stay together, so that there can be fewer
-groups than asked for. The groups are then counted, with their sums of risks, in one round of `histogram` by the
-outcome. Where the sites' floor hides a group, there is no test.
+The quantiles are those of `quantiles`, on a grid of 0.0001; rows of equal risk stay together, so there can be fewer
+groups than requested. One round of `histogram` by the outcome then counts the groups and sums their risks.
+If the sites' floor hides a group, there is no test.
 
 Sources: Hosmer, Lemeshow 1980, Commun Stat A 9:1043; Hosmer, Lemeshow, Sturdivant 2013, "Applied Logistic Regression",
 section 5.2.2.
@@ -27,11 +27,11 @@ from participant.statistics.models.special import chdtrc
 from participant.statistics.vocabulary.histogram import HistogramParams, Predicted
 
 GRID = 1e-4  # of predicted risks
-FEW = 5.0  # expected events, or rows without one, below which a group is small
+FEW = 5.0  # expected events or non-events below which a group is small
 
 
 class RiskGroup(NamedTuple):
-    """Rows with a predicted risk above `low` and up to `high`: how many, their events, and those expected."""
+    """Rows with a predicted risk above `low` and up to `high`: their number, events and expected events."""
 
     low: float
     high: float
@@ -42,13 +42,13 @@ class RiskGroup(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HosmerLemeshow:
-    """The test; `statistic` and `p` are None where there is none, and `groups` is empty.
+    """The test; without one, `statistic` and `p` are None and `groups` is empty.
 
     Attributes:
-        statistic, df, p: of the test.
-        groups: by predicted risk.
-        sites: whose rows these are.
-        warnings: why there is no test, or what is rough about it.
+        statistic, df, p: test statistic, degrees of freedom, p-value.
+        groups: groups by predicted risk.
+        sites: names of the contributing sites.
+        warnings: why there is no test, or why it is approximate.
     """
 
     statistic: float | None
@@ -62,10 +62,10 @@ class HosmerLemeshow:
 async def hosmer_lemeshow(
     spec: TableSpec, secure_sum: SecureSum, risk: Predicted, outcome: Numeric, groups: int
 ) -> HosmerLemeshow:
-    """Test the predicted risks `risk`, from 0 to 1, of the outcome.
+    """Test the predicted risks `risk`, from 0 to 1, against the outcome.
 
     Raises:
-        NoRowsError: no row over all sites meets the filter and has all values.
+        NoRowsError: across all sites, no row meets the filter and has all values.
     """
     shares = [(i + 1) / groups for i in range(groups - 1)]
     found = await find_quantiles(spec, secure_sum, risk, shares, GRID)
@@ -86,11 +86,11 @@ async def hosmer_lemeshow(
     if np.max(answer.values.get("suppressed", 0.0)):
         return _none(answer.sites, "the sites hide small groups by risk and outcome")
     if counts[-1].any():
-        return _none(answer.sites, f"{outcome.column} has other values than 0 and 1")
+        return _none(answer.sites, f"{outcome.column} has values other than 0 and 1")
     filled = counts.any(axis=0)
     rows, events, expected = counts.sum(axis=0)[filled], counts[1][filled], sums[filled]
     if len(rows) < 3:
-        return _none(answer.sites, "fewer than three groups differ by their risk")
+        return _none(answer.sites, "fewer than three groups differ in risk")
     ends = np.array([0, *edges, round(1 / GRID)]) * GRID
     statistic = float(((events - expected) ** 2 / (expected * (1 - expected / rows))).sum())
     small = int((np.minimum(expected, rows - expected) < FEW).sum())
@@ -103,10 +103,12 @@ async def hosmer_lemeshow(
             for low, high, n, o, e in zip(ends[:-1][filled], ends[1:][filled], rows, events, expected, strict=True)
         ),
         sites=answer.sites,
-        warnings=(f"Hosmer and Lemeshow's test: {small} of {len(rows)} groups expect fewer than 5",) if small else (),
+        warnings=(f"Hosmer and Lemeshow's test: {small} of {len(rows)} groups have fewer than 5 expected",)
+        if small
+        else (),
     )
 
 
 def _none(sites: tuple[str, ...], reason: str) -> HosmerLemeshow:
-    text = f"no Hosmer-Lemeshow test: {reason}; fewer groups, or none, are what `groups` can say"
+    text = f"no Hosmer-Lemeshow test: {reason}; set `groups` to fewer, or to 0 for no test"
     return HosmerLemeshow(statistic=None, df=0, p=None, groups=(), sites=sites, warnings=(text,))

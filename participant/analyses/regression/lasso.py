@@ -1,28 +1,28 @@
 """The lasso on the rows of all sites, from their Gram matrix alone.
 
-With x the covariates (p of them) and y the outcome in deviations from their means, over n rows, and a penalty a,
+With the p covariates x and the outcome y centred at their means, over n rows, and a penalty a,
 
     b(a) minimises |y - X b|^2 / (2 n) + a |b|_1                   as scikit-learn's Lasso does
 
-for each penalty by coordinate descent on X'X and X'y, begun at the solution of the next larger one. With G = X'X / n
-and c = X'y / n, one step is
+for each penalty by coordinate descent on X'X and X'y, starting from the solution for the next larger one. With G = X'X
+/ n and c = X'y / n, one step is
 
     b_j <- S(c_j - sum over k != j of G_jk b_k, a) / G_jj,         S(v, a) = sign(v) max(|v| - a, 0)
 
-Convergence: descent ends when no coefficient moves by more than 1e-10 of the largest one; then the coefficients that
-are not 0 are solved for exactly, b_A = G_AA^-1 (c_A - a sign b_A), and taken if signs and conditions of the optimum
+Convergence: descent ends when no coefficient moves by more than 1e-10 of the largest one; then the nonzero coefficients
+are solved for exactly, b_A = G_AA^-1 (c_A - a sign b_A), and accepted if signs and optimality conditions
 hold.
 
-Where no penalties are named there are 100, in equal steps of their logarithm, from the least that leaves no covariate
-in down to a thousandth of it. Of all penalties that with the least
+By default there are 100 penalties, equally spaced on a logarithmic scale, from the smallest that leaves no covariate
+in down to a thousandth of it. The penalty with the least
 
     bic(a) = n log(2 pi v) + RSS / v + log(n) k
 
-is `best`, with k the number of coefficients that are not 0 and v the variance of the residuals of least squares. It has
-no standard errors: those of the chosen covariates, as if they had not been chosen, would be too small.
+is `best`, with k the number of nonzero coefficients and v the residual variance of least squares. There are
+no standard errors: those that ignore the selection of the covariates would be too small.
 
-One round (three where ranges must be found). Disclosure: that of `participant.statistics.vocabulary.gram`; the sums do
-not depend on the penalty, so that a path costs no more than one fit, and tells no more.
+One round (three if ranges must be found). Disclosure: that of `participant.statistics.vocabulary.gram`; the sums do
+not depend on the penalty, so a path costs and discloses no more than one fit.
 
     analysis = "lasso"
     dataset = "lung"
@@ -52,7 +52,7 @@ from participant.statistics.language.layout import Array
 
 PENALTIES = np.logspace(0, -3, 100)  # of the largest penalty
 TOLERANCE = 1e-10  # of the largest coefficient
-OPTIMAL = 1e-9  # of the largest penalty: by how much a condition of the optimum may be missed
+OPTIMAL = 1e-9  # share of the largest penalty by which an optimality condition may be missed
 MAX_SWEEPS = 100_000
 
 
@@ -62,17 +62,17 @@ class LassoSpec(PenalisedSpec):
     analysis: Literal["lasso"] = "lasso"
 
     async def analyse(self, secure_sum: SecureSum) -> "LassoResult":
-        """Fit; raises as `fit_lasso`."""
+        """Run the analysis; raises the same errors as `fit_lasso`."""
         return await fit_lasso(self, secure_sum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LassoResult(PenalisedResult):
-    """The path: what every penalised model tells, and its own.
+    """The path: the attributes of every penalised model, and these.
 
     Attributes:
-        nonzero, bic: (k,) as the module says; without bic (NaN) where least squares has no single solution.
-        best: place of the penalty with the least bic; without bic the last one.
+        nonzero, bic: (k,) as the module defines them; bic is NaN if least squares has no unique solution.
+        best: index of the penalty with the least bic; without bic, the last one.
     """
 
     analysis: ClassVar[str] = "lasso"
@@ -103,9 +103,9 @@ async def fit_lasso(spec: LassoSpec, secure_sum: SecureSum) -> LassoResult:
 
     Raises:
         SpecError: the formula is wrong, or has no covariates or no intercept.
-        NoRowsError: no row over all sites meets the filter and has all values.
-        CollinearityError: outcome or a covariate has one value in all rows.
-        ConvergenceError: descent did not end.
+        NoRowsError: across all sites, no row meets the filter and has all values.
+        CollinearityError: the outcome or a covariate has the same value in all rows.
+        ConvergenceError: coordinate descent did not converge.
         PrecisionError: the sums are too coarse; the message says what helps.
     """
     least_squares = await problem(spec, secure_sum)
@@ -123,7 +123,7 @@ async def fit_lasso(spec: LassoSpec, secure_sum: SecureSum) -> LassoResult:
     fits = [least_squares.in_units(b) for b in scaled]
     warnings = list(least_squares.warnings)
     if not np.isfinite(bic).any():
-        warnings.append("more covariates than the rows can tell apart: there is no BIC, the last penalty is shown")
+        warnings.append("the rows cannot identify all covariates: there is no BIC, and the last penalty is shown")
     return LassoResult(
         names=least_squares.names,
         penalties=penalties,
@@ -144,7 +144,7 @@ async def fit_lasso(spec: LassoSpec, secure_sum: SecureSum) -> LassoResult:
 
 
 def _descended(gram: Array, moment: Array, penalty: float, start: Array, largest: float) -> Array:
-    """Return the solution at a penalty, (p,), begun at that of another one."""
+    """Return the solution for a penalty, (p,), starting from that for another one."""
     b = start.copy()
     gradient = moment - gram @ b
     for _ in range(MAX_SWEEPS):
@@ -158,11 +158,13 @@ def _descended(gram: Array, moment: Array, penalty: float, start: Array, largest
                 b[j] = new
         if furthest <= TOLERANCE * np.abs(b).max(initial=0.0):
             return _solved(gram, moment, penalty, b, largest)
-    raise ConvergenceError(f"coordinate descent did not end in {MAX_SWEEPS} sweeps; covariates may be nearly collinear")
+    raise ConvergenceError(
+        f"no convergence in {MAX_SWEEPS} sweeps of coordinate descent; covariates may be nearly collinear"
+    )
 
 
 def _solved(gram: Array, moment: Array, penalty: float, b: Array, largest: float) -> Array:
-    """Return the exact solution with the signs of `b`, or `b` itself where they do not hold."""
+    """Return the exact solution with the signs of `b`, or `b` itself if they do not hold."""
     kept = np.flatnonzero(b)
     exact = np.zeros(len(b))
     try:
@@ -174,7 +176,7 @@ def _solved(gram: Array, moment: Array, penalty: float, b: Array, largest: float
 
 
 def _bic(least_squares: PenalisedProblem, residual: Array, nonzero: Array) -> Array:
-    """Return the criterion, (k,), with the variance of the residuals of least squares."""
+    """Return the criterion, (k,), with the residual variance of least squares."""
     rows, p = least_squares.rows, len(least_squares.names)
     if rows <= p + 1 or np.linalg.matrix_rank(least_squares.gram, hermitian=True) < p:
         return np.full(len(residual), np.nan)

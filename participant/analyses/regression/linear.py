@@ -1,24 +1,24 @@
 """Linear regression with diagnostics: least squares over the rows of all sites.
 
 The fit is that of `glm` with the gaussian family, which is ordinary (or weighted) least squares: estimates, standard
-errors, t tests and intervals are those of one table. With p coefficients of which q are slopes, the
+errors, t tests and intervals equal those of one pooled table. With p coefficients, q of them slopes, the
 residual sum of squares RSS, and the information I = X' W X:
 
     s2    = RSS / (n - p)
-    F     = Wald's F of all slopes together, on q and n - p degrees of freedom     (`wald`)
+    F     = Wald's joint F of all slopes, with q and n - p degrees of freedom      (`wald`)
     R2    = q F / (q F + n - p)             adjusted: 1 - (1 - R2) (n - p + q) / (n - p)
-    terms = Wald's F of the coefficients of each term, beside all others
+    terms = Wald's F of the coefficients of each term, given all others
     VIF   = (I^-1)_jj (I_jj - I_1j^2 / I_11)
 
-which are the usual ones, by way of the coefficients and not of differences of large sums of squares.
+These are the usual statistics, computed from the coefficients rather than from differences of large sums of squares.
 
 Residuals y - fit are described by their quantiles at 5, 25, 50, 75 and 95 %, on a grid of a hundredth of s (`quantiles`
-says how they are found), beside those of a normal distribution; and how many are beyond eight s. No single residual
-shows. `residuals = false` leaves them out, and the histograms with them.
+explains how they are found), next to those of a normal distribution, and by the number beyond eight s. No single
+residual is disclosed. `residuals = false` omits them and their histograms.
 
-Rounds: about three of the fit, and those of the quantiles. Convergence as in `glm`: a quadratic is at its minimum after
-one step, the second one corrects its rounding. If a site is lost on the way, all is done again over those that are
-left. Disclosure: that of `glm-score` and of `histogram`.
+Rounds: about three for the fit, and those of the quantiles. Convergence as in `glm`: a quadratic reaches its minimum in
+one step; the second corrects its rounding. If a site is lost midway, everything starts over with those that
+remain. Disclosure: that of `glm-score` and `histogram`.
 
     analysis = "linear"
     dataset = "lung"
@@ -57,12 +57,12 @@ from participant.statistics.vocabulary.histogram import Predicted
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 REACH = 8.0  # residual standard deviations; residuals beyond are counted
 GRID = 100  # steps of a residual standard deviation
-INFLATED = 10.0  # VIF, from which on a warning says so
+INFLATED = 10.0  # VIF from which a warning says so
 
 
 class LinearSpec(FormulaSpec):
-    """A linear model as a formula; `weight`: a column of precisions, as in `glm`, or None; `residuals`: whether
-    they are described.
+    """A linear model as a formula; `weight` is a column of precisions, as in `glm`, or None; `residuals` says whether
+    to describe them.
     """
 
     analysis: Literal["linear"] = "linear"
@@ -70,7 +70,7 @@ class LinearSpec(FormulaSpec):
     residuals: bool = True
 
     async def analyse(self, secure_sum: SecureSum) -> "LinearResult":
-        """Fit; raises as `fit_linear`."""
+        """Run the analysis; raises the same errors as `fit_linear`."""
         return await fit_linear(self, secure_sum)
 
     def as_glm(self) -> GlmSpec:
@@ -79,7 +79,7 @@ class LinearSpec(FormulaSpec):
 
 
 class TermTest(NamedTuple):
-    """F of a term's coefficients, with its degrees of freedom and p-value."""
+    """F of a term's coefficients, with degrees of freedom and p-value."""
 
     name: str
     f: float
@@ -88,7 +88,7 @@ class TermTest(NamedTuple):
 
 
 class Residual(NamedTuple):
-    """A quantile of the residuals, None where the floor hides it, and the one of a normal distribution."""
+    """A quantile of the residuals, None if the floor hides it, and that of a normal distribution."""
 
     share: float
     value: float | None
@@ -97,21 +97,21 @@ class Residual(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LinearResult(CoefficientResult):
-    """The fit: what every regression tells, and its own.
+    """The fit: the attributes of every regression, and these.
 
     Attributes:
-        outcome: its name.
+        outcome: name of the outcome.
         statistic, p: t and its two-sided p-value.
         lower, upper: 95 % confidence interval of the coefficient.
-        vif: variance inflation factors; NaN for the intercept, and all in a model without one.
-        r_squared, adjusted_r_squared: share of the variance that is explained.
-        f, f_p: test of all coefficients but the intercept; None where there is none.
+        vif: variance inflation factors; NaN for the intercept, and all NaN without one.
+        r_squared, adjusted_r_squared: share of the variance explained.
+        f, f_p: joint test of all coefficients but the intercept; None if there are none.
         df: residual degrees of freedom.
         sigma: residual standard deviation.
-        terms: tests of each term.
-        log_likelihood, aic, bic: None where there are weights.
-        residuals: their quantiles; none if they were not asked for.
-        beyond: residuals beyond eight standard deviations.
+        terms: test of each term.
+        log_likelihood, aic, bic: values at the estimate; None with weights.
+        residuals: quantiles of the residuals; empty if not requested.
+        beyond: number of residuals beyond eight standard deviations.
     """
 
     analysis: ClassVar[str] = "linear"
@@ -187,7 +187,7 @@ class LinearResult(CoefficientResult):
 
 
 async def fit_linear(spec: LinearSpec, secure_sum: SecureSum) -> LinearResult:
-    """Fit the model that `spec` describes. Raises as `fit_glm`."""
+    """Fit the model that `spec` describes. Raises the same errors as `fit_glm`."""
     while True:
         fit = await fit_glm(spec.as_glm(), secure_sum)
         if not spec.residuals:
@@ -248,7 +248,7 @@ def _result(spec: LinearSpec, fit: GlmResult, residuals: Quantiles | None) -> Li
         sites=fit.sites,
         warnings=(
             *fit.warnings,
-            *(() if intercept else ("without an intercept R-squared and F are about 0, not about the mean",)),
+            *(() if intercept else ("without an intercept, R-squared and F refer to 0, not to the mean",)),
             *_of_collinearity(fit, vif),
             *_of_residuals(residuals, fit),
         ),
@@ -284,7 +284,7 @@ def _of_collinearity(fit: GlmResult, vif: Array) -> list[str]:
     inflated = [f"{name} ({factor:.3g})" for name, factor in zip(fit.names, vif, strict=True) if factor > INFLATED]
     if not inflated:
         return []
-    return [f"collinear: the others explain most of {', '.join(inflated)}; in brackets the inflation of its variance"]
+    return [f"collinear: the others explain most of {', '.join(inflated)}; variance inflation in brackets"]
 
 
 def _of_residuals(found: Quantiles | None, fit: GlmResult) -> list[str]:
@@ -292,7 +292,9 @@ def _of_residuals(found: Quantiles | None, fit: GlmResult) -> list[str]:
         return []
     warnings = list(found.warnings)
     if found.rows != fit.rows:
-        warnings.append(f"residuals are of {found.rows} rows, the fit is over {fit.rows}: it takes more rows of a site")
+        warnings.append(
+            f"the residuals cover {found.rows} rows, the fit {fit.rows}: the fit requires more rows of each site"
+        )
     if found.outside:
-        warnings.append(f"{found.outside} residuals are beyond {REACH:g} standard deviations")
+        warnings.append(f"{found.outside} residuals exceed {REACH:g} standard deviations")
     return warnings

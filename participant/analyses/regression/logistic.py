@@ -1,14 +1,15 @@
-"""Logistic regression as papers report it: odds ratios, the likelihood-ratio test, and how well the risks fit.
+"""Logistic regression as papers report it: odds ratios, the likelihood-ratio test, and the calibration of risks.
 
-The fit is that of `glm` with the binomial family; its formulas, rounds, convergence and what it refuses are there. From
+The fit is that of `glm` with the binomial family; see there for formulas, rounds, convergence and refusals. From
 the log-likelihoods l of the fit and l0 of the intercept alone, with q slopes and n rows:
 
-    likelihood ratio  2 (l - l0)                      chi-square, on q degrees of freedom
+    likelihood ratio  2 (l - l0)                      chi-square, with q degrees of freedom
     McFadden's R2     1 - l / l0
-    Hosmer-Lemeshow   of `groups` groups by predicted risk (`hosmer_lemeshow`); 0 groups, and it is left out
+    Hosmer-Lemeshow   with `groups` groups by predicted risk (`hosmer_lemeshow`); 0 groups omit it
 
-Rounds: those of `glm`, and of Hosmer and Lemeshow's test about four without a floor. If a site is lost on the way, all
-is done again over those that are left. Disclosure: that of `glm-score`, and of `histogram` by risk and outcome.
+Rounds: those of `glm`, and about four (without a floor) for Hosmer and Lemeshow's test. If a site is lost midway,
+everything starts over with the remaining sites. Disclosure: that of `glm-score`, and of `histogram` by risk and
+outcome.
 
     analysis = "logistic"
     dataset = "lung"
@@ -39,13 +40,13 @@ from participant.statistics.vocabulary.histogram import Predicted
 
 
 class LogisticSpec(FormulaSpec):
-    """A logistic model as a formula, of an outcome of 0 or 1; `groups`: of Hosmer and Lemeshow's test, or 0."""
+    """A logistic model as a formula, for an outcome of 0 or 1; `groups` of Hosmer and Lemeshow's test, or 0."""
 
     analysis: Literal["logistic"] = "logistic"
     groups: int = Field(default=10, ge=0, le=100)
 
     async def analyse(self, secure_sum: SecureSum) -> "LogisticResult":
-        """Fit; raises as `fit_logistic`."""
+        """Run the analysis; raises the same errors as `fit_logistic`."""
         return await fit_logistic(self, secure_sum)
 
     def as_glm(self) -> GlmSpec:
@@ -55,19 +56,19 @@ class LogisticSpec(FormulaSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LogisticResult(CoefficientResult):
-    """The fit: what every regression tells, and its own.
+    """The fit: the attributes of every regression, and these.
 
     Attributes:
-        outcome: its name.
+        outcome: name of the outcome.
         statistic, p: z and its two-sided p-value.
         odds_ratio, lower, upper: exp of the coefficient, with its 95 % interval.
-        log_likelihood, null_log_likelihood: of the fit, and of the intercept alone (NaN in a model without one).
-        likelihood_ratio, likelihood_ratio_p: the test of all slopes; None where there is none.
-        mcfadden: R2, NaN where there is no null model.
-        aic, bic: of the fit.
+        log_likelihood, null_log_likelihood: values of the fit, and of the intercept alone (NaN without one).
+        likelihood_ratio, likelihood_ratio_p: joint test of all slopes; None if there are none.
+        mcfadden: McFadden's R2, NaN without a null model.
+        aic, bic: information criteria of the fit.
         df: residual degrees of freedom.
-        hosmer_lemeshow, hosmer_lemeshow_df, hosmer_lemeshow_p: the test; None where there is none.
-        groups: by predicted risk.
+        hosmer_lemeshow, hosmer_lemeshow_df, hosmer_lemeshow_p: Hosmer and Lemeshow's test; None if there is none.
+        groups: groups by predicted risk.
     """
 
     analysis: ClassVar[str] = "logistic"
@@ -130,14 +131,14 @@ class LogisticResult(CoefficientResult):
         }
 
     def notes(self) -> list[str]:
-        note = "The interval is that of the odds ratio."
+        note = "The interval is for the odds ratio."
         formats = {"low": ".4f", "high": ".4f", "rows": "d", "events": "d", "expected": ".2f"}
         groups = text_table([group._asdict() for group in self.groups], formats) if self.groups else []
         return [note, *(["Rows by predicted risk:", *groups] if groups else [])]
 
 
 async def fit_logistic(spec: LogisticSpec, secure_sum: SecureSum) -> LogisticResult:
-    """Fit the model that `spec` describes. Raises as `fit_glm`."""
+    """Fit the model that `spec` describes. Raises the same errors as `fit_glm`."""
     while True:
         fit = await fit_glm(spec.as_glm(), secure_sum)
         if not spec.groups:
@@ -194,5 +195,7 @@ def _warnings(fit: GlmResult, tested: HosmerLemeshow | None) -> list[str]:
     if tested is None:
         return []
     rows = sum(group.rows for group in tested.groups)
-    differ = f"Hosmer and Lemeshow's test is over {rows} rows, the fit over {fit.rows}: it takes more rows of a site"
+    differ = (
+        f"Hosmer and Lemeshow's test covers {rows} rows, the fit {fit.rows}: the fit requires more rows of each site"
+    )
     return [*tested.warnings, *([differ] if tested.groups and rows != fit.rows else [])]

@@ -1,22 +1,22 @@
-"""Negative binomial regression with its overdispersion estimated: V = m + alpha m^2.
+"""Negative binomial regression with estimated overdispersion: V = m + alpha m^2.
 
-For a given alpha the coefficients are those of `glm`. With l(alpha) the log-likelihood at them, its profile, the
-estimate is where l is largest. It is a smooth function of t = log alpha, and so close to a polynomial through its
+For a given alpha, the coefficients are those of `glm`. With l(alpha) the profile log-likelihood, the
+estimate maximises l. As a smooth function of t = log alpha, l is close to a polynomial through its
 values at a few Chebyshev points:
 
-    1. t begins at the moment estimate of a Poisson fit, alpha = (Pearson's chi-square - (n - p)) / sum of means
-    2. five points within 1 of t have the maximum to about 0.01; while it is at an end, t moves there
-    3. seven points within 0.2 of it have the maximum to about 1e-9, and from the second derivative the standard error
+    1. t starts at the moment estimate of a Poisson fit, alpha = (Pearson's chi-square - (n - p)) / sum of means 2. five
+    points within 1 of t locate the maximum to about 0.01; while it is at an end, t moves there 3. seven points within
+    0.2 of it locate the maximum to about 1e-9, and the second derivative gives the standard error
        of t; that of alpha is alpha se(t), its 95 % interval exp(t +- 1.96 se(t))
 
-Comparing values alone would find a maximum to 1e-5 at best; the derivative of a polynomial through them does not lose
-that. The standard errors of the coefficients are from the expected information at the estimate, in which coefficients
-and alpha do not meet. The likelihood ratio against the Poisson model has half of its weight at 0, so its p-value is
-half of that of chi-square with one degree of freedom. AIC and BIC count alpha as a parameter.
+Comparing values alone would locate the maximum to 1e-5 at best; the derivative of a polynomial avoids that
+loss. The coefficients' standard errors come from the expected information at the estimate, in which coefficients
+and alpha are orthogonal. The likelihood ratio against the Poisson model has half of its mass at 0, so its p-value is
+half that of chi-square with one degree of freedom. AIC and BIC count alpha as a parameter.
 
-Rounds: two or three for each of fourteen fits, each from those before. Convergence: as in `glm`; where only l is
-wanted, to 1e-5 standard errors, which is 1e-10 of l. Counts that vary no more than Poisson's are refused: there l rises
-towards alpha = 0. If a site is lost on the way, all is done again over those that are left. Disclosure: that of
+Rounds: two or three for each of fourteen fits, each starting from earlier ones. Convergence: as in `glm`; if only l is
+needed, to 1e-5 standard errors, which is 1e-10 of l. Counts that vary no more than Poisson's are refused, as l rises
+towards alpha = 0. If a site is lost midway, everything starts over with the remaining sites. Disclosure: that of
 `glm-score`.
 
     analysis = "negative-binomial"
@@ -47,9 +47,9 @@ from participant.analyses.regression.glm import TOLERANCE, GlmResult, GlmSpec, O
 from participant.statistics.language.layout import Array
 from participant.statistics.models.special import chdtrc, ndtri
 
-WIDE, NARROW = (1.0, 5), (0.2, 7)  # half the width of an interval of t, and its points
+WIDE, NARROW = (1.0, 5), (0.2, 7)  # half the width of an interval of t, and its number of points
 LEAST, MOST = log(1e-6), log(1e4)  # of t
-ENOUGH = 1e-5  # standard errors, to which coefficients are found for the sake of l
+ENOUGH = 1e-5  # precision of coefficients, in standard errors, if only l is needed
 
 
 class NotOverdispersedError(AnalysisError):
@@ -57,35 +57,35 @@ class NotOverdispersedError(AnalysisError):
 
 
 class NegativeBinomialSpec(FormulaSpec):
-    """A model of counts as a formula; `offset` of the linear predictor, such as the logarithm of a time at risk."""
+    """A model of counts as a formula; `offset` of the linear predictor, for example the logarithm of a time at risk."""
 
     analysis: Literal["negative-binomial"] = "negative-binomial"
     offset: Offset | None = None
 
     async def analyse(self, secure_sum: SecureSum) -> "NegativeBinomialResult":
-        """Fit; raises as `fit_negative_binomial`."""
+        """Run the analysis; raises the same errors as `fit_negative_binomial`."""
         return await fit_negative_binomial(self, secure_sum)
 
     def as_glm(self, alpha: float) -> GlmSpec:
-        """Return the generalised linear model at a given alpha; at 0 it is Poisson's."""
+        """Return the generalised linear model for a given alpha; at 0, the Poisson model."""
         family = "negative-binomial" if alpha else "poisson"
         return GlmSpec.model_validate(self.model_dump(exclude={"analysis"}) | {"family": family, "alpha": alpha})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NegativeBinomialResult(CoefficientResult):
-    """The fit: what every regression tells, and its own.
+    """The fit: the attributes of every regression, and these.
 
     Attributes:
-        outcome: its name.
+        outcome: name of the outcome.
         statistic, p: z and its two-sided p-value.
         rate_ratio, lower, upper: exp of the coefficient, with its 95 % interval.
         alpha, alpha_se, alpha_lower, alpha_upper: overdispersion, its standard error and 95 % interval.
-        poisson_ratio, poisson_p: the likelihood-ratio test against alpha = 0.
-        log_likelihood, aic, bic: of the fit.
-        deviance, pearson: at the estimates.
-        df: residual degrees of freedom, alpha not counted.
-        fits: that were made.
+        poisson_ratio, poisson_p: likelihood-ratio test against alpha = 0.
+        log_likelihood, aic, bic: values of the fit.
+        deviance, pearson: goodness of fit at the estimates.
+        df: residual degrees of freedom, not counting alpha.
+        fits: number of fits made.
     """
 
     analysis: ClassVar[str] = "negative-binomial"
@@ -149,7 +149,7 @@ class NegativeBinomialResult(CoefficientResult):
         }
 
     def notes(self) -> list[str]:
-        return ["The interval is that of the rate ratio."]
+        return ["The interval is for the rate ratio."]
 
 
 async def fit_negative_binomial(spec: NegativeBinomialSpec, secure_sum: SecureSum) -> NegativeBinomialResult:
@@ -157,7 +157,7 @@ async def fit_negative_binomial(spec: NegativeBinomialSpec, secure_sum: SecureSu
 
     Raises: as `fit_glm`; and
         NotOverdispersedError: the counts vary no more than Poisson's.
-        ConvergenceError: the likelihood has no maximum in alpha from 1e-6 to 1e4.
+        ConvergenceError: the likelihood has no maximum in alpha between 1e-6 and 1e4.
     """
     while True:
         try:
@@ -167,11 +167,11 @@ async def fit_negative_binomial(spec: NegativeBinomialSpec, secure_sum: SecureSu
 
 
 class _SiteLostError(Exception):
-    """A fit is over fewer sites than those before."""
+    """A fit covers fewer sites than earlier ones."""
 
 
 class _Profile:
-    """Fits at values of t = log alpha over the same sites, each from the coefficients of those before."""
+    """Fits at values of t = log alpha over the same sites, each starting from earlier coefficients."""
 
     def __init__(self, spec: NegativeBinomialSpec, secure_sum: SecureSum) -> None:
         self._spec, self._secure_sum = spec, secure_sum
@@ -187,9 +187,9 @@ class _Profile:
                 break
             t = at
             if self._secure_sum.below(t, LEAST):
-                raise NotOverdispersedError("the likelihood rises towards alpha = 0: take the Poisson model")
+                raise NotOverdispersedError("the likelihood rises towards alpha = 0; use the Poisson model")
             if not self._secure_sum.below(t, MOST):
-                raise ConvergenceError("the likelihood rises without end in alpha")
+                raise ConvergenceError("the likelihood rises without bound in alpha")
         profile = await self._interpolated(at, poisson, *NARROW)
         best = _maximum(profile)
         fit = await self._fit(exp(best), self._expected(best), tolerance=TOLERANCE)
@@ -201,7 +201,7 @@ class _Profile:
         if excess <= 0:
             raise NotOverdispersedError(
                 f"Pearson's chi-square of the Poisson model is {poisson.pearson / poisson.df:.3g} times its degrees of "
-                "freedom: the counts are not overdispersed, take the Poisson model"
+                "freedom: the counts are not overdispersed, so use the Poisson model"
             )
         if "1" not in poisson.names:
             return 0.0
@@ -210,7 +210,7 @@ class _Profile:
         return min(max(log(excess / means), LEAST / 2), MOST / 2)
 
     async def _interpolated(self, middle: float, poisson: GlmResult, reach: float, points: int) -> Chebyshev:
-        """Return the polynomial through the profile at Chebyshev points, less a constant."""
+        """Return the polynomial through the profile at Chebyshev points, up to a constant."""
         nodes = middle + reach * np.cos(np.pi * (np.arange(points) + 0.5) / points)
         for t in nodes.tolist():
             self._fits[t] = fit = await self._fit(exp(t), self._expected(t), tolerance=ENOUGH)
@@ -219,7 +219,7 @@ class _Profile:
         return Chebyshev.fit(nodes, values - values.max(), points - 1, domain=[middle - reach, middle + reach])
 
     def _expected(self, t: float) -> Array | None:
-        """Return coefficients to start from: on the line through the two nearest fits."""
+        """Return initial coefficients, extrapolated linearly from the two nearest fits."""
         near = sorted(self._fits, key=lambda other: abs(other - t))[:2]
         if len(near) < 2:
             return self._fits[near[0]].coef if near else None
@@ -268,7 +268,7 @@ class _Profile:
 
 
 def _maximum(profile: Chebyshev) -> float:
-    """Return where the polynomial is largest in its interval."""
+    """Return the position of the polynomial's maximum in its interval."""
     slopes = profile.deriv().roots()
     inside = slopes.real[
         (np.abs(slopes.imag) < 1e-9) & (slopes.real > profile.domain[0]) & (slopes.real < profile.domain[1])

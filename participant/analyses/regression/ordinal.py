@@ -2,21 +2,21 @@
 
 For an outcome with the levels 0 ... J in order, cuts c_1 < ... < c_J and covariates z,
 
-    log odds (y < j) = c_j - coef . z        so a coefficient above 0 goes with higher levels
+    log odds (y < j) = c_j - coef . z        so a positive coefficient goes with higher levels
 
 The estimator is the pooled one: cuts and coefficients maximise the likelihood of all rows, by Newton's method on score
-and information of `participant.statistics.vocabulary.ordinal_score`. Standard errors from the information; the
-likelihood-ratio test is against the model without covariates, whose likelihood follows from how many rows each level
-has.
+and information of `participant.statistics.vocabulary.ordinal_score`. Standard errors come from the information; the
+likelihood-ratio test is against the model without covariates, whose likelihood follows from the number of rows of each
+level.
 
-Rounds: one for the number of rows of each level, then one or two for each step, about five: where the bounds that are
-proven from ranges make sums too coarse, a round of `ranges` goes first. It starts at the cuts of the model without
-covariates; the linear predictor is cut at a limit that is doubled whenever some row exceeds it.
+Rounds: one for the number of rows of each level, then one or two for each step, about five: if the bounds proven from
+ranges make the sums too coarse, a round of `ranges` precedes it. The fit starts at the cuts of the model without
+covariates; the linear predictor is clipped at a limit that doubles whenever some row exceeds it.
 
-Convergence: the next step is below 1e-8 standard errors, or below what the rounding of the sums can cause; that step is
+Convergence: the next step is below 1e-8 standard errors, or below the possible effect of rounding; that step is
 still taken. A step is halved while it lowers the likelihood or the cuts are out of order.
 
-Disclosure: see `participant.statistics.vocabulary.ordinal_score`. A worked example, performance status by age and sex:
+Disclosure: see `participant.statistics.vocabulary.ordinal_score`. An example, performance status by age and sex:
 
     analysis = "ordinal"
     dataset = "lung"
@@ -24,7 +24,7 @@ Disclosure: see `participant.statistics.vocabulary.ordinal_score`. A worked exam
     numbers = [{column = "age", low = 18, high = 100}]
     categories = [{column = "ph.ecog", levels = [0, 1, 2]}, {column = "sex", levels = [1, 2]}]
     row_limit = 1000
-    minimum_persons = 1     # at most of these sites fewer than five patients have some level
+    minimum_persons = 1     # most of these sites have fewer than five patients with some level
 
 Sources: McCullagh 1980, J R Stat Soc B 42:109; Agresti 2010, "Analysis of Ordinal Categorical Data", chapter 3.
 """
@@ -63,43 +63,43 @@ from participant.statistics.vocabulary.ordinal_score import MAX_CUT, OrdinalScor
 TOLERANCE = 1e-8  # standard errors
 MAX_STEPS = 50
 MAX_HALVINGS = 12
-FINE = 1e-7  # standard errors by which rounding may move an estimate before ranges are asked for
-COARSE = 1e-3  # and at most
+FINE = 1e-7  # effect of rounding on an estimate, in standard errors, that triggers a round of ranges
+COARSE = 1e-3  # and that is refused
 FIRST_LIMIT = 8.0  # of the linear predictor
 
 _SEPARATED = (
-    "the estimate grows without end; these probably separate the levels. If their values are only large, as years are, "
+    "the estimate grows without bound; these probably separate the levels. If their values are just large, like years, "
     "write center(v, ...) in the formula"
 )
 
 
 class OrdinalSpec(FormulaSpec):
-    """A proportional-odds model as a formula, whose outcome is a category with its levels in order."""
+    """A proportional-odds model as a formula; its outcome is a category with ordered levels."""
 
     analysis: Literal["ordinal"] = "ordinal"
 
     def outcome_and_design(self) -> tuple[Category, Design]:
-        """Return the outcome, and the design without an intercept, whose part the cuts take.
+        """Return the outcome, and the design without an intercept, which the cuts replace.
 
         Raises:
-            SpecError: the formula is wrong, its outcome is no category, or it has no covariates.
+            SpecError: the formula is wrong, its outcome is not a category, or it has no covariates.
         """
         model = self.parsed()
         if not isinstance(model.outcome, Coding):
-            raise SpecError("the outcome of an ordinal model is a category, with its levels in order")
+            raise SpecError("the outcome of an ordinal model must be a category with ordered levels")
         terms = tuple(term for term in model.design.terms if term != INTERCEPT)
         if not terms or INTERCEPT not in model.design.terms:
-            raise SpecError("the formula of an ordinal model has covariates, and its intercept (the cuts) stays in")
+            raise SpecError("the formula of an ordinal model needs covariates, and must keep its intercept (the cuts)")
         return Category(column=model.outcome.column, levels=model.outcome.levels), Design(terms=terms)
 
     async def analyse(self, secure_sum: SecureSum) -> "OrdinalResult":
-        """Fit; raises as `fit_ordinal`."""
+        """Run the analysis; raises the same errors as `fit_ordinal`."""
         return await fit_ordinal(self, secure_sum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OrdinalResult(CoefficientResult):
-    """The fit: what every regression tells, and its own.
+    """The fit: the attributes of every regression, and these.
 
     Attributes:
         outcome: column of the outcome.
@@ -107,14 +107,14 @@ class OrdinalResult(CoefficientResult):
         odds_ratio: exp(coef).
         z, p: coef / se and its two-sided p-value.
         lower, upper: 95 % confidence interval of the odds ratio.
-        cut_names, cuts, cut_se: (J,) between which levels, where, and how surely.
-        covariance: (J + p, J + p), of the cuts, then of the coefficients.
-        levels: (J + 1,) rows of each level.
-        log_likelihood, null_log_likelihood: at the estimate, and without covariates.
-        likelihood_ratio, likelihood_ratio_p: test of all coefficients at once.
-        aic, bic: of the fit, J + p parameters.
-        iterations: evaluations of the score.
-        rounding: bound of what the quantisation of the sums moves an estimate by, in standard errors.
+        cut_names, cuts, cut_se: (J,) names, positions and standard errors of the cuts.
+        covariance: (J + p, J + p) covariance of the cuts, then the coefficients.
+        levels: (J + 1,) number of rows of each level.
+        log_likelihood, null_log_likelihood: values at the estimate, and without covariates.
+        likelihood_ratio, likelihood_ratio_p: joint test of all coefficients.
+        aic, bic: information criteria of the fit, with J + p parameters.
+        iterations: number of evaluations of the score.
+        rounding: bound on the effect of quantisation on an estimate, in standard errors.
     """
 
     analysis: ClassVar[str] = "ordinal"
@@ -176,20 +176,20 @@ class OrdinalResult(CoefficientResult):
     def notes(self) -> list[str]:
         cuts = zip(self.cut_names, self.cuts, self.cut_se, strict=True)
         return [
-            "The interval is that of the odds ratio, of higher levels against lower ones.",
+            "The interval is for the odds ratio of higher against lower levels.",
             f"Cuts (std err): {', '.join(f'{name} {cut:.4f} ({se:.4f})' for name, cut, se in cuts)}",
         ]
 
 
 class _Point(NamedTuple):
-    """The sums at some parameters: J cuts, then p coefficients.
+    """The sums at given parameters: J cuts, then p coefficients.
 
     Attributes:
         at: (J + p,) parameters.
         log_likelihood, score, information: (), (J + p,), (J + p, J + p).
-        score_error: (J + p,), bound of what rounding changes.
-        levels: (J + 1,) rows of each level.
-        outside, sites, withheld: of the answer.
+        score_error: (J + p,), bound on the effect of rounding.
+        levels: (J + 1,) number of rows of each level.
+        outside, sites, withheld: clipped values, sites and withheld rows of the answer.
     """
 
     at: Array
@@ -204,7 +204,7 @@ class _Point(NamedTuple):
 
     @property
     def rounding(self) -> float:
-        """Bound of what rounding moves an estimate by, in standard errors."""
+        """Bound on the effect of rounding on an estimate, in standard errors."""
         diagonal = np.diag(self.information)
         return float((self.score_error / np.sqrt(diagonal)).max()) if (diagonal > 0).all() else np.inf
 
@@ -213,9 +213,9 @@ async def fit_ordinal(spec: OrdinalSpec, secure_sum: SecureSum) -> OrdinalResult
     """Fit the model that `spec` describes.
 
     Raises:
-        SpecError: the formula does not fit an ordinal model.
-        NoRowsError: a level has no row over all sites.
-        CollinearityError, SeparationError, ConvergenceError: there is no estimate, or no single one.
+        SpecError: the formula does not suit an ordinal model.
+        NoRowsError: across all sites, a level has no row.
+        CollinearityError, SeparationError, ConvergenceError: there is no estimate, or no unique one.
         PrecisionError: the sums are too coarse; the message says what helps.
     """
     score = _Score(spec, secure_sum)
@@ -253,7 +253,7 @@ class _Score:
         return await self.at(np.append(logit(np.cumsum(levels)[:-1] / levels.sum()), nothing))
 
     async def at(self, parameters: Array) -> _Point:
-        """Return the sums at some parameters; asks again with a higher limit where some row exceeds it."""
+        """Return the sums at given parameters; asks again with a higher limit if some row exceeds it."""
         while True:
             query, answer = await self._ask(self._query(parameters))
             if not answer.values["beyond"]:
@@ -264,7 +264,7 @@ class _Score:
             self._limit = min(2 * self._limit, MAX_LIMIT)
 
     def step(self, first: _Point, point: _Point) -> Array:
-        """Return the step. Where only the information about cuts is gone, any covariate may have separated them."""
+        """Return the step. If only the information about cuts has vanished, any covariate may have separated them."""
         try:
             return newton_step(self.names, first.information, point.information, point.score)
         except SeparationError as error:
@@ -272,8 +272,8 @@ class _Score:
             raise SeparationError(covariates or self.design.names, _SEPARATED) from None
 
     async def climb(self, point: _Point, step: Array) -> _Point:
-        """Return the point after a step, halved while it lowers the likelihood over the same sites or leads nowhere."""
-        failure: Exception = ConvergenceError("no step along Newton's direction raises the likelihood")
+        """Return the point after a step, halved while it lowers the likelihood of the same sites or is infeasible."""
+        failure: Exception = ConvergenceError("no step in Newton's direction raises the likelihood")
         for halving in range(MAX_HALVINGS + 1):
             parameters = point.at + step / 2**halving
             cuts = parameters[: len(self.cut_names)].tolist()
@@ -318,10 +318,10 @@ class _Score:
 
     def _check(self, levels: Array) -> None:
         if not levels.sum():
-            raise NoRowsError("no row over all sites meets the filter and has all values")
+            raise NoRowsError("across all sites, no row meets the filter and has all values")
         if empty := [f"{level:g}" for level, rows in zip(self.outcome.levels, levels, strict=True) if not rows]:
             raise NoRowsError(
-                f"no row over all sites has {self.outcome.column} {', '.join(empty)}; leave such levels out"
+                f"across all sites, no row has {self.outcome.column} {', '.join(empty)}; leave such levels out"
             )
 
     def _point(self, parameters: Array, query: BoundQuery, answer: Sum) -> _Point:

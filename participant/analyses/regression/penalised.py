@@ -1,8 +1,8 @@
-"""What ridge and lasso have in common: a linear model by formula, its coefficients penalised, from one Gram matrix.
+"""What ridge and lasso share: a linear model by formula with penalised coefficients, from one Gram matrix.
 
-The covariates are taken in deviations from their pooled means, the intercept is not penalised, and by default they are
-divided by their pooled standard deviations (n as divisor), so that the penalty treats all units alike; coefficients are
-told in the units of the covariates in any case.
+The covariates are centred at their pooled means, and the intercept is not penalised. By default, the covariates are
+divided by their pooled standard deviations (divisor n), so that the penalty treats all units alike; coefficients are
+always reported in the covariates' units.
 """
 
 from abc import ABC
@@ -28,8 +28,8 @@ class PenalisedSpec(FormulaSpec, ABC):
     """A linear model as a formula.
 
     Attributes:
-        penalties: to fit at; empty for a path that is found from the data.
-        standardise: whether covariates are divided by their standard deviations.
+        penalties: penalties to fit; empty for a path derived from the data.
+        standardise: whether to divide covariates by their standard deviations.
     """
 
     penalties: Annotated[tuple[Annotated[FiniteFloat, Field(gt=0)], ...], Field(max_length=MAX_PENALTIES)] = ()
@@ -38,19 +38,19 @@ class PenalisedSpec(FormulaSpec, ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PenalisedResult(AnalysisResult, ABC):
-    """The fits, for k penalties, descending.
+    """The fits for k descending penalties.
 
     Attributes:
-        names: the p covariates.
-        penalties: (k,).
+        names: names of the p covariates.
+        penalties: (k,) penalties.
         path: (k, p) coefficients in the units of the covariates.
-        intercepts, r_squared: (k,).
-        best: place of the penalty that is chosen.
-        coef, intercept, penalty: of that one.
-        standardised: (k, p) the path for covariates divided by their standard deviations, where they were.
-        rows: over all sites.
-        sites: whose rows are in the fit.
-        warnings: what a reader of the result should know.
+        intercepts, r_squared: (k,) intercepts and shares of the variance explained.
+        best: index of the chosen penalty.
+        coef, intercept, penalty: values for that penalty.
+        standardised: (k, p) path for covariates divided by their standard deviations, if they were.
+        rows: number of rows across all sites.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     formats: ClassVar[Mapping[str, str]] = {"name": "", "coef": ".6g", "standardised": ".6g"}
@@ -78,16 +78,16 @@ class PenalisedResult(AnalysisResult, ABC):
 
 
 class PenalisedProblem(NamedTuple):
-    """Least squares in deviations from the means, of n rows and p covariates x, scaled.
+    """A centred and scaled least-squares problem with n rows and p covariates x.
 
     Attributes:
-        names: the covariates.
-        rows: n.
+        names: names of the covariates.
+        rows: number of rows n.
         gram, moment: (p, p) sums of x x', (p,) sums of x y.
         square: sum of y^2.
-        scale: (p,) by which x was divided.
-        x_mean, y_mean: (p,) of the covariates in their own units, and of the outcome.
-        sites, warnings: of the sums.
+        scale: (p,) divisors of x.
+        x_mean, y_mean: (p,) means of the covariates in their own units, and mean of the outcome.
+        sites, warnings: sites and warnings of the sums.
     """
 
     names: tuple[str, ...]
@@ -106,13 +106,13 @@ class PenalisedProblem(NamedTuple):
         return max(self.square - 2 * float(b @ self.moment) + float(b @ self.gram @ b), 0.0)
 
     def in_units(self, b: Array) -> tuple[Array, float]:
-        """Return coefficients in the units of the covariates, and the intercept."""
+        """Return the coefficients in the covariates' units, and the intercept."""
         coef = b / self.scale
         return coef, self.y_mean - float(coef @ self.x_mean)
 
 
 async def problem(spec: PenalisedSpec, secure_sum: SecureSum) -> PenalisedProblem:
-    """Return the least-squares problem of a specification; raises as `second_moments`.
+    """Return the least-squares problem of a specification; raises the same errors as `second_moments`.
 
     Raises:
         SpecError: the formula is wrong, or has no covariates or no intercept.
@@ -121,10 +121,10 @@ async def problem(spec: PenalisedSpec, secure_sum: SecureSum) -> PenalisedProble
     outcome, design = spec.model()
     terms = tuple(term for term in design.terms if term != INTERCEPT)
     if not terms or INTERCEPT not in design.terms:
-        raise SpecError("a penalised model has covariates, and its intercept stays in")
+        raise SpecError("a penalised model needs covariates, and must keep its intercept")
     moments = await second_moments(spec, Design(terms=((outcome,), *terms)), secure_sum)
     if moments.rows < 2:
-        raise NoRowsError("one row over all sites is not enough")
+        raise NoRowsError("a penalised model needs at least two rows across all sites")
     scale = moments.sd[1:] if spec.standardise else np.ones(len(moments.mean) - 1)
     return PenalisedProblem(
         names=moments.names[1:],

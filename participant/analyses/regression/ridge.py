@@ -1,6 +1,6 @@
 """Ridge regression on the rows of all sites, from their Gram matrix alone.
 
-With x the covariates (p of them) and y the outcome in deviations from their means, over n rows, and a penalty a,
+With the p covariates x and the outcome y centred at their means, over n rows, and a penalty a,
 
     b(a) = (X'X + a 1)^-1 X'y          minimises |y - X b|^2 + a |b|^2, as scikit-learn's Ridge does
 
@@ -9,13 +9,13 @@ From the eigenvalues d^2 of X'X,
     df(a)  = 1 + sum of d^2 / (d^2 + a)                      the effective number of parameters
     gcv(a) = (RSS / n) / (1 - df / n)^2                      generalised cross-validation
 
-Where no penalties are named, 100 are tried, in equal steps of their logarithm, from 1e-6 to 1e3 times the largest
-eigenvalue; of all penalties that with the least gcv is `best`. It has no standard errors: a ridge estimate is biased on
-purpose, and an interval that leaves the bias out would mislead.
+By default, 100 penalties are tried, equally spaced on a logarithmic scale, from 1e-6 to 1e3 times the largest
+eigenvalue; the one with the least gcv is `best`. There are no standard errors: a ridge estimate is biased on
+purpose, and an interval that ignores the bias would mislead.
 
-One round (three where ranges must be found); nothing iterates. Disclosure: that of
-`participant.statistics.vocabulary.gram`; the sums do not depend on the penalty, so that a path costs no more than one
-fit, and tells no more.
+One round (three if ranges must be found); nothing iterates. Disclosure: that of
+`participant.statistics.vocabulary.gram`; the sums do not depend on the penalty, so a path costs and discloses no more
+than one fit.
 
     analysis = "ridge"
     dataset = "lung"
@@ -49,17 +49,17 @@ class RidgeSpec(PenalisedSpec):
     analysis: Literal["ridge"] = "ridge"
 
     async def analyse(self, secure_sum: SecureSum) -> "RidgeResult":
-        """Fit; raises as `fit_ridge`."""
+        """Run the analysis; raises the same errors as `fit_ridge`."""
         return await fit_ridge(self, secure_sum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RidgeResult(PenalisedResult):
-    """The fits: what every penalised model tells, and its own.
+    """The fits: the attributes of every penalised model, and these.
 
     Attributes:
-        df, gcv: (k,) as the module says.
-        best: place of the penalty with the least gcv.
+        df, gcv: (k,) as the module defines them.
+        best: index of the penalty with the least gcv.
     """
 
     analysis: ClassVar[str] = "ridge"
@@ -90,8 +90,8 @@ async def fit_ridge(spec: RidgeSpec, secure_sum: SecureSum) -> RidgeResult:
 
     Raises:
         SpecError: the formula is wrong, or has no covariates or no intercept.
-        NoRowsError: no row over all sites meets the filter and has all values.
-        CollinearityError: outcome or a covariate has one value in all rows.
+        NoRowsError: across all sites, no row meets the filter and has all values.
+        CollinearityError: the outcome or a covariate has the same value in all rows.
         PrecisionError: the sums are too coarse; the message says what helps.
     """
     least_squares = await problem(spec, secure_sum)

@@ -1,4 +1,4 @@
-"""The table of two categories over all sites: one exact round of `contingency`."""
+"""The cross table of two categories across all sites: one exact round of `contingency`."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from participant.statistics.vocabulary.contingency import ContingencyParams
 
 
 class CrossTable(NamedTuple):
-    """Counts of rows, (R, C), of levels that occur; levels that no row has are left out and named in a warning."""
+    """Counts of rows, (R, C), for the levels that occur; a warning names the levels that no row has."""
 
     counts: Array
     rows: tuple[str, ...]
@@ -27,7 +27,7 @@ async def crosstab(spec: TableSpec, secure_sum: SecureSum, row: Category, column
     """Return how many rows have each combination of levels.
 
     Raises:
-        NoRowsError: there is no row, or one of the categories has a single level.
+        NoRowsError: there are no rows, or one of the categories has a single level.
     """
     params = ContingencyParams(by=(row, column), row_limit=spec.row_limit)
     answer = await secure_sum(spec.ask(CONTINGENCY, params, secure_sum.value_bits))
@@ -37,7 +37,7 @@ async def crosstab(spec: TableSpec, secure_sum: SecureSum, row: Category, column
         *warn_of_other_codes((row, column), answer.values["counts"]),
     ]
     if not counts.any():
-        raise refusal("no row over all sites meets the filter and has both values", warnings)
+        raise refusal("across all sites, no row meets the filter and has both values", warnings)
     rows, absent_rows = occurring(row, counts.sum(axis=1), warnings)
     columns, absent_columns = occurring(column, counts.sum(axis=0), warnings)
     return CrossTable(
@@ -50,5 +50,5 @@ async def crosstab(spec: TableSpec, secure_sum: SecureSum, row: Category, column
 
 
 def cell_names(rows: tuple[str, ...], columns: tuple[str, ...]) -> list[str]:
-    """Return the names of the cells of a table, by rows."""
+    """Return the names of a table's cells, row by row."""
     return [f"{row}, {column}" for row in rows for column in columns]

@@ -1,13 +1,13 @@
-"""Number, mean and sum of squares about the mean, of variables or of the cells of categories, from secure sums.
+"""Number of rows, mean and sum of squares about the mean, of variables or of cells of categories, from secure sums.
 
-With sums s of x - m and q of (x - m)^2 over n rows, m the middle of the declared range:
+With sums s of x - m and q of (x - m)^2 over n rows, where m is the middle of the declared range:
 
     mean    = m + s / n
     squares = q - s^2 / n         sum of squares about the mean
 
-The difference loses digits where the mean is far from the middle beside the spread. What is lost is bounded: squares
-within ten times the bound count as none, so that a constant is seen as one, and squares of which fewer than seven
-digits are left are refused. Where the fixed point would take digits, a round of `ranges` makes the sums finer first.
+The difference loses digits if the mean is far from the middle compared with the spread. The loss is bounded: squares
+within ten times the bound count as zero, so that a constant is recognised as such, and squares with fewer than seven
+remaining digits are refused. If the fixed point would cost digits, a round of `ranges` first makes the sums finer.
 
 Source: Chan, Golub, LeVeque 1983, "Algorithms for computing the sample variance", on shifted data.
 """
@@ -32,10 +32,10 @@ from participant.statistics.models.variables import Variable
 from participant.statistics.vocabulary.class_moments import ClassMomentsParams
 from participant.statistics.vocabulary.moments import MomentsParams
 
-DOUBLES = 2e-15  # what sums of doubles lose, relative to their terms
-FINE = 1e-9  # of the squares, that the fixed point may take before ranges are asked for
-COARSE = 1e-7  # of the squares, that may be lost at most
-NOISE = 10.0  # times what may be lost: squares below are none
+DOUBLES = 2e-15  # loss of sums of doubles, relative to their terms
+FINE = 1e-9  # share of the squares that the fixed point may cost before a round of ranges
+COARSE = 1e-7  # largest share of the squares that may be lost
+NOISE = 10.0  # times the possible loss; smaller squares count as zero
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,12 +44,12 @@ class GroupMoments:
 
     Attributes:
         rows: numbers of rows.
-        means: NaN where there is no row.
-        squares: sums of squares about the mean; 0 where the values are all the same.
-        quantised, lost: bounds of the error of `squares`: by the fixed point, and by doubles as well.
-        of_cells: whether the entries are cells of one variable, and not variables.
-        sites: whose rows these are.
-        warnings: about what is not in the sums, or was moved.
+        means: means; NaN without rows.
+        squares: sums of squares about the mean; 0 if all values are equal.
+        quantised, lost: bounds on the error of `squares`: from the fixed point alone, and with that of doubles.
+        of_cells: whether the entries are cells of one variable rather than variables.
+        sites: names of the contributing sites.
+        warnings: warnings about rows missing from the sums, and clipped values.
     """
 
     rows: Array
@@ -62,25 +62,25 @@ class GroupMoments:
     warnings: tuple[str, ...]
 
     def exceeds(self, lost: Array, share: float) -> bool:
-        """Return whether more than a share of the squares is lost: of some variable, or of all cells together."""
+        """Return whether more than `share` of the squares is lost, for some variable or for all cells together."""
         if self.of_cells:
             return bool(lost.sum() > share * self.squares.sum())
         return bool((lost > share * self.squares).any())
 
     @property
     def sd(self) -> Array:
-        """Standard deviations; NaN where there are fewer than two rows."""
+        """Standard deviations; NaN for fewer than two rows."""
         return np.sqrt(np.where(self.rows > 1, self.squares, np.nan) / np.maximum(self.rows - 1, 1))
 
 
 async def moments_of(
     spec: TableSpec, secure_sum: SecureSum, variables: tuple[Variable, ...], complete: tuple[str, ...] = ()
 ) -> GroupMoments:
-    """Return the moments of variables over the rows that are complete in all of them, and in `complete`.
+    """Return the moments of variables over the rows complete in all of them and in `complete`.
 
     Raises:
-        NoRowsError: there is no row.
-        PrecisionError: the sums are too coarse beside the declared ranges.
+        NoRowsError: there are no rows.
+        PrecisionError: the declared ranges make the sums too coarse.
     """
     params = MomentsParams(variables=variables, row_limit=spec.row_limit)
     names = tuple(variable.column for variable in variables)
@@ -98,9 +98,9 @@ async def moments_of(
 async def class_moments_of(
     spec: TableSpec, secure_sum: SecureSum, by: tuple[Category, ...], variable: Variable
 ) -> GroupMoments:
-    """Return the moments of a variable in the cells that categories make, of the shape of their levels.
+    """Return the moments of a variable in the cells of categories, in the shape of their levels.
 
-    Raises: as `moments_of`.
+    Raises the same errors as `moments_of`.
     """
     outcome = Numeric(**variable.model_dump())
     params = ClassMomentsParams(by=by, variables=(outcome,), dominance=1.0, row_limit=spec.row_limit)
@@ -123,7 +123,7 @@ async def class_moments_of(
 async def difference_of(spec: TableSpec, secure_sum: SecureSum, x: Variable, y: Variable) -> GroupMoments:
     """Return the moments of x - y, row by row, over the rows that have both; arrays are (1,).
 
-    Raises: as `moments_of`.
+    Raises the same errors as `moments_of`.
     """
     middles = [one.low + (one.high - one.low) / 2 for one in (x, y)]
     pair = [Numeric(**one.model_dump(), centre=middle) for one, middle in zip((x, y), middles, strict=True)]
@@ -152,7 +152,7 @@ async def difference_of(spec: TableSpec, secure_sum: SecureSum, x: Variable, y: 
 
 
 class _Sums(NamedTuple):
-    """Sums about the middle, the size of what was added up to the second ones, and the steps of both."""
+    """Sums about the middle, the magnitude of the terms in the second sums, and the steps of both."""
 
     rows: Array
     first: Array
@@ -187,7 +187,7 @@ async def _found(
     if found.rows.any() and found.exceeds(found.quantised, FINE):
         found = read(*await ranged(query, secure_sum))
     if not found.rows.any():
-        raise refusal("no row over all sites meets the filter and has all values", found.warnings)
+        raise refusal("across all sites, no row meets the filter and has all values", found.warnings)
     if found.squares.any() and found.exceeds(np.where(found.squares > 0, found.lost, 0.0), COARSE):
-        raise too_coarse(f"the spread of {', '.join(names)} is lost beside the declared range")
+        raise too_coarse(f"the spread of {', '.join(names)} is lost within the much wider declared range")
     return found

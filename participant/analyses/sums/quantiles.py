@@ -1,26 +1,26 @@
-"""Quantiles of a quantity over the rows of all sites, by secure histograms whose edges close in on them.
+"""Quantiles of a quantity over the rows of all sites, from secure histograms whose edges close in on them.
 
-The quantile at share a of n rows is the ceil(a n)-th smallest value, here rounded up to a grid of the agreed width:
+The quantile at share a of n rows is the ceil(a n)-th smallest value, rounded up to a grid of the agreed width:
 
     q = the least point of the grid at or below which ceil(a n) rows lie
 
-That is the empirical distribution's inverse. It is exact for values that lie on the grid (ages in whole years), and off
-by less than the width for others. No series of rounds tells more than counts on this grid.
+This inverts the empirical distribution. It is exact for values on the grid (ages in whole years), and off by less than
+the width for others. No series of rounds discloses more than counts on this grid.
 
-A round asks for the counts between a few edges inside each quantile's bracket (lo, hi], in which it is known to lie. A
-site with few rows between two edges hides them (`participant.statistics.evaluation.suppression`), so a round counts
-some rows only. Let h be how many it hides, of the n that a first round with its edge at the top has counted. At an edge
-with c rows at or below it that show, there are between c and c + h in truth; so
+A round asks for the counts between a few edges inside each quantile's bracket (lo, hi], which contains it. A site with
+few rows between two edges hides them (`participant.statistics.evaluation.suppression`), so a round counts only some
+rows. Let h be the number hidden, of the n that a first round with its edge at the top has counted. At an edge with c
+visible rows at or below it, the true number is between c and c + h; so
 
     lo = the last edge with c + h < ceil(a n)         hi = the first edge with c >= ceil(a n)
 
-hold whatever the hidden rows are. Without a floor hundreds of edges are asked for at once, and two rounds do. With one,
-it is as many as should leave enough rows between them; then one for each quantile; then one alone, at the middle of a
-bracket or at its quarters. A bracket that stays open is given as it is, with a warning: the floor hides the rest. If a
-site is lost, the search begins again over those that are left.
+hold wherever the hidden rows are. Without a floor, a round asks for hundreds of edges, and two rounds suffice. With a
+floor, it asks for as many as should leave enough rows between them; then for one in each bracket; then for one alone,
+at the middle of a bracket or at its quarters. A bracket that stays open is returned as it is, with a warning: the floor
+hides the rest. If a site is lost, the search starts over with the remaining sites.
 
 Sources: Hyndman, Fan 1996, Am Stat 50:361, definition 1; Willenborg, de Waal 2001, "Elements of Statistical Disclosure
-Control", section 1.4, for bounds of what is suppressed.
+Control", section 1.4, for bounds on suppressed counts.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ from participant.statistics.evaluation.registry import HISTOGRAM
 from participant.statistics.language.layout import Array
 from participant.statistics.vocabulary.histogram import MAX_EDGES, MAX_GRID, HistogramParams, Measured, Predicted
 
-ROOM = 4  # times the floor: rows that a bin should hold at each site on average
+ROOM = 4  # times the floor: average number of rows that a bin should hold at each site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,13 +47,13 @@ class Quantiles:
     """Quantiles at some shares; arrays are (Q,).
 
     Attributes:
-        values: points of the grid; each quantile lies in (lower, value].
-        lower: a width below the value, or more where the floor hides the rest.
-        known: which quantiles are known to the width.
-        rows: over which they are.
-        outside: values that were moved to the quantity's range.
-        sites: whose rows these are.
-        warnings: about quantiles that are not known to the width.
+        values: grid points; each quantile lies in (lower, value].
+        lower: lower ends, one width below the values, or more if the floor hides the rest.
+        known: whether each quantile is known to within the width.
+        rows: number of rows.
+        outside: number of values clipped to the quantity's range.
+        sites: names of the contributing sites.
+        warnings: warnings about quantiles that are not known to within the width.
     """
 
     values: Array
@@ -68,16 +68,16 @@ class Quantiles:
 async def find_quantiles(
     spec: TableSpec, secure_sum: SecureSum, quantity: Measured | Predicted, shares: Sequence[float], width: float
 ) -> Quantiles:
-    """Return the quantiles of a quantity at `shares`, each above 0 and at most 1, on a grid that begins at its range.
+    """Return a quantity's quantiles at `shares`, each above 0 and at most 1, on a grid from the start of its range.
 
     Raises:
-        NoRowsError: no row over all sites meets the filter and has all values.
+        NoRowsError: across all sites, no row meets the filter and has all values.
         SpecError: the grid has too many points, or none.
     """
     low, high = quantity.bounds
     points = ceil((high - low) / width * (1 - 1e-12))
     if not points <= MAX_GRID:
-        raise SpecError(f"a width of {width:g} makes more than {MAX_GRID} steps of {low:g} to {high:g}")
+        raise SpecError(f"a width of {width:g} divides {low:g} to {high:g} into more than {MAX_GRID} steps; widen it")
 
     async def search(over: SecureSum) -> Quantiles:
         brackets = _Search(spec, over, quantity, np.array(shares), width, points)
@@ -88,7 +88,7 @@ async def find_quantiles(
 
 
 class _Search:
-    """The brackets (lo, hi] of all quantiles, as points of the grid; -1 is below all."""
+    """The brackets (lo, hi] of all quantiles, as grid points; -1 is below all."""
 
     def __init__(
         self,
@@ -105,16 +105,16 @@ class _Search:
         self._hi = np.full(len(shares), points)
 
     async def close(self) -> None:
-        """Close the brackets as far as the sites' floor lets them.
+        """Close the brackets as far as the sites' floor allows.
 
         Raises:
-            NoRowsError: there is no row.
+            NoRowsError: there are no rows.
         """
         self._whole = await self._counts([self._points])
         self._rows = float(self._whole.values["counts"].sum())
         if not self._rows:
             hidden = self._spec.warn_of_withheld(self._whole.values)
-            raise refusal("no row over all sites meets the filter and has all values", hidden)
+            raise refusal("across all sites, no row meets the filter and has all values", hidden)
         self._ranks = np.maximum(np.ceil(self._shares * self._rows - 1e-9), 1)
         many = self._many()
         while len(self._open) and await self._ask(self._open, many):
@@ -141,8 +141,8 @@ class _Search:
             warnings=(
                 *self._spec.warn_of_withheld(self._whole.values),
                 *(
-                    f"the quantile of {name} at {self._shares[i]:g} is only known to lie between {lower[i]:g} and "
-                    f"{values[i]:g}: the sites hide small groups"
+                    f"the quantile of {name} at {self._shares[i]:g} is only known to be between {lower[i]:g} and "
+                    f"{values[i]:g}, because the sites hide small groups"
                     for i in self._open
                 ),
             ),
@@ -153,7 +153,7 @@ class _Search:
         return np.flatnonzero(self._hi - self._lo > 1)
 
     def _many(self) -> list[float]:
-        """Return where to put the edges of a bracket, as shares of it."""
+        """Return where to place the edges in a bracket, as shares of it."""
         most = MAX_EDGES // len(self._shares)
         floor = self._spec.minimum_persons
         if floor > 1:
@@ -162,7 +162,7 @@ class _Search:
         return [(i + 1) / (most + 1) for i in range(most)]
 
     async def _ask(self, brackets: NDArray[np.intp], places: list[float]) -> bool:
-        """Ask for the counts at these places of some brackets; return whether a bracket became smaller."""
+        """Ask for the counts at these places in some brackets; return whether any bracket shrank."""
         edges = sorted(
             {
                 min(max(int(lo + place * (hi - lo)), lo + 1), hi - 1)

@@ -1,12 +1,12 @@
-"""Means, variances and covariances of a design over all sites, from one sum: what penalised regression and principal
-components need.
+"""Means, variances and covariances of a design across all sites, from one sum, for penalised regression and principal
+components.
 
 With the sums n, s and G of 1, z and z z' (`participant.statistics.vocabulary.gram`):
 
     mean = s / n,   cross = G - n mean mean'
 
-Rounds: one, or three where the bounds that are proven from declared ranges make the sums coarse (`ranged`). What
-rounding can change of a variance is known, and is refused where it is not small.
+Rounds: one, or three if the bounds proven from declared ranges make the sums coarse (`ranged`). The effect of
+rounding on a variance is bounded, and refused unless it is small.
 """
 
 from typing import NamedTuple
@@ -25,22 +25,22 @@ from participant.statistics.language.layout import Array
 from participant.statistics.models.design import INTERCEPT, Design
 from participant.statistics.models.model import ModelParams
 
-FINE = 1e-13  # of a variance: what rounding may change before ranges are asked for
-COARSE = 1e-7  # and at most
-CONSTANT = 1e-12  # of the mean square; a column with a smaller variance is constant
-HARDLY = 1e-8  # of the declared range; one with a smaller standard deviation is, too
+FINE = 1e-13  # share of a variance that rounding may change before a round of ranges
+COARSE = 1e-7  # and at all
+CONSTANT = 1e-12  # share of the mean square; a column with a smaller variance is constant
+HARDLY = 1e-8  # share of the declared range; a column with a smaller standard deviation is constant, too
 
 
 class SecondMoments(NamedTuple):
     """Moments of the p covariates of a design, the intercept left out.
 
     Attributes:
-        names: the covariates.
-        rows: n, over all sites.
-        mean: (p,).
+        names: names of the covariates.
+        rows: number of rows n across all sites.
+        mean: (p,) means.
         cross: (p, p) sums of products of deviations from the mean.
-        sites: whose rows are in the sums.
-        warnings: of values outside and sites left out.
+        sites: names of the contributing sites.
+        warnings: warnings about clipped values and sites left out.
     """
 
     names: tuple[str, ...]
@@ -60,8 +60,8 @@ async def second_moments(spec: TableSpec, design: Design, secure_sum: SecureSum)
     """Return the moments of a design without an intercept.
 
     Raises:
-        NoRowsError: no row over all sites meets the filter and has all values.
-        CollinearityError: a covariate has one value in all rows.
+        NoRowsError: across all sites, no row meets the filter and has all values.
+        CollinearityError: a covariate has the same value in all rows.
         PrecisionError: the sums are too coarse; the message says what helps.
     """
     with_one = Design(terms=(INTERCEPT, *design.terms))
@@ -69,7 +69,7 @@ async def second_moments(spec: TableSpec, design: Design, secure_sum: SecureSum)
     query = spec.ask(GRAM, params, secure_sum.value_bits)
     answer = await secure_sum(query)
     if answer.values["rows"] < 1:
-        raise NoRowsError("no row over all sites meets the filter and has all values")
+        raise NoRowsError("across all sites, no row meets the filter and has all values")
     mean, cross = _centred(answer)
     if (_rounding(query, answer) > FINE * np.diag(cross)).any():
         query, answer = await ranged(query, secure_sum)
@@ -80,10 +80,10 @@ async def second_moments(spec: TableSpec, design: Design, secure_sum: SecureSum)
     rounding = _rounding(query, answer)
     constant = np.diag(cross) <= least
     if (rounding > np.where(constant, least, COARSE * np.diag(cross))).any():
-        raise too_coarse("rounding could change a variance by a part that matters")
+        raise too_coarse("rounding could change a variance noticeably")
     if constant.any():
         names = [name for name, is_constant in zip(design.names, constant, strict=True) if is_constant]
-        raise CollinearityError(names, "the same value in all rows over all sites; leave it out")
+        raise CollinearityError(names, "the same value in all rows across all sites; leave it out")
     return SecondMoments(
         names=design.names,
         rows=round(float(answer.values["rows"])),
@@ -98,14 +98,14 @@ async def second_moments(spec: TableSpec, design: Design, secure_sum: SecureSum)
 
 
 def _centred(answer: Sum) -> tuple[Array, Array]:
-    """Return mean, (p,), and cross, (p, p), of the covariates behind the intercept."""
+    """Return mean, (p,), and cross, (p, p), of the covariates after the intercept."""
     rows, gram = float(answer.values["rows"]), symmetric(answer.values["gram"], _order(answer.values["gram"]))
     mean = gram[0, 1:] / rows
     return mean, gram[1:, 1:] - rows * np.outer(mean, mean)
 
 
 def _rounding(query: BoundQuery, answer: Sum) -> Array:
-    """Return bounds of what rounding changes of the diagonal of `cross`, (p,)."""
+    """Return bounds on the effect of rounding on the diagonal of `cross`, (p,)."""
     mean, _ = _centred(answer)
     steps = query.steps["gram"]
     half = len(answer.sites) / 2 * symmetric(steps, len(mean) + 1)
@@ -114,5 +114,5 @@ def _rounding(query: BoundQuery, answer: Sum) -> Array:
 
 
 def _order(upper: Array) -> int:
-    """Return the order of a symmetric matrix with so many entries on and above its diagonal."""
+    """Return the order of a symmetric matrix from the entries on and above its diagonal."""
     return int((np.sqrt(8 * len(upper) + 1) - 1) / 2)

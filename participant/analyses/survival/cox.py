@@ -1,19 +1,19 @@
-"""Cox's proportional-hazards regression on the rows of all sites, from sums alone.
+"""Cox proportional-hazards regression on the rows of all sites, from sums alone.
 
 The estimator is the pooled one: the coefficients maximise the partial likelihood with Efron's or Breslow's treatment of
-ties on the agreed grid, each stratum with risk sets of its own (`partial_likelihood` has the formulas).
+ties on the agreed grid, with separate risk sets for each stratum (`partial_likelihood` has the formulas).
 
 Rounds: one of moments (covariates are standardised by pooled means and standard deviations), one of event counts (the
-later rounds ask only for the grid times where something happened, and for tie sums only where two or more events fell),
-then one for each Newton step, about five (and one more whenever a patient's weight exceeds what was expected), and one
-for the test of proportional hazards, where it is asked for (`proportional_hazards`).
+later rounds ask only for grid times with an event, and for tie sums only at times with two or more),
+then one for each Newton step, about five (and one more whenever a patient's weight exceeds its expected limit), and one
+for the test of proportional hazards, if requested (`proportional_hazards`).
 
-Convergence: Newton's method from b = 0, a step being halved while it lowers the likelihood. The fit has converged when
-the next step is below 1e-6 standard errors (in the norm of the information) or below what the rounding of the sums can
-cause; that step is still taken, since it costs no round. A site that is lost on the way takes its rows out of the fit:
-the estimate, its standard errors and both likelihoods are over the sites of the last round.
+Convergence: Newton's method from b = 0, halving a step while it lowers the likelihood. The fit has converged when
+the next step is below 1e-6 standard errors (in the norm of the information) or below the possible effect of rounding;
+that step is still taken, since it costs no round. A site that is lost midway takes its rows out of the fit:
+the estimate, its standard errors and both likelihoods cover the sites of the last round.
 
-Disclosure: see the three statistics; that of the risk sets on a fine grid is considerable. A worked example:
+Disclosure: see the three statistics; that of the risk sets on a fine grid is considerable. An example:
 
     analysis = "cox"
     dataset = "lung"
@@ -69,33 +69,33 @@ from participant.statistics.vocabulary.cox_risk_sets import MAX_COVARIATES, MAX_
 from participant.statistics.vocabulary.event_counts import EventCountsParams
 from participant.statistics.vocabulary.moments import MomentsParams
 
-TOLERANCE = 1e-6  # of the Newton decrement, in standard errors
+TOLERANCE = 1e-6  # Newton decrement, in standard errors
 MAX_STEPS = 25
 MAX_HALVINGS = 10
-COARSE = 1e-3  # standard errors by which rounding may move an estimate at most
-CONSTANT = 1e-6  # of the declared range; a column with a smaller standard deviation is constant
+COARSE = 1e-3  # largest effect of rounding on an estimate, in standard errors
+CONSTANT = 1e-6  # share of the declared range; a column with a smaller standard deviation is constant
 COLLINEAR = 1e-7  # smallest eigenvalue of the information, scaled to unit diagonal
 STILL_MOVING = 0.01  # standard deviations of a covariate
-VANISHED = 1e-4  # of the information at the start
+VANISHED = 1e-4  # share of the information at the start
 UNBELIEVABLE = 5.0  # log hazard ratio per standard deviation
-REACH = 6.0  # how far b.z is expected to go, in units of |b|; doubled whenever a row goes further
+REACH = 6.0  # expected limit of b.z, in units of |b|; doubled whenever a row exceeds it
 FEW_EVENTS = 10  # per covariate
 NOT_PROPORTIONAL = 0.05  # p-value
 
 _SEPARATED = (
-    "the estimate grows without end; probably no event, or every event, falls on one side of these columns' values. "
+    "the estimate grows without bound; probably no event, or every event, falls on one side of these columns' values. "
     "Leave them out, or merge rare categories"
 )
 
 
 class CoxSpec(SurvivalSpec):
-    """A model of covariates.
+    """A Cox model.
 
     Attributes:
-        covariates: columns with their declared ranges; values outside are moved to the range, and counted.
-        strata: categories, each combination of which has a baseline hazard of its own.
-        ties: how events of one grid time are treated.
-        proportional_hazards: the function of time that proportional hazards are tested against, or None for no test.
+        covariates: columns with their declared ranges; values outside are clipped and counted.
+        strata: categories, each combination of which has its own baseline hazard.
+        ties: treatment of events at the same grid time.
+        proportional_hazards: function of time for the test of proportional hazards, or None for no test.
     """
 
     analysis: Literal["cox"] = "cox"
@@ -116,13 +116,13 @@ class CoxSpec(SurvivalSpec):
         return (self.time, self.event, *self.names, *(category.column for category in self.strata))
 
     async def analyse(self, secure_sum: SecureSum) -> "CoxResult":
-        """Fit; raises as `fit_cox`."""
+        """Run the analysis; raises the same errors as `fit_cox`."""
         return await fit_cox(self, secure_sum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CoxResult(CoefficientResult):
-    """The fit: what every regression tells, and its own.
+    """The fit: the attributes of every regression, and these.
 
     Attributes:
         coef: log hazard ratios per unit of the covariate.
@@ -130,15 +130,15 @@ class CoxResult(CoefficientResult):
         z: coef / se.
         p: two-sided p-values of z.
         lower, upper: 95 % confidence interval of the hazard ratio.
-        log_likelihood: at the estimate.
-        null_log_likelihood: at coef = 0, over the same rows.
-        likelihood_ratio: test statistic of all coefficients at once, chi-square with p degrees of freedom.
-        likelihood_ratio_p: its p-value.
-        events: over all sites.
-        iterations: evaluations of the likelihood, one round each.
-        rounding: bound of what the quantisation of the sums moves an estimate by, in standard errors.
-        ties, strata: as asked for; the columns of the strata.
-        proportional_hazards: the tests, or None.
+        log_likelihood: log-likelihood at the estimate.
+        null_log_likelihood: log-likelihood at coef = 0, over the same rows.
+        likelihood_ratio: joint test statistic of all coefficients, chi-square with p degrees of freedom.
+        likelihood_ratio_p: p-value of that test.
+        events: number of events across all sites.
+        iterations: number of evaluations of the likelihood, one round each.
+        rounding: bound on the effect of quantisation on an estimate, in standard errors.
+        ties, strata: treatment of ties; columns of the strata.
+        proportional_hazards: tests of proportional hazards, or None.
     """
 
     analysis: ClassVar[str] = "cox"
@@ -168,7 +168,7 @@ class CoxResult(CoefficientResult):
     proportional_hazards: ProportionalHazards | None
 
     def columns(self) -> Mapping[str, Array]:
-        """Return the columns beside the names, with those of the tests of proportional hazards."""
+        """Return the columns other than the names, including those of the tests of proportional hazards."""
         columns = {
             "coef": self.coef,
             "se": self.se,
@@ -200,7 +200,7 @@ class CoxResult(CoefficientResult):
         }
 
     def notes(self) -> list[str]:
-        found = ["The interval is that of the hazard ratio."]
+        found = ["The interval is for the hazard ratio."]
         if tests := self.proportional_hazards:
             found.append(
                 f"Proportional hazards, score test against time ({tests.transform}): all at once {tests.overall:.3f}, "
@@ -219,11 +219,11 @@ async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
     """Fit the model that `spec` describes.
 
     Raises:
-        NoRowsError, NoEventsError, CodingError: the data of all sites together give nothing to fit.
-        CollinearityError, SeparationError, ConvergenceError: there is no estimate, or no single one.
+        NoRowsError, NoEventsError, CodingError: the sites' pooled data leave nothing to fit.
+        CollinearityError, SeparationError, ConvergenceError: there is no estimate, or no unique one.
         PrecisionError: the sums are too coarse; the message says what helps.
         CohortError: a site joined in the middle of the run.
-        ParameterError: a range, coefficient or size is beyond what a query can hold.
+        ParameterError: a range, coefficient or size exceeds what a query can hold.
     """
     centre, scale = await _standardisation(spec, secure_sum)
     times = await _event_times(spec, secure_sum)
@@ -244,7 +244,7 @@ async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
         if null.sites == point.sites == likelihood.sites:
             _check_precision(point, secure_sum)
             return _result(spec, null, point, point.beta + step, scale, likelihood.evaluations, tests, times.warnings)
-        point = await likelihood.at(point.beta)  # another site was lost; go on from here without it
+        point = await likelihood.at(point.beta)  # another site was lost; continue from here without it
     raise ConvergenceError(f"Newton's method did not converge in {MAX_STEPS} steps")
 
 
@@ -255,17 +255,17 @@ async def _standardisation(spec: CoxSpec, secure_sum: SecureSum) -> tuple[Array,
     answer = await secure_sum(query)
     rows = float(answer.values["rows"])
     if rows < 1:
-        raise NoRowsError("no row over all sites meets the filter and has all values")
+        raise NoRowsError("across all sites, no row meets the filter and has all values")
     shift = answer.values["sums"] / rows
     variance = answer.values["squares"] / rows - shift**2
     width = np.array([covariate.high - covariate.low for covariate in spec.covariates])
     steps = query.steps
     rounding = len(answer.sites) / 2 * (steps["squares"] + 2 * np.abs(shift) * steps["sums"]) / rows
     if (rounding > np.maximum(variance / 4, (CONSTANT * width) ** 2)).any():
-        raise too_coarse("the rounding hides whether a covariate varies at all")
+        raise too_coarse("rounding hides whether a covariate varies at all")
     if constant := _where(spec, variance < (CONSTANT * width) ** 2):
         raise CollinearityError(
-            constant, "the same value in all rows, or hardly any difference compared with the declared range"
+            constant, "the same value in all rows, or hardly any variation within the declared range"
         )
     return params.middles + shift, np.sqrt(variance)
 
@@ -280,8 +280,8 @@ def _standardised(covariates: tuple[Variable, ...], centre: Array, scale: Array)
 
 
 class _EventTimes(NamedTuple):
-    """Times with an event, of all strata, and those with more than one, as `cox-risk-sets` numbers them; counts of
-    events and rows at risk over all strata, (K,) each; the sites that were counted, and what they withheld.
+    """Times with an event in any stratum, and those with several, as `cox-risk-sets` numbers them; counts of
+    events and rows at risk over all strata, (K,) each; the contributing sites, and what they withheld.
     """
 
     at: tuple[int, ...]
@@ -298,8 +298,8 @@ async def _event_times(spec: CoxSpec, secure_sum: SecureSum) -> _EventTimes:
     spec.check_coding(answer.values["outside"])
     events, at_risk = (answer.values[name].reshape(-1, spec.grid.count) for name in ("events", "at_risk"))
     if not events.any():
-        raise NoEventsError("no event over all sites lies on the grid; there is nothing to fit")
-    # Every stratum's numbers begin with one that stands for no time.
+        raise NoEventsError("across all sites, no event lies on the grid, so there is nothing to fit")
+    # In each stratum, the first number stands for no time.
     numbered = np.pad(events, ((0, 0), (1, 0))).ravel()
     return _EventTimes(
         at=tuple(np.flatnonzero(numbered > 0).tolist()),
@@ -312,20 +312,20 @@ async def _event_times(spec: CoxSpec, secure_sum: SecureSum) -> _EventTimes:
 
 
 def _other_codes(spec: CoxSpec, rows: Array) -> list[str]:
-    """Return a warning where rows, (strata,), are of no declared level."""
+    """Return a warning if `rows`, (strata,), counts any outside the declared levels."""
     declared = rows.reshape(cells_of(spec.strata))[tuple(slice(-1) for _ in spec.strata)]
     if not (other := round(float(rows.sum() - declared.sum()))):
         return []
     columns = " or ".join(category.column for category in spec.strata)
-    return [f"{other} rows have a value of {columns} that is no declared level; they are strata of their own"]
+    return [f"{other} rows have a value of {columns} that is not a declared level; they form strata of their own"]
 
 
 class _Likelihood:
-    """The partial likelihood over the sites, a round for each evaluation.
+    """The partial likelihood over the sites; each evaluation takes one round.
 
     Attributes:
-        sites: those of the last round.
-        evaluations: how many there were.
+        sites: sites of the last round.
+        evaluations: number of evaluations so far.
     """
 
     def __init__(self, spec: CoxSpec, secure_sum: SecureSum, centre: Array, scale: Array, times: _EventTimes) -> None:
@@ -347,23 +347,23 @@ class _Likelihood:
         self.evaluations = 0
 
     async def at_start(self) -> Point:
-        """Return the point at b = 0 after checking that the information there tells the covariates apart."""
+        """Return the point at b = 0 after checking that the information there identifies the covariates' effects."""
         point = await self.at(np.zeros(len(self._spec.covariates)))
         _check_identifiable(self._spec, point, self._secure_sum)
         return point
 
     async def at(self, beta: Array) -> Point:
-        """Return the point at `beta`; asks again with a higher limit of the weights where some row exceeds it.
+        """Return the point at `beta`; asks again with a higher limit on the weights if some row exceeds it.
 
         Raises:
-            PrecisionError: the weights differ more than the sums can hold.
+            PrecisionError: the weights vary more than the sums can represent.
         """
         params, answer = await self._ask(beta)
         steps = COX_RISK_SETS.layout(params).steps(self._spec.value_bits or self._secure_sum.value_bits)
         return partial_likelihood(params, answer, steps)
 
     async def trend(self, transform: Transform, beta: Array, times: _EventTimes) -> ProportionalHazards | None:
-        """Return the tests of proportional hazards at the estimate `beta`, None where there are none."""
+        """Return the tests of proportional hazards at the estimate `beta`, or None if there are none."""
         g = np.append(0.0, trend_of(transform, self._spec.grid, times.events, times.at_risk))
         params, answer = await self._ask(beta, g[np.array(self._params.at) % self._params.stride])
         return proportional_hazards(params, answer.values, transform)
@@ -385,10 +385,10 @@ class _Likelihood:
             self._reach *= 2
 
     async def climb(self, point: Point, step: Array) -> Point:
-        """Return the point after a Newton step, halved while it lowers the likelihood over the same sites or goes where
-        the sums are too coarse.
+        """Return the point after a Newton step, halved while it lowers the likelihood over the same sites or makes the
+        sums too coarse.
         """
-        failure: AnalysisError = ConvergenceError("no step along Newton's direction raises the likelihood")
+        failure: AnalysisError = ConvergenceError("no step in Newton's direction raises the likelihood")
         for halving in range(MAX_HALVINGS + 1):
             try:
                 there = await self.at(point.beta + step / 2**halving)
@@ -406,29 +406,27 @@ class _Likelihood:
 
     def _note(self, sites: tuple[str, ...]) -> None:
         if joined := sorted(set(sites) - set(self.sites)):
-            raise CohortError(f"in the middle of the run a sum has sites that were not in it before: {joined}")
+            raise CohortError(f"in the middle of the run, a sum has sites that earlier ones lacked: {joined}")
         self.sites = sites
 
 
 def _check_identifiable(spec: CoxSpec, null: Point, secure_sum: SecureSum) -> None:
-    """Raise where the information at the start cannot tell the covariates apart."""
+    """Raise if the information at the start does not identify the covariates' effects."""
     diagonal = np.diag(null.information)
     if flat := _where(spec, diagonal <= COLLINEAR * null.events):
-        raise CollinearityError(flat, "no difference among the rows at risk whenever there is an event")
+        raise CollinearityError(flat, "constant among the rows at risk at every event")
     _check_precision(null, secure_sum)
     values, vectors = np.linalg.eigh(null.information / np.sqrt(np.outer(diagonal, diagonal)))
     if secure_sum.below(values[0], max(COLLINEAR, 10 * null.rounding)):
         involved = _where(spec, np.abs(vectors[:, 0]) > COARSE)
-        raise CollinearityError(
-            involved, "one of these columns is a linear combination of the others; leave one of them out"
-        )
+        raise CollinearityError(involved, "one of these columns is a linear combination of the others; leave one out")
 
 
 def _newton_step(spec: CoxSpec, null: Point, point: Point, secure_sum: SecureSum) -> Array:
     """Return information^-1 score.
 
     Raises:
-        SeparationError: the information vanishes along a direction in which the estimate still grows.
+        SeparationError: the information vanishes in a direction in which the estimate still grows.
     """
     here, before = np.diag(point.information).tolist(), np.diag(null.information).tolist()
     vanished = np.array([secure_sum.below(now, VANISHED * then) for now, then in zip(here, before, strict=True)])
@@ -443,7 +441,7 @@ def _newton_step(spec: CoxSpec, null: Point, point: Point, secure_sum: SecureSum
 
 
 def _converged(point: Point, step: Array, secure_sum: SecureSum) -> bool:
-    # Under separation score and information vanish together while the steps stay as long as they are.
+    # Under separation, score and information vanish together while the steps keep their length.
     decrement = sqrt(max(float(step @ point.score), 0.0))
     close = secure_sum.below(decrement, max(TOLERANCE, point.rounding))
     return close and secure_sum.below(float(np.abs(step).max()), STILL_MOVING)
@@ -502,7 +500,7 @@ def _result(
 def _warnings(spec: CoxSpec, point: Point, tests: ProportionalHazards | None) -> list[str]:
     found = [
         f"{int(count)} values of {covariate.column} lie outside its declared range "
-        f"{covariate.low:g} to {covariate.high:g} and were moved to it"
+        f"{covariate.low:g} to {covariate.high:g} and were clipped to it"
         for covariate, count in zip(spec.covariates, point.outside[: len(spec.covariates)], strict=True)
         if count
     ]

@@ -1,15 +1,15 @@
-"""Kaplan-Meier's survival curve of the rows of all sites, on the agreed grid, from one sum.
+"""Kaplan-Meier survival curve of the rows of all sites, on the agreed grid, from one sum.
 
     S(k)   = product over j <= k of (1 - d_j / n_j)
     var S  = S(k)^2 sum over j <= k of d_j / (n_j (n_j - d_j))                    (Greenwood)
     band   = S(k)^exp(+- 1.96 g),  g = sqrt(sum above) / log S(k)                 (log-log, pointwise 95 %)
-    median = the first grid time with S <= 1/2; its interval is where the band crosses 1/2
+    median = the first grid time with S <= 1/2; its interval ends where the band crosses 1/2
 
-with d_j events and n_j rows at risk at grid time j over all sites. Where S is 1 the band is [1, 1]; where it is 0 there
-is none (NaN). The curve is exact on the grid; within an interval nothing is known.
+with d_j events and n_j rows at risk at grid time j across all sites. Where S is 1 the band is [1, 1]; where it is 0
+there is none (NaN). The curve is exact on the grid; within an interval nothing is known.
 
-A worked example: of six patients one has the event at time 1, one is censored at 2, one has it at 2 and two at 4; then
-S is 5/6, 5/6 4/5 = 2/3 and 2/3 1/3 = 2/9. As people ask for it:
+A worked example: of six patients, one has the event at time 1, one is censored at 2, one has it at 2 and two at 4; then
+S is 5/6, 5/6 4/5 = 2/3 and 2/3 1/3 = 2/9. As a specification:
 
     analysis = "kaplan-meier"
     dataset = "lung"
@@ -42,14 +42,14 @@ from participant.statistics.vocabulary.event_counts import EventCountsParams
 
 
 class KaplanMeierSpec(SurvivalSpec):
-    """`complete`: further columns in which a row must be complete, to have the curve of a regression's patients."""
+    """`complete`: further columns in which a row must be complete, for the curve of a regression's patients."""
 
     single_sum: ClassVar[bool] = True
     analysis: Literal["kaplan-meier"] = "kaplan-meier"
     complete: Annotated[tuple[Name, ...], Field(max_length=MAX_COLUMNS - 2)] = ()
 
     async def analyse(self, secure_sum: SecureSum) -> "KaplanMeierResult":
-        """Estimate; raises as `estimate_kaplan_meier`."""
+        """Run the analysis; raises the same errors as `estimate_kaplan_meier`."""
         return await estimate_kaplan_meier(self, secure_sum)
 
 
@@ -58,19 +58,19 @@ class KaplanMeierResult(AnalysisResult):
     """The curve. Arrays are (K + 1,) float64: time 0, then the K grid times.
 
     Attributes:
-        times: in `time_unit`.
+        times: times in `time_unit`.
         survival: probability of no event up to and including each time.
-        se: its standard error (Greenwood).
+        se: standard error of the survival (Greenwood).
         lower, upper: pointwise 95 % band.
-        at_risk: rows whose time is this one or later.
+        at_risk: rows with this time or a later one.
         events: rows with an event at this time.
-        censored: rows censored at this time, at the last one with all who stayed longer.
-        median: median survival, or None where the curve stays above one half.
-        median_lower, median_upper: its 95 % interval, None where the band does not cross one half.
-        rows: over all sites.
-        time_unit: of the times.
-        sites: whose rows are in the curve.
-        warnings: what a reader of the result should know.
+        censored: rows censored at this time; at the last one, also all who stayed longer.
+        median: median survival, None if the curve stays above one half.
+        median_lower, median_upper: 95 % interval of the median, None if the band does not cross one half.
+        rows: number of rows across all sites.
+        time_unit: unit of the times.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "kaplan-meier"
@@ -92,7 +92,7 @@ class KaplanMeierResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row for each time, of plain numbers; None where the band does not exist."""
+        """Return one row for each time, as plain numbers; None if the band does not exist."""
         columns = {
             "time": self.times,
             "at_risk": self.at_risk,
@@ -124,10 +124,10 @@ class KaplanMeierResult(AnalysisResult):
 
 
 async def estimate_kaplan_meier(spec: KaplanMeierSpec, secure_sum: SecureSum) -> KaplanMeierResult:
-    """Estimate the curve that `spec` describes; one round.
+    """Estimate the curve that `spec` describes, in one round.
 
     Raises:
-        NoRowsError: no row over all sites meets the filter and is complete.
+        NoRowsError: across all sites, no row meets the filter and is complete.
         CodingError: negative times, or event codes other than 0 and 1, at some site.
     """
     params = EventCountsParams(outcome=spec.outcome, by=(), row_limit=spec.row_limit)
@@ -135,14 +135,14 @@ async def estimate_kaplan_meier(spec: KaplanMeierSpec, secure_sum: SecureSum) ->
     spec.check_coding(answer.values["outside"])
     at_risk, events = answer.values["at_risk"], answer.values["events"]
     if not at_risk[0]:
-        raise NoRowsError("no row over all sites meets the filter and has all values")
+        raise NoRowsError("across all sites, no row meets the filter and has all values")
     return curve_of(spec, events, at_risk, answer.sites, tuple(spec.warn_of_withheld(answer.values)))
 
 
 def curve_of(
     spec: SurvivalSpec, events: Array, at_risk: Array, sites: tuple[str, ...], warnings: tuple[str, ...]
 ) -> KaplanMeierResult:
-    """Return the curve of the counts at the grid times, (K,) each."""
+    """Return the curve for counts at the grid times, (K,) each."""
     survival, se, lower, upper = _curve(events, at_risk)
     times = np.append(0.0, spec.grid.times)
     return KaplanMeierResult(
@@ -166,21 +166,21 @@ def curve_of(
 
 def _curve(events: Array, at_risk: Array) -> tuple[Array, Array, Array, Array]:
     """Return survival, standard error and band at time 0 and the grid times, (K + 1,) each."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 after the last row left; log 0 where nobody survives
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 once no row is at risk; log 0 where nobody survives
         hazard = np.where(at_risk > 0, events / at_risk, 0.0)
         survival = np.append(1.0, np.cumprod(1 - hazard))
         terms = np.where(events > 0, events / (at_risk * (at_risk - events)), 0.0)
         greenwood = np.sqrt(np.append(0.0, np.cumsum(terms)))
         margin = float(ndtri(0.975)) * greenwood / np.log(survival)  # not positive
         lower, upper = survival ** np.exp(-margin), survival ** np.exp(margin)
-    certain, nobody = survival == 1, survival == 0  # exact: a product of ones, or with a zero
+    certain, nobody = survival == 1, survival == 0  # exact: a product of ones, or one with a zero
     se = np.where(nobody, np.nan, survival * np.where(nobody, 0.0, greenwood))
     lower, upper = (np.where(certain, 1.0, np.where(nobody, np.nan, band)) for band in (lower, upper))
     return survival, se, lower, upper
 
 
 def _first_below_half(times: Array, curve: Array) -> float | None:
-    # A product of fractions that is one half may come out a little above it.
+    # A product of fractions that equals one half may round to slightly more.
     below = np.flatnonzero(curve <= 0.5 + 1e-12)
     return float(times[below[0]]) if len(below) else None
 

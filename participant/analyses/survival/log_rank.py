@@ -1,4 +1,4 @@
-"""Survival by groups, from one sum: a Kaplan-Meier curve for each, and the log-rank test of their difference.
+"""Survival by group, from one sum: a Kaplan-Meier curve for each, and the log-rank test of their difference.
 
 With d_gk events and n_gk rows at risk of group g at grid time k, d_k and n_k over all groups, and weights w_k,
 
@@ -7,11 +7,11 @@ With d_gk events and n_gk rows at risk of group g at grid time k, d_k and n_k ov
     U_g        = sum over k of w_k (d_gk - d_k n_gk / n_k)
     V_gh       = sum over k of w_k^2 d_k (n_k - d_k) / (n_k - 1) n_gk / n_k ([g = h] - n_hk / n_k)
 
-and U' V^- U is chi-square with the rank of V as degrees of freedom: groups ever at risk of an event, less one. In the
-stratified test U and V are sums over the strata, of which each has its own risk sets; the curves are over all strata.
-Weights: 1 for log-rank, n_k for Wilcoxon's (Gehan-Breslow), the root of n_k for Tarone and Ware's.
+and U' V^- U is chi-square with the rank of V as degrees of freedom: the groups ever at risk at an event, less one. In
+the stratified test, U and V are sums over the strata, each with its own risk sets; the curves cover all strata.
+Weights: 1 for log-rank, n_k for Wilcoxon (Gehan-Breslow), the root of n_k for Tarone-Ware.
 
-A worked example: two groups of two, events at 1 and 2 in the first one, at 3 and 4 in the second one. The first group
+A worked example: two groups of two, with events at 1 and 2 in the first, at 3 and 4 in the second. The first group
 is expected to have 2/4 + 1/3 = 5/6 events and has 2, V = 1/4 + 2/9 = 17/36, and (7/6)^2 / (17/36) = 2.88, p = 0.09. As
 people ask for it:
 
@@ -24,7 +24,7 @@ people ask for it:
     group = {column = "ph.ecog", levels = [0, 1, 2]}
     strata = [{column = "sex", levels = [1, 2]}]
 
-Disclosure: as a Kaplan-Meier curve of every group in every stratum; see
+Disclosure: that of a Kaplan-Meier curve of every group in every stratum; see
 `participant.statistics.vocabulary.event_counts`.
 
 Sources: Mantel 1966, Cancer Chemother Rep 50:163; Tarone, Ware 1977, Biometrika 64:156; Klein, Moeschberger 2003,
@@ -52,18 +52,18 @@ from participant.statistics.models.design import Category
 from participant.statistics.models.special import chdtrc
 from participant.statistics.vocabulary.event_counts import EventCountsParams
 
-SINGULAR = 1e-9  # of the largest eigenvalue: what sums over all times leave of one that is 0
+SINGULAR = 1e-9  # share of the largest eigenvalue that rounding leaves of one that is 0
 
 Weighting = Literal["log-rank", "wilcoxon", "tarone-ware"]
 
 
 class LogRankSpec(SurvivalSpec):
-    """Groups to compare.
+    """A comparison of groups.
 
     Attributes:
-        group: the category whose levels are compared.
-        strata: categories, each combination of which has risk sets of its own.
-        weighting: of the times.
+        group: category whose levels are compared.
+        strata: categories, each combination of which has its own risk sets.
+        weighting: weights of the times.
         complete: further columns in which a row must be complete.
     """
 
@@ -80,7 +80,7 @@ class LogRankSpec(SurvivalSpec):
         return self
 
     async def analyse(self, secure_sum: SecureSum) -> "LogRankResult":
-        """Compare; raises as `compare_survival`."""
+        """Run the analysis; raises the same errors as `compare_survival`."""
         return await compare_survival(self, secure_sum)
 
 
@@ -89,15 +89,15 @@ class LogRankResult(AnalysisResult):
     """Curves and test. Arrays are (G,) float64 in the order of `names`.
 
     Attributes:
-        names: the groups, those without rows left out.
-        curves: of each group.
-        observed, expected: events of each group, and how many it would have if all groups had the same hazard.
-        statistic, df, p: of the test.
-        weighting: of the times.
+        names: names of the groups that have rows.
+        curves: Kaplan-Meier curve of each group.
+        observed, expected: events of each group, and those expected if all groups had the same hazard.
+        statistic, df, p: test statistic, degrees of freedom, p-value.
+        weighting: weights of the times.
         strata: columns of the strata.
-        rows, events: over all groups.
-        sites: whose rows are in the curves.
-        warnings: what a reader of the result should know.
+        rows, events: numbers of rows and events over all groups.
+        sites: names of the contributing sites.
+        warnings: caveats for the reader of the result.
     """
 
     analysis: ClassVar[str] = "log-rank"
@@ -126,7 +126,7 @@ class LogRankResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row for each group; `lower` to `upper` is the interval of its median, None what is not reached."""
+        """Return one row for each group; `lower` to `upper` is the interval of its median, None if not reached."""
         return [
             {
                 "name": name,
@@ -144,7 +144,7 @@ class LogRankResult(AnalysisResult):
     def title(self) -> str:
         test = {"log-rank": "log-rank test", "wilcoxon": "Wilcoxon's test", "tarone-ware": "Tarone and Ware's test"}
         strata = f", strata of {' and '.join(self.strata)}" if self.strata else ""
-        return f"Kaplan-Meier curves by groups and {test[self.weighting]}{strata}"
+        return f"Kaplan-Meier curves by group and {test[self.weighting]}{strata}"
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -156,15 +156,15 @@ class LogRankResult(AnalysisResult):
         }
 
     def notes(self) -> list[str]:
-        return [f"Median survival in {self.curves[0].time_unit} with its 95 % interval; - where it is not reached."]
+        return [f"Median survival in {self.curves[0].time_unit} with its 95 % interval; - if not reached."]
 
 
 async def compare_survival(spec: LogRankSpec, secure_sum: SecureSum) -> LogRankResult:
-    """Estimate the curves of the groups of `spec` and test whether they differ; one round.
+    """Estimate the curves of the groups of `spec` and test whether they differ, in one round.
 
     Raises:
         NoRowsError: fewer than two groups have rows.
-        NoEventsError: no event on the grid while rows of two groups are at risk.
+        NoEventsError: no event lies on the grid while rows of two groups are at risk.
         CodingError: negative times, or event codes other than 0 and 1, at some site.
     """
     params = EventCountsParams(outcome=spec.outcome, by=(spec.group, *spec.strata), row_limit=spec.row_limit)
@@ -178,18 +178,17 @@ async def compare_survival(spec: LogRankSpec, secure_sum: SecureSum) -> LogRankR
     names = [f"{spec.group.column}[{level:g}]" for level in spec.group.levels]
     present = at_risk[..., 0].sum(axis=1) > 0
     if np.count_nonzero(present) < 2:
-        raise NoRowsError(
-            f"fewer than two levels of {spec.group.column} have rows that are complete and meet the filter"
-        )
-    warnings += [f"no rows of {name}; it is not in the comparison" for name in _where(names, ~present)]
+        raise NoRowsError(f"fewer than two levels of {spec.group.column} have complete rows that meet the filter")
+    warnings += [f"{name} has no rows; the comparison leaves it out" for name in _where(names, ~present)]
     names, at_risk, events = _where(names, present), at_risk[present], events[present]
     u, v, expected = _compared(events, at_risk, spec.weighting)
     df = int(np.linalg.matrix_rank(v, hermitian=True, rtol=SINGULAR))
     if not df:
-        raise NoEventsError("no event on the grid while rows of two groups are at risk; there is nothing to compare")
+        raise NoEventsError(
+            "no event lies on the grid while rows of two groups are at risk, so there is nothing to compare"
+        )
     warnings += [
-        f"{name} is never at risk when there is an event; the test is without it"
-        for name in _where(names, np.diag(v) <= 0)
+        f"{name} is never at risk at an event; the test leaves it out" for name in _where(names, np.diag(v) <= 0)
     ]
     statistic = float(u @ np.linalg.pinv(v, hermitian=True, rtol=SINGULAR) @ u)
     return LogRankResult(
@@ -212,7 +211,7 @@ async def compare_survival(spec: LogRankSpec, secure_sum: SecureSum) -> LogRankR
 
 
 def _compared(events: Array, at_risk: Array, weighting: Weighting) -> tuple[Array, Array, Array]:
-    """Return U (G,), V (G, G) and the expected events (G,) of counts (G, strata, K)."""
+    """Return U (G,), V (G, G) and the expected events (G,) from counts (G, strata, K)."""
     d, n = events.sum(axis=0), at_risk.sum(axis=0)
     share = at_risk / np.maximum(n, 1)
     w = {"log-rank": np.ones_like(n), "wilcoxon": n, "tarone-ware": np.sqrt(n)}[weighting]
@@ -223,14 +222,18 @@ def _compared(events: Array, at_risk: Array, weighting: Weighting) -> tuple[Arra
 
 
 def _other_codes(spec: LogRankSpec, rows: Array) -> list[str]:
-    """Return warnings where rows, by group and strata, are of no declared level."""
+    """Return warnings if `rows`, by group and strata, counts any outside the declared levels."""
     found = []
     if other := round(float(rows[-1].sum())):
-        found.append(f"{other} rows have a value of {spec.group.column} that is no declared level; they are left out")
+        found.append(
+            f"{other} rows have a value of {spec.group.column} that is not a declared level; they are left out"
+        )
     grouped = rows[:-1]
     if other := round(float(grouped.sum() - grouped[(slice(None), *(slice(-1) for _ in spec.strata))].sum())):
         columns = " or ".join(category.column for category in spec.strata)
-        found.append(f"{other} rows have a value of {columns} that is no declared level; they are strata of their own")
+        found.append(
+            f"{other} rows have a value of {columns} that is not a declared level; they form strata of their own"
+        )
     return found
 
 

@@ -7,8 +7,8 @@ T0, T1, T2 the same over D(k), and f = i / d_k for i = 0 ... d_k - 1:
     score       = sum of z over D(k)   - sum of m,               m = (S1 - f T1) / (S0 - f T0)
     information = sum of (S2 - f T2) / (S0 - f T0) - m m'
 
-where every sum also runs over the grid times, and the last ones over i. That is Efron's treatment of ties; without tie
-sums T is 0, and it is Breslow's. The grid times of several strata stand side by side.
+where every sum also runs over the grid times, and the last ones over i. This is Efron's treatment of ties; without tie
+sums, T is 0 and it is Breslow's. The grid times of several strata are concatenated.
 
 Sources: Breslow 1974, Biometrics 30:89; Efron 1977, J Am Stat Assoc 72:557; Therneau, Grambsch 2000, "Modeling survival
 data", section 3.3.
@@ -31,15 +31,15 @@ from participant.statistics.vocabulary.cox_risk_sets import CoxRiskSetsParams
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Point:
-    """The partial likelihood at one `beta`; covariates, and so everything here, are standardised.
+    """The partial likelihood at one `beta`, for standardised covariates.
 
     Attributes:
         beta: (p,) coefficients.
         log_likelihood, score, information: (), (p,), (p, p).
-        log_likelihood_error, score_error: (), (p,) bounds of what the rounding of the sums changes, to first order.
-        rows, events: over all sites.
-        outside: values that were moved into their range: (p,) covariates, then as in `Outcome`.
-        sites: whose rows are in the sums.
+        log_likelihood_error, score_error: (), (p,) first-order bounds on the effect of rounding.
+        rows, events: numbers of rows and events across all sites.
+        outside: numbers of clipped values: (p,) covariates, then as in `Outcome`.
+        sites: names of the contributing sites.
     """
 
     beta: Array
@@ -55,7 +55,7 @@ class Point:
 
     @property
     def rounding(self) -> float:
-        """Bound of what rounding moves an estimate by, in standard errors; infinite where no information is left."""
+        """Bound on the effect of rounding on an estimate, in standard errors; infinite if no information is left."""
         diagonal = np.diag(self.information)
         return float((self.score_error / np.sqrt(diagonal)).max()) if (diagonal > 0).all() else inf
 
@@ -64,22 +64,22 @@ def partial_likelihood(params: CoxRiskSetsParams, answer: Sum, steps: Mapping[st
     """Return the point that the sums of `cox-risk-sets` describe.
 
     Args:
-        params: what was asked.
+        params: parameters of the query.
         answer: the sums.
-        steps: the quantisation steps of the sums (`Layout.steps`).
+        steps: quantisation steps of the sums (`Layout.steps`).
 
     Raises:
-        NoEventsError: no site that is left has an event.
-        PrecisionError: the weight of a risk set is lost in the rounding.
+        NoEventsError: the remaining sites have no event.
+        PrecisionError: rounding loses the weight of a risk set.
     """
     sums = answer.values
     if not sums["events"].any():
-        raise NoEventsError("the sites that are left have no event on the grid")
+        raise NoEventsError("the remaining sites have no event on the grid")
     risk = risk_sets(params, sums)
     if not (risk.total > 0).all():
-        raise too_coarse("the weight of a risk set is lost in the rounding")
+        raise too_coarse("rounding loses the weight of a risk set")
     beta, f, m = np.array(params.beta), risk.f, risk.means
-    # Half a step for each site and sum (tie sums have the steps of the others), carried through to first order.
+    # Half a step for each site and sum (tie sums have the same steps), propagated to first order.
     half = len(answer.sites) / 2
     error0 = half * steps["risk0"][0] * (1 + f)
     error1 = half * np.outer(steps["risk1"][:, 0], 1 + f)
@@ -98,10 +98,10 @@ def partial_likelihood(params: CoxRiskSetsParams, answer: Sum, steps: Mapping[st
 
 
 class RiskSets(NamedTuple):
-    """The risk set of each event (d of them over all times), a part f of the rows tied with it taken away.
+    """The risk set of each of the d events over all times, less a fraction f of the rows tied with it.
 
     Attributes:
-        time: (d,) place of its time among those asked for.
+        time: (d,) position of the event's time among those requested.
         f: (d,) i / d_k.
         total: (d,) S0 - f T0.
         means: (p, d) m.
@@ -116,7 +116,7 @@ class RiskSets(NamedTuple):
     tied2: Array
 
     def information(self, weights: Array) -> Array:
-        """Return the sum over events of their weights, (d,), times the covariance in their risk sets, (p, p)."""
+        """Return the sum over events of weight, (d,), times the covariance in the risk set, (p, p)."""
         times = self.risk2.shape[1]
         second = self.risk2 @ np.bincount(self.time, weights / self.total, times)
         second -= self.tied2 @ np.bincount(self.time, weights * self.f / self.total, times)
@@ -132,13 +132,13 @@ def risk_sets(params: CoxRiskSetsParams, sums: Mapping[str, Array]) -> RiskSets:
     time = np.repeat(np.arange(len(events)), events)  # of each event, in order
     f = (np.arange(len(time)) - np.repeat(np.cumsum(events) - events, events)) / events[time]
     total = sums["risk0"][time] - f * tied0[time]
-    with np.errstate(divide="ignore", invalid="ignore"):  # a risk set without weight is refused by who needs it
+    with np.errstate(divide="ignore", invalid="ignore"):  # callers refuse a risk set without weight
         means = (sums["risk1"][:, time] - f * tied1[:, time]) / total
     return RiskSets(time, f, total, means, sums["risk2"], tied2)
 
 
 def _at_all_times(sums: Array, tied: NDArray[np.intp], times: int) -> Array:
-    """Return tie sums, (..., T), spread over all asked times, (..., K), zero where none were asked."""
+    """Return tie sums, (..., T), spread over all requested times, (..., K), zero elsewhere."""
     spread = np.zeros((*sums.shape[:-1], times))
     spread[..., tied] = sums
     return spread

@@ -1,4 +1,4 @@
-"""Do the hazards stay proportional? Grambsch and Therneau's tests, from the sums of one further round.
+"""Grambsch and Therneau's tests of proportional hazards, from the sums of one further round.
 
 With g a function of time, centred over the d events, s = z - m the Schoenfeld residual of an event (`m` as in
 `partial_likelihood`), I the information and V = I^-1,
@@ -9,16 +9,16 @@ With g a function of time, centred over the d events, s = z - m the Schoenfeld r
     global     = u' (K - H V H)^-1 u                      of all of them at once
 
 are chi-square with 1 degree of freedom, the last one with p. Here H and K are the information with each event's part
-weighted by g and g^2. The first takes every event's part of the information for I / d, as Grambsch and Therneau did in
-1994, and as lifelines does; the second one does not, and is the better one where risk sets change much over time.
+weighted by g and g^2. The first test approximates each event's part of the information by I / d, as Grambsch and
+Therneau did in 1994, and as lifelines does; the second does not, and is better if risk sets change much over time.
 
-Where events fall on too few grid times to tell a trend - on a single one, say - there is no test.
+If events fall on too few grid times to show a trend, for example on a single one, there is no test.
 
 g(t) is the time itself, its logarithm, the mean rank of the event among all events, or 1 - S(t) with S the survival of
 all rows by Kaplan-Meier.
 
-A worked example: of two patients with z = 0 and z = 1 who are followed, the one with z = 1 dies at time 1 and the other
-one at time 2; at b = 0 the only risk set that tells them apart has m = 1/2, and s = 1/2.
+A worked example: of two patients with z = 0 and z = 1, the one with z = 1 dies at time 1 and the other
+at time 2; at b = 0 the only risk set with both has m = 1/2, and s = 1/2.
 
 Disclosure: the sum of the covariates of all events, weighted by time; see
 `participant.statistics.vocabulary.cox_risk_sets`.
@@ -38,7 +38,7 @@ from participant.statistics.models.outcome import Grid
 from participant.statistics.models.special import chdtrc
 from participant.statistics.vocabulary.cox_risk_sets import CoxRiskSetsParams
 
-TOLD = 1e-9  # smallest eigenvalue of what the score test divides by, scaled to unit diagonal of K
+TOLD = 1e-9  # smallest eigenvalue of the score test's denominator, scaled to unit diagonal of K
 
 Transform = Literal["identity", "log", "rank", "km"]
 
@@ -48,10 +48,10 @@ class ProportionalHazards:
     """The tests. Arrays are (p,) in the order of the covariates.
 
     Attributes:
-        transform: g.
-        residual, residual_p: of the scaled Schoenfeld residuals, as in lifelines.
-        score, score_p: of the covariate times g(t).
-        overall, overall_p: the score test of all covariates at once.
+        transform: function g of time.
+        residual, residual_p: test of the scaled Schoenfeld residuals, as in lifelines.
+        score, score_p: score test of the covariate times g(t).
+        overall, overall_p: joint score test of all covariates.
     """
 
     transform: Transform
@@ -64,7 +64,7 @@ class ProportionalHazards:
 
 
 def trend_of(transform: Transform, grid: Grid, events: Array, at_risk: Array) -> Array:
-    """Return g at every grid time, (K,), centred over the events; counts are (K,), over all strata."""
+    """Return g at every grid time, (K,), centred over the events; the counts, (K,), cover all strata."""
     match transform:
         case "identity":
             g = grid.times
@@ -81,8 +81,8 @@ def trend_of(transform: Transform, grid: Grid, events: Array, at_risk: Array) ->
 def proportional_hazards(
     params: CoxRiskSetsParams, sums: Mapping[str, Array], transform: Transform
 ) -> ProportionalHazards | None:
-    """Return the tests that the sums of `cox-risk-sets` at the estimate give; `params.trend` is g. None where the times
-    of the events tell no trend.
+    """Return the tests from the sums of `cox-risk-sets` at the estimate; `params.trend` is g. None if the times
+    of the events show no trend.
     """
     risk = risk_sets(params, sums)
     g = np.array(params.trend)[risk.time]

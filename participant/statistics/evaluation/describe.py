@@ -18,7 +18,7 @@ class InWords:
         rows: which rows, in a sentence.
         numbers: how many numbers leave, masked.
         floor: what becomes of small groups, in a sentence.
-        tells: what the sum over all sites tells, in a few sentences.
+        tells: what the sum across all sites tells, in a few sentences.
     """
 
     statistic: str

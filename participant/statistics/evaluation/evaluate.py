@@ -78,7 +78,7 @@ def evaluate(bound: BoundQuery, table: Columns, rows: NDArray[np.bool_] | None =
 
     Args:
         bound: what is asked.
-        table: at least the columns `query.needs` of all rows, (rows,) float64, NaN where a value is missing.
+        table: at least the columns `query.needs` of all rows, (rows,) float64, NaN if a value is missing.
         rows: which rows to answer with, all of them `usable`; by default those of `rows_asked`.
 
     Returns:

@@ -17,7 +17,7 @@ class Reveals(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """People whom one entry of the sum, or the difference of two entries, stands for - over all sites.
+    """People whom one entry of the sum, or the difference of two entries, stands for - across all sites.
 
     Attributes:
         blocks: names of the arrays in which the group shows.
@@ -62,7 +62,7 @@ def of_model(sums: str, *, blocks: tuple[str, ...], minimum_rows: int = 10) -> D
     return Disclosure(
         tells=(
             f"{sums} A covariate that is 0 for all but a few rows, or whose range leaves few rows inside, makes sums "
-            "over these few: ask for a floor (minimum_persons). If the filter leaves one or two rows over all sites, "
+            "over these few: ask for a floor (minimum_persons). If the filter leaves one or two rows across all sites, "
             "their values show; with as many covariates as rows, all of them do."
         ),
         groups=(
@@ -81,7 +81,7 @@ def of_cells(sums: str, cells: str, *, blocks: tuple[str, ...], reveals: Reveals
     """Return what numbers for disjoint groups tell; `sums` says in a sentence which they are, `cells` who is in one."""
     return Disclosure(
         tells=(
-            f"{sums} A cell can hold few rows, over all sites too, unless the query asks for a floor "
+            f"{sums} A cell can hold few rows, across all sites too, unless the query asks for a floor "
             "(minimum_persons), at which a site hides its small cells."
         ),
         groups=(Group(blocks=blocks, people=cells, reveals=reveals, one_person=True),),

@@ -8,8 +8,8 @@ provable range: the interval product of those of its factors.
     category  treatment coding: an indicator for each level but the reference, in the order of the levels;
               full coding: an indicator for each level
 
-What lies outside a declared range, or is no declared level (all its indicators are 0), is counted, for the reason that
-`variables` gives.
+What lies outside a declared range, or is not a declared level (all its indicators are 0), is counted, for the reason
+that `variables` gives.
 
 A covariate that is the same for all but a few rows singles them out: sums over it are sums over them. So is a narrow
 range; the floor (`suppression`) looks at covariates, not at what they were made of.

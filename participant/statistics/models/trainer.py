@@ -23,7 +23,7 @@ class Assessed(NamedTuple):
 
     Attributes:
         loss: mean loss of a row, without penalty; NaN or infinity where there is none.
-        correct: rows whose class is the predicted one; None where the outcome is no class.
+        correct: rows whose class is the predicted one; None if the outcome is no class.
     """
 
     loss: float

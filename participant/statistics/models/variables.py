@@ -2,7 +2,7 @@
 
 A value outside the range is moved to its nearer end, and counted: the count is summed over the sites with everything
 else. A site that refused instead would tell the relay and the coordinator that one of its patients is unusual, and a
-filter would let them find out which; a count over all sites tells the analyst enough to correct the range.
+filter would let them find out which; a count across all sites tells the analyst enough to correct the range.
 """
 
 from collections.abc import Sequence

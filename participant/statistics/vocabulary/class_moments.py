@@ -59,7 +59,7 @@ class ClassMomentsParams(Params):
 
 
 class ClassMoments(Statistic[ClassMomentsParams]):
-    """Blocks as the module says."""
+    """The blocks that the module describes."""
 
     name = "class-moments"
     version = 1

@@ -57,7 +57,7 @@ class Counts(Statistic[CountsParams]):
     def disclosure(self, params: CountsParams) -> Disclosure:  # noqa: ARG002 - the same for all
         return Disclosure(
             tells=(
-                "How many rows over all sites meet the filter, how many of them are complete, and how many have a "
+                "How many rows across all sites meet the filter, how many of them are complete, and how many have a "
                 "value in each column. No values. A narrow filter makes a small count; two counts whose filters differ "
                 "in one patient tell whether that patient meets them."
             ),

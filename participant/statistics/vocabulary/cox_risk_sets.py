@@ -113,7 +113,7 @@ class CoxRiskSetsParams(Params):
 
 
 class CoxRiskSets(Statistic[CoxRiskSetsParams]):
-    """Blocks as the module says."""
+    """The blocks that the module describes."""
 
     name = "cox-risk-sets"
     version = 2
@@ -191,7 +191,7 @@ class CoxRiskSets(Statistic[CoxRiskSetsParams]):
                 f"of {width:g} (units of {params.outcome.time}); never from which site. These groups can be small. "
                 "Two neighbouring risk sets differ by the patients who left in between, and if only one left over all "
                 "sites, dividing the differences of the sums gives that patient's values of these columns. If an "
-                "interval in the tie sums holds one event over all sites, they give that patient's values directly "
+                "interval in the tie sums holds one event across all sites, they give that patient's values directly "
                 "(z = tied1 / tied0). Strata make all these groups smaller. "
                 "A site cannot see from here how many the other sites add, nor whether the "
                 "coordinator asks for ties alone; groups of a few patients can be told apart too, when several rounds "

@@ -44,7 +44,7 @@ class EventCountsParams(Params):
 
 
 class EventCounts(Statistic[EventCountsParams]):
-    """Blocks as the module says."""
+    """The blocks that the module describes."""
 
     name = "event-counts"
     version = 2
@@ -84,9 +84,9 @@ class EventCounts(Statistic[EventCountsParams]):
         return Disclosure(
             tells=(
                 f"In which interval of {width:g} (units of {params.outcome.time}) patients had their event or were "
-                f"censored, counted over all sites{groups}. Where an interval holds one event over all sites, someone "
-                "who knows that a patient is in the data and roughly when the event was can recognise the patient, and "
-                "learns nothing else. No values of other columns."
+                f"censored, counted across all sites{groups}. If an interval holds a single event across all sites, "
+                "someone who knows that a patient is in the data, and roughly when the event was, can recognise "
+                "the patient, but learns nothing else. No values of other columns."
             ),
             groups=(
                 Group(

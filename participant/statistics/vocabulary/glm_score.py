@@ -82,7 +82,7 @@ class GlmScoreParams(LinearParams):
 
 
 class GlmScore(Statistic[GlmScoreParams]):
-    """Blocks as the module says."""
+    """The blocks that the module describes."""
 
     name = "glm-score"
     version = 1

@@ -47,7 +47,7 @@ class HingeParams(LinearParams):
 
 
 class Hinge(Statistic[HingeParams]):
-    """Blocks as the module says."""
+    """The blocks that the module describes."""
 
     name = "hinge"
     version = 1

@@ -49,7 +49,7 @@ class Predicted(Strict):
         what: ``linear`` predictor eta, ``mean`` m, ``residual`` y - m, or ``pearson`` (y - m) / sqrt(V(m)).
         family, alpha, offset: as in `glm_score`.
         design, coefficients: the covariates, and a coefficient for each.
-        outcome: y; None where it is not needed.
+        outcome: y; None if it is not needed.
         low, high: range of the quantity; what is outside is moved to it, and counted.
     """
 
@@ -159,7 +159,7 @@ class HistogramParams(Params):
 
 
 class Histogram(Statistic[HistogramParams]):
-    """Blocks as the module says."""
+    """The blocks that the module describes."""
 
     name = "histogram"
     version = 1
@@ -199,7 +199,7 @@ class Histogram(Statistic[HistogramParams]):
             tells=(
                 f"How many complete rows of all sites that meet the filter have {params.quantity.words} in each of "
                 f"{len(params.edges) + 1} intervals{groups}{', and their mean' if params.sums else ''}. An interval "
-                "can hold few rows, over all sites too, unless the query asks for a floor (minimum_persons). Rounds "
+                "can hold few rows, across all sites too, unless the query asks for a floor (minimum_persons). Rounds "
                 f"with other edges add up to counts in intervals of {params.width:g}, and to no finer ones."
             ),
             groups=(

@@ -52,7 +52,7 @@ class KMeansParams(Params):
 
 
 class KMeans(Statistic[KMeansParams]):
-    """Blocks as the module says."""
+    """The blocks that the module describes."""
 
     name = "k-means"
     version = 1

@@ -73,7 +73,7 @@ class Moments(Statistic[MomentsParams]):
             tells=(
                 "Number, mean and standard deviation of each variable over the complete rows of all sites that meet "
                 "the filter, and how many values lie outside the declared range. If the filter leaves one or two rows "
-                "over all sites, their values show."
+                "across all sites, their values show."
             ),
             groups=(
                 Group(

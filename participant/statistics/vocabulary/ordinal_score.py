@@ -81,7 +81,7 @@ class OrdinalScoreParams(LinearParams):
 
 
 class OrdinalScore(Statistic[OrdinalScoreParams]):
-    """Blocks as the module says."""
+    """The blocks that the module describes."""
 
     name = "ordinal-score"
     version = 1

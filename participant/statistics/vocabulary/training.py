@@ -64,7 +64,7 @@ class TrainingParams(Params):
 
 
 class Training(Statistic[TrainingParams]):
-    """Blocks as the module says."""
+    """The blocks that the module describes."""
 
     name = "training"
     version = 1

@@ -106,13 +106,13 @@ async def test_ties_everywhere_tell_no_trend_of_hazards(ties: str) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "complaint"),
     [
-        ("linear", CollinearityError, "tsize: does not vary"),
+        ("linear", CollinearityError, "tsize: constant"),
         ("ridge", CollinearityError, "tsize: the same value in all rows"),
         ("lasso", CollinearityError, "tsize: the same value in all rows"),
-        ("ordinal", NoRowsError, "no row over all sites has tgrade 1, 3"),
-        ("logistic", SeparationError, "the estimate grows without end"),
+        ("ordinal", NoRowsError, "across all sites, no row has tgrade 1, 3"),
+        ("logistic", SeparationError, "the estimate grows without bound"),
         ("pca", CollinearityError, "tsize, cens: the same value in all rows"),
-        ("log-rank", NoEventsError, "no event on the grid"),
+        ("log-rank", NoEventsError, "no event lies on the grid"),
     ],
 )
 async def test_a_constant_outcome(name: str, error: type[Exception], complaint: str) -> None:

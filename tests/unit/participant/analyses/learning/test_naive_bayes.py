@@ -45,7 +45,7 @@ async def test_a_column_that_is_constant_in_a_class_has_the_pooled_answer_and_on
 
 
 async def test_a_class_that_nobody_has_is_refused() -> None:
-    with pytest.raises(NoRowsError, match=r"no row over all sites is of target\[7\]"):
+    with pytest.raises(NoRowsError, match=r"across all sites, no row is of target\[7\]"):
         await spec(outcome={"column": "target", "levels": [0, 7]}).analyse(PlainSum(split(wine(), 3, 1)))
 
 

@@ -85,9 +85,9 @@ async def test_a_lost_site_is_not_in_the_fit() -> None:
     [
         ("y ~ x + c", TABLE, CollinearityError, "^c: the same value in all rows"),
         ("c ~ x", TABLE, CollinearityError, "^c: the same value in all rows"),
-        ("y ~ 1", TABLE, SpecError, "has covariates"),
-        ("y ~ x - 1", TABLE, SpecError, "its intercept stays in"),
-        ("y ~ x", TABLE | {"x": np.full(120, np.nan)}, NoRowsError, "no row over all sites"),
+        ("y ~ 1", TABLE, SpecError, "needs covariates"),
+        ("y ~ x - 1", TABLE, SpecError, "must keep its intercept"),
+        ("y ~ x", TABLE | {"x": np.full(120, np.nan)}, NoRowsError, "across all sites, no row"),
     ],
 )
 async def test_no_fit(analysis: str, formula: str, table: dict, error: type, complaint: str) -> None:

@@ -167,8 +167,8 @@ WAVE = np.sin(np.arange(60))
 @pytest.mark.parametrize(
     ("spec", "table", "error", "complaint"),
     [
-        (spec_of("x"), table_of(x=np.full(60, np.nan)), NoRowsError, "no row over all sites"),
-        (spec_of("x"), table_of(x=WAVE) | {"status": np.zeros(60)}, NoEventsError, "no event over all sites"),
+        (spec_of("x"), table_of(x=np.full(60, np.nan)), NoRowsError, "across all sites, no row"),
+        (spec_of("x"), table_of(x=WAVE) | {"status": np.zeros(60)}, NoEventsError, "across all sites, no event"),
         (spec_of("x"), table_of(x=WAVE) | {"status": np.full(60, 2.0)}, CodingError, "60 rows .* status other than 0"),
         (
             spec_of("x"),
@@ -185,7 +185,7 @@ WAVE = np.sin(np.arange(60))
             "^x, y, z: one of these columns",
         ),
         # Differs only before the first event, so in no risk set.
-        (spec_of("x"), table_of(x=np.arange(60) < 1), CollinearityError, "whenever there is an event"),
+        (spec_of("x"), table_of(x=np.arange(60) < 1), CollinearityError, "at every event"),
         (spec_of("x", low=0, high=60), table_of(x=-np.arange(60) + 60), SeparationError, "^x: the estimate grows"),
         (spec_of("x", low=0, high=1), table_of(x=np.arange(60) % 2), SeparationError, "^x: the estimate grows"),
         (spec_of("x", value_bits=12), table_of(x=WAVE), PrecisionError, "value_bits"),
@@ -223,7 +223,9 @@ async def test_values_out_of_range_are_reported() -> None:
     result = await fit_cox(spec, PlainSum({"all": table}))
     complete = ~np.isnan([table[name] for name in COX.names]).any(axis=0)
     young = np.count_nonzero(table["age"][complete] < 50)
-    assert result.warnings == (f"{young} values of age lie outside its declared range 50 to 100 and were moved to it",)
+    assert result.warnings == (
+        f"{young} values of age lie outside its declared range 50 to 100 and were clipped to it",
+    )
     assert_pooled(result, table | {"age": np.maximum(table["age"], 50)}, spec)
 
 
@@ -248,7 +250,7 @@ async def test_a_site_that_joins_in_the_middle_is_noticed() -> None:
 async def test_sites_that_are_left_without_events() -> None:
     table = rossi()
     sites = {"events": take(table, table["arrest"] == 1), "none": take(table, table["arrest"] == 0)}
-    with pytest.raises(NoEventsError, match="that are left"):
+    with pytest.raises(NoEventsError, match="the remaining sites"):
         await fit_cox(TRIALS["rossi"][1], PlainSum(sites, lost=[set(), set(), {"events"}]))
 
 
@@ -328,7 +330,7 @@ async def test_other_codes_are_a_stratum_and_said_so() -> None:
     np.testing.assert_allclose(result.coef, expected.coef, rtol=1e-9)
     women = np.count_nonzero((lung()["sex"] == 2) & ~np.isnan(lung()["ph.ecog"]))
     assert result.warnings == (
-        f"{women} rows have a value of sex that is no declared level; they are strata of their own",
+        f"{women} rows have a value of sex that is not a declared level; they form strata of their own",
     )
 
 

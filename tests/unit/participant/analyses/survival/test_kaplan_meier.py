@@ -92,9 +92,9 @@ async def test_sites_below_the_floor_are_counted_and_left_out() -> None:
 @pytest.mark.parametrize(
     ("change", "error", "complaint"),
     [
-        ({"time": np.full(3, np.nan)}, NoRowsError, "no row over all sites"),
-        ({"status": np.array([1.0, 2.0, 0.5])}, CodingError, "2 rows over all sites have a value of status"),
-        ({"time": np.array([1.0, -2.0, 3.0])}, CodingError, "1 rows over all sites have a negative time"),
+        ({"time": np.full(3, np.nan)}, NoRowsError, "across all sites, no row"),
+        ({"status": np.array([1.0, 2.0, 0.5])}, CodingError, "across all sites, 2 rows have a value of status"),
+        ({"time": np.array([1.0, -2.0, 3.0])}, CodingError, "across all sites, 1 rows have a negative time"),
     ],
 )
 async def test_no_curve(change: dict, error: type, complaint: str) -> None:

@@ -45,7 +45,7 @@ async def test_worked_example() -> None:
     assert [row["median"] for row in result.table()] == [1, 3]
     assert result.warnings == ()
     text = result.summary()
-    assert "Kaplan-Meier curves by groups and log-rank test" in text
+    assert "Kaplan-Meier curves by group and log-rank test" in text
     assert "arm[2]" in text
 
 
@@ -70,10 +70,10 @@ async def test_odd_groups_are_said() -> None:
     assert result.names == ("arm[1]", "arm[2]", "arm[3]")
     assert result.df == 1
     assert result.warnings == (
-        "1 rows have a value of arm that is no declared level; they are left out",
-        "1 rows have a value of ward that is no declared level; they are strata of their own",
-        "no rows of arm[4]; it is not in the comparison",
-        "arm[3] is never at risk when there is an event; the test is without it",
+        "1 rows have a value of arm that is not a declared level; they are left out",
+        "1 rows have a value of ward that is not a declared level; they form strata of their own",
+        "arm[4] has no rows; the comparison leaves it out",
+        "arm[3] is never at risk at an event; the test leaves it out",
     )
 
 
@@ -86,10 +86,10 @@ async def test_ties_everywhere() -> None:
 @pytest.mark.parametrize(
     ("given", "error", "complaint"),
     [
-        (table([1, 2], [1, 1], [1, 1]), NoRowsError, "fewer than two levels of arm have rows"),
-        (table([1, 2], [0, 0], [1, 2]), NoEventsError, "no event on the grid while rows of two groups"),
-        (table([1, 2, 3], [0, 1, 1], [1, 2, 2]), NoEventsError, "no event on the grid while rows of two groups"),
-        (table([1, 2], [1, 3], [1, 2]), CodingError, "1 rows over all sites have a value of status"),
+        (table([1, 2], [1, 1], [1, 1]), NoRowsError, "fewer than two levels of arm have complete rows"),
+        (table([1, 2], [0, 0], [1, 2]), NoEventsError, "no event lies on the grid while rows of two groups"),
+        (table([1, 2, 3], [0, 1, 1], [1, 2, 2]), NoEventsError, "no event lies on the grid while rows of two groups"),
+        (table([1, 2], [1, 3], [1, 2]), CodingError, "across all sites, 1 rows have a value of status"),
     ],
 )
 async def test_nothing_to_compare(given: Columns, error: type, complaint: str) -> None:

@@ -235,7 +235,7 @@ def test_disclosures_say_what_shows() -> None:
 
 
 def test_a_single_event_shows_as_the_disclosure_says() -> None:
-    """Pitfall 11: z = tied1 / tied0 where one event falls into an interval over all sites."""
+    """Pitfall 11: z = tied1 / tied0 where one event falls into an interval across all sites."""
     params = CoxRiskSetsParams(
         outcome=OUTCOME,
         design=Design(terms=((Numeric(**AGE.model_dump(), centre=0.0, scale=1.0),),)),

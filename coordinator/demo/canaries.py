@@ -1,8 +1,8 @@
-"""Does the relay hold anything that it must not? Known secrets are looked for in all that it stored and logged.
+"""Searches everything the relay stored and logged for secrets that it must not have.
 
-A canary is a byte string that only one party may know: a piece of a site's vector in each form that it passes through,
-a value that was planted in a dataset, a key. It is looked for as it is, in hex and in base64 at every alignment, in the
-raw files and in each cell of the database (where a long value may be spread over pages).
+A canary is a byte string that only one party may know: a piece of a site's vector in each form it passes through, a
+value planted in a dataset, or a key. The search covers its raw form, hex, and base64 at every alignment, in the files
+and in each cell of the database (where a long value may be spread over several pages).
 """
 
 import base64
@@ -18,15 +18,15 @@ from secagg import packing, ring
 from secagg.params import Schema
 from secagg.quantize import quantize
 
-WINDOW = 32  # bytes of a piece; long enough that it does not occur by chance
-MIN_DISTINCT = 6  # distinct bytes in a piece: runs of zeros are no secret
-PIECES = 24  # of one vector in one form, spread over it
+WINDOW = 32  # bytes of a piece; long enough not to occur by chance
+MIN_DISTINCT = 6  # distinct bytes in a piece; runs of zeros are not secret
+PIECES = 24  # pieces of one vector in one form, spread over it
 _PREFIX = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """What is looked for, and what it is a piece of."""
+    """A byte string to search for, and what it is a piece of."""
 
     what: str
     pattern: bytes
@@ -34,14 +34,14 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A canary that was found, and where."""
+    """A canary that was found, and its location."""
 
     what: str
     where: str
 
 
 def of_secret(what: str, secret: bytes) -> Iterator[Canary]:
-    """Yield a secret in every form in which it could have been stored."""
+    """Yield a secret in every form in which it may be stored."""
     yield Canary(what, secret)
     yield Canary(f"{what} in hex", secret.hex().encode())
     yield Canary(f"{what} in hex", secret.hex().upper().encode())
@@ -71,10 +71,10 @@ def _pieces(data: bytes) -> list[bytes]:
 
 
 def search(canaries: Iterable[Canary], folder: Path, logs: Iterable[Path]) -> list[Sighting]:
-    """Return every canary that is found in the files of a folder, in the cells of its databases, or in logs.
+    """Return every canary found in a folder's files, in the cells of its databases, or in logs.
 
     Raises:
-        ValueError: there is nothing to look for, or nowhere to look; a search that cannot find is no search.
+        ValueError: there is nothing to search for, or nowhere to search: such a search could not fail.
     """
     flock = {canary.pattern: canary.what for canary in canaries if len(canary.pattern) >= _PREFIX}
     places = list(_places(folder, logs))
@@ -93,7 +93,7 @@ def search(canaries: Iterable[Canary], folder: Path, logs: Iterable[Path]) -> li
 
 
 def _candidates(data: bytes, prefixes: NDArray[np.uint64]) -> Iterator[int]:
-    """Yield the positions at which one of the 8-byte prefixes stands."""
+    """Yield the positions at which one of the 8-byte prefixes occurs."""
     for offset in range(min(_PREFIX, max(0, len(data) - _PREFIX + 1))):
         words = np.frombuffer(data, "<u8", (len(data) - offset) // _PREFIX, offset)
         near = np.searchsorted(prefixes, words).clip(max=len(prefixes) - 1)

@@ -1,6 +1,6 @@
 """The demonstration: nine hospitals, a relay and a coordinator on one machine, and the pooled answer.
 
-Read `demonstrate` first; `stage` has the processes, `screen` what is shown, `evidence` and `canaries` the search of the
+Read `demonstrate` first. `stage` has the processes, `screen` the display, `evidence` and `canaries` the search of the
 relay, `outcome` the comparison.
 """
 
@@ -28,7 +28,7 @@ from participant.statistics.evaluation.registry import STATISTICS
 from secagg.errors import ParameterError
 from secagg.params import Profile, default_threshold
 
-# Where the first and the second killed hospital die: before its upload leaves, and after it arrived.
+# Where the first and the second hospital are killed: before the upload is sent, and after it has arrived.
 CRASHES = ("round-4-opened", "round-6-uploaded")
 FIGURES: tuple[Format, ...] = ("png", "svg")
 PURPOSE = "Survival in advanced lung cancer by age, sex, performance status and weight loss"
@@ -38,14 +38,14 @@ async def demonstrate(*, sites: int, kill: int, port: int, out: Path, as_json: b
     """Run the demonstration and print its outcome.
 
     Args:
-        sites: the first so many institutions of the trial.
-        kill: how many of them are killed in the middle of a round, at most two and as many as the threshold allows.
-        port: of the relay; 0 means any free one.
-        out: folder for figures and report.
-        as_json: print one JSON object on stdout, and what happens on stderr.
+        sites: number of institutions of the trial to take.
+        kill: number of hospitals to kill in the middle of a round, at most two and within the threshold.
+        port: port of the relay; 0 picks a free one.
+        out: folder for the figures and the report.
+        as_json: whether to print one JSON object on stdout, and progress on stderr.
 
     Raises:
-        ParameterError: the numbers are not possible.
+        ParameterError: the numbers of sites are not possible.
     """
     began = time.monotonic()
     tables = dict(list(lung_by_institution().items())[:sites])
@@ -65,7 +65,7 @@ async def demonstrate(*, sites: int, kill: int, port: int, out: Path, as_json: b
                 run, run_seconds = await _run(stage, screen, project)
         finally:
             await stage.close()
-        screen.say("looking for plaintext at the relay")
+        screen.say("searching the relay for plaintext")
         flock = list(evidence.canaries(stage, tables, run))
         sightings = search(flock, stage.relay_folder, [stage.folder / "relay.log"])
         outcome = _outcome(stage, tables, run, out)
@@ -88,11 +88,13 @@ def _check(sites: int, available: int, kill: int) -> None:
         raise ParameterError("the trial has nine institutions with ten patients or more; ask for 3 to 9 sites")
     spare = min(sites - default_threshold(sites, Profile.MALICIOUS), len(CRASHES))
     if not 0 <= kill <= spare:
-        raise ParameterError(f"of {sites} sites at most {spare} can be killed here; more would be below the threshold")
+        raise ParameterError(
+            f"at most {spare} of {sites} sites can be killed; with more, too few would be left for a sum"
+        )
 
 
 def _write_tables(folder: Path, tables: Mapping[str, Any]) -> dict[str, Path]:
-    """Write the sites' tables, each with a planted column that nobody asks for and nobody else may ever see."""
+    """Write the sites' tables, each with a planted column that nobody asks for and nobody else may see."""
     data = folder / "data"
     data.mkdir()
     files = {name: path for name, path in write_csv(data).items() if name in tables}
@@ -108,19 +110,19 @@ def _write_tables(folder: Path, tables: Mapping[str, Any]) -> dict[str, Path]:
 
 async def _set_up(stage: Stage, screen: Screen) -> str:
     """Start everything, invite the hospitals, let each officer confirm the roster; return the project's ID."""
-    from secagg.kernels import bits, gf16  # noqa: F401, PLC0415  # compiled once here, not by nine processes at a time
+    from secagg.kernels import bits, gf16  # noqa: F401, PLC0415  # compiled once here, not by nine processes at once
 
     (stage.folder / "policy.toml").write_text('loss_rule = "continue"\nsingle_persons = true\n')
     screen.say("starting the relay")
     await stage.open_relay()
-    screen.say(f"{len(stage.hospitals)} hospitals and the coordinator enrol; each hospital imports its table")
+    screen.say(f"enrolling {len(stage.hospitals)} hospitals and the coordinator; each hospital imports its table")
     await stage.enrol_coordinator()
     await _side_by_side(stage.hospitals, lambda hospital: _enrol(stage, screen, hospital))
     project = await _invite(stage, screen)
     sealed = await command(["coordinator", "project", "seal", project, "--json"], stage.environment_of_coordinator())
     (stage.folder / "words").write_text(sealed["words"])
     screen.say(f"the roster's words: {sealed['words']}")
-    screen.say("in life officers compare these words by telephone; here they go by a file")
+    screen.say("in practice, officers compare these words over the telephone; here they travel in a file")
     await _side_by_side(stage.hospitals, lambda hospital: _accept(stage, screen, hospital, project))
     return project
 
@@ -138,7 +140,7 @@ async def _accept(stage: Stage, screen: Screen, hospital: Hospital, project: str
 
 
 async def _invite(stage: Stage, screen: Screen) -> str:
-    """Create the project, invite all hospitals, and wait until each has answered by its own policy."""
+    """Create the project, invite all hospitals, and wait until each has answered according to its policy."""
     environment = stage.environment_of_coordinator()
     terms = stage.folder / "terms.toml"
     columns = [COX.time, COX.event, *COX.names]
@@ -150,7 +152,7 @@ async def _invite(stage: Stage, screen: Screen) -> str:
         ["coordinator", "project", "create", "NCCTG lung", "--terms", str(terms), "--json"], environment
     )
     await command(["coordinator", "project", "invite", created["id"], "--json"], environment)
-    screen.say("each hospital answers the invitation by its own policy")
+    screen.say("each hospital answers the invitation according to its policy")
     while True:
         shown = await command(["coordinator", "project", "show", created["id"], "--json"], environment)
         for member in shown["members"]:
@@ -161,7 +163,7 @@ async def _invite(stage: Stage, screen: Screen) -> str:
 
 
 async def _run(stage: Stage, screen: Screen, project: str) -> tuple[dict[str, Any], float]:
-    """Let the coordinator fit the model; return its report and the seconds of the run."""
+    """Let the coordinator fit the model; return its report and the duration of the run in seconds."""
     tasks = stage.folder / "analysis.json"
     tasks.write_text(json.dumps({"task": [_task(COX), _task(KAPLAN_MEIER)]}))
     outcome: dict[str, Any] = {}
@@ -179,7 +181,7 @@ def _task(spec: Any) -> dict[str, Any]:
 
 
 def _outcome(stage: Stage, tables: Mapping[str, Any], run: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Return what is known without the search and the clock."""
+    """Return the part of the outcome that needs neither search nor clock."""
     cox, kaplan_meier = run["results"]
     oracle, raw = oracles(tables, cox["sites"])
     out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The secrets of the demonstration, collected afterwards from the parties' own folders, to be looked for."""
+"""Collects the demonstration's secrets from the parties' own folders, to search the relay for them."""
 
 import base64
 import csv
@@ -18,11 +18,11 @@ from secagg.protocol.coordinator_round import Prepared
 from secagg.protocol.participant_round import AwaitOpen, ParticipantInRound
 from secagg.protocol.table import decode_state
 
-PLANTED = "canary"  # a column of every dataset: a number for each row that nobody ever asks for
+PLANTED = "canary"  # a column of every dataset, with a value in each row that nobody asks for
 
 
 def canaries(stage: Stage, tables: Mapping[str, Columns], run: dict[str, Any]) -> Iterator[Canary]:
-    """Yield what the relay must not hold: every vector of every round, planted values, keys, passphrases, tokens."""
+    """Yield what the relay must not hold: vectors of every round, planted values, keys, passphrases, tokens."""
     yield from _vectors(tables, run)
     for hospital in stage.hospitals:
         yield from _planted(hospital.name, hospital.table)
@@ -33,7 +33,7 @@ def canaries(stage: Stage, tables: Mapping[str, Columns], run: dict[str, Any]) -
 
 
 def _vectors(tables: Mapping[str, Columns], run: dict[str, Any]) -> Iterator[Canary]:
-    """Yield pieces of each site's vector in each round; a site that was lost had computed its vector, too."""
+    """Yield pieces of each site's vector in each round; a lost site had computed its vector as well."""
     for entry in run["rounds"]:
         query = BoundQuery.decode(base64.b64decode(entry["query"]))
         segments = query.segments
@@ -51,7 +51,7 @@ def _planted(name: str, table: Path) -> Iterator[Canary]:
 def _keys(name: str, folder: Path, passphrase: str) -> Iterator[Canary]:
     """Yield a party's identity seed and the epoch's secrets that its journal still holds."""
     identity = keystore.unlock(folder / "identity.json", passphrase)
-    seed = identity._key.encode()  # noqa: SLF001  # nothing else may ever ask an identity for its seed
+    seed = identity._key.encode()  # noqa: SLF001  # nothing else may ask an identity for its seed
     yield from of_secret(f"the identity key of {name}", seed)
     journal = Journal(folder, ())
     try:

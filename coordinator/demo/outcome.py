@@ -1,4 +1,4 @@
-"""What the demonstration shows in the end: secure beside pooled, and whether the relay saw anything."""
+"""The demonstration's outcome: secure and pooled results side by side, and whether the relay saw anything."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,13 +21,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class DemoOutcome:
-    """All that is reported.
+    """Everything that is reported.
 
     Attributes:
-        estimate, estimate_se: the secure fit, by covariate.
-        oracle: lifelines on the same grid, over the patients of the sites that were in the last round of the fit.
-        raw: lifelines on the times as they are.
-        rounds: of the whole run; survivors: sites in its last round.
+        estimate, estimate_se: coefficients and standard errors of the secure fit, by covariate.
+        oracle: fit of lifelines on the same grid, over the sites in the last round of the secure fit.
+        raw: fit of lifelines on the original times.
+        rounds: number of rounds of the whole run.
+        survivors: sites in the last round.
     """
 
     sites: list[str]
@@ -47,12 +48,12 @@ class DemoOutcome:
 
     @property
     def max_abs_diff(self) -> float:
-        """Largest difference of a coefficient to the pooled fit on the same grid."""
+        """Largest difference between a coefficient and the pooled fit on the same grid."""
         return _largest(self.estimate, self.oracle)
 
     @property
     def max_abs_diff_raw(self) -> float:
-        """Largest difference of a coefficient to the pooled fit on the times as they are."""
+        """Largest difference between a coefficient and the pooled fit on the original times."""
         return _largest(self.estimate, self.raw)
 
     def as_facts(self) -> dict[str, Any]:
@@ -77,8 +78,8 @@ class DemoOutcome:
         }
 
     def show(self, console: Console) -> None:
-        """Print the report for people."""
-        table = Table(title="Cox regression, weekly grid, Efron ties: secure sums beside all patients in one table")
+        """Print the outcome for people."""
+        table = Table(title="Cox regression, weekly grid, Efron ties: secure sums and all patients in one table")
         for title in ("", "coef", "hazard ratio", "se", "pooled coef", "pooled HR", "pooled se", "difference"):
             table.add_column(title, justify="right" if title else "left")
         for i, name in enumerate(self.oracle.names):
@@ -95,8 +96,8 @@ class DemoOutcome:
             )
         console.print(table)
         console.print(
-            f"{self.oracle.rows} patients with {self.oracle.events} deaths at the {len(self.survivors)} sites that were"
-            f" left; pooled: lifelines. Largest difference {self.max_abs_diff:.1e}; to lifelines on raw times in days"
+            f"{self.oracle.rows} patients with {self.oracle.events} deaths at {len(self.survivors)} surviving sites;"
+            f" pooled fit by lifelines. Largest difference: {self.max_abs_diff:.1e}; on the original times in days:"
             f" {self.max_abs_diff_raw:.1e}."
         )
         sizes = Table(title="Sent to the coordinator")
@@ -108,29 +109,29 @@ class DemoOutcome:
             sizes.add_row(name, f"{self.bytes_per_site.get(name, 0):,}", state)
         console.print(sizes)
         console.print(
-            f"{self.rounds} rounds in {self.run_seconds:.1f} s, {self.run_seconds / self.rounds:.2f} s a round; "
-            f"everything in {self.seconds:.1f} s."
+            f"{self.rounds} rounds in {self.run_seconds:.1f} s, {self.run_seconds / self.rounds:.2f} s per round; "
+            f"{self.seconds:.1f} s in all."
         )
         if self.sightings:
-            console.print(f"[bold red]The relay holds plaintext: {len(self.sightings)} sightings[/bold red]")
+            console.print(f"[bold red]The relay holds plaintext: {len(self.sightings)} canaries found[/bold red]")
             for sighting in self.sightings[:10]:
                 console.print(f"  {sighting.what} in {sighting.where}")
         else:
             console.print(
                 f"The relay's database, payloads and log were searched for {self.canaries:,} canaries (pieces of every "
-                "vector, values of every dataset, keys): none was found."
+                "vector, values of every dataset, keys); none was found."
             )
         console.print("Figures: " + ", ".join(str(path) for path in self.figures))
 
 
 def oracles(tables: Mapping[str, Columns], sites: list[str]) -> tuple[PooledCox, PooledCox]:
-    """Return the pooled fits over some sites: on the grid, and on the times as they are."""
+    """Return the pooled fits over the given sites, on the grid and on the original times."""
     together = pooled(tables[site] for site in sites)
     return pooled_cox(together, COX), pooled_cox(together, COX, on_grid=False)
 
 
 def curve(facts: dict[str, Any]) -> KaplanMeierResult:
-    """Return the Kaplan-Meier result out of a run's report."""
+    """Return the Kaplan-Meier result from a run's report."""
     fields: dict[str, Any] = {name: content for name, content in facts.items() if name != "analysis"}
     for name, content in fields.items():
         if isinstance(content, list) and name not in {"sites", "warnings"}:

@@ -1,7 +1,7 @@
 """The oracle: the same analyses on all patients in one table, by lifelines.
 
-Only where all rows may be in one place: the demonstration and the tests. It reads the specification and prepares the
-rows by itself, so that it shares no arithmetic with what it is compared with.
+It is used only where all rows may be in one place: in the demonstration and in tests. It reads the specification and
+prepares the rows by itself, so that it shares no arithmetic with what it is compared to.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ _TO_THE_END = {"precision": 1e-13, "r_precision": 1e-13}  # by default lifelines
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PooledCox:
-    """lifelines' fit; arrays are (p,) in the order of `names`."""
+    """The fit by lifelines; arrays are (p,) in the order of `names`."""
 
     names: tuple[str, ...]
     coef: Array
@@ -37,7 +37,7 @@ class PooledCox:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PooledKaplanMeier:
-    """lifelines' curve at the times that occur in the data; `median` is None where the curve stays above one half."""
+    """The curve by lifelines at the times in the data; `median` is None if the curve stays above one half."""
 
     times: Array
     survival: Array
@@ -53,10 +53,10 @@ def pooled(tables: Iterable[Columns]) -> Columns:
 
 
 def pooled_cox(table: Columns, spec: CoxSpec, *, on_grid: bool = True) -> PooledCox:
-    """Fit by lifelines (Efron ties), on the grid of `spec` or on the times as they are.
+    """Fit by lifelines (Efron ties), on the grid of `spec` or on the original times.
 
     Raises:
-        lifelines.exceptions.ConvergenceError: there is no estimate.
+        lifelines.exceptions.ConvergenceError: the estimate does not exist.
     """
     rows = _rows(table, spec, spec.names, on_grid=on_grid)
     fit = CoxPHFitter().fit(rows, duration_col=spec.time, event_col=spec.event, fit_options=_TO_THE_END)
@@ -73,7 +73,7 @@ def pooled_cox(table: Columns, spec: CoxSpec, *, on_grid: bool = True) -> Pooled
 
 
 def pooled_kaplan_meier(table: Columns, spec: KaplanMeierSpec, *, on_grid: bool = True) -> PooledKaplanMeier:
-    """Estimate by lifelines, on the grid of `spec` or on the times as they are."""
+    """Estimate by lifelines, on the grid of `spec` or on the original times."""
     rows = _rows(table, spec, spec.complete, on_grid=on_grid)
     fit = KaplanMeierFitter().fit(rows[spec.time], rows[spec.event])
     band = fit.confidence_interval_survival_function_
@@ -88,7 +88,7 @@ def pooled_kaplan_meier(table: Columns, spec: KaplanMeierSpec, *, on_grid: bool 
 
 
 def _rows(table: Columns, spec: SurvivalSpec, further: tuple[str, ...], *, on_grid: bool) -> pd.DataFrame:
-    """Return the complete rows that meet the filter, with times on the grid or as they are."""
+    """Return the complete rows that meet the filter, with times on the grid or unchanged."""
     columns = [spec.time, spec.event, *further]
     frame = pd.DataFrame({name: table[name] for name in columns})
     for condition in spec.filter:

@@ -1,4 +1,4 @@
-"""What the audience sees while it happens: who is where in which round."""
+"""What the audience sees during the demonstration: each hospital's progress through the rounds."""
 
 import time
 from contextlib import AbstractContextManager
@@ -35,17 +35,17 @@ class Screen:
         self._live = Live(console=console, get_renderable=self._table, refresh_per_second=8, transient=True)
 
     def showing(self) -> AbstractContextManager[Any]:
-        """Show the table while the block runs, if there is a terminal."""
+        """Show the table while the block runs, if output goes to a terminal."""
         return self._live if self._console.is_terminal else self._console.status("")
 
     def say(self, text: str) -> None:
-        """Tell what the stage does."""
+        """Show what is being done."""
         self._headline = text
         if not self._console.is_terminal:
             self._print(text)
 
     def put(self, site: str, where: str) -> None:
-        """Set what a site did last."""
+        """Set a site's last action."""
         self._where[site] = where
 
     def take(self, event: dict[str, Any]) -> None:
@@ -71,7 +71,7 @@ class Screen:
     def _table(self) -> Table:
         table = Table(title=self._headline, title_justify="left", box=None)
         table.add_column("hospital")
-        table.add_column("last heard of")
+        table.add_column("last seen")
         for hospital in self._hospitals:
             if hospital.is_killed:
                 table.add_row(f"[red]{hospital.name}[/red]", "[red]killed (SIGKILL)[/red]")

@@ -1,7 +1,7 @@
-"""The stage: relay, hospitals and coordinator as real processes, set up by the commands that their people would type.
+"""The stage: relay, hospitals and coordinator as real processes, set up by the commands that people would type.
 
-Nothing here reaches into a party: what the demonstration does, a hospital could do by hand. Two things differ from
-life: the twelve words go by a file instead of a telephone, and passphrases are drawn by this program.
+Nothing here reaches into a party: a hospital could do by hand what the demonstration does. Two things differ from
+practice: the twelve words travel in a file instead of over the telephone, and this program generates the passphrases.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ from typing import Any
 
 from secagg.errors import SecaggError
 
-AT_ONCE = max(2, os.cpu_count() or 2)  # commands that run side by side
+AT_ONCE = max(2, os.cpu_count() or 2)  # number of commands that run side by side
 WAIT_S = 60.0
 
 
 class StageError(SecaggError):
-    """A process of the demonstration failed; says which and what it printed."""
+    """A process of the demonstration failed; the message says which, and what it printed."""
 
 
 @dataclass
 class Hospital:
-    """A site: its folder, its passphrase, its process, and the point at which it will die, if it does."""
+    """A site: its folder, passphrase and process, and the point at which it will be killed, if any."""
 
     name: str
     table: Path
@@ -46,7 +46,7 @@ class Stage:
     """All processes, and where they write.
 
     Attributes:
-        folder: of everything; each party has a folder of its own in it.
+        folder: folder that contains a folder for each party.
     """
 
     folder: Path
@@ -58,7 +58,7 @@ class Stage:
 
     @classmethod
     def build(cls, folder: Path, tables: Mapping[str, Path], crashes: Mapping[str, str], port: int) -> "Stage":
-        """Lay out the folders; `tables` are the sites' CSV files, `crashes` the points at which sites die."""
+        """Lay out the folders; `tables` are the sites' CSV files, `crashes` the points at which sites are killed."""
         hospitals = [
             Hospital(name, table, folder / name, secrets.token_urlsafe(24), crashes.get(name, ""))
             for name, table in tables.items()
@@ -96,7 +96,7 @@ class Stage:
         self.url = f"http://127.0.0.1:{ready['port']}"
 
     async def enrol_hospital(self, hospital: Hospital) -> None:
-        """The operator makes a token, the hospital enrols with it, imports its table and starts its daemon."""
+        """Let the operator create a token, and the hospital enrol with it, import its table and start its daemon."""
         token = await self._token("site", hospital.name)
         environment = self.environment_of(hospital)
         await command(["participant", "enroll", "--token", token, "--name", hospital.name, "--json"], environment)
@@ -106,7 +106,7 @@ class Stage:
         hospital.process, _ = await self._start(["participant", "start", "--json"], environment | crash, hospital.name)
 
     async def enrol_coordinator(self) -> None:
-        """The coordinator enrols, too."""
+        """Let the coordinator enrol."""
         (self.folder / "coordinator.passphrase").write_text(secrets.token_urlsafe(24))
         token = await self._token("coordinator", "trial office")
         await command(
@@ -124,12 +124,12 @@ class Stage:
 
     @property
     def secrets_in_words(self) -> list[str]:
-        """Join tokens and passphrases: texts that must not show at the relay."""
+        """Join tokens and passphrases: texts that must not appear at the relay."""
         phrases = [hospital.passphrase for hospital in self.hospitals]
         return [*self._tokens.values(), *phrases, self.coordinator_passphrase()]
 
     def environment_of(self, hospital: Hospital) -> dict[str, str]:
-        """Return a hospital's settings; its policy allows what this demonstration asks for."""
+        """Return a hospital's settings; its policy allows what the demonstration asks for."""
         return {
             "SECAGG_PARTICIPANT_RELAY": self.url,
             "SECAGG_PARTICIPANT_DATA": str(hospital.folder),
@@ -149,7 +149,7 @@ class Stage:
         }
 
     async def close(self) -> None:
-        """Stop what still runs, the relay last."""
+        """Stop all running processes, the relay last."""
         running = [one.process for one in self.hospitals if one.process is not None and one.process.returncode is None]
         for process in running:
             process.terminate()
@@ -161,7 +161,7 @@ class Stage:
     async def _start(
         self, arguments: list[str], environment: Mapping[str, str], name: str
     ) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
-        """Start a daemon with its log in a file, and return it with the line by which it says that it is ready."""
+        """Start a daemon with its log in a file, and return it with the line that reports it ready."""
         log = (self.folder / f"{name}.log").open("wb")
         try:
             process = await asyncio.create_subprocess_exec(
@@ -175,7 +175,7 @@ class Stage:
         except TimeoutError:
             process.kill()
             await process.wait()
-            raise StageError(f"{name} did not say within {WAIT_S:g} s that it is ready") from None
+            raise StageError(f"{name} was not ready within {WAIT_S:g} s") from None
         if not line:
             await process.wait()
             raise StageError(f"{name} did not start: {(self.folder / f'{name}.log').read_text()[-2000:]}")
@@ -186,7 +186,7 @@ async def command(arguments: list[str], environment: Mapping[str, str]) -> dict[
     """Run a command to its end and return the JSON object that it prints.
 
     Raises:
-        StageError: it failed; holds what it said.
+        StageError: the command failed; the message has what it printed.
     """
     process = await asyncio.create_subprocess_exec(
         *_python(arguments),
@@ -204,10 +204,10 @@ async def command(arguments: list[str], environment: Mapping[str, str]) -> dict[
 async def followed(
     arguments: list[str], environment: Mapping[str, str], outcome: dict[str, Any]
 ) -> AsyncIterator[dict[str, Any]]:
-    """Run a command, yield the JSON lines that it writes to stderr, and put what it prints at the end into `outcome`.
+    """Run a command, yield the JSON lines that it writes to stderr, and store its final output in `outcome`.
 
     Raises:
-        StageError: it failed; holds the last lines that it said.
+        StageError: the command failed; the message has the last lines that it printed.
     """
     process = await asyncio.create_subprocess_exec(
         *_python(arguments),
@@ -234,6 +234,6 @@ def _python(arguments: list[str]) -> list[str]:
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment without the settings of whoever started it, and with those given."""
+    """Return this process's environment without its secagg settings, and with those given."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith("SECAGG_")}
     return {**mine, "XDG_CONFIG_HOME": os.devnull, **environment}

@@ -1,6 +1,6 @@
-"""Writes the receipt of a run: an entry with every step of the coordinator's machine, in the step's own transaction.
+"""Writes the receipt of a run: one entry for every step of the coordinator's machine, in the step's own transaction.
 
-What an entry holds follows from the state before the step and from what the step gave; see `secagg.receipts`.
+An entry follows from the state before the step and from the step's effects; see `secagg.receipts`.
 """
 
 import asyncio
@@ -48,24 +48,24 @@ _WITHIN_ROUND = (receipts.Contributed, receipts.Confirmed)
 
 
 class ReceiptLog:
-    """The entries of a run's receipt in the journal. Changes belong into a transaction of the journal."""
+    """The entries of a run's receipt in the journal. Callers provide the journal's transaction."""
 
     def __init__(self, connection: sqlite3.Connection, run: UUID) -> None:
         self._connection = connection
         self._run = run
 
     def begin(self, roster: Roster, terms: bytes) -> None:
-        """Write the first entry, unless it is there."""
+        """Write the first entry unless it exists."""
         if not self.entries():
             self._append(receipts.Begun(run=self._run.bytes, roster=roster, terms=terms))
 
     def note(self, before: Record | None, step: Step) -> None:
-        """Write what a step commits the run to."""
+        """Write the entries of a step."""
         for content in contents_of(before, step):
             self._append(content)
 
     def end(self, outcome: str) -> None:
-        """Write how the run ended, unless that is what the last entry says; a round that is open is given up."""
+        """Write how the run ended, unless the last entry says so already; an open round counts as abandoned."""
         content = receipts.Ended(outcome="".join(c if c.isascii() and c.isprintable() else "?" for c in outcome)[:200])
         entries = self.entries()
         if (round_ := _open_round(entries)) is not None:
@@ -74,14 +74,14 @@ class ReceiptLog:
             self._append(content)
 
     def entries(self) -> tuple[Entry, ...]:
-        """Return all entries in order."""
+        """Return all entries, in order."""
         rows = self._connection.execute(
             "SELECT kind, body, head FROM receipt WHERE run = ? ORDER BY number", (str(self._run),)
         )
         return tuple(Entry(kind=kind, body=body, head=head) for kind, body, head in rows)
 
     def signed(self, identity: Identity) -> RunReceipt | None:
-        """Return the receipt as it stands, or None where nothing was written yet."""
+        """Return the signed receipt in its current state, or None if it has no entries yet."""
         entries = self.entries()
         return receipts.signed(entries, identity) if entries else None
 
@@ -98,7 +98,7 @@ class ReceiptLog:
 
 
 def _open_round(entries: Sequence[Entry]) -> int | None:
-    """Return the number of the round that was asked for, and neither gave a sum nor was given up."""
+    """Return the number of the round that was asked for, but has neither a sum nor been abandoned."""
     for entry in reversed(entries):
         kind = receipts.KINDS[entry.kind - 1]
         if kind is receipts.Asked:
@@ -109,17 +109,19 @@ def _open_round(entries: Sequence[Entry]) -> int | None:
 
 
 def receipt_of(journal: Journal, run: UUID, identity: Identity) -> RunReceipt:
-    """Return the receipt of a run as it stands; raises ParameterError where the journal has none."""
+    """Return a run's receipt in its current state; raises ParameterError if the journal has none."""
     receipt = ReceiptLog(journal.connection, run).signed(identity)
     if receipt is None:
-        raise ParameterError(f"this coordinator's journal has no receipt of a run {run}; see: secagg-coordinator runs")
+        raise ParameterError(
+            f"this coordinator's journal has no receipt of run {run}; list the runs with: secagg-coordinator runs"
+        )
     return receipt
 
 
 async def conclude(
     log: ReceiptLog, outcome: str, run: UUID, identity: Identity, relay: RelayClient, *, within_s: float
 ) -> None:
-    """End a run's receipt and send it to the sites in this time; where that fails, `receipt send` does it later."""
+    """Close a run's receipt and send it to the sites within the time given; `receipt send` can repeat that later."""
     log.end(outcome)
     try:
         sending = hand_out(receipts.signed(log.entries(), identity), run, identity, relay)
@@ -129,11 +131,11 @@ async def conclude(
 
 
 async def hand_out(receipt: RunReceipt, run: UUID, identity: Identity, relay: RelayClient) -> int:
-    """Send a receipt to every site that the run was announced to, sealed for each; return how many they are."""
+    """Send a receipt, sealed for each, to every site that the run was announced to; return their number."""
     manifests = [entry for entry in receipt.entries if receipts.KINDS[entry.kind - 1] is receipts.Announced]
     if not manifests:
         return 0
-    frame = receipts.Announced.decode(manifests[0].body).manifest  # later ones ask nobody else
+    frame = receipts.Announced.decode(manifests[0].body).manifest  # later ones name no other sites
     sites, data = Manifest.decode(frame.body).sites, receipt.encode()
     parcels = Parcels(relay, identity, run, leads=True)
     with TemporaryDirectory(prefix="secagg-receipt-") as folder:
@@ -148,7 +150,7 @@ async def hand_out(receipt: RunReceipt, run: UUID, identity: Identity, relay: Re
 
 
 def contents_of(before: Record | None, step: Step) -> Iterator[Record]:
-    """Return the entries of a step: none for one that only takes a frame."""
+    """Return the entries of a step; a step that only accepts a frame has none."""
     after = step.state
     sent = [effect for effect in step.effects if isinstance(effect, Send)]
     if isinstance(after, cs.AwaitJoins) and sent and sent[0].frame.kind == Manifest.KIND:
@@ -162,7 +164,7 @@ def contents_of(before: Record | None, step: Step) -> Iterator[Record]:
 
 
 def _closed(setup: cs.CoordinatorSetup, after: Record) -> Record:
-    """Return the entry of a step of the setup: frames that became a list."""
+    """Return the entry of a step of the setup, in which frames became a list."""
     if isinstance(after, cr.Prepared):
         return receipts.EpochPrepared(receipts=tuple(setup.frames[site] for site in after.survivors))
     nonces = d.nonces_hash(setup.epoch, after.nonce_commitments.values()) if isinstance(after, cs.AwaitPrekeys) else b""
@@ -191,13 +193,13 @@ def _ordered(frames: Mapping[int, Frame]) -> tuple[Frame, ...]:
 
 
 def _opening(idle: cr.Prepared, frame: Frame) -> Open:
-    """Return what a round's first message says; it left sealed, under a key that the state before it gives."""
+    """Return the content of a round's first message, opened with a key from the state before it was sealed."""
     key = d.channel_key(idle.channel_chains[frame.recipient], frame.round, Open.KIND, idle.epoch)
     return Open.decode(unseal(key, frame.body, frame.header()))
 
 
 def _released(state: cr.AwaitTotal | cr.AwaitSealedShares, frame: Frame) -> Record:
-    """Return the entry of a sum that was sent to its sites, or of its ciphertexts."""
+    """Return the entry of a sum, or of its ciphertexts, as sent to the sites."""
     _, kind = last_kinds(state.idle.manifest)
     message = kind.decode(unseal(state.current.keys[frame.recipient].result, frame.body, frame.header()))
     return receipts.Released(statement=message.statement, root=message.root)

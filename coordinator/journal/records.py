@@ -1,7 +1,6 @@
-"""What the journal knows of every run: what it is to do, until when, and where it stands.
+"""The journal's entry of every run: what it is to do, until when, and its state.
 
-A run is entered here before the relay hears of it, and its end is entered here first, too: `told` says whether the
-relay has it as well.
+A run is entered here before the relay learns of it, and so is its end; `told` says whether the relay knows the state.
 """
 
 import json
@@ -30,20 +29,20 @@ class RunRecord:
     """A run as the journal has it.
 
     Attributes:
-        run, project: their IDs.
-        name: of the project.
-        terms: of the project, canonical bytes.
-        tasks: the specifications in order, as plain JSON values.
-        task: place of the project's task that it carries out, from 0 on, or None.
-        sites: keys of the sites that it begins with.
-        value_bits: bits of a value that leave room for all of them.
-        quorum: a sum over fewer sites is not asked for.
-        began, deadline, ended: seconds since 1970; `ended` is None while it is open.
-        repeats: the run that it repeats, if it does.
-        state, reason: where it stands, and why.
-        told: the relay has this state, too.
-        wish: what a command asks of the process that works on it.
-        position: ID of the last message that it dealt with.
+        run, project: IDs of the run and its project.
+        name: name of the project.
+        terms: terms of the project, as canonical bytes.
+        tasks: specifications in order, as plain JSON values.
+        task: index of the project task that the run executes, from 0, or None.
+        sites: keys of the sites that the run begins with.
+        value_bits: bits of a value that leave room for all of these sites.
+        quorum: least number of sites in a sum.
+        began, deadline, ended: seconds since 1970; `ended` is None while the run is open.
+        repeats: ID of the run that this one reruns, or None.
+        state, reason: state of the run, and the reason for it.
+        told: whether the relay knows this state.
+        wish: what a command asks the executing process to do.
+        position: ID of the last message that the run has processed.
     """
 
     run: UUID
@@ -67,14 +66,14 @@ class RunRecord:
 
     @property
     def specs(self) -> "tuple[TableSpec, ...]":
-        """Its analyses, in order."""
+        """The run's analyses, in order."""
         from participant.analyses.catalogue import parse_spec  # noqa: PLC0415  # commands that list runs need none
 
         return tuple(parse_spec(task) for task in self.tasks)
 
     @property
     def analyses(self) -> tuple[str, ...]:
-        """Their names."""
+        """The analyses' names, in order."""
         return tuple(str(task["analysis"]) for task in self.tasks)
 
     @property
@@ -100,13 +99,13 @@ class RunRecord:
 
 
 class RunRecords:
-    """All runs of a journal. Changes are transactions of their own, unless one is open."""
+    """All runs of a journal. Each change is its own transaction unless one is open."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def add(self, record: RunRecord) -> None:
-        """Enter a run that nobody has heard of yet."""
+        """Enter a new run."""
         self._connection.execute(
             "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 1, 0, 0, 0, 0)",
             (
@@ -132,18 +131,20 @@ class RunRecords:
         )
 
     def get(self, run: UUID) -> RunRecord:
-        """Return a run; raises ParameterError for one that the journal does not know."""
+        """Return a run; raises ParameterError if the journal does not have it."""
         found = _records(self._connection.execute("SELECT * FROM run WHERE run = ?", (str(run),)))
         if not found:
-            raise ParameterError(f"this coordinator's journal knows no run {run}; see: secagg-coordinator runs")
+            raise ParameterError(
+                f"this coordinator's journal has no run {run}; list the runs with: secagg-coordinator runs"
+            )
         return found[0]
 
     def all(self) -> list[RunRecord]:
-        """Return all runs, the newest first."""
+        """Return all runs, newest first."""
         return _records(self._connection.execute("SELECT * FROM run ORDER BY began DESC"))
 
     def move(self, run: UUID, state: RunState, reason: str = "", *, told: bool = False) -> None:
-        """Enter the state of a run, unless it is in a final one."""
+        """Enter a new state of a run unless the run is in a final state."""
         ended = time.time() if state in FINAL_RUN else None
         self._connection.execute(
             "UPDATE run SET state = ?, reason = ?, told = ?, ended = ? WHERE run = ? "
@@ -152,31 +153,31 @@ class RunRecords:
         )
 
     def tell(self, run: UUID) -> None:
-        """Note that the relay has the run's state."""
+        """Note that the relay knows the run's state."""
         self._connection.execute("UPDATE run SET told = 1 WHERE run = ?", (str(run),))
 
     def wish(self, run: UUID, wish: RequestedAction) -> None:
-        """Ask something of the process that works on the run, or nothing any more."""
+        """Request something of the process that executes the run, or withdraw the request."""
         self._connection.execute("UPDATE run SET wish = ? WHERE run = ?", (wish, str(run)))
 
     def wished(self, run: UUID) -> RequestedAction:
-        """Return what was asked."""
+        """Return what was requested."""
         found: RequestedAction = self._connection.execute("SELECT wish FROM run WHERE run = ?", (str(run),)).fetchone()[
             0
         ]
         return found
 
     def restored(self, run: UUID) -> None:
-        """Note that what the journal has of an open run came out of a backup: it goes on from its checkpoints alone."""
+        """Note that an open run was restored from a backup: only its checkpoints can continue it."""
         self._connection.execute("UPDATE run SET stored = -1 WHERE run = ?", (str(run),))
 
     def is_copy(self, run: UUID) -> bool:
-        """Tell whether that was noted, and no checkpoint was taken up since."""
+        """Return whether the run was restored and no checkpoint has been loaded since."""
         found = self._connection.execute("SELECT stored FROM run WHERE run = ?", (str(run),)).fetchone()
         return bool(found[0] < 0)
 
     def burn(self, run: UUID) -> None:
-        """Open no more rounds in the epochs that there are: their keys may have sealed what this journal never saw."""
+        """Open no further rounds in existing epochs: their keys may have sealed what this journal never saw."""
         self._connection.execute(
             "UPDATE run SET burnt = coalesce((SELECT max(number) FROM epoch WHERE epoch.run = run.run), 0) "
             "WHERE run = ?",
@@ -185,7 +186,7 @@ class RunRecords:
 
 
 def _said(reason: str) -> str:
-    """Return a reason in the form that the relay takes, too."""
+    """Return a reason in a form that the relay accepts as well."""
     words = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
     return words[:MAX_REASON].strip()
 

@@ -22,7 +22,7 @@ P = TypeVar("P", bound=Record)
 
 @dataclass(frozen=True, slots=True)
 class ReleasedSum:
-    """A round that was finished: the sum, or None where its sites alone opened it, and the bits of its ring."""
+    """A finished round: its sum, or None if only the sites opened it, and the bits of its ring."""
 
     round: int
     ring_bits: int
@@ -31,7 +31,7 @@ class ReleasedSum:
 
 
 class Packages(Mapping[int, P], Generic[P]):
-    """A machine's packages of one kind by site. Each is read when it is asked for: together they grow with n^2."""
+    """A machine's packages of one kind, by site. Each is read on demand: together they grow with n^2."""
 
     def __init__(self, connection: sqlite3.Connection, machine: str, kind: type[P]) -> None:
         self._connection = connection
@@ -60,7 +60,7 @@ class Packages(Mapping[int, P], Generic[P]):
 
 @dataclass(frozen=True, slots=True)
 class PendingRound:
-    """The round that is open: the query that it is to answer, its place among the run's, and what its steps draw."""
+    """The open round: its query, the query's position in the run, and the seed of its later steps."""
 
     position: int
     query: bytes
@@ -70,7 +70,7 @@ class PendingRound:
 
 @dataclass(frozen=True, slots=True)
 class AddedUpload:
-    """A vector that was added to the total of the open round, and where it is to be had again."""
+    """A vector that was added to the total of the open round, and where the relay keeps it."""
 
     site: int
     frame: bytes = field(repr=False)
@@ -78,76 +78,76 @@ class AddedUpload:
 
 
 class RunTables:
-    """The coordinator's own tables in its journal, for one run. Changes belong into a transaction of the journal."""
+    """The coordinator's own tables in its journal, for one run. Callers provide the journal's transaction."""
 
     def __init__(self, connection: sqlite3.Connection, run: UUID) -> None:
         self.connection = connection
         self._run = str(run)
 
     def keep(self, site: int, package: Package) -> None:
-        """Store a site's package; a repetition is the same one."""
+        """Store a site's package; storing it again changes nothing."""
         self.connection.execute(
             "INSERT OR REPLACE INTO package VALUES (?, ?, ?, ?)",
             (self._run, type(package).__name__, site, package.encode()),
         )
 
     def packages(self, kind: type[P]) -> Packages[P]:
-        """Return the run's packages of one kind, as they are at any time."""
+        """Return a live view of the run's packages of one kind."""
         return Packages(self.connection, self._run, kind)
 
     def forget_packages(self) -> None:
         self.connection.execute("DELETE FROM package WHERE machine = ?", (self._run,))
 
     def begin_epoch(self, number: int, next_round: int) -> None:
-        """Note an epoch before its manifest is sent; its number and rounds are used from then on."""
+        """Note an epoch before its manifest is sent; its number and rounds count as used from then on."""
         self.connection.execute("INSERT INTO epoch VALUES (?, ?, ?)", (self._run, number, next_round))
 
     def last_epoch(self) -> tuple[int, int]:
-        """Return the number of the run's last epoch and the first round that was not its own; (0, 1) for none."""
+        """Return the number of the run's last epoch and the first round after it; (0, 1) if there is none."""
         row = self.connection.execute(
             "SELECT number, next FROM epoch WHERE run = ? ORDER BY number DESC LIMIT 1", (self._run,)
         ).fetchone()
         return (row[0], row[1]) if row else (0, 1)
 
     def open_round(self, pending: PendingRound) -> None:
-        """Note the round that is opened."""
+        """Note that a round is open."""
         self.close_round()
         values = (self._run, pending.position, pending.query, pending.deadline, pending.seed)
         self.connection.execute("INSERT INTO turn VALUES (?, ?, ?, ?, ?)", values)
 
     def close_round(self) -> None:
-        """Forget the round that was open, and what was added in it."""
+        """Delete the open round, and the list of what was added in it."""
         for statement in ("DELETE FROM turn WHERE run = ?", "DELETE FROM upload WHERE run = ?"):
             self.connection.execute(statement, (self._run,))
 
     def pending(self) -> PendingRound | None:
-        """Return the round that is open."""
+        """Return the open round, or None."""
         row = self.connection.execute(
             "SELECT position, query, deadline, seed FROM turn WHERE run = ?", (self._run,)
         ).fetchone()
         return None if row is None else PendingRound(*row)
 
     def added(self, upload: AddedUpload) -> None:
-        """Note what was added to the total."""
+        """Note an upload that was added to the total."""
         values = (self._run, upload.site, upload.frame, upload.payload)
         self.connection.execute("INSERT INTO upload VALUES (?, ?, ?, ?)", values)
 
     def uploads(self) -> list[AddedUpload]:
-        """Return what was added to the total of the open round."""
+        """Return the uploads that were added to the total of the open round."""
         rows = self.connection.execute("SELECT site, frame, payload FROM upload WHERE run = ?", (self._run,))
         return [AddedUpload(*row) for row in rows]
 
     def read_to(self, message: int) -> None:
-        """Note that the run has dealt with its messages up to this ID."""
+        """Note that the run has processed its messages up to this ID."""
         self.connection.execute("UPDATE run SET position = ? WHERE run = ?", (message, self._run))
 
     def changed(self) -> None:
-        """Note that there is something new which a standby has to know before anybody else hears of it."""
+        """Note a change that a standby must know before anything of it is sent."""
         self.connection.execute("UPDATE run SET version = version + 1 WHERE run = ?", (self._run,))
 
     @property
     def burnt(self) -> int:
-        """Number of the last epoch in which no round may be opened any more; 0 for none."""
+        """Number of the last epoch in which no further round may be opened, or 0."""
         row = self.connection.execute("SELECT burnt FROM run WHERE run = ?", (self._run,)).fetchone()
         return int(row[0]) if row else 0
 
@@ -167,7 +167,7 @@ class RunTables:
         )
 
     def answer(self, position: int, query: bytes) -> ReleasedSum | None:
-        """Return the answer to the run's query number `position`, if it was asked with these bytes."""
+        """Return the answer to the run's query number `position`, or None unless it was asked with these bytes."""
         row = self.connection.execute(
             "SELECT round, ring_bits, survivors, total FROM answer WHERE run = ? AND position = ? AND query = ?",
             (self._run, position, query),

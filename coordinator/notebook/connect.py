@@ -1,4 +1,4 @@
-"""What analysts work with in a notebook or a script: projects, runs and their results.
+"""The interface for notebooks and scripts: projects, runs and their results.
 
     from coordinator import connect
 
@@ -6,8 +6,9 @@
         run = session.project("Lung survival").run("analysis.toml")
         print(run.result.summary())
 
-`connect` waits for what it asks, also in a notebook, whose own event loop is busy with the cell; `connect_async` is for
-programs that have a loop. With `simulate=` the same script runs against tables that are here (see `simulation`).
+`connect` waits for its answers, even in a notebook, whose own event loop is busy with the cell; `connect_async` is for
+programs with an event loop. With `simulate=` the same script runs over local tables (see
+`coordinator.runs.simulation`).
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
@@ -34,7 +35,7 @@ from participant.study.terms import ProjectTerms
 from secagg.errors import ParameterError
 
 Task: TypeAlias = TableSpec | Mapping[str, Any] | str | Path
-"""A specification, its members as a mapping, or a TOML or JSON file with one or several."""
+"""A specification, its members as a mapping, or a TOML or JSON file with one or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,11 @@ class AsyncProjectHandle:
     _connection: "AsyncAnalystSession"
 
     async def run(self, *tasks: Task, resume: UUID | str | None = None) -> RunReport:
-        """Carry out analyses over the sites that confirmed the roster.
+        """Run analyses over the sites that confirmed the roster.
 
         Args:
-            tasks: in order; each a specification, its members as a mapping, or a file.
-            resume: ID of a run that was cut off, to go on with it; its tasks are its own.
+            tasks: analyses in order; each a specification, its members as a mapping, or a file.
+            resume: ID of an interrupted run to continue with its own tasks.
 
         Raises:
             SpecError: a task is wrong; says where.
@@ -75,10 +76,10 @@ class AsyncAnalystSession:
         return [AsyncProjectHandle(project, name, self) for project, name in (await led(self._source.relay)).items()]
 
     async def project(self, name: str | UUID) -> AsyncProjectHandle:
-        """Return the project of this name or ID; a simulation has one, whatever it is called.
+        """Return the project with this name or ID; a simulation accepts any name.
 
         Raises:
-            ParameterError: none has it, or several.
+            ParameterError: no project has it, or several do.
         """
         if isinstance(self._source, Simulation):
             return AsyncProjectHandle(None, str(name), self)
@@ -86,13 +87,13 @@ class AsyncAnalystSession:
         return AsyncProjectHandle(project, (await led(self._source.relay))[project], self)
 
     async def runs(self) -> list[RunListing]:
-        """Return the list of all runs, the newest first."""
+        """Return the list of all runs, newest first."""
         if isinstance(self._source, Simulation):
             return [one.listed for one in reversed(self._runs)]
         return earlier_runs(self._source.journal.connection)
 
     async def earlier(self, run: UUID | str) -> RunReport:
-        """Return an earlier run with its results, which nobody is asked for again.
+        """Return an earlier run with its results, without asking any site again.
 
         Raises:
             ParameterError: there is no such run.
@@ -103,12 +104,12 @@ class AsyncAnalystSession:
         for one in self._runs:
             if one.id == wanted:
                 return one
-        raise ParameterError(f"there was no run {wanted} in this simulation")
+        raise ParameterError(f"this simulation has no run {wanted}")
 
     async def carry_out(
         self, project: AsyncProjectHandle, tasks: tuple[TableSpec, ...], resume: UUID | None
     ) -> RunReport:
-        """Carry out a run's tasks; see `AsyncProjectHandle.run`."""
+        """Execute a run's tasks; see `AsyncProjectHandle.run`."""
         with shown.on_screen(visible=self._progress) as show:
             if isinstance(session := self._source, Simulation):
                 run, report = await session.carry_out(tasks, show)
@@ -131,17 +132,15 @@ async def connect_async(
     progress: bool = True,
     **settings: Any,
 ) -> AsyncIterator[AsyncAnalystSession]:
-    """Open this coordinator for a program that has an event loop. Arguments and errors are those of `connect`."""
+    """Open this coordinator for a program with an event loop. Arguments and errors are those of `connect`."""
     if simulate is not None:
         if settings:
-            raise ParameterError(f"a simulation needs no settings: {', '.join(sorted(settings))}")
+            raise ParameterError(f"a simulation takes no settings; remove {', '.join(sorted(settings))}")
         read = terms if isinstance(terms, ProjectTerms | None) else read_terms(Path(terms))
         yield AsyncAnalystSession(Simulation(simulate, read, lost or {}), progress=progress)
         return
     if terms is not None or lost:
-        raise ParameterError(
-            "terms and lost sites are for a simulation; a project has its terms, and sites are not lost"
-        )
+        raise ParameterError("terms and lost are for a simulation only; add simulate=, or remove them")
     loaded = CoordinatorConfig.load(**settings)
     loaded.require_relay()
     async with opened(loaded, passphrase(loaded)) as session:
@@ -157,7 +156,7 @@ class ProjectHandle:
 
     @property
     def id(self) -> UUID | None:
-        """Its ID, or None in a simulation."""
+        """ID of the project, or None in a simulation."""
         return self._inner.id
 
     @property
@@ -165,7 +164,7 @@ class ProjectHandle:
         return self._inner.name
 
     def run(self, *tasks: Task, resume: UUID | str | None = None) -> RunReport:
-        """Carry out analyses over the sites that confirmed the roster; see `AsyncProjectHandle.run`."""
+        """Run analyses over the sites that confirmed the roster; see `AsyncProjectHandle.run`."""
         return self._loop.wait_for(self._inner.run(*tasks, resume=resume))
 
     def __repr__(self) -> str:
@@ -189,11 +188,11 @@ class AnalystSession:
         return [ProjectHandle(one, self._loop) for one in self._loop.wait_for(self._inner.projects())]
 
     def project(self, name: str | UUID) -> ProjectHandle:
-        """Return the project of this name or ID; see `AsyncAnalystSession.project`."""
+        """Return the project with this name or ID; see `AsyncAnalystSession.project`."""
         return ProjectHandle(self._loop.wait_for(self._inner.project(name)), self._loop)
 
     def runs(self) -> list[RunListing]:
-        """Return the list of all runs, the newest first."""
+        """Return the list of all runs, newest first."""
         return self._loop.wait_for(self._inner.runs())
 
     def earlier(self, run: UUID | str) -> RunReport:
@@ -201,7 +200,7 @@ class AnalystSession:
         return self._loop.wait_for(self._inner.earlier(run))
 
     def close(self) -> None:
-        """Close relay and journal."""
+        """Close the connection to the relay and the journal."""
         if self._loop.is_open:
             self._loop.wait_for(self._stack.aclose())
             self._loop.close()
@@ -226,16 +225,16 @@ def connect(
     """Open this coordinator.
 
     Args:
-        simulate: tables by the site's name, to run against these instead of hospitals.
-        terms: of the simulated project, or a TOML file with them, to hold its queries against.
-        lost: in a simulation, the names of the sites that are lost in a round, by the round's number.
-        progress: show in the terminal or notebook what happens.
-        settings: as on the command line (`relay`, `data`, `passphrase`, `config`, ...); what is not given comes from
-            the environment and the settings' file.
+        simulate: tables by site name, to use instead of hospitals.
+        terms: terms of the simulated project, or a TOML file with them, that queries must comply with.
+        lost: names of the sites to lose in a round of the simulation, by round number.
+        progress: whether to show progress in the terminal or notebook.
+        settings: settings as on the command line (`relay`, `data`, `passphrase`, `config`, ...); others come from the
+            environment and the settings file.
 
     Raises:
         SettingsError, ParameterError: a setting or an argument is wrong.
-        KeystoreError: the identity does not open.
+        KeystoreError: the passphrase does not open the identity.
     """
     return AnalystSession(simulate=simulate, terms=terms, lost=lost, progress=progress, **settings)
 
@@ -244,7 +243,7 @@ def specifications(tasks: Iterable[Task]) -> tuple[TableSpec, ...]:
     """Return the specifications of a run.
 
     Raises:
-        SpecError: there is none, or one is wrong; says where.
+        SpecError: there is no task, or one is wrong; says where.
     """
     found: list[TableSpec] = []
     for task in tasks:
@@ -255,7 +254,7 @@ def specifications(tasks: Iterable[Task]) -> tuple[TableSpec, ...]:
         else:
             found.extend(read_run_file(Path(task)).tasks)
     if not found:
-        raise SpecError("a run has at least one analysis")
+        raise SpecError("a run needs at least one analysis")
     return tuple(found)
 
 
@@ -264,4 +263,4 @@ def as_id(text: UUID | str) -> UUID:
     try:
         return text if isinstance(text, UUID) else UUID(text)
     except ValueError:
-        raise ParameterError(f"{text!r} is no ID; `runs` lists those of the runs") from None
+        raise ParameterError(f"{text!r} is not an ID; `runs` lists the IDs of all runs") from None

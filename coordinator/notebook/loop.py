@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for callers without one, or with one that is busy, as a notebook's is."""
+"""An event loop in its own thread, for callers without a loop, or with a busy one as in a notebook."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Loop:
-    """A loop that works until it is closed, or the program ends."""
+    """A loop that runs until it is closed or the program ends."""
 
     def __init__(self) -> None:
         ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
@@ -23,7 +23,7 @@ class Loop:
         return self._thread.is_alive()
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do some work and return what comes of it; who interrupts the wait ends the work."""
+        """Do some work and return its result; interrupting the wait cancels the work."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()

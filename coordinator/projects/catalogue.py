@@ -1,7 +1,7 @@
-"""The catalogue of a project: which site has which variables, how coded, and about how many rows.
+"""The catalogue of a project: which site has which variables, how they are coded, and roughly how many rows.
 
-Its entries are signed by the sites and come as parcels of a run of that name, or as files. An entry counts if its key
-is that of a member of the project. Of a site's entries the one of the newest version counts.
+Sites sign their entries, and send them as parcels of a run of that name or hand them over as files. An entry counts if
+a member of the project signed it; of a site's entries, the newest version counts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,17 +26,17 @@ from secagg.identity import Identity
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The entries of a project's sites, by name, and the columns that the project asks for."""
+    """The entries of a project's sites by name, and the columns that the project asks for."""
 
     columns: tuple[str, ...]
     entries: Mapping[str, CatalogueEntry]
 
 
 async def received(relay: RelayClient, identity: Identity, project: UUID) -> dict[str, bytes] | None:
-    """Return the entries that sites sent, by what to call each; None where they were asked just now.
+    """Return the entries that sites sent, by a label for each, or None if this call only requested them.
 
     Raises:
-        RelayError: the project's roster is not sealed, or another site coordinates it.
+        RelayError: the project's roster is not sealed, or another identity coordinates the project.
     """
     asked = [run.id for run in await relay.runs(project) if run.name == RUN_NAME]
     if not asked:
@@ -52,7 +52,7 @@ async def received(relay: RelayClient, identity: Identity, project: UUID) -> dic
 
 
 def read_files(paths: Iterable[Path]) -> dict[str, bytes]:
-    """Return the entries in files, by their names."""
+    """Return the entries in files, by file name."""
     return {path.name: path.read_bytes() if path.stat().st_size <= 2 * MAX_ENTRY_BYTES else b"" for path in paths}
 
 
@@ -60,13 +60,13 @@ def gather(project: UUID, terms: ProjectTerms, names: Mapping[bytes, str], found
     """Read signed entries.
 
     Args:
-        project: that they are of.
-        terms: of it.
-        names: of its members, by their keys.
-        found: the entries, by what to call each.
+        project: ID of the project.
+        terms: terms of the project.
+        names: names of the project's members, by key.
+        found: encoded entries, by a label for each.
 
     Raises:
-        CatalogueError: one is no entry, of another project, or of a site that is no member; says which.
+        CatalogueError: an entry is malformed, of another project, or not signed by a member; says which.
     """
     entries: dict[str, CatalogueEntry] = {}
     for place, data in found.items():
@@ -75,9 +75,9 @@ def gather(project: UUID, terms: ProjectTerms, names: Mapping[bytes, str], found
         except CatalogueError as error:
             raise CatalogueError(f"{place}: {error}") from None
         if signed.site not in names:
-            raise CatalogueError(f"{place}: the site that signed it is no member of the project")
+            raise CatalogueError(f"{place}: the site that signed this entry is not a member of the project")
         if (signed.entry.project, signed.entry.dataset) != (project.hex, terms.dataset):
-            raise CatalogueError(f"{place}: the entry is of another project or dataset")
+            raise CatalogueError(f"{place}: this entry belongs to another project or dataset")
         name = names[signed.site]
         if name not in entries or entries[name].version < signed.entry.version:
             entries[name] = signed.entry
@@ -91,7 +91,7 @@ def as_facts(catalogue: Catalogue) -> dict[str, Any]:
 
 
 def as_words(catalogue: Catalogue) -> str:
-    """Return a table: a line for each column, a column for each site."""
+    """Return a table with a line for each variable and a column for each site."""
     held = {name: {one.code: one for one in entry.variables} for name, entry in catalogue.entries.items()}
     rows = [
         ["variable", *held],
@@ -101,11 +101,11 @@ def as_words(catalogue: Catalogue) -> str:
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     everywhere = complete(catalogue)
-    return "\n".join([*lines, "", f"at all {len(held)} sites: {', '.join(everywhere) or 'nothing'}"])
+    return "\n".join([*lines, "", f"available at all {len(held)} sites: {', '.join(everywhere) or 'nothing'}"])
 
 
 def complete(catalogue: Catalogue) -> list[str]:
-    """Return the columns that every site has, in one coding."""
+    """Return the columns that every site has, in the same coding."""
     found = []
     for column in catalogue.columns:
         codings = {

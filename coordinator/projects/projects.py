@@ -1,4 +1,4 @@
-"""Projects from the coordinator's side: terms, invitations, the roster and its words."""
+"""Projects as their coordinator sees them: terms, invitations, the roster and its words."""
 
 import json
 import tomllib
@@ -22,7 +22,7 @@ from secagg.params import MAX_HOMOMORPHIC_SITES
 
 @dataclass(frozen=True, slots=True)
 class SealedProject:
-    """A project whose roster is sealed: who may be asked, by which names, and which of them confirmed the roster."""
+    """A project with a sealed roster: the sites that may be asked, and those that confirmed the roster."""
 
     project: RelayProject
     terms: ProjectTerms
@@ -36,111 +36,111 @@ class SealedProject:
 
 
 def read_terms(path: Path, said: Mapping[str, object] | None = None) -> ProjectTerms:
-    """Read a project's terms from a TOML file; what was `said` beside it counts before what stands there.
+    """Read a project's terms from a TOML file; members of `said` override those of the file.
 
     Raises:
-        SpecError: no TOML, unknown members, or values that are not allowed.
+        SpecError: the file is not TOML, has unknown members, or has values that are not allowed.
     """
     try:
         return ProjectTerms.model_validate(
             {**tomllib.loads(path.read_text(encoding="utf-8")), **(said or {})}, strict=False
         )
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} is no TOML file: {error}") from None
+        raise SpecError(f"{path} is not a TOML file: {error}") from None
     except ValidationError as error:
         raise SpecError(f"{path}: {in_words(error)}") from None
 
 
 async def led(relay: RelayClient) -> dict[UUID, str]:
-    """Return the projects that this identity coordinates: their names by ID."""
+    """Return the names of the projects that this identity coordinates, by ID."""
     return {one.id: one.name for one in await relay.projects() if one.coordinator == relay.key}
 
 
 async def find(relay: RelayClient, name: str) -> UUID:
-    """Return the ID of the project that this identity coordinates under a name, or that has this ID.
+    """Return the ID of the project with this name or ID that this identity coordinates.
 
     Raises:
-        ParameterError: none has, or several.
+        ParameterError: no project has it, or several do.
     """
     known = await led(relay)
     found = [project for project, called in known.items() if name in {called, str(project)}]
     if len(found) != 1:
         names = ", ".join(sorted(repr(called) for called in known.values())) or "none"
-        raise ParameterError(f"{len(found)} projects are called {name!r}; this identity coordinates: {names}")
+        raise ParameterError(f"{len(found) or 'no'} projects are called {name!r}; this identity coordinates: {names}")
     return found[0]
 
 
 async def invite(relay: RelayClient, project: UUID, names: list[str]) -> list[str]:
-    """Invite sites by the names they enrolled with, or all sites of the relay but the coordinator's own.
+    """Invite sites by the names under which they enrolled, or by default all other sites of the relay.
 
     Raises:
-        ParameterError: no site, or more than one, has such a name; nobody was invited then.
+        ParameterError: no site or more than one has such a name; in that case none is invited.
     """
     known = [site for site in await relay.sites() if site.key != relay.key]
     chosen = known if not names else [site for site in known if site.name in names]
     for name in names:
         if sum(site.name == name for site in known) != 1:
-            raise ParameterError(f"not exactly one site is enrolled under the name {name!r}")
+            raise ParameterError(f"the name {name!r} does not identify one enrolled site; nobody was invited")
     for site in chosen:
         await relay.invite(project, site.key)
     return [site.name for site in chosen]
 
 
 async def seal(relay: RelayClient, project: UUID) -> SealedProject:
-    """Make the roster out of all sites that joined; its words are then compared by the officers.
+    """Seal the roster of all sites that joined; officers then compare its words.
 
     Raises:
-        NotEnoughParticipantsError: fewer sites joined than the terms ask for.
-        ParameterError: more than the terms' mode is for.
+        NotEnoughParticipantsError: fewer sites joined than the terms require.
+        ParameterError: more sites joined than the terms' mode allows.
     """
     found = await relay.project(project)
     joined = [one.key for one in found.members if one.state in {MemberState.JOINED, MemberState.CONFIRMED}]
     terms = ProjectTerms.decode(found.terms)
     if len(joined) < terms.minimum_sites:
         raise NotEnoughParticipantsError(
-            f"{len(joined)} sites joined, the project's terms ask for {terms.minimum_sites}"
+            f"{len(joined)} sites joined; the project's terms require {terms.minimum_sites}"
         )
     if terms.mode == "he" and len(joined) > MAX_HOMOMORPHIC_SITES:
         raise ParameterError(
-            f"{len(joined)} sites joined, mode he is for at most {MAX_HOMOMORPHIC_SITES}: invite fewer"
+            f"{len(joined)} sites joined, but mode he allows at most {MAX_HOMOMORPHIC_SITES}; invite fewer sites"
         )
     await relay.seal_roster(project, joined)
     return await sealed(relay, project)
 
 
 async def set_tasks(relay: RelayClient, project: UUID, tasks: tuple[TableSpec, ...]) -> RelayProject:
-    """Replace a project's tasks. They are for people and for planning: what a site computes follows from signed frames.
+    """Replace a project's tasks. They are for people and planning: what a site computes follows from signed frames.
 
     Raises:
-        ParameterError: a task asks beyond the project's dataset, or is too long.
+        ParameterError: a task is about another dataset than the project, or is too long.
     """
     found = await relay.project(project)
     terms = ProjectTerms.decode(found.terms)
     if beyond := sorted({task.dataset for task in tasks} - {terms.dataset}):
-        raise ParameterError(f"the project is about dataset {terms.dataset}, a task asks for {', '.join(beyond)}")
+        raise ParameterError(f"the project is about dataset {terms.dataset}, but a task is about {', '.join(beyond)}")
     parameters = [(task.analysis, task.model_dump_json(exclude_none=True).encode()) for task in tasks]
     return await relay.set_tasks(project, parameters, version=found.tasks_version)
 
 
 def tasks_of(project: RelayProject) -> tuple[TableSpec, ...]:
-    """Return a project's tasks, in order; raises SpecError where one is none that this release knows."""
+    """Return a project's tasks, in order; raises SpecError for a task that this release does not know."""
     try:
         return tuple(parse_spec(json.loads(task.parameters)) for task in project.tasks)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise SpecError(f"a task of the project is none of this coordinator's: {error}") from None
+        raise SpecError(f"a task of the project cannot be read: {error}") from None
 
 
 async def sealed(relay: RelayClient, project: UUID) -> SealedProject:
     """Return a project with its roster.
 
     Raises:
-        ParameterError: the roster is not sealed, or this identity does not lead the project.
+        ParameterError: the roster is not sealed, or another identity coordinates the project.
     """
     found = await relay.project(project)
     if found.coordinator != relay.key:
-        raise ParameterError("another site coordinates this project")
+        raise ParameterError("another identity coordinates this project")
     if found.roster is None:
-        raise ParameterError("the project has no roster yet; seal it when the sites have answered")
+        raise ParameterError("the project has no roster yet; seal it once the sites have answered: project seal")
     confirmed = tuple(one.key for one in found.members if one.state is MemberState.CONFIRMED)
     roster = Roster.of(found.id.bytes, found.terms, found.coordinator, found.roster.sites)
     return SealedProject(found, ProjectTerms.decode(found.terms), roster, found.roster.version, confirmed)

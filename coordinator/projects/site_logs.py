@@ -1,4 +1,4 @@
-"""What sites logged of a run and sent: sealed parcels that this coordinator alone opens, in one order of time."""
+"""Logs that sites sent of a run: sealed parcels that only this coordinator can open, merged in order of time."""
 
 import json
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from relay.client.transport import RelayClient
 from secagg.identity import Identity
 
 NAME = "daemon.jsonl"
-"""What sites call the parcel with their log of a run."""
+"""Name of the parcel that holds a site's log of a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line of a site's log: when, of whom, and what it says beside that, as the site redacted it."""
+    """A line of a site's log: its time, site, event and further facts, as the site redacted it."""
 
     at: str
     site: str
@@ -25,13 +25,13 @@ class LogLine:
 
 
 async def received(relay: RelayClient, identity: Identity, run: UUID, names: Mapping[bytes, str]) -> list[LogLine]:
-    """Return the lines of all logs of a run that sites sent, by time; of a log sent twice, each line once.
+    """Return the lines of all logs of a run that sites sent, by time; repeated lines appear once.
 
     Args:
         relay: this coordinator's client.
-        identity: opens the parcels.
-        run: the run.
-        names: of the sites, by their keys; parcels of others are passed over.
+        identity: identity that opens the parcels.
+        run: ID of the run.
+        names: names of the sites by key; parcels of others are ignored.
     """
     parcels = Parcels(relay, identity, run, leads=True)
     found: dict[tuple[str, str], LogLine] = {}
@@ -46,7 +46,7 @@ async def received(relay: RelayClient, identity: Identity, run: UUID, names: Map
 
 
 def _line(site: str, text: str) -> LogLine:
-    """Read a line. It is a site's word: what is no JSON object is shown as it is."""
+    """Read a line. A site may write anything; what is not a JSON object is shown as it is."""
     try:
         facts = json.loads(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""A run as one page that needs nothing else: tables, figures, what was asked, floors, versions, the receipt's hash.
+"""A run as one self-contained page: tables, figures, queries, floors, versions, and the receipt's hash.
 
-Pictures are inside, nothing is fetched, nothing runs. The page is for a publication's supplement or an auditor. Beside
-the names of sites the numbers of rows stand in bands alone.
+Images are embedded; the page fetches nothing and runs no script. It is meant for a publication's supplement or an
+auditor. Next to the names of sites, numbers of rows appear only as bands.
 """
 
 import platform
@@ -48,7 +48,7 @@ class Round(NamedTuple):
 
 
 def export(run: RunReport, path: Path | str) -> None:
-    """Write a run as one HTML page that needs nothing else."""
+    """Write a run as one self-contained HTML page."""
     Path(path).write_text(page(run), encoding="utf-8")
 
 
@@ -79,24 +79,24 @@ def _piece(result: AnalysisResult | HeldBySites) -> ResultSection:
 
 
 def _cohort(run: RunReport) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield for each result its analysis, about how many rows it is over, and its sites."""
+    """Yield for each result its analysis, a band of its number of rows, and its sites."""
     for result in run.results:
         rows = getattr(result, "rows", None)
-        yield result.analysis, str(Band.of(rows)) if isinstance(rows, int) else "not told", result.sites
+        yield result.analysis, str(Band.of(rows)) if isinstance(rows, int) else "not stated", result.sites
 
 
 def _floors(run: RunReport) -> list[tuple[str, str]]:
-    """Return the rules that held, by name."""
+    """Return the rules that applied, by name."""
     persons = sorted({asked.query.minimum_persons for asked, _ in run.answers})
-    found = [("Persons that a site's numbers stand for at least", ", ".join(map(str, persons)) or "none asked")]
+    found = [("Least number of persons behind a site's numbers", ", ".join(map(str, persons)) or "none")]
     if run.terms is None:
         return found
     return [
         *found,
-        ("Sites in the roster at least", str(run.terms.minimum_sites)),
-        ("Profile of the protocol", run.terms.profile),
-        ("When a site is lost", run.terms.loss_rule),
-        ("How the sums were made", "by masks" if run.terms.mode == "masks" else "homomorphically"),
+        ("Least number of sites in the roster", str(run.terms.minimum_sites)),
+        ("Protocol profile", run.terms.profile),
+        ("Loss rule", run.terms.loss_rule),
+        ("Sums formed by", "masks" if run.terms.mode == "masks" else "homomorphic encryption"),
     ]
 
 

@@ -1,6 +1,6 @@
-"""Figures as a paper would take them, drawn by matplotlib's objects (never pyplot) and rendered to bytes.
+"""Publication-ready figures, drawn with matplotlib's objects (never pyplot) and rendered to bytes.
 
-The same result gives the same bytes with the same version of matplotlib: no date, no random identifiers.
+The same result gives the same bytes with the same version of matplotlib: there are no dates or random identifiers.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,10 +26,10 @@ from secagg.errors import ParameterError
 Format = Literal["png", "svg"]
 
 _CURVE = "#1b4f8a"
-_GROUPS = (_CURVE, "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#6b6b6b")  # apart for colour-blind eyes
+_GROUPS = (_CURVE, "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#6b6b6b")  # distinct for colour-blind eyes
 _INK = "#222222"
 _STYLE: Any = {  # matplotlib types its keys one by one
-    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.family": "DejaVu Sans",  # ships with matplotlib
     "font.size": 9,
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
@@ -39,21 +39,21 @@ _STYLE: Any = {  # matplotlib types its keys one by one
     "xtick.color": _INK,
     "ytick.color": _INK,
     "savefig.dpi": 200,
-    "text.parse_math": False,  # a title is words, also with a dollar sign
-    "svg.hashsalt": "secagg",  # identifiers inside the SVG do not change from run to run
+    "text.parse_math": False,  # a title is text, even with a dollar sign
+    "svg.hashsalt": "secagg",  # keeps identifiers in the SVG the same from run to run
 }
 _METADATA: dict[Format, dict[str, str | None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 
 class Picture(Figure):
-    """A figure that notebooks show without being told how."""
+    """A figure that notebooks display by themselves."""
 
     def _repr_png_(self) -> bytes:
         return rendered(self, "png")
 
 
 def has_figure(result: AnalysisResult) -> bool:
-    """Tell whether there is a figure of a result."""
+    """Return whether a result has a figure."""
     return type(result) in _FIGURES or bool(result.drawn)
 
 
@@ -61,28 +61,28 @@ def plot(result: AnalysisResult) -> Picture:
     """Return the figure of a result: curves, a histogram, a path, or its estimates with their intervals.
 
     Raises:
-        ParameterError: there is none for this analysis.
+        ParameterError: this analysis has no figure.
     """
     if not has_figure(result):
-        raise ParameterError(f"there is no figure of the analysis {result.analysis}; to_frame() has its numbers")
+        raise ParameterError(f"the analysis {result.analysis} has no figure; use to_frame() for its numbers")
     with mpl.rc_context(_STYLE):
         return _FIGURES.get(type(result), _estimates_of)(result)
 
 
 def kaplan_meier_plot(result: KaplanMeierResult, format_: Format, *, title: str = "") -> bytes:
-    """Return a figure of the curve with its band, censoring marks, median and the numbers at risk below.
+    """Return a figure of a curve with its band, censoring marks and median, and the numbers at risk below.
 
     Args:
-        result: the curve.
-        format_: ``png`` (200 dots an inch) or ``svg``.
-        title: printed above the curve; none if empty.
+        result: curve to draw.
+        format_: ``png`` (200 dots per inch) or ``svg``.
+        title: title above the curve, or empty for none.
     """
     with mpl.rc_context(_STYLE):
         return rendered(_curve_of(result, title), format_)
 
 
 def rendered(figure: Figure, format_: Format) -> bytes:
-    """Return a figure as PNG (200 dots an inch) or SVG."""
+    """Return a figure as PNG (200 dots per inch) or SVG."""
     buffer = BytesIO()
     with mpl.rc_context(_STYLE):
         figure.savefig(buffer, format=format_, metadata=_METADATA[format_])
@@ -142,7 +142,7 @@ def _histogram_of(result: HistogramResult) -> Picture:
 
 
 def _roc_of(result: RocResult) -> Picture:
-    """Return sensitivity over the share of false alarms, with the area below."""
+    """Return sensitivity against the false positive rate, with the area under the curve."""
     figure = Picture(figsize=(4.6, 4.4), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=(0, (4, 3)))
@@ -154,7 +154,7 @@ def _roc_of(result: RocResult) -> Picture:
 
 
 def _path_of(result: PenalisedResult) -> Picture:
-    """Return the coefficients against the penalty, the largest first, with the chosen one marked."""
+    """Return the coefficients against the penalty, largest first, with the chosen penalty marked."""
     figure = Picture(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     for place, name in enumerate(result.names):
@@ -172,7 +172,7 @@ def _path_of(result: PenalisedResult) -> Picture:
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.invert_xaxis()
-    axes.set(xlabel="Penalty (dashed: the one chosen)", ylabel="Coefficient of the scaled covariate")
+    axes.set(xlabel="Penalty (dashed: chosen)", ylabel="Coefficient of the scaled covariate")
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
 
@@ -202,7 +202,7 @@ def _estimates_of(result: AnalysisResult) -> Picture:
 def _draw_curve(
     axes: Axes, result: KaplanMeierResult, colour: str, label: str, *, band: str = "", marks: str = ""
 ) -> None:
-    watched = result.at_risk > 0  # nothing is known after the last patient left
+    watched = result.at_risk > 0  # nothing is known after the last patient has left
     known = watched & ~np.isnan(result.lower)
     axes.fill_between(
         result.times[known],
@@ -216,7 +216,7 @@ def _draw_curve(
     )
     axes.step(result.times[watched], result.survival[watched], where="post", color=colour, linewidth=1.5, label=label)
     marked = result.censored > 0
-    marked[-1] = False  # at the last grid time all who are left are censored
+    marked[-1] = False  # at the last grid time everyone left is censored
     axes.plot(
         result.times[marked],
         result.survival[marked],
@@ -255,7 +255,7 @@ def _draw_axes(axes: Axes, result: KaplanMeierResult, last: float, title: str) -
 
 
 def _draw_numbers_at_risk(axes: Axes, drawn: Sequence[tuple[str, str, KaplanMeierResult]]) -> None:
-    """Write a line of numbers for each curve: its name, its colour, itself."""
+    """Write a line of numbers for each curve: its name, colour and result."""
     axes.set(ylim=(0, len(drawn)))
     axes.spines[:].set_visible(False)
     axes.tick_params(bottom=False, labelbottom=False, left=False, pad=12)
@@ -265,7 +265,7 @@ def _draw_numbers_at_risk(axes: Axes, drawn: Sequence[tuple[str, str, KaplanMeie
     for place, (_, colour, result) in zip(places, drawn, strict=True):
         for tick in axes.get_xticks():
             if 0 <= tick <= axes.get_xlim()[1]:
-                at = int(np.searchsorted(result.times, tick))  # those whose time is this tick or later
+                at = int(np.searchsorted(result.times, tick))  # those with this time or a later one
                 axes.text(
                     float(tick), place, f"{result.at_risk[at]:.0f}", ha="center", va="center", fontsize=8, color=colour
                 )
@@ -279,4 +279,4 @@ _FIGURES: dict[type[AnalysisResult], Callable[[Any], Picture]] = {
     RidgeResult: _path_of,
     RocResult: _roc_of,
 }
-"""Figures of their own; every other result that says what is `drawn` has a forest plot."""
+"""Results with their own kind of figure; every other result that names what is `drawn` has a forest plot."""

@@ -1,4 +1,4 @@
-"""Earlier runs: their results made again from the sums in the journal. Nobody is asked for anything."""
+"""Earlier runs: their results are recomputed from the sums in the journal, without asking any site."""
 
 from collections.abc import Iterator
 
@@ -13,13 +13,13 @@ from secagg.errors import SecaggError
 
 
 class UnansweredError(SecaggError):
-    """The run ended before this query was answered, or it was asked for in another way."""
+    """The run ended before this query was answered, or it asked a different query."""
 
 
 async def recall(record: RunRecord, tables: RunTables) -> RunOutcome:
-    """Return what a run gave; where it ended too early for a task, what it had been asked until then.
+    """Return the outcome of a run; if it ended early, the results and answers it had by then.
 
-    The analyses are pure over the sums: of the same ones they make the same results, to the last bit.
+    Analyses are pure functions of the sums: the same sums give the same results, to the last bit.
     """
     kept = tables.answers()
     secure_sum = _KeptSum(record.value_bits, iter(kept))
@@ -34,7 +34,7 @@ async def recall(record: RunRecord, tables: RunTables) -> RunOutcome:
 
 
 class _KeptSum(SecureSum):
-    """The secure sum of a run that is over."""
+    """The secure sums of a run that is over."""
 
     def __init__(self, value_bits: int, kept: Iterator[tuple[bytes, ReleasedSum]]) -> None:
         self.value_bits = value_bits

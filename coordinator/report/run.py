@@ -1,4 +1,4 @@
-"""A run as analysts see it when it is over: what was asked, what came out, over whom."""
+"""A run as analysts see it: what was asked, what came out, and which sites took part."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -25,16 +25,16 @@ class RunReport:
     """A run of a project, or of a simulation.
 
     Attributes:
-        id: of the run.
-        project: the project's name.
-        tasks: what was asked for, the specifications' members as JSON has them.
-        results: one for each task in order; of a run that failed, those that it came to.
+        id: ID of the run.
+        project: name of the project.
+        tasks: specifications that were asked for, as JSON values.
+        results: result of each task in order; if the run failed, of the tasks it finished.
         answers: every query that was asked, with its round, sites and sum.
-        outcome: the state of the run, such as completed, failed or running; or simulated.
-        detail: why it failed.
-        began, ended: seconds since 1970; None for a simulation, and for a run that is open.
-        terms: of the project; None for a simulation without any.
-        receipt: hash of its receipt as it stands, in hex; "" where there is none, as of a simulation.
+        outcome: state of the run, such as completed, failed or running; or simulated.
+        detail: reason of a failure.
+        began, ended: seconds since 1970; None for a simulation, and `ended` also while the run is open.
+        terms: terms of the project; None for a simulation without terms.
+        receipt: hash of the current receipt in hex, or "" if there is none, as in a simulation.
     """
 
     id: UUID
@@ -61,10 +61,10 @@ class RunReport:
         """The result of a run with one task.
 
         Raises:
-            ParameterError: it has several, the run failed, or the sites keep the sum to themselves.
+            ParameterError: the run has several tasks or failed, or the sites keep the sum to themselves.
         """
         if len(self.results) != 1 or len(self.tasks) != 1:
-            raise ParameterError(f"the run has {len(self.results)} results of {len(self.tasks)} tasks; see `results`")
+            raise ParameterError(f"the run has {len(self.results)} results of {len(self.tasks)} tasks; use `results`")
         (only,) = self.results
         if isinstance(only, HeldBySites):
             raise ParameterError(words_of(only))
@@ -72,7 +72,7 @@ class RunReport:
 
     @property
     def listed(self) -> "RunListing":
-        """Its line in the list of runs."""
+        """The run's line in the list of runs."""
         analyses = tuple(str(task["analysis"]) for task in self.tasks)
         return RunListing(self.id, self.project, analyses, self.outcome, self.began, self.ended, self.detail)
 
@@ -82,7 +82,7 @@ class RunReport:
         return "\n\n".join([*(words_of(one) for one in self.results), *failed])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return results, queries, rounds and sites as JSON can hold them."""
+        """Return results, queries, rounds and sites as JSON values."""
         return as_facts(self.id, RunOutcome(self.results, self.answers, {}))
 
     def _repr_html_(self) -> str:
@@ -97,7 +97,7 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True)
 class RunListing:
-    """A line of the list of runs; the attributes are those of `RunReport`, `analyses` the names of its tasks."""
+    """A line of the list of runs, with the attributes of `RunReport` and the names of its `analyses`."""
 
     id: UUID
     project: str
@@ -109,7 +109,7 @@ class RunListing:
 
 
 def earlier_runs(connection: sqlite3.Connection) -> list[RunListing]:
-    """Return the runs of a journal, the newest first."""
+    """Return the runs of a journal, newest first."""
     return [
         RunListing(one.run, one.name, one.analyses, one.state.value, one.began, one.ended, one.reason)
         for one in RunRecords(connection).all()
@@ -117,10 +117,10 @@ def earlier_runs(connection: sqlite3.Connection) -> list[RunListing]:
 
 
 async def earlier_run(connection: sqlite3.Connection, run: UUID) -> RunReport:
-    """Return one of them with its results, which nobody is asked for again.
+    """Return a run of a journal with its results, without asking any site again.
 
     Raises:
-        ParameterError: the journal does not know it.
+        ParameterError: the journal does not have the run.
     """
     record = RunRecords(connection).get(run)
     report = await recall(record, RunTables(connection, record.run))

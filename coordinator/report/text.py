@@ -1,4 +1,4 @@
-"""Results in words for people and as plain values for machines."""
+"""Results as text for people and as plain values for machines."""
 
 import base64
 import math
@@ -14,7 +14,7 @@ from participant.analyses.base.result import AnalysisResult
 
 
 def as_facts(run: UUID, report: RunOutcome) -> dict[str, Any]:
-    """Return a run's report as JSON can hold it: results, bytes, and every query with its round and sites."""
+    """Return a run's outcome as JSON values: results, bytes, and every query with its round and sites."""
     return {
         "run": str(run),
         "results": [_result(result) for result in report.results],
@@ -45,11 +45,11 @@ def _result(result: AnalysisResult | HeldBySites) -> dict[str, Any]:
 
 
 def words_of(result: AnalysisResult | HeldBySites) -> str:
-    """Return a result as text for a terminal, or who holds it."""
+    """Return a result as text for a terminal, or say which sites hold it."""
     if isinstance(result, HeldBySites):
         return (
             f"{result.analysis}: the sites hold the result of round {result.round}: {', '.join(result.sites)}\n"
-            "each shows it with: secagg-participant results"
+            "show it at a site with: secagg-participant results"
         )
     return result.summary()
 

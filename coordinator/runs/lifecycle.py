@@ -1,9 +1,9 @@
-"""A run, from its order to a final state: in the journal and at the relay, by its deadline, whatever happens.
+"""A run from its order to a final state, in the journal and at the relay, by its deadline, whatever happens.
 
-`begin` enters a run in the journal; `carry_out` works on it until it is over, or is paused, or another process has it.
-Two things go on beside each other: the work, which is the analyses over their secure sums, and the watch, which renews
-the lease and ends the work at the deadline, on a wish, or where the relay or another process ended it. When the relay
-is away, the work begins again from the journal as soon as it is back.
+`begin` enters a run in the journal; `carry_out` executes it until it is over or paused, or another process has it. Two
+tasks run side by side: the work, which is the analyses over their secure sums, and the watch, which renews the lease
+and stops the work at the deadline, on request, or when the relay or another process has ended the run. When the relay
+is unreachable, the work resumes from the journal as soon as it is back.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ from relay.service.logs import bind, logger
 from secagg.errors import NotEnoughParticipantsError, ParameterError, SecaggError
 
 LOOK_S = 0.5
-"""Between two looks at the clock and at what commands wish."""
+"""Interval at which the watch looks at the clock and at what commands request."""
 ASK_S = 5.0
-"""How long the watch waits for the relay's answer: a relay that is away must not keep it from the clock."""
+"""How long the watch waits for the relay: an unreachable relay must not keep it from the clock."""
 SETTLE_S = 20.0
-"""How long a process that ends a run tries to tell the relay; the relay ends it by itself soon after its deadline."""
+"""How long a process that ends a run tries to tell the relay, which ends overdue runs itself."""
 AWAY_S = 2.0
 LATE_S = 60.0
-"""A run is in a final state so long after its deadline at the latest."""
+"""A run reaches a final state at most this long after its deadline."""
 DEADLINE = "deadline"
 
 _log = logger(__name__)
@@ -55,7 +55,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class HeldBySites:
-    """What a run gives of an analysis whose sum its sites keep to themselves."""
+    """The outcome of an analysis whose sum its sites keep to themselves."""
 
     analysis: str
     round: int
@@ -64,12 +64,12 @@ class HeldBySites:
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a run gave.
+    """The outcome of a run.
 
     Attributes:
-        results: one for each task, in order; or who holds it.
+        results: result of each task in order, or the sites that hold it.
         answers: every query that was asked, with its round, sites and sum.
-        bytes_heard: bytes that each site sent to the coordinator, by its name.
+        bytes_heard: number of bytes that each site sent to the coordinator, by site name.
     """
 
     results: tuple[AnalysisResult | HeldBySites, ...]
@@ -82,11 +82,11 @@ class Order:
     """What a run is to do.
 
     Attributes:
-        tasks: its analyses, in order.
-        task: place of the project's task that it carries out, or None.
-        within_s: time that it may take; None for what the settings say.
-        quorum: a sum over fewer sites is not asked for; the protocol's and the sites' own floors hold in any case.
-        repeats: the run that it repeats, or None.
+        tasks: analyses of the run, in order.
+        task: index of the project task that the run executes, or None.
+        within_s: seconds the run may take, or None for the configured time.
+        quorum: least number of sites in a sum; the protocol's and the sites' own floors apply as well.
+        repeats: ID of the run that this one reruns, or None.
     """
 
     tasks: tuple[TableSpec, ...]
@@ -97,10 +97,10 @@ class Order:
 
 
 def begin(office: Session, sealed: SealedProject, order: Order) -> UUID:
-    """Enter a run in the journal and return its ID; nobody else hears of it before it is carried out.
+    """Enter a run in the journal and return its ID; nobody else learns of it until it is executed.
 
     Raises:
-        SpecError: an analysis needs the sums, and the sites keep them.
+        SpecError: an analysis needs sums that the sites keep to themselves.
         NotEnoughParticipantsError: too few sites confirmed the roster.
     """
     if not sealed.terms.coordinator_learns:
@@ -129,7 +129,7 @@ def begin(office: Session, sealed: SealedProject, order: Order) -> UUID:
 
 
 def retry(office: Session, sealed: SealedProject, run: UUID, within_s: float | None = None) -> UUID:
-    """Enter a run that repeats one which is over, with all sites that there are now, and return its ID.
+    """Enter a rerun of a finished run with all current sites, and return its ID.
 
     Raises:
         ParameterError: there is no such run, or it is not over.
@@ -137,20 +137,20 @@ def retry(office: Session, sealed: SealedProject, run: UUID, within_s: float | N
     """
     record = office.records.get(run)
     if not record.is_over:
-        raise ParameterError(f"run {run} is {record.state}; resume it, or cancel it first")
+        raise ParameterError(f"run {run} is {record.state}; resume it, or cancel it before a retry")
     order = Order(tasks=record.specs, task=record.task, within_s=within_s, quorum=record.quorum, repeats=run)
     return begin(office, sealed, order)
 
 
 async def carry_out(run: UUID, sealed: SealedProject, office: Session, show: Show) -> RunOutcome:
-    """Work on a run of the journal until it is over: from its beginning, or from where a process left it.
+    """Execute a run of the journal until it is over, from its beginning or from where a process left it.
 
     Raises:
-        RunPausedError, RunCancelledError: somebody wished it.
-        RunOverdueError: its deadline passed.
-        RunEndedError: it is over already, or the relay ended it.
-        TakenOverError: another process of this coordinator has it.
-        JournalError: another process on this machine works on it.
+        RunPausedError, RunCancelledError: someone requested it.
+        RunOverdueError: the deadline has passed.
+        RunEndedError: the run is already over, or the relay ended it.
+        TakenOverError: another process of this coordinator has taken over the run.
+        JournalError: another process on this machine executes the run.
         NotEnoughParticipantsError: too few sites were left in some step.
         AnalysisError: the data give no answer.
     """
@@ -163,7 +163,7 @@ async def carry_out(run: UUID, sealed: SealedProject, office: Session, show: Sho
 
 
 async def result_of(task: TableSpec, secure_sum: SecureSum) -> AnalysisResult | HeldBySites:
-    """Return what an analysis gives, or who holds it; raises as the analysis and the sum."""
+    """Return an analysis's result, or the sites that hold it; raises as the analysis and the sum."""
     try:
         return await task.analyse(secure_sum)
     except HeldBySitesError as held:
@@ -171,7 +171,7 @@ async def result_of(task: TableSpec, secure_sum: SecureSum) -> AnalysisResult | 
 
 
 class _Work:
-    """The work of this process on one run."""
+    """The execution of one run by this process."""
 
     def __init__(self, record: RunRecord, sealed: SealedProject, office: Session, show: Show) -> None:
         self._run = record.run
@@ -190,7 +190,7 @@ class _Work:
         self._show: Show = show_and_count
 
     async def done(self) -> RunOutcome:
-        """Return the report, with the run completed; or end it by the name of what went wrong, and raise that."""
+        """Complete the run and return its outcome, or end it with the reason for its failure and raise that."""
         try:
             report = await self._under_watch(self._work())
         except (RunPausedError, TakenOverError) as left:
@@ -201,7 +201,7 @@ class _Work:
                 await self._settle(RunState.PAUSED)
             raise
         except RunEndedError as ended:
-            if ended.state is RunState.COMPLETED:  # by another process, whose receipt has what this journal lacks
+            if ended.state is RunState.COMPLETED:  # by another process, whose receipt contains what this journal lacks
                 self._office.records.move(self._run, ended.state, told=True)
                 self._leave(ended.state)
             else:
@@ -218,7 +218,7 @@ class _Work:
             raise
         except Exception as error:
             _log.error("run-broken", exc_info=error)
-            await self._end(RunState.FAILED, f"a defect: {type(error).__name__}; the coordinator's log says where")
+            await self._end(RunState.FAILED, f"internal error: {type(error).__name__}; see the coordinator's log")
             raise
         await self._end(RunState.COMPLETED, "")
         return report
@@ -234,11 +234,11 @@ class _Work:
             except RelayError as error:
                 if error.type != "stale-lease":
                     raise
-                _log.warning("lease-lost", detail=str(error))  # to another process, or to the time that it took
+                _log.warning("lease-lost", detail=str(error))  # to another process, or because it expired
             await asyncio.sleep(AWAY_S)
 
     async def _attempt(self) -> RunOutcome:
-        """Work on the run from where the journal has it."""
+        """Execute the run from where the journal has it."""
         office, run = self._office, self._run
         await self._take_lease()
         checkpoints = None
@@ -247,7 +247,9 @@ class _Work:
             if await checkpoints.catch_up():
                 office.metrics.taken_over()
         if office.records.is_copy(run):
-            raise RestoredStateError(f"run {run} came out of a backup, and the relay has no checkpoint of it")
+            raise RestoredStateError(
+                f"run {run} was restored from a backup, and the relay has no checkpoint of it; try: retry {run}"
+            )
         with office.journal.transaction():
             ReceiptLog(office.journal.connection, run).begin(self._sealed.roster, self._sealed.project.terms)
         await self._enter_running()
@@ -282,23 +284,23 @@ class _Work:
 
     def _check_pause(self) -> None:
         if self._office.records.wished(self._run) == "pause":
-            raise RunPausedError(f"run {self._run} is paused; it goes on with: resume {self._run}")
+            raise RunPausedError(f"run {self._run} is paused; continue it with: resume {self._run}")
 
     # At the relay --------------------------------------------------------------------------------------------------
 
     async def _take_lease(self) -> None:
-        """Create the run at the relay if it is not there, and take its lease."""
+        """Create the run at the relay if necessary, and acquire its lease."""
         office, record = self._office, self._record
         name = ", ".join(dict.fromkeys(record.analyses))[:100]
         found = await office.relay.create_run(record.project, self._run, name, record.task, deadline=record.deadline)
         if found.state in FINAL_RUN:
             raise RunEndedError(self._run, found.state, found.reason)
         if found.roster_version != self._sealed.roster_version:
-            raise SpecError("the project's roster changed since the run began; repeat the run")
+            raise SpecError(f"the project's roster has changed since the run began; rerun it with: retry {self._run}")
         self._lease = (await self._leased()).token
 
     async def _enter_running(self) -> None:
-        """Bring the run to `running` at the relay, from whatever state a process left it in."""
+        """Move the run to `running` at the relay, from whatever state a process left it in."""
         steps = {
             RunState.CREATED: RunState.PREPARING,
             RunState.PREPARING: RunState.RUNNING,
@@ -314,7 +316,7 @@ class _Work:
     # The watch -----------------------------------------------------------------------------------------------------
 
     async def _under_watch(self, work: Awaitable[T]) -> T:
-        """Await the work, and end it with what the watch raises."""
+        """Await the work, and stop it with whatever the watch raises."""
         working = asyncio.ensure_future(work)
         watching = asyncio.create_task(self._watch())
         try:
@@ -343,10 +345,10 @@ class _Work:
             await asyncio.sleep(LOOK_S)
 
     async def _look(self, held: int) -> None:
-        """Renew the lease, and see whether the relay ended the run."""
+        """Renew the lease, and check whether the relay has ended the run."""
         taken = await self._leased()
-        if taken.token > held + 1:  # it ended while the relay was away, and somebody else had it since
-            raise TakenOverError(f"another process of this coordinator worked on run {self._run} meanwhile")
+        if taken.token > held + 1:  # it expired while the relay was unreachable, and another process has had it since
+            raise TakenOverError(f"another process of this coordinator has taken over run {self._run}")
         self._lease = taken.token
         if self._line is not None:
             self._line.lease = taken.token
@@ -355,19 +357,19 @@ class _Work:
             raise RunEndedError(self._run, found.state, found.reason)
 
     async def _leased(self) -> RunLease:
-        """Take or renew the lease; raises TakenOverError where another process holds it."""
+        """Acquire or renew the lease; raises TakenOverError if another process holds it."""
         office = self._office
         try:
             return await office.relay.lease_run(self._run, office.holder, office.settings.lease_s)
         except RelayError as error:
             if error.type != "stale-lease":
                 raise
-            raise TakenOverError(f"another process of this coordinator works on run {self._run}") from None
+            raise TakenOverError(f"another process of this coordinator executes run {self._run}") from None
 
     # The end -------------------------------------------------------------------------------------------------------
 
     async def _end(self, state: RunState, reason: str) -> None:
-        """Enter a final state, let the relay know, and forget what only an open run needs."""
+        """Enter a final state, tell the relay, and delete what only an open run needs."""
         self._office.records.move(self._run, state, reason)
         self._leave(state)
         told = await self._settle(state)
@@ -379,9 +381,9 @@ class _Work:
         _log.info("run-ended", state=state.value)
 
     async def _conclude(self, state: RunState, reason: str, *, send: bool) -> None:
-        """End the receipt and send it; the lease is given back by now, since parcels are sent without it.
+        """Close the receipt and send it; the lease has been released, since parcels are sent without one.
 
-        With a relay that did not take the end of the run either, nothing is tried: the end would come too late.
+        If the relay was unreachable when the run ended, sending is not attempted: it would delay the end too long.
         """
         office, receipt = self._office, ReceiptLog(self._office.journal.connection, self._run)
         if not receipt.entries():  # nobody was asked for anything
@@ -391,8 +393,8 @@ class _Work:
         await conclude(receipt, outcome, self._run, office.identity, office.relay, within_s=within_s)
 
     async def _settle(self, state: RunState) -> bool:
-        """Let the relay know and give the lease back; returns whether the relay answered."""
-        if self._lease is None:  # the relay never heard of it, or another process has it
+        """Tell the relay and release the lease; returns whether the relay answered."""
+        if self._lease is None:  # the relay does not know the run, or another process has it
             telling = asyncio.wait_for(tell_end(self._office, self._run, None), ASK_S)
         else:
             telling = asyncio.wait_for(self._give_back(self._lease), SETTLE_S + ASK_S)
@@ -411,14 +413,14 @@ class _Work:
 
 
 async def tell_end(office: Session, run: UUID, lease: int | None) -> None:
-    """Let the relay know the state of a run that nobody works on any more; a final state there stays what it is."""
+    """Tell the relay the state of a run that no process executes any more; a final state there stays."""
     record = office.records.get(run)
     try:
         found = await office.relay.run(run)
     except RelayError as error:
         if error.type != "not-found":
             raise
-        office.records.tell(run)  # it never heard of the run
+        office.records.tell(run)  # the relay does not know the run
         return
     if found.state not in FINAL_RUN and found.state is not record.state:
         await office.relay.change_run(run, found.state, record.state, record.reason, lease=lease)
@@ -426,7 +428,7 @@ async def tell_end(office: Session, run: UUID, lease: int | None) -> None:
 
 
 def forget_run(office: Session, run: UUID) -> None:
-    """Drop the machine of a run that is over with its keys, and what was still to be sent."""
+    """Delete the machine of a finished run with its keys, and whatever was still to be sent."""
     tables = RunTables(office.journal.connection, run)
     with office.journal.transaction() as batch:
         batch.drop(str(run))
@@ -436,11 +438,11 @@ def forget_run(office: Session, run: UUID) -> None:
 
 
 async def stop(office: Session, run: UUID, wish: RequestedAction) -> None:
-    """Let the process that works on a run pause or cancel it; where none does, do it here.
+    """Ask the process that executes a run to pause or cancel it; if there is none, do it here.
 
     Raises:
-        RunEndedError: it is over.
-        TakenOverError: a process on another machine works on it, which has to be asked there.
+        RunEndedError: the run is over.
+        TakenOverError: a process on another machine executes it; the command must be given there.
     """
     record = office.records.get(run)
     if record.is_over:
@@ -449,7 +451,7 @@ async def stop(office: Session, run: UUID, wish: RequestedAction) -> None:
     try:
         with office.journal.hold(str(run)):
             await _stop(office, run, RunState.PAUSED if wish == "pause" else RunState.CANCELLED)
-    except JournalError:  # a process has it, and looks at wishes
+    except JournalError:  # a process has it, and will see the request
         return
 
 
@@ -458,7 +460,7 @@ async def _stop(office: Session, run: UUID, state: RunState) -> None:
         lease = (await office.relay.lease_run(run, office.holder, office.settings.lease_s)).token
     except RelayError as error:
         if error.type == "stale-lease":
-            raise TakenOverError(f"a process on another machine works on run {run}; ask for it there") from None
+            raise TakenOverError(f"a process on another machine executes run {run}; give this command there") from None
         if error.type != "not-found":
             raise
         lease = 0
@@ -471,7 +473,7 @@ async def _stop(office: Session, run: UUID, state: RunState) -> None:
 
 
 async def sweep(office: Session) -> None:
-    """Take over from the relay how runs ended that nobody works on here, end what is over its deadline, and say so."""
+    """Settle runs that no process here executes: adopt final states of the relay, end overdue runs, tell the relay."""
     overdue = 0
     for record in office.records.all():
         if record.is_over and record.told:
@@ -479,7 +481,7 @@ async def sweep(office: Session) -> None:
         try:
             with office.journal.hold(str(record.run)):
                 await asyncio.wait_for(_sweep(office, record), ASK_S)
-        except (SecaggError, TimeoutError) as error:  # another process works on it, or the relay is away
+        except (SecaggError, TimeoutError) as error:  # another process executes it, or the relay is unreachable
             _log.debug("run-not-swept", run=record.run, detail=str(error))
         overdue += not office.records.get(record.run).is_over and time.time() >= record.deadline + LATE_S
     office.metrics.overdue(overdue)
@@ -500,9 +502,9 @@ async def _sweep(office: Session, record: RunRecord) -> None:
 
 
 def check_single(tasks: tuple[TableSpec, ...]) -> None:
-    """Raise SpecError for an analysis of several sums, each asked for from the one before."""
+    """Raise SpecError for an analysis of several sums, each of which depends on the one before."""
     if beyond := sorted({task.analysis for task in tasks if not task.single_sum}):
         raise SpecError(
-            f"the sites of this project keep its sums, and {', '.join(beyond)} goes from one sum to the next: it needs "
-            "a project whose terms say publish = true, or mode masks"
+            f"the sites of this project keep its sums, but {', '.join(beyond)} needs each sum for the next query: use "
+            'a project whose terms say publish = true or mode = "masks"'
         )

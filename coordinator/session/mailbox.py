@@ -1,7 +1,7 @@
-"""One reader of this identity's mail, for all runs that this process carries out.
+"""One reader of this identity's mail for all runs that this process executes.
 
-The relay has one mailbox for an identity, and each run reads from where it stands: a run that is taken up again finds
-what came while nobody worked on it. What is read here is only handed out; a run notes as read what it dealt with.
+The relay has one mailbox for each identity, and each run reads from its own position, so a resumed run finds what
+arrived meanwhile. This reader only hands messages out; a run notes which ones it has processed.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from relay.service.logs import logger
 from secagg.errors import SecaggError
 
 PAUSE_S = 1.0
-"""Between two looks when the relay is away, and when another process of this identity ended our wait."""
+"""Pause before another attempt when the relay is unreachable, or another process of this identity ended our wait."""
 
 _log = logger(__name__)
 
 
 class Subscription:
-    """What has come for one run and was not handed out yet.
+    """Messages that have arrived for one run and were not handed out yet.
 
     Args:
-        after: ID of the last message that the run has dealt with.
+        after: ID of the last message that the run has processed.
     """
 
     def __init__(self, after: int) -> None:
@@ -32,17 +32,17 @@ class Subscription:
         self._waiting: asyncio.Queue[Message | SecaggError] = asyncio.Queue()
 
     def put(self, message: Message) -> None:
-        """Take a message, unless it was here before."""
+        """Accept a message unless it was here before."""
         if message.id > self._last:
             self._last = message.id
             self._waiting.put_nowait(message)
 
     def fail(self, error: SecaggError) -> None:
-        """Let who reads this box know that no more will come."""
+        """Tell the reader of this box that no more messages will come."""
         self._waiting.put_nowait(error)
 
     async def get(self, wait_s: float) -> Message | None:
-        """Return the next message, or None where none comes in time; raises what the relay refused the mail with."""
+        """Return the next message, or None if none arrives in time; raises the error with which the relay refused."""
         try:
             found = await asyncio.wait_for(self._waiting.get(), wait_s)
         except TimeoutError:
@@ -63,7 +63,7 @@ class Mailbox:
 
     @asynccontextmanager
     async def box(self, run: UUID, after: int) -> AsyncIterator[Subscription]:
-        """Give the box of a run while the block works on it, with all that came after a message."""
+        """Provide a run's box while the block executes it, with all messages after the given one."""
         box = Subscription(after)
         self._boxes[run] = box
         if self._reading is None or self._reading.done() or after < self._after:
@@ -78,7 +78,7 @@ class Mailbox:
                 self._stop()
 
     def _stop(self) -> None:
-        """End the reader at once: two of them would hand out mail in two orders, and a box takes it in one."""
+        """Stop the reader at once: two readers would hand out mail in two orders, and a box accepts it in one."""
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None

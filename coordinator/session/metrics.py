@@ -1,4 +1,4 @@
-"""What a coordinator counts, for Prometheus. Names of sites and analyses are labels; no number of anybody's data is."""
+"""Metrics of a coordinator for Prometheus. Names of sites and analyses are labels; numbers from data never are."""
 
 import time
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from coordinator.session.progress import Event, Show
 from relay.api.states import FINAL_RUN, RunState
 
 MEASURES = ("loss", "accuracy", "deviance", "log_likelihood")
-"""Attributes of results that say how well a model fits; they are sums over all sites, or follow from such."""
+"""Attributes of results that say how well a model fits; they are sums over all sites, or follow from such sums."""
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
@@ -46,7 +46,7 @@ class CoordinatorMetrics:
         )
         self._latency = Histogram(
             "secagg_coordinator_site_seconds",
-            "Time from the beginning of a step to a site's frame",
+            "Time from the start of a step to a site's frame",
             ["site"],
             buckets=_SECONDS,
             registry=self.registry,
@@ -58,17 +58,17 @@ class CoordinatorMetrics:
             registry=self.registry,
         )
         self._last_round = Gauge(
-            "secagg_coordinator_last_round_timestamp_seconds", "When a round was last done", registry=self.registry
+            "secagg_coordinator_last_round_timestamp_seconds", "Time of the last finished round", registry=self.registry
         )
-        self._open = Gauge("secagg_coordinator_open_runs", "Runs that this process works on", registry=self.registry)
+        self._open = Gauge("secagg_coordinator_open_runs", "Runs that this process executes", registry=self.registry)
         self._idle = Gauge(
             "secagg_coordinator_longest_idle_run_seconds",
-            "Time since the run that waits longest heard from any site",
+            "Time since the most idle run last heard from any site",
             registry=self.registry,
         )
         self._overdue = Gauge(
             "secagg_coordinator_overdue_runs",
-            "Runs in no final state a minute after their deadline",
+            "Runs without a final state a minute after their deadline",
             registry=self.registry,
         )
         self._heard: dict[UUID, float] = {}
@@ -82,11 +82,11 @@ class CoordinatorMetrics:
             self._runs.labels(state.value)
 
     def watch(self, run: UUID, analyses: Iterable[str], sites: Iterable[str]) -> Show:
-        """Return what counts the events of a run.
+        """Return a function that counts the events of a run.
 
         Args:
-            run: its ID.
-            analyses: names of its tasks' analyses.
+            run: ID of the run.
+            analyses: names of the run's analyses.
             sites: names of the sites that may take part.
         """
         began = 0.0
@@ -122,26 +122,26 @@ class CoordinatorMetrics:
         return show
 
     def left(self, run: UUID, state: RunState) -> None:
-        """Note that this process works on a run no more."""
+        """Note that this process no longer executes a run."""
         self._heard.pop(run, None)
         self._open.set(len(self._heard))
         self._runs.labels(state.value).inc()
 
     def finished(self, analysis: str, result: Any) -> None:
-        """Note that an analysis gave a result."""
+        """Note that an analysis produced a result."""
         self._tasks.labels(analysis, "done").inc()
         names = [field.name for field in fields(result)] if is_dataclass(result) else []
         for measure in (name for name in MEASURES if name in names):
             self._fit.labels(analysis, measure).set(float(getattr(result, measure)))
 
     def failed(self, analysis: str) -> None:
-        """Note that an analysis gave none."""
+        """Note that an analysis produced no result."""
         self._tasks.labels(analysis, "failed").inc()
 
     def taken_over(self) -> None:
-        """Note that this process took a run over."""
+        """Note that this process took over a run."""
         self._took_over.inc()
 
     def overdue(self, number: int) -> None:
-        """Note how many runs should be over and are not."""
+        """Note how many runs should be over but are not."""
         self._overdue.set(number)

@@ -1,4 +1,4 @@
-"""What happens in a run, told while it happens: one event, and the ways to show it."""
+"""Progress of a run: the event, and the ways to show it."""
 
 import json
 import sys
@@ -31,16 +31,16 @@ What = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened.
+    """Something that happened in a run.
 
     Attributes:
-        what: its kind.
-        step: the message that the coordinator waits for, such as ``Upload``.
-        round: 0 during the setup.
-        site: name of the site that it is about, if it is about one.
-        detail: in words.
-        sites: how many sites are waited for in this step, 0 for other events.
-        seconds: since the run began.
+        what: kind of the event.
+        step: message that the coordinator waits for, such as ``Upload``.
+        round: number of the round, 0 during setup.
+        site: name of the site concerned, or empty.
+        detail: description for people.
+        sites: number of sites that this step waits for, 0 for other events.
+        seconds: time since the run began.
     """
 
     what: What
@@ -62,7 +62,7 @@ def as_json(event: Event) -> None:
 
 
 def in_words(console: Console) -> Show:
-    """Return a printer of the events that a person wants to follow."""
+    """Return a function that prints the events a person wants to follow."""
 
     def show(event: Event) -> None:
         place = f"round {event.round}" if event.round else "setup"
@@ -77,7 +77,7 @@ def in_words(console: Console) -> Show:
 
 @contextmanager
 def bars(console: Console) -> Iterator[Show]:
-    """Show a bar of the sites that the present step has heard, below the lines of `in_words`."""
+    """Show a bar of the sites that have answered in the current step, below the lines of `in_words`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=None, visible=False)
@@ -96,7 +96,7 @@ def bars(console: Console) -> Iterator[Show]:
 
 @contextmanager
 def on_screen(*, visible: bool) -> Iterator[Show]:
-    """Show bars in a terminal or a notebook, lines elsewhere, or nothing."""
+    """Show bars in a terminal or notebook, lines elsewhere, or nothing if not `visible`."""
     console = Console(stderr=True)
     if not visible:
         yield nowhere
@@ -108,7 +108,7 @@ def on_screen(*, visible: bool) -> Iterator[Show]:
 
 
 def in_log(event: Event) -> None:
-    """Log an event: what a person would want to follow, or with the level `debug` all."""
+    """Log an event: those a person would want to follow, or at level `debug` all."""
     told = _log.debug if event.what in {"step", "heard"} else _log.info
     told(event.what, step=event.step, round=event.round, site=event.site, detail=event.detail)
 

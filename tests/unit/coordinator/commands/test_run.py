@@ -81,4 +81,4 @@ def test_a_journal_without_runs(tmp_path: Path) -> None:
     for command in ("show", "export"):
         done = invoke(command, UUID(int=1), "--data", tmp_path)
         assert isinstance(done.exception, ParameterError)
-        assert "knows no run" in str(done.exception)
+        assert "has no run" in str(done.exception)

@@ -29,7 +29,7 @@ def test_a_script() -> None:
         assert office.earlier(str(run.id)) is run
         with pytest.raises(ParameterError, match="no run"):
             office.earlier(str(run.id)[::-1].replace("-", "0")[:32])
-        with pytest.raises(ParameterError, match="is no ID"):
+        with pytest.raises(ParameterError, match="is not an ID"):
             office.earlier("the last one")
 
 
@@ -69,7 +69,7 @@ def test_an_error_of_the_run_comes_through() -> None:
 
 
 def test_what_does_not_fit_together_is_refused() -> None:
-    with pytest.raises(ParameterError, match="needs no settings: relay"):
+    with pytest.raises(ParameterError, match="takes no settings; remove relay"):
         connect(simulate=SITES, relay="https://relay.example.org")
     with pytest.raises(ParameterError, match="for a simulation"):
         connect(lost={1: ["west"]})

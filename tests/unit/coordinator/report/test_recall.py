@@ -113,5 +113,5 @@ def test_a_run_s_end_is_noted_and_final(tables: RunTables) -> None:
 
 
 def test_a_run_that_nobody_entered_is_refused(tables: RunTables) -> None:
-    with pytest.raises(ParameterError, match="knows no run"):
+    with pytest.raises(ParameterError, match="has no run"):
         RunRecords(tables.connection).get(RUN)

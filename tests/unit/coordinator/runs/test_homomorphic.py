@@ -33,7 +33,7 @@ async def test_no_roster_is_sealed_that_is_too_large_for_the_mode() -> None:
         async def project(self, _project: UUID) -> SimpleNamespace:
             return SimpleNamespace(terms=terms.encode(), members=[member] * (MAX_HOMOMORPHIC_SITES + 1))
 
-    with pytest.raises(ParameterError, match="257 sites joined, mode he is for at most 256: invite fewer"):
+    with pytest.raises(ParameterError, match="257 sites joined, but mode he allows at most 256; invite fewer sites"):
         await seal(Relay(), UUID(int=1))  # type: ignore[arg-type]  # sealing would be an AttributeError
 
 

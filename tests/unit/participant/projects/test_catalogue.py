@@ -113,7 +113,7 @@ def test_entries_make_a_catalogue(tmp_path: Path) -> None:
         ("north", {"low": 64, "high": 128}),
         ("south", {"low": 4096, "high": 8192}),
     ]
-    assert "at all 2 sites: age, sex, weight" in as_words(found)
+    assert "available at all 2 sites: age, sex, weight" in as_words(found)
     assert "4,096 to 8,191" in as_words(found)
 
 
@@ -123,7 +123,7 @@ def test_entries_that_do_not_count(tmp_path: Path) -> None:
     stranger = SignedEntry.sign(made, Identity(bytes([9]) * 32)).encode()
     elsewhere = SignedEntry.sign(made.model_copy(update={"project": UUID(int=8).hex}), SITES["north"]).encode()
     cases = {
-        "no member": stranger,
+        "not a member": stranger,
         "another project": elsewhere,
         "did not sign it": SITES["south"].public + good[32:],
         "canonical": good + b" ",

@@ -1,7 +1,7 @@
 """Analyses: pooled estimators, composed from sums over the sites, one module each.
 
-A module offers a specification, which people write as a TOML table, and a result; `ANALYSES` has the specifications by
-the name that `analysis` says in the table.
+Each module offers a specification, which people write as a TOML table, and a result; `ANALYSES` maps the name that the
+table gives as `analysis` to the specification.
 """
 
 import json
@@ -72,19 +72,19 @@ ANALYSES: Mapping[str, type[TableSpec]] = {spec.model_fields["analysis"].default
 
 
 def parse_spec(document: Mapping[str, Any]) -> TableSpec:
-    """Read the specification of an analysis, as `tomllib` returns it; its `analysis` says which.
+    """Read the specification of an analysis, as `tomllib` returns it.
 
     Raises:
-        SpecError: it names no known analysis, or its members are wrong; says where.
+        SpecError: it names no known analysis, or a member is invalid; the message says which.
     """
     try:
         text = json.dumps(document)  # JSON has TOML's types, and arrays become tuples
     except TypeError as error:
-        raise SpecError(f"the specification of the analysis is wrong: {error}") from None
+        raise SpecError(f"the specification of the analysis is invalid: {error}") from None
     name = document.get("analysis")
     if not isinstance(name, str) or name not in ANALYSES:
-        raise SpecError(f"analysis = {name!r} is none of {', '.join(ANALYSES)}")
+        raise SpecError(f"analysis = {name!r} is unknown; use one of {', '.join(ANALYSES)}")
     try:
         return ANALYSES[name].model_validate_json(text)
     except ValidationError as error:
-        raise SpecError(f"the specification of the analysis {name} is wrong: {in_words(error)}") from None
+        raise SpecError(f"the specification of the analysis {name} is invalid: {in_words(error)}") from None

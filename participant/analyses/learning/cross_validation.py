@@ -1,23 +1,23 @@
 """Cross-validation of a predictive model on the rows of all sites.
 
-The rows are divided into folds by their own values (`folds`), the same ones as of one table. For each fold the model is
-fitted to the rows of all others (a generalised linear model, naive Bayes of two classes, or a linear support vector
+The rows are divided into folds by their own values (`folds`), exactly as for one pooled table. For each fold, the model
+is fitted to the rows of all others (a generalised linear model, naive Bayes for two classes, or a linear support vector
 machine), and assessed on the rows of the fold:
 
-    deviance   mean deviance of a row, by the family: the mean squared error of the gaussian one
-    log loss   of two classes: half of that
-    accuracy   share of rows whose class is the predicted one, at the threshold one half
-    AUC        area under the ROC curve, binned (`curve`); of all folds together from their rows in one histogram
+    deviance   mean deviance of a row, by family: the mean squared error for the gaussian
+    log loss   for two classes: half of that
+    accuracy   share of rows whose class is predicted correctly, at the threshold one half
+    AUC        area under the ROC curve, binned (`curve`); for all folds, from their rows in one histogram
 
-Support vector machines predict no probability, so they have no deviance. The last line is over all folds: deviance and
-accuracy over their rows.
+Support vector machines predict no probability, so they have no deviance. The last line covers all folds: deviance and
+accuracy over all their rows.
 
-Rounds: those of the fit and two for each fold. After the loss of a site it begins again, so all folds are of the same
-rows. Convergence is that of the fits. A fold that cannot be fitted, or has no rows of a class, is refused by name.
+Rounds: those of the fit and two for each fold. If a site is lost, the analysis starts over, so all folds cover the same
+rows. Convergence is that of the fits. A fold that cannot be fitted, or lacks a class, raises an error that names it.
 
-Disclosure: that of the fits and histograms, for each fold. Two fits differ in two folds, a fit and one of all rows in
-one: the difference of their sums is a sum over a fold, a twentieth of the rows at least, about. A site holds every
-query to `minimum_persons` by itself, and its ledger the differences. With small sites take few folds.
+Disclosure: that of the fits and histograms, for each fold. Two fits differ by two folds, and a fit from one of all rows
+by one: the difference of their sums is a sum over a fold, at least about a twentieth of the rows. A site checks every
+query against `minimum_persons`, and their differences against its ledger. With small sites, use few folds.
 
     analysis = "cross-validation"
     dataset = "lung"
@@ -57,11 +57,11 @@ from participant.statistics.vocabulary.histogram import MAX_EDGES
 
 
 class CrossValidationSpec(PredictiveSpec):
-    """A model, and how it is validated.
+    """A model and its validation.
 
     Attributes:
-        folds: how the rows are divided.
-        bins: of the predicted probability, an even number, for the ROC curves.
+        folds: division of the rows into folds.
+        bins: even number of bins of the predicted probability, for the ROC curves.
     """
 
     analysis: Literal["cross-validation"] = "cross-validation"
@@ -75,7 +75,7 @@ class CrossValidationSpec(PredictiveSpec):
 
 @dataclass(frozen=True, slots=True)
 class FoldResult:
-    """How a model did on rows that it was not fitted to; None for what there is not, as the module says."""
+    """A model's performance on rows that it was not fitted to; None if not applicable, as the module explains."""
 
     rows: int
     deviance: float | None
@@ -85,15 +85,15 @@ class FoldResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CrossValidationResult(AnalysisResult):
-    """The folds.
+    """The cross-validated performance.
 
     Attributes:
         model: name of the model's analysis.
-        folds: each one.
-        total: over all of them.
-        log_loss: over all of them, for two classes.
-        auc_bounds: between which the area of all raw predictions lies, for two classes.
-        sites: whose rows are in the folds.
+        folds: result of each fold.
+        total: result over all folds.
+        log_loss: log loss over all folds, for two classes.
+        auc_bounds: bounds on the area for the raw predictions, for two classes.
+        sites: names of the contributing sites.
         warnings: caveats for the reader of the result.
     """
 
@@ -115,7 +115,7 @@ class CrossValidationResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row for each fold, and one for all of them."""
+        """Return one row for each fold, and one for all folds."""
         named = [*((f"fold {number}", fold) for number, fold in enumerate(self.folds)), ("all", self.total)]
         return [{"name": name} | asdict(fold) for name, fold in named]
 
@@ -135,7 +135,7 @@ class CrossValidationResult(AnalysisResult):
 
 
 class _Assessed(NamedTuple):
-    """A fold as the sums have it: its loss unless the model gives a score, its curve if there are two classes."""
+    """A fold's sums: its loss unless the model gives a score, its curve if there are two classes."""
 
     loss: Loss | None
     curve: Curve | None
@@ -160,9 +160,9 @@ async def cross_validate(spec: CrossValidationSpec, secure_sum: SecureSum) -> Cr
     """Validate the model that `spec` describes.
 
     Raises:
-        SpecError: the model's predictions are of more than two classes, or do not fit the declared ranges.
+        SpecError: the model predicts more than two classes, or its predictions exceed the declared ranges.
         FoldError: a fold cannot be fitted or assessed.
-        NoRowsError: all folds together have no rows of a class.
+        NoRowsError: all folds together lack rows of some class.
     """
     assessed = []
     for number in range(spec.folds.of):
@@ -193,7 +193,7 @@ async def cross_validate(spec: CrossValidationSpec, secure_sum: SecureSum) -> Cr
 
 
 async def _assess(spec: CrossValidationSpec, number: int, secure_sum: SecureSum) -> _Assessed:
-    """Fit to the rows of all other folds, and assess on those of this one."""
+    """Fit the model to the rows of all other folds, and assess it on those of this one."""
     model = spec.inner()
     columns = columns_of(model)
     predictor = await fitted(model.narrowed(spec.folds.training(number, columns)), secure_sum)

@@ -1,15 +1,15 @@
-"""How well predictions tell two classes apart, from one secure histogram of them by class.
+"""How well predictions discriminate two classes, from one secure histogram by class.
 
 The predicted probabilities of the rows of both classes are counted in B equal bins of [0, 1]. With p_b and n_b rows of
-the class that is predicted and of the other one in bin b, P and N in all, and N_b those of the latter below bin b:
+the predicted class and of the other in bin b, P and N in total, and N_b of the latter below bin b:
 
     sensitivity, specificity     at the edges between the bins: rows above, and at or below
     AUC   = sum of p_b (N_b + n_b / 2) / (P N)            the trapezoidal area, ties by halves
-    its bounds: n_b / 2 replaced by 0 and by n_b          the area of the raw predictions lies between these
+    its bounds: n_b / 2 replaced by 0 and by n_b          they enclose the area of the raw predictions
     SE    by DeLong's structural components, as for tied scores
 
-The area is that of the binned predictions exactly. A score of a support vector machine is binned as its logistic
-function, which keeps the order of rows.
+The area is exact for the binned predictions. A score of a support vector machine is binned by its logistic
+function, which preserves the order of rows.
 
 Sources: Hanley, McNeil 1982, Radiology 143:29; DeLong, DeLong, Clarke-Pearson 1988, Biometrics 44:837.
 """
@@ -31,13 +31,13 @@ from participant.statistics.vocabulary.histogram import HistogramParams, Predict
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Curve:
-    """The histogram. Arrays are (2, B): the other class, the predicted one.
+    """The histogram. Arrays are (2, B): the other class, then the predicted one.
 
     Attributes:
         counts: rows in each bin.
-        sums: of the predicted probabilities in each bin.
+        sums: sums of the predicted probabilities in each bin.
         sites: names of the contributing sites.
-        warnings: what a reader should know.
+        warnings: caveats for the reader of the result.
     """
 
     counts: Array
@@ -51,7 +51,7 @@ class Curve:
 
     @property
     def thresholds(self) -> Array:
-        """The edges of the bins with 0 and 1, (B + 1,)."""
+        """The edges of the bins, including 0 and 1, (B + 1,)."""
         bins = self.counts.shape[1]
         thresholds: Array = np.arange(bins + 1) / bins
         return thresholds
@@ -77,13 +77,13 @@ class Curve:
 
     @property
     def auc_bounds(self) -> tuple[float, float]:
-        """Between which the area of the raw predictions lies."""
+        """Bounds on the area for the raw predictions."""
         least, most = (float(self.counts[1] @ self._beaten(ties) / self.counts[1].sum()) for ties in (0.0, 1.0))
         return least, most
 
     @property
     def auc_se(self) -> float:
-        """Standard error of the area, NaN with one row in a class."""
+        """Standard error of the area; NaN with one row in a class."""
         positives, negatives = self.counts[1], self.counts[0]
         won = self._beaten(0.5)
         lost = (positives[::-1].cumsum()[::-1] - positives / 2) / positives.sum()
@@ -96,14 +96,14 @@ class Curve:
         return sqrt(sum(parts))
 
     def _beaten(self, ties: float) -> Array:
-        """Share of the other class that a row in each bin stands above, (B,), ties counted by this factor."""
+        """Share of the other class below a row in each bin, (B,); ties count by this factor."""
         negatives = self.counts[0]
         beaten: Array = (negatives.cumsum() - negatives + ties * negatives) / negatives.sum()
         return beaten
 
     @property
     def accuracy(self) -> float:
-        """Share of rows whose class is the predicted one, at the threshold one half; the bins are even in number."""
+        """Share of rows whose class is predicted correctly, at the threshold one half; the number of bins is even."""
         half = self.counts.shape[1] // 2
         return float((self.counts[0, :half].sum() + self.counts[1, half:].sum()) / self.counts.sum())
 
@@ -117,13 +117,14 @@ class Curve:
 
 
 async def curve_of(spec: TableSpec, predictor: Predictor, bins: int, secure_sum: SecureSum) -> Curve:
-    """Return the curve of a predictor over the rows of `spec`; one round. It may lack rows of a class: see `complete`.
+    """Return the curve of a predictor over the rows of `spec`, in one round. It may lack rows of a class; see
+    `complete`.
 
     Raises:
-        SpecError: the predictor is not of two classes, or does not fit the declared ranges.
+        SpecError: the predictor is not for two classes, or exceeds the declared ranges.
     """
     if predictor.classes is None:
-        raise SpecError("a curve is for two classes, and this outcome is a number")
+        raise SpecError("an ROC curve needs an outcome with two classes; this one is numeric")
     try:
         params = HistogramParams(
             quantity=Predicted(
@@ -160,13 +161,13 @@ async def curve_of(spec: TableSpec, predictor: Predictor, bins: int, secure_sum:
 
 
 def complete(curve: Curve, spec: TableSpec) -> Curve:
-    """Return a curve that has rows of both classes.
+    """Return the curve if it has rows of both classes.
 
     Raises:
-        NoRowsError: it has not.
+        NoRowsError: it lacks rows of a class.
     """
     if not curve.counts.sum(axis=1).all():
         floor = spec.minimum_persons
-        hidden = f"; sites hide bins of fewer than {floor} rows, so ask for fewer bins" if floor > 1 else ""
-        raise NoRowsError(f"there are not rows of both classes across all sites{hidden}")
+        hidden = f"; sites hide bins of fewer than {floor} rows, so use fewer bins" if floor > 1 else ""
+        raise NoRowsError(f"across all sites, a class has no rows{hidden}")
     return curve

@@ -1,11 +1,11 @@
-"""How far predictions are from the outcomes, from the sums of a regression at the coefficients that are given.
+"""Distance of predictions from outcomes, from the sums of a regression at given coefficients.
 
-    mean deviance   of the family: of probabilities twice the log loss, of the gaussian family the mean squared error
-    calibration     logit P(y = 1) = a + s eta,  with eta the predictor: a = 0 and s = 1 where it is calibrated
+    mean deviance   by family: for probabilities twice the log loss, for the gaussian the mean squared error
+    calibration     logit P(y = 1) = a + s eta,  with eta the predictor: a = 0 and s = 1 if it is calibrated
 
-The calibration's intercept and slope (Cox) are a logistic regression on eta. At s b + a e, with b the coefficients and
-e the intercept's place, score U and information I of the whole design give those of (a, s): U_e, b.U, and I_ee, (I
-b)_e, b'I b. So it is exact, and needs no sums but those of `glm-score`.
+The calibration's intercept and slope (Cox) come from a logistic regression on eta. At s b + a e, with b the
+coefficients and e the intercept's unit vector, score U and information I of the whole design give those of (a, s): U_e,
+b.U, and I_ee, (I b)_e, b'I b. So it is exact, and needs no sums other than those of `glm-score`.
 
 Sources: Cox 1958, Biometrika 45:562; Van Calster et al. 2019, BMC Med 17:230.
 """
@@ -31,7 +31,7 @@ WIDE = 1e9  # limit of a gaussian linear predictor, beyond all declared ranges
 
 
 class Loss(NamedTuple):
-    """Mean deviance of a row, over how many rows of which sites, and what a reader should know."""
+    """Mean deviance of a row, with the number of rows, the sites and warnings."""
 
     rows: int
     deviance: float
@@ -50,16 +50,16 @@ class Calibration:
 
 
 async def mean_deviance(spec: TableSpec, predictor: Predictor, secure_sum: SecureSum) -> Loss:
-    """Return the mean deviance of a predictor on the rows of `spec`; one round.
+    """Return the mean deviance of a predictor on the rows of `spec`, in one round.
 
     Raises:
         NoRowsError: no row meets the filter and has all values.
-        SpecError: the predictor does not fit the declared ranges.
+        SpecError: the predictor exceeds the declared ranges.
     """
     answer = await _ask(spec, predictor, predictor.coefficients, secure_sum)
     values = answer.values
     beyond = round(float(values["beyond"]))
-    cut = [f"the linear predictor of {beyond} rows is beyond {MAX_LIMIT:g} and was cut"] if beyond else []
+    cut = [f"the linear predictor of {beyond} rows exceeds {MAX_LIMIT:g} and was clipped"] if beyond else []
     return Loss(
         rows=round(float(values["rows"])),
         deviance=float(values["deviance"] / values["rows"]),
@@ -69,7 +69,7 @@ async def mean_deviance(spec: TableSpec, predictor: Predictor, secure_sum: Secur
 
 
 async def calibrate(spec: TableSpec, predictor: Predictor, secure_sum: SecureSum) -> Calibration | None:
-    """Return the calibration on the rows of `spec`; None if there is no intercept, or none can be found."""
+    """Return the calibration on the rows of `spec`; None if there is no intercept, or it cannot be estimated."""
     if "1" not in predictor.design.names:
         return None
     e = (np.array(predictor.design.names) == "1").astype(np.float64)
@@ -81,7 +81,7 @@ async def calibrate(spec: TableSpec, predictor: Predictor, secure_sum: SecureSum
         information = directions @ symmetric(values["information"], len(e)) @ directions.T
         if not secure_sum.below(
             float(np.linalg.cond(information)), 1e12
-        ):  # all predictions alike, or classes that they separate
+        ):  # equal predictions, or predictions that separate the classes
             return None
         step = np.linalg.solve(information, score)
         at = at + step

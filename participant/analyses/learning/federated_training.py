@@ -1,6 +1,6 @@
-"""Federated training: a model that is trained at the sites and averaged by secure sums, round after round.
+"""Federated training: a model is trained at the sites and averaged by secure sums, round after round.
 
-In each round every site trains from the same weights w on its own n_i rows, with a trainer that is installed there
+In each round, every site trains from the same weights w on its own n_i rows, with a trainer installed there
 (`participant.statistics.vocabulary.training`), and sends its update u_i; with N the rows of all sites,
 
     D = sum of n_i u_i / N                                the average update, weighted by rows
@@ -8,16 +8,16 @@ In each round every site trains from the same weights w on its own n_i rows, wit
     fedadam:          m <- beta1 m + (1 - beta1) D,   v <- beta2 v + (1 - beta2) D^2,
                       w <- w + rate m / (sqrt(v) + tau)
 
-FedProx differs at the sites: `proximal` mu adds mu / 2 |w_i - w|^2 to what they lower. Loss and accuracy at w are
-secure sums of the same round. Nobody sees n_i or u_i: only N and N D are summed, the latter to within its quantisation.
+FedProx differs at the sites: `proximal` mu adds mu / 2 |w_i - w|^2 to their objective. Loss and accuracy at w are
+secure sums of the same round. Nobody sees n_i or u_i: only N and N D are disclosed, the latter up to quantisation.
 
-Convergence: after `rounds` rounds, or when the loss falls by less than `tolerance` of itself (0: never before the end).
-Then one more round assesses the model, on the rows that were held out, or on all. A site that is lost is missing from
-the averages from then on. Training goes on from the sums in the journal when it was cut off, and another run can start
-from the weights of a saved model.
+Convergence: training ends after `rounds` rounds, or when the loss falls by less than its share `tolerance` (0: never).
+One more round then assesses the model, on the held-out rows or on all. A lost site is missing from the averages from
+then on. After an interruption, training resumes from the sums in the journal, and another run can start from the
+weights of a saved model.
 
-Disclosure: the average update of each round. With one site's rows in mind: a model with many weights remembers, and T
-rounds tell more than one. It is for terms to say how many rounds there may be, and for `filter` to stay out of it.
+Disclosure: the average update of each round. A model with many weights can memorise rows, and T
+rounds disclose more than one. The terms should limit the number of rounds, and `filter` should stay empty.
 
     analysis = "federated-training"
     dataset = "lung"
@@ -63,7 +63,7 @@ MAX_TRAINING_ROUNDS = 10_000
 
 
 class Zeros(Strict):
-    """All weights 0: for models whose loss has one minimum."""
+    """All weights 0, for models whose loss has a unique minimum."""
 
     kind: Literal["zeros"] = "zeros"
 
@@ -73,7 +73,7 @@ class Zeros(Strict):
 
 
 class Drawn(Strict):
-    """Weights from the normal distribution with standard deviation `scale`, fixed by `seed`: for networks."""
+    """Normal weights with standard deviation `scale`, fixed by `seed`, for neural networks."""
 
     kind: Literal["drawn"] = "drawn"
     scale: FiniteFloat = Field(gt=0)
@@ -81,18 +81,18 @@ class Drawn(Strict):
 
     def first(self, size: int) -> Array:
         """Return the weights, (size,)."""
-        draw = np.random.default_rng(self.seed)  # noqa: TID251 - first weights are public
+        draw = np.random.default_rng(self.seed)  # noqa: TID251 - initial weights are public
         return draw.normal(0.0, self.scale, size)
 
 
 class TrainedModel(Strict):
-    """A trained model: its weights, and what they are weights of.
+    """A trained model: its weights and their meaning.
 
     Attributes:
         trainer: name of the trainer.
-        settings: as it was trained with.
-        names: the covariates in the order in which the trainer sees them.
-        weights: (m,).
+        settings: settings of the trainer.
+        names: covariates in the trainer's order.
+        weights: (m,) weights.
     """
 
     kind: Literal["model"] = "model"
@@ -102,21 +102,21 @@ class TrainedModel(Strict):
     weights: Annotated[tuple[FiniteFloat, ...], Field(min_length=1, max_length=MAX_WEIGHTS)]
 
     def first(self, size: int) -> Array:
-        """Return the weights, (size,); raises SpecError where they are another number."""
+        """Return the weights, (size,); raises SpecError if their number differs."""
         if size != len(self.weights):
-            raise SpecError(f"the model that is to be the start has {len(self.weights)} weights, this one has {size}")
+            raise SpecError(f"the initial model has {len(self.weights)} weights; this one needs {size}")
         return np.array(self.weights)
 
     def write(self, path: Path) -> None:
-        """Write it to a file, as one JSON object."""
+        """Write the model to a file, as one JSON object."""
         path.write_text(self.model_dump_json() + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read it from a file, or from the result of a run as JSON, which has the same members and more.
+        """Read a model from a file, or from a run's result as JSON, which has the same members and more.
 
         Raises:
-            SpecError: there is no such file, or it holds no model.
+            SpecError: the file does not exist, or holds no model.
         """
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
@@ -131,7 +131,7 @@ class TrainedModel(Strict):
 
 
 class ModelFile(Strict):
-    """A saved model. It is read at once, so that a run goes on with its weights whatever becomes of the file."""
+    """A saved model. It is read at once, so that the run keeps its weights whatever happens to the file."""
 
     kind: Literal["file"] = "file"
     path: str
@@ -145,22 +145,22 @@ Start = Annotated[Zeros | Drawn | TrainedModel | ModelFile, Field(discriminator=
 
 
 class FederatedTrainingSpec(FormulaSpec):
-    """A model by formula, its trainer, and how the updates are averaged.
+    """A model by formula, its trainer, and the averaging of updates.
 
     Attributes:
-        trainer: name of a trainer that is installed at all sites.
-        settings: what its `Settings` read.
+        trainer: name of a trainer installed at all sites.
+        settings: input for the trainer's `Settings`.
         method: `fedavg`, `fedprox` or `fedadam`.
-        rounds: of training.
-        rate: of the averaged update; 1 takes it as it is.
-        proximal: FedProx's mu; it becomes the setting `proximal` of the trainer.
-        beta1, beta2, tau: FedAdam's.
-        clip: the longest update of a site, in Euclidean norm; longer ones are cut, and counted.
-        loss_limit: the largest mean loss that a site counts with.
+        rounds: number of training rounds.
+        rate: factor of the averaged update; 1 leaves it unchanged.
+        proximal: FedProx's mu, which becomes the trainer's setting `proximal`.
+        beta1, beta2, tau: parameters of FedAdam.
+        clip: largest Euclidean norm of a site's update; longer ones are clipped and counted.
+        loss_limit: largest mean loss that a site reports.
         tolerance: relative fall of the loss below which training stops.
-        start: first weights; `{kind = "file", path = "model.json"}` takes those of a saved model.
-        size: how many weights there are; None asks the trainer, which then must be installed here as well.
-        held_out: folds, the first of which is kept from training, and assesses the model; None for none.
+        start: initial weights; `{kind = "file", path = "model.json"}` uses those of a saved model.
+        size: number of weights; None asks the trainer, which must then be installed here as well.
+        held_out: folds, the first of which is held out to assess the model; None for none.
     """
 
     analysis: Literal["federated-training"] = "federated-training"
@@ -183,7 +183,7 @@ class FederatedTrainingSpec(FormulaSpec):
     @model_validator(mode="after")
     def _check_method(self) -> Self:
         if (self.proximal > 0) != (self.method == "fedprox"):
-            raise ValueError("proximal is above 0 for fedprox, and 0 for all others")
+            raise ValueError("proximal must be above 0 for fedprox, and 0 for all other methods")
         return self
 
     @property
@@ -192,12 +192,12 @@ class FederatedTrainingSpec(FormulaSpec):
         return self.settings | ({"proximal": self.proximal} if self.method == "fedprox" else {})
 
     def first_weights(self, names: tuple[str, ...], size: int) -> Array:
-        """Return the first weights of a model by these covariates; raises SpecError for a saved model of others."""
+        """Return the initial weights for these covariates; raises SpecError for a saved model with others."""
         start = self.start
-        assert not isinstance(start, ModelFile)  # `_read` has put the model in its place
+        assert not isinstance(start, ModelFile)  # `_read` has replaced it by its model
         if isinstance(start, TrainedModel) and (start.trainer, start.names) != (self.trainer, names):
             raise SpecError(
-                f"the model that is to be the start was trained with {start.trainer} on {', '.join(start.names)}"
+                f"the initial model was trained with {start.trainer} on other covariates: {', '.join(start.names)}"
             )
         return start.first(size)
 
@@ -208,7 +208,7 @@ class FederatedTrainingSpec(FormulaSpec):
 
 @dataclass(frozen=True, slots=True)
 class RoundMetrics:
-    """How good a model is on some rows; accuracy is None if the outcome is no class."""
+    """A model's performance on some rows; accuracy is None if the outcome is not a class."""
 
     rows: int
     loss: float
@@ -217,17 +217,17 @@ class RoundMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FederatedTrainingResult(AnalysisResult):
-    """The model, and how it came to be.
+    """The trained model and its training history.
 
     Attributes:
-        method, trainer, settings: as they were asked for.
-        names: the covariates, as the trainer sees them.
-        weights: (m,) of the trained model.
-        rounds: rows, loss and accuracy at the beginning of each round, over the rows that train.
-        assessed: the same for the trained model, over the rows that were held out, or over all; None if no site has
+        method, trainer, settings: as in the specification.
+        names: covariates in the trainer's order.
+        weights: (m,) weights of the trained model.
+        rounds: rows, loss and accuracy at the start of each round, over the training rows.
+        assessed: the same for the trained model, over the held-out rows or over all; None if no site has
             enough of them.
         held_out: whether rows were held out.
-        sites: whose rows are in the last round.
+        sites: names of the sites that contributed to the last round.
         warnings: caveats for the reader of the result.
     """
 
@@ -247,7 +247,7 @@ class FederatedTrainingResult(AnalysisResult):
 
     @property
     def model(self) -> TrainedModel:
-        """The model as it can be written to a file and be the start of another run."""
+        """The model, ready to be written to a file and to start another run."""
         return TrainedModel.model_validate_json(
             json.dumps(
                 {
@@ -279,15 +279,15 @@ class FederatedTrainingResult(AnalysisResult):
         }
 
     def notes(self) -> list[str]:
-        rows = "rows that were held out" if self.held_out else "all rows"
-        return [f"the trained model is {'assessed on' if self.assessed else 'not assessed: too few'} {rows}"]
+        rows = "the held-out rows" if self.held_out else "all rows"
+        return [f"The trained model is {'assessed on' if self.assessed else 'not assessed for too few rows:'} {rows}."]
 
 
 async def train(spec: FederatedTrainingSpec, secure_sum: SecureSum) -> FederatedTrainingResult:
     """Train the model that `spec` describes.
 
     Raises:
-        SpecError: the formula, the number of weights or the start do not fit each other.
+        SpecError: the formula, the number of weights and the initial model do not match.
         NoRowsError: across all sites, no row meets the filter and has all values.
         ConvergenceError: training failed at all sites.
     """
@@ -335,11 +335,13 @@ class _Federation:
             chosen = trainer(self._spec.trainer)
             settings = chosen.Settings.model_validate_json(json.dumps(self._spec.local))
         except NoTrainerError as error:
-            raise SpecError(f"{error}; say how many weights its model has, as size") from None
+            raise SpecError(f"{error}; give the number of weights as size") from None
         except ImportError as error:
-            raise SpecError(f"the trainer {self._spec.trainer} cannot be loaded here ({error}); say size") from None
+            raise SpecError(
+                f"the trainer {self._spec.trainer} cannot be loaded here ({error}); give the number of weights as size"
+            ) from None
         except ValidationError as error:
-            raise SpecError(f"the settings of {self._spec.trainer} are wrong: {in_words(error)}") from None
+            raise SpecError(f"the settings of {self._spec.trainer} are invalid: {in_words(error)}") from None
         return chosen.size(len(self.names), settings)
 
     async def ask(self, weights: Array, purpose: Literal["train", "assess"]) -> Sum:
@@ -366,7 +368,7 @@ class _Federation:
 
 
 class _Step:
-    """What the coordinator makes of the average update; FedAdam remembers earlier ones."""
+    """The coordinator's step from the average update; FedAdam remembers earlier ones."""
 
     def __init__(self, spec: FederatedTrainingSpec) -> None:
         self._spec = spec
@@ -384,11 +386,11 @@ class _Step:
 
 
 def _check_rows(spec: FederatedTrainingSpec, answer: Sum) -> None:
-    """Raise ConvergenceError where all sites failed, NoRowsError where there is nothing to train on."""
+    """Raise ConvergenceError if all sites failed, NoRowsError if there is nothing to train on."""
     if answer.values["rows"]:
         return
     if failed := round(float(answer.values["failed"])):
-        raise ConvergenceError(f"training failed at all {failed} sites with rows: lower the rate of the trainer")
+        raise ConvergenceError(f"training failed at all {failed} sites with rows; lower the trainer's rate")
     few = spec.warn_of_withheld(answer.values, of_model=True)
     raise refusal("across all sites, no row meets the filter and has all values", few)
 
@@ -401,7 +403,7 @@ def _metrics(answer: Sum) -> RoundMetrics:
 
 def _complaints(number: int, answer: Sum) -> list[str]:
     cut, failed = (round(float(answer.values[name])) for name in ("cut", "failed"))
-    found = [f"round {number}: the updates of {cut} sites were longer than clip, and cut"] if cut else []
+    found = [f"round {number}: the updates of {cut} sites exceeded `clip` and were clipped"] if cut else []
     return found + ([f"round {number}: training failed at {failed} sites, which are left out"] if failed else [])
 
 

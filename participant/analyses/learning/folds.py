@@ -1,8 +1,8 @@
-"""Folds of the rows of all sites, for cross-validation and rows that are held out.
+"""Folds of the rows of all sites, for cross-validation and held-out rows.
 
-In which fold a row is, follows from its own values (`participant.statistics.language.conditions.Fold`): the folds are
-those of one table with all rows, however they are spread over the sites, and no site tells anybody which rows are
-where. Rows that are alike in the columns are together, so no fold is tested on a copy of what it was trained on.
+A row's own values determine its fold (`participant.statistics.language.conditions.Fold`): the folds are
+those of one pooled table, however the rows are distributed over the sites, and no site discloses which rows are
+in which fold. Rows with equal values stay together, so no fold is tested on copies of its training rows.
 """
 
 from typing import Annotated
@@ -14,12 +14,12 @@ from participant.statistics.language.query import MAX_COLUMNS, Name, Strict
 
 
 class Folds(Strict):
-    """How the rows are divided.
+    """A division of the rows into folds.
 
     Attributes:
-        of: how many folds there are.
-        seed: another one, other folds.
-        by: the columns whose values say in which fold a row is, such as a person's number; none: all of the model.
+        of: number of folds.
+        seed: seed that determines the folds.
+        by: columns whose values determine the fold, for example a person's identifier; default: all of the model.
     """
 
     of: int = Field(default=5, ge=2, le=MAX_FOLDS)

@@ -1,28 +1,28 @@
 """Multiple imputation by chained equations, and a model fitted to the completed rows of all sites.
 
-Gaps are filled where they are, at the sites, and nobody sees a row (`participant.statistics.vocabulary.imputed`). For
-each of m imputations the gap columns take turns, `iterations` times. In a turn the equation of column c, linear or
-logistic by its other columns' present values, is fitted by secure sums to the rows in which c was there, and parameters
-are drawn:
+Missing values are imputed at the sites, and nobody else sees a row (`participant.statistics.vocabulary.imputed`). For
+each of m imputations, the incomplete columns take turns, `iterations` times. In a turn, the equation of column c,
+linear or logistic in the current values of the other columns, is fitted by secure sums to the rows in which c was
+observed, and parameters are drawn:
 
     gaussian    s^2 = RSS / X,  X chi-square with df = n - p degrees of freedom;   b ~ N(estimate, s^2 (Z'Z)^-1)
     binomial    b ~ N(estimate, I^-1)
 
-With these the sites fill c. Then the model is fitted to the completed rows, and the m fits are pooled (Rubin): with
-their coefficients q_i, covariances U_i, mean Q and U, and between them the covariance B,
+With these, the sites impute c. Then the model is fitted to the completed rows, and the m fits are pooled (Rubin): with
+coefficients q_i, covariances U_i, their means Q and U, and the between-imputation covariance B,
 
     T = U + (1 + 1 / m) B,   l = (1 + 1 / m) B_jj / T_jj,   old = (m - 1) / l^2,
     seen = (f + 1) / (f + 3) f (1 - l)  with f = n - p,   df = old seen / (old + seen)     (Barnard, Rubin)
 
-for estimates, standard errors and t tests. Information that is missing: (r + 2 / (df + 3)) / (r + 1), r = l / (1 - l).
+for estimates, standard errors and t tests. Missing information: (r + 2 / (df + 3)) / (r + 1), r = l / (1 - l).
 
-Convergence: none is tested. Chains of this kind mix in few turns where gaps are few; take more iterations where columns
-are missing together, and see whether estimates move by less than `monte_carlo`, the standard error that is left by m.
-What is drawn here and at the sites follows from `seed`.
+Convergence is not tested. Such chains mix in few turns if few values are missing; use more iterations if columns
+are missing together, and check that estimates move by less than `monte_carlo`, the standard error due to finite m.
+All draws, here and at the sites, follow from `seed`.
 
-Rounds: m (iterations (1 for each gaussian column, 3 to 6 for each binomial one) + those of the model) and two. After
-the loss of a site it begins again. Disclosure: see `participant.statistics.vocabulary.imputed`; a column that fewer
-than `minimum_persons` rows of a site lack is not filled there, and these rows are left out.
+Rounds: m (iterations (1 for each gaussian column, 3 to 6 for each binomial one) + those of the model) plus two. If a
+site is lost, the analysis starts over. Disclosure: see `participant.statistics.vocabulary.imputed`; a column that fewer
+than `minimum_persons` rows of a site lack is not imputed there, and these rows are left out.
 
     analysis = "imputation"
     dataset = "lung"
@@ -76,23 +76,23 @@ _SHARED = ("dataset", "filter", "minimum_persons", "row_limit", "value_bits", "n
 
 
 class Gap(Strict):
-    """A column whose gaps are filled, one of `numbers`; a binomial one holds 0 and 1."""
+    """A column to impute, one of `numbers`; a binomial one holds 0 and 1."""
 
     column: Name
     family: Literal["gaussian", "binomial"] = "gaussian"
 
 
 class ImputationSpec(TableSpec):
-    """The gaps, what they are filled by, and the model of interest.
+    """The columns to impute, their predictors, and the model of interest.
 
     Attributes:
-        numbers, categories: the variables of the equations, with ranges and levels, the model's among them; those
-            without gaps must be there in a row.
-        gaps: whose gaps are filled, in the order in which they take turns.
-        model: a table of a generalised linear model (`analysis = "glm"`) by formula; all else is said outside of it.
-        imputations: m.
-        iterations: turns of each column before the model is fitted.
-        seed: of all that is drawn.
+        numbers, categories: variables of the equations with ranges and levels, including the model's; rows must be
+            complete in those that are not imputed.
+        gaps: columns to impute, in the order of their turns.
+        model: table of a generalised linear model (`analysis = "glm"`) by formula; all else belongs outside it.
+        imputations: number of imputations m.
+        iterations: number of turns of each column before the model is fitted.
+        seed: seed of all draws.
     """
 
     analysis: Literal["imputation"] = "imputation"
@@ -109,15 +109,15 @@ class ImputationSpec(TableSpec):
         ranges = {one.column: (one.low, one.high) for one in self.numbers}
         for gap in self.gaps:
             if gap.column not in ranges:
-                raise ValueError(f"the gap column {gap.column} is none of the numbers")
+                raise ValueError(f"the column to impute {gap.column} is not among the numbers")
             if gap.family == "binomial" and ranges[gap.column] != (0, 1):
-                raise ValueError(f"the binomial column {gap.column} has the range 0 to 1")
+                raise ValueError(f"the binomial column {gap.column} must have the range 0 to 1")
         if len({gap.column for gap in self.gaps}) < len(self.gaps):
-            raise ValueError("a gap column is listed twice")
+            raise ValueError("a column to impute is listed twice; list each once")
         if len(self.columns) < 2:
-            raise ValueError("an equation needs another column")
+            raise ValueError("imputation needs at least one other column")
         if beyond := sorted(set(columns_of(self.inner())) - set(self.columns)):
-            raise ValueError(f"the model reads columns that the equations do not know: {', '.join(beyond)}")
+            raise ValueError(f"the model reads columns that are not among numbers and categories: {', '.join(beyond)}")
         return self
 
     @property
@@ -128,7 +128,7 @@ class ImputationSpec(TableSpec):
     def inner(self) -> GlmSpec:
         """Return the specification of the model, on the completed rows."""
         if twice := [name for name in _SHARED if name in self.model]:
-            raise ValueError(f"{', '.join(twice)}: said once, outside of the model")
+            raise ValueError(f"{', '.join(twice)}: give these outside the model only")
         document = self.model_dump(mode="json", include=set(_SHARED)) | self.model
         try:
             return GlmSpec.model_validate_json(json.dumps(document))
@@ -136,7 +136,7 @@ class ImputationSpec(TableSpec):
             raise ValueError(f"model: {in_words(error)}") from None
 
     def equation(self, gap: Gap) -> GlmSpec:
-        """Return the specification of the equation of a gap column: by all other columns."""
+        """Return the specification of a column's imputation equation, with all other columns as predictors."""
         others = [f"C({one.column})" for one in self.categories]
         others += [one.column for one in self.numbers if one.column != gap.column]
         shared = self.model_dump(mode="json", include=set(_SHARED))
@@ -155,10 +155,10 @@ class ImputationResult(CoefficientResult):
     Attributes:
         statistic, df, p: coef / se, degrees of freedom, two-sided p-value from t.
         lower, upper: 95 % confidence interval.
-        missing_information: share of the information that is missing.
-        monte_carlo: standard error of the estimates that m imputations leave.
+        missing_information: fraction of missing information.
+        monte_carlo: standard error of the estimates due to finite m.
         fits: (m, p) coefficients of each imputation.
-        imputed: rows that lacked each gap column, by name.
+        imputed: number of rows that lacked each imputed column, by name.
     """
 
     analysis: ClassVar[str] = "imputation"
@@ -208,11 +208,11 @@ async def impute(spec: ImputationSpec, secure_sum: SecureSum) -> ImputationResul
     """Impute and fit as `spec` describes.
 
     Raises:
-        NoRowsError: no row has a column, or none all columns without gaps.
-        EquationError: the equation of a column cannot be fitted.
+        NoRowsError: some column has no value, or no row is complete in the columns that are not imputed.
+        EquationError: a column's equation cannot be fitted.
         AnalysisError: the model cannot be fitted.
     """
-    chance = np.random.default_rng(spec.seed)  # noqa: TID251 - what is drawn is public
+    chance = np.random.default_rng(spec.seed)  # noqa: TID251 - the draws are public
     equations = tuple([await _equation(spec, gap, secure_sum) for gap in spec.gaps])
     fits, last = [], None
     for number in range(spec.imputations):
@@ -227,7 +227,7 @@ async def impute(spec: ImputationSpec, secure_sum: SecureSum) -> ImputationResul
 
 
 class _Completed:
-    """The rows of all sites, completed by draws that grow."""
+    """The rows of all sites, completed by a growing list of draws."""
 
     def __init__(self, spec: ImputationSpec, equations: tuple[Equation, ...], seed: int, secure_sum: SecureSum) -> None:
         self._spec = spec
@@ -237,12 +237,12 @@ class _Completed:
         self.draws: tuple[Draw, ...] = ()
 
     def where(self, observed: str | None) -> "_CompletedSum":
-        """Return sums over the rows as they are completed now, or over those only that had a column."""
+        """Return sums over the rows as currently completed, or only over those in which `observed` was present."""
         return _CompletedSum(self._spec, self._equations, self.draws, self._seed, observed, self._secure_sum)
 
 
 class _CompletedSum(SumAround):
-    """A secure sum over completed rows: what is asked here is asked inside of `imputed`."""
+    """A secure sum over completed rows: it wraps each query in `imputed`."""
 
     def __init__(
         self,
@@ -286,7 +286,7 @@ class _CompletedSum(SumAround):
 
 
 async def _equation(spec: ImputationSpec, gap: Gap, secure_sum: SecureSum) -> Equation:
-    """Return the equation of a gap column, which starts at the mean of those that are there."""
+    """Return the equation of a column to impute, which starts at the mean of the observed values."""
     variable = next(one for one in spec.numbers if one.column == gap.column)
     params = MomentsParams(variables=(variable,), row_limit=spec.row_limit)
     sums = (await secure_sum(spec.ask(MOMENTS, params, secure_sum.value_bits))).values
@@ -309,8 +309,8 @@ async def _fit(spec: ImputationSpec, gap: Gap, rows: _CompletedSum) -> GlmResult
         raise EquationError(f"the equation of {gap.column} cannot be fitted: {error}") from error
 
 
-def _drawn(fit: GlmResult, gap: Gap, chance: np.random.Generator) -> Draw:  # noqa: TID251 - what is drawn is public
-    """Draw the parameters of an equation from their posterior."""
+def _drawn(fit: GlmResult, gap: Gap, chance: np.random.Generator) -> Draw:  # noqa: TID251 - the draws are public
+    """Draw an equation's parameters from their posterior."""
     scale = fit.df / chance.chisquare(fit.df) if gap.family == "gaussian" else 1.0
     root = np.linalg.cholesky(scale * fit.covariance)
     coefficients = fit.coef + root @ chance.normal(size=len(fit.coef))
@@ -352,9 +352,9 @@ def _pooled(spec: ImputationSpec, fits: list[GlmResult], seen: Mapping[str, Arra
 
 
 def _unfilled(spec: ImputationSpec, seen: Mapping[str, Array]) -> list[str]:
-    few = f"rows that lack it are left out where a site has fewer than {spec.minimum_persons} of them"
+    few = f"a site with fewer than {spec.minimum_persons} rows that lack it leaves them out"
     return [
-        f"no gap of {gap.column} was filled: {few}"
+        f"no missing value of {gap.column} was imputed: {few}"
         for gap, count in zip(spec.gaps, seen["imputed"], strict=True)
         if not count
     ]

@@ -1,23 +1,23 @@
-"""k-means on the rows of all sites: Lloyd's algorithm on secure sums, and first centres that show nobody's row.
+"""k-means on the rows of all sites: Lloyd's algorithm on secure sums, with initial centres that reveal no row.
 
 Each row belongs to the nearest of k centres; a step moves every centre to the mean of its rows
-(`participant.statistics.vocabulary.kmeans`), so from the same centres the steps are those of one table. Variables are
-scaled by the pooled mean and standard deviation first, unless `standardise` is false.
+(`participant.statistics.vocabulary.kmeans`), so from equal centres the steps are those of one pooled table. Variables
+are first scaled by the pooled mean and standard deviation, unless `standardise` is false.
 
-First centres, where none are given: the algorithm runs with one centre, the mean of all rows. Then, until there are k,
-the centre with the largest sum of squared distances is split in two, along a direction that `seed` fixes, by half of
-its root mean squared distance, and the algorithm runs again (Linde, Buzo, Gray's splitting). Unlike k-means++ it needs
-sums alone, and no row becomes a centre. Of several `starts` the one with the least inertia is kept.
+Default initial centres: the algorithm runs with one centre, the mean of all rows. Then, until there are k, the centre
+with the largest sum of squared distances is split in two, along a direction that `seed` fixes, by half of its root mean
+squared distance, and the algorithm runs again (Linde, Buzo and Gray's splitting). Unlike k-means++, it needs only sums,
+and no row becomes a centre. Of several `starts`, the one with the least inertia is kept.
 
-A centre without rows takes a half of the centre with the largest sum of squared distances, split in the same way. Where
-that goes on, or all distances are 0, there are fewer than k different rows, and the analysis is refused.
+A centre without rows takes half of the centre with the largest sum of squared distances, split in the same way. If this
+continues, or all distances are 0, there are fewer than k distinct rows, and the analysis fails.
 
-Convergence: no centre moves by more than 1e-9 in any scaled variable, or by what rounding can cause; while centres are
-still being split, 1e-2. After `steps` steps it ends as it is, with a warning. After the loss of a site it begins again,
-with the rows that are left. About ten rounds a centre.
+Convergence: no centre moves by more than 1e-9 in any scaled variable, or by the possible effect of rounding; while
+centres are still being split, 1e-2. After `steps` steps it ends as it is, with a warning. If a site is lost, it starts
+over with the remaining rows. About ten rounds for each centre.
 
 Disclosure: rows and means of the clusters, at every step; a site hides clusters in which it has fewer than
-`minimum_persons` rows. The centres that a step asks at come from sums, never from a row.
+`minimum_persons` rows. The centres in a query come from sums, never from a row.
 
     analysis = "k-means"
     dataset = "lung"
@@ -56,16 +56,16 @@ FLAT = 1e-12  # variance of a constant, in squares of half the declared range
 
 
 class KMeansSpec(TableSpec):
-    """What is clustered.
+    """A clustering.
 
     Attributes:
         variables: numeric variables with their ranges.
-        clusters: k.
-        standardise: scale by the pooled mean and standard deviation; a constant keeps its scale.
-        centres: first centres in the units of the variables, or None.
-        starts: how many times first centres are made, each with directions of its own.
-        seed: of the directions.
-        steps: the most of them, for each number of centres.
+        clusters: number of clusters k.
+        standardise: whether to scale by the pooled mean and standard deviation; a constant keeps its scale.
+        centres: initial centres in the variables' units, or None.
+        starts: number of sets of initial centres, each with its own directions.
+        seed: seed of the directions.
+        steps: maximum number of steps for each number of centres.
     """
 
     analysis: Literal["k-means"] = "k-means"
@@ -82,9 +82,9 @@ class KMeansSpec(TableSpec):
         distinct(self.variables)
         if self.centres is not None:
             if [len(centre) for centre in self.centres] != [len(self.variables)] * self.clusters:
-                raise ValueError("there is one centre for each cluster, with a coordinate for each variable")
+                raise ValueError("give one centre for each cluster, with one coordinate for each variable")
             if self.starts > 1:
-                raise ValueError("given centres are one start")
+                raise ValueError("given centres allow only one start")
         return self
 
     async def analyse(self, secure_sum: SecureSum) -> "KMeansResult":
@@ -94,19 +94,19 @@ class KMeansSpec(TableSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KMeansResult(AnalysisResult):
-    """The clusters, the largest first.
+    """The clusters, largest first.
 
     Attributes:
-        variables: their names.
-        centres: (k, p) in the units of the variables.
-        counts: (k,) rows of each cluster.
+        variables: names of the variables.
+        centres: (k, p) centres in the variables' units.
+        counts: (k,) number of rows of each cluster.
         within: (k,) sums of squared distances to the centre, in scaled variables.
-        inertia: the sum of `within`, which is lowered.
-        explained: share of the rows' whole sum of squares that the clusters take away.
-        scale: (p,) what a variable was divided by.
-        rows: across all sites.
-        steps: of the algorithm, over all starts.
-        sites: whose rows are in the last step.
+        inertia: sum of `within`, the objective.
+        explained: share of the total sum of squares that the clusters explain.
+        scale: (p,) divisors of the variables.
+        rows: number of rows across all sites.
+        steps: number of steps of the algorithm, over all starts.
+        sites: names of the sites that contributed to the last step.
         warnings: caveats for the reader of the result.
     """
 
@@ -126,7 +126,7 @@ class KMeansResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return a row for each variable of each cluster."""
+        """Return one row for each variable of each cluster."""
         return [
             {
                 "name": f"cluster {number}",
@@ -153,14 +153,14 @@ class KMeansResult(AnalysisResult):
 
 
 class _Scaled(NamedTuple):
-    """The variables as they are clustered, and the rows' whole sum of squares."""
+    """The scaled variables, and the rows' total sum of squares."""
 
     variables: tuple[Numeric, ...]
     total: float
 
 
 class _State(NamedTuple):
-    """Centres (k, p) that were asked at, in scaled variables, and the sums there."""
+    """Queried centres (k, p), in scaled variables, and the sums at them."""
 
     centres: Array
     answer: Sum
@@ -171,7 +171,7 @@ class _State(NamedTuple):
 
     @property
     def means(self) -> Array:
-        """Mean of the rows of each centre, (k, p); where there are none, the centre."""
+        """Mean of the rows of each centre, (k, p); without rows, the centre."""
         counts = self.counts[:, np.newaxis]
         means: Array = np.where(counts > 0, self.answer.values["sums"].T / np.maximum(counts, 1), self.centres)
         return means
@@ -189,7 +189,7 @@ async def cluster(spec: KMeansSpec, secure_sum: SecureSum) -> KMeansResult:
 
     Raises:
         NoRowsError: across all sites, no row meets the filter and has all values.
-        EmptyClusterError: there are fewer different rows than clusters.
+        EmptyClusterError: there are fewer distinct rows than clusters.
     """
     lloyd = _Lloyd(spec, await _scaled(spec, secure_sum), secure_sum)
     states = []
@@ -218,17 +218,17 @@ class _Lloyd:
         self.has_settled = True
 
     def in_scale(self, centres: Array) -> Array:
-        """Return centres in the scale of the variables."""
+        """Return centres on the scale of the clustering."""
         scaled: Array = (centres - [one.centre for one in self.variables]) / [one.scale for one in self.variables]
         return scaled
 
     def in_units(self, centres: Array) -> Array:
-        """Return centres in the units of the variables."""
+        """Return centres in the variables' units."""
         units: Array = centres * [one.scale for one in self.variables] + [one.centre for one in self.variables]
         return units
 
     async def run(self, centres: Array, tolerance: float, draw: np.random.Generator) -> _State:  # noqa: TID251
-        """Move the centres until they stay where they are; the last sums are at centres that moved no further."""
+        """Move the centres until they converge; the last sums belong to the converged centres."""
         rescues = 0
         for _ in range(self._spec.steps):
             state, rounding = await self._ask(centres)
@@ -246,7 +246,7 @@ class _Lloyd:
         return state
 
     async def _ask(self, centres: Array) -> tuple[_State, Array]:
-        """Return the sums at centres, and what rounding does to the means, (k, p)."""
+        """Return the sums at centres, and the effect of rounding on the means, (k, p)."""
         self.steps += 1
         params = KMeansParams(
             variables=self.variables, centres=tuple(map(tuple, centres.tolist())), row_limit=self._spec.row_limit
@@ -259,7 +259,7 @@ class _Lloyd:
         return _State(centres, answer), (half / np.maximum(answer.values["counts"], 1)).T
 
     def _largest(self, state: _State) -> int:
-        """Return the place of the cluster with the largest sum of squared distances."""
+        """Return the index of the cluster with the largest sum of squared distances."""
         within, largest = state.within.tolist(), 0
         for place in range(1, len(within)):
             if not self._secure_sum.below(within[place], within[largest]):
@@ -267,14 +267,14 @@ class _Lloyd:
         return largest
 
     def split(self, state: _State, draw: np.random.Generator) -> Array:  # noqa: TID251
-        """Return one centre more: that with the largest sum of squared distances becomes two."""
+        """Return one more centre: the one with the largest sum of squared distances becomes two."""
         largest = self._largest(state)
         apart = self._apart(state, largest, draw)
         before, (centre, *after) = state.means[:largest], state.means[largest:]
         return np.vstack([*before, centre - apart, centre + apart, *after])
 
     def _rescued(self, state: _State, rescues: int, draw: np.random.Generator) -> Array:  # noqa: TID251
-        """Return the centres, the first one without rows moved beside the one with the largest distances."""
+        """Return the centres, with the first empty one moved next to the one with the largest distances."""
         empty, largest = int(state.counts.argmin()), self._largest(state)
         if rescues > MAX_RESCUES:
             raise _too_few(state)
@@ -285,7 +285,7 @@ class _Lloyd:
         return centres
 
     def _apart(self, state: _State, which: int, draw: np.random.Generator) -> Array:  # noqa: TID251
-        """Return half of a cluster's root mean squared distance, in a direction that is drawn, (p,)."""
+        """Return half of a cluster's root mean squared distance, in a random direction, (p,)."""
         square = float(state.within[which] / max(state.counts[which], 1))
         reach = np.array([max(map(abs, one.bounds)) for one in self.variables])
         if self._secure_sum.below(square, FLAT * float(np.square(reach).max())):
@@ -298,8 +298,8 @@ class _Lloyd:
 def _too_few(state: _State) -> EmptyClusterError:
     with_rows = np.count_nonzero(state.counts)
     return EmptyClusterError(
-        f"only {with_rows} of the centres have rows, however they are placed: the rows across all sites make no more "
-        "clusters; ask for fewer"
+        f"only {with_rows} centres have rows, wherever they are placed, as the rows across all sites form no more "
+        "clusters; use fewer"
     )
 
 

@@ -1,20 +1,20 @@
 """Naive Bayes on the rows of all sites: numbers are normal, categories multinomial, independent within each class.
 
-With n_c rows of class c of all n, and n_cl those of them with level l of a category of L levels:
+With n_c of the n rows in class c, and n_cl of them with level l of a category of L levels:
 
     prior        p_c  = n_c / n
     numbers      m_cj = mean,  v_cj = mean of (x_j - m_cj)^2 + e,   e = `variance_floor` max_j var(x_j)
     categories   q_cl = (n_cl + s) / (n_c + s L),                   s = `smoothing`
 
-    log odds     of the second of two classes:  log p_2 / p_1 + sum of log densities' differences
+    log odds     of the second of two classes:  log p_2 / p_1 + sum of differences of log densities
 
-which are those of scikit-learn's `GaussianNB` and `CategoricalNB` on one table. A class that only one site has, counts
-like any other. A class that no site has is refused, and so are numbers of which none varies.
+as in scikit-learn's `GaussianNB` and `CategoricalNB` on one pooled table. A class that only one site has counts
+like any other. The analysis fails for a class that no site has, and if no number varies.
 
-One round of `contingency` for each category, one of `class-moments` where there are numbers; there is nothing to
-converge. After the loss of a site it begins again. Disclosure: that of these statistics: rows, means
+One round of `contingency` for each category, and one of `class-moments` if there are numbers; nothing
+iterates. If a site is lost, it starts over. Disclosure: that of these statistics: rows, means
 and variances of each class. A site leaves out cells of fewer than `minimum_persons` rows, and cells that one row
-dominates, by `dominance`; a warning says so.
+dominates, according to `dominance`; a warning says so.
 
     analysis = "naive-bayes"
     dataset = "lung"
@@ -53,15 +53,15 @@ from participant.statistics.vocabulary.contingency import ContingencyParams
 
 
 class NaiveBayesSpec(TableSpec):
-    """Classes, and what they are told from.
+    """A classifier's classes and predictors.
 
     Attributes:
-        outcome: the classes.
+        outcome: category of the classes.
         numbers: numeric variables with their ranges.
         categories: categories with their levels.
-        smoothing: rows that are added to each level of a category in each class.
-        variance_floor: of the largest variance of a number, added to every variance.
-        dominance: share of a cell's sum above which one row dominates it, and the site leaves it out; 1 for never.
+        smoothing: number of rows added to each level of a category in each class.
+        variance_floor: share of the largest variance of a number, added to every variance.
+        dominance: share of a cell's sum above which one row dominates it, so that the site leaves it out; 1 for never.
     """
 
     analysis: Literal["naive-bayes"] = "naive-bayes"
@@ -77,7 +77,7 @@ class NaiveBayesSpec(TableSpec):
         if not self.columns[1:]:
             raise ValueError("naive Bayes needs a number or a category")
         if len(set(self.columns)) < len(self.columns):
-            raise ValueError("a column is listed twice")
+            raise ValueError("a column is listed twice; list each once")
         return self
 
     @property
@@ -97,13 +97,13 @@ class NaiveBayesResult(AnalysisResult):
 
     Attributes:
         classes: names of the classes.
-        prior: (k,) their shares.
+        prior: (k,) prior probabilities.
         numbers: names of the numbers.
-        mean, variance: (k, p), the variance with what was added to it.
-        levels: for each category the names of its levels.
-        probability: for each category the probability of each level, (k, L).
-        counts: (k,) rows of each class.
-        rows: across all sites.
+        mean, variance: (k, p) means, and variances including the addition.
+        levels: names of the levels of each category.
+        probability: for each category, the probability of each level, (k, L).
+        counts: (k,) number of rows of each class.
+        rows: number of rows across all sites.
         sites: names of the contributing sites.
         warnings: caveats for the reader of the result.
     """
@@ -130,7 +130,7 @@ class NaiveBayesResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return for each class its prior, then a row for each number and each level of a category."""
+        """Return for each class a row with its prior, then one for each number and each level of a category."""
         empty = {"mean": None, "sd": None, "probability": None}
         rows = []
         for c, name in enumerate(self.classes):
@@ -156,15 +156,15 @@ class NaiveBayesResult(AnalysisResult):
         return {"Rows": self.rows, "Classes": len(self.classes)}
 
     def notes(self) -> list[str]:
-        return ["the first row of each class is its prior probability"]
+        return ["The first row of each class is its prior probability."]
 
 
 async def fit_naive_bayes(spec: NaiveBayesSpec, secure_sum: SecureSum) -> NaiveBayesResult:
     """Fit the classes that `spec` describes.
 
     Raises:
-        NoRowsError: there is no row, or none of some class.
-        CollinearityError: no number varies, and nothing is added to the variances.
+        NoRowsError: there are no rows, or none of some class.
+        CollinearityError: a number is constant, and nothing is added to the variances.
     """
     answers = [await secure_sum(query) for query in _queries(spec, secure_sum.value_bits)]
     sums, moments = answers[: len(spec.categories)], answers[-1] if spec.numbers else None
@@ -191,10 +191,10 @@ def log_odds(spec: NaiveBayesSpec, result: NaiveBayesResult) -> Predictor:
     """Return the log odds of the second class as a predictor: squares of the numbers, indicators of the levels.
 
     Raises:
-        SpecError: there are not two classes, or the declared ranges are too wide for the squares.
+        SpecError: the number of classes is not two, or the declared ranges are too wide for the squares.
     """
     if len(spec.outcome.levels) != 2:
-        raise SpecError(f"{spec.outcome.column} has {len(spec.outcome.levels)} classes; a curve is for two of them")
+        raise SpecError(f"{spec.outcome.column} has {len(spec.outcome.levels)} classes; an ROC curve needs two")
     terms: list[tuple[Numeric | Coding, ...]] = [()]
     m, v = result.mean, result.variance
     constant = np.log(result.prior[1] / result.prior[0])
@@ -217,7 +217,7 @@ def log_odds(spec: NaiveBayesSpec, result: NaiveBayesResult) -> Predictor:
 
 
 def _queries(spec: NaiveBayesSpec, value_bits: int) -> list[BoundQuery]:
-    """Return a query for each category, then one for the numbers if there are any; all are over the same rows."""
+    """Return a query for each category, then one for the numbers, if any; all cover the same rows."""
     of_levels = [
         ContingencyParams(by=(spec.outcome, category), row_limit=spec.row_limit) for category in spec.categories
     ]
@@ -234,16 +234,16 @@ def _queries(spec: NaiveBayesSpec, value_bits: int) -> list[BoundQuery]:
 
 
 def _counts(spec: NaiveBayesSpec, cells: Array) -> Array:
-    """Return the rows of each class, (k,); `cells` has a last one for other codes."""
+    """Return the number of rows of each class, (k,); the last of `cells` is for other codes."""
     counts = cells[:-1]
     hidden = f"; sites hide cells of fewer than {spec.minimum_persons} rows" if spec.minimum_persons > 1 else ""
     if not counts.any():
         raise NoRowsError(
-            f"across all sites, no row meets the filter, has all values and is of a declared class{hidden}"
+            f"across all sites, no row meets the filter, has all values and belongs to a declared class{hidden}"
         )
     absent = [name for name, count in zip(levels_of(spec.outcome), counts, strict=True) if not count]
     if absent:
-        raise NoRowsError(f"across all sites, no row is of {', '.join(absent)}: nothing can be learnt about it{hidden}")
+        raise NoRowsError(f"across all sites, no row is of {', '.join(absent)}; leave the level out{hidden}")
     return counts
 
 
@@ -256,10 +256,10 @@ def _normal(spec: NaiveBayesSpec, sums: Mapping[str, Array], counts: Array) -> t
     overall = second.sum(axis=1) / counts.sum() - (first.sum(axis=1) / counts.sum()) ** 2
     added = spec.variance_floor * float(overall.max())
     half = np.array([(one.high - one.low) / 2 for one in spec.numbers])
-    flat = np.flatnonzero((variance + added <= 1e-15 * half**2).any(axis=0))  # what rounding leaves of none
+    flat = np.flatnonzero((variance + added <= 1e-15 * half**2).any(axis=0))  # rounding's residue of a zero variance
     if flat.size:
         names = [spec.numbers[j].column for j in flat]
-        raise CollinearityError(names, "constant in some class, so that nothing else could be of it; leave it out")
+        raise CollinearityError(names, "constant in some class, which then excludes every other value; leave it out")
     return mean + middles, variance + added
 
 

@@ -1,12 +1,12 @@
 """Principal components of the rows of all sites, from their Gram matrix alone.
 
-The components are the eigenvectors of the pooled covariance matrix (n - 1 as divisor), or, by default, of the pooled
-correlation matrix, in which all units count alike; their variances are the eigenvalues, largest first. Of the two signs
-of a component that with its largest loading above 0 is taken, as scikit-learn does. With x in deviations from the mean,
-and divided by the standard deviation for the correlation matrix, a row's score is loadings . x; scores are of single
-patients and stay at the sites.
+The components are the eigenvectors of the pooled covariance matrix (divisor n - 1) or, by default, of the pooled
+correlation matrix, which treats all units alike; their variances are the eigenvalues, largest first. The sign of a
+component makes its largest loading positive, as in scikit-learn. With x centred at the mean, and divided by the
+standard deviation for the correlation matrix, a row's score is loadings . x; scores belong to single patients and stay
+at the sites.
 
-One round (three where ranges must be found); nothing iterates. Disclosure: that of
+One round (three if ranges must be found); nothing iterates. Disclosure: that of
 `participant.statistics.vocabulary.gram`.
 
 A worked example: two variables with correlation r have the components (1, 1) / sqrt 2 with variance 1 + |r| and, for
@@ -41,15 +41,15 @@ from participant.statistics.models.design import Design, Numeric
 from participant.statistics.models.variables import Variable, distinct
 
 MAX_VARIABLES = 255
-CLOSE = 1e-6  # of the largest variance: components whose variances are closer have no directions of their own
+CLOSE = 1e-6  # share of the largest variance; components with closer variances have no individual directions
 
 
 class PcaSpec(TableSpec):
     """Variables to reduce.
 
     Attributes:
-        variables: columns with their declared ranges; values outside are moved to the range, and counted.
-        standardise: whether they are divided by their standard deviations: the correlation matrix.
+        variables: columns with their declared ranges; values outside are clipped and counted.
+        standardise: whether to divide by the standard deviations, which yields the correlation matrix.
     """
 
     analysis: Literal["pca"] = "pca"
@@ -63,15 +63,15 @@ class PcaSpec(TableSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PcaResult(AnalysisResult):
-    """The components, p of them, largest variance first.
+    """The p components, largest variance first.
 
     Attributes:
-        names: the variables.
-        mean, sd: (p,) of the variables, with n - 1 as divisor.
-        variance, ratio: (p,) of the components, and as parts of their sum.
-        loadings: (p, p), a row for each component, of length 1.
+        names: names of the variables.
+        mean, sd: (p,) means and standard deviations (divisor n - 1) of the variables.
+        variance, ratio: (p,) variances of the components, and their shares of the total.
+        loadings: (p, p) loadings, one row of length 1 for each component.
         standardised: whether the variables were divided by `sd`.
-        rows: across all sites.
+        rows: number of rows across all sites.
         sites: names of the contributing sites.
         warnings: caveats for the reader of the result.
     """
@@ -97,7 +97,7 @@ class PcaResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row for each component: its variance, its loadings by variable, and which two lead it."""
+        """Return one row for each component: its variance, its loadings by variable, and its two leading variables."""
         return [
             {
                 "name": f"PC{i + 1}",
@@ -127,13 +127,13 @@ async def principal_components(spec: PcaSpec, secure_sum: SecureSum) -> PcaResul
 
     Raises:
         NoRowsError: fewer than two rows across all sites meet the filter and have all values.
-        CollinearityError: a variable has one value in all rows.
+        CollinearityError: a variable has the same value in all rows.
         PrecisionError: the sums are too coarse; the message says what helps.
     """
     design = Design(terms=tuple((Numeric(**variable.model_dump()),) for variable in spec.variables))
     moments = await second_moments(spec, design, secure_sum)
     if moments.rows < 2:
-        raise NoRowsError("one row across all sites has no components")
+        raise NoRowsError("principal components need at least two rows across all sites")
     covariance = moments.cross / (moments.rows - 1)
     sd = np.sqrt(np.diag(covariance))
     values, vectors = np.linalg.eigh(covariance / np.outer(sd, sd) if spec.standardise else covariance)

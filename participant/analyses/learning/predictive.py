@@ -1,4 +1,4 @@
-"""Analyses of another analysis's predictions: that one is a table `model` inside, fitted first, or given as it is."""
+"""Analyses of a model's predictions: the specification holds its table `model`, which is fitted first or given."""
 
 import json
 from abc import ABC
@@ -25,11 +25,12 @@ _SAID_OUTSIDE = ("dataset", "filter", "minimum_persons", "row_limit", "value_bit
 
 
 class GivenSpec(FormulaSpec):
-    """A model that is not fitted, such as a published score.
+    """A model that is given rather than fitted, for example a published score.
 
     Attributes:
-        family: of the outcome; `alpha` is the negative binomial's.
-        coefficients: one for each covariate, in the formula's order, the intercept first.
+        family: family of the outcome.
+        alpha: overdispersion of the negative binomial.
+        coefficients: coefficient of each covariate in the formula's order, intercept first.
     """
 
     analysis: Literal["given"] = "given"
@@ -38,8 +39,8 @@ class GivenSpec(FormulaSpec):
     coefficients: Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
 
     async def analyse(self, secure_sum: SecureSum) -> AnalysisResult:  # noqa: ARG002 - of a specification
-        """Raise SpecError: there is nothing to find out."""
-        raise SpecError("a model that is given is no analysis; it is assessed by others")
+        """Raise SpecError, since there is nothing to estimate."""
+        raise SpecError("a given model is not an analysis by itself; use it as the model of roc or cross-validation")
 
 
 _MODELS: tuple[type[TableSpec], ...] = (GlmSpec, GivenSpec, LinearSvmSpec, NaiveBayesSpec)
@@ -49,8 +50,8 @@ class PredictiveSpec(TableSpec, ABC):
     """Analysis of the predictions of a model.
 
     Attributes:
-        model: a table of its own: `analysis = "glm"`, `"naive-bayes"`, `"linear-svm"`, or `"given"` with
-            `coefficients`. Dataset, filter, limits and floor are said once, outside of it.
+        model: table with `analysis = "glm"`, `"naive-bayes"`, `"linear-svm"`, or `"given"` with
+            `coefficients`. Dataset, filter, limits and floor belong outside it.
     """
 
     model: dict[str, JsonValue]
@@ -59,20 +60,20 @@ class PredictiveSpec(TableSpec, ABC):
     def _check_model(self) -> Self:
         match self.inner():
             case GlmSpec(offset=Variable()):
-                raise ValueError("model: one with an offset makes no predictions of its own; leave it out")
+                raise ValueError("model: a model with an offset makes no predictions of its own; leave the offset out")
             case NaiveBayesSpec(outcome=outcome) if len(outcome.levels) != 2:
-                raise ValueError(f"model: {outcome.column} has {len(outcome.levels)} classes, and must have two")
+                raise ValueError(f"model: {outcome.column} has {len(outcome.levels)} classes, but must have two")
         return self
 
     def inner(self) -> TableSpec:
         """Return the specification of the model, over the same rows."""
         if twice := [name for name in _SAID_OUTSIDE if name in self.model]:
-            raise ValueError(f"{', '.join(twice)}: said once, outside of the model")
+            raise ValueError(f"{', '.join(twice)}: give these outside the model only")
         outside = self.model_dump(mode="json", include=set(_SAID_OUTSIDE))
         known = {spec.model_fields["analysis"].default: spec for spec in _MODELS}
         name = self.model.get("analysis")
         if not isinstance(name, str) or name not in known:
-            raise ValueError(f"model: analysis = {name!r} is none of {', '.join(sorted(known))}")
+            raise ValueError(f"model: analysis = {name!r} is unknown; use one of {', '.join(sorted(known))}")
         try:
             return known[name].model_validate_json(json.dumps(outside | self.model))
         except ValidationError as error:
@@ -80,11 +81,11 @@ class PredictiveSpec(TableSpec, ABC):
 
 
 async def fitted(spec: TableSpec, secure_sum: SecureSum) -> Predictor:
-    """Return the predictor of a model, fitted if it is not given.
+    """Return the predictor of a model, which is fitted unless given.
 
     Raises:
-        SpecError: its predictions are no linear predictor in two classes or a number.
-        AnalysisError: it cannot be fitted.
+        SpecError: the model has no linear predictor of two classes or a number.
+        AnalysisError: the model cannot be fitted.
     """
     match spec:
         case GlmSpec():
@@ -99,7 +100,7 @@ async def fitted(spec: TableSpec, secure_sum: SecureSum) -> Predictor:
 
 
 def columns_of(spec: TableSpec) -> tuple[str, ...]:
-    """Return the columns that a model reads, the outcome's too."""
+    """Return the columns that a model reads, including the outcome's."""
     if isinstance(spec, NaiveBayesSpec):
         return spec.columns
     assert isinstance(spec, FormulaSpec)
@@ -110,7 +111,7 @@ def columns_of(spec: TableSpec) -> tuple[str, ...]:
 def _of_formula(spec: GlmSpec | GivenSpec, coefficients: Array) -> Predictor:
     outcome, design = spec.model()
     if len(coefficients) != len(design.names):
-        raise SpecError(f"there is a coefficient for each of {', '.join(design.names)}; {len(coefficients)} are given")
+        raise SpecError(f"give one coefficient for each of {', '.join(design.names)}; there are {len(coefficients)}")
     return Predictor(
         family=spec.family,
         alpha=spec.alpha,

@@ -1,7 +1,7 @@
-"""Predictors: what a fitted model makes of a row, as a linear predictor in covariates that every site can compute.
+"""Predictors: a fitted model's prediction for a row, as a linear predictor in covariates that every site can compute.
 
-With a linear predictor a model can be assessed on any rows by the sums that regressions use, whatever it was fitted by:
-its deviance by `glm-score`, its ROC curve and calibration by `histogram`. No row leaves its site for that.
+A linear predictor lets a model be assessed on any rows by the sums that regressions use, however it was fitted:
+its deviance by `glm-score`, its ROC curve and calibration by `histogram`. No row leaves its site.
 """
 
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ class Predictor:
     """A fitted model.
 
     Attributes:
-        family: whose mean the linear predictor gives; of a score without probabilities it is `binomial` as well, whose
-            mean keeps the order of rows.
-        alpha: of the negative binomial, 0 elsewhere.
-        design, coefficients: the covariates, and a coefficient for each.
-        outcome: what is predicted; for two classes 0 or 1.
-        classes: the column of the outcome with its two codes, the one that is predicted last; None if it is a
+        family: family whose mean the linear predictor yields; for a score without probabilities also `binomial`, whose
+            mean preserves the order of rows.
+        alpha: overdispersion of the negative binomial, otherwise 0.
+        design, coefficients: covariates, and the coefficient of each.
+        outcome: predicted quantity; 0 or 1 for two classes.
+        classes: column of the outcome with its two codes, the predicted one last; None if it is a
             number.
-        margin: the linear predictor is a score whose sign is the class, and no logit.
+        margin: whether the linear predictor is a score whose sign is the class, rather than a logit.
     """
 
     family: FamilyName
@@ -39,18 +39,18 @@ class Predictor:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are read, the outcome's too."""
+        """The columns that the model reads, including the outcome's."""
         return tuple(dict.fromkeys((*self.design.columns, self.outcome.column)))
 
 
 def two_classes(outcome: Numeric) -> Category:
-    """Return the classes of an outcome that is coded 0 and 1.
+    """Return the classes of an outcome coded 0 and 1.
 
     Raises:
-        SpecError: it is coded otherwise.
+        SpecError: it is coded differently.
     """
     if outcome != Numeric(column=outcome.column, low=0, high=1):
-        raise SpecError(f"the outcome {outcome.column} is a column of zeros and ones with the range 0 to 1")
+        raise SpecError(f"the outcome {outcome.column} must be coded 0 and 1, with the range 0 to 1")
     return Category(column=outcome.column, levels=(0.0, 1.0))
 
 

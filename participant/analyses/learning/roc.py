@@ -1,14 +1,15 @@
 """ROC curve and calibration of predictions on the rows of all sites, by secure histograms.
 
-The model is fitted first, or given, such as a published score that is to be validated. Its predictions never leave a
-site: they are counted in `bins` bins by class (`curve`, with the formulas). For probabilities also: calibration in
-`groups` groups of about as many rows, merged from the bins, with the mean prediction beside the share of events;
-intercept and slope of calibration, and log loss (`deviance`). On the rows that the model was fitted to, intercept and
-slope are 0 and 1 by themselves, and the curve is too good; for honest ones see `cross-validation`.
+The model is fitted first, or given, for example a published score to be validated. Its predictions never leave a
+site: they are counted in `bins` bins by class (`curve` has the formulas). For probabilities, there is also calibration
+in `groups` groups of about equal size, merged from the bins, with mean prediction and share of events; intercept and
+slope of calibration; and log loss (`deviance`). On the rows that the model was fitted to, intercept and slope are 0 and
+1 by construction, and the curve is too optimistic; for honest ones, see `cross-validation`.
 
-Rounds: those of the fit, one for the histogram, one for the loss, about four for the calibration. Nothing converges but
-these. After the loss of a site it begins again. Disclosure: rows and mean predictions in each bin; a site hides bins of
-fewer than `minimum_persons` rows, so with small sites few bins say more than many, and a warning says what was hidden.
+Rounds: those of the fit, one for the histogram, one for the loss, about four for the calibration. Only fit and
+calibration iterate. If a site is lost, the analysis starts over. Disclosure: rows and mean predictions in each bin; a
+site hides bins of fewer than `minimum_persons` rows, so with small sites, fewer bins show more; a warning says what was
+hidden.
 
     analysis = "roc"
     dataset = "lung"
@@ -49,11 +50,11 @@ from participant.statistics.vocabulary.histogram import MAX_EDGES
 
 
 class RocSpec(PredictiveSpec):
-    """A model, and how its predictions are counted.
+    """A model, and the bins for its predictions.
 
     Attributes:
-        bins: of the predicted probability, an even number.
-        groups: of about as many rows, for calibration.
+        bins: even number of bins of the predicted probability.
+        groups: number of groups of about equal size, for calibration.
     """
 
     analysis: Literal["roc"] = "roc"
@@ -67,7 +68,7 @@ class RocSpec(PredictiveSpec):
 
 @dataclass(frozen=True, slots=True)
 class ScoreGroup:
-    """Rows of about the same prediction: how many, mean prediction, and share of the predicted class."""
+    """Rows with similar predictions: their number, mean prediction, and share of the predicted class."""
 
     rows: int
     predicted: float
@@ -76,18 +77,18 @@ class ScoreGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RocResult(AnalysisResult):
-    """The curve. Arrays are (B + 1,), at the thresholds from 0 to 1.
+    """The ROC curve. Arrays are (B + 1,), at the thresholds from 0 to 1.
 
     Attributes:
-        threshold: of the predicted probability; of a score, of its logistic function.
-        sensitivity, specificity: of calling a row above the threshold.
+        threshold: thresholds of the predicted probability; for a score, of its logistic function.
+        sensitivity, specificity: values if rows above the threshold are classified as positive.
         auc, auc_se, auc_lower, auc_upper: area of the binned curve, its standard error and 95 % interval.
-        auc_bounds: between which the area of the raw predictions lies.
-        accuracy: at the threshold one half.
+        auc_bounds: bounds on the area for the raw predictions.
+        accuracy: accuracy at the threshold one half.
         log_loss: mean negative log-likelihood, or None for a score.
-        calibration: intercept and slope, or None for a score and where they cannot be told.
-        groups: of calibration; none for a score.
-        events, rows: of the predicted class, and all.
+        calibration: intercept and slope; None for a score, and if they cannot be estimated.
+        groups: calibration groups; empty for a score.
+        events, rows: numbers of rows of the predicted class, and in total.
         sites: names of the contributing sites.
         warnings: caveats for the reader of the result.
     """
@@ -150,8 +151,8 @@ async def assess(spec: RocSpec, secure_sum: SecureSum) -> RocResult:
     """Assess the model that `spec` describes.
 
     Raises:
-        SpecError: the outcome is not of two classes, or the model does not fit the declared ranges.
-        NoRowsError: there are not rows of both classes.
+        SpecError: the outcome does not have two classes, or the model exceeds the declared ranges.
+        NoRowsError: a class has no rows.
         AnalysisError: the model cannot be fitted.
     """
     predictor = await fitted(spec.inner(), secure_sum)
@@ -183,7 +184,7 @@ async def assess(spec: RocSpec, secure_sum: SecureSum) -> RocResult:
 
 
 def _grouped(counts: Array, sums: Array, groups: int) -> list[ScoreGroup]:
-    """Return neighbouring bins merged into at most so many groups of about as many rows."""
+    """Return neighbouring bins merged into at most `groups` groups of about equal size."""
     rows = counts.sum(axis=0)
     middle = (rows.cumsum() - rows / 2) / rows.sum()
     group = np.minimum((middle * groups).astype(np.intp), groups - 1)

@@ -1,20 +1,20 @@
 """Linear support vector machine on the rows of all sites, with the squared hinge loss.
 
 With s = 2 y - 1 for the class y, 0 or 1, z the covariates and b the coefficients, the intercept b_1 among them, the
-estimate lowers
+estimate minimises
 
     f(b) = sum of b_j^2 / 2 over j  +  cost sum over the rows of max(0, 1 - s b.z)^2
 
-where the intercept is left out of the first sum, unless `penalise_intercept`: then f is what liblinear lowers, and
-scikit-learn's `LinearSVC` as it is by default. The penalty is on the coefficients as they are: covariates of different
-spread are brought to one scale in the formula. The minimum is one, also with collinear covariates and separated
+where the intercept is left out of the first sum, unless `penalise_intercept`: then f is the objective of liblinear and
+the default of scikit-learn's `LinearSVC`. The penalty applies to unscaled coefficients: bring covariates of different
+spread to one scale in the formula. The minimum is unique, even with collinear covariates and separated
 classes.
 
 Newton's steps b <- b - H^-1 g with the generalised Hessian H = D + cost sum of 2 z z' over the rows within the margin,
-from b = 0; one or two rounds of `hinge` each: where proven bounds make the sums too coarse, ranges are found first.
+from b = 0; each takes one or two rounds of `hinge`: if proven bounds make the sums too coarse, ranges are found first.
 
-Convergence: f is quadratic as long as the same rows are within the margin, so the steps end after a few: when the fall
-that the next one promises, g' H^-1 g / 2, is below 1e-14 of f, or below what rounding can cause; that step is still
+Convergence: f is quadratic as long as the same rows are within the margin, so a few steps suffice: they end when the
+predicted decrease, g' H^-1 g / 2, is below 1e-14 of f, or below the possible effect of rounding; that step is still
 taken. A step is halved while it raises f.
 
 Disclosure: see `participant.statistics.vocabulary.hinge`: rows, loss, gradient and curvature at the coefficients of
@@ -58,18 +58,18 @@ from participant.statistics.vocabulary.contingency import ContingencyParams
 from participant.statistics.vocabulary.hinge import HingeParams
 
 TOLERANCE = 1e-14  # of the objective
-FINE = 1e-10  # of the objective's root: what rounding may do to a step before ranges are asked for
-COARSE = 1e-4  # and at most
+FINE = 1e-10  # effect of rounding on a step, as a share of the objective's root, that triggers a round of ranges
+COARSE = 1e-4  # and that is refused
 MAX_STEPS = 50
 MAX_HALVINGS = 30
 
 
 class LinearSvmSpec(FormulaSpec):
-    """Two classes by formula; the outcome is a column of zeros and ones.
+    """A two-class model by formula; the outcome is coded 0 and 1.
 
     Attributes:
-        cost: weight of the loss beside the penalty.
-        penalise_intercept: as liblinear does.
+        cost: weight of the loss relative to the penalty.
+        penalise_intercept: whether to penalise the intercept, as in liblinear.
     """
 
     analysis: Literal["linear-svm"] = "linear-svm"
@@ -86,13 +86,13 @@ class LinearSvmResult(AnalysisResult):
     """The fit.
 
     Attributes:
-        names: the covariates; ``1`` is the intercept.
-        coef: (p,).
-        objective: f at the estimate, before the last step.
+        names: names of the covariates; ``1`` is the intercept.
+        coef: (p,) coefficients.
+        objective: objective f before the last step.
         margin: half the width between the two classes' margins, 1 / |b| without the intercept.
-        within: rows within the margin or beyond it, the support vectors.
-        rows: across all sites.
-        iterations: evaluations of the sums.
+        within: number of rows within the margin or beyond it, the support vectors.
+        rows: number of rows across all sites.
+        iterations: number of evaluations of the sums.
         sites: names of the contributing sites.
         warnings: caveats for the reader of the result.
     """
@@ -128,11 +128,11 @@ class LinearSvmResult(AnalysisResult):
         }
 
     def notes(self) -> list[str]:
-        return ["a row is of class 1 where coef . covariates is above 0"]
+        return ["A row is classified as 1 if coef . covariates is above 0."]
 
 
 class _Point(NamedTuple):
-    """The sums at some coefficients: objective, its gradient (p,) and Hessian (p, p), and how exact the gradient is."""
+    """The sums at given coefficients: objective, gradient (p,), Hessian (p, p), and the gradient's precision."""
 
     b: Array
     objective: float
@@ -143,12 +143,12 @@ class _Point(NamedTuple):
 
     @property
     def step(self) -> Array:
-        """Newton's step; where no row is within the margin, nothing holds the intercept, and it stays."""
+        """Newton's step; if no row is within the margin, nothing determines the intercept, and it stays."""
         return -np.linalg.lstsq(self.hessian, self.gradient, rcond=None)[0].astype(np.float64)
 
     @property
     def rounding(self) -> float:
-        """What rounding does to a step, in units of the objective's root."""
+        """Effect of rounding on a step, in units of the objective's root."""
         off = np.linalg.lstsq(self.hessian, self.gradient_error, rcond=None)[0]
         return sqrt(abs(float(self.gradient_error @ off)) / max(self.objective, 1e-300))
 
@@ -157,9 +157,9 @@ async def fit_svm(spec: LinearSvmSpec, secure_sum: SecureSum) -> LinearSvmResult
     """Fit the machine that `spec` describes.
 
     Raises:
-        SpecError: the formula does not fit the declared ranges, or the outcome is not coded 0 and 1.
+        SpecError: the formula exceeds the declared ranges, or the outcome is not coded 0 and 1.
         CodingError: some outcome is neither 0 nor 1.
-        NoRowsError: there is no row, or none of one class.
+        NoRowsError: there are no rows, or none of one class.
         PrecisionError, ConvergenceError: the sums are too coarse, or no step lowers the objective.
     """
     machine = _Machine(spec, secure_sum)
@@ -172,7 +172,7 @@ async def fit_svm(spec: LinearSvmSpec, secure_sum: SecureSum) -> LinearSvmResult
         if secure_sum.below(-float(point.gradient @ step) / 2, max(TOLERANCE, point.rounding**2) * point.objective):
             return _result(spec, machine, point, point.b + step)
         point = await _descend(machine, point, step)
-    raise ConvergenceError(f"Newton's steps did not converge in {MAX_STEPS}")
+    raise ConvergenceError(f"Newton's method did not converge in {MAX_STEPS} steps")
 
 
 def scores(spec: LinearSvmSpec, result: LinearSvmResult) -> Predictor:
@@ -208,18 +208,18 @@ class _Machine:
         zero, one, other = (await self._secure_sum(query)).values["counts"]
         if other:
             raise CodingError(
-                f"{other:.0f} rows across all sites have a value of {self.outcome.column} other than 0 and 1"
+                f"across all sites, {other:.0f} rows have a value of {self.outcome.column} other than 0 and 1"
             )
         if not zero or not one:
             what = (
-                "all rows across all sites are of one class"
+                "across all sites, all rows are of one class"
                 if zero or one
                 else "across all sites, no row meets the filter"
             )
-            raise NoRowsError(f"{what}: there is nothing to separate")
+            raise NoRowsError(f"{what}, so there is nothing to separate")
 
     async def at(self, b: Array) -> _Point:
-        """Return the sums at `b`, within ranges where the proven bounds make them coarse."""
+        """Return the sums at `b`, within ranges if the proven bounds make them coarse."""
         self.evaluations += 1
         query = self._query(b)
         point = self._point(b, query, await self._secure_sum(query))
@@ -261,7 +261,7 @@ async def _descend(machine: _Machine, point: _Point, step: Array) -> _Point:
         lost = there.answer.sites != point.answer.sites
         if lost or machine.below(there.objective, point.objective * (1 + 1e-12)):
             return there
-    raise ConvergenceError("no step along Newton's direction lowers the objective")
+    raise ConvergenceError("no step in Newton's direction lowers the objective")
 
 
 def _result(spec: LinearSvmSpec, machine: _Machine, point: _Point, b: Array) -> LinearSvmResult:

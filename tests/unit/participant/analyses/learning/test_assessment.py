@@ -94,7 +94,7 @@ async def test_small_bins_are_hidden_and_that_is_said() -> None:
     result = await roc(bins=20, minimum_persons=5).analyse(PlainSum(split(gbsg2(), 9, 1)))
     assert "hid it" in result.summary()
     assert result.rows < 686
-    with pytest.raises(NoRowsError, match="ask for fewer bins"):
+    with pytest.raises(NoRowsError, match="use fewer bins"):
         await roc(bins=1000, minimum_persons=100).analyse(PlainSum(split(gbsg2(), 3, 1)))
 
 
@@ -112,15 +112,15 @@ async def test_predictions_that_are_all_alike_have_half_the_area_and_no_slope() 
 @pytest.mark.parametrize(
     ("model", "complaint"),
     [
-        ({"analysis": "cox"}, "none of given, glm, linear-svm, naive-bayes"),
-        (GLM | {"dataset": "other"}, "dataset: said once, outside of the model"),
+        ({"analysis": "cox"}, "use one of given, glm, linear-svm, naive-bayes"),
+        (GLM | {"dataset": "other"}, "dataset: give these outside the model only"),
         (GLM | {"formula": "cens ~ ward"}, "no variable named ward"),
         (GLM | {"typo": 1}, "typo"),
-        (GLM | {"family": "gaussian"}, "a curve is for two classes"),
+        (GLM | {"family": "gaussian"}, "an ROC curve needs an outcome with two classes"),
         (GLM | {"offset": {"column": "tsize", "low": 0, "high": 150}}, "offset"),
-        (GLM | {"analysis": "given", "coefficients": [1, 2]}, "a coefficient for each of 1, age, tsize; 2 are given"),
+        (GLM | {"analysis": "given", "coefficients": [1, 2]}, "coefficient for each of 1, age, tsize; there are 2"),
         (GLM | {"analysis": "given", "coefficients": [1, 2, 1e6]}, "does not fit the declared ranges"),
-        (BAYES | {"outcome": {"column": "tgrade", "levels": [1, 2, 3]}}, "3 classes, and must have two"),
+        (BAYES | {"outcome": {"column": "tgrade", "levels": [1, 2, 3]}}, "3 classes, but must have two"),
     ],
 )
 async def test_refused(model: dict, complaint: str) -> None:

@@ -193,13 +193,13 @@ async def test_rows_that_are_held_out_assess_and_do_not_train() -> None:
     assert (result.rounds[0].rows, result.assessed.rows) == ((~held).sum(), held.sum())
     eta = linear(result.weights, take(cancer(), held), "sgd")
     assert result.assessed.loss == pytest.approx(log_loss(cancer()["malignant"][held], expit(eta)), rel=1e-9)
-    assert "held out" in result.summary()
+    assert "held-out rows" in result.summary()
 
 
 async def test_a_model_is_not_lost_where_too_few_rows_were_held_out() -> None:
     result = await spec(held_out={"of": 20}, minimum_persons=20, rounds=2).analyse(PlainSum(split(cancer(), 9, 0)))
     assert result.assessed is None
-    assert "not assessed: too few rows that were held out" in result.summary()
+    assert "not assessed for too few rows: the held-out rows" in result.summary()
     assert len(result.table()) == 2
     assert "9 sites have 1 to 19 rows" in result.summary()
 
@@ -273,7 +273,7 @@ class Journalled(SecureSum):
 async def test_what_was_cut_or_failed_is_said() -> None:
     sites = split(cancer(), 3, 0)
     cut = await spec(clip=0.01, rounds=2).analyse(PlainSum(sites))
-    assert "round 1: the updates of 3 sites were longer than clip, and cut" in cut.summary()
+    assert "round 1: the updates of 3 sites exceeded `clip` and were clipped" in cut.summary()
     sites["site-0"] = {name: column * 1e300 for name, column in sites["site-0"].items()}
     wild = DESCENT | {"rate": 1e308, "steps": 9}
     with pytest.raises(ConvergenceError, match="failed at all 3 sites"):
@@ -294,17 +294,17 @@ async def test_a_network_in_pytorch_is_trained() -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "complaint"),
     [
-        ({"proximal": 0.1}, SpecError, "proximal is above 0 for fedprox"),
-        ({"method": "fedprox"}, SpecError, "proximal is above 0 for fedprox"),
+        ({"proximal": 0.1}, SpecError, "proximal must be above 0 for fedprox"),
+        ({"method": "fedprox"}, SpecError, "proximal must be above 0 for fedprox"),
         ({"start": {"kind": "file", "path": "/nowhere/model.json"}}, SpecError, "cannot be read"),
         ({"start": {"kind": "file"}}, SpecError, "start.file.path: Field required"),
-        ({"trainer": "their-own"}, SpecError, "say how many weights its model has, as size"),
-        ({"settings": {"epochs": 1}}, SpecError, "settings of sklearn-sgd are wrong"),
+        ({"trainer": "their-own"}, SpecError, "give the number of weights as size"),
+        ({"settings": {"epochs": 1}}, SpecError, "settings of sklearn-sgd are invalid"),
         ({"filter": [{"column": "radius", "op": ">", "value": 99}]}, NoRowsError, "no row"),
         (
             {"start": {"kind": "model", "trainer": "x", "settings": {}, "names": ["a"], "weights": [1]}},
             SpecError,
-            "trained with x on a",
+            "trained with x on other covariates: a",
         ),
         (
             {
@@ -317,7 +317,7 @@ async def test_a_network_in_pytorch_is_trained() -> None:
                 }
             },
             SpecError,
-            "has 1 weights, this one has 6",
+            "has 1 weights; this one needs 6",
         ),
     ],
 )

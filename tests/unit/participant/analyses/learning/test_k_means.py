@@ -60,7 +60,7 @@ async def test_fewer_different_rows_than_clusters_are_refused() -> None:
     table = {"x": np.repeat([1.0, 2.0, 5.0], 30), "y": np.repeat([1.0, 0.0, 5.0], 30)}
     result = await spec(clusters=3).analyse(PlainSum(split(table, 3, 0)))
     assert result.inertia == pytest.approx(0, abs=1e-9)
-    with pytest.raises(EmptyClusterError, match="ask for fewer"):
+    with pytest.raises(EmptyClusterError, match="use fewer"):
         await spec().analyse(PlainSum(split(table, 3, 0)))
 
 
@@ -112,7 +112,7 @@ async def test_no_rows() -> None:
     ("changes", "complaint"),
     [
         ({"centres": [[0, 0]]}, "one centre for each cluster"),
-        ({"centres": [[0, 0]], "clusters": 1, "starts": 2}, "given centres are one start"),
+        ({"centres": [[0, 0]], "clusters": 1, "starts": 2}, "given centres allow only one start"),
         ({"variables": [{"column": "x", "low": 0, "high": 1}] * 2}, "listed twice"),
     ],
 )

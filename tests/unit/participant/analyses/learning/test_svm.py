@@ -72,9 +72,9 @@ async def test_a_constant_and_a_repeated_column_leave_the_answer_unique() -> Non
         (
             {"filter": [{"column": "age", "op": ">", "value": 200}]},
             NoRowsError,
-            "meets the filter: there is nothing to separate",
+            "meets the filter, so there is nothing to separate",
         ),
-        ({"formula": "tsize ~ age"}, SpecError, "zeros and ones"),
+        ({"formula": "tsize ~ age"}, SpecError, "coded 0 and 1"),
         ({"formula": "horTh ~ age", "numbers": [{"column": "age", "low": 18, "high": 90}]}, SpecError, "horTh"),
     ],
 )

@@ -53,7 +53,7 @@ def test_no_epoch_is_announced_that_every_site_would_refuse(sites: int, degree: 
         suite=BFV,
     )
     inputs = StepInputs(identity=head, rand=bytes(32))
-    with pytest.raises(ParameterError, match="at most 256 sites, on the complete graph"):
+    with pytest.raises(ParameterError, match="need the complete graph and at most 256 sites"):
         announce(plan, inputs)
     announce(replace(plan, suite=Suite.X25519_MLKEM768_AES256), inputs)
 

@@ -14,9 +14,11 @@ from participant.commands.options import DatasetName, SiteOptions
 from participant.data.model import progress as shown
 from participant.data.model.declaration import Declaration
 from participant.data.model.progress import Show
-from participant.data.pipeline.importing import Imported, import_table, map_dataset
-from participant.data.pipeline.mapping import Mapping, definitions_of, of_version
-from participant.data.sources.choose import Options, open_source
+from participant.data.model.summary import ImportSummary
+from participant.data.pipeline import confined
+from participant.data.pipeline.importing import map_dataset
+from participant.data.pipeline.mapping import Mapping, definitions_of
+from participant.data.sources.choose import Options
 from participant.data.store.store import DatasetStore
 from participant.projects.confirmation import View, view
 from participant.settings.session import SiteSession, in_session
@@ -37,7 +39,7 @@ def import_(
     common: SiteOptions,
     source: Annotated[
         str | None,
-        typer.Argument(help="file (.csv .tsv .txt .parquet .xlsx .xlsm) or database address (dialect://...)"),
+        typer.Argument(help="file (CSV, Parquet, Excel, .ods, SAS, SPSS, Stata) or database address (dialect://...)"),
     ] = None,
     url_file: Annotated[
         Path | None, typer.Option(help="file with the database address, to keep its password off the screen")
@@ -45,10 +47,13 @@ def import_(
     schema: Annotated[Path | None, typer.Option(help="TOML file that declares the table")] = None,
     bad_rows: BadRows = None,
     separator: Annotated[
-        str | None, typer.Option(help="CSV: cell separator; default: detected from the header")
+        str | None, typer.Option(help="CSV: cell separator; default: the one under which all lines agree")
     ] = None,
-    encoding: Annotated[str | None, typer.Option(help="CSV: for example utf-16 or cp1252; default: UTF-8")] = None,
-    sheet: Annotated[str | None, typer.Option(help="Excel: name of the sheet; default: the first")] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="CSV, SAS, SPSS, Stata: for example cp1252; default: UTF-8 or the file's"),
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="workbook: name of the sheet; default: the first")] = None,
     table: Annotated[str | None, typer.Option(help="SQL: table or view")] = None,
     query: Annotated[str | None, typer.Option(help="SQL: one SELECT statement")] = None,
     collection: Annotated[str | None, typer.Option(help="MongoDB: database.collection")] = None,
@@ -61,24 +66,25 @@ def import_(
     progress: ShowProgress = True,
 ) -> None:
     """Import a table as a dataset's next version: clean names, drop duplicates, convert, validate, report."""
-    store = DatasetStore(common.settings().datasets)
+    settings = common.settings()
     declared = Declaration() if schema is None else Declaration.read(schema)
     if bad_rows is not None:
         declared = declared.allowing(bad_rows)
     options = Options(
         separator=separator, encoding=encoding, sheet=sheet, table=table, query=query, collection=collection
     )
-    opened = open_source(_place(source, url_file), options)
     with _shown(progress=progress, as_json=common.as_json) as show:
-        done = import_table(
-            store,
+        done = confined.run(
+            DatasetStore(settings.datasets),
             name,
-            opened,
-            imported_at=datetime.now(UTC),
+            _place(source, url_file),
+            options=options,
             declared=declared,
-            mapping=of_version(store, name) if mapping else None,
-            show=show,
+            imported_at=datetime.now(UTC),
+            mapped=mapping,
             pictures=pictures,
+            limits=confined.Limits(memory_mib=settings.import_memory_mib, minutes=settings.import_minutes),
+            show=show,
         )
     _report(done, common)
 
@@ -103,7 +109,7 @@ def map_(
     read = Mapping.read(mapping, known)
     with _shown(progress=progress, as_json=common.as_json) as show:
         done = map_dataset(store, name, read, mapped_at=datetime.now(UTC), bad_rows=bad_rows or 0.0, show=show)
-    _report(done, common)
+    _report(done.summary, common)
 
 
 def _view(project: UUID, common: SiteOptions) -> View:
@@ -130,13 +136,13 @@ def _shown(*, progress: bool, as_json: bool) -> Iterator[Show]:
             yield show
 
 
-def _report(done: Imported, common: SiteOptions) -> None:
-    seconds = {step: round(taken, 3) for step, taken in done.facts.seconds.items()}
+def _report(done: ImportSummary, common: SiteOptions) -> None:
+    seconds = {step: round(taken, 3) for step, taken in done.seconds.items()}
     facts: dict[str, Any] = done.description.model_dump(mode="json")
-    facts |= {"seconds": seconds, "read": done.facts.read, "repeated": done.facts.repeated, "folder": str(done.folder)}
+    facts |= {"seconds": seconds, "read": done.read, "repeated": done.repeated, "folder": str(done.folder)}
     lines = [
         done.description.in_words(),
-        f"{done.facts.read:,} rows read, {done.facts.bad:,} bad and {done.facts.repeated:,} repeated rows dropped",
+        f"{done.read:,} rows read, {done.bad:,} bad and {done.repeated:,} repeated rows dropped",
         ", ".join(f"{step} {taken:.1f} s" for step, taken in seconds.items()),
         f"report: {done.folder / 'report.html'}",
     ]

@@ -36,6 +36,8 @@ class ParticipantConfig(Settings):
     proxy: str | None = Field(default=None, description="HTTPS proxy; default: the environment's")
     policy: Path | None = Field(default=None, description="TOML file with the site's rules; default: cautious rules")
     admin_port: int = Field(default=8451, ge=0, le=65535, description="port for health and metrics; 0 picks any")
+    import_memory_mib: int = Field(default=4096, ge=256, description="memory that an import may use, in MiB")
+    import_minutes: float = Field(default=240, gt=0, description="minutes that an import may take")
     poll_s: float = Field(default=30, gt=0, le=30, description="longest wait for messages, in seconds")
     invitations_s: float = Field(default=30, gt=0, description="seconds between checks for new invitations")
 

@@ -17,6 +17,10 @@ class SourceError(DatasetError):
     """The table cannot be read: it is missing, empty, of another encoding, larger than allowed, or no regular table."""
 
 
+class ImportLimitError(SourceError):
+    """The import needed more memory or time than the site's settings allow."""
+
+
 class HeaderError(SourceError):
     """The first line does not name the columns properly."""
 
@@ -30,12 +34,14 @@ class BadRowsError(DatasetError):
 
     Attributes:
         bad, rows: how many of how many.
+        share: that may be.
         folder: where the report and the list of bad rows are.
     """
 
     def __init__(self, bad: int, rows: int, share: float, folder: Path) -> None:
         self.bad = bad
         self.rows = rows
+        self.share = share
         self.folder = folder
         super().__init__(
             f"{bad:,} of {rows:,} rows are bad, and {share:.2%} may be: nothing was stored. They are listed with their "

@@ -17,6 +17,7 @@ from participant.data.model.errors import BadRowsError
 from participant.data.model.private import private_file
 from participant.data.model.profile import profile
 from participant.data.model.progress import Clock, Show, nowhere
+from participant.data.model.summary import ImportSummary
 from participant.data.pipeline.mapping import NAME as MAPPING
 from participant.data.pipeline.mapping import Mapping
 from participant.data.pipeline.reading import TableReader, TableValues
@@ -35,6 +36,12 @@ class Imported(NamedTuple):
     description: Description
     folder: Path
     facts: ImportFacts
+
+    @property
+    def summary(self) -> ImportSummary:
+        """What a command tells about it."""
+        facts = self.facts
+        return ImportSummary(self.description, self.folder, facts.seconds, facts.read, facts.bad, facts.repeated)
 
 
 def import_table(

@@ -58,6 +58,16 @@ class DatasetStore:
         if S_IMODE(folder.stat().st_mode) & 0o077:
             raise InsecureFolderError(f"other users can read {folder}; allow only its owner in (chmod 700)")
 
+    @property
+    def root(self) -> Path:
+        """The folder of all datasets."""
+        return self._folder
+
+    def clear(self) -> None:
+        """Clear away what imports that were killed have left."""
+        with self._exclusively():
+            pass
+
     def list(self) -> tuple[Description, ...]:
         """Return the newest version of each dataset, by name."""
         names = sorted(entry.name for entry in self._folder.iterdir() if fullmatch(NAME_PATTERN, entry.name))

@@ -25,8 +25,8 @@ import aiohttp
 from sqlalchemy import Connection
 
 from relay.api.states import Role
-from relay.server.commands.cli import create_token
 from relay.server.core.config import RelayConfig
+from relay.server.registry import join_tokens
 from relay.server.store import migrate
 from relay.server.store.connect import transact
 
@@ -91,7 +91,10 @@ class RelayProcess:
     def token(self, role: str = "site", label: str = "test", ttl_s: float = 3600) -> str:
         """Make a join token, as `secagg-relay token create` does."""
         now = time.time()
-        _, text = self.transact(lambda db: create_token(db, role=Role(role), label=label, now=now, expires=now + ttl_s))
+        expires = now + ttl_s
+        _, text = self.transact(
+            lambda db: join_tokens.create(db, role=Role(role), label=label, now=now, expires=expires)
+        )
         return text
 
     def restart(self, *, environment: Mapping[str, str] | None = None) -> None:

@@ -11,21 +11,20 @@ from sqlalchemy import Connection
 
 from relay.api.states import FINAL_RUN, RunState
 from relay.api.wire import to_base64url
-from relay.server.commands.options import AsJson, Config, Data
-from relay.server.core.config import RelayConfig
+from relay.server.commands.options import RelayOptions
 from relay.server.store import audit, census, epochs, milestones, runs, sites
 from relay.server.store.offline import on_database, over_view
-from relay.service.command import report
+from relay.service.command import Commands
 from secagg.errors import ParameterError
 from secagg.identity import fingerprint
 
 REASON = "cancelled-by-operator"
 
-app = typer.Typer(no_args_is_help=True, help="The relay's status, and actions reserved for operators.")
+app = Commands(name="admin", no_args_is_help=True, help="The relay's status, and actions reserved for operators.")
 
 
 @app.command("status")
-def status(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+def status(common: RelayOptions) -> None:
     """Show the number of sites, runs and tokens, the epoch, and when backup and audit check last succeeded."""
 
     def look(db: Connection) -> dict[str, Any]:
@@ -43,13 +42,13 @@ def status(data: Data = None, config: Config = None, as_json: AsJson = False) ->
             "audit_broken": milestones.AUDIT_BROKEN in reached,
         }
 
-    _show(over_view(RelayConfig.load(data=data, config=config), look), as_json=as_json)
+    _show(over_view(common.settings(), look), common)
 
 
 @app.command("sites")
-def sites_command(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+def sites_(common: RelayOptions) -> None:
     """List enrolled sites with the times at which they enrolled and were last seen."""
-    rows = over_view(RelayConfig.load(data=data, config=config), sites.all_sites)
+    rows = over_view(common.settings(), sites.all_sites)
     listed = [
         {
             "name": row.name,
@@ -61,11 +60,11 @@ def sites_command(data: Data = None, config: Config = None, as_json: AsJson = Fa
         }
         for row in rows
     ]
-    _list("sites", listed, as_json=as_json)
+    _list("sites", listed, common)
 
 
 @app.command("runs")
-def runs_command(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+def runs_(common: RelayOptions) -> None:
     """List open runs with each site's quota usage."""
 
     def look(db: Connection) -> list[dict[str, Any]]:
@@ -86,19 +85,17 @@ def runs_command(data: Data = None, config: Config = None, as_json: AsJson = Fal
             for row in census.open_runs(db)
         ]
 
-    _list("runs", over_view(RelayConfig.load(data=data, config=config), look), as_json=as_json)
+    _list("runs", over_view(common.settings(), look), common)
 
 
 @app.command("cancel")
 def cancel(
     run: Annotated[UUID, typer.Argument(help="the run's ID, see `admin runs`")],
-    data: Data = None,
-    config: Config = None,
-    as_json: AsJson = False,
+    common: RelayOptions,
 ) -> None:
     """Cancel a run whose coordinator no longer can. The audit log records it as the operator's action."""
-    on_database(RelayConfig.load(data=data, config=config), lambda db: cancel_run(db, run, now=time.time()))
-    report({"run": str(run), "state": RunState.CANCELLED.value}, f"run {run} is cancelled", as_json=as_json)
+    on_database(common.settings(), lambda db: cancel_run(db, run, now=time.time()))
+    common.report({"run": str(run), "state": RunState.CANCELLED.value}, f"run {run} is cancelled")
 
 
 def cancel_run(db: Connection, run: UUID, *, now: float) -> None:
@@ -120,9 +117,9 @@ def cancel_run(db: Connection, run: UUID, *, now: float) -> None:
     )
 
 
-def _list(name: str, listed: list[dict[str, Any]], *, as_json: bool) -> None:
-    if as_json:
-        report({name: listed}, "", as_json=True)
+def _list(name: str, listed: list[dict[str, Any]], common: RelayOptions) -> None:
+    if common.as_json:
+        common.report({name: listed}, "")
         return
     columns = [column for column in (listed[0] if listed else {}) if not isinstance(listed[0][column], list)]
     table = Table(*columns, title=f"{len(listed)} {name}")
@@ -131,9 +128,9 @@ def _list(name: str, listed: list[dict[str, Any]], *, as_json: bool) -> None:
     Console().print(table)
 
 
-def _show(facts: dict[str, Any], *, as_json: bool) -> None:
+def _show(facts: dict[str, Any], common: RelayOptions) -> None:
     words = "\n".join(f"{name.replace('_', ' ')}: {_words(name, value)}" for name, value in facts.items())
-    report(facts, words, as_json=as_json)
+    common.report(facts, words)
 
 
 def _words(name: str, value: Any) -> str:

@@ -11,25 +11,24 @@ import typer
 from sqlalchemy import Connection
 
 from relay.api.wire import to_base64url
-from relay.server.commands.options import AsJson, Config, Data
+from relay.server.commands.options import RelayOptions
 from relay.server.core.checkpoint import BadCheckpointError, Checkpoint
 from relay.server.core.config import RelayConfig
 from relay.server.http.signatures import public_key
 from relay.server.store import audit, checkpoints, milestones
 from relay.server.store.offline import on_database, over_view
-from relay.service.command import report
+from relay.service.command import Commands
 from secagg.audit import BrokenChainError
 from secagg.errors import ParameterError
 
-app = typer.Typer(no_args_is_help=True, help="The hash-chained audit log.")
+app = Commands(name="audit", no_args_is_help=True, help="The hash-chained audit log.")
 
 _BREAKS = (BrokenChainError, audit.TruncatedLogError, BadCheckpointError)
 
 
 @app.command("verify")
 def verify(
-    data: Data = None,
-    config: Config = None,
+    common: RelayOptions,
     head: Annotated[str | None, typer.Option(help="a head noted earlier, in hex")] = None,
     kept: Annotated[
         Path | None,
@@ -39,7 +38,6 @@ def verify(
         list[str] | None, typer.Option("--key", help="a key that may sign checkpoints; may be repeated")
     ] = None,
     export: Annotated[Path | None, typer.Option(help="check an exported log instead of the relay's own")] = None,
-    as_json: AsJson = False,
 ) -> None:
     """Check that no entry of the audit log was edited, removed or moved, and that none is missing at the end.
 
@@ -49,11 +47,11 @@ def verify(
     signed = [] if kept is None else list(_read_checkpoints(kept))
     trusted = None if keys is None else {_key(text) for text in keys}
     if export is None:
-        settings = RelayConfig.load(data=data, config=config)
+        settings = common.settings()
         facts = _verify_own(settings, remembered, signed, trusted)
     else:
         facts = _verify_export(export, remembered, signed, trusted)
-    report(facts | {"ok": True}, f"{facts['entries']} entries, chain intact", as_json=as_json)
+    common.report(facts | {"ok": True}, f"{facts['entries']} entries, chain intact")
 
 
 def _verify_own(
@@ -96,9 +94,9 @@ def _verify_export(
 
 
 @app.command("export")
-def export_command(data: Data = None, config: Config = None) -> None:
+def export(common: RelayOptions) -> None:
     """Print the whole log as JSON lines, entries first and then checkpoints, for an auditor or an archive."""
-    settings = RelayConfig.load(data=data, config=config)
+    settings = common.settings()
 
     def work(db: Connection) -> None:
         for entry in audit.entries(db):
@@ -110,9 +108,9 @@ def export_command(data: Data = None, config: Config = None) -> None:
 
 
 @app.command("checkpoint")
-def checkpoint_command(data: Data = None, config: Config = None) -> None:
+def checkpoint(common: RelayOptions) -> None:
     """Print the latest signed checkpoint as JSON. Store it on another machine."""
-    latest = over_view(RelayConfig.load(data=data, config=config), checkpoints.latest)
+    latest = over_view(common.settings(), checkpoints.latest)
     if latest is None:
         raise ParameterError("no checkpoint has been signed yet; a running relay signs one every minute")
     _print(latest.document())

@@ -1,10 +1,21 @@
-"""Options shared by most commands."""
+"""Options shared by most of the relay's commands."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-Data = Annotated[Path | None, typer.Option(help="folder with the database and the payloads")]
-Config = Annotated[Path | None, typer.Option(help="TOML file with settings")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
+from relay.server.core.config import RelayConfig
+from relay.service.command import CommonOptions
+
+
+@dataclass(frozen=True, slots=True)
+class RelayOptions(CommonOptions):
+    """What most commands of the relay can be told."""
+
+    data: Annotated[Path | None, typer.Option("--data", help="folder with the database and the payloads")] = None
+
+    def settings(self, **command_line: Any) -> RelayConfig:
+        """Return the settings, with what the command line says beside the common options."""
+        return RelayConfig.load(data=self.data, config=self.config, **command_line)

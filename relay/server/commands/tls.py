@@ -6,10 +6,9 @@ from typing import Annotated
 import typer
 
 from relay.server.commands import authority
-from relay.server.commands.options import AsJson
-from relay.service.command import report
+from relay.service.command import AsJson, Commands, report
 
-app = typer.Typer(no_args_is_help=True, help="Certificates of a private authority.")
+app = Commands(name="tls", no_args_is_help=True, help="Certificates of a private authority.")
 
 
 @app.command("init")

@@ -13,6 +13,7 @@ from relay.server.http.access import Access, not_found
 from relay.server.http.body import Json
 from relay.server.http.context import Call, RouteAnswer
 from relay.server.http.route import Route
+from relay.server.registry import join_tokens
 from relay.server.store import audit
 from relay.server.store import tokens as store
 from relay.server.store.database import Row
@@ -33,9 +34,14 @@ def create(call: Call, db: Connection) -> RouteAnswer:
         if (found.role, found.label) != (wanted.role, wanted.label):
             raise Problem(CONFLICT, "this token already exists with another role or label; generate a new one")
         return RouteAnswer(200, _listed(db, found.id, call.now))
-    number = _add(call, db, wanted.hash, role=wanted.role, label=wanted.label, ttl_s=wanted.ttl_s)
-    audit.append(
-        db, actor=call.actor, action="token.created", on=f"token/{number}", role=wanted.role, label=wanted.label
+    number = join_tokens.register(
+        db,
+        wanted.hash,
+        role=wanted.role,
+        label=wanted.label,
+        actor=call.actor,
+        now=call.now,
+        expires=call.now + wanted.ttl_s,
     )
     return RouteAnswer(201, _listed(db, number, call.now))
 
@@ -53,7 +59,8 @@ def rotate(call: Call, db: Connection) -> RouteAnswer:
         raise Problem(CONFLICT, "this token already exists; generate a new one")
     if not store.revoke(db, number, now=call.now):
         raise Problem(CONFLICT, "this token is used or revoked and cannot be replaced")
-    made = _add(call, db, wanted.hash, role=row.role, label=row.label, ttl_s=wanted.ttl_s)
+    expires = call.now + wanted.ttl_s
+    made = store.add(db, hash_=wanted.hash, role=row.role, label=row.label, now=call.now, expires=expires)
     audit.append(db, actor=call.actor, action="token.rotated", on=f"token/{number}", successor=made)
     return RouteAnswer(201, _listed(db, made, call.now))
 
@@ -66,13 +73,8 @@ def revoke(call: Call, db: Connection) -> RouteAnswer:
         raise not_found("token")
     if row.used is not None:
         raise Problem(CONFLICT, "this token has been used; revoke the site that used it", state="used")
-    if store.revoke(db, number, now=call.now):
-        audit.append(db, actor=call.actor, action="token.revoked", on=f"token/{number}")
+    join_tokens.revoke(db, number, actor=call.actor, now=call.now)
     return RouteAnswer(200, _listed(db, number, call.now))
-
-
-def _add(call: Call, db: Connection, hash_: bytes, *, role: str, label: str, ttl_s: int) -> int:
-    return store.add(db, hash_=hash_, role=role, label=label, now=call.now, expires=call.now + ttl_s)
 
 
 def _number(call: Call) -> int:

@@ -46,10 +46,10 @@ async def test_all_bad_tokens_get_one_answer(scene, relay, token):
 
 
 def revoke_last(relay):
-    from relay.server.commands.cli import revoke_token
+    from relay.server.registry import join_tokens
     from relay.server.store import tokens
 
-    relay.transact(lambda db: revoke_token(db, max(row.id for row in tokens.all_tokens(db)), now=0.0))
+    relay.transact(lambda db: join_tokens.revoke_open(db, max(row.id for row in tokens.all_tokens(db)), now=0.0))
 
 
 async def test_sites_see_those_that_they_share_a_project_with(scene):

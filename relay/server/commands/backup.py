@@ -8,19 +8,21 @@ from typing import Annotated
 import pyrage
 import typer
 
-from relay.server.backup import ended_keys, make, restore
+from relay.server.backup import ended_keys
+from relay.server.backup import make as making
+from relay.server.backup import restore as restoring
 from relay.server.backup.archive import BackupError
-from relay.server.commands.options import AsJson, Config, Data
-from relay.server.core.config import RelayConfig
+from relay.server.commands.options import RelayOptions
 from relay.server.http.signatures import public_key
-from relay.service.command import report
+from relay.service.command import AsJson, Commands, report
 from secagg.errors import ParameterError
 
-app = typer.Typer()
+app = Commands()
 
 
 @app.command("backup")
-def backup_command(
+def backup(
+    common: RelayOptions,
     to: Annotated[Path | None, typer.Option(help="folder for backups")] = None,
     recipient: Annotated[
         list[str] | None, typer.Option(help="public key (age1...) to encrypt the backup to; may be repeated")
@@ -28,14 +30,9 @@ def backup_command(
     plain: Annotated[bool, typer.Option("--plain", help="do not encrypt")] = False,
     keep: Annotated[int | None, typer.Option(min=1, help="number of backups to keep regardless of age")] = None,
     days: Annotated[int | None, typer.Option(min=0, help="remove other backups older than this")] = None,
-    data: Data = None,
-    config: Config = None,
-    as_json: AsJson = False,
 ) -> None:
     """Back up database and payloads of a running relay into one file, and remove old backups."""
-    settings = RelayConfig.load(
-        data=data,
-        config=config,
+    settings = common.settings(
         backup_to=to,
         backup_recipients=None if recipient is None else tuple(recipient),
         backup_keep=keep,
@@ -49,11 +46,11 @@ def backup_command(
         raise ParameterError(
             "give a public key to encrypt to with --recipient; generate a key pair with: secagg-relay backup-key"
         )
-    recipients = make.recipients_of(list(settings.backup_recipients))
-    made = make.make(settings, settings.backup_to, recipients)
-    removed = make.expire(settings.backup_to, keep=settings.backup_keep, days=settings.backup_days, now=time.time())
+    recipients = making.recipients_of(list(settings.backup_recipients))
+    made = making.make(settings, settings.backup_to, recipients)
+    removed = making.expire(settings.backup_to, keep=settings.backup_keep, days=settings.backup_days, now=time.time())
     words = f"{made['file']}: {made['bytes']} bytes, {made['payloads']} payloads; {len(removed)} old backups removed"
-    report(made | {"removed": removed}, words, as_json=as_json)
+    common.report(made | {"removed": removed}, words)
     if made["rotten"]:
         raise BackupError(
             "the backup is complete except for payloads that differ from what was uploaded: "
@@ -83,8 +80,9 @@ def backup_key(
 
 
 @app.command("restore")
-def restore_command(
+def restore(
     file: Annotated[Path, typer.Argument(help="the backup")],
+    common: RelayOptions,
     identity: Annotated[Path | None, typer.Option(help="file with the secret key, for an encrypted backup")] = None,
     verify: Annotated[
         bool,
@@ -97,9 +95,6 @@ def restore_command(
         Path | None,
         typer.Option(help="file with the keys that have ended since, one per line, or the output of `audit export`"),
     ] = None,
-    data: Data = None,
-    config: Config = None,
-    as_json: AsJson = False,
 ) -> None:
     """Check a backup, restore it into an empty folder, and start a new epoch. No relay may run there meanwhile.
 
@@ -109,11 +104,11 @@ def restore_command(
     """
     if not file.is_file():
         raise BackupError(f"file {file} does not exist")
-    settings = RelayConfig.load(data=data, config=config)
+    settings = common.settings()
     signer = None if key is None else public_key(key)
-    identities = [] if identity is None else restore.identities_of(identity)
+    identities = [] if identity is None else restoring.identities_of(identity)
     since = {} if ended is None else ended_keys.read(ended)
-    facts = restore.restore(file, settings, identities, key=signer, ended=since, keep=verify)
+    facts = restoring.restore(file, settings, identities, key=signer, ended=since, keep=verify)
     done = f"restored into {settings.data}" if verify else "the backup is intact; nothing was restored"
     voided = f"{facts['failed_runs']} open runs failed, {facts['revoked_tokens']} unused tokens revoked"
     words = f"{done}: {facts['audit_entries']} audit entries, {facts['payloads']} payloads; {voided}"
@@ -125,4 +120,4 @@ def restore_command(
             f"\nkeys that ended after {made} are valid again; end them before starting: "
             "secagg-relay site revoke, or restore with --ended FILE"
         )
-    report(facts | {"restored": verify}, words, as_json=as_json)
+    common.report(facts | {"restored": verify}, words)

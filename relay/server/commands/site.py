@@ -12,25 +12,24 @@ from sqlalchemy import Connection
 
 from relay.api.states import Ending
 from relay.api.wire import to_base64url
-from relay.server.commands.options import AsJson, Config, Data
-from relay.server.core.config import RelayConfig
+from relay.server.commands.options import RelayOptions
 from relay.server.registry import endings
 from relay.server.store import audit, sites
 from relay.server.store.database import Row
 from relay.server.store.offline import on_database
-from relay.service.command import report
+from relay.service.command import Commands
 from secagg.errors import ParameterError
 from secagg.identity import key_words
 
-app = typer.Typer(no_args_is_help=True, help="List and end enrolled sites.")
+app = Commands(name="site", no_args_is_help=True, help="List and end enrolled sites.")
 
 Name = Annotated[str, typer.Argument(help="the site's name")]
 
 
 @app.command("list")
-def site_list(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+def list_(common: RelayOptions) -> None:
     """List all sites, including those whose key has ended."""
-    rows = on_database(RelayConfig.load(data=data, config=config), sites.all_sites)
+    rows = on_database(common.settings(), sites.all_sites)
     listed = [
         {
             "name": row.name,
@@ -42,8 +41,8 @@ def site_list(data: Data = None, config: Config = None, as_json: AsJson = False)
         }
         for row in rows
     ]
-    if as_json:
-        report({"sites": listed}, "", as_json=True)
+    if common.as_json:
+        common.report({"sites": listed}, "")
         return
     table = Table("name", "role", "status", "last seen", "labels")
     for row, entry in zip(rows, listed, strict=True):
@@ -56,33 +55,31 @@ def site_list(data: Data = None, config: Config = None, as_json: AsJson = False)
 
 
 @app.command("show")
-def site_show(name: Name, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+def show(name: Name, common: RelayOptions) -> None:
     """Show a site's twelve words, to compare with those that its officer reads to you."""
-    row = on_database(RelayConfig.load(data=data, config=config), lambda db: _named(db, name))
+    row = on_database(common.settings(), lambda db: _named(db, name))
     words = key_words(row.key)
     facts = {"name": row.name, "role": row.role, "key": row.key.hex(), "words": words, "status": _status(row)}
-    report(facts, f"{row.name} ({row.role}, {_status(row)})\n  {words}", as_json=as_json)
+    common.report(facts, f"{row.name} ({row.role}, {_status(row)})\n  {words}")
 
 
 @app.command("revoke")
-def site_revoke(
+def revoke(
     name: Name,
+    common: RelayOptions,
     reason: Annotated[str, typer.Option(help="reason, recorded in the audit log")] = "",
-    data: Data = None,
-    config: Config = None,
-    as_json: AsJson = False,
 ) -> None:
     """Refuse a key permanently: it was stolen, or its owner is no longer trusted."""
-    _end(name, Ending.REVOKED, reason, RelayConfig.load(data=data, config=config), as_json=as_json)
+    _end(name, Ending.REVOKED, reason, common)
 
 
 @app.command("deregister")
-def site_deregister(name: Name, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+def deregister(name: Name, common: RelayOptions) -> None:
     """Remove a site: its key is refused from now on, its memberships end and its name becomes free."""
-    _end(name, Ending.DEREGISTERED, "", RelayConfig.load(data=data, config=config), as_json=as_json)
+    _end(name, Ending.DEREGISTERED, "", common)
 
 
-def _end(name: str, ending: Ending, reason: str, settings: RelayConfig, *, as_json: bool) -> None:
+def _end(name: str, ending: Ending, reason: str, common: RelayOptions) -> None:
     if len(reason) > 200 or not reason.isprintable():
         raise ParameterError("a reason may have at most 200 printable characters")
 
@@ -94,8 +91,8 @@ def _end(name: str, ending: Ending, reason: str, settings: RelayConfig, *, as_js
         key: bytes = row.key
         return key
 
-    key = on_database(settings, work)
-    report({"name": name, "key": to_base64url(key), "status": ending.value}, f"{name} is {ending}", as_json=as_json)
+    key = on_database(common.settings(), work)
+    common.report({"name": name, "key": to_base64url(key), "status": ending.value}, f"{name} is {ending}")
 
 
 def _named(db: Connection, name: str) -> Row:

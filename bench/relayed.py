@@ -94,8 +94,8 @@ async def measured(folder: Path, *, n: int, d: int, repetitions: int = 1) -> Row
         there = await stack.enter_async_context(scene(folder, n))
         values = [vector(u, d) for u in range(n)]
         run = await there.run()
-        box = await stack.enter_async_context(Mailbox(there.coordinator.relay).box(run, 0))
-        driver, secure_sites = await _prepared(there, run, box, values, rounds=repetitions)
+        subscription = await stack.enter_async_context(Mailbox(there.coordinator.relay).subscription(run, 0))
+        driver, secure_sites = await _prepared(there, run, subscription, values, rounds=repetitions)
         plain_run = await there.run()
         seconds: dict[str, list[float]] = {"secure": [], "plain": []}
         for number in range(1, repetitions + 1):
@@ -121,12 +121,12 @@ async def measured(folder: Path, *, n: int, d: int, repetitions: int = 1) -> Row
 
 
 async def _prepared(
-    there: Scene, run: UUID, box: Subscription, values: list[NDArray[np.float64]], rounds: int
+    there: Scene, run: UUID, subscription: Subscription, values: list[NDArray[np.float64]], rounds: int
 ) -> tuple[Driver, list[Site]]:
     """Bring the epoch of a run to readiness."""
     head = there.coordinator
     names = {one.identity.public: f"site {i}" for i, one in enumerate(there.sites, 1)}
-    line = RunChannel(run, head.journal, head.relay, box)
+    line = RunChannel(run, head.journal, head.relay, subscription)
     driver = Driver(run, Participants(there.roster, names), head.identity, head.journal, line, PACE, nowhere)
     sites = [Site(member, there, run, row) for member, row in zip(there.sites, values, strict=True)]
     keys = [one.identity.public for one in there.sites]

@@ -156,11 +156,11 @@ class RunRecords:
         """Note that the relay knows the run's state."""
         self._connection.execute("UPDATE run SET told = 1 WHERE run = ?", (str(run),))
 
-    def wish(self, run: UUID, wish: RequestedAction) -> None:
+    def request(self, run: UUID, action: RequestedAction) -> None:
         """Request something of the process that executes the run, or withdraw the request."""
-        self._connection.execute("UPDATE run SET wish = ? WHERE run = ?", (wish, str(run)))
+        self._connection.execute("UPDATE run SET wish = ? WHERE run = ?", (action, str(run)))
 
-    def wished(self, run: UUID) -> RequestedAction:
+    def requested(self, run: UUID) -> RequestedAction:
         """Return what was requested."""
         found: RequestedAction = self._connection.execute("SELECT wish FROM run WHERE run = ?", (str(run),)).fetchone()[
             0

@@ -31,12 +31,17 @@ class RunChannel:
     """
 
     def __init__(
-        self, run: UUID, journal: Journal, relay: RelayClient, box: Subscription, checkpoints: Checkpoints | None = None
+        self,
+        run: UUID,
+        journal: Journal,
+        relay: RelayClient,
+        subscription: Subscription,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self._run = run
         self._journal = journal
         self._relay = relay
-        self._box = box
+        self._subscription = subscription
         self._checkpoints = checkpoints
         self.lease: int | None = None
 
@@ -48,7 +53,7 @@ class RunChannel:
 
     async def next(self, wait_s: float) -> Message | None:
         """Return the run's next message, or None if none arrives in time."""
-        return await self._box.get(wait_s)
+        return await self._subscription.get(wait_s)
 
     async def frame(self, message: Message) -> bytes:
         """Return a message's frame."""

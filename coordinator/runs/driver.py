@@ -78,22 +78,22 @@ class Driver:
     def __init__(
         self,
         run: UUID,
-        cast: Participants,
+        participants: Participants,
         identity: Identity,
         journal: Journal,
-        line: RunChannel,
-        pace: Timeouts,
+        channel: RunChannel,
+        timeouts: Timeouts,
         show: Show,
         recover: Recover = here,
     ) -> None:
         self._run = run
-        self._cast = cast
+        self._participants = participants
         self._identity = identity
         self._journal = journal
         self._tables = RunTables(journal.connection, run)
         self._receipt = ReceiptLog(journal.connection, run)
-        self._line = line
-        self._pace = pace
+        self._channel = channel
+        self._timeouts = timeouts
         self._show = show
         self._recover = recover
         self._began = time.monotonic()
@@ -102,11 +102,11 @@ class Driver:
         self._total: Any = None  # of the round that is open; not on disk
         self._answering: Collection[int] | None = None  # who signed the survivors: others will not answer either
         self._excluded: set[int] = set()
-        self.bytes_heard: dict[str, int] = dict.fromkeys(cast.names.values(), 0)
+        self.bytes_heard: dict[str, int] = dict.fromkeys(participants.names.values(), 0)
 
     async def resume(self) -> None:
         """Send what a crash left in the outbox, and load the machine from the journal."""
-        await self._line.deliver()
+        await self._channel.deliver()
         if self._machine in self._journal.machines():
             self._state = decode_state(self._journal.state(self._machine))
 
@@ -141,11 +141,11 @@ class Driver:
         """
         if not self._goes_on():
             self._announce(sites, rounds, quorum, **terms)
-        await self._line.deliver()
+        await self._channel.deliver()
         while isinstance(setup := self._state, cs.CoordinatorSetup):
             await self._wait(_AWAITED[type(setup)], _expected(setup), enough=setup.least_members)
             self._tell(Close())
-            await self._line.deliver()
+            await self._channel.deliver()
         ready = self._at(cr.Prepared)
         self._say(
             "epoch-ready", detail=f"{len(ready.survivors)} sites agreed on keys for {ready.manifest.rounds} rounds"
@@ -162,14 +162,14 @@ class Driver:
         number, first = self._tables.last_epoch()
         now = int(time.time())
         plan = cs.Plan(
-            roster=self._cast.roster,
+            roster=self._participants.roster,
             sites=tuple(sites),
             run=self._run.bytes,
             epoch=number + 1,
             first_round=first,
             rounds=rounds,
-            setup_deadline=now + int(6 * self._pace.step_s) + 60,
-            expires=now + self._pace.epoch_s,
+            setup_deadline=now + int(6 * self._timeouts.step_s) + 60,
+            expires=now + self._timeouts.epoch_s,
             slack=self._slack(terms.get("loss_rule")),
             survivors=_survivors(len(sites), quorum, terms.get("profile", Profile.MALICIOUS)),
             **terms,
@@ -240,7 +240,7 @@ class Driver:
     def _open(self, query: bytes, schema: Schema, position: int) -> None:
         idle = self._at(cr.Prepared)
         roster = tuple(site for site in idle.survivors if site not in self._excluded)
-        deadline = int(time.time() + 4 * (self._pace.step_s + self._pace.grace_s)) + 1
+        deadline = int(time.time() + 4 * (self._timeouts.step_s + self._timeouts.grace_s)) + 1
         self._total = _zeros(idle.manifest, schema)
         self._answering = None
         with self._commit(tell(idle, Ask(query, schema, deadline, roster), self._inputs())):
@@ -252,7 +252,7 @@ class Driver:
         """Finish the open round from whatever state it is in."""
         opened = self._at(cr.CoordinatorInRound)
         number, roster = opened.current.round, opened.current.roster
-        await self._line.deliver()
+        await self._channel.deliver()
         if self._total is None:
             await self._add_again()
         while isinstance(self._state, cr.CoordinatorInRound):
@@ -290,7 +290,7 @@ class Driver:
             if learn:
                 await self._hear_sums(state)
             self._tell(Close())
-        await self._line.deliver()
+        await self._channel.deliver()
 
     def _pass_on(self, *, learn: bool) -> None:
         """Send the encrypted sum to its sites with the shares that open it; raises NotEnoughParticipantsError."""
@@ -332,7 +332,7 @@ class Driver:
         if isinstance(state, cr.AwaitOpened):  # the encrypted sum is sent
             return
         for upload in self._tables.uploads():
-            payload = await self._line.payload(upload.payload)
+            payload = await self._channel.payload(upload.payload)
             self._total.add(cr.open_upload(state, Frame.decode(upload.frame), payload))
 
     def _give_up(self, reason: str) -> None:
@@ -354,15 +354,15 @@ class Driver:
         enough_since = began if len(heard) >= enough else None
         while missing := set(expected) - heard:
             now = time.monotonic()
-            ends = began + self._pace.step_s
+            ends = began + self._timeouts.step_s
             if enough_since is not None:
-                ends = min(ends, enough_since + self._pace.grace_s)
+                ends = min(ends, enough_since + self._timeouts.grace_s)
             if now >= ends:
                 for site in sorted(missing):
                     detail = f"sent no {step} in time"
                     self._say("lost", step=step, round_=self._round, site=self._name(site), detail=detail)
                 return
-            message = await self._line.next(min(POLL_S, ends - now))
+            message = await self._channel.next(min(POLL_S, ends - now))
             if message is not None:
                 await self._take(message, step)
             heard = self._heard()
@@ -386,9 +386,9 @@ class Driver:
 
     async def _take(self, message: Message, step: str) -> None:
         """Process one message: a step of the machine, or a refusal that names the site. Either way it is read."""
-        data = await self._line.frame(message)
-        payload = None if message.payload is None else await self._line.payload(message.payload.id)
-        name = self._cast.names.get(message.sender, "a stranger")
+        data = await self._channel.frame(message)
+        payload = None if message.payload is None else await self._channel.payload(message.payload.id)
+        name = self._participants.names.get(message.sender, "a stranger")
         try:
             done = receive(self._at(Record), data, self._inputs(), payload)
         except ProtocolError as refusal:
@@ -459,7 +459,7 @@ class Driver:
         return tuple(sorted(self._name(site) for site in sites))
 
     def _name(self, site: int) -> str:
-        return self._cast.names[self._manifest_sites(self._state)[site - 1]]
+        return self._participants.names[self._manifest_sites(self._state)[site - 1]]
 
     @property
     def _round(self) -> int:

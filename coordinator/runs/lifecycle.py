@@ -96,7 +96,7 @@ class Order:
     repeats: UUID | None = None
 
 
-def begin(office: Session, sealed: SealedProject, order: Order) -> UUID:
+def begin(session: Session, sealed: SealedProject, order: Order) -> UUID:
     """Enter a run in the journal and return its ID; nobody else learns of it until it is executed.
 
     Raises:
@@ -120,29 +120,29 @@ def begin(office: Session, sealed: SealedProject, order: Order) -> UUID:
         value_bits=value_bits_of(sealed),
         quorum=order.quorum,
         began=now,
-        deadline=now + (order.within_s or office.settings.run_s),
+        deadline=now + (order.within_s or session.settings.run_s),
         repeats=order.repeats,
-        position=office.journal.position,
+        position=session.journal.position,
     )
-    office.records.add(record)
+    session.records.add(record)
     return record.run
 
 
-def retry(office: Session, sealed: SealedProject, run: UUID, within_s: float | None = None) -> UUID:
+def retry(session: Session, sealed: SealedProject, run: UUID, within_s: float | None = None) -> UUID:
     """Enter a rerun of a finished run with all current sites, and return its ID.
 
     Raises:
         ParameterError: there is no such run, or it is not over.
         NotEnoughParticipantsError: too few sites confirmed the roster.
     """
-    record = office.records.get(run)
+    record = session.records.get(run)
     if not record.is_over:
         raise ParameterError(f"run {run} is {record.state}; resume it, or cancel it before a retry")
     order = Order(tasks=record.specs, task=record.task, within_s=within_s, quorum=record.quorum, repeats=run)
-    return begin(office, sealed, order)
+    return begin(session, sealed, order)
 
 
-async def carry_out(run: UUID, sealed: SealedProject, office: Session, show: Show) -> RunOutcome:
+async def carry_out(run: UUID, sealed: SealedProject, session: Session, show: Show) -> RunOutcome:
     """Execute a run of the journal until it is over, from its beginning or from where a process left it.
 
     Raises:
@@ -154,12 +154,12 @@ async def carry_out(run: UUID, sealed: SealedProject, office: Session, show: Sho
         NotEnoughParticipantsError: too few sites were left in some step.
         AnalysisError: the data give no answer.
     """
-    with office.journal.hold(str(run)), bind(run=str(run)):
-        record = office.records.get(run)
+    with session.journal.hold(str(run)), bind(run=str(run)):
+        record = session.records.get(run)
         if record.is_over:
             raise RunEndedError(run, record.state, record.reason)
-        office.records.wish(run, "")
-        return await _Work(record, sealed, office, show).done()
+        session.records.request(run, "")
+        return await _Work(record, sealed, session, show).done()
 
 
 async def result_of(task: TableSpec, secure_sum: SecureSum) -> AnalysisResult | HeldBySites:
@@ -173,15 +173,15 @@ async def result_of(task: TableSpec, secure_sum: SecureSum) -> AnalysisResult | 
 class _Work:
     """The execution of one run by this process."""
 
-    def __init__(self, record: RunRecord, sealed: SealedProject, office: Session, show: Show) -> None:
+    def __init__(self, record: RunRecord, sealed: SealedProject, session: Session, show: Show) -> None:
         self._run = record.run
         self._record = record
         self._sealed = sealed
-        self._office = office
+        self._session = session
         self._lease: int | None = None
-        self._line: RunChannel | None = None
+        self._channel: RunChannel | None = None
         names = (sealed.names[key] for key in sealed.confirmed)
-        count = office.metrics.watch(record.run, record.analyses, names)
+        count = session.metrics.watch(record.run, record.analyses, names)
 
         def show_and_count(event: Event) -> None:
             show(event)
@@ -195,14 +195,14 @@ class _Work:
             report = await self._under_watch(self._work())
         except (RunPausedError, TakenOverError) as left:
             state = RunState.PAUSED if isinstance(left, RunPausedError) else self._record.state
-            self._office.metrics.left(self._run, state)
+            self._session.metrics.left(self._run, state)
             if isinstance(left, RunPausedError):
-                self._office.records.move(self._run, RunState.PAUSED)
+                self._session.records.move(self._run, RunState.PAUSED)
                 await self._settle(RunState.PAUSED)
             raise
         except RunEndedError as ended:
             if ended.state is RunState.COMPLETED:  # by another process, whose receipt contains what this journal lacks
-                self._office.records.move(self._run, ended.state, told=True)
+                self._session.records.move(self._run, ended.state, told=True)
                 self._leave(ended.state)
             else:
                 await self._end(ended.state, ended.reason)
@@ -239,32 +239,41 @@ class _Work:
 
     async def _attempt(self) -> RunOutcome:
         """Execute the run from where the journal has it."""
-        office, run = self._office, self._run
+        session, run = self._session, self._run
         await self._take_lease()
         checkpoints = None
-        if office.settings.checkpoints:
-            checkpoints = RunCheckpoints(run, office.journal, office.identity, office.relay)
+        if session.settings.checkpoints:
+            checkpoints = RunCheckpoints(run, session.journal, session.identity, session.relay)
             if await checkpoints.catch_up():
-                office.metrics.taken_over()
-        if office.records.is_copy(run):
+                session.metrics.taken_over()
+        if session.records.is_copy(run):
             raise RestoredStateError(
                 f"run {run} was restored from a backup, and the relay has no checkpoint of it; try: retry {run}"
             )
-        with office.journal.transaction():
-            ReceiptLog(office.journal.connection, run).begin(self._sealed.roster, self._sealed.project.terms)
+        with session.journal.transaction():
+            ReceiptLog(session.journal.connection, run).begin(self._sealed.roster, self._sealed.project.terms)
         await self._enter_running()
-        record = self._record = office.records.get(run)
-        async with office.mail.box(run, record.position) as box:
-            self._line = RunChannel(run, office.journal, office.relay, box, checkpoints)
-            self._line.lease = self._lease
-            return await self._analyses(record, self._line)
+        record = self._record = session.records.get(run)
+        async with session.mailbox.subscription(run, record.position) as subscription:
+            self._channel = RunChannel(run, session.journal, session.relay, subscription, checkpoints)
+            self._channel.lease = self._lease
+            return await self._analyses(record, self._channel)
 
-    async def _analyses(self, record: RunRecord, line: RunChannel) -> RunOutcome:
-        office, settings = self._office, self._office.settings
-        tables = RunTables(office.journal.connection, self._run)
-        pace = Timeouts(settings.step_s, settings.grace_s, settings.epoch_s)
-        cast = Participants(self._sealed.roster, self._sealed.names)
-        driver = Driver(self._run, cast, office.identity, office.journal, line, pace, self._show, recoverer(settings))
+    async def _analyses(self, record: RunRecord, channel: RunChannel) -> RunOutcome:
+        session, settings = self._session, self._session.settings
+        tables = RunTables(session.journal.connection, self._run)
+        timeouts = Timeouts(settings.step_s, settings.grace_s, settings.epoch_s)
+        participants = Participants(self._sealed.roster, self._sealed.names)
+        driver = Driver(
+            self._run,
+            participants,
+            session.identity,
+            session.journal,
+            channel,
+            timeouts,
+            self._show,
+            recoverer(settings),
+        )
         await driver.resume()
         secure_sum = RunSum(driver, tables, self._sealed, record, settings.rounds, self._check_pause)
         results = tuple([await self._result(task, secure_sum) for task in record.specs])
@@ -277,22 +286,22 @@ class _Work:
         except (RunPausedError, RelayUnavailableError, RelayError):
             raise
         except SecaggError:
-            self._office.metrics.failed(task.analysis)
+            self._session.metrics.failed(task.analysis)
             raise
-        self._office.metrics.finished(task.analysis, result)
+        self._session.metrics.finished(task.analysis, result)
         return result
 
     def _check_pause(self) -> None:
-        if self._office.records.wished(self._run) == "pause":
+        if self._session.records.requested(self._run) == "pause":
             raise RunPausedError(f"run {self._run} is paused; continue it with: resume {self._run}")
 
     # At the relay --------------------------------------------------------------------------------------------------
 
     async def _take_lease(self) -> None:
         """Create the run at the relay if necessary, and acquire its lease."""
-        office, record = self._office, self._record
+        session, record = self._session, self._record
         name = ", ".join(dict.fromkeys(record.analyses))[:100]
-        found = await office.relay.create_run(record.project, self._run, name, record.task, deadline=record.deadline)
+        found = await session.relay.create_run(record.project, self._run, name, record.task, deadline=record.deadline)
         if found.state in FINAL_RUN:
             raise RunEndedError(self._run, found.state, found.reason)
         if found.roster_version != self._sealed.roster_version:
@@ -306,12 +315,12 @@ class _Work:
             RunState.PREPARING: RunState.RUNNING,
             RunState.PAUSED: RunState.RUNNING,
         }
-        found = await self._office.relay.run(self._run)
+        found = await self._session.relay.run(self._run)
         while (following := steps.get(found.state)) is not None:
-            found = await self._office.relay.change_run(self._run, found.state, following, lease=self._lease)
+            found = await self._session.relay.change_run(self._run, found.state, following, lease=self._lease)
         if found.state in FINAL_RUN:
             raise RunEndedError(self._run, found.state, found.reason)
-        self._office.records.move(self._run, found.state, told=True)
+        self._session.records.move(self._run, found.state, told=True)
 
     # The watch -----------------------------------------------------------------------------------------------------
 
@@ -331,12 +340,12 @@ class _Work:
             await asyncio.gather(working, watching, return_exceptions=True)
 
     async def _watch(self) -> None:
-        every_s = self._office.settings.lease_s / 3
+        every_s = self._session.settings.lease_s / 3
         looked = time.monotonic()
         while True:
             if time.time() >= self._record.deadline:
                 raise RunOverdueError(f"the deadline of run {self._run} has passed")
-            if self._office.records.wished(self._run) == "cancel":
+            if self._session.records.requested(self._run) == "cancel":
                 raise RunCancelledError(f"run {self._run} was cancelled")
             if self._lease is not None and time.monotonic() >= looked + every_s:
                 looked = time.monotonic()
@@ -350,17 +359,17 @@ class _Work:
         if taken.token > held + 1:  # it expired while the relay was unreachable, and another process has had it since
             raise TakenOverError(f"another process of this coordinator has taken over run {self._run}")
         self._lease = taken.token
-        if self._line is not None:
-            self._line.lease = taken.token
-        found = await self._office.relay.run(self._run)
+        if self._channel is not None:
+            self._channel.lease = taken.token
+        found = await self._session.relay.run(self._run)
         if found.state in FINAL_RUN:
             raise RunEndedError(self._run, found.state, found.reason)
 
     async def _leased(self) -> RunLease:
         """Acquire or renew the lease; raises TakenOverError if another process holds it."""
-        office = self._office
+        session = self._session
         try:
-            return await office.relay.lease_run(self._run, office.holder, office.settings.lease_s)
+            return await session.relay.lease_run(self._run, session.holder, session.settings.lease_s)
         except RelayError as error:
             if error.type != "stale-lease":
                 raise
@@ -370,14 +379,14 @@ class _Work:
 
     async def _end(self, state: RunState, reason: str) -> None:
         """Enter a final state, tell the relay, and delete what only an open run needs."""
-        self._office.records.move(self._run, state, reason)
+        self._session.records.move(self._run, state, reason)
         self._leave(state)
         told = await self._settle(state)
         await self._conclude(state, reason, send=told)
 
     def _leave(self, state: RunState) -> None:
-        forget_run(self._office, self._run)
-        self._office.metrics.left(self._run, state)
+        forget_run(self._session, self._run)
+        self._session.metrics.left(self._run, state)
         _log.info("run-ended", state=state.value)
 
     async def _conclude(self, state: RunState, reason: str, *, send: bool) -> None:
@@ -385,17 +394,17 @@ class _Work:
 
         If the relay was unreachable when the run ended, sending is not attempted: it would delay the end too long.
         """
-        office, receipt = self._office, ReceiptLog(self._office.journal.connection, self._run)
+        session, receipt = self._session, ReceiptLog(self._session.journal.connection, self._run)
         if not receipt.entries():  # nobody was asked for anything
             return
         outcome = f"{state.value}: {reason}" if reason else state.value
         within_s = SETTLE_S if send else 0.0
-        await conclude(receipt, outcome, self._run, office.identity, office.relay, within_s=within_s)
+        await conclude(receipt, outcome, self._run, session.identity, session.relay, within_s=within_s)
 
     async def _settle(self, state: RunState) -> bool:
         """Tell the relay and release the lease; returns whether the relay answered."""
         if self._lease is None:  # the relay does not know the run, or another process has it
-            telling = asyncio.wait_for(tell_end(self._office, self._run, None), ASK_S)
+            telling = asyncio.wait_for(tell_end(self._session, self._run, None), ASK_S)
         else:
             telling = asyncio.wait_for(self._give_back(self._lease), SETTLE_S + ASK_S)
         try:
@@ -408,56 +417,56 @@ class _Work:
         return True
 
     async def _give_back(self, lease: int) -> None:
-        await asyncio.wait_for(tell_end(self._office, self._run, lease), SETTLE_S)
-        await self._office.relay.lease_run(self._run, self._office.holder, 0)
+        await asyncio.wait_for(tell_end(self._session, self._run, lease), SETTLE_S)
+        await self._session.relay.lease_run(self._run, self._session.holder, 0)
 
 
-async def tell_end(office: Session, run: UUID, lease: int | None) -> None:
+async def tell_end(session: Session, run: UUID, lease: int | None) -> None:
     """Tell the relay the state of a run that no process executes any more; a final state there stays."""
-    record = office.records.get(run)
+    record = session.records.get(run)
     try:
-        found = await office.relay.run(run)
+        found = await session.relay.run(run)
     except RelayError as error:
         if error.type != "not-found":
             raise
-        office.records.tell(run)  # the relay does not know the run
+        session.records.tell(run)  # the relay does not know the run
         return
     if found.state not in FINAL_RUN and found.state is not record.state:
-        await office.relay.change_run(run, found.state, record.state, record.reason, lease=lease)
-    office.records.tell(run)
+        await session.relay.change_run(run, found.state, record.state, record.reason, lease=lease)
+    session.records.tell(run)
 
 
-def forget_run(office: Session, run: UUID) -> None:
+def forget_run(session: Session, run: UUID) -> None:
     """Delete the machine of a finished run with its keys, and whatever was still to be sent."""
-    tables = RunTables(office.journal.connection, run)
-    with office.journal.transaction() as batch:
+    tables = RunTables(session.journal.connection, run)
+    with session.journal.transaction() as batch:
         batch.drop(str(run))
         batch.retract(run)
         tables.forget_packages()
         tables.close_round()
 
 
-async def stop(office: Session, run: UUID, wish: RequestedAction) -> None:
+async def stop(session: Session, run: UUID, action: RequestedAction) -> None:
     """Ask the process that executes a run to pause or cancel it; if there is none, do it here.
 
     Raises:
         RunEndedError: the run is over.
         TakenOverError: a process on another machine executes it; the command must be given there.
     """
-    record = office.records.get(run)
+    record = session.records.get(run)
     if record.is_over:
         raise RunEndedError(run, record.state, record.reason)
-    office.records.wish(run, wish)
+    session.records.request(run, action)
     try:
-        with office.journal.hold(str(run)):
-            await _stop(office, run, RunState.PAUSED if wish == "pause" else RunState.CANCELLED)
+        with session.journal.hold(str(run)):
+            await _stop(session, run, RunState.PAUSED if action == "pause" else RunState.CANCELLED)
     except JournalError:  # a process has it, and will see the request
         return
 
 
-async def _stop(office: Session, run: UUID, state: RunState) -> None:
+async def _stop(session: Session, run: UUID, state: RunState) -> None:
     try:
-        lease = (await office.relay.lease_run(run, office.holder, office.settings.lease_s)).token
+        lease = (await session.relay.lease_run(run, session.holder, session.settings.lease_s)).token
     except RelayError as error:
         if error.type == "stale-lease":
             raise TakenOverError(f"a process on another machine executes run {run}; give this command there") from None
@@ -465,40 +474,40 @@ async def _stop(office: Session, run: UUID, state: RunState) -> None:
             raise
         lease = 0
     if state is RunState.CANCELLED:
-        forget_run(office, run)
-    office.records.move(run, state, told=not lease)
+        forget_run(session, run)
+    session.records.move(run, state, told=not lease)
     if lease:
-        await tell_end(office, run, lease)
-        await office.relay.lease_run(run, office.holder, 0)
+        await tell_end(session, run, lease)
+        await session.relay.lease_run(run, session.holder, 0)
 
 
-async def sweep(office: Session) -> None:
+async def sweep(session: Session) -> None:
     """Settle runs that no process here executes: adopt final states of the relay, end overdue runs, tell the relay."""
     overdue = 0
-    for record in office.records.all():
+    for record in session.records.all():
         if record.is_over and record.told:
             continue
         try:
-            with office.journal.hold(str(record.run)):
-                await asyncio.wait_for(_sweep(office, record), ASK_S)
+            with session.journal.hold(str(record.run)):
+                await asyncio.wait_for(_sweep(session, record), ASK_S)
         except (SecaggError, TimeoutError) as error:  # another process executes it, or the relay is unreachable
             _log.debug("run-not-swept", run=record.run, detail=str(error))
-        overdue += not office.records.get(record.run).is_over and time.time() >= record.deadline + LATE_S
-    office.metrics.overdue(overdue)
+        overdue += not session.records.get(record.run).is_over and time.time() >= record.deadline + LATE_S
+    session.metrics.overdue(overdue)
 
 
-async def _sweep(office: Session, record: RunRecord) -> None:
+async def _sweep(session: Session, record: RunRecord) -> None:
     run = record.run
     if not record.is_over and time.time() >= record.deadline:
-        office.records.move(run, RunState.FAILED, DEADLINE)
-        forget_run(office, run)
+        session.records.move(run, RunState.FAILED, DEADLINE)
+        forget_run(session, run)
     elif not record.is_over and record.told:
-        found = await office.relay.run(run)
+        found = await session.relay.run(run)
         if found.state in FINAL_RUN:
-            office.records.move(run, found.state, found.reason, told=True)
-            forget_run(office, run)
-    if office.records.get(run).is_over:
-        await tell_end(office, run, None)
+            session.records.move(run, found.state, found.reason, told=True)
+            forget_run(session, run)
+    if session.records.get(run).is_over:
+        await tell_end(session, run, None)
 
 
 def check_single(tasks: tuple[TableSpec, ...]) -> None:

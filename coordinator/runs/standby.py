@@ -28,13 +28,13 @@ _log = logger(__name__)
 class Standby:
     """Watches the runs of one identity."""
 
-    def __init__(self, office: Session) -> None:
-        self._office = office
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._working: dict[UUID, asyncio.Task[None]] = {}
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set; runs in progress are left to the next process."""
-        every_s = self._office.settings.lease_s / 2
+        every_s = self._session.settings.lease_s / 2
         while not stop.is_set():
             try:
                 await self.look()
@@ -50,10 +50,10 @@ class Standby:
 
     async def look(self) -> None:
         """Look once, and start to execute each abandoned run."""
-        await sweep(self._office)
+        await sweep(self._session)
         self._working = {run: task for run, task in self._working.items() if not task.done()}
-        for project in await led(self._office.relay):
-            for run in await self._office.relay.runs(project):
+        for project in await led(self._session.relay):
+            for run in await self._session.relay.runs(project):
                 if self._is_left(run) and run.id not in self._working:
                     self._working[run.id] = asyncio.create_task(self._take_over(project, run.id))
 
@@ -63,21 +63,21 @@ class Standby:
         The lease then decides.
         """
         quiet_s = time.time() - run.updated
-        return run.state in WORKED_ON and run.deadline is not None and quiet_s > self._office.settings.lease_s
+        return run.state in WORKED_ON and run.deadline is not None and quiet_s > self._session.settings.lease_s
 
     async def _take_over(self, project: UUID, run: UUID) -> None:
         with bind(run=str(run)):
             try:
-                if not await taken_up(self._office, run):
+                if not await taken_up(self._session, run):
                     return
                 _log.info("run-taken-over", project=project)
-                self._office.metrics.taken_over()
-                await carry_out(run, await sealed(self._office.relay, project), self._office, in_log)
+                self._session.metrics.taken_over()
+                await carry_out(run, await sealed(self._session.relay, project), self._session, in_log)
             except SecaggError as error:  # the run has failed with this reason, or another process executes it
                 _log.info("run-left", detail=str(error), error=type(error).__name__)
 
 
-async def taken_up(office: Session, run: UUID) -> bool:
+async def taken_up(session: Session, run: UUID) -> bool:
     """Acquire the lease of an abandoned run and load its last checkpoint; returns whether the run can continue.
 
     Raises:
@@ -85,13 +85,13 @@ async def taken_up(office: Session, run: UUID) -> bool:
         JournalError: another process on this machine executes it.
         CheckpointError: the checkpoints are not what its coordinator stored.
     """
-    with office.journal.hold(str(run)):
-        lease = await office.relay.lease_run(run, office.holder, office.settings.lease_s)
-        await RunCheckpoints(run, office.journal, office.identity, office.relay).catch_up()
-        if any(record.run == run and not record.is_over for record in office.records.all()):
+    with session.journal.hold(str(run)):
+        lease = await session.relay.lease_run(run, session.holder, session.settings.lease_s)
+        await RunCheckpoints(run, session.journal, session.identity, session.relay).catch_up()
+        if any(record.run == run and not record.is_over for record in session.records.all()):
             return True
-        found = await office.relay.run(run)
+        found = await session.relay.run(run)
         if found.state in WORKED_ON:
-            await office.relay.change_run(run, found.state, RunState.FAILED, LEFT, lease=lease.token)
-        await office.relay.lease_run(run, office.holder, 0)
+            await session.relay.change_run(run, found.state, RunState.FAILED, LEFT, lease=lease.token)
+        await session.relay.lease_run(run, session.holder, 0)
         return False

@@ -57,24 +57,24 @@ class Mailbox:
 
     def __init__(self, relay: RelayClient) -> None:
         self._relay = relay
-        self._boxes: dict[UUID, Subscription] = {}
+        self._subscriptions: dict[UUID, Subscription] = {}
         self._after = 0
         self._reading: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def box(self, run: UUID, after: int) -> AsyncIterator[Subscription]:
+    async def subscription(self, run: UUID, after: int) -> AsyncIterator[Subscription]:
         """Provide a run's box while the block executes it, with all messages after the given one."""
-        box = Subscription(after)
-        self._boxes[run] = box
+        subscription = Subscription(after)
+        self._subscriptions[run] = subscription
         if self._reading is None or self._reading.done() or after < self._after:
             self._stop()
-            self._after = after if len(self._boxes) == 1 else min(after, self._after)
+            self._after = after if len(self._subscriptions) == 1 else min(after, self._after)
             self._reading = asyncio.create_task(self._read())
         try:
-            yield box
+            yield subscription
         finally:
-            del self._boxes[run]
-            if not self._boxes:
+            del self._subscriptions[run]
+            if not self._subscriptions:
                 self._stop()
 
     def _stop(self) -> None:
@@ -94,12 +94,12 @@ class Mailbox:
                 await asyncio.sleep(PAUSE_S)
                 continue
             except SecaggError as error:
-                for box in self._boxes.values():
-                    box.fail(error)
+                for subscription in self._subscriptions.values():
+                    subscription.fail(error)
                 return
             for message in messages:
                 self._after = message.id
-                if message.run in self._boxes:
-                    self._boxes[message.run].put(message)
+                if message.run in self._subscriptions:
+                    self._subscriptions[message.run].put(message)
             if not messages and clock() - began < PAUSE_S:
                 await asyncio.sleep(PAUSE_S)

@@ -40,7 +40,7 @@ class Session:
     relay: RelayClient
     journal: Journal
     records: RunRecords
-    mail: Mailbox
+    mailbox: Mailbox
     metrics: CoordinatorMetrics
     holder: str
 

@@ -63,7 +63,7 @@ class Daemon:
         self._policy = policy
         self._records = AnsweredRows(journal.connection)
         self._decisions = Decisions(journal.connection)
-        self._gate = ReleaseControl(policy, self._ledger, self._records, self._decisions)
+        self._release_control = ReleaseControl(policy, self._ledger, self._records, self._decisions)
         self._store = DatasetStore(config.datasets)
         self._answers = Invitations(relay, self._store, policy)
         self._runs: dict[str, SiteRun] = {}
@@ -111,7 +111,7 @@ class Daemon:
 
     async def readiness(self) -> str | None:
         """Return None while the relay answers, else the reason why it does not."""
-        line = self._relay.line
+        line = self._relay.connection
         return line.trouble or (None if line.answered_at else "the relay has not answered yet")
 
     async def _forever(self, work: Callable[[], Awaitable[None]], *, pause_s: float = 0.0) -> None:
@@ -138,8 +138,8 @@ class Daemon:
                 self._burn(name, "its project is no longer confirmed")
                 continue
             try:
-                place = RunContext.of(run, project, confirmed)
-                self._runs[name] = SiteRun.stored(place, name, self._journal, self._identity)
+                context = RunContext.of(run, project, confirmed)
+                self._runs[name] = SiteRun.stored(context, name, self._journal, self._identity)
             except RestoredStateError as error:
                 self._burn(name, str(error))
 
@@ -250,12 +250,12 @@ class Daemon:
         confirmed = self._ledger.confirmed(message.project)
         if confirmed is None:
             raise RefusedError("no officer of this site has confirmed the project's roster")
-        place = RunContext.of(message.run, message.project, confirmed)
-        return SiteRun.invited(place, frame, confirmed, self._policy, self._journal, self._identity)
+        context = RunContext.of(message.run, message.project, confirmed)
+        return SiteRun.invited(context, frame, confirmed, self._policy, self._journal, self._identity)
 
     async def _act(self, site_run: SiteRun) -> None:
         """Do what the machine expects of this site, and send the outcome."""
-        with bind(run=str(site_run.place.run)):
+        with bind(run=str(site_run.context.run)):
             state, began = site_run.state, time.monotonic()
             if isinstance(state, AwaitVector):
                 crashpoint(f"round-{state.current.round}-opened")
@@ -277,7 +277,7 @@ class Daemon:
         try:
             bound = BoundQuery.decode(state.open.query)
             query = bound.query
-            if (waiting := self._gate.query(bound, site_run.place, state, time.time())) is not None:
+            if (waiting := self._release_control.query(bound, site_run.context, state, time.time())) is not None:
                 self._wait(waiting)
                 return
             log.info("round-opened", round=round_, sites=len(state.current.roster))
@@ -285,7 +285,7 @@ class Daemon:
                 raise RefusedError("the round's schema does not match its query")
             earlier, key = self._records.row_sets(query.dataset), self._records.key()
             made = await self._computed(bound, earlier, key)
-            self._gate.answer(made)
+            self._release_control.answer(made)
             site_run.tell(Contribute(made.vector), answer=made)
         except (ParameterError, DatasetError) as refusal:
             log.warning("round-declined", round=round_, detail=str(refusal))
@@ -315,7 +315,7 @@ class Daemon:
         """Sign the set of survivors, wait for an officer where the rules require one, or withhold."""
         lost = len(set(state.idle.survivors) - set(state.survivors))
         try:
-            waiting = self._gate.survivors(site_run.place, state)
+            waiting = self._release_control.survivors(site_run.context, state)
         except RefusedError as refusal:
             log.warning("survivors-not-signed", round=state.current.round, lost=lost, detail=str(refusal))
             self._count_refusal(refusal)
@@ -326,7 +326,7 @@ class Daemon:
             self._wait(waiting)
             return
         log.info("survivors-signed", round=state.current.round, sites=len(state.survivors), lost=lost)
-        site_run.tell(Confirm(publish=site_run.place.terms.publish))
+        site_run.tell(Confirm(publish=site_run.context.terms.publish))
 
     def _wait(self, waiting: Waiting) -> None:
         """Note that a run waits; each tick checks again until its deadline."""
@@ -347,7 +347,7 @@ class Daemon:
         if self._decisions.is_paused():
             return
         await self._answers.answer()
-        for run in {one.place.run for one in self._runs.values()} - self._over.keys():
+        for run in {one.context.run for one in self._runs.values()} - self._over.keys():
             if (state := await self._state_of(run)) in _ENDED:
                 self._over[run] = state
 
@@ -362,8 +362,8 @@ class Daemon:
     def _end(self, over: Mapping[UUID, str]) -> None:
         """Close the epochs of runs that ended at the relay; their last frames have been read."""
         for name, site_run in list(self._runs.items()):
-            if (state := over.get(site_run.place.run)) is not None:
-                log.info("run-ended", run=site_run.place.run, state=state)
+            if (state := over.get(site_run.context.run)) is not None:
+                log.info("run-ended", run=site_run.context.run, state=state)
                 site_run.end(state)
                 del self._runs[name]
         for run in over:
@@ -387,7 +387,7 @@ class Daemon:
                 return
             waiting = {one.run for one in self._decisions.waiting()}
             for site_run in list(self._runs.values()):
-                if site_run.place.run in waiting:
+                if site_run.context.run in waiting:
                     await self._act(site_run)
 
 

@@ -67,8 +67,8 @@ class SiteRun:
         state: the last committed state.
     """
 
-    def __init__(self, place: RunContext, name: str, state: Record, journal: Journal, identity: Identity) -> None:
-        self.place = place
+    def __init__(self, context: RunContext, name: str, state: Record, journal: Journal, identity: Identity) -> None:
+        self.context = context
         self.name = name
         self.state = state
         self._journal = journal
@@ -80,7 +80,7 @@ class SiteRun:
     @classmethod
     def invited(
         cls,
-        place: RunContext,
+        context: RunContext,
         frame: Frame,
         confirmed: ConfirmedProject,
         policy: Policy,
@@ -91,17 +91,17 @@ class SiteRun:
         ledger = Ledger(journal.connection)
         outside = Outside(
             roster=confirmed.roster,
-            run=place.run.bytes,
+            run=context.run.bytes,
             floors=policy.floors,
-            last_epoch=ledger.last_epoch(place.run),
-            survivors=ledger.survivors(place.run),
+            last_epoch=ledger.last_epoch(context.run),
+            survivors=ledger.survivors(context.run),
         )
-        return cls(place, machine_name(place.run, frame.epoch), outside, journal, identity)
+        return cls(context, machine_name(context.run, frame.epoch), outside, journal, identity)
 
     @classmethod
-    def stored(cls, place: RunContext, name: str, journal: Journal, identity: Identity) -> "SiteRun":
+    def stored(cls, context: RunContext, name: str, journal: Journal, identity: Identity) -> "SiteRun":
         """Load the machine of this name from the journal. Raises RestoredStateError."""
-        return cls(place, name, decode_state(journal.state(name)), journal, identity)
+        return cls(context, name, decode_state(journal.state(name)), journal, identity)
 
     def receive(self, data: bytes, payload: bytes | None, message: int, policy: Policy) -> None:
         """Advance by one frame and mark it as read. Raises ProtocolError, and RefusedError for a manifest."""
@@ -109,10 +109,10 @@ class SiteRun:
             step = receive(self.state, data, self._inputs(), payload)
         except FaultyCoordinatorError as refusal:
             if isinstance(self.state, Outside) and refusal.check in _FLOORS:
-                policy.check_manifest(Manifest.decode(envelope.parse(data).body), self.place.offer)  # names the rule
+                policy.check_manifest(Manifest.decode(envelope.parse(data).body), self.context.offer)  # names the rule
             raise
         if isinstance(step.state, AwaitCohort):
-            policy.check_manifest(step.state.membership.manifest, self.place.offer)
+            policy.check_manifest(step.state.membership.manifest, self.context.offer)
         self._commit(step, message=message)
 
     def tell(self, event: Event, *, answer: Answer | None = None) -> None:
@@ -123,8 +123,8 @@ class SiteRun:
         """Close the epoch because the run is in a final state at the relay."""
         with self._journal.transaction() as batch:
             batch.drop(self.name)
-            self._decisions.settle(self.place.run)
-            self._ledger.end_run(self.place.run, state)
+            self._decisions.settle(self.context.run)
+            self._ledger.end_run(self.context.run, state)
 
     def _inputs(self) -> StepInputs:
         return StepInputs(identity=self._identity, rand=os.urandom(32))
@@ -140,8 +140,8 @@ class SiteRun:
             for effect in step.effects:
                 if isinstance(effect, Send):
                     batch.post(
-                        self.place.run,
-                        self.place.coordinator,
+                        self.context.run,
+                        self.context.coordinator,
                         effect.frame.encode(),
                         effect.payload,
                         shared=effect.shared,
@@ -164,19 +164,19 @@ class SiteRun:
         batch.put(self.name, encode_state(state))
         if isinstance(state, AwaitCohort):
             for other in self._journal.machines():
-                if other != self.name and other.startswith(f"{self.place.run}."):
+                if other != self.name and other.startswith(f"{self.context.run}."):
                     batch.drop(other)
 
     def _keep(self, learned: Learned) -> None:
         total = np.asarray(learned.total, np.float64)
-        self._ledger.keep_result(self.place.run, learned.round, learned.survivors, total.tobytes(), learned.root)
+        self._ledger.keep_result(self.context.run, learned.round, learned.survivors, total.tobytes(), learned.root)
 
     def _note(self, before: Record, after: Record, answer: Answer | None) -> None:
         """Enter into the ledger what this transition commits the site to, and settle what was waiting."""
         if isinstance(before, (AwaitVector, AwaitConfirmation)) and type(after) is not type(before):
-            self._decisions.settle(self.place.run)
+            self._decisions.settle(self.context.run)
         if isinstance(after, AwaitCohort):
-            self._ledger.join_epoch(self.place.run, self.place.project, after.membership.manifest.epoch)
+            self._ledger.join_epoch(self.context.run, self.context.project, after.membership.manifest.epoch)
         elif isinstance(after, AwaitSurvivors) and answer is not None:
             current = after.current
             self._records.answer(answer.query.dataset, answer.to_remember)
@@ -194,10 +194,10 @@ class SiteRun:
             )
         elif isinstance(before, AwaitConfirmation) and isinstance(after, (AwaitQuorum, AwaitOpening, AwaitResult)):
             keys = survivors_of(before)
-            larger = self._ledger.survivors(self.place.run)
-            dataset = self.place.terms.dataset
-            self._records.sign(dataset, self.place.run, keys, instead_of=larger)
-            self._ledger.keep_survivors(self.place.run, keys)
+            larger = self._ledger.survivors(self.context.run)
+            dataset = self.context.terms.dataset
+            self._records.sign(dataset, self.context.run, keys, instead_of=larger)
+            self._ledger.keep_survivors(self.context.run, keys)
             self._enter(
                 "survivors", round=before.current.round, dataset=dataset, sites=[to_base64url(key) for key in keys]
             )
@@ -207,8 +207,8 @@ class SiteRun:
             {
                 "what": what,
                 "at": round(time.time(), 3),
-                "project": str(self.place.project),
-                "run": str(self.place.run),
+                "project": str(self.context.project),
+                "run": str(self.context.run),
                 "epoch": self.name.partition(".")[2],
                 **facts,
             }

@@ -34,9 +34,9 @@ def watch(registry: CollectorRegistry, config: ParticipantConfig, journal: Journ
     gauge(
         "clock_offset_seconds",
         "Seconds by which this machine's clock is ahead of the relay's; it refuses requests beyond 60",
-        lambda: relay.line.clock_offset_s or 0,
+        lambda: relay.connection.clock_offset_s or 0,
     )
-    gauge("last_contact_timestamp_seconds", "When the relay last answered", lambda: relay.line.answered_at or 0)
+    gauge("last_contact_timestamp_seconds", "When the relay last answered", lambda: relay.connection.answered_at or 0)
     gauge("paused", "1 while the site is paused, else 0", decisions.is_paused)
     gauge("waiting_runs", "Runs that wait for an officer or for the site's schedule", lambda: len(decisions.waiting()))
     gauge("open_epochs", "Epochs whose state is kept", lambda: len(journal.machines()))
@@ -51,7 +51,7 @@ def watch(registry: CollectorRegistry, config: ParticipantConfig, journal: Journ
 
 
 def _is_there(relay: RelayClient) -> bool:
-    return relay.line.answered_at is not None and not relay.line.trouble
+    return relay.connection.answered_at is not None and not relay.connection.trouble
 
 
 class _FailedTries(Collector):
@@ -62,4 +62,4 @@ class _FailedTries(Collector):
 
     def collect(self) -> list[CounterMetricFamily]:
         text = "Requests and retries that the relay did not answer"
-        return [CounterMetricFamily(f"{_PREFIX}_failed_tries", text, value=self._relay.line.failed_tries)]
+        return [CounterMetricFamily(f"{_PREFIX}_failed_tries", text, value=self._relay.connection.failed_tries)]

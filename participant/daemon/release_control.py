@@ -27,16 +27,16 @@ class ReleaseControl:
     records: AnsweredRows
     decisions: Decisions
 
-    def query(self, bound: BoundQuery, place: RunContext, state: AwaitVector, now: float) -> Waiting | None:
+    def query(self, bound: BoundQuery, context: RunContext, state: AwaitVector, now: float) -> Waiting | None:
         """Return why a query has to wait, or None if it may be answered now.
 
         Raises:
             RefusedError, TermsError: the query is refused.
         """
         query = bound.query
-        used = self.ledger.releases(place.project, query.dataset, self.policy.budget.since(now))
-        self.policy.check_query(AskedQuery(bound, place.offer, used, now, state.current.deadline))
-        decided = self.decisions.of_query(place.run, query)
+        used = self.ledger.releases(context.project, query.dataset, self.policy.budget.since(now))
+        self.policy.check_query(AskedQuery(bound, context.offer, used, now, state.current.deadline))
+        decided = self.decisions.of_query(context.run, query)
         if decided is False:
             raise RefusedError("an officer of this site denied the request")
         begins = self.policy.opens(now)
@@ -50,8 +50,8 @@ class ReleaseControl:
         if not rules:
             return None
         return Waiting(
-            run=place.run,
-            project=place.project,
+            run=context.run,
+            project=context.project,
             round=state.current.round,
             subject=subject_of_query(query),
             rules=tuple(rules),
@@ -69,7 +69,7 @@ class ReleaseControl:
                 "near_answers",
             )
 
-    def survivors(self, place: RunContext, state: AwaitConfirmation) -> Waiting | None:
+    def survivors(self, context: RunContext, state: AwaitConfirmation) -> Waiting | None:
         """Return why signing a set of survivors has to wait, or None if it may be signed now.
 
         Raises:
@@ -77,7 +77,7 @@ class ReleaseControl:
         """
         keys, manifest = survivors_of(state), state.membership.manifest
         subject = subject_of_set(keys)
-        decided = self.decisions.of(place.run, subject)
+        decided = self.decisions.of(context.run, subject)
         if decided is False:
             raise RefusedError("an officer of this site denied the request")
         rules, words = [], []
@@ -85,10 +85,10 @@ class ReleaseControl:
         if lost and manifest.loss_rule is not LossRule.CONTINUE:
             rules.append("loss_rule")
             words.append(f"sites lost: {len(lost)}")
-        signed = set(self.ledger.survivors(place.run))
+        signed = set(self.ledger.survivors(context.run))
         shrinks = manifest.loss_rule is LossRule.CONTINUE and set(keys) < signed
         least = self.policy.least_difference(manifest)
-        near = nearest(frozenset(keys), self.records.signed_sets(place.terms.dataset), least)
+        near = nearest(frozenset(keys), self.records.signed_sets(context.terms.dataset), least)
         if near is not None and not shrinks:
             rules.append("minimum_site_difference")
             words.append(_too_near(near, frozenset(keys), least))
@@ -99,8 +99,8 @@ class ReleaseControl:
         if decided:
             return None
         return Waiting(
-            run=place.run,
-            project=place.project,
+            run=context.run,
+            project=context.project,
             round=state.current.round,
             subject=subject,
             rules=tuple(rules),

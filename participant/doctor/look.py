@@ -30,7 +30,7 @@ class Look:
         return keystore.unlock(self.settings.identity, passphrase(self.settings))
 
     @cached_property
-    def line(self) -> ConnectionHealth:
+    def health(self) -> ConnectionHealth:
         """The path to the relay, probed once; raises ParameterError if no relay is configured."""
         self.settings.require_relay()
         return ConnectionHealth.tried(self.settings)

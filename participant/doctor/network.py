@@ -20,23 +20,25 @@ _SLOW_S = 2.0
 
 def proxy(look: Look) -> Check:
     """Which proxy is used, and does it let connections through?"""
-    line = look.line
-    if line.proxy is None:
+    health = look.health
+    if health.proxy is None:
         return finding(True, "none: the connection is direct")
-    shown = line.proxy.with_user(None)
+    shown = health.proxy.with_user(None)
     remedy = "check its address, user and password (configure --proxy), and that it allows CONNECT to the relay"
-    return finding(line.broken != "proxy", f"{shown}: {line.why if line.broken == 'proxy' else 'it answers'}", remedy)
+    return finding(
+        health.broken != "proxy", f"{shown}: {health.why if health.broken == 'proxy' else 'it answers'}", remedy
+    )
 
 
 def dns(look: Look) -> Check:
     """Does the name of the relay, or of the proxy in front of it, resolve?"""
-    return _step(look.line, "dns", "check the name, and that this machine resolves it: resolvectl query NAME")
+    return _step(look.health, "dns", "check the name, and that this machine resolves it: resolvectl query NAME")
 
 
 def connection(look: Look) -> Check:
     """Does the port accept connections?"""
     remedy = "check that the relay is up, that the firewall allows this port, and whether a proxy is needed"
-    return _step(look.line, "connection", remedy)
+    return _step(look.health, "connection", remedy)
 
 
 def tls(look: Look) -> Check:
@@ -45,14 +47,14 @@ def tls(look: Look) -> Check:
         "private authority: configure --ca-file; proxy that intercepts TLS: exempt the relay's name; "
         "expired or wrong certificate: call the relay's operator"
     )
-    return _step(look.line, "tls", remedy)
+    return _step(look.health, "tls", remedy)
 
 
 def certificate_expiry(look: Look) -> Check:
     """Is the relay's certificate valid for some time to come?"""
-    until = look.line.expires
+    until = look.health.expires
     if until is None:
-        return _without(look.line, "tls", "no certificate, because the relay is on this machine")
+        return _without(look.health, "tls", "no certificate, because the relay is on this machine")
     days = (until - time.time()) / _DAY_S
     return finding(days > 14, f"expires in {days:.0f} days", "ask the relay's operator to renew it")
 
@@ -67,22 +69,22 @@ def authority(look: Look) -> Check:
 def relay(look: Look) -> Check:
     """Did the answer come from a relay?"""
     return _step(
-        look.line, "answer", "check the address; a proxy or login portal may have answered instead of the relay"
+        look.health, "answer", "check the address; a proxy or login portal may have answered instead of the relay"
     )
 
 
 def clock_of_the_relay(look: Look) -> Check:
     """Do the clocks agree? Signatures are valid for a minute."""
-    ahead = look.line.ahead_s
+    ahead = look.health.ahead_s
     if ahead is None:
-        return _without(look.line, "answer", "its answer carried no date")
+        return _without(look.health, "answer", "its answer carried no date")
     detail = f"the relay's clock is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}"
     return finding(abs(ahead) < WINDOW_S / 2, detail, "set this machine's clock, or call the relay's operator")
 
 
 def enrolled(look: Look) -> Check:
     """Does the relay accept this site's signature?"""
-    _require(look.line)
+    _require(look.health)
     try:
         facts, _ = asyncio.run(_asked(look, 1))
     except RelayError as error:
@@ -92,7 +94,7 @@ def enrolled(look: Look) -> Check:
 
 def round_trip(look: Look) -> Check:
     """How long does a signed request take?"""
-    _require(look.line)
+    _require(look.health)
     _, seconds = asyncio.run(_asked(look, _ROUND_TRIPS))
     return finding(
         min(seconds) < _SLOW_S, f"{min(seconds) * 1000:.0f} ms", "the connection is slow; check what else uses it"
@@ -101,7 +103,7 @@ def round_trip(look: Look) -> Check:
 
 def relay_version(look: Look) -> Check:
     """Are the versions of site and relay compatible?"""
-    _require(look.line)
+    _require(look.health)
     facts, _ = asyncio.run(_asked(look, 1))
     same = facts.version.split(".")[:1] == __version__.split(".")[:1]
     return finding(
@@ -120,21 +122,21 @@ async def _asked(look: Look, times: int) -> tuple[RelayFacts, list[float]]:
     return facts, seconds
 
 
-def _step(line: ConnectionHealth, step: str, remedy: str) -> Check:
-    if line.broken == step:
-        return finding(False, line.why, remedy)
-    if step in line.steps:
-        return finding(True, line.steps[step])
-    return _without(line, step, "")
+def _step(health: ConnectionHealth, step: str, remedy: str) -> Check:
+    if health.broken == step:
+        return finding(False, health.why, remedy)
+    if step in health.steps:
+        return finding(True, health.steps[step])
+    return _without(health, step, "")
 
 
-def _without(line: ConnectionHealth, step: str, otherwise: str) -> Check:
+def _without(health: ConnectionHealth, step: str, otherwise: str) -> Check:
     """Return the finding of a check that an earlier broken step prevented."""
-    if line.broken and (step not in _STEPS or _STEPS.index(line.broken) <= _STEPS.index(step)):
-        return finding(False, f"not reached: {line.broken} failed", f"fix {line.broken} first")
+    if health.broken and (step not in _STEPS or _STEPS.index(health.broken) <= _STEPS.index(step)):
+        return finding(False, f"not reached: {health.broken} failed", f"fix {health.broken} first")
     return finding(True, otherwise)
 
 
-def _require(line: ConnectionHealth) -> None:
-    if line.broken:
-        raise RelayUnavailableError(f"not reached: {line.broken} failed: {line.why}")
+def _require(health: ConnectionHealth) -> None:
+    if health.broken:
+        raise RelayUnavailableError(f"not reached: {health.broken} failed: {health.why}")

@@ -142,7 +142,7 @@ class RelayClient:
         return self._exchange.epoch
 
     @property
-    def line(self) -> "ConnectionState":
+    def connection(self) -> "ConnectionState":
         """Health of the connection."""
         exchange = self._exchange
         return ConnectionState(exchange.failed_tries, exchange.answered_at, exchange.trouble, exchange.clock_offset_s)

@@ -21,12 +21,12 @@ from relay.server.http import openapi
 from relay.server.http.connections import Connection
 from relay.server.http.context import Call, Relay
 from relay.server.http.endpoint import CALL, PROBLEM, REQUEST_ID, Endpoint, instance, note_problem
-from relay.server.jobs.checkpoint_signer import LOOK_S as NOTARY_S
+from relay.server.jobs.checkpoint_signer import LOOK_S as SIGNER_S
 from relay.server.jobs.checkpoint_signer import CheckpointSigner
 from relay.server.jobs.deadlines import EVERY_S as DEADLINES_S
 from relay.server.jobs.deadlines import Deadlines
 from relay.server.jobs.housekeeping import EVERY_S, Housekeeping
-from relay.server.jobs.state_metrics import EVERY_S as CENSUS_S
+from relay.server.jobs.state_metrics import EVERY_S as STATE_METRICS_S
 from relay.server.jobs.state_metrics import StateMetrics
 from relay.server.limits.body_budget import BodyBudget
 from relay.server.limits.fair_queue import FairQueue
@@ -57,7 +57,7 @@ LOOK_S = 1.0
 """How often a relay looks for messages written by other processes."""
 ENDINGS_S = 2.0
 """How often it looks for ended keys, whose long polls and downloads then end too."""
-PRESENCE_S = 5.0
+LAST_SEEN_S = 5.0
 SWEEP_S = 10.0
 
 _TRACED = ("project", "run", "blob", "message")
@@ -75,31 +75,31 @@ def create_app(config: RelayConfig) -> web.Application:
     Args:
         config: location of the data, and the limits.
     """
-    wakeups = LongPolls(config.max_polls_per_site)
+    long_polls = LongPolls(config.max_polls_per_site)
     private_folder(config.data)
     blobs = open_blobs(config)
-    metrics = RelayMetrics(config.data, wakeups.waiting, [kind.name for kind in problem.KINDS])
+    metrics = RelayMetrics(config.data, long_polls.waiting, [kind.name for kind in problem.KINDS])
     database = _database(config, metrics)
     relay = Relay(
         config=config,
-        edge=RequestFilter(config),
-        admissions=RoleCache(),
+        request_filter=RequestFilter(config),
+        role_cache=RoleCache(),
         bodies=BodyBudget(config.body_memory_bytes),
         database=database,
         blobs=blobs,
         digests=RunningDigests(),
-        wakeups=wakeups,
-        notices=_notices(config, wakeups),
-        presence=LastSeen(),
+        long_polls=long_polls,
+        notices=_notices(config, long_polls),
+        last_seen=LastSeen(),
         endings=set(),
-        turns=FairQueue(config.database_connections),
+        write_queue=FairQueue(config.database_connections),
         metrics=metrics,
         readiness=Readiness(config, database, blobs),
         epoch=Epoch(),
-        vitals=ProcessMonitor(metrics),
+        monitor=ProcessMonitor(metrics),
         description=openapi.encode(ROUTES),
     )
-    app = web.Application(middlewares=[_gate], handler_args=handler_options(config))
+    app = web.Application(middlewares=[_admit], handler_args=handler_options(config))
     app[RELAY] = relay
     for route in ROUTES:
         serve = Endpoint(relay, route).serve
@@ -110,12 +110,12 @@ def create_app(config: RelayConfig) -> web.Application:
     return app
 
 
-def _notices(config: RelayConfig, wakeups: LongPolls) -> "Notices | None":
+def _notices(config: RelayConfig, long_polls: LongPolls) -> "Notices | None":
     if config.database_url.get_backend_name() == "sqlite":
         return None
     from relay.server.store.notices import Notices  # noqa: PLC0415  # only PostgreSQL's users have the driver
 
-    return Notices(config.database_url, wakeups.wake, timeout_s=config.database_wait_s)
+    return Notices(config.database_url, long_polls.wake, timeout_s=config.database_wait_s)
 
 
 def handler_options(config: RelayConfig) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _database(config: RelayConfig, metrics: RelayMetrics) -> Database:
 
 
 @web.middleware
-async def _gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let requests through to declared endpoints only, and turn any exception into a problem document."""
     relay = request.app[RELAY]
     request[REQUEST_ID] = uuid4()
@@ -142,7 +142,7 @@ async def _gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     binding = logs.bind(request=str(request[REQUEST_ID]))
     with binding, _serving(request), relay.metrics.in_progress.track_inprogress():
         try:
-            relay.edge.admit(request)
+            relay.request_filter.admit(request)
             response = await _serve(request, endpoint)
         except Exception as error:  # noqa: BLE001  # every error becomes a problem document
             response = _refuse(relay, request, error)
@@ -232,7 +232,7 @@ async def _headers(request: web.Request, response: web.StreamResponse) -> None:
 
 
 async def _end_polls(app: web.Application) -> None:
-    app[RELAY].wakeups.close()
+    app[RELAY].long_polls.close()
 
 
 async def _run(app: web.Application) -> AsyncIterator[None]:
@@ -245,17 +245,17 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     # Signatures count whole seconds: one made after a restore but in the same second would look older than it.
     await asyncio.sleep(max(0.0, min(ceil(relay.epoch.floor) - time.time(), 1.0)))
     key_file = relay.config.data / KEY_FILE
-    notary = CheckpointSigner(signing_key(key_file), relay.database, relay.metrics)
+    signer = CheckpointSigner(signing_key(key_file), relay.database, relay.metrics)
     relay.metrics.oldest_key.labels("audit").set(key_file.stat().st_mtime)
     house = Housekeeping(relay)
     jobs = [
-        asyncio.create_task(relay.vitals.watch()),
-        asyncio.create_task(_every(CENSUS_S, StateMetrics(relay.database, relay.readiness, relay.metrics))),
-        asyncio.create_task(_every(NOTARY_S, notary)),
+        asyncio.create_task(relay.monitor.watch()),
+        asyncio.create_task(_every(STATE_METRICS_S, StateMetrics(relay.database, relay.readiness, relay.metrics))),
+        asyncio.create_task(_every(SIGNER_S, signer)),
         asyncio.create_task(_every(LOOK_S, _Look(relay))),
         asyncio.create_task(_every(ENDINGS_S, lambda: _look_for_endings(relay))),
         asyncio.create_task(_every(SWEEP_S, lambda: _sweep(relay))),
-        asyncio.create_task(_every(PRESENCE_S, lambda: _write_presence(relay))),
+        asyncio.create_task(_every(LAST_SEEN_S, lambda: _write_last_seen(relay))),
         asyncio.create_task(_every(DEADLINES_S, Deadlines(relay.database))),
         asyncio.create_task(_every(EVERY_S, house)),
     ]
@@ -266,7 +266,7 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
         job.cancel()
     await asyncio.gather(*jobs, return_exceptions=True)
     with suppress(Exception):  # only observations, not worth failing the shutdown
-        await _write_presence(relay)
+        await _write_last_seen(relay)
         await house.stop()
     await relay.database.close()
 
@@ -291,13 +291,13 @@ class _Look:
         seen = self._seen
         newest = await self._relay.database.read(messages.newest)
         if seen is not None and newest > seen:
-            self._relay.wakeups.wake(await self._relay.database.read(lambda db: messages.readers_since(db, seen)))
+            self._relay.long_polls.wake(await self._relay.database.read(lambda db: messages.readers_since(db, seen)))
         self._seen = newest
 
 
 async def _look_for_endings(relay: Relay) -> None:
     ended = await relay.database.read(sites.ended)
-    relay.wakeups.wake(ended - relay.endings)
+    relay.long_polls.wake(ended - relay.endings)
     relay.endings.update(ended)
 
 
@@ -312,6 +312,6 @@ async def _sweep(relay: Relay) -> None:
             _log.info(event, site=fingerprint(row.key), name=row.name)
 
 
-async def _write_presence(relay: Relay) -> None:
-    if seen := relay.presence.take():
+async def _write_last_seen(relay: Relay) -> None:
+    if seen := relay.last_seen.take():
         await relay.database.write(lambda db: sites.seen(db, seen), appends=True)

@@ -86,7 +86,7 @@ async def _public(app: web.Application, config: RelayConfig, certificate: Certif
             runner,
             config.host,
             config.port,
-            addresses=app[RELAY].edge.addresses,
+            addresses=app[RELAY].request_filter.addresses,
             patience=Patience(
                 most=config.max_connections,
                 most_per_address=config.max_connections_per_address,

@@ -25,11 +25,11 @@ def settings(net: Network) -> dict[str, Any]:
 
 
 def in_a_notebook(net: Network, project: str) -> tuple[str, list[Any]]:
-    with connect(**settings(net), progress=False) as office:
-        assert [one.name for one in office.projects()] == ["test"]
-        run = office.project(project).run(KAPLAN_MEIER)
-        assert office.earlier(run.id).to_dict() == run.to_dict()
-        assert office.runs()[0].outcome == "completed"
+    with connect(**settings(net), progress=False) as session:
+        assert [one.name for one in session.projects()] == ["test"]
+        run = session.project(project).run(KAPLAN_MEIER)
+        assert session.earlier(run.id).to_dict() == run.to_dict()
+        assert session.runs()[0].outcome == "completed"
         return str(run.id), run.to_dict()["results"]
 
 
@@ -62,13 +62,13 @@ async def test_every_way_leads_to_the_same_numbers(tmp_path: Path) -> None:
         by_command = await net.run(project)
         by_file = await net.coordinator("run", str(file), "--no-progress")
         run, in_notebook = await asyncio.to_thread(in_a_notebook, net, "test")
-        async with connect_async(**settings(net), progress=False) as office:
-            in_program = (await (await office.project(project)).run(file)).to_dict()["results"]
-            outcomes = [line.outcome for line in await office.runs()]
+        async with connect_async(**settings(net), progress=False) as session:
+            in_program = (await (await session.project(project)).run(file)).to_dict()["results"]
+            outcomes = [line.outcome for line in await session.runs()]
         shown = await net.coordinator("show", run)
         await assert_everybody_keeps_the_receipt(net, run, tmp_path / "run.receipt")
-    with connect(simulate=SITES, progress=False) as office:
-        beforehand = office.project("test").run(file).to_dict()
+    with connect(simulate=SITES, progress=False) as session:
+        beforehand = session.project("test").run(file).to_dict()
 
     expected = by_command["results"]
     assert [result["rows"] for result in expected] == [60]

@@ -2,9 +2,9 @@
 
     async with cohort(folder, sites=5) as there:
         project = await there.project()
-        async with there.office() as office:
-            run = await there.begin(office, project)
-            report = await carry_out(run, await sealed(office.relay, project), office, nowhere)
+        async with there.session() as session:
+            run = await there.begin(session, project)
+            report = await carry_out(run, await sealed(session.relay, project), session, nowhere)
 
 Processes of their own would do the same in ten times the time, most of it imports. Identities are not sealed under a
 passphrase, and officers do not compare words; everything else is what runs in life.
@@ -79,17 +79,17 @@ class Cohort:
         """The coordinator's identity."""
         return Identity(self.seed)
 
-    def settings(self, office: str = "office", **more: Any) -> CoordinatorConfig:
+    def settings(self, name: str = "office", **more: Any) -> CoordinatorConfig:
         """Settings of the coordinator, with its data in a folder of this name."""
-        return CoordinatorConfig(relay=self.relay.url, data=self.folder / office, **{**PACE, **more})
+        return CoordinatorConfig(relay=self.relay.url, data=self.folder / name, **{**PACE, **more})
 
     @asynccontextmanager
-    async def office(self, name: str = "office", **more: Any) -> AsyncIterator[Session]:
+    async def session(self, name: str = "office", **more: Any) -> AsyncIterator[Session]:
         """The coordinator at work in a folder of this name."""
         settings = self.settings(name, **more)
         settings.data.mkdir(mode=0o700, exist_ok=True)
-        async with at_work(settings, self.head) as office:
-            yield office
+        async with at_work(settings, self.head) as session:
+            yield session
 
     async def project(self, sites: Iterable[CohortSite] | None = None, **terms: Any) -> UUID:
         """A project with a roster of these sites, or of all, that everybody confirmed."""
@@ -114,10 +114,10 @@ class Cohort:
                 await own.answer(project, MemberState.CONFIRMED, roster_version=roster.version)
         return project
 
-    async def begin(self, office: Session, project: UUID, *tasks: dict[str, Any], **order: Any) -> UUID:
+    async def begin(self, session: Session, project: UUID, *tasks: dict[str, Any], **order: Any) -> UUID:
         """Enter a run of one Kaplan-Meier curve, or of these tasks."""
         specs = tuple(parse_spec(task) for task in tasks or (KAPLAN_MEIER,))
-        return begin(office, await sealed(office.relay, project), Order(tasks=specs, **order))
+        return begin(session, await sealed(session.relay, project), Order(tasks=specs, **order))
 
     def wake(self, *sites: CohortSite) -> None:
         """Start the daemons of these sites, or of all that sleep."""

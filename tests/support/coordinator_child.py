@@ -67,23 +67,23 @@ def _live(settings: dict[str, Any], seed: bytes, role: Role, run: UUID, point: s
     crashpoints._NAME, crashpoints._PASSAGE, crashpoints._passages = name, int(passage or 1), count(1)
 
     async def work() -> None:
-        async with at_work(CoordinatorConfig(**settings), Identity(seed)) as office:
-            await (_resume(office, run) if role == "resume" else _stand_by(office, run))
+        async with at_work(CoordinatorConfig(**settings), Identity(seed)) as session:
+            await (_resume(session, run) if role == "resume" else _stand_by(session, run))
 
     asyncio.run(work())
 
 
-async def _resume(office: Session, run: UUID) -> None:
+async def _resume(session: Session, run: UUID) -> None:
     try:
-        await carry_out(run, await sealed(office.relay, office.records.get(run).project), office, nowhere)
+        await carry_out(run, await sealed(session.relay, session.records.get(run).project), session, nowhere)
     except SecaggError:  # by whatever name: journal and relay say how the run ended
         return
 
 
-async def _stand_by(office: Session, run: UUID) -> None:
+async def _stand_by(session: Session, run: UUID) -> None:
     stop = asyncio.Event()
-    watching = asyncio.create_task(Standby(office).watch(stop))
-    while (await office.relay.run(run)).state not in FINAL_RUN:  # noqa: ASYNC110
+    watching = asyncio.create_task(Standby(session).watch(stop))
+    while (await session.relay.run(run)).state not in FINAL_RUN:  # noqa: ASYNC110
         await asyncio.sleep(0.2)
     await asyncio.sleep(0.2)
     stop.set()

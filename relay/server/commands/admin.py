@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from relay.api.states import FINAL_RUN, RunState
 from relay.api.wire import to_base64url
 from relay.server.commands.options import RelayOptions
-from relay.server.store import audit, census, epochs, milestones, runs, sites
+from relay.server.store import audit, epochs, milestones, runs, sites, state_counts
 from relay.server.store.offline import on_database, over_view
 from relay.service.command import Commands
 from secagg.errors import ParameterError
@@ -28,7 +28,7 @@ def status(common: RelayOptions) -> None:
     """Show the number of sites, runs and tokens, the epoch, and when backup and audit check last succeeded."""
 
     def look(db: Connection) -> dict[str, Any]:
-        counted, reached, epoch = census.take(db, now=time.time()), milestones.reached(db), epochs.current(db)
+        counted, reached, epoch = state_counts.take(db, now=time.time()), milestones.reached(db), epochs.current(db)
         return {
             "sites": counted.sites,
             "runs": counted.runs,
@@ -69,7 +69,7 @@ def runs_(common: RelayOptions) -> None:
 
     def look(db: Connection) -> list[dict[str, Any]]:
         used: dict[UUID, list[dict[str, Any]]] = {}
-        for row in census.usage(db):
+        for row in state_counts.usage(db):
             amounts = {name: getattr(row, name) for name in ("messages", "frame_bytes", "payload_bytes")}
             used.setdefault(row.run, []).append({"site": row.site_name} | amounts)
         return [
@@ -82,7 +82,7 @@ def runs_(common: RelayOptions) -> None:
                 "last_activity": max(row.updated, row.last_message or 0.0),
                 "usage": used.get(row.id, []),
             }
-            for row in census.open_runs(db)
+            for row in state_counts.open_runs(db)
         ]
 
     _list("runs", over_view(common.settings(), look), common)

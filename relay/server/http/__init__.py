@@ -3,7 +3,7 @@
     connections   socket: counted and limited before TLS; slow heads, idle and stalled connections are aborted
       TLS         of the standard library; `core.tls` reloads its certificate
     app._gate     request filter (`limits`): may this address come, and how often; then a declared route, or none
-    endpoint      the order of what follows; whatever is raised in it becomes a problem document in `_gate`
+    endpoint      the order of what follows; whatever is raised in it becomes a problem document in `_admit`
       auth          signature over method, path, query, digest of the body and time; not older than the epoch
       limits        how often may this site come
       access        nonce: a repeated write is only answered again; then rights, before any body is read

@@ -35,21 +35,21 @@ class Relay:
     """
 
     config: RelayConfig
-    edge: RequestFilter
-    admissions: RoleCache
+    request_filter: RequestFilter
+    role_cache: RoleCache
     bodies: BodyBudget
     database: Database
     blobs: Blobs
     digests: RunningDigests
-    wakeups: LongPolls
+    long_polls: LongPolls
     notices: "Notices | None"
-    presence: LastSeen
+    last_seen: LastSeen
     endings: set[bytes]
-    turns: FairQueue
+    write_queue: FairQueue
     metrics: RelayMetrics
     readiness: Readiness
     epoch: Epoch
-    vitals: ProcessMonitor
+    monitor: ProcessMonitor
     description: bytes
 
 

@@ -19,7 +19,7 @@ from relay.server.http.auth import authenticate, check_digest, read_body
 from relay.server.http.body import BYTES, JSON, explain
 from relay.server.http.context import Call, Relay, RouteAnswer
 from relay.server.http.route import Reading, Route, Writing
-from relay.server.limits.role_cache import Place
+from relay.server.limits.role_cache import CacheKey
 from relay.server.store import nonces
 from relay.service.crashpoints import crashpoint
 from secagg.codec import tagged_hash
@@ -86,23 +86,23 @@ class Endpoint:
         """
         if signed.created < self._relay.epoch.floor:
             raise Problem(STALE_SIGNATURE, "the request was signed before this relay was restored; sign it again")
-        self._relay.edge.admit_site(signed.key)
-        place, admissions = self._place(call), self._relay.admissions
-        if place is not None:
-            call.role = admissions.role(place, call.now)
+        self._relay.request_filter.admit_site(signed.key)
+        key, role_cache = self._cache_key(call), self._relay.role_cache
+        if key is not None:
+            call.role = role_cache.role(key, call.now)
         try:
             if call.role:
                 return None  # the transaction detects a repeated write by its nonce
             kept = await self._relay.database.read(lambda db: self._look(db, call, signed, request))
-            if place is not None and kept is None:
-                admissions.remember(place, call.role, call.now)
+            if key is not None and kept is None:
+                role_cache.remember(key, call.role, call.now)
             return kept
         finally:
             if call.role:  # an unknown key's clock means nothing
-                self._relay.vitals.signed(signed.created, call.now)
-                self._relay.presence.saw(signed.key)
+                self._relay.monitor.signed(signed.created, call.now)
+                self._relay.last_seen.saw(signed.key)
 
-    def _place(self, call: Call) -> Place | None:
+    def _cache_key(self, call: Call) -> CacheKey | None:
         """Return where the signer would write; None if each request must be looked up for a stage to use the result."""
         route = self.route
         if route.writes is None or route.stage is not None or route.access is Access.ENROLLING:
@@ -172,7 +172,7 @@ class Endpoint:
         else:
             async with self.route.stage(call):
                 encoded = await self._in_turn(handler, call, signed, request)
-        self._relay.wakeups.wake(call.woken)
+        self._relay.long_polls.wake(call.woken)
         if self._relay.notices is not None:
             self._relay.notices.tell(call.woken)
         for count in call.counts:
@@ -184,7 +184,7 @@ class Endpoint:
         """Wait for the turn of the run, or of the site if the path names no run; all enrolments share one turn."""
         party = b"" if self.route.access is Access.ENROLLING else call.path.get("run", signed.key)
         try:
-            async with self._relay.turns.turn(party, self._relay.config.database_wait_s):
+            async with self._relay.write_queue.turn(party, self._relay.config.database_wait_s):
                 return await self._transact(handler, call, signed, request)
         except TimeoutError:
             raise DatabaseBusyError("the database is busy") from None

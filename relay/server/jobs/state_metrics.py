@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from relay.api.states import Role, RunState
 from relay.server.core.metrics import RelayMetrics
 from relay.server.process.readiness import Readiness
-from relay.server.store import census, milestones
+from relay.server.store import milestones, state_counts
 from relay.server.store.database import Database
 
 EVERY_S = 15.0
@@ -34,11 +34,13 @@ class StateMetrics:
     async def __call__(self) -> None:
         self._metrics.ready.set(await self._readiness() is None)
         now = time.time()
-        counted, reached = await self._database.read(lambda db: (census.take(db, now=now), milestones.reached(db)))
+        counted, reached = await self._database.read(
+            lambda db: (state_counts.take(db, now=now), milestones.reached(db))
+        )
         self._show(counted, now)
         self._show_upkeep(reached)
 
-    def _show(self, counted: census.StateCounts, now: float) -> None:
+    def _show(self, counted: state_counts.StateCounts, now: float) -> None:
         metrics = self._metrics
         for state in RunState:
             metrics.runs.labels(state).set(counted.runs.get(state, 0))

@@ -18,7 +18,7 @@ class FairQueue:
 
     def __init__(self, most: int) -> None:
         self._free = most
-        self._lines: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._queues: dict[Hashable, deque[asyncio.Future[None]]] = {}
 
     @asynccontextmanager
     async def turn(self, party: Hashable, wait_s: float) -> AsyncIterator[None]:
@@ -35,7 +35,7 @@ class FairQueue:
             self._free -= 1
             return
         waiting = asyncio.get_running_loop().create_future()
-        self._lines.setdefault(party, deque()).append(waiting)
+        self._queues.setdefault(party, deque()).append(waiting)
         try:
             await waiting
         except asyncio.CancelledError:
@@ -45,12 +45,12 @@ class FairQueue:
 
     def _give(self) -> None:
         """Pass a turn to the party at the head, which then moves behind all other parties."""
-        while self._lines:
-            party = next(iter(self._lines))
-            line = self._lines.pop(party)
-            waiting = line.popleft()
-            if line:
-                self._lines[party] = line
+        while self._queues:
+            party = next(iter(self._queues))
+            queue = self._queues.pop(party)
+            waiting = queue.popleft()
+            if queue:
+                self._queues[party] = queue
             if not waiting.done():  # else it has given up
                 waiting.set_result(None)
                 return

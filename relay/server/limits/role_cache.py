@@ -7,7 +7,7 @@ has just ended permits no write, and every replica knows an ended key within two
 KEEP_S = 10.0
 MOST = 1 << 16
 
-Place = tuple[bytes, str, tuple[str, ...]]
+CacheKey = tuple[bytes, str, tuple[str, ...]]
 """Signer, route, and what the path names."""
 
 
@@ -15,16 +15,16 @@ class RoleCache:
     """Remembers the roles of signers by place, each for ten seconds."""
 
     def __init__(self) -> None:
-        self._roles: dict[Place, tuple[str, float]] = {}  # oldest first
+        self._roles: dict[CacheKey, tuple[str, float]] = {}  # oldest first
 
-    def remember(self, place: Place, role: str, now: float) -> None:
+    def remember(self, key: CacheKey, role: str, now: float) -> None:
         """Record that a signer was admitted at a place."""
-        self._roles.pop(place, None)
-        self._roles[place] = (role, now)
+        self._roles.pop(key, None)
+        self._roles[key] = (role, now)
         if len(self._roles) > MOST:
             del self._roles[next(iter(self._roles))]
 
-    def role(self, place: Place, now: float) -> str:
+    def role(self, key: CacheKey, now: float) -> str:
         """Return the role of a signer recently admitted at a place; empty if there was none."""
-        role, at = self._roles.get(place, ("", now))
+        role, at = self._roles.get(key, ("", now))
         return role if 0 <= now - at < KEEP_S else ""

@@ -153,16 +153,16 @@ async def poll(call: Call, request: web.Request) -> RouteAnswer:
     query: PollQuery = call.query
     clock = asyncio.get_running_loop().time
     started = clock()
-    if query.wait and call.relay.wakeups.waiting() >= call.relay.config.max_polls:
+    if query.wait and call.relay.long_polls.waiting() >= call.relay.config.max_polls:
         raise Problem(UNAVAILABLE, "too many sites are waiting for messages; retry later")
-    with call.relay.wakeups.poll(call.signer) as waiting:
+    with call.relay.long_polls.poll(call.signer) as waiting:
         while True:
-            await asyncio.sleep(call.relay.wakeups.rest_s(call.signer) if query.wait else 0)
+            await asyncio.sleep(call.relay.long_polls.rest_s(call.signer) if query.wait else 0)
             found = await _page(call, query)
             left = started + query.wait - clock()
             if found.messages or left <= 0 or not await waiting.wait(left):
                 if found.messages:
-                    call.relay.wakeups.answered(call.signer)
+                    call.relay.long_polls.answered(call.signer)
                 call.waited_s = clock() - started
                 return RouteAnswer(200, found)
 

@@ -89,12 +89,12 @@ async def test_a_run_that_was_open_when_the_backup_was_made_goes_on_from_its_che
     seed = keystore.seed_of(tmp_path / "net/office/identity.json", PASSPHRASE)
     async with cohort(tmp_path / "net", sites=3, seed=seed) as there:
         project = await there.project()
-        async with there.office("office") as office:
-            run = await there.begin(office, project, KAPLAN_MEIER, {**KAPLAN_MEIER, "row_limit": 999})
+        async with there.session("office") as session:
+            run = await there.begin(session, project, KAPLAN_MEIER, {**KAPLAN_MEIER, "row_limit": 999})
         await asked(there, "backup", tmp_path / "unheard")
         pausing = asyncio.create_task(told(there, "resume", str(run), "--no-progress"))
-        async with there.office("office") as office:
-            while office.records.get(run).state not in {"running", "completed"}:  # noqa: ASYNC110  # another thread's
+        async with there.session("office") as session:
+            while session.records.get(run).state not in {"running", "completed"}:  # noqa: ASYNC110  # another thread's
                 await asyncio.sleep(0.05)
         assert (await told(there, "pause", str(run))).exit_code == 0
         assert (await pausing).exit_code != 0

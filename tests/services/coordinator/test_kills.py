@@ -42,8 +42,8 @@ async def test_whoever_is_killed_every_run_ends_right_or_by_name_and_nobody_mask
         for name in FOLDERS:
             (there.folder / name).mkdir(mode=0o700)
         while kills < KILLS and time.monotonic() < began + 60 * MINUTES:
-            async with there.office(FOLDERS[0]) as office:
-                run = await there.begin(office, project, *TASKS, within_s=300)
+            async with there.session(FOLDERS[0]) as session:
+                run = await there.begin(session, project, *TASKS, within_s=300)
             died = 0
             role, folder = "resume", FOLDERS[0]
             while True:
@@ -75,15 +75,15 @@ async def is_over(there: Cohort, run: UUID) -> bool:
 async def checked(there: Cohort, run: UUID) -> str:
     """How a run ended, which both journals agree on; a result is the pooled one."""
     for name in FOLDERS:
-        async with there.office(name) as office:
-            found = await office.relay.run(run)
+        async with there.session(name) as session:
+            found = await session.relay.run(run)
             assert found.state in FINAL_RUN
-            record = next((one for one in office.records.all() if one.run == run), None)
+            record = next((one for one in session.records.all() if one.run == run), None)
             if found.state is RunState.COMPLETED and record is not None and record.state is RunState.COMPLETED:
-                report = await recall(record, RunTables(office.journal.connection, run))
+                report = await recall(record, RunTables(session.journal.connection, run))
                 assert len(report.results) == len(TASKS)
                 there.assert_pooled(report)
-                verify_receipt(receipt_of(office.journal, run, there.head))
+                verify_receipt(receipt_of(session.journal, run, there.head))
                 return "completed"
     assert found.state is RunState.FAILED
     assert found.reason

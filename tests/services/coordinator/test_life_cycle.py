@@ -24,14 +24,14 @@ from tests.support.network import KAPLAN_MEIER
 SECOND = {**KAPLAN_MEIER, "row_limit": 999}  # the same curve by another query
 
 
-async def worked(office: Session, run: UUID, show=nowhere) -> RunOutcome:
-    project = office.records.get(run).project
-    return await carry_out(run, await sealed(office.relay, project), office, show)
+async def worked(session: Session, run: UUID, show=nowhere) -> RunOutcome:
+    project = session.records.get(run).project
+    return await carry_out(run, await sealed(session.relay, project), session, show)
 
 
-async def ends(office: Session, run: UUID) -> tuple[RunState, str]:
+async def ends(session: Session, run: UUID) -> tuple[RunState, str]:
     """State and reason of a run, which journal and relay agree on."""
-    record, at_relay = office.records.get(run), await office.relay.run(run)
+    record, at_relay = session.records.get(run), await session.relay.run(run)
     assert (record.state, record.reason) == (at_relay.state, at_relay.reason)
     assert record.told
     return record.state, record.reason
@@ -51,60 +51,62 @@ def when(what: str, do) -> object:
 
 async def test_two_runs_at_a_time_pause_and_go_on_and_ask_nobody_twice(four: Cohort) -> None:
     project = await four.project()
-    async with four.office() as office:
-        first = await four.begin(office, project, KAPLAN_MEIER, SECOND)
-        second = await four.begin(office, project)
-        pausing = when("round-done", lambda _: office.records.wish(first, "pause"))
+    async with four.session() as session:
+        first = await four.begin(session, project, KAPLAN_MEIER, SECOND)
+        second = await four.begin(session, project)
+        pausing = when("round-done", lambda _: session.records.request(first, "pause"))
         paused, done = await asyncio.gather(
-            worked(office, first, pausing), worked(office, second), return_exceptions=True
+            worked(session, first, pausing), worked(session, second), return_exceptions=True
         )
         assert isinstance(paused, RunPausedError), paused
         assert isinstance(done, RunOutcome), done
         four.assert_pooled(done)
-        assert await ends(office, first) == (RunState.PAUSED, "")
-        assert await ends(office, second) == (RunState.COMPLETED, "")
-        report = await worked(office, first)
+        assert await ends(session, first) == (RunState.PAUSED, "")
+        assert await ends(session, second) == (RunState.COMPLETED, "")
+        report = await worked(session, first)
         four.assert_pooled(report)
         assert len(report.answers) == 2
-        assert await ends(office, first) == (RunState.COMPLETED, "")
+        assert await ends(session, first) == (RunState.COMPLETED, "")
         with pytest.raises(RunEndedError, match="is completed"):
-            await worked(office, first)
+            await worked(session, first)
     four.assert_nobody_masked_twice()
 
 
 async def test_a_run_is_cancelled_by_whoever_works_on_it_or_by_the_command(four: Cohort) -> None:
     project = await four.project()
-    async with four.office() as office, four.office() as other:
-        run = await four.begin(office, project)
-        cancelling = asyncio.create_task(worked(office, run, when("step", lambda _: other.records.wish(run, "cancel"))))
+    async with four.session() as session, four.session() as other:
+        run = await four.begin(session, project)
+        cancelling = asyncio.create_task(
+            worked(session, run, when("step", lambda _: other.records.request(run, "cancel")))
+        )
         with pytest.raises(RunCancelledError):
             await cancelling
-        assert await ends(office, run) == (RunState.CANCELLED, "")
-        left = await four.begin(office, project)
+        assert await ends(session, run) == (RunState.CANCELLED, "")
+        left = await four.begin(session, project)
         with pytest.raises(RunPausedError):
-            await worked(office, left, when("epoch-ready", lambda _: office.records.wish(left, "pause")))
+            await worked(session, left, when("epoch-ready", lambda _: session.records.request(left, "pause")))
         await stop(other, left, "cancel")
-        assert await ends(office, left) == (RunState.CANCELLED, "")
-        unheard = await four.begin(office, project)
-        await stop(office, unheard, "cancel")
-        assert (office.records.get(unheard).state, office.records.get(unheard).told) == (RunState.CANCELLED, True)
+        assert await ends(session, left) == (RunState.CANCELLED, "")
+        unheard = await four.begin(session, project)
+        await stop(session, unheard, "cancel")
+        assert (session.records.get(unheard).state, session.records.get(unheard).told) == (RunState.CANCELLED, True)
 
 
 async def test_a_run_that_the_relay_ended_in_a_round_gives_its_sites_a_receipt_that_holds(four: Cohort) -> None:
     project = await four.project()
-    async with four.office() as office:
-        run = await four.begin(office, project)
+    async with four.session() as session:
+        run = await four.begin(session, project)
         going: list[asyncio.Task[None]] = []
 
         async def end() -> None:
             await four.sleep(*four.sites)
             await asyncio.sleep(1)  # the round is opened, and nobody answers
-            lease = await office.relay.lease_run(run, office.holder, 3)
-            await office.relay.change_run(run, RunState.RUNNING, RunState.FAILED, "by the relay", lease=lease.token)
+            lease = await session.relay.lease_run(run, session.holder, 3)
+            await session.relay.change_run(run, RunState.RUNNING, RunState.FAILED, "by the relay", lease=lease.token)
 
         with pytest.raises(RunEndedError):
-            await worked(office, run, when("epoch-ready", lambda _: going.append(asyncio.create_task(end()))))
-        assert await ends(office, run) == (RunState.FAILED, "by the relay")
+            await worked(session, run, when("epoch-ready", lambda _: going.append(asyncio.create_task(end()))))
+        assert await ends(session, run) == (RunState.FAILED, "by the relay")
         for site in four.sites:
             async with four.settings().client(site.identity) as own:
                 (parcel,) = await Parcels(own, site.identity, run, leads=False).receive(0)
@@ -115,50 +117,50 @@ async def test_a_run_that_the_relay_ended_in_a_round_gives_its_sites_a_receipt_t
 async def test_a_site_that_stalls_costs_the_run_nothing_and_is_back_in_the_next(four: Cohort) -> None:
     project = await four.project()
     lost, *others = four.sites
-    async with four.office(step_s=60.0, grace_s=1.0) as office:
-        run = await four.begin(office, project, KAPLAN_MEIER, SECOND)
+    async with four.session(step_s=60.0, grace_s=1.0) as session:
+        run = await four.begin(session, project, KAPLAN_MEIER, SECOND)
         going: list[asyncio.Task[None]] = []
         losing = when("epoch-ready", lambda _: going.append(asyncio.create_task(four.sleep(lost))))
-        report = await worked(office, run, losing)
+        report = await worked(session, run, losing)
         four.assert_pooled(report, others)
         four.wake(lost)
-        again = retry(office, await sealed(office.relay, project), run)
-        four.assert_pooled(await worked(office, again))
-        assert office.records.get(again).repeats == run
+        again = retry(session, await sealed(session.relay, project), run)
+        four.assert_pooled(await worked(session, again))
+        assert session.records.get(again).repeats == run
 
 
 async def test_a_run_that_cannot_go_on_ends_by_name_and_by_its_deadline(four: Cohort) -> None:
     project = await four.project()
-    async with four.office(step_s=1.0, grace_s=0.1) as office:
+    async with four.session(step_s=1.0, grace_s=0.1) as session:
         await four.sleep(*four.sites[:2])
-        run = await four.begin(office, project)
+        run = await four.begin(session, project)
         with pytest.raises(NotEnoughParticipantsError):
-            await worked(office, run)
-        assert (await ends(office, run))[1].startswith("2 sites answered, ")
+            await worked(session, run)
+        assert (await ends(session, run))[1].startswith("2 sites answered, ")
         with pytest.raises(NotEnoughParticipantsError, match="4 sites confirmed the roster, 5 are needed"):
-            await four.begin(office, project, quorum=5)
-    async with four.office() as office:
+            await four.begin(session, project, quorum=5)
+    async with four.session() as session:
         began = time.time()
-        run = await four.begin(office, project, within_s=2)
+        run = await four.begin(session, project, within_s=2)
         with pytest.raises(RunOverdueError):
-            await worked(office, run)
+            await worked(session, run)
         assert time.time() < began + 2 + 60
-        assert await ends(office, run) == (RunState.FAILED, "deadline")
+        assert await ends(session, run) == (RunState.FAILED, "deadline")
 
 
 async def test_a_quorum_above_what_is_left_ends_the_run(four: Cohort) -> None:
     project = await four.project()
     await four.sleep(four.sites[0])
-    async with four.office(step_s=4.0, grace_s=0.5) as office:
-        run = await four.begin(office, project, quorum=4)
+    async with four.session(step_s=4.0, grace_s=0.5) as session:
+        run = await four.begin(session, project, quorum=4)
         with pytest.raises(NotEnoughParticipantsError):
-            await worked(office, run)
+            await worked(session, run)
 
 
 async def test_a_relay_that_is_away_holds_a_run_up_and_no_longer_than_its_deadline(four: Cohort) -> None:
     project = await four.project()
-    async with four.office() as office:
-        run = await four.begin(office, project, KAPLAN_MEIER, SECOND)
+    async with four.session() as session:
+        run = await four.begin(session, project, KAPLAN_MEIER, SECOND)
         restarting: list[asyncio.Task[None]] = []
 
         def away(_event: Event) -> None:
@@ -169,26 +171,26 @@ async def test_a_relay_that_is_away_holds_a_run_up_and_no_longer_than_its_deadli
             await asyncio.sleep(2)
             await asyncio.to_thread(four.relay.restart)
 
-        four.assert_pooled(await worked(office, run, when("round-done", away)))
-        assert await ends(office, run) == (RunState.COMPLETED, "")
+        four.assert_pooled(await worked(session, run, when("round-done", away)))
+        assert await ends(session, run) == (RunState.COMPLETED, "")
 
-        run = await four.begin(office, project, within_s=3)
+        run = await four.begin(session, project, within_s=3)
         with pytest.raises(RunOverdueError):
-            await asyncio.wait_for(worked(office, run, when("step", lambda _: four.relay.kill())), 3 + 60)
-        assert (office.records.get(run).state, office.records.get(run).told) == (RunState.FAILED, False)
+            await asyncio.wait_for(worked(session, run, when("step", lambda _: four.relay.kill())), 3 + 60)
+        assert (session.records.get(run).state, session.records.get(run).told) == (RunState.FAILED, False)
         await asyncio.to_thread(four.relay.restart)
         for _ in range(20):  # the lease of the process that ended it has to end
-            await sweep(office)
-            if office.records.get(run).told:
+            await sweep(session)
+            if session.records.get(run).told:
                 break
             await asyncio.sleep(0.5)
-        assert await ends(office, run) == (RunState.FAILED, "deadline")
+        assert await ends(session, run) == (RunState.FAILED, "deadline")
     four.assert_nobody_masked_twice()
 
 
 async def test_a_standby_takes_over_in_the_middle_and_the_first_one_can_do_nothing_any_more(four: Cohort) -> None:
     project = await four.project()
-    async with four.office("first") as first, four.office("second") as second:
+    async with four.session("first") as first, four.session("second") as second:
         run = await four.begin(first, project, KAPLAN_MEIER, SECOND)
 
         class Hang(BaseException):
@@ -224,7 +226,7 @@ async def test_a_standby_takes_over_in_the_middle_and_the_first_one_can_do_nothi
 
 async def test_a_run_that_was_left_without_a_checkpoint_is_ended_by_name(four: Cohort) -> None:
     project = await four.project()
-    async with four.office("first", checkpoints=False) as first, four.office("second") as second:
+    async with four.session("first", checkpoints=False) as first, four.session("second") as second:
         run = await four.begin(first, project)
 
         class Hang(BaseException):
@@ -246,8 +248,8 @@ async def test_a_run_that_was_left_without_a_checkpoint_is_ended_by_name(four: C
 
 async def test_two_processes_never_work_on_one_run(four: Cohort) -> None:
     project = await four.project()
-    async with four.office() as office, four.office() as other:
-        run = await four.begin(office, project)
+    async with four.session() as session, four.session() as other:
+        run = await four.begin(session, project)
         refused = []
 
         async def second() -> None:
@@ -258,7 +260,7 @@ async def test_two_processes_never_work_on_one_run(four: Cohort) -> None:
 
         trying: list[asyncio.Task[None]] = []
         four.assert_pooled(
-            await worked(office, run, when("step", lambda _: trying.append(asyncio.create_task(second()))))
+            await worked(session, run, when("step", lambda _: trying.append(asyncio.create_task(second()))))
         )
         await asyncio.gather(*trying)
         assert refused
@@ -267,11 +269,11 @@ async def test_two_processes_never_work_on_one_run(four: Cohort) -> None:
 
 async def test_the_tasks_of_a_project_are_ordered_and_run_again_and_again(four: Cohort) -> None:
     project = await four.project()
-    async with four.office() as office:
-        await set_tasks(office.relay, project, (SPEC,))
-        assert tasks_of(await office.relay.project(project)) == (SPEC,)
+    async with four.session() as session:
+        await set_tasks(session.relay, project, (SPEC,))
+        assert tasks_of(await session.relay.project(project)) == (SPEC,)
         for number in (1, 2):
-            run = await four.begin(office, project, task=0)
-            four.assert_pooled(await worked(office, run))
-            found = await office.relay.run(run)
+            run = await four.begin(session, project, task=0)
+            four.assert_pooled(await worked(session, run))
+            found = await session.relay.run(run)
             assert (found.task, found.number) == (0, number)

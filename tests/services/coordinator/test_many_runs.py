@@ -35,12 +35,12 @@ async def test_runs_of_different_projects_go_on_at_once_and_evenly(tmp_path: Pat
                 if event.what in {"epoch-ready", "round-done"}:
                     done[number].append(time.monotonic() - began)
 
-            run = await there.begin(office, projects[number], *TASKS, within_s=1200)
-            report = await carry_out(run, await sealed(office.relay, projects[number]), office, note)
+            run = await there.begin(session, projects[number], *TASKS, within_s=1200)
+            report = await carry_out(run, await sealed(session.relay, projects[number]), session, note)
             there.assert_pooled(report, members[number])
-            assert (await office.relay.run(run)).state == "completed"
+            assert (await session.relay.run(run)).state == "completed"
 
-        async with there.office(step_s=300.0, grace_s=60.0, lease_s=60.0) as office:
+        async with there.session(step_s=300.0, grace_s=60.0, lease_s=60.0) as session:
             await asyncio.gather(*(one(there, number) for number in range(RUNS)))
         there.assert_nobody_masked_twice()
     assert all(len(times) == 1 + len(TASKS) for times in done)

@@ -258,21 +258,21 @@ async def test_a_clock_that_is_off_is_trouble_by_that_name(scene, line, monkeypa
     """The relay answers and refuses everything: such a site is as cut off as one without a network."""
     async with through(line, scene.first, give_up_after_s=1) as client:
         await client.projects()
-        assert client.line.trouble == ""
-        assert abs(client.line.clock_offset_s) <= 1
+        assert client.connection.trouble == ""
+        assert abs(client.connection.clock_offset_s) <= 1
         clock = SimpleNamespace(time=lambda: time.time() + ahead)  # the site's alone: the relay is in this process
         monkeypatch.setattr("relay.client.exchange.time", clock)
         with pytest.raises(RelayUnavailableError, match="stale-signature"):
             await client.projects()
-        assert words in client.line.trouble
-        assert abs(client.line.clock_offset_s - ahead) <= 1
+        assert words in client.connection.trouble
+        assert abs(client.connection.clock_offset_s - ahead) <= 1
         monkeypatch.undo()
         await client.projects()
-    assert client.line.trouble == ""
+    assert client.connection.trouble == ""
 
 
 async def test_a_site_that_the_relay_does_not_know_is_in_trouble(line):
     async with through(line, Identity(bytes([7]) * 32)) as client:
         with pytest.raises(RelayError, match="unknown-site"):
             await client.projects()
-    assert "the relay refuses this site: unknown-site" in client.line.trouble
+    assert "the relay refuses this site: unknown-site" in client.connection.trouble

@@ -43,8 +43,8 @@ def test_a_simulation_on_the_command_line_gives_what_a_notebook_gives(folder: Pa
         "run", folder / "analysis.json", "--simulate", folder / "tables", "--terms", folder / "terms.toml", "--json"
     )
     assert done.exit_code == 0, done.output
-    with connect(simulate=SITES, progress=False) as office:
-        expected = office.project("p").run(folder / "analysis.json").to_dict()
+    with connect(simulate=SITES, progress=False) as session:
+        expected = session.project("p").run(folder / "analysis.json").to_dict()
     facts = json.loads(done.stdout)
     assert (facts["results"], facts["rounds"]) == (expected["results"], expected["rounds"])
     events = [json.loads(line)["what"] for line in done.stderr.splitlines() if line.startswith("{")]

@@ -35,10 +35,10 @@ class Kept:
 
     def __init__(self, play: Play, journal: Journal) -> None:
         confirmed = ConfirmedProject(play.roster, b"the terms")
-        place = RunContext(UUID(bytes=RUN), UUID(bytes=PROJECT), play.roster.coordinator, TERMS)
+        context = RunContext(UUID(bytes=RUN), UUID(bytes=PROJECT), play.roster.coordinator, TERMS)
         identity = play.parties[1].identity
         self.journal = journal
-        self.run = SiteRun.invited(place, play.frame(Manifest), confirmed, Policy(), journal, identity)
+        self.run = SiteRun.invited(context, play.frame(Manifest), confirmed, Policy(), journal, identity)
 
     @property
     def state(self):

@@ -105,8 +105,8 @@ def test_reasons_name_checks_and_operators():
 async def test_a_blocked_loop_and_a_jump_of_the_clock_show(metrics, monkeypatch):
     import time
 
-    vitals = ProcessMonitor(metrics)
-    watching = asyncio.create_task(vitals.watch())
+    monitor = ProcessMonitor(metrics)
+    watching = asyncio.create_task(monitor.watch())
     await asyncio.sleep(0.05)
     time.sleep(0.6)  # noqa: ASYNC251  # what must not happen
     await asyncio.sleep(0.05)
@@ -117,5 +117,5 @@ async def test_a_blocked_loop_and_a_jump_of_the_clock_show(metrics, monkeypatch)
     watching.cancel()
     assert value(metrics, "clock_steps_total") == 1
     for offset in (-20, -21, -19, 300):
-        vitals.signed(1000 + offset, 1000)
+        monitor.signed(1000 + offset, 1000)
     assert value(metrics, "clock_offset_seconds") == -19.5

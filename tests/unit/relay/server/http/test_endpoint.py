@@ -52,7 +52,7 @@ async def test_made_up_runs_get_no_turns(served, monkeypatch):
         parties.append(party)
         yield
 
-    monkeypatch.setattr(relay.turns, "turn", turn)
+    monkeypatch.setattr(relay.write_queue, "turn", turn)
     for _ in range(3):
         answer = await send(
             "POST",
@@ -75,13 +75,13 @@ async def test_made_up_runs_get_no_turns(served, monkeypatch):
 
 async def test_strangers_do_not_set_the_clock(served):
     relay, url = served
-    assert not relay.vitals._offsets
+    assert not relay.monitor._offsets
     for _ in range(3):
         answer = await send("GET", f"{url}/v1/sites", signature=Signature.of(Identity(os.urandom(32))))
         assert answer.problem == "unknown-site"
         wanted = {"token": "secagg-join-" + "A" * 43, "name": "x", "key": "A" * 43}
         await send("POST", f"{url}/v1/sites", wanted, signature=Signature.of(Identity(os.urandom(32))))
-    assert not relay.vitals._offsets
+    assert not relay.monitor._offsets
 
 
 async def test_the_body_of_a_refused_request_is_not_read(served, monkeypatch):

@@ -81,8 +81,8 @@ def test_close_twice_and_what_a_cell_shows() -> None:
     session = connect(simulate=SITES, progress=False)
     shell = InteractiveShell.instance()
     try:
-        shell.user_ns["office"] = session
-        result = shell.run_cell(f"run = office.project('p').run({KAPLAN_MEIER!r}); run.result")
+        shell.user_ns["session"] = session
+        result = shell.run_cell(f"run = session.project('p').run({KAPLAN_MEIER!r}); run.result")
         shown, _ = shell.display_formatter.format(result.result)
         assert "Kaplan-Meier curve" in shown["text/html"]
         figure, _ = shell.display_formatter.format(plot(shell.user_ns["run"].result))

@@ -1,4 +1,4 @@
-# Every target works on a fresh clone with Python >= 3.11 and make alone: the first one builds .venv from the lock file.
+# Every target works on a fresh clone with only Python >= 3.11 and make: the first one builds .venv from the lock file.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -6,11 +6,11 @@ READY  := $(VENV)/.ready
 # pytest-xdist workers
 JOBS   ?= auto
 DEMO   ?=
-# what `make bench` measures; NAME=sparse takes another twenty minutes, NAME=he two
+# what `make bench` measures; NAME=sparse takes another twenty minutes, NAME=he takes two
 NAME   ?= kernels start round growth memory relayed peers server analyses
 
 .PHONY: help demo test check docs bench oracles fuzz fuzz-api soak crash crash-sites kills many-runs coverage mutation vectors model lock format clean
-help:            ## this list
+help:            ## list these targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): requirements.lock pyproject.toml
@@ -22,47 +22,47 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m secagg.kernels
 	@touch $@
 
-demo: $(READY)   ## a Cox model over nine institutions; one is killed on the way (DEMO="--kill 2 --json")
+demo: $(READY)   ## fit a Cox model over nine institutions, one of which is killed (DEMO="--kill 2 --json")
 	@$(BIN)/secagg-coordinator demo $(DEMO)
 
-test: $(READY)   ## the whole test suite
+test: $(READY)   ## run the whole test suite
 	$(BIN)/python -m pytest -n $(JOBS) tests
 
-check: $(READY)  ## format, lint, types, import contracts
+check: $(READY)  ## check format, lint, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(READY)   ## the documentation site, in build/site (nothing is fetched; warnings are errors)
+docs: $(READY)   ## build the documentation site in build/site, without a network; warnings are errors
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 	@echo "built build/site; look at it with: python -m http.server --directory build/site"
 
-bench: $(READY)  ## measure, keep the results, draw them (NAME="peers server"); JSON: python -m bench NAME --json
+bench: $(READY)  ## measure, store and draw the results (NAME="peers server"); JSON: python -m bench NAME --json
 	@for name in $(NAME); do $(BIN)/python -m bench $$name --keep || exit 1; done
 	$(BIN)/python -m bench.plot
 	$(BIN)/python -m bench.readme
 
-oracles: $(READY) ## every analysis beside a trusted library on all rows in one table; kept in bench/results
+oracles: $(READY) ## compare every analysis to a trusted library on all rows in one table; results in bench/results
 	$(BIN)/python -m tests.oracles
 
-# Half of the time for changed frames of real runs, half for what coverage leads to, where atheris is to be had.
-fuzz: $(READY)   ## every decoder and machine on wrong bytes, for MINUTES (default 10)
+# Half of the time for mutated frames of real runs, half for coverage-guided fuzzing if atheris is available.
+fuzz: $(READY)   ## fuzz every decoder and machine for MINUTES (default 10)
 	$(BIN)/python -m tests.fuzz --seconds $$((30 * $(or $(MINUTES),10)))
 	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
 	    --requirement tests/fuzz/requirements.lock && $(BIN)/python -c "import atheris"; \
 	then $(BIN)/python -m tests.fuzz.guided --seconds $$((30 * $(or $(MINUTES),10))); \
-	else echo "SKIPPED: no atheris for this platform, so nothing was fuzzed by coverage"; fi
+	else echo "SKIPPED: atheris is not available for this platform, so coverage-guided fuzzing did not run"; fi
 
-fuzz-api: $(READY) ## the relay's interface by its own description, CASES requests (default 50000) in MINUTES (30) at most
+fuzz-api: $(READY) ## fuzz the relay's interface from its OpenAPI document: CASES (default 50000) in at most MINUTES (30)
 	$(BIN)/python -m tests.fuzz.api --cases $(or $(CASES),50000) --seconds $$((60 * $(or $(MINUTES),30)))
 
-soak: $(READY)   ## cohorts behind a hostile relay, with crashes, for MINUTES (default 10)
+soak: $(READY)   ## run cohorts behind a hostile relay, with crashes, for MINUTES (default 10)
 	$(BIN)/python -m tests.machine.soak --minutes $(or $(MINUTES),10)
 
-# Compiled runs do not tell which branches of a kernel they took: kernels run a second time as plain Python, whose integers
-# warn where compiled ones wrap.
-coverage: $(READY) ## the branches of secagg/ that its tests take; all of them, or it fails
+# Coverage cannot see into compiled kernels: they run a second time as plain Python, whose integers warn where compiled ones
+# wrap.
+coverage: $(READY) ## branch coverage of secagg/; fails below 100 %
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n $(JOBS) tests/unit/secagg tests/vectors tests/reject tests/machine tests/property tests/meta
 	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -n 0 -W "ignore:overflow encountered:RuntimeWarning" \
@@ -71,29 +71,29 @@ coverage: $(READY) ## the branches of secagg/ that its tests take; all of them, 
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=100
 
-mutation: $(READY) ## small faults in protocol, codec, messages and Shamir: which do the tests notice? for MINUTES (default 15)
+mutation: $(READY) ## which small faults in protocol, codec, messages and Shamir do tests detect? for MINUTES (default 15)
 	$(BIN)/python -m tests.mutation --minutes $(or $(MINUTES),15)
 
-crash: $(READY)  ## kill the relay at KILLS (default 500) random moments, over both databases
+crash: $(READY)  ## kill the relay at KILLS (default 500) random moments, on both databases
 	KILLS=$$(($(or $(KILLS),500) / 2)) $(BIN)/python -m pytest -s -n 0 --timeout 3600 tests/services/relay/test_crashes.py -k random
 
-crash-sites: $(READY) ## kill sites over whole runs, KILLS (default 1000) times in MINUTES (default 30) at most
+crash-sites: $(READY) ## kill sites during whole runs, KILLS (default 1000) times in at most MINUTES (default 30)
 	KILLS=$(or $(KILLS),1000) SECONDS=$$((60 * $(or $(MINUTES),30))) ROUNDS=20 \
 	  $(BIN)/python -m pytest -s -n 0 --timeout 7200 tests/e2e/test_kills.py
 
-kills: $(READY)  ## kill coordinator and standby at KILLS (default 300) labelled points over runs, for MINUTES (30) at most
+kills: $(READY)  ## kill coordinator and standby at KILLS (default 300) labelled points, for at most MINUTES (30)
 	KILLS=$(or $(KILLS),300) MINUTES=$(or $(MINUTES),30) $(BIN)/python -m pytest -s -n 0 --timeout 7200 tests/services/coordinator/test_kills.py
 
-many-runs: $(READY) ## RUNS (default 20) runs of as many projects at once, over one relay and SITES (default 30) sites
+many-runs: $(READY) ## RUNS (default 20) concurrent runs of as many projects, over one relay and SITES (default 30)
 	RUNS=$(or $(RUNS),20) SITES=$(or $(SITES),30) $(BIN)/python -m pytest -s -n 0 --timeout 3600 tests/services/coordinator/test_many_runs.py
 
-vectors: $(READY) ## make the vectors anew from the independent reference, and the tables of the specification
+vectors: $(READY) ## regenerate vectors from the independent reference, and the specification's tables
 	$(BIN)/python -m specs.generate
 
-model: $(READY)  ## search the model of epoch and round; prints what holds, and how the rest breaks
+model: $(READY)  ## search the model of epoch and round; print what holds, and a trace of what breaks
 	$(BIN)/python -m specs.model
 
-lock: $(READY)   ## make the lock file anew (versions and hashes only); needs uv on the path
+lock: $(READY)   ## regenerate the lock files (versions and hashes only); needs uv on the path
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --extra all --group dev --group docs --output-file requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

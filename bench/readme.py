@@ -14,22 +14,22 @@ BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
 
 
 def paragraph() -> str:
-    """Return the numbers in words."""
+    """Return the paragraph of numbers."""
     peers, server = history.newest("peers"), history.newest("server")
     client, shamir = _figures(peers, "as its own client does"), _figures(peers, "Shamir")
     lom = _figures(peers, "protect")
     unmask, whole = _figures(server, "as in its own workflow"), _figures(server, "whole server")
     machine = peers["machine"]
     return fill(
-        f"One core of {machine['processor']} ({', '.join(machine['features'])}), {peers['date'][:10]}. A client of 100 "
-        f"quantises, masks and packs a million entries in {in_words(client['ours_s'])}; {FLOWER}'s functions take "
-        f"{in_words(client['theirs_s'])} for the same masks, {LOM} {in_words(lom['theirs_s'])}. A 64-byte secret is "
-        f"split among 100 holders and combined in {in_words(shamir['ours_s'])}, by {FLOWER}'s functions in "
-        f"{in_words(shamir['theirs_s'])}. When 150 of 500 sites with 100,000 entries each are lost, the whole server "
-        f"takes {in_words(whole['ours_s'])}, {in_words(unmask['ours_s'])} of it to unmask; {FLOWER}'s functions take "
-        f"{in_words(unmask['theirs_s'])} for the masks alone (scaled from a sample), and Bonawitz et al. published "
-        "143 s for that size in 2017 (Xeon E5-1650 v3). The sums of all were compared first, on shorter vectors. "
-        "`make bench` measures again; every result, with what was to be reached, is kept in bench/results/.",
+        f"Measured on one core of {machine['processor']} ({', '.join(machine['features'])}) on {peers['date'][:10]}. "
+        f"One of 100 clients quantises, masks and packs a million entries in {in_words(client['ours_s'])}; for the same "
+        f"masks, {FLOWER}'s functions take {in_words(client['theirs_s'])} and {LOM} takes {in_words(lom['theirs_s'])}. "
+        f"Splitting a 64-byte secret among 100 holders and combining it takes {in_words(shamir['ours_s'])}; {FLOWER}'s "
+        f"functions take {in_words(shamir['theirs_s'])}. If 150 of 500 sites with 100,000 entries each are lost, the "
+        f"server takes {in_words(whole['ours_s'])} in all, {in_words(unmask['ours_s'])} of it to unmask; {FLOWER}'s "
+        f"functions take {in_words(unmask['theirs_s'])} for the masks alone (scaled from a sample), and Bonawitz et al. "
+        "published 143 s for this size in 2017 (Xeon E5-1650 v3). All sums were compared first, on shorter vectors. "
+        "`make bench` repeats the measurements; bench/results/ has every result with its target.",
         120,
     )
 

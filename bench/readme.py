@@ -24,12 +24,13 @@ def paragraph() -> str:
         f"Measured on one core of {machine['processor']} ({', '.join(machine['features'])}) on {peers['date'][:10]}. "
         f"One of 100 clients quantises, masks and packs a million entries in {in_words(client['ours_s'])}; for the "
         f"same masks, {FLOWER}'s functions take {in_words(client['theirs_s'])} and {LOM} takes "
-        f"{in_words(lom['theirs_s'])}. Splitting a 64-byte secret among 100 holders and combining it takes {in_words(shamir['ours_s'])}; {FLOWER}'s "
-        f"functions take {in_words(shamir['theirs_s'])}. If 150 of 500 sites with 100,000 entries each are lost, the "
-        f"server takes {in_words(whole['ours_s'])} in all, {in_words(unmask['ours_s'])} of it to unmask; {FLOWER}'s "
-        f"functions take {in_words(unmask['theirs_s'])} for the masks alone (scaled from a sample), and Bonawitz et "
-        "al. published 143 s for this size in 2017 (Xeon E5-1650 v3). All sums were compared first, on shorter vectors. "
-        "`make bench` repeats the measurements; bench/results/ has every result with its target.",
+        f"{in_words(lom['theirs_s'])}. Splitting a 64-byte secret among 100 holders and combining it takes "
+        f"{in_words(shamir['ours_s'])}; {FLOWER}'s functions take {in_words(shamir['theirs_s'])}. If 150 of 500 sites "
+        f"with 100,000 entries each are lost, the server takes {in_words(whole['ours_s'])} in all, "
+        f"{in_words(unmask['ours_s'])} of it to unmask; {FLOWER}'s functions take {in_words(unmask['theirs_s'])} for "
+        "the masks alone (scaled from a sample), and Bonawitz et al. published 143 s for this size in 2017 (Xeon "
+        "E5-1650 v3). All sums were compared first, on shorter vectors. `make bench` repeats the measurements; "
+        "bench/results/ has every result with its target.",
         120,
     )
 

@@ -19,7 +19,7 @@ from relay.server.core.metrics import RelayMetrics
 from relay.server.core.problem import BAD_REQUEST, FORBIDDEN, INTERNAL, Problem
 from relay.server.http import openapi
 from relay.server.http.connections import Connection
-from relay.server.http.context import Call, Relay
+from relay.server.http.context import AnyCall, Relay
 from relay.server.http.endpoint import CALL, PROBLEM, REQUEST_ID, Endpoint, instance, note_problem
 from relay.server.jobs.checkpoint_signer import LOOK_S as SIGNER_S
 from relay.server.jobs.checkpoint_signer import CheckpointSigner
@@ -161,7 +161,7 @@ def _serving(request: web.Request) -> Iterator[None]:
     try:
         yield
     finally:
-        call: Call | None = request.get(CALL)
+        call: AnyCall | None = request.get(CALL)
         connection.answered(signed=call is not None and bool(call.role))
 
 
@@ -186,7 +186,7 @@ def _refuse(relay: Relay, request: web.Request, error: Exception) -> web.Respons
 
 
 def _record(relay: Relay, request: web.Request, status: int, name: str, seconds: float) -> None:
-    call: Call | None = request.get(CALL)
+    call: AnyCall | None = request.get(CALL)
     relay.metrics.requests.labels(name, str(status)).inc()
     relay.metrics.seconds.labels(name).observe(seconds - (call.waited_s if call else 0.0))
     refused = request.get(PROBLEM)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from relay.api.states import ACTIVE_MEMBER, TAKES_PART, Role
 from relay.api.wire import from_base64url
 from relay.server.core.problem import FORBIDDEN, NOT_FOUND, REVOKED, UNKNOWN_SITE, Problem
-from relay.server.http.context import Call
+from relay.server.http.context import AnyCall
 from relay.server.store import messages, payloads, projects, runs, sites
 from relay.server.store.database import Row
 
@@ -53,7 +53,7 @@ _BY_ROLE = {
 _OPEN = {Access.PUBLIC, Access.ENROLLING}
 
 
-def authorise(db: Connection, access: Access, call: Call) -> None:
+def authorise(db: Connection, access: Access, call: AnyCall) -> None:
     """Check the rule for a call and load the objects that its path names.
 
     Raises:
@@ -88,7 +88,7 @@ def role_of(db: Connection, key: bytes) -> str:
     return str(site.role)
 
 
-def path_key(call: Call) -> bytes:
+def path_key(call: AnyCall) -> bytes:
     """Return the key in the path; raises `not-found` if it is not a key."""
     try:
         return from_base64url(call.path["key"])
@@ -112,7 +112,7 @@ def parse_uuid(text: str, what: str) -> UUID:
     return number
 
 
-def _check_project(access: Access, call: Call) -> None:
+def _check_project(access: Access, call: AnyCall) -> None:
     invited = access is Access.PROJECT_INVITED and call.membership is not None
     if not (call.leads or invited or call.membership in ACTIVE_MEMBER):
         raise not_found("project")
@@ -122,7 +122,7 @@ def _check_project(access: Access, call: Call) -> None:
         raise Problem(FORBIDDEN, "the coordinator is not a member of its own project")
 
 
-def _check_run(db: Connection, access: Access, call: Call) -> None:
+def _check_run(db: Connection, access: Access, call: AnyCall) -> None:
     if not (call.leads or call.membership in ACTIVE_MEMBER):
         raise not_found("run")
     if access is Access.RUN_SITE and call.leads:
@@ -135,7 +135,7 @@ def _check_run(db: Connection, access: Access, call: Call) -> None:
         raise Problem(FORBIDDEN, "this site is not in this run's roster")
 
 
-def _load_project(db: Connection, call: Call, number: UUID) -> None:
+def _load_project(db: Connection, call: AnyCall, number: UUID) -> None:
     project = projects.find(db, number)
     if project is None:
         raise not_found("project")
@@ -144,7 +144,7 @@ def _load_project(db: Connection, call: Call, number: UUID) -> None:
     call.membership = projects.membership(db, project.id, call.signer)
 
 
-def _load_run(db: Connection, call: Call, number: UUID) -> None:
+def _load_run(db: Connection, call: AnyCall, number: UUID) -> None:
     run = runs.find(db, number)
     if run is None:
         raise not_found("run")
@@ -152,7 +152,7 @@ def _load_run(db: Connection, call: Call, number: UUID) -> None:
     _load_project(db, call, run.project)
 
 
-def _load_message(db: Connection, call: Call) -> None:
+def _load_message(db: Connection, call: AnyCall) -> None:
     number = call.path["message"]
     message = messages.find(db, int(number)) if number.isascii() and number.isdigit() and len(number) < 19 else None
     if message is None or not (call.signer == message.sender or messages.is_reader(db, message.id, call.signer)):
@@ -160,7 +160,7 @@ def _load_message(db: Connection, call: Call) -> None:
     call.message = message
 
 
-def _load_blob(db: Connection, access: Access, call: Call) -> None:
+def _load_blob(db: Connection, access: Access, call: AnyCall) -> None:
     blob = payloads.find(db, parse_uuid(call.path["blob"], "payload"))
     if blob is None:
         raise not_found("payload")
@@ -173,7 +173,7 @@ def _load_blob(db: Connection, access: Access, call: Call) -> None:
         raise Problem(FORBIDDEN, "only the site that announced a payload may upload it")
 
 
-def _may_fetch(db: Connection, call: Call, blob: Row) -> bool:
+def _may_fetch(db: Connection, call: AnyCall, blob: Row) -> bool:
     if blob.recipient is not None:
         return bool(blob.recipient == call.signer)
     run = runs.find(db, blob.run)

@@ -1,7 +1,7 @@
 """The kinds of request body: their size limits and how their bytes become typed values."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -15,7 +15,11 @@ BYTES = "application/octet-stream"
 JSON = "application/json"
 
 
-class Body(Protocol):
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Body(Protocol[T_co]):
     """A kind of body: media type, maximum size in bytes, and a parser that raises `Problem`."""
 
     @property
@@ -24,18 +28,18 @@ class Body(Protocol):
     @property
     def most(self) -> int: ...
 
-    def parse(self, data: bytes, signer: bytes) -> Any: ...
+    def parse(self, data: bytes, signer: bytes) -> T_co: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Json:
+class Json(Generic[T]):
     """A JSON object of one of the types in `relay.api.wire`."""
 
-    model: type
+    model: type[T]
     most: int = 4 << 10
     media_type: str = JSON
 
-    def parse(self, data: bytes, signer: bytes) -> Any:
+    def parse(self, data: bytes, signer: bytes) -> T:
         del signer
         try:
             return parse(self.model, data)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from relay.api.states import MemberState
 from relay.api.wire import to_base64url
@@ -53,8 +53,12 @@ class Relay:
     description: bytes
 
 
+Q = TypeVar("Q")
+B = TypeVar("B")
+
+
 @dataclass(slots=True)
-class Call:
+class Call(Generic[Q, B]):
     """A request whose signature was verified, with its parts parsed.
 
     Attributes:
@@ -62,7 +66,7 @@ class Call:
         role: signer's role; empty for a key that is not enrolled.
         now: the relay's time, fixed for the whole request.
         path: path parameters.
-        query, body: values of the types that the route declares.
+        query, body: values of the types that the route declares, None where it declares none.
         project, run, message, blob: what the path names. Set by `access.authorise`, and only if the route's rule is
         about     one; reading another is an error.
         leads: whether the signer is the project's coordinator.
@@ -79,8 +83,8 @@ class Call:
     role: str
     now: float
     path: dict[str, str]
-    query: Any = None
-    body: Any = None
+    query: Q = field(init=False)
+    body: B = field(init=False)
     project: Row = field(init=False)
     run: Row = field(init=False)
     message: Row = field(init=False)
@@ -97,6 +101,10 @@ class Call:
     def actor(self) -> str:
         """The signer's name in the audit log."""
         return to_base64url(self.signer)
+
+
+AnyCall: TypeAlias = Call[Any, Any]
+"""For what looks at neither query nor body."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic
 from uuid import UUID
 
 from aiohttp import web
@@ -17,7 +17,7 @@ from relay.server.core.storage_errors import DatabaseBusyError
 from relay.server.http.access import Access, authorise, role_of
 from relay.server.http.auth import authenticate, check_digest, read_body
 from relay.server.http.body import BYTES, JSON, explain
-from relay.server.http.context import Call, Relay, RouteAnswer
+from relay.server.http.context import B, Call, Q, Relay, RouteAnswer
 from relay.server.http.route import Reading, Route, Writing
 from relay.server.limits.role_cache import CacheKey
 from relay.server.store import nonces
@@ -41,7 +41,7 @@ class EncodedAnswer:
         return web.Response(status=self.status, body=self.body, content_type=self.content_type or None)
 
 
-class Endpoint:
+class Endpoint(Generic[Q, B]):
     """A route together with the relay that serves it.
 
     Args:
@@ -49,14 +49,14 @@ class Endpoint:
         route: the declaration.
     """
 
-    def __init__(self, relay: Relay, route: Route) -> None:
+    def __init__(self, relay: Relay, route: Route[Q, B]) -> None:
         self.route = route
         self._relay = relay
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer a request; raises `Problem`, and what the database and the disk raise."""
         signed = None if self.route.access is Access.PUBLIC else authenticate(request)
-        call = Call(self._relay, signed.key if signed else b"", "", time.time(), dict(request.match_info))
+        call: Call[Q, B] = Call(self._relay, signed.key if signed else b"", "", time.time(), dict(request.match_info))
         request[CALL] = call
         kept = None if signed is None else await self._admit(call, signed, request)
         call.query = self._query(request)
@@ -65,7 +65,7 @@ class Endpoint:
             return await self._answer(call, signed, kept, request)
 
     async def _answer(
-        self, call: Call, signed: Signed | None, kept: EncodedAnswer | None, request: web.Request
+        self, call: Call[Q, B], signed: Signed | None, kept: EncodedAnswer | None, request: web.Request
     ) -> web.StreamResponse:
         route = self.route
         if kept is not None:
@@ -78,7 +78,7 @@ class Endpoint:
         assert route.reads is not None  # a route has exactly one handler
         return await self._read(route.reads, call)
 
-    async def _admit(self, call: Call, signed: Signed, request: web.Request) -> EncodedAnswer | None:
+    async def _admit(self, call: Call[Q, B], signed: Signed, request: web.Request) -> EncodedAnswer | None:
         """Check the signer and its permissions before its body or its place in the queue costs anything.
 
         Returns:
@@ -102,14 +102,14 @@ class Endpoint:
                 self._relay.monitor.signed(signed.created, call.now)
                 self._relay.last_seen.saw(signed.key)
 
-    def _cache_key(self, call: Call) -> CacheKey | None:
+    def _cache_key(self, call: Call[Q, B]) -> CacheKey | None:
         """Return where the signer would write; None if each request must be looked up for a stage to use the result."""
         route = self.route
         if route.writes is None or route.stage is not None or route.access is Access.ENROLLING:
             return None
         return None if call.signer in self._relay.endings else (call.signer, route.name, tuple(call.path.values()))
 
-    def _look(self, db: Connection, call: Call, signed: Signed, request: web.Request) -> EncodedAnswer | None:
+    def _look(self, db: Connection, call: Call[Q, B], signed: Signed, request: web.Request) -> EncodedAnswer | None:
         access = self.route.access
         if access is not Access.ENROLLING:
             call.role = role_of(db, signed.key)
@@ -118,7 +118,7 @@ class Endpoint:
             authorise(db, access, call)
         return kept
 
-    def _kept(self, db: Connection, call: Call, signed: Signed, request: web.Request) -> EncodedAnswer | None:
+    def _kept(self, db: Connection, call: Call[Q, B], signed: Signed, request: web.Request) -> EncodedAnswer | None:
         """Return the stored answer of a repeated write, or None for a new one."""
         earlier = nonces.find(db, signed.key, signed.nonce)
         if earlier is None:
@@ -159,14 +159,16 @@ class Endpoint:
             check_digest(signed, arrived)
         return None if kind is None else kind.parse(arrived.data, signed.key if signed else b"")
 
-    async def _read(self, handler: Reading, call: Call) -> web.Response:
+    async def _read(self, handler: Reading[Q, B], call: Call[Q, B]) -> web.Response:
         def view(db: Connection) -> RouteAnswer:
             authorise(db, self.route.access, call)
             return handler(call, db)
 
         return _encode(await self._relay.database.read(view)).response()
 
-    async def _write(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> web.Response:
+    async def _write(
+        self, handler: Writing[Q, B], call: Call[Q, B], signed: Signed, request: web.Request
+    ) -> web.Response:
         if self.route.stage is None:
             encoded = await self._in_turn(handler, call, signed, request)
         else:
@@ -180,7 +182,9 @@ class Endpoint:
         crashpoint("relay.before-answer")
         return encoded.response()
 
-    async def _in_turn(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> EncodedAnswer:
+    async def _in_turn(
+        self, handler: Writing[Q, B], call: Call[Q, B], signed: Signed, request: web.Request
+    ) -> EncodedAnswer:
         """Wait for the turn of the run, or of the site if the path names no run; all enrolments share one turn."""
         party = b"" if self.route.access is Access.ENROLLING else call.path.get("run", signed.key)
         try:
@@ -189,7 +193,9 @@ class Endpoint:
         except TimeoutError:
             raise DatabaseBusyError("the database is busy") from None
 
-    async def _transact(self, handler: Writing, call: Call, signed: Signed, request: web.Request) -> EncodedAnswer:
+    async def _transact(
+        self, handler: Writing[Q, B], call: Call[Q, B], signed: Signed, request: web.Request
+    ) -> EncodedAnswer:
         """Write and remember the answer in one transaction; a repeated write only gets the stored answer."""
 
         def work(db: Connection) -> EncodedAnswer:

@@ -33,7 +33,7 @@ from relay.server.core.problem import (
 )
 from relay.server.http.access import Access
 from relay.server.http.body import BYTES, JSON, Json
-from relay.server.http.route import OCTETS, Route
+from relay.server.http.route import OCTETS, AnyRoute
 from secagg import __version__
 
 _EVERY = (BAD_REQUEST, BAD_ADDRESS, FORBIDDEN, TOO_LARGE, TOO_SLOW, RATE_LIMITED, INTERNAL, UNAVAILABLE)
@@ -61,7 +61,7 @@ _PATH_PARAMETERS = {
 }
 
 
-def refusals(route: Route) -> list[ProblemKind]:
+def refusals(route: AnyRoute) -> list[ProblemKind]:
     """Return every kind of problem that a route may answer with, sorted by status and name."""
     kinds = {*_EVERY, *route.refusals}
     if route.access is not Access.PUBLIC:
@@ -75,12 +75,12 @@ def refusals(route: Route) -> list[ProblemKind]:
     return sorted(kinds, key=lambda kind: (kind.status, kind.name))
 
 
-def encode(routes: Iterable[Route]) -> bytes:
+def encode(routes: Iterable[AnyRoute]) -> bytes:
     """Return the document as JSON."""
     return json.dumps(document(routes), indent=1).encode()
 
 
-def document(routes: Iterable[Route]) -> dict[str, Any]:
+def document(routes: Iterable[AnyRoute]) -> dict[str, Any]:
     """Return the document."""
     declared = tuple(routes)
     paths: dict[str, dict[str, Any]] = {}
@@ -94,7 +94,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: AnyRoute) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
@@ -109,12 +109,12 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
-def _path_parameters(route: Route) -> list[dict[str, Any]]:
+def _path_parameters(route: AnyRoute) -> list[dict[str, Any]]:
     names = re.findall(r"{(\w+)}", route.path)
     return [{"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS[name]} for name in names]
 
 
-def _query_parameters(route: Route) -> list[dict[str, Any]]:
+def _query_parameters(route: AnyRoute) -> list[dict[str, Any]]:
     if route.query is None:
         return []
     schema = TypeAdapter(route.query).json_schema()
@@ -125,13 +125,13 @@ def _query_parameters(route: Route) -> list[dict[str, Any]]:
     ]
 
 
-def _body(route: Route) -> dict[str, Any]:
+def _body(route: AnyRoute) -> dict[str, Any]:
     if isinstance(route.body, Json):
         return {"$ref": f"#/components/schemas/{route.body.model.__name__}"}
     return {"type": "string", "contentMediaType": BYTES}
 
 
-def _answers(route: Route) -> dict[str, Any]:
+def _answers(route: AnyRoute) -> dict[str, Any]:
     return {str(status): _answer(kind) for status, kind in route.answers.items()}
 
 
@@ -147,7 +147,7 @@ def _answer(kind: Any) -> dict[str, Any]:
     return {"description": "Done", "content": {JSON: {"schema": schema}}}
 
 
-def _problems(route: Route) -> dict[str, Any]:
+def _problems(route: AnyRoute) -> dict[str, Any]:
     by_status: dict[str, list[str]] = {}
     for kind in refusals(route):
         by_status.setdefault(str(kind.status), []).append(kind.name)
@@ -158,7 +158,7 @@ def _problems(route: Route) -> dict[str, Any]:
     }
 
 
-def _schemas(routes: tuple[Route, ...]) -> dict[str, Any]:
+def _schemas(routes: tuple[AnyRoute, ...]) -> dict[str, Any]:
     requests = {route.body.model for route in routes if isinstance(route.body, Json)}
     answers = {kind for route in routes for kind in route.answers.values() if kind not in {None, OCTETS, dict}}
     wanted: list[tuple[type[Any], Literal["validation", "serialization"]]] = [(kind, "validation") for kind in requests]

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeAlias
 
 from aiohttp import web
 from sqlalchemy import Connection
@@ -11,19 +11,19 @@ from sqlalchemy import Connection
 from relay.server.core.problem import Problem, ProblemKind
 from relay.server.http.access import Access
 from relay.server.http.body import Body
-from relay.server.http.context import Call, RouteAnswer
+from relay.server.http.context import B, Call, Q, RouteAnswer
 
-Reading = Callable[[Call, Connection], RouteAnswer]
-Writing = Callable[[Call, Connection], RouteAnswer | Problem]
-Streaming = Callable[[Call, web.Request], Awaitable[RouteAnswer | web.StreamResponse]]
-Stage = Callable[[Call], AbstractAsyncContextManager[None]]
+Reading = Callable[[Call[Q, B], Connection], RouteAnswer]
+Writing = Callable[[Call[Q, B], Connection], RouteAnswer | Problem]
+Streaming = Callable[[Call[Q, B], web.Request], Awaitable[RouteAnswer | web.StreamResponse]]
+Stage = Callable[[Call[Q, B]], AbstractAsyncContextManager[None]]
 
 OCTETS = bytes
 """Marks a body of bytes in `answers`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(Generic[Q, B]):
     """An endpoint.
 
     Exactly one of `reads`, `writes` and `streams` is its handler. `reads` runs over a consistent view, `writes` in a
@@ -47,18 +47,21 @@ class Route:
     summary: str
     access: Access
     answers: Mapping[int, Any]
-    reads: Reading | None = None
-    writes: Writing | None = None
-    streams: Streaming | None = None
+    reads: Reading[Q, B] | None = None
+    writes: Writing[Q, B] | None = None
+    streams: Streaming[Q, B] | None = None
     refusals: tuple[ProblemKind, ...] = ()
-    query: type | None = None
-    body: Body | None = None
-    again: Reading | None = None
+    query: type[Q] | None = None
+    body: Body[B] | None = None
+    again: Reading[Q, B] | None = None
     appends: bool = False
-    stage: Stage | None = None
+    stage: Stage[Q, B] | None = None
 
     def __post_init__(self) -> None:
         if sum(handler is not None for handler in (self.reads, self.writes, self.streams)) != 1:
             raise TypeError(f"{self.name} must read, write or stream")
         if not isinstance(self.access, Access):
             raise TypeError(f"{self.name} must say who may call it")
+
+
+AnyRoute: TypeAlias = Route[Any, Any]

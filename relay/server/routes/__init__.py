@@ -1,9 +1,9 @@
 """The relay's endpoints, one module per resource."""
 
-from relay.server.http.route import Route
+from relay.server.http.route import AnyRoute
 from relay.server.routes import audit, messages, operation, payloads, projects, runs, sites, tokens
 
-ROUTES: tuple[Route, ...] = (
+ROUTES: tuple[AnyRoute, ...] = (
     *sites.ROUTES,
     *tokens.ROUTES,
     *projects.ROUTES,

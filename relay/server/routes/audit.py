@@ -9,9 +9,9 @@ from relay.server.http.route import Route
 from relay.server.store import audit as store
 
 
-def read(call: Call, db: Connection) -> RouteAnswer:
+def read(call: Call[PageQuery, None], db: Connection) -> RouteAnswer:
     """Return the entries after one, with the heads by which the reader checks the chain."""
-    query: PageQuery = call.query
+    query = call.query
     rows = store.page(db, after=query.after, limit=query.limit)
     return RouteAnswer(200, AuditEntries(entries=[AuditEntry(**row._asdict()) for row in rows]))
 

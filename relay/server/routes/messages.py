@@ -22,7 +22,7 @@ from relay.server.core.problem import (
 )
 from relay.server.http.access import Access, role_of
 from relay.server.http.body import PostedFrame, SignedFrame
-from relay.server.http.context import Call, RouteAnswer
+from relay.server.http.context import AnyCall, Call, RouteAnswer
 from relay.server.http.route import OCTETS, Route
 from relay.server.routes.runs import check_lease
 from relay.server.store import audit, payloads, runs
@@ -34,10 +34,10 @@ PAGE_BYTES = 1 << 20
 """A list of messages ends after this many bytes of frames; the reader requests the rest."""
 
 
-def post(call: Call, db: Connection) -> RouteAnswer | Problem:
+def post(call: Call[PostQuery, PostedFrame], db: Connection) -> RouteAnswer | Problem:
     """Accept a frame for the coordinator, for one site or for all sites of the run."""
-    query: PostQuery = call.query
-    posted: PostedFrame = call.body
+    query = call.query
+    posted = call.body
     readers = recipients(call, db, query.to)
     _check_header(call, query.to, posted.frame)
     if call.leads:
@@ -71,7 +71,7 @@ def post(call: Call, db: Connection) -> RouteAnswer | Problem:
     return RouteAnswer(201, MessageId(id=number))
 
 
-def recipients(call: Call, db: Connection, to: bytes | None) -> list[bytes]:
+def recipients(call: AnyCall, db: Connection, to: bytes | None) -> list[bytes]:
     """Return the recipients: the coordinator, or one or all sites of the run; no one else is allowed.
 
     A coordinator may also leave parcels for itself.
@@ -89,19 +89,19 @@ def recipients(call: Call, db: Connection, to: bytes | None) -> list[bytes]:
     return [to]
 
 
-def must_keep(call: Call) -> None:
+def must_keep(call: AnyCall) -> None:
     """Refuse anything for a run whose messages were purged, since nothing would remove it again."""
     if call.run.purged is not None:
         raise Problem(CONFLICT, "the run has ended and its content has been removed", state=call.run.state)
 
 
-def _must_go_on(call: Call) -> None:
+def _must_go_on(call: AnyCall) -> None:
     """Refuse a protocol message for a run that has ended."""
     if call.run.state in FINAL_RUN:
         raise Problem(CONFLICT, f"the run is {call.run.state} and accepts no more messages", state=call.run.state)
 
 
-def _check_header(call: Call, to: bytes | None, frame: Frame) -> None:
+def _check_header(call: AnyCall, to: bytes | None, frame: Frame) -> None:
     """Check the header's two indices with a fixed meaning; the rest are the manifest's, which the relay cannot read."""
     if (frame.sender == COORDINATOR) != call.leads:
         raise Problem(BAD_FRAME, "the frame's sender index must be 0 if, and only if, the coordinator sends it")
@@ -113,8 +113,8 @@ def _check_header(call: Call, to: bytes | None, frame: Frame) -> None:
         raise Problem(FORBIDDEN, "a coordinator may send itself parcels, but no protocol messages")
 
 
-def _check_payload(call: Call, db: Connection) -> None:
-    query: PostQuery = call.query
+def _check_payload(call: Call[PostQuery, PostedFrame], db: Connection) -> None:
+    query = call.query
     if query.payload is None:
         return
     blob = payloads.find(db, query.payload)
@@ -126,14 +126,14 @@ def _check_payload(call: Call, db: Connection) -> None:
         raise Problem(CONFLICT, "the payload is incomplete; upload the rest first", received=blob.received)
 
 
-def _charge(call: Call, db: Connection, size: int) -> None:
+def _charge(call: AnyCall, db: Connection, size: int) -> None:
     config = call.relay.config
     used = runs.charge(db, call.run.id, call.signer, messages=1, frame_bytes=size)
     if used.messages > config.max_messages or used.frame_bytes > config.max_frame_bytes:
         raise Problem(QUOTA, "this site has used up its quota of messages in this run")
 
 
-def _second_frame(call: Call, db: Connection, posted: PostedFrame, earlier: Row) -> Problem:
+def _second_frame(call: AnyCall, db: Connection, posted: PostedFrame, earlier: Row) -> Problem:
     """Record a second frame in a slot as hashes and charge for it: it may be an attempt to equivocate."""
     audit.append(
         db,
@@ -147,10 +147,10 @@ def _second_frame(call: Call, db: Connection, posted: PostedFrame, earlier: Row)
     return Problem(SLOT_TAKEN, f"message {earlier.id} already occupies this slot; a slot takes one frame")
 
 
-async def poll(call: Call, request: web.Request) -> RouteAnswer:
+async def poll(call: Call[PollQuery, None], request: web.Request) -> RouteAnswer:
     """Return the next messages, waiting for them if there are none."""
     del request
-    query: PollQuery = call.query
+    query = call.query
     clock = asyncio.get_running_loop().time
     started = clock()
     if query.wait and call.relay.long_polls.waiting() >= call.relay.config.max_polls:
@@ -167,7 +167,7 @@ async def poll(call: Call, request: web.Request) -> RouteAnswer:
                 return RouteAnswer(200, found)
 
 
-async def _page(call: Call, query: PollQuery) -> Messages:
+async def _page(call: AnyCall, query: PollQuery) -> Messages:
     def view(db: Connection) -> list[Row]:
         role_of(db, call.signer)  # the key may have ended while it waited
         return store.page(db, call.signer, after=query.after, limit=query.limit)
@@ -175,9 +175,9 @@ async def _page(call: Call, query: PollQuery) -> Messages:
     return _cut(await call.relay.database.read(view), query.after)
 
 
-def parcels(call: Call, db: Connection) -> RouteAnswer:
+def parcels(call: Call[PageQuery, None], db: Connection) -> RouteAnswer:
     """Return a run's next parcels to the signer."""
-    query: PageQuery = call.query
+    query = call.query
     rows = store.parcels(db, call.signer, call.run.id, after=query.after, limit=query.limit)
     return RouteAnswer(200, _cut(rows, query.after))
 
@@ -193,7 +193,7 @@ def _cut(rows: list[Row], after: int) -> Messages:
     return Messages(messages=found, next=found[-1].id if found else after)
 
 
-def fetch(call: Call, db: Connection) -> RouteAnswer:
+def fetch(call: AnyCall, db: Connection) -> RouteAnswer:
     """Return one frame."""
     del db
     return RouteAnswer(200, call.message.frame)

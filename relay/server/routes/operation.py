@@ -7,19 +7,19 @@ from relay.api.wire import AuditCheckpoint, Health, RelayFacts
 from relay.server.core.problem import UNAVAILABLE, Problem
 from relay.server.http.access import Access
 from relay.server.http.body import JSON
-from relay.server.http.context import Call, RouteAnswer
+from relay.server.http.context import AnyCall, RouteAnswer
 from relay.server.http.route import Route
 from relay.server.store import checkpoints
 from secagg import __version__
 
 
-async def livez(call: Call, request: web.Request) -> RouteAnswer:
+async def livez(call: AnyCall, request: web.Request) -> RouteAnswer:
     """Report that the process responds."""
     del call, request
     return RouteAnswer(200, Health(status="alive"))
 
 
-async def readyz(call: Call, request: web.Request) -> RouteAnswer:
+async def readyz(call: AnyCall, request: web.Request) -> RouteAnswer:
     """Report whether the relay can store data."""
     del request
     reason = await call.relay.readiness()
@@ -28,7 +28,7 @@ async def readyz(call: Call, request: web.Request) -> RouteAnswer:
     return RouteAnswer(200, Health(status="ready"))
 
 
-def show(call: Call, db: Connection) -> RouteAnswer:
+def show(call: AnyCall, db: Connection) -> RouteAnswer:
     """Return the relay's epoch, and the latest checkpoint of its audit log for sites to keep."""
     latest = checkpoints.latest(db)
     signed = None
@@ -44,7 +44,7 @@ def show(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(200, RelayFacts(version=__version__, epoch=epoch.id, since=epoch.since, checkpoint=signed))
 
 
-async def describe(call: Call, request: web.Request) -> web.Response:
+async def describe(call: AnyCall, request: web.Request) -> web.Response:
     """Return the OpenAPI document."""
     del request
     return web.Response(body=call.relay.description, content_type=JSON)

@@ -27,7 +27,7 @@ from relay.server.core.problem import (
 )
 from relay.server.http.access import Access
 from relay.server.http.body import BYTES, Chunk, Json
-from relay.server.http.context import Call, RouteAnswer
+from relay.server.http.context import AnyCall, Call, RouteAnswer
 from relay.server.http.route import OCTETS, Route
 from relay.server.payloads.payload_store import BlobBusyError, Piece
 from relay.server.routes.messages import must_keep, recipients
@@ -51,9 +51,9 @@ class Staged:
     running: Any
 
 
-def announce(call: Call, db: Connection) -> RouteAnswer:
+def announce(call: Call[None, Announcement], db: Connection) -> RouteAnswer:
     """Record a payload to come, or return how much of it is stored."""
-    wanted: Announcement = call.body
+    wanted = call.body
     recipients(call, db, wanted.to)
     hash_ = store.announcement(call.run.id, call.signer, wanted.to, wanted.size, wanted.digest)
     found = store.announced(db, hash_)
@@ -77,14 +77,14 @@ def announce(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(201, PayloadUpload(id=str(made), received=0))
 
 
-def _must_have_room(call: Call, size: int) -> None:
+def _must_have_room(call: AnyCall, size: int) -> None:
     free = call.relay.blobs.free_bytes()
     if free is not None and free < size + call.relay.config.disk_reserve_bytes:
         raise Problem(STORAGE_FULL, "the relay's disk has no room for this payload; ask its operator to free space")
 
 
 @asynccontextmanager
-async def stage(call: Call) -> AsyncIterator[None]:
+async def stage(call: Call[ChunkQuery, bytes]) -> AsyncIterator[None]:
     """Store a piece before the transaction counts it, as the payload's only writer."""
     number, offset, data = call.blob.id, call.query.offset, call.body
     try:
@@ -104,7 +104,7 @@ async def stage(call: Call) -> AsyncIterator[None]:
         raise _busy() from None
 
 
-async def _counted(call: Call, blob: UUID, staged: Staged) -> None:
+async def _counted(call: AnyCall, blob: UUID, staged: Staged) -> None:
     """Follow up a transaction that counted a piece, or that rejected the whole payload."""
     call.relay.digests.keep(blob, staged.end, staged.running if staged.digest is None else None)
     if staged.digest not in {None, call.blob.digest}:
@@ -116,7 +116,7 @@ def _busy() -> Problem:
     return Problem(UNAVAILABLE, "the payload is being written by another request; send this piece again later")
 
 
-async def _whole(call: Call, last: Piece | None, running: Any) -> bytes:
+async def _whole(call: AnyCall, last: Piece | None, running: Any) -> bytes:
     """Return the digest of the payload whose last piece was just stored."""
     if running is not None:
         digest: bytes = running.digest()
@@ -125,7 +125,7 @@ async def _whole(call: Call, last: Piece | None, running: Any) -> bytes:
     return await call.relay.blobs.digest(call.blob.id, pieces if last is None else [*pieces, last])
 
 
-def write(call: Call, db: Connection) -> RouteAnswer | Problem:
+def write(call: Call[ChunkQuery, bytes], db: Connection) -> RouteAnswer | Problem:
     """Count a piece that is on disk; the last one completes the payload or discards it."""
     blob, offset = call.blob, call.query.offset
     if blob.received != offset:
@@ -147,7 +147,7 @@ def write(call: Call, db: Connection) -> RouteAnswer | Problem:
     return RouteAnswer(200, BytesReceived(received=staged.end))
 
 
-async def fetch(call: Call, request: web.Request) -> web.StreamResponse:
+async def fetch(call: AnyCall, request: web.Request) -> web.StreamResponse:
     """Send a payload or a range of it."""
     blob = call.blob
     if not blob.complete:

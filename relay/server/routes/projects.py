@@ -19,16 +19,16 @@ from relay.api.wire import (
 from relay.server.core.problem import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, QUOTA, Problem
 from relay.server.http.access import Access, not_found, parse_uuid, path_key
 from relay.server.http.body import Json
-from relay.server.http.context import Call, RouteAnswer
+from relay.server.http.context import AnyCall, Call, RouteAnswer
 from relay.server.http.route import Route
 from relay.server.store import audit, sites
 from relay.server.store import projects as store
 from relay.server.store.database import Row
 
 
-def create(call: Call, db: Connection) -> RouteAnswer:
+def create(call: Call[None, NewProject], db: Connection) -> RouteAnswer:
     """Create a project; its name and its terms never change."""
-    wanted: NewProject = call.body
+    wanted = call.body
     number = parse_uuid(call.path["project"], "project")
     found = store.find(db, number)
     if found is None:
@@ -44,24 +44,24 @@ def create(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(200, _project(db, found))
 
 
-def list_projects(call: Call, db: Connection) -> RouteAnswer:
+def list_projects(call: AnyCall, db: Connection) -> RouteAnswer:
     """Return the projects that the site leads or is a member of."""
     led = [_summary(row, None) for row in store.led_by(db, call.signer)]
     joined = [_summary(row, MemberState(row.membership)) for row in store.joined_by(db, call.signer)]
     return RouteAnswer(200, Projects(projects=led + joined))
 
 
-def show(call: Call, db: Connection) -> RouteAnswer:
+def show(call: AnyCall, db: Connection) -> RouteAnswer:
     """Return a project with its members."""
     return RouteAnswer(200, _project(db, call.project))
 
 
-def show_anew(call: Call, db: Connection) -> RouteAnswer:
+def show_anew(call: AnyCall, db: Connection) -> RouteAnswer:
     """Return the project that a coordinator's repeated write concerned."""
     return RouteAnswer(200, _project(db, store.find(db, parse_uuid(call.path["project"], "project"))))
 
 
-def invite(call: Call, db: Connection) -> RouteAnswer:
+def invite(call: AnyCall, db: Connection) -> RouteAnswer:
     """Invite a site, including one that declined or left before."""
     _must_be_open(call)
     key = path_key(call)
@@ -82,7 +82,7 @@ def invite(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(201, _member(store.member(db, call.project.id, key)))
 
 
-def remove(call: Call, db: Connection) -> RouteAnswer:
+def remove(call: AnyCall, db: Connection) -> RouteAnswer:
     """Remove a member; it learns nothing more about the project and takes part in no runs from now on."""
     key = path_key(call)
     member = store.member(db, call.project.id, key)
@@ -103,10 +103,10 @@ def remove(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(200, _member(store.member(db, call.project.id, key)))
 
 
-def set_tasks(call: Call, db: Connection) -> RouteAnswer:
+def set_tasks(call: Call[None, NewTasks], db: Connection) -> RouteAnswer:
     """Replace a project's tasks if they are still those that the coordinator saw."""
     _must_be_open(call)
-    wanted: NewTasks = call.body
+    wanted = call.body
     tasks = [(task.name, task.parameters) for task in wanted.tasks]
     if not store.replace_tasks(db, call.project.id, version=wanted.version, tasks=tasks):
         raise Problem(CONFLICT, f"the tasks have version {call.project.tasks_version}; read them again")
@@ -116,9 +116,9 @@ def set_tasks(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(200, _project(db, store.find(db, call.project.id)))
 
 
-def answer(call: Call, db: Connection) -> RouteAnswer:
+def answer(call: Call[None, MemberAnswer], db: Connection) -> RouteAnswer:
     """Change the signer's own state in the project."""
-    wanted: MemberAnswer = call.body
+    wanted = call.body
     _check_version(db, call, wanted)
     state = call.membership
     assert state is not None  # the rule admits members only
@@ -139,7 +139,7 @@ def answer(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(200, _member(store.member(db, call.project.id, call.signer)))
 
 
-def _check_version(db: Connection, call: Call, wanted: MemberAnswer) -> None:
+def _check_version(db: Connection, call: AnyCall, wanted: MemberAnswer) -> None:
     if wanted.state == MemberState.INVITED:
         raise Problem(BAD_REQUEST, "only the coordinator can invite")
     if (wanted.state == MemberState.CONFIRMED) != (wanted.roster_version is not None):
@@ -152,10 +152,10 @@ def _check_version(db: Connection, call: Call, wanted: MemberAnswer) -> None:
         raise Problem(CONFLICT, "this site is not in the roster")
 
 
-def seal_roster(call: Call, db: Connection) -> RouteAnswer:
+def seal_roster(call: Call[None, RosterSites], db: Connection) -> RouteAnswer:
     """Put a roster of joined sites in force; a changed roster voids all confirmations."""
     _must_be_open(call)
-    wanted: RosterSites = call.body
+    wanted = call.body
     keys = sorted(set(wanted.sites))
     if len(keys) != len(wanted.sites):
         raise Problem(BAD_REQUEST, "a key is listed twice")
@@ -176,7 +176,7 @@ def seal_roster(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(201, SealedRoster(version=version, sites=keys))
 
 
-def close(call: Call, db: Connection) -> RouteAnswer:
+def close(call: AnyCall, db: Connection) -> RouteAnswer:
     """Close a project; its open runs continue."""
     if call.project.state == ProjectState.OPEN:
         store.close(db, call.project.id)
@@ -184,12 +184,12 @@ def close(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(200, _project(db, store.find(db, call.project.id)))
 
 
-def _must_be_open(call: Call) -> None:
+def _must_be_open(call: AnyCall) -> None:
     if call.project.state != ProjectState.OPEN:
         raise Problem(CONFLICT, "the project is closed", state=call.project.state)
 
 
-def _audit_member(db: Connection, call: Call, action: str, key: bytes, **detail: object) -> None:
+def _audit_member(db: Connection, call: AnyCall, action: str, key: bytes, **detail: object) -> None:
     given = {name: value for name, value in detail.items() if value}
     audit.append(
         db, actor=call.actor, action=action, on=f"project/{call.project.id}/member/{to_base64url(key)}", **given

@@ -19,16 +19,16 @@ from relay.api.wire import (
 from relay.server.core.problem import CONFLICT, FORBIDDEN, NOT_FOUND, QUOTA, STALE_LEASE, Problem
 from relay.server.http.access import Access, parse_uuid
 from relay.server.http.body import Json
-from relay.server.http.context import Call, RouteAnswer
+from relay.server.http.context import AnyCall, Call, RouteAnswer
 from relay.server.http.route import Route
 from relay.server.store import audit, leases, projects
 from relay.server.store import runs as store
 from relay.server.store.database import Row
 
 
-def create(call: Call, db: Connection) -> RouteAnswer:
+def create(call: Call[None, NewRun], db: Connection) -> RouteAnswer:
     """Create a run with the roster that is in force."""
-    wanted: NewRun = call.body
+    wanted = call.body
     number = parse_uuid(call.path["run"], "run")
     found = store.find(db, number)
     if found is not None:
@@ -64,20 +64,20 @@ def _content(row: Row) -> tuple[UUID, str, int | None, float | None]:
     return row.project, row.name, row.task, row.deadline
 
 
-def list_runs(call: Call, db: Connection) -> RouteAnswer:
+def list_runs(call: AnyCall, db: Connection) -> RouteAnswer:
     """Return a project's runs, newest first."""
     return RouteAnswer(200, Runs(runs=[_run(row) for row in store.of_project(db, call.project.id)]))
 
 
-def show(call: Call, db: Connection) -> RouteAnswer:
+def show(call: AnyCall, db: Connection) -> RouteAnswer:
     """Return a run."""
     del db
     return RouteAnswer(200, _run(call.run))
 
 
-def change(call: Call, db: Connection) -> RouteAnswer:
+def change(call: Call[None, RunChange], db: Connection) -> RouteAnswer:
     """Change a run's state by compare-and-set."""
-    wanted: RunChange = call.body
+    wanted = call.body
     check_lease(db, call, wanted.lease)
     state = RunState(call.run.state)
     if state != wanted.from_:
@@ -98,16 +98,16 @@ def change(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(200, _run(store.find(db, call.run.id)))
 
 
-def lease(call: Call, db: Connection) -> RouteAnswer:
+def lease(call: Call[None, LeaseRequest], db: Connection) -> RouteAnswer:
     """Lease the run to one of its coordinator's processes, or release the lease."""
-    wanted: LeaseRequest = call.body
+    wanted = call.body
     taken = leases.take(db, _lease_name(call), holder=wanted.holder, ttl_s=wanted.ttl_s)
     if taken is None:
         raise Problem(STALE_LEASE, "another process of this coordinator holds the run; retry when its lease has ended")
     return RouteAnswer(200, RunLease(token=taken.token, until=taken.until))
 
 
-def check_lease(db: Connection, call: Call, token: int | None) -> None:
+def check_lease(db: Connection, call: AnyCall, token: int | None) -> None:
     """Keep a process that lost its lease unnoticed from changing the run, or writing to it, under its successor."""
     name = _lease_name(call)
     if token is None and leases.is_held(db, name):
@@ -116,13 +116,13 @@ def check_lease(db: Connection, call: Call, token: int | None) -> None:
         raise Problem(STALE_LEASE, "another process of this coordinator has taken over the lease")
 
 
-def _lease_name(call: Call) -> str:
+def _lease_name(call: AnyCall) -> str:
     return f"run/{call.run.id}"
 
 
-def report(call: Call, db: Connection) -> RouteAnswer:
+def report(call: Call[None, RunReportBody], db: Connection) -> RouteAnswer:
     """Record the state that the signer reports for the run."""
-    wanted: RunReportBody = call.body
+    wanted = call.body
     found = store.reported(db, call.run.id, call.signer)
     state = SiteState.WAITING if found is None else SiteState(found.state)
     if state != wanted.from_:
@@ -142,7 +142,7 @@ def report(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(200, _report(mine))
 
 
-def reports(call: Call, db: Connection) -> RouteAnswer:
+def reports(call: AnyCall, db: Connection) -> RouteAnswer:
     """Return the states that sites reported for the run: all to its coordinator, its own to a site."""
     rows = [row for row in store.reports(db, call.run) if call.leads or row.key == call.signer]
     return RouteAnswer(200, SiteReports(sites=[_report(row) for row in rows]))

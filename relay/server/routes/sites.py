@@ -11,7 +11,7 @@ from relay.api.wire import KEY_ROTATION, Enrolment, NewLabels, Revocation, Site,
 from relay.server.core.problem import BAD_REQUEST, BAD_TOKEN, CONFLICT, FORBIDDEN, NOT_FOUND, Problem
 from relay.server.http.access import Access, not_found, path_key
 from relay.server.http.body import Json
-from relay.server.http.context import Call, RouteAnswer
+from relay.server.http.context import AnyCall, Call, RouteAnswer
 from relay.server.http.route import Route
 from relay.server.registry import endings
 from relay.server.store import audit, tokens
@@ -21,9 +21,9 @@ from relay.server.store.schema import LABELS_CHARS
 from secagg.identity import InvalidSignatureError, verify
 
 
-def enrol(call: Call, db: Connection) -> RouteAnswer:
+def enrol(call: Call[None, Enrolment], db: Connection) -> RouteAnswer:
     """Enrol the signing site and use up its token."""
-    wanted: Enrolment = call.body
+    wanted = call.body
     if wanted.key != call.signer:
         raise Problem(FORBIDDEN, "the request must be signed by the key that it enrols")
     token = _valid_token(db, wanted, call.now)
@@ -52,7 +52,7 @@ def _valid_token(db: Connection, wanted: Enrolment, now: float) -> Row:
     return token
 
 
-def list_sites(call: Call, db: Connection) -> RouteAnswer:
+def list_sites(call: AnyCall, db: Connection) -> RouteAnswer:
     """Return all sites to coordinators and operators; to a site, those that share a project with it."""
     if call.role == Role.OPERATOR:
         rows = store.all_sites(db)
@@ -63,15 +63,15 @@ def list_sites(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(200, Sites(sites=[_site(row) for row in rows]))
 
 
-async def heartbeat(call: Call, request: web.Request) -> RouteAnswer:
+async def heartbeat(call: AnyCall, request: web.Request) -> RouteAnswer:
     """Do nothing: the signed request itself has already been recorded."""
     del call, request
     return RouteAnswer(204)
 
 
-def label(call: Call, db: Connection) -> RouteAnswer:
+def label(call: Call[None, NewLabels], db: Connection) -> RouteAnswer:
     """Replace a site's labels."""
-    wanted: NewLabels = call.body
+    wanted = call.body
     row = _named(call, db)
     labels = json.dumps(wanted.labels, sort_keys=True, ensure_ascii=False)
     if len(labels) > LABELS_CHARS:
@@ -82,27 +82,27 @@ def label(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(200, _site(store.find(db, row.key)))
 
 
-def deregister(call: Call, db: Connection) -> RouteAnswer:
+def deregister(call: AnyCall, db: Connection) -> RouteAnswer:
     """End a site at its own or the operator's request."""
     return _end(call, db, Ending.DEREGISTERED, "")
 
 
-def revoke(call: Call, db: Connection) -> RouteAnswer:
+def revoke(call: Call[None, Revocation], db: Connection) -> RouteAnswer:
     """End a site whose key is no longer trusted."""
-    wanted: Revocation = call.body
+    wanted = call.body
     return _end(call, db, Ending.REVOKED, wanted.reason)
 
 
-def _end(call: Call, db: Connection, ending: Ending, reason: str) -> RouteAnswer:
+def _end(call: AnyCall, db: Connection, ending: Ending, reason: str) -> RouteAnswer:
     row = _named(call, db, ended=True)
     if row.ended is None:
         call.woken.update(endings.end(db, row, ending, actor=call.actor, reason=reason, now=call.now))
     return RouteAnswer(200, _site(store.find(db, row.key)))
 
 
-def succeed(call: Call, db: Connection) -> RouteAnswer:
+def succeed(call: Call[None, Succession], db: Connection) -> RouteAnswer:
     """Let the signing key replace the key in the path, which agreed with its own signature."""
-    wanted: Succession = call.body
+    wanted = call.body
     old, known = store.find(db, path_key(call)), store.find(db, call.signer)
     try:
         verify(path_key(call), KEY_ROTATION, call.signer, wanted.handover)
@@ -124,7 +124,7 @@ def succeed(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(201, _site(store.find(db, call.signer)))
 
 
-def _named(call: Call, db: Connection, *, ended: bool = False) -> Row:
+def _named(call: AnyCall, db: Connection, *, ended: bool = False) -> Row:
     row = store.find(db, path_key(call))
     if row is None or (row.ended is not None and not ended):
         raise not_found("site")

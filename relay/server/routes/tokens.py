@@ -11,7 +11,7 @@ from relay.api.wire import JoinToken, JoinTokens, NewToken, TokenRotation
 from relay.server.core.problem import CONFLICT, FORBIDDEN, NOT_FOUND, Problem
 from relay.server.http.access import Access, not_found
 from relay.server.http.body import Json
-from relay.server.http.context import Call, RouteAnswer
+from relay.server.http.context import AnyCall, Call, RouteAnswer
 from relay.server.http.route import Route
 from relay.server.registry import join_tokens
 from relay.server.store import audit
@@ -19,14 +19,14 @@ from relay.server.store import tokens as store
 from relay.server.store.database import Row
 
 
-def list_tokens(call: Call, db: Connection) -> RouteAnswer:
+def list_tokens(call: AnyCall, db: Connection) -> RouteAnswer:
     """Return all tokens, without their secrets."""
     return RouteAnswer(200, JoinTokens(tokens=[_token(row, call.now) for row in store.all_tokens(db)]))
 
 
-def create(call: Call, db: Connection) -> RouteAnswer:
+def create(call: Call[None, NewToken], db: Connection) -> RouteAnswer:
     """Register a token by its hash."""
-    wanted: NewToken = call.body
+    wanted = call.body
     if wanted.role == Role.OPERATOR:
         raise Problem(FORBIDDEN, "create operator tokens on the relay's machine: secagg-relay token create")
     found = store.find(db, wanted.hash)
@@ -46,9 +46,9 @@ def create(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(201, _listed(db, number, call.now))
 
 
-def rotate(call: Call, db: Connection) -> RouteAnswer:
+def rotate(call: Call[None, TokenRotation], db: Connection) -> RouteAnswer:
     """Revoke an unused token and register a replacement with the same role and label."""
-    wanted: TokenRotation = call.body
+    wanted = call.body
     number = _number(call)
     row = store.numbered(db, number)
     if row is None:
@@ -65,7 +65,7 @@ def rotate(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(201, _listed(db, made, call.now))
 
 
-def revoke(call: Call, db: Connection) -> RouteAnswer:
+def revoke(call: AnyCall, db: Connection) -> RouteAnswer:
     """Revoke an unused token."""
     number = _number(call)
     row = store.numbered(db, number)
@@ -77,7 +77,7 @@ def revoke(call: Call, db: Connection) -> RouteAnswer:
     return RouteAnswer(200, _listed(db, number, call.now))
 
 
-def _number(call: Call) -> int:
+def _number(call: AnyCall) -> int:
     text = call.path["token"]
     if not (text.isascii() and text.isdigit() and len(text) < 19 and text == str(int(text))):
         raise not_found("token")

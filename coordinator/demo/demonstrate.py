@@ -112,7 +112,9 @@ async def _set_up(stage: Stage, screen: Screen) -> str:
     """Start everything, invite the hospitals, let each officer confirm the roster; return the project's ID."""
     from secagg.kernels import bits, gf16  # noqa: F401, PLC0415  # compiled once here, not by nine processes at once
 
-    (stage.folder / "policy.toml").write_text('loss_rule = "continue"\nsingle_persons = true\n')
+    (stage.folder / "policy.toml").write_text(
+        'loss_rule = "continue"\nsingle_persons = true\nwithout_plan = "answer"\n'
+    )
     screen.say("starting the relay")
     await stage.open_relay()
     screen.say(f"enrolling {len(stage.hospitals)} hospitals and the coordinator; each hospital imports its table")

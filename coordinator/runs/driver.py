@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -161,6 +161,7 @@ class Driver:
     def _announce(self, sites: Collection[bytes], rounds: int, quorum: int, **terms: Any) -> None:
         number, first = self._tables.last_epoch()
         now = int(time.time())
+        safe = _safe(len(sites), len(self._participants.roster.sites), quorum, terms.get("profile", Profile.MALICIOUS))
         plan = cs.Plan(
             roster=self._participants.roster,
             sites=tuple(sites),
@@ -171,7 +172,9 @@ class Driver:
             setup_deadline=now + int(6 * self._timeouts.step_s) + 60,
             expires=now + self._timeouts.epoch_s,
             slack=self._slack(terms.get("loss_rule")),
-            survivors=_survivors(len(sites), quorum, terms.get("profile", Profile.MALICIOUS)),
+            threshold=safe.threshold,
+            colluders=safe.colluders,
+            survivors=safe.survivors,
             **terms,
         )
         step = cs.announce(plan, self._inputs())
@@ -510,10 +513,28 @@ def _expected(setup: cs.CoordinatorSetup) -> Collection[int]:
     return range(1, len(setup.manifest.sites) + 1)
 
 
-def _survivors(sites: int, quorum: int, profile: Profile) -> int:
-    """Return the least number of sites in a sum: the quorum, or the least safe number if that is larger."""
-    threshold = default_threshold(sites, profile)
-    return max(quorum, least_survivors(threshold, default_colluders(sites, profile)))
+class _Safe(NamedTuple):
+    """Threshold, colluders to bear, and least survivors of an epoch."""
+
+    threshold: int
+    colluders: int
+    survivors: int
+
+
+def _safe(sites: int, roster: int, quorum: int, profile: Profile) -> _Safe:
+    """Return what is safe for an epoch of some of a roster's sites.
+
+    Who may collude is any of the roster, however few of it take part: three sites of ten bear no colluder.
+
+    Raises:
+        NotEnoughParticipantsError: so few sites of so large a roster bear none.
+    """
+    colluders = default_colluders(roster, profile)
+    threshold = max(default_threshold(sites, profile), (sites + colluders) // 2 + 1)
+    survivors = max(least_survivors(threshold, default_colluders(roster, Profile.MALICIOUS)), quorum)
+    if survivors > sites:
+        raise NotEnoughParticipantsError(f"{sites} sites are left of a roster of {roster}, {survivors} are needed")
+    return _Safe(threshold, colluders, survivors)
 
 
 def _zeros(manifest: Manifest, schema: Schema) -> RingVector | EncryptedVector:

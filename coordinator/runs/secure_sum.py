@@ -9,10 +9,8 @@ from coordinator.runs.driver import Driver
 from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
 from participant.statistics.evaluation.bound import BoundQuery
 from secagg.errors import SecaggError
-from secagg.he.parameters import SUMS
 from secagg.messages import Suite
 from secagg.params import (
-    MAX_RING_BITS,
     MAX_SITE_ROUNDS,
     LossRule,
     Profile,
@@ -24,7 +22,6 @@ from secagg.params import (
 _PROFILES = {"semi-honest": Profile.SEMI_HONEST, "malicious": Profile.MALICIOUS}
 _LOSS_RULES = {"continue": LossRule.CONTINUE, "pause": LossRule.PAUSE, "abort": LossRule.ABORT}
 _SUITES = {"masks": Suite.X25519_MLKEM768_AES256, "he": Suite.X25519_MLKEM768_AES256_BFV}
-_RING_BITS = {"masks": MAX_RING_BITS, "he": SUMS.plain_modulus.bit_length() - 1}  # a slot holds at least one value
 
 
 class HeldBySitesError(SecaggError):
@@ -41,7 +38,7 @@ class HeldBySitesError(SecaggError):
 
 def value_bits_of(sealed: SealedProject) -> int:
     """Return how many bits a value may have so that the sum over all confirmed sites fits."""
-    return value_bits_for(len(sealed.confirmed), _RING_BITS[sealed.terms.mode])
+    return value_bits_for(len(sealed.confirmed), sealed.terms.ring_bits)
 
 
 class RunSum(SecureSum):

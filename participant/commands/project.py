@@ -1,4 +1,4 @@
-"""Commands on projects: list, show, accept, leave."""
+"""Commands on projects: list, show, agree, decline or leave."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,7 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from participant.commands.options import ProjectId, SiteOptions
+from participant.data.store.store import DatasetStore
+from participant.policy.rules import Policy
 from participant.projects import confirmation
+from participant.projects.plan_view import plan_view
 from participant.settings.session import SiteSession, in_session
 from relay.service.command import Commands
 from secagg.errors import ParameterError
@@ -31,12 +34,14 @@ def list_(common: SiteOptions) -> None:
 
 @app.command("show")
 def show(project: ProjectId, common: SiteOptions) -> None:
-    """Show what a project may ask, its members, and the words of its roster."""
+    """Show what a project may ask, its plan and what the review finds, its members, and the words of its roster."""
+    settings = common.settings()
 
     async def work(session: SiteSession) -> confirmation.View:
         return await confirmation.view(session.relay, project)
 
-    seen = in_session(common.settings(), work)
+    seen = in_session(settings, work)
+    plan = plan_view(seen.terms, DatasetStore(settings.datasets))
     words = seen.roster.words() if seen.roster else None
     facts = {
         "id": str(project),
@@ -45,6 +50,7 @@ def show(project: ProjectId, common: SiteOptions) -> None:
         "terms": seen.terms.model_dump(mode="json"),
         "members": [{"name": one.name, "state": one.state.value, "key": one.key.hex()} for one in seen.project.members],
         "words": words,
+        "plan": plan.facts(),
     }
     lines = [
         f"{seen.project.name}: {seen.terms.purpose}",
@@ -58,35 +64,41 @@ def show(project: ProjectId, common: SiteOptions) -> None:
         f"The roster's words; compare them with the coordinator's officer by telephone:\n  {words}"
         if words
         else "The roster is not sealed yet.",
+        plan.words(),
     ]
     common.report(facts, "\n".join(lines))
 
 
-@app.command("accept")
-def accept(
+@app.command("agree")
+@app.command("accept", hidden=True)
+def agree(
     project: ProjectId,
     common: SiteOptions,
     words: Annotated[
         str | None, typer.Option(help="the twelve words that the coordinator's officer read to you")
     ] = None,
     words_file: Annotated[Path | None, typer.Option(help="file with these words, instead of --words")] = None,
+    plan: Annotated[str | None, typer.Option(help="code of the plan that you have read, from: project show")] = None,
 ) -> None:
-    """Confirm a project's roster. Type the words that you heard, not those that this machine shows."""
+    """Agree to a project: its roster, terms and plan. Type the words that you heard, not those that are shown here."""
+    settings = common.settings()
+    policy = Policy() if settings.policy is None else Policy.read(settings.policy)
     if (words is None) == (words_file is None):
         raise ParameterError("give the words with --words, or a file with --words-file")
     given = words if words is not None else Path(str(words_file)).read_text(encoding="utf-8")
 
     async def work(session: SiteSession) -> str:
-        view = await confirmation.accept(session.relay, session.journal, session.identity, project, given)
+        view = await confirmation.agree(session.relay, session.journal, session.identity, policy, project, given, plan)
         return view.project.name
 
-    name = in_session(common.settings(), work)
+    name = in_session(settings, work)
     common.report({"project": str(project), "confirmed": True}, f"confirmed: {name}")
 
 
+@app.command("decline")
 @app.command("leave")
 def leave(project: ProjectId, common: SiteOptions) -> None:
-    """Leave a project. Its coordinator sees it, and this site joins no further runs."""
+    """Decline or leave a project. Its coordinator sees it, and this site joins no further runs."""
 
     async def work(session: SiteSession) -> None:
         await confirmation.leave(session.relay, session.journal, project)

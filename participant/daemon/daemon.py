@@ -12,6 +12,7 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from participant.daemon.epoch import RunContext, SiteRun, machine_name
+from participant.daemon.plan_control import PlanControl
 from participant.daemon.release_control import ReleaseControl
 from participant.data.model.errors import DatasetError
 from participant.data.store.store import DatasetStore
@@ -63,6 +64,7 @@ class Daemon:
         self._policy = policy
         self._records = AnsweredRows(journal.connection)
         self._decisions = Decisions(journal.connection)
+        self._plans = PlanControl(self._ledger)
         self._release_control = ReleaseControl(policy, self._ledger, self._records, self._decisions)
         self._store = DatasetStore(config.datasets)
         self._answers = Invitations(relay, self._store, policy)
@@ -276,7 +278,7 @@ class Daemon:
         round_ = state.current.round
         try:
             bound = BoundQuery.decode(state.open.query)
-            query = bound.query
+            query, task = bound.query, self._plans.task(bound, site_run.context)
             if (waiting := self._release_control.query(bound, site_run.context, state, time.time())) is not None:
                 self._wait(waiting)
                 return
@@ -284,9 +286,9 @@ class Daemon:
             if bound.segments != state.open.schema.segments:
                 raise RefusedError("the round's schema does not match its query")
             earlier, key = self._records.row_sets(query.dataset), self._records.key()
-            made = await self._computed(bound, earlier, key)
+            made = await self._computed(bound, self._plans.version(site_run.context), earlier, key)
             self._release_control.answer(made)
-            site_run.tell(Contribute(made.vector), answer=made)
+            site_run.tell(Contribute(made.vector), answer=made, task=task)
         except (ParameterError, DatasetError) as refusal:
             log.warning("round-declined", round=round_, detail=str(refusal))
             self._count_refusal(refusal)
@@ -297,14 +299,14 @@ class Daemon:
         self._rounds.labels("contributed").inc()
         self._success.set_to_current_time()
 
-    async def _computed(self, bound: BoundQuery, earlier: Sequence[RowSet], key: bytes) -> Answer:
+    async def _computed(self, bound: BoundQuery, version: int | None, earlier: Sequence[RowSet], key: bytes) -> Answer:
         """Compute an answer; whatever else a statistic or a trainer raises on this site's rows is one refusal.
 
         Its text is fixed, as the error may depend on a patient, and the daemon goes on: were it to end, it would end
         again at every start, and the other sites would see that as well.
         """
         try:
-            return await asyncio.to_thread(answer, bound, self._store, earlier, key)
+            return await asyncio.to_thread(answer, bound, self._store, earlier, key, version)
         except (ParameterError, DatasetError, OSError):
             raise
         except Exception as error:

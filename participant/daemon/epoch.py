@@ -16,6 +16,7 @@ from participant.policy.differencing import AnsweredRows
 from participant.policy.rules import Offer, Policy
 from participant.records.decisions import Decisions
 from participant.records.ledger import ConfirmedProject, Ledger
+from participant.study.replay import Occurrence
 from participant.study.terms import ProjectTerms
 from relay.api.wire import to_base64url
 from relay.party.journal import Journal, JournalBatch
@@ -49,6 +50,7 @@ class RunContext:
     project: UUID
     coordinator: bytes
     terms: ProjectTerms
+    roster: int  # sites in it
 
     @property
     def offer(self) -> Offer:
@@ -56,7 +58,8 @@ class RunContext:
 
     @classmethod
     def of(cls, run: UUID, project: UUID, confirmed: ConfirmedProject) -> "RunContext":
-        return cls(run, project, confirmed.roster.coordinator, ProjectTerms.decode(confirmed.terms))
+        roster = confirmed.roster
+        return cls(run, project, roster.coordinator, ProjectTerms.decode(confirmed.terms), len(roster.sites))
 
 
 class SiteRun:
@@ -109,15 +112,16 @@ class SiteRun:
             step = receive(self.state, data, self._inputs(), payload)
         except FaultyCoordinatorError as refusal:
             if isinstance(self.state, Outside) and refusal.check in _FLOORS:
-                policy.check_manifest(Manifest.decode(envelope.parse(data).body), self.context.offer)  # names the rule
+                manifest = Manifest.decode(envelope.parse(data).body)
+                policy.check_manifest(manifest, self.context.offer, self.context.roster)  # names the rule
             raise
         if isinstance(step.state, AwaitCohort):
-            policy.check_manifest(step.state.membership.manifest, self.context.offer)
+            policy.check_manifest(step.state.membership.manifest, self.context.offer, self.context.roster)
         self._commit(step, message=message)
 
-    def tell(self, event: Event, *, answer: Answer | None = None) -> None:
+    def tell(self, event: Event, *, answer: Answer | None = None, task: Occurrence | None = None) -> None:
         """Advance by a local event; an upload enters the ledger together with the answer that it carries."""
-        self._commit(tell(self.state, event, self._inputs()), answer=answer)
+        self._commit(tell(self.state, event, self._inputs()), answer=answer, task=task)
 
     def end(self, state: str) -> None:
         """Close the epoch because the run is in a final state at the relay."""
@@ -129,7 +133,9 @@ class SiteRun:
     def _inputs(self) -> StepInputs:
         return StepInputs(identity=self._identity, rand=os.urandom(32))
 
-    def _commit(self, step: Step, *, message: int | None = None, answer: Answer | None = None) -> None:
+    def _commit(
+        self, step: Step, *, message: int | None = None, answer: Answer | None = None, task: Occurrence | None = None
+    ) -> None:
         before = self.state
         if step.state is before and not step.effects and message is None:
             return
@@ -150,7 +156,7 @@ class SiteRun:
                     self._keep(effect)
                     if isinstance(before, AwaitOpening) and before.publish:
                         self._enter("published", round=effect.round, numbers=before.current.schema.length)
-            self._note(before, step.state, answer)
+            self._note(before, step.state, answer, task)
         self.state = step.state
 
     def _put(self, batch: JournalBatch, state: Record) -> None:
@@ -171,7 +177,7 @@ class SiteRun:
         total = np.asarray(learned.total, np.float64)
         self._ledger.keep_result(self.context.run, learned.round, learned.survivors, total.tobytes(), learned.root)
 
-    def _note(self, before: Record, after: Record, answer: Answer | None) -> None:
+    def _note(self, before: Record, after: Record, answer: Answer | None, task: Occurrence | None) -> None:
         """Enter into the ledger what this transition commits the site to, and settle what was waiting."""
         if isinstance(before, (AwaitVector, AwaitConfirmation)) and type(after) is not type(before):
             self._decisions.settle(self.context.run)
@@ -187,6 +193,7 @@ class SiteRun:
                 dataset_version=answer.dataset_version,
                 rows=answer.rows,
                 moved=answer.moved,
+                task=None if task is None else {"names": task.names, "number": task.number},
                 numbers=current.schema.length,
                 ring_bits=current.schema.ring_bits,
                 clipped=after.clipped,

@@ -44,6 +44,12 @@ class ReleaseControl:
         if self.policy.approve_first and decided is None:
             rules.append("approve_first")
             words.append("an officer must approve the run's questions before this site answers")
+        if context.terms.plan is None and self.policy.without_plan == "ask" and decided is None:
+            rules.append("without_plan")
+            words.append(
+                "the project has no study plan, so its coordinator may choose each question by the answers before it; "
+                "an officer must approve what this run asks"
+            )
         if begins > now:
             rules.append("schedule")
             words.append(f"this site's schedule allows computing again in {(begins - now) / 3600:.1f} hours")

@@ -37,7 +37,9 @@ class Answer:
     to_remember: tuple[RowSet, ...] = field(repr=False)
 
 
-def answer(bound: BoundQuery, store: DatasetStore, earlier: Sequence[RowSet], key: bytes) -> Answer:
+def answer(
+    bound: BoundQuery, store: DatasetStore, earlier: Sequence[RowSet], key: bytes, version: int | None = None
+) -> Answer:
     """Compute the answer to a query that the policy allows.
 
     Args:
@@ -45,11 +47,12 @@ def answer(bound: BoundQuery, store: DatasetStore, earlier: Sequence[RowSet], ke
         store: the site's datasets.
         earlier: row sets of earlier answers from this dataset.
         key: secret that determines the order in which persons are left out.
+        version: version of the dataset; by default the newest.
 
     Raises:
         ParameterError, DatasetError: the dataset cannot answer, on public grounds alone.
     """
-    described, table, carried = _opened(bound, store, earlier)
+    described, table, carried = _opened(bound, store, earlier, version)
     query, people = bound.query, _people(described, table)
     asked = rows = rows_asked(bound, table)
     if query.minimum_persons > 1:
@@ -78,9 +81,9 @@ def distances(bound: BoundQuery, store: DatasetStore, earlier: Sequence[RowSet])
 
 
 def _opened(
-    bound: BoundQuery, store: DatasetStore, earlier: Sequence[RowSet]
+    bound: BoundQuery, store: DatasetStore, earlier: Sequence[RowSet], version: int | None = None
 ) -> tuple[Description, Arrays, tuple[RowSet, ...]]:
-    query, described = bound.query, store.describe(bound.query.dataset)
+    query, described = bound.query, store.describe(bound.query.dataset, version)
     check_dataset(bound, described.numeric, described.rows)
     table = store.load(query.dataset, _needs(query, described), described.version)
     return described, table, carry(store, described, earlier)

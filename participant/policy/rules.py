@@ -21,6 +21,8 @@ from participant.policy.schedule import Window, opens, zone
 from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import STATISTICS
 from participant.statistics.language.query import MAX_PERSONS, Name, Query, Strict, in_words
+from participant.study.plan import PlanError
+from participant.study.review import check, code_of, review
 from participant.study.terms import ProjectTerms
 from secagg import he
 from secagg.errors import ParameterError
@@ -159,6 +161,16 @@ class Policy(Strict):
     approve_first: bool = Field(
         default=False, description="an officer approves what a run asks before the site answers"
     )
+    without_plan: Literal["ask", "answer", "refuse"] = Field(
+        default="ask",
+        description="what happens to the questions of a project without a study plan, which its coordinator may choose "
+        "one by one: `ask` waits until an officer approves those of a run, `answer` answers, `refuse` refuses",
+    )
+    agree: Literal["never", "findings", "always"] = Field(
+        default="findings",
+        description="when an officer who confirms a project must say which plan he has read (`project show` prints its "
+        "code): always, where the review finds something, or never",
+    )
 
     @field_validator("coordinators")
     @classmethod
@@ -209,6 +221,10 @@ class Policy(Strict):
         _enforce((rule, says(self, offer)) for rule, says in OF_OFFERS.items())
         if unknown := sorted(set(offer.terms.statistics) - set(STATISTICS)):
             raise RefusedError(f"this version does not offer these statistics: {', '.join(unknown)}")
+        try:
+            check(offer.terms)
+        except PlanError as error:
+            raise RefusedError(f"the project's plan cannot be carried out: {error}") from None
         _require_installed(offer.terms)
 
     def check_dataset(self, terms: ProjectTerms, dataset: Description) -> None:
@@ -227,14 +243,20 @@ class Policy(Strict):
                     f"column {defined.code} is not coded as the project defines it; map it with: data map"
                 )
 
-    def check_manifest(self, manifest: Manifest, offer: Offer) -> None:
+    def check_manifest(self, manifest: Manifest, offer: Offer, roster: int) -> None:
         """Decide whether the site joins an epoch, beyond the floors that the protocol itself enforces.
+
+        Args:
+            manifest: of the epoch.
+            offer: the project, as it was confirmed.
+            roster: how many sites are in its roster, whoever of them takes part.
 
         Raises:
             RefusedError: the policy forbids it (names every such rule), or the manifest contradicts the confirmed
                 terms.
         """
-        _enforce((rule, says(self, manifest)) for rule, says in OF_MANIFESTS.items())
+        of_terms = ((rule, says(manifest, offer.terms)) for rule, says in OF_MANIFESTS_BY_TERMS.items())
+        _enforce([*((rule, says(self, manifest, roster)) for rule, says in OF_MANIFESTS.items()), *of_terms])
         if manifest.suite is not _SUITES[offer.terms.mode]:
             raise RefusedError(
                 f"the manifest's suite does not match the project's terms, whose mode is {offer.terms.mode}"
@@ -250,6 +272,24 @@ class Policy(Strict):
         """
         asked.offer.terms.check(asked.query)
         _enforce((rule, says(self, asked)) for rule, says in OF_QUERIES.items())
+
+    def check_agreement(self, terms: ProjectTerms, read: str | None) -> None:
+        """Decide whether an officer's confirmation counts: whether he has said which plan he read.
+
+        Args:
+            terms: of the project that he confirms.
+            read: the code of the plan that he has read (`code_of`), None if he did not say.
+
+        Raises:
+            RefusedError: the policy wants to know, and the code is missing or another plan's.
+        """
+        finds = self.agree == "findings" and terms.plan is not None and bool(review(terms))
+        if read != code_of(terms) and (read is not None or finds or self.agree == "always"):
+            raise RefusedError(
+                "read the project's plan and what its review finds first: project show; then give the code that it "
+                "prints, with --plan",
+                "agree",
+            )
 
     def opens(self, now: float) -> float:
         """Return when the site may next compute, in seconds since 1970: `now` if inside the schedule."""
@@ -330,13 +370,38 @@ def _survivors(policy: Policy, manifest: Manifest) -> str:
     )
 
 
-def _colluders(policy: Policy, manifest: Manifest) -> str:
-    least = -(-len(manifest.sites) // policy.colluders_one_in) - 1 if manifest.profile is Profile.MALICIOUS else 0
-    return (
-        f"the epoch withstands {manifest.colluders} colluders; the policy requires {least}"
-        if manifest.colluders < least
-        else ""
-    )
+def _tolerated(policy: Policy, sites: int) -> int:
+    return -(-sites // policy.colluders_one_in) - 1
+
+
+def _colluders(policy: Policy, manifest: Manifest, roster: int) -> str:
+    """Count against the whole roster: a coordinator that picks three of ten sites has picked its colluders too."""
+    least = _tolerated(policy, roster) if manifest.profile is Profile.MALICIOUS else 0
+    few = manifest.colluders < least
+    return f"the epoch withstands {manifest.colluders} colluders; the policy requires {least}" if few else ""
+
+
+def _survivors_of_roster(policy: Policy, manifest: Manifest, roster: int) -> str:
+    """Leave two honest sites at least in a sum, if those collude that the policy expects of the roster."""
+    least = _tolerated(policy, roster) + 2
+    few = manifest.survivors < least
+    return f"sums of {manifest.survivors} sites are of fewer than the {least} of a roster of {roster}" if few else ""
+
+
+def _agreed_sites(manifest: Manifest, terms: ProjectTerms) -> str:
+    sites = len(manifest.sites)
+    few = sites < terms.minimum_sites
+    return f"an epoch of {sites} sites is smaller than the terms' {terms.minimum_sites}" if few else ""
+
+
+def _agreed_profile(manifest: Manifest, terms: ProjectTerms) -> str:
+    weaker = manifest.profile < _PROFILES[terms.profile]
+    return f"the project's terms require the {terms.profile} profile" if weaker else ""
+
+
+def _agreed_loss_rule(manifest: Manifest, terms: ProjectTerms) -> str:
+    weaker = manifest.loss_rule < _LOSS_RULES[terms.loss_rule]
+    return f"the project's terms say '{terms.loss_rule}' after a lost site" if weaker else ""
 
 
 def _rows(policy: Policy, dataset: Description) -> str:
@@ -384,6 +449,18 @@ def _schedule(policy: Policy, asked: AskedQuery) -> str:
     )
 
 
+def _without_plan(policy: Policy, offer: Offer) -> str:
+    refused = offer.terms.plan is None and policy.without_plan == "refuse"
+    return "the project has no study plan, and this site answers no other questions" if refused else ""
+
+
+def _floor_of_plan(policy: Policy, offer: Offer, least: int) -> str:
+    plan = offer.terms.plan
+    if plan is None or policy.single_persons or plan.minimum_persons >= least:
+        return ""
+    return f"the plan's floor is {plan.minimum_persons} persons; the policy requires {least}"
+
+
 OF_OFFERS: Mapping[str, Callable[[Policy, Offer], str]] = {
     "projects": _project,
     "coordinators": _coordinator,
@@ -393,15 +470,25 @@ OF_OFFERS: Mapping[str, Callable[[Policy, Offer], str]] = {
     "profile": lambda policy, offer: _profile(policy, _PROFILES[offer.terms.profile]),
     "modes": _mode,
     "loss_rule": lambda policy, offer: _loss_rule(policy, _LOSS_RULES[offer.terms.loss_rule]),
+    "without_plan": _without_plan,
+    "minimum_persons": lambda policy, offer: _floor_of_plan(policy, offer, policy.minimum_persons),
+    "minimum_cell": lambda policy, offer: _floor_of_plan(policy, offer, policy.minimum_cell),
 }
 OF_DATASETS: Mapping[str, Callable[[Policy, Description], str]] = {"minimum_rows": _rows}
-OF_MANIFESTS: Mapping[str, Callable[[Policy, Manifest], str]] = {
-    "minimum_sites": lambda policy, manifest: _sites(policy, len(manifest.sites)),
-    "minimum_survivors": _survivors,
-    "profile": lambda policy, manifest: _profile(policy, manifest.profile),
+OF_MANIFESTS: Mapping[str, Callable[[Policy, Manifest, int], str]] = {
+    "minimum_sites": lambda policy, manifest, _: _sites(policy, len(manifest.sites)),
+    "minimum_survivors": lambda policy, manifest, _: _survivors(policy, manifest),
+    "profile": lambda policy, manifest, _: _profile(policy, manifest.profile),
     "colluders_one_in": _colluders,
-    "loss_rule": lambda policy, manifest: _loss_rule(policy, manifest.loss_rule),
+    "loss_rule": lambda policy, manifest, _: _loss_rule(policy, manifest.loss_rule),
+    "roster": _survivors_of_roster,
 }
+OF_MANIFESTS_BY_TERMS: Mapping[str, Callable[[Manifest, ProjectTerms], str]] = {
+    "terms.minimum_sites": _agreed_sites,
+    "terms.profile": _agreed_profile,
+    "terms.loss_rule": _agreed_loss_rule,
+}
+"""The confirmed terms, which no policy can loosen."""
 OF_QUERIES: Mapping[str, Callable[[Policy, AskedQuery], str]] = {
     "projects": lambda policy, asked: _project(policy, asked.offer),
     "coordinators": lambda policy, asked: _coordinator(policy, asked.offer),
@@ -409,6 +496,7 @@ OF_QUERIES: Mapping[str, Callable[[Policy, AskedQuery], str]] = {
     "columns": lambda policy, asked: _columns(policy, asked.query.dataset, asked.query.needs),
     "statistics": lambda policy, asked: _statistics(policy, (asked.query.statistic,)),
     "modes": lambda policy, asked: _mode(policy, asked.offer),
+    "without_plan": lambda policy, asked: _without_plan(policy, asked.offer),
     "single_persons": _single_persons,
     "minimum_persons": _persons,
     "minimum_cell": _cell,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from participant.policy.rules import Offer
+from participant.policy.rules import Offer, Policy
 from participant.records.ledger import ConfirmedProject, Ledger
 from participant.study.terms import ProjectTerms
 from relay.client.transport import MemberState, RelayClient, RelayProject
@@ -34,11 +34,30 @@ async def view(relay: RelayClient, project: UUID) -> View:
     return View(found, ProjectTerms.decode(found.terms), roster)
 
 
-async def accept(relay: RelayClient, journal: Journal, identity: Identity, project: UUID, words: str) -> View:
-    """Confirm a project's roster by the words that the coordinator's officer gave over another channel.
+async def agree(
+    relay: RelayClient,
+    journal: Journal,
+    identity: Identity,
+    policy: Policy,
+    project: UUID,
+    words: str,
+    plan: str | None = None,
+) -> View:
+    """Confirm a project's roster, terms and plan by the words that the coordinator's officer said.
+
+    Args:
+        relay: this site's client.
+        journal: of the site.
+        identity: of the site.
+        policy: says whether the officer must have read the plan.
+        project: its ID.
+        words: the twelve words, heard over another channel.
+        plan: the code of the plan that the officer read, None if he did not say.
 
     Raises:
-        ParameterError: the roster is not sealed yet, lacks this site, or has other words. Nothing changes then.
+        RefusedError: the policy asks for the plan's code, and this is not it.
+        ParameterError: there is no roster yet, this site is not in it, or the words are not the roster's. Nothing is
+            changed then.
     """
     seen = await view(relay, project)
     if seen.roster is None or seen.project.roster is None:
@@ -46,6 +65,7 @@ async def accept(relay: RelayClient, journal: Journal, identity: Identity, proje
     if identity.public not in seen.roster.sites:
         raise ParameterError("this site is not in the project's roster")
     seen.roster.confirm(words)
+    policy.check_agreement(seen.terms, plan)
     with journal.transaction() as batch:
         Ledger(batch.connection).confirm(project, seen.roster, seen.project.terms)
     await relay.answer(project, MemberState.CONFIRMED, roster_version=seen.project.roster.version)
@@ -53,10 +73,11 @@ async def accept(relay: RelayClient, journal: Journal, identity: Identity, proje
 
 
 async def leave(relay: RelayClient, journal: Journal, project: UUID) -> None:
-    """Leave a project: the site signs nothing more for it, and the coordinator sees that the site left."""
+    """Decline a project, or leave it: nothing of it is signed any more, and the coordinator sees that."""
     with journal.transaction() as batch:
         Ledger(batch.connection).forget(project)
-    await relay.answer(project, MemberState.LEFT)
+    invited = any(one.id == project and one.membership is MemberState.INVITED for one in await relay.projects())
+    await relay.answer(project, MemberState.DECLINED if invited else MemberState.LEFT)
 
 
 def confirmed(journal: Journal, project: UUID) -> ConfirmedProject | None:

@@ -12,14 +12,14 @@ decisions, latest first.
 Nothing here looks at rows: what follows, and what does not, everybody in the run can tell.
 """
 
-from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from participant.analyses.base.result import AnalysisResult
-from participant.analyses.base.secure_sum import SecureSum, Sum
+from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
 from participant.analyses.base.spec import TableSpec
 from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import STATISTICS
@@ -29,6 +29,7 @@ from participant.statistics.language.layout import Array
 from participant.statistics.language.query import canonical
 from participant.statistics.language.statistic import Params
 from participant.study.plan import NamedSpec
+from participant.study.terms import ProjectTerms
 from secagg.errors import SecaggError
 
 TOLERANCE = 1e-6
@@ -179,16 +180,24 @@ class RunReplay:
     Args:
         tasks: of the plan.
         value_bits: bits of a value that leave room for some number of the roster's sites.
-
-    Attributes:
-        sums: how many were observed.
     """
 
     def __init__(self, tasks: Sequence[NamedSpec], value_bits: Collection[int]) -> None:
         self._tasks = tasks
         self._value_bits = value_bits
         self._paths: list[_Path] = []
-        self.sums = 0
+
+    @classmethod
+    def of(cls, terms: ProjectTerms, roster: int) -> "RunReplay":
+        """Return the replay of a run that begins.
+
+        Args:
+            terms: of its project, with a plan.
+            roster: how many sites are in its roster.
+        """
+        assert terms.plan is not None  # who has none follows nothing
+        some = range(terms.minimum_sites, roster + 1)
+        return cls(terms.plan.specs(terms.dataset), {value_bits_for(sites, terms.ring_bits) for sites in some})
 
     def follows(self, query: BoundQuery, is_left: Callable[[str, int], bool]) -> Occurrence | None:
         """Return the task of a question, None where it does not follow.
@@ -203,12 +212,11 @@ class RunReplay:
         last = max(path.number for path in found)
         return Occurrence(tuple(dict.fromkeys(path.name for path in found if path.number == last)), last)
 
-    def observe(self, query: BoundQuery, answer: Sum) -> None:
-        """Take in the sum of a question that followed."""
+    def observe(self, query: BoundQuery, values: Mapping[str, Array], sites: tuple[str, ...]) -> None:
+        """Take in the sum of a question that followed, over some sites."""
         self._paths = self._read(query, lambda _name, _number: True)
         for path in self._paths:
-            path.replay.feed(answer)
-        self.sums += 1
+            path.replay.feed(Sum(values, sites))
 
     def _read(self, query: BoundQuery, is_left: Callable[[str, int], bool]) -> list[_Path]:
         found = [*self._going_on(query)]

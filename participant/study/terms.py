@@ -14,7 +14,8 @@ from participant.statistics.language.inner import names_in
 from participant.statistics.language.query import MAX_COLUMNS, Query, canonical, in_words
 from participant.study.plan import Plan
 from secagg.errors import ParameterError
-from secagg.params import MAX_HOMOMORPHIC_SITES, MIN_SITES
+from secagg.he.parameters import SUMS
+from secagg.params import MAX_HOMOMORPHIC_SITES, MAX_RING_BITS, MIN_SITES
 
 MAX_TERMS_BYTES = 64 << 10
 
@@ -71,6 +72,11 @@ class ProjectTerms(Strict):
         if self.plan is not None:
             self.plan.check(self.dataset)
         return self
+
+    @property
+    def ring_bits(self) -> int:
+        """Bits of the ring in which a mode adds."""
+        return MAX_RING_BITS if self.mode == "masks" else SUMS.plain_modulus.bit_length() - 1  # a slot holds one value
 
     @property
     def coordinator_learns(self) -> bool:

@@ -149,7 +149,7 @@ def _run_of(net: Network) -> str:
 
 async def test_a_query_beyond_the_policy_is_declined_by_name(tmp_path: Path) -> None:
     async with network(tmp_path / "net", SITES) as net:
-        (net.stage.folder / "policy.toml").write_text('loss_rule = "continue"\n')
+        (net.stage.folder / "policy.toml").write_text('loss_rule = "continue"\nwithout_plan = "answer"\n')
         cox = {**KAPLAN_MEIER, "analysis": "cox", "covariates": [{"column": "age", "low": 0, "high": 120}]}
         terms = TERMS.replace('"event-counts"', '"cox-risk-sets", "event-counts"')
         for name in SITES:  # the daemons read their policy at their start

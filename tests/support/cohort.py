@@ -43,7 +43,7 @@ from tests.support.relay_process import RelayProcess, apart
 from tests.support.tables import import_csv
 
 SPEC = parse_spec(KAPLAN_MEIER)
-POLICY = Policy(loss_rule="continue", single_persons=True, minimum_site_difference=1)
+POLICY = Policy(without_plan="answer", loss_rule="continue", single_persons=True, minimum_site_difference=1)
 PACE = {"step_s": 20.0, "grace_s": 1.0, "lease_s": 3.0, "rounds": 4}
 
 

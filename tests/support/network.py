@@ -33,7 +33,7 @@ KAPLAN_MEIER = {
     "row_limit": 1000,
     "grid": {"width": 7, "count": 30},
 }
-POLICY = 'loss_rule = "continue"\nsingle_persons = true\nminimum_site_difference = 1\n'
+POLICY = 'without_plan = "answer"\nloss_rule = "continue"\nsingle_persons = true\nminimum_site_difference = 1\n'
 
 
 def table(seed: int, rows: int = 20) -> dict[str, np.ndarray]:

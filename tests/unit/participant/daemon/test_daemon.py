@@ -54,7 +54,7 @@ QUERY = MOMENTS.query(
     value_bits=20,
     minimum_persons=5,
 )
-TERMS = ProjectTerms(purpose="a mean", dataset="lung", columns=("age",), statistics=("moments",), loss_rule="pause")
+TERMS = ProjectTerms(purpose="a mean", dataset="lung", columns=("age",), statistics=("moments",), loss_rule="continue")
 _SEGMENTS = bind(QUERY).layout.segments(QUERY.value_bits)
 _BITS = max(ring_bits_for(one.bound, SITES) for one in _SEGMENTS)
 SCHEMA = Schema(ring_bits=_BITS, mac_lanes=mac_lanes_for(_BITS), segments=_SEGMENTS)
@@ -193,7 +193,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def start(policy: Policy | None = None, **terms: Any) -> tuple[Play, Site]:
         play = Play(SITES, schema=SCHEMA, **{"loss_rule": LossRule.PAUSE, "slack": 1, **terms})
         play.vectors = {site: [0.0] * SCHEMA.length for site in play.vectors}
-        site = Site(tmp_path, play, policy or Policy())
+        site = Site(tmp_path, play, policy or Policy(without_plan="answer"))
         play.parties[1] = site  # type: ignore[assignment]
         made.append(site)
         return play, site
@@ -217,7 +217,7 @@ def test_a_question_that_is_allowed_is_answered_at_once(started: Any) -> None:
 
 
 def test_with_approve_first_an_officer_approves_what_he_was_shown(started: Any) -> None:
-    play, site = started(Policy(approve_first=True))
+    play, site = started(Policy(without_plan="answer", approve_first=True))
     play.until(Open)
     assert site.receive(play.parcel(Open)) == []
     assert isinstance(site.state, AwaitVector)
@@ -241,7 +241,7 @@ def test_with_approve_first_an_officer_approves_what_he_was_shown(started: Any) 
 
 def test_what_waits_is_shown_as_it_was_asked_last(started: Any) -> None:
     """A later epoch of a run begins with round 1 again, and may ask something else."""
-    play, site = started(Policy(approve_first=True))
+    play, site = started(Policy(without_plan="answer", approve_first=True))
     play.until(Open)
     site.receive(play.parcel(Open))
     first = site.waiting
@@ -253,7 +253,7 @@ def test_what_waits_is_shown_as_it_was_asked_last(started: Any) -> None:
 
 
 def test_what_is_denied_is_declined(started: Any) -> None:
-    play, site = started(Policy(approve_first=True))
+    play, site = started(Policy(without_plan="answer", approve_first=True))
     play.until(Open)
     site.receive(play.parcel(Open))
     site.decides(approved=False)
@@ -266,14 +266,14 @@ def test_what_is_denied_is_declined(started: Any) -> None:
 
 
 def test_a_run_can_be_approved_in_advance(started: Any) -> None:
-    play, site = started(Policy(approve_first=True))
+    play, site = started(Policy(without_plan="answer", approve_first=True))
     play.until(Open)
     site.decides(approved=True, whole=True)
     assert kinds(site.receive(play.parcel(Open))) == [Upload]
 
 
 def test_a_question_that_nobody_approves_is_over_with_its_round(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    play, site = started(Policy(approve_first=True))
+    play, site = started(Policy(without_plan="answer", approve_first=True))
     play.until(Open)
     site.receive(play.parcel(Open))
     late = time.time() + 3000
@@ -290,7 +290,7 @@ def test_outside_of_its_hours_a_site_waits(started: Any, monkeypatch: pytest.Mon
         "begins": time.strftime("%H:%M:%S", time.gmtime(later)),
         "ends": time.strftime("%H:%M:%S", time.gmtime(later + 60)),
     }
-    play, site = started(Policy.model_validate({"schedule": [window]}, strict=False))
+    play, site = started(Policy.model_validate({"without_plan": "answer", "schedule": [window]}, strict=False))
     play.until(Open)
     assert site.receive(play.parcel(Open)) == []
     assert site.waiting.rules == ("schedule",)
@@ -340,7 +340,9 @@ def test_a_payload_that_is_longer_than_what_is_awaited_is_not_fetched(started: A
 
 
 def test_the_budget_ends(started: Any) -> None:
-    play, site = started(Policy.model_validate({"budget": {"releases": 1}}, strict=False), rounds=2)
+    play, site = started(
+        Policy.model_validate({"without_plan": "answer", "budget": {"releases": 1}}, strict=False), rounds=2
+    )
     play.until(Result).until(Open)
     [parcel] = site.receive(play.parcel(Open))
     assert kinds([parcel]) == [Decline]
@@ -353,7 +355,7 @@ def test_a_question_about_one_patient_fewer(
     started: Any, monkeypatch: pytest.MonkeyPatch, rule: str, answer: type
 ) -> None:
     """It is answered with the rows of the question before, or refused by the rule's name; equal ones are answered."""
-    play, site = started(Policy(near_answers=rule, single_persons=True), rounds=3)
+    play, site = started(Policy(without_plan="answer", near_answers=rule, single_persons=True), rounds=3)
     play.until(Result)
     fewer = QUERY.model_copy(update={"filter": (Comparison(column="age", op=">", value=40),)})
     monkeypatch.setattr(playbook, "QUERY", fewer.encode())
@@ -374,7 +376,7 @@ def lose_one(play: Play) -> None:
 
 def test_a_smaller_set_is_signed_when_an_officer_confirms_it(started: Any) -> None:
     """Pitfall 30: with the rule `pause`, a person decides about every loss."""
-    play, site = started(Policy(minimum_site_difference=1))
+    play, site = started(Policy(without_plan="answer", minimum_site_difference=1))
     lose_one(play)
     assert site.receive(play.parcel(Survivors)) == []
     assert isinstance(site.state, AwaitConfirmation)
@@ -389,7 +391,7 @@ def test_a_smaller_set_is_signed_when_an_officer_confirms_it(started: Any) -> No
 
 
 def test_a_smaller_set_that_is_denied_is_not_signed(started: Any) -> None:
-    play, site = started(Policy(minimum_site_difference=1))
+    play, site = started(Policy(without_plan="answer", minimum_site_difference=1))
     lose_one(play)
     site.receive(play.parcel(Survivors))
     site.decides(approved=False)
@@ -399,7 +401,7 @@ def test_a_smaller_set_that_is_denied_is_not_signed(started: Any) -> None:
 
 
 def test_a_policy_that_says_abort_asks_nobody(started: Any) -> None:
-    play, site = started(Policy(loss_rule="abort"), loss_rule=LossRule.ABORT)
+    play, site = started(Policy(without_plan="answer", loss_rule="abort"), loss_rule=LossRule.ABORT)
     with site.commands.transaction():
         site.records.sign("lung", UUID(int=77), [*play.plan.sites[:5]])
         approved = decisions.subject_of_set(play.plan.sites)  # under an earlier policy, which said `pause`
@@ -414,7 +416,7 @@ def test_a_policy_that_says_abort_asks_nobody(started: Any) -> None:
 
 def test_within_a_run_that_continues_a_smaller_set_takes_the_place_of_the_larger(started: Any) -> None:
     """Not more: the smaller one is held against other runs if it is the first of its run."""
-    play, site = started(Policy(loss_rule="continue"), loss_rule=LossRule.CONTINUE, rounds=2)
+    play, site = started(Policy(without_plan="answer", loss_rule="continue"), loss_rule=LossRule.CONTINUE, rounds=2)
     play.until(Result)
     lose_one(play)
     assert kinds(site.receive(play.parcel(Survivors))) == [Consistency]
@@ -470,7 +472,7 @@ def test_a_site_that_pauses_is_silent(started: Any) -> None:
 
 @pytest.mark.parametrize("state", [RunState.FAILED, RunState.CANCELLED, RunState.COMPLETED])
 def test_a_run_that_ended_at_the_relay_leaves_nothing_behind(started: Any, state: RunState) -> None:
-    play, site = started(Policy(approve_first=True))
+    play, site = started(Policy(without_plan="answer", approve_first=True))
     play.until(Open)
     site.receive(play.parcel(Open))
     site.looks_at_runs()
@@ -514,7 +516,7 @@ def test_the_sum_of_a_run_that_ended_is_still_read(started: Any) -> None:
 
 
 def test_a_manifest_below_a_floor_is_refused_by_the_rule_s_name(started: Any) -> None:
-    play, site = started(Policy(minimum_sites=SITES + 1))
+    play, site = started(Policy(without_plan="answer", minimum_sites=SITES + 1))
     assert site.receive(play.parcel(Manifest)) == []
     assert site.relay.reports == [
         (SiteState.REFUSED, "minimum_sites: the roster has 6 sites; the policy requires at least 7")

@@ -35,7 +35,8 @@ class Kept:
 
     def __init__(self, play: Play, journal: Journal) -> None:
         confirmed = ConfirmedProject(play.roster, b"the terms")
-        context = RunContext(UUID(bytes=RUN), UUID(bytes=PROJECT), play.roster.coordinator, TERMS)
+        roster = play.roster
+        context = RunContext(UUID(bytes=RUN), UUID(bytes=PROJECT), roster.coordinator, TERMS, len(roster.sites))
         identity = play.parties[1].identity
         self.journal = journal
         self.run = SiteRun.invited(context, play.frame(Manifest), confirmed, Policy(), journal, identity)

@@ -30,6 +30,8 @@ from participant.statistics.language.query import Query
 from participant.statistics.models.design import Category, Numeric
 from participant.statistics.vocabulary.class_moments import ClassMomentsParams
 from participant.statistics.vocabulary.contingency import ContingencyParams
+from participant.study.plan import read_plan
+from participant.study.review import code_of, review
 from participant.study.terms import ProjectTerms
 from relay.party.journal import Journal
 from secagg.identity import Identity, Roster
@@ -44,13 +46,29 @@ PROJECT, RUN, EARLIER = UUID(int=1), UUID(int=2), UUID(int=3)
 HEAD, *SITES = (Identity(bytes([number]) * 32) for number in range(1, 7))
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC).timestamp()  # a Wednesday
 STATUS = Category(column="status", levels=(0.0, 1.0))
-TERMS = ProjectTerms(
+UNPLANNED = ProjectTerms(
     purpose="p",
     dataset="lung",
     columns=("age", "status"),
     statistics=("class-moments", "contingency"),
     loss_rule="pause",
 )
+
+
+def planned(floor: int) -> ProjectTerms:
+    """Terms with a plan of one task, in which the review finds nothing where the floor is 5."""
+    levels = [0, 1]
+    task = {
+        "name": "table",
+        "analysis": "chi-square",
+        "row": {"column": "status", "levels": levels},
+        "column": {"column": "age", "levels": levels},
+    }
+    plan = read_plan({"minimum_persons": floor, "row_limit": 100, "tasks": [task]}, UNPLANNED.dataset)
+    return UNPLANNED.model_copy(update={"plan": plan})
+
+
+TERMS = planned(5)
 TABLE = CONTINGENCY.query(
     ContingencyParams(by=(STATUS,), row_limit=100), dataset="lung", value_bits=40, minimum_persons=5
 )
@@ -81,6 +99,7 @@ def offered() -> Manifest:
 class Request:
     """What a coordinator asks. All sites survive; an earlier run had other ones, or none.
 
+    `is_read`: the officer read the plan.
     `moved`: persons by whom the rows of the answer differ from those that were asked for.
     """
 
@@ -90,6 +109,7 @@ class Request:
     deadline: int = int(NOW) + 3600
     earlier: tuple[Identity, ...] = ()
     moved: int = 0
+    is_read: bool = True
 
 
 @dataclass(frozen=True)
@@ -130,6 +150,8 @@ ROWS: dict[str, Row] = {
     ),
     "time_zone": Row("schedule", {"schedule": [{"begins": "11:00:00", "ends": "13:00:00"}], "time_zone": "Asia/Tokyo"}),
     "approve_first": Row("approve_first", {"approve_first": True}),
+    "without_plan": Row("without_plan", {"without_plan": "refuse"}, {"terms": UNPLANNED}),
+    "agree": Row("agree", {"agree": "always"}, {"is_read": False}),
 }
 WAITS = {"approve_first", "schedule.begins"}  # the others refuse
 RESERVED = {"budget.epsilon", "budget.delta"}
@@ -160,7 +182,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journal]:
 def refusals(policy: Policy, request: Request, dataset: Description, journal: Journal) -> set[str]:
     """The rules that are named on the way from the invitation to the survivors."""
     offer = Offer(PROJECT, HEAD.public, request.terms)
-    place = RunContext(RUN, PROJECT, HEAD.public, request.terms)
+    place = RunContext(RUN, PROJECT, HEAD.public, request.terms, len(SITES))
     with journal.transaction() as batch:
         batch.connection.execute("DELETE FROM signed_set")
         if request.earlier:
@@ -179,7 +201,8 @@ def refusals(policy: Policy, request: Request, dataset: Description, journal: Jo
     for step in (
         lambda: policy.check_offer(offer),
         lambda: policy.check_dataset(offer.terms, dataset),
-        lambda: policy.check_manifest(request.manifest, offer),
+        lambda: policy.check_agreement(request.terms, code_of(request.terms) if request.is_read else None),
+        lambda: policy.check_manifest(request.manifest, offer, len(SITES)),
         lambda: gate.query(bind(request.query), place, cast(AwaitVector, asked), NOW),
         lambda: gate.answer(cast(Answer, SimpleNamespace(moved=request.moved))),
         lambda: gate.survivors(place, cast(AwaitConfirmation, proposed)),
@@ -243,9 +266,62 @@ def test_a_manifest_is_held_to_the_profile_and_loss_rule_too() -> None:
     offer = Offer(PROJECT, HEAD.public, TERMS)
     lax = replace(offered(), profile=Profile.SEMI_HONEST, loss_rule=LossRule.CONTINUE)
     with pytest.raises(RefusedError) as refusal:
-        Policy().check_manifest(lax, offer)
-    assert refusal.value.rules == ("profile", "loss_rule")
-    Policy(profile="semi-honest", loss_rule="continue").check_manifest(lax, offer)
+        Policy().check_manifest(lax, offer, len(SITES))
+    assert refusal.value.rules == ("profile", "loss_rule", "terms.profile", "terms.loss_rule")
+    agreed = replace(offer, terms=TERMS.model_copy(update={"profile": "semi-honest", "loss_rule": "continue"}))
+    Policy(profile="semi-honest", loss_rule="continue").check_manifest(lax, agreed, len(SITES))
+
+
+def test_a_project_without_a_plan_waits_for_an_officer_by_default(dataset: Description, journal: Journal) -> None:
+    request = Request(terms=UNPLANNED)
+    assert refusals(Policy(), request, dataset, journal) == {"without_plan"}
+    assert refusals(Policy(without_plan="answer"), request, dataset, journal) == set()
+
+
+def test_a_plan_below_the_floors_of_the_policy_is_refused_by_name() -> None:
+    offer = Offer(PROJECT, HEAD.public, planned(4))
+    with pytest.raises(RefusedError) as refusal:
+        Policy(minimum_cell=6).check_offer(offer)
+    assert refusal.value.rules == ("minimum_persons", "minimum_cell")
+    Policy(minimum_persons=4, minimum_cell=4).check_offer(offer)
+    Policy(single_persons=True).check_offer(offer)
+
+
+@pytest.mark.parametrize(("agree", "asked"), [("never", False), ("findings", True), ("always", True)])
+def test_who_agrees_to_a_plan_with_findings_says_which_one_he_read(agree: str, *, asked: bool) -> None:
+    policy = Policy.model_validate({"agree": agree})
+    terms = planned(2)
+    assert review(terms)
+    policy.check_agreement(terms, code_of(terms))
+    if asked:
+        with pytest.raises(RefusedError, match=r"agree: .*project show"):
+            policy.check_agreement(terms, None)
+    else:
+        policy.check_agreement(terms, None)
+    with pytest.raises(RefusedError, match="agree"):
+        policy.check_agreement(terms, code_of(TERMS))
+
+
+@pytest.mark.parametrize(
+    ("change", "rules"),
+    [
+        ({}, ()),
+        ({"sites": 4}, ("terms.minimum_sites",)),
+        ({"colluders": 2}, ("colluders_one_in",)),
+        ({"survivors": 4}, ("roster",)),
+    ],
+)
+def test_a_manifest_counts_against_terms_and_the_whole_roster(change: dict[str, int], rules: tuple[str, ...]) -> None:
+    """A roster of ten bears three colluders, and with these a sum of four sites is one site's."""
+    offer = Offer(PROJECT, HEAD.public, TERMS.model_copy(update={"minimum_sites": 5}))
+    manifest = replace(offered(), colluders=3, survivors=5)
+    manifest = replace(manifest, **({"sites": manifest.sites[: change["sites"]]} if "sites" in change else change))
+    if not rules:
+        Policy().check_manifest(manifest, offer, 10)
+        return
+    with pytest.raises(RefusedError) as refusal:
+        Policy().check_manifest(manifest, offer, 10)
+    assert refusal.value.rules == rules
 
 
 def test_a_policy_file_may_say_all_of_it(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def declined(run: Recorded, *tasks: NamedSpec) -> list[int]:
         if replay.follows(query, always) is None:
             found.append(place)
             break
-        replay.observe(query, answer)
+        replay.observe(query, answer.values, answer.sites)
     return found
 
 

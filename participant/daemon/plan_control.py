@@ -1,0 +1,91 @@
+"""Whether a question follows from its project's plan: each run replayed, from the sums that this site has checked.
+
+A decline here depends on the plan, on published sums and on which tasks were begun before: the coordinator knows all of
+it, and nothing of it is about this site's rows.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from uuid import UUID
+
+import numpy as np
+
+from participant.daemon.epoch import RunContext
+from participant.policy.rules import RefusedError
+from participant.records.ledger import Ledger
+from participant.statistics.evaluation.bound import BoundQuery
+from participant.statistics.language.query import canonical
+from participant.study.plan import Plan
+from participant.study.replay import Occurrence, RunReplay
+
+MAX_RUNS = 16  # whose replay is kept in memory; others are made again from the ledger
+
+
+class PlanControl:
+    """Replays of the runs that this site takes part in."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._runs: dict[UUID, tuple[RunReplay, int]] = {}  # with the last round whose sum it has seen
+
+    def task(self, query: BoundQuery, place: RunContext) -> Occurrence | None:
+        """Return the task of the plan that a question belongs to, None in a project without a plan.
+
+        Args:
+            query: that is asked.
+            place: its run and project.
+
+        Raises:
+            RefusedError: it does not follow from the plan and the sums so far.
+        """
+        plan = place.terms.plan
+        if plan is None:
+            return None
+        replay = self._replay(place)
+        used = _used(plan, self._ledger.tasks(place.project))
+
+        def is_left(name: str, number: int) -> bool:
+            begun = used.get((str(place.run), number)) == name  # asked again after a round without a sum
+            return begun or sum(one == name for one in used.values()) < _releases(plan)[name]
+
+        found = replay.follows(query, is_left)
+        if found is None:
+            raise RefusedError(
+                "the question does not follow from the project's plan and the sums so far, or its task has no releases "
+                "left",
+                "plan",
+            )
+        return found
+
+    def version(self, place: RunContext) -> int | None:
+        """Return the version of the dataset that a project is answered from, None for the newest."""
+        frozen = place.terms.plan is not None and place.terms.plan.data == "frozen"
+        return self._ledger.first_version(place.project) if frozen else None
+
+    def _replay(self, place: RunContext) -> RunReplay:
+        """Return the replay of a run, up to the last sum that this site has."""
+        known = self._runs.pop(place.run, None)
+        replay, last = (RunReplay.of(place.terms, place.roster), 0) if known is None else known
+        for round_, upload, survivors, total in self._ledger.sums_after(place.project, place.run, last):
+            query = BoundQuery.decode(canonical(upload["query"]))
+            values = query.layout.unflatten(np.frombuffer(total, "<f8").astype(np.float64))
+            replay.observe(query, values, tuple(sorted(survivors["sites"])))
+            last = round_
+        while len(self._runs) >= MAX_RUNS:
+            del self._runs[next(iter(self._runs))]
+        self._runs[place.run] = (replay, last)
+        return replay
+
+
+def _releases(plan: Plan) -> Mapping[str, int]:
+    return {task.name: task.releases for task in plan.tasks}
+
+
+def _used(plan: Plan, tasks: Mapping[tuple[str, int], tuple[str, ...]]) -> dict[tuple[str, int], str]:
+    """Return which task each occurrence counts for: of several that it can be, the one with the most releases left."""
+    left = Counter(_releases(plan))
+    found = {}
+    for occurrence, names in tasks.items():
+        found[occurrence] = max(names, key=lambda name: left[name])
+        left[found[occurrence]] -= 1
+    return found

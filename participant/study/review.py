@@ -1,0 +1,279 @@
+"""The review of a plan: what its questions could tell about few persons, and each task in plain words.
+
+The same code for the coordinator, before it proposes, and for a site's officer, before he agrees. It reads the plan and
+nothing else; `review_rows` holds it against a site's own rows as well, for that site's eyes alone. A plan without
+findings is no proof: the review knows shapes that are known to single out persons.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import combinations
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from participant.analyses.base.formulas import FormulaSpec
+from participant.analyses.base.spec import SurvivalSpec, TableSpec
+from participant.analyses.descriptive.histogram import HistogramSpec
+from participant.analyses.learning.federated_training import FederatedTrainingSpec, Zeros
+from participant.analyses.learning.imputation import ImputationSpec
+from participant.analyses.learning.k_means import KMeansSpec
+from participant.analyses.learning.predictive import GivenSpec, PredictiveSpec
+from participant.analyses.survival.cox import CoxSpec
+from participant.statistics.evaluation.describe import InWords, describe
+from participant.statistics.language.conditions import Condition, comparisons, in_words, meets
+from participant.statistics.language.statistic import Columns
+from participant.statistics.models.design import Indicator, Numeric, Power
+from participant.study.asks import columns_of, first_query, statistics_of
+from participant.study.plan import NamedSpec, PlanError
+from participant.study.terms import ProjectTerms, TermsError
+from secagg.errors import ParameterError
+
+Severity = Literal["serious", "notice"]
+
+PERSONS_PER_PARAMETER = 10
+PERSONS_PER_CELL = 10
+HIGH_POWER = 3.0
+LOW_FLOOR = 3
+MANY_RELEASES = 10
+
+
+class Finding(NamedTuple):
+    """What a reader of a plan should think about: where, how serious, and why."""
+
+    severity: Severity
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.severity:<8} {self.place}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInWords:
+    """A task for people: what is asked first, of whom, and what it may go on to ask."""
+
+    name: str
+    analysis: str
+    first: InWords
+    columns: tuple[str, ...]
+    statistics: tuple[str, ...]
+    releases: int
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "name": self.name,
+            "analysis": self.analysis,
+            "rows": self.first.rows,
+            "floor": self.first.floor,
+            "tells": self.first.tells,
+            "columns": list(self.columns),
+            "statistics": list(self.statistics),
+            "releases": self.releases,
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {self.analysis}, begun at most {self.releases} times\n"
+            f"  {self.first.rows} {self.first.floor}\n"
+            f"  columns {', '.join(self.columns)}; statistics {', '.join(self.statistics)}\n"
+            f"  {self.first.tells}"
+        )
+
+
+def code_of(terms: ProjectTerms) -> str:
+    """Return a code of a plan and its terms, by which an officer says which one he has read."""
+    digest = sha256(terms.encode()).hexdigest()
+    return f"{digest[:4]}-{digest[4:8]}"
+
+
+def check(terms: ProjectTerms) -> None:
+    """Check that every task of a plan can begin, within the terms.
+
+    Raises:
+        PlanError: one cannot: its formula is wrong, or the terms do not name a column or a statistic of it; says where.
+    """
+    for place, (_, spec) in enumerate(_tasks(terms)):
+        for what, named, asked in (
+            ("columns", terms.columns, columns_of(spec)),
+            ("statistics", terms.statistics, statistics_of(spec)),
+        ):
+            if beyond := sorted(asked - set(named)):
+                raise PlanError(f"tasks[{place}]: the terms do not name the {what} {', '.join(beyond)}")
+        try:
+            query = first_query(spec, _VALUE_BITS)
+            if query is None:
+                raise PlanError(f"tasks[{place}]: it asks nothing: its specification contradicts itself")
+            terms.check(query.query)
+        except TermsError as error:
+            raise PlanError(f"tasks[{place}]: {error}") from None
+
+
+def tasks_in_words(terms: ProjectTerms) -> tuple[TaskInWords, ...]:
+    """Return each task of a plan in words; raises as `check`."""
+    check(terms)
+    found = []
+    for task, (name, spec) in zip(terms.plan.tasks if terms.plan else (), _tasks(terms), strict=True):
+        query = first_query(spec, _VALUE_BITS)
+        assert query is not None  # `check` has seen it
+        columns, statistics = tuple(sorted(columns_of(spec))), tuple(sorted(statistics_of(spec)))
+        found.append(TaskInWords(name, spec.analysis, describe(query), columns, statistics, task.releases))
+    return tuple(found)
+
+
+def review(terms: ProjectTerms) -> tuple[Finding, ...]:
+    """Return what a plan could tell about few persons, the serious first."""
+    found = [*_of_plan(terms)]
+    for name, spec in _tasks(terms):
+        found += [Finding(severity, name, reason) for severity, reason in _of_task(spec)]
+    for (one, first), (other, second) in combinations(_tasks(terms), 2):
+        found += [Finding("serious", f"{one}, {other}", reason) for reason in _of_pair(first, second)]
+    return tuple(sorted(found, key=lambda finding: finding.severity != "serious"))
+
+
+def review_rows(terms: ProjectTerms, columns: Columns) -> tuple[Finding, ...]:
+    """Return what a plan's filters, weights and indicators set apart among a site's own rows.
+
+    Args:
+        terms: with the plan.
+        columns: all columns of the plan, (rows,) each.
+    """
+    if terms.plan is None:
+        return ()
+    floor, tasks = terms.plan.minimum_persons, _tasks(terms)
+    found = []
+    chosen = {name: _rows(spec, columns) for name, spec in tasks}
+    for name, spec in tasks:
+        if 0 < (rows := int(chosen[name].sum())) < floor:
+            found.append(Finding("serious", name, f"{rows} rows of this site meet its filter"))
+        for words, inside in _set_apart(spec, columns):
+            few = min(int((inside & chosen[name]).sum()), int((~inside & chosen[name]).sum()))
+            if 0 < few < floor:
+                found.append(Finding("serious", name, f"{words} sets {few} rows of this site apart"))
+    for one, other in combinations(chosen, 2):
+        if 0 < (rows := int((chosen[one] ^ chosen[other]).sum())) < floor:
+            found.append(Finding("serious", f"{one}, {other}", f"their rows differ in {rows} at this site"))
+    return tuple(found)
+
+
+_VALUE_BITS = 53  # of a question that is only looked at
+
+
+def _tasks(terms: ProjectTerms) -> tuple[NamedSpec, ...]:
+    return () if terms.plan is None else terms.plan.specs(terms.dataset)
+
+
+def _of_plan(terms: ProjectTerms) -> Iterator[Finding]:
+    plan = terms.plan
+    if plan is None:
+        yield Finding("serious", "plan", "there is none: the coordinator chooses each question by earlier answers")
+        return
+    if plan.minimum_persons < LOW_FLOOR:
+        floor = plan.minimum_persons
+        yield Finding("serious", "plan", f"a floor of {floor} hides no larger group; take 5")
+    if plan.data == "growing":
+        yield Finding(
+            "notice", "plan", "data grow: answers over two imports tell about the persons who came or went between them"
+        )
+    if terms.loss_rule == "continue":
+        yield Finding("notice", "terms", "a run goes on without a lost site: two sums approximate what it sent")
+    if terms.profile == "semi-honest":
+        yield Finding("serious", "terms", "nobody notices a false sum: the coordinator could steer what follows by it")
+    for task in plan.tasks:
+        if task.releases > MANY_RELEASES:
+            yield Finding("notice", task.name, f"it may be begun {task.releases} times, over other sites each time")
+
+
+def _of_task(spec: TableSpec) -> Iterator[tuple[Severity, str]]:
+    for inner in _models(spec):
+        if weight := getattr(inner, "weight", None):
+            yield "serious", f"weights: rows with weight 0 are left out, so {weight.column} can single out a few"
+        if offset := getattr(inner, "offset", None):
+            yield "notice", f"an offset: large values of {offset.column} take rows out of a model, or let few rule it"
+        if isinstance(inner, GivenSpec):
+            yield "notice", "coefficients that are given: a score can be made to depend on few rows"
+        yield from _of_design(inner)
+    if isinstance(spec, SurvivalSpec) and spec.grid.count * PERSONS_PER_CELL > spec.row_limit:
+        yield "notice", f"a grid of {spec.grid.count} intervals for at most {spec.row_limit} rows: few events in each"
+    if isinstance(spec, HistogramSpec) and spec.bins * PERSONS_PER_CELL > spec.row_limit:
+        yield "notice", f"{spec.bins} intervals for at most {spec.row_limit} rows: few persons in each"
+    if isinstance(spec, KMeansSpec) and spec.centres is not None:
+        yield "notice", "centres that are given: one far from all others draws single rows to it"
+    if isinstance(spec, FederatedTrainingSpec) and not isinstance(spec.start, Zeros):
+        yield "notice", "a model that does not start at zeros: chosen weights can make updates depend on few rows"
+    if (query := first_query(spec, _VALUE_BITS)) is not None and query.disclosure.singles_out:
+        yield "serious", f"{query.statistic.name} can show the values of one person, over all sites"
+
+
+def _models(spec: TableSpec) -> Iterator[TableSpec]:
+    yield spec
+    if isinstance(spec, PredictiveSpec | ImputationSpec):
+        yield spec.inner()
+
+
+def _of_design(spec: TableSpec) -> Iterator[tuple[Severity, str]]:
+    factors = _factors(spec)
+    indicators = [one.names[0] for one in factors if isinstance(one.function, Indicator)]
+    if len(indicators) > 1:
+        yield "serious", f"several indicators ({', '.join(indicators)}): their differences single out rows between them"
+    elif indicators:
+        yield "notice", f"an indicator ({indicators[0]}): its sums are those of the rows that it marks"
+    for one in factors:
+        if isinstance(one.function, Power) and abs(one.function.exponent) > HIGH_POWER:
+            yield "serious", f"{one.names[0]}: a high power is ruled by the few largest values"
+    parameters = _parameters(spec)
+    if parameters * PERSONS_PER_PARAMETER > spec.row_limit:
+        yield (
+            "serious",
+            f"{parameters} parameters for at most {spec.row_limit} rows of a site: they fit single ones",
+        )
+
+
+def _factors(spec: TableSpec) -> list[Numeric]:
+    if not isinstance(spec, FormulaSpec):
+        return []
+    try:
+        return [one for one in spec.parsed().design.factors if isinstance(one, Numeric)]
+    except ParameterError:  # `check` says what is wrong with it
+        return []
+
+
+def _parameters(spec: TableSpec) -> int:
+    if isinstance(spec, CoxSpec):
+        return len(spec.covariates)
+    if not isinstance(spec, FormulaSpec):
+        return 0
+    try:
+        return len(spec.parsed().design.names)
+    except ParameterError:
+        return 0
+
+
+def _of_pair(one: TableSpec, other: TableSpec) -> Iterator[str]:
+    first, second = set(one.filter), set(other.filter)
+    if first == second:
+        return
+    if first < second or second < first:
+        more: tuple[Condition, ...] = tuple(first ^ second)
+        yield f"the rows of one are those of the other in which {in_words(more)}: the difference is about the rest"
+    elif len(first ^ second) == 2 and len({name for one in comparisons(first ^ second) for name in one.columns}) == 1:
+        yield "their filters differ in one bound: the difference is about the rows between"
+
+
+def _rows(spec: TableSpec, columns: Columns) -> NDArray[np.bool_]:
+    rows = np.ones(len(next(iter(columns.values()))), np.bool_)
+    for condition in spec.filter:
+        rows &= meets(condition, columns)
+    return rows
+
+
+def _set_apart(spec: TableSpec, columns: Columns) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    for inner in _models(spec):
+        if weight := getattr(inner, "weight", None):
+            yield f"the weight {weight.column}", columns[weight.column] != 0
+        for factor in _factors(inner):
+            if isinstance(factor.function, Indicator):
+                yield factor.names[0], factor.coded(columns).z[0] != 0

@@ -10,6 +10,7 @@ app = lazy_group(
     {
         "enroll": Subcommand("identity", "Generate this coordinator's key and enrol it."),
         "project": Subcommand("project", "Projects that this identity coordinates."),
+        "plan": Subcommand("plan", "Study plans before they are proposed."),
         "catalogue": Subcommand(
             "catalogue",
             "Show which of the project's variables each site has, their coding, and the approximate number of rows.",

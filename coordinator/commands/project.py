@@ -11,6 +11,7 @@ from coordinator.projects import projects
 from coordinator.runs.run_file import read_run_file
 from coordinator.session.session import Session, in_session
 from relay.service.command import Commands
+from secagg.errors import ParameterError
 
 app = Commands(name="project", no_args_is_help=True, help="Projects that this identity coordinates.")
 
@@ -18,8 +19,9 @@ app = Commands(name="project", no_args_is_help=True, help="Projects that this id
 @app.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="the project's name")],
-    terms: Annotated[Path, typer.Option(help="TOML file that states what the project may ask")],
     common: CoordinatorOptions,
+    terms: Annotated[Path | None, typer.Option(help="TOML file that states what the project may ask")] = None,
+    plan: Annotated[Path | None, typer.Option(help="TOML file with its study plan and terms; see `plan check`")] = None,
     mode: Annotated[
         Literal["masks", "he"] | None,
         typer.Option(help="masks, or he: only the sites can open the sums; overrides the file"),
@@ -31,7 +33,13 @@ def create(
 ) -> None:
     """Create a project. Its terms are final: every site's officer confirms them."""
     said = {name: value for name, value in (("mode", mode), ("publish", publish)) if value is not None}
-    content = projects.read_terms(terms, said).encode()
+    path = terms or plan
+    if path is None or (terms and plan):
+        raise ParameterError("give the study plan with --plan, or terms without one with --terms")
+    read = projects.read_terms(path, said)
+    if plan is not None and read.plan is None:
+        raise ParameterError(f"{plan} has no [[tasks]]: these are terms without a plan")
+    content = read.encode()
     project = uuid4()
 
     async def work(session: Session) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from coordinator.commands.admin import admin_port
 from coordinator.commands.options import CoordinatorOptions, RunId
-from coordinator.projects.projects import SealedProject, find, read_terms, sealed, tasks_of
+from coordinator.projects.projects import SealedProject, find, read_terms, sealed, task_of_plan, tasks_of
 from coordinator.report.text import as_facts, as_words
 from coordinator.runs import lifecycle
 from coordinator.runs.lifecycle import Order, RunOutcome
@@ -34,9 +34,9 @@ def run(
     places: Annotated[
         list[str],
         typer.Argument(
-            metavar="[PROJECT] [ANALYSIS]",
-            help="ID or name of the project, unless the file names it, and a TOML file with one or more analyses; "
-            "without a file, the project's own tasks are run",
+            metavar="[PROJECT] [TASK | ANALYSIS]",
+            help="ID or name of the project, unless the file names it, and the name of a task of its plan, or a TOML "
+            "file with one or more analyses; without either, the project's own tasks are run",
         ),
     ],
     common: CoordinatorOptions,
@@ -53,7 +53,7 @@ def run(
     """Run analyses over the sites that confirmed the roster, and print the results."""
     if len(places) > 2:
         raise ParameterError("too many arguments: give a project and a file, or only a file that names its project")
-    is_file = len(places) == 2 or Path(places[-1]).suffix in {".toml", ".json"} or Path(places[-1]).is_file()
+    is_file = Path(places[-1]).suffix in {".toml", ".json"} or Path(places[-1]).is_file()
     file = read_run_file(Path(places[-1])) if is_file else None
     if simulate is not None:
         if file is None:
@@ -72,10 +72,13 @@ def run(
         tasks = tasks_of(found.project) if file is None else file.tasks
         if not tasks:
             raise ParameterError("the project has no tasks; give a file, or set tasks with: project tasks")
-        if task is not None and task >= len(tasks):
-            raise ParameterError(f"the project has no task {task}; its tasks are numbered from 0 to {len(tasks) - 1}")
-        chosen = tasks if task is None else tasks[task : task + 1]
-        order = Order(tasks=chosen, task=task if file is None else None, within_s=within, quorum=quorum)
+        place = task
+        if file is None and len(places) == 2:
+            place = task_of_plan(found.terms, places[1])
+        if place is not None and place >= len(tasks):
+            raise ParameterError(f"the project has no task {place}; its tasks are numbered from 0 to {len(tasks) - 1}")
+        chosen = tasks if place is None else tasks[place : place + 1]
+        order = Order(tasks=chosen, task=place if file is None else None, within_s=within, quorum=quorum)
         return lifecycle.begin(session, found, order), found
 
     _carry_out(work, common, progress=progress)

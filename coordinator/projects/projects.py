@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -13,6 +14,9 @@ from participant.analyses.base.errors import SpecError
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.catalogue import parse_spec
 from participant.statistics.language.query import in_words
+from participant.study.asks import columns_of, statistics_of
+from participant.study.plan import Plan, read_plan
+from participant.study.review import check
 from participant.study.terms import ProjectTerms
 from relay.client.transport import MemberState, RelayClient, RelayProject
 from secagg.errors import NotEnoughParticipantsError, ParameterError
@@ -38,17 +42,36 @@ class SealedProject:
 def read_terms(path: Path, said: Mapping[str, object] | None = None) -> ProjectTerms:
     """Read a project's terms from a TOML file; members of `said` override those of the file.
 
+    With `[[tasks]]` in it they have a plan, and columns and statistics that it does not name are those of the tasks.
+
     Raises:
         SpecError: the file is not TOML, has unknown members, or has values that are not allowed.
+        PlanError: a task is wrong, or cannot follow; says where in the file.
     """
     try:
-        return ProjectTerms.model_validate(
-            {**tomllib.loads(path.read_text(encoding="utf-8")), **(said or {})}, strict=False
-        )
+        document = {**tomllib.loads(path.read_text(encoding="utf-8")), **(said or {})}
+        terms = ProjectTerms.model_validate(_planned(document) if "tasks" in document else document, strict=False)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is not a TOML file: {error}") from None
     except ValidationError as error:
         raise SpecError(f"{path}: {in_words(error)}") from None
+    check(terms)
+    return terms
+
+
+def _planned(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a file says with its plan read, and with the columns and statistics of its tasks."""
+    members = document.keys() & Plan.model_fields.keys()
+    dataset = document.get("dataset")
+    if not isinstance(dataset, str):
+        raise SpecError("dataset: the terms of a project name it")
+    plan = read_plan({name: document[name] for name in members}, dataset)
+    specs = [spec for _, spec in plan.specs(dataset)]
+    asked = {
+        "columns": sorted(frozenset().union(*map(columns_of, specs))),
+        "statistics": sorted(frozenset().union(*map(statistics_of, specs))),
+    }
+    return asked | {name: value for name, value in document.items() if name not in members} | {"plan": plan}
 
 
 async def led(relay: RelayClient) -> dict[UUID, str]:
@@ -116,6 +139,8 @@ async def set_tasks(relay: RelayClient, project: UUID, tasks: tuple[TableSpec, .
     """
     found = await relay.project(project)
     terms = ProjectTerms.decode(found.terms)
+    if terms.plan is not None:
+        raise ParameterError("the project's tasks are those of its plan")
     if beyond := sorted({task.dataset for task in tasks} - {terms.dataset}):
         raise ParameterError(f"the project is about dataset {terms.dataset}, but a task is about {', '.join(beyond)}")
     parameters = [(task.analysis, task.model_dump_json(exclude_none=True).encode()) for task in tasks]
@@ -123,11 +148,31 @@ async def set_tasks(relay: RelayClient, project: UUID, tasks: tuple[TableSpec, .
 
 
 def tasks_of(project: RelayProject) -> tuple[TableSpec, ...]:
-    """Return a project's tasks, in order; raises SpecError for a task that this release does not know."""
+    """Return a project's tasks, in order: those of its plan, if it has one.
+
+    Raises:
+        SpecError: one is none that this release knows.
+    """
+    terms = ProjectTerms.decode(project.terms)
+    if terms.plan is not None:
+        return tuple(spec for _, spec in terms.plan.specs(terms.dataset))
     try:
         return tuple(parse_spec(json.loads(task.parameters)) for task in project.tasks)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise SpecError(f"a task of the project cannot be read: {error}") from None
+
+
+def task_of_plan(terms: ProjectTerms, name: str) -> int:
+    """Return the place of a task in a project's plan.
+
+    Raises:
+        ParameterError: the project has no plan, or none of its tasks has this name.
+    """
+    names = [task.name for task in terms.plan.tasks] if terms.plan else []
+    if name not in names:
+        known = ", ".join(names) or "none, since it has no plan"
+        raise ParameterError(f"{name!r} is neither a file nor a task of the project's plan; its tasks: {known}")
+    return names.index(name)
 
 
 async def sealed(relay: RelayClient, project: UUID) -> SealedProject:

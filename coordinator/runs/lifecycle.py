@@ -31,6 +31,7 @@ from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.statistics.evaluation.bound import BoundQuery
+from participant.study.terms import ProjectTerms
 from relay.api.states import FINAL_RUN
 from relay.api.wire import RunLease
 from relay.client.transport import RelayError, RelayUnavailableError, RunState
@@ -105,6 +106,7 @@ def begin(session: Session, sealed: SealedProject, order: Order) -> UUID:
     """
     if not sealed.terms.coordinator_learns:
         check_single(order.tasks)
+    _check_plan(sealed.terms, order.tasks)
     least = max(sealed.terms.minimum_sites, order.quorum)
     if len(sealed.confirmed) < least:
         raise NotEnoughParticipantsError(f"{len(sealed.confirmed)} sites confirmed the roster, {least} are needed")
@@ -126,6 +128,18 @@ def begin(session: Session, sealed: SealedProject, order: Order) -> UUID:
     )
     session.records.add(record)
     return record.run
+
+
+def _check_plan(terms: ProjectTerms, tasks: tuple[TableSpec, ...]) -> None:
+    """Raise SpecError for an analysis that is not in the project's plan: the sites would decline its questions."""
+    if terms.plan is None:
+        return
+    planned = [spec for _, spec in terms.plan.specs(terms.dataset)]
+    if beyond := [task.analysis for task in tasks if task not in planned]:
+        raise SpecError(
+            f"no task of the project's plan is this analysis: {', '.join(beyond)}; run a task by its name, or propose "
+            "another project"
+        )
 
 
 def retry(session: Session, sealed: SealedProject, run: UUID, within_s: float | None = None) -> UUID:

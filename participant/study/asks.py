@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import JsonValue
 
+from participant.analyses.base.errors import SpecError
 from participant.analyses.base.spec import TableSpec
 from participant.statistics.evaluation.bound import BoundQuery
 from participant.study.replay import Replay
@@ -52,13 +53,16 @@ def columns_of(spec: TableSpec) -> frozenset[str]:
     return frozenset(_columns(spec.model_dump(mode="json")))
 
 
-def first_query(spec: TableSpec, value_bits: int) -> BoundQuery | None:
-    """Return the first question of a task, None where it ends without one.
+def first_query(spec: TableSpec, value_bits: int) -> BoundQuery:
+    """Return the first question of a task.
 
     Raises:
         SpecError: it cannot begin.
     """
-    return Replay(spec, value_bits).expected
+    replay = Replay(spec, value_bits)
+    if replay.expected is None:
+        raise SpecError(f"it cannot begin: {replay.failure or 'it asks nothing'}")
+    return replay.expected
 
 
 def _columns(value: JsonValue) -> Iterator[str]:

@@ -30,7 +30,6 @@ from participant.statistics.language.query import canonical
 from participant.statistics.language.statistic import Params
 from participant.study.plan import NamedSpec
 from participant.study.terms import ProjectTerms
-from secagg.errors import SecaggError
 
 TOLERANCE = 1e-6
 """Of the largest entry of an array; and of a limit, within which a decision may go both ways."""
@@ -103,6 +102,7 @@ class Replay:
 
     Attributes:
         expected: the question that follows; None once the analysis has ended, with a result or without.
+        failure: why it ended without a result.
     """
 
     def __init__(self, spec: TableSpec, value_bits: int, told: Sequence[bool] = ()) -> None:
@@ -110,6 +110,7 @@ class Replay:
         self._sums: list[Sum] = []
         self._secure_sum = _Replayed(value_bits, told)
         self._told = len(told)
+        self.failure: Exception | None = None
         self._analysis: Coroutine[Any, Any, AnalysisResult] = spec.analyse(self._secure_sum)
         self.expected = self._next(None)
 
@@ -143,9 +144,10 @@ class Replay:
     def _next(self, answer: Sum | None) -> BoundQuery | None:
         try:
             query: BoundQuery = self._analysis.send(answer)
-        except (StopIteration, SecaggError):
+        except StopIteration:
             return None
-        except Exception:  # noqa: BLE001  # what a library raises on odd sums ends the coordinator's analysis as well
+        except Exception as error:  # noqa: BLE001  # what a library raises on odd sums ends the coordinator's, too
+            self.failure = error
             return None
         return query
 

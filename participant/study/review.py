@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from participant.analyses.base.errors import SpecError
 from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.spec import SurvivalSpec, TableSpec
 from participant.analyses.descriptive.histogram import HistogramSpec
@@ -104,11 +105,8 @@ def check(terms: ProjectTerms) -> None:
             if beyond := sorted(asked - set(named)):
                 raise PlanError(f"tasks[{place}]: the terms do not name the {what} {', '.join(beyond)}")
         try:
-            query = first_query(spec, _VALUE_BITS)
-            if query is None:
-                raise PlanError(f"tasks[{place}]: it asks nothing: its specification contradicts itself")
-            terms.check(query.query)
-        except TermsError as error:
+            terms.check(first_query(spec, _VALUE_BITS).query)
+        except (TermsError, SpecError) as error:
             raise PlanError(f"tasks[{place}]: {error}") from None
 
 
@@ -118,7 +116,6 @@ def tasks_in_words(terms: ProjectTerms) -> tuple[TaskInWords, ...]:
     found = []
     for task, (name, spec) in zip(terms.plan.tasks if terms.plan else (), _tasks(terms), strict=True):
         query = first_query(spec, _VALUE_BITS)
-        assert query is not None  # `check` has seen it
         columns, statistics = tuple(sorted(columns_of(spec))), tuple(sorted(statistics_of(spec)))
         found.append(TaskInWords(name, spec.analysis, describe(query), columns, statistics, task.releases))
     return tuple(found)
@@ -204,7 +201,8 @@ def _of_task(spec: TableSpec) -> Iterator[tuple[Severity, str]]:
         yield "notice", "centres that are given: one far from all others draws single rows to it"
     if isinstance(spec, FederatedTrainingSpec) and not isinstance(spec.start, Zeros):
         yield "notice", "a model that does not start at zeros: chosen weights can make updates depend on few rows"
-    if (query := first_query(spec, _VALUE_BITS)) is not None and query.disclosure.singles_out:
+    query = first_query(spec, _VALUE_BITS)
+    if query.disclosure.singles_out:
         yield "serious", f"{query.statistic.name} can show the values of one person, over all sites"
 
 

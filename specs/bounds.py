@@ -1,7 +1,7 @@
-"""The bounds of 02-protocol §9, counted and not copied: what the defaults bear, and from where on they break.
+"""The bounds of 02-protocol §9, computed and not copied: what the defaults tolerate, and where they break.
 
-Complete graph: the largest n_C is found by trying, with the two groups of signers that a split view needs, not by
-solving 2t > n + n_C. Sparse graphs: exact fractions of the reference, for the degrees of the library's finder.
+Complete graph: the largest n_C is found by search, with the two groups of signers that a split view needs, not by
+solving 2t > n + n_C. Sparse graphs: exact fractions from the reference, for the degrees of the library's finder.
 """
 
 from collections.abc import Iterator
@@ -40,21 +40,21 @@ def complete() -> str:
 
 
 def most_colluders(n: int, t: int, profile: Profile) -> int:
-    """Return with how many colluders no secret of an honest site is opened twice, and no sum is of one honest site."""
+    """Return the number of colluders up to which no honest secret is opened twice and no sum has one honest site."""
     return max(c for c in range(n) if not _is_broken(n, t, c, profile))
 
 
 def _is_broken(n: int, t: int, colluders: int, profile: Profile) -> bool:
     if colluders >= t or max(t, colluders + 2) > n:
-        return True  # they rebuild secrets by themselves, or too few honest sites are left for a sum of two
+        return True  # they rebuild secrets alone, or fewer than two honest sites are left in a sum
     if profile is Profile.SEMI_HONEST:
-        return False  # one set of survivors is shown to all
-    signers = t - colluders  # honest ones that one quorum needs; a second one needs as many others
+        return False  # everyone is shown the same survivors
+    signers = t - colluders  # honest signers needed for a quorum; a second one needs as many others
     return any(n - colluders - first >= signers for first in range(signers, n - colluders + 1))
 
 
 def sparse() -> str:
-    """Return the table for sparse graphs that bear one corrupt and one lost site in twenty."""
+    """Return the table for sparse graphs that tolerate one corrupt and one lost site in twenty."""
     lines = [
         "| profile | n | k | t | n_C | a | c | more than c | cut off | honest inputs | of a group |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
@@ -81,7 +81,7 @@ def _power(chance: Fraction) -> str:
 
 
 def lanes() -> str:
-    """Return the numbers of lanes for some rings, and what each forgery succeeds with."""
+    """Return the number of lanes for some rings, and the success probability of a forgery."""
     rows = "\n".join(
         f"| {bits} | {mac_lanes_for(bits)} | 2^-{mac_lanes_for(bits) * (65 - bits)} |" for bits in RING_BITS
     )
@@ -89,7 +89,7 @@ def lanes() -> str:
 
 
 def tables() -> Iterator[tuple[str, str]]:
-    """Yield what 02-protocol holds of these, by the name of its block."""
+    """Yield the tables for 02-protocol by the name of their block."""
     yield "bounds", complete() + "\n"
     yield "sparse bounds", sparse() + "\n"
     yield "lanes", lanes() + "\n"

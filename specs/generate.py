@@ -1,4 +1,4 @@
-"""Make what is made in specs/: tables of the specification from the code, vectors from the independent reference.
+"""Generates content in specs/: tables of the specification from the code, vectors from the independent reference.
 
 `make vectors` runs this; CI runs it too and then expects no difference.
 """
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def filled(page: str) -> str:
-    """Return a page with its tables made anew."""
+    """Return a page with its tables regenerated."""
     return _BLOCK.sub(_filled, page)
 
 

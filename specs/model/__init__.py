@@ -1,1 +1,1 @@
-"""Epoch and round as a model, searched state by state: python -m specs.model. It shares no code with `secagg`."""
+"""Epoch and round as a model, searched exhaustively: python -m specs.model. It shares no code with `secagg`."""

@@ -1,4 +1,4 @@
-"""Print the table of what was searched, and a shortest trace for every break."""
+"""Prints the table of what was searched, and a shortest trace for every break."""
 
 from specs.model.cases import CASES, REMOVALS
 from specs.model.search import Found, search

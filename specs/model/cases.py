@@ -1,6 +1,6 @@
 """What is searched: configurations with the properties that break in them, and for each rule a search without it.
 
-The malicious profile's bound for n = 4, t = 3 is 2t - n - 1 = 1 colluder, so one is borne and two are one too many.
+The malicious profile's bound for n = 4, t = 3 is 2t - n - 1 = 1 colluder, so one is tolerated and two are too many.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from specs.model.setup import Manifest, Setup
 
 @dataclass(frozen=True)
 class Case:
-    """A configuration and what breaks in it; a `long` one is left to `python -m specs.model`."""
+    """A configuration and what breaks in it; `long` ones only run in `python -m specs.model`."""
 
     name: str
     model: Rounds | Setup
@@ -22,7 +22,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Removal:
-    """A rule, a model, and the property that holds in it and breaks without the rule."""
+    """A rule, a model, and the property that holds in it but breaks without the rule."""
 
     rule: rounds.Rule | setup.Rule
     model: Rounds | Setup
@@ -30,7 +30,7 @@ class Removal:
 
     @property
     def without(self) -> Rounds | Setup:
-        """The model without the rule."""
+        """Return the model without the rule."""
         return replace(self.model, without=self.rule)
 
 
@@ -64,7 +64,7 @@ CASES = (
     ),
 )
 
-_STILL = replace(_ROUND, queries=1, crashes=0, restores=0)  # where neither queries nor faults matter
+_STILL = replace(_ROUND, queries=1, crashes=0, restores=0)  # for cases in which neither queries nor faults matter
 _SMALL = Setup(manifests=(Manifest.SOUND,), variants=1)
 
 REMOVALS = (

@@ -1,12 +1,12 @@
-"""Rounds of protocol 1 as a state machine: a byzantine relay and coordinator, colluding sites, crashes and restores.
+"""Rounds of protocol 1 as a state machine: a Byzantine relay and coordinator, colluding sites, crashes and restores.
 
-Spec: 02-protocol §6 to §8. The adversary is the network: it shows each honest site what it likes, as far as it can sign
-it, and knows all that was sent. Colluding sites sign anything and hold a share of every secret. What `setup` shows is
-assumed here: the honest members agree on the members, and the keys between them are theirs alone.
+Spec: 02-protocol §6 to §8. The adversary is the network: it shows each honest site anything that it can sign, and knows
+everything that was sent. Colluding sites sign anything and hold a share of every secret. What `setup` proves is assumed
+here: honest members agree on the members, and only they know the keys between them.
 
-Left out, since the adversary gains nothing by it:
-- a roster smaller than the members: fewer shares are asked for;
-- declining, withholding, deadlines: the adversary need not deliver;
+Omitted, since the adversary gains nothing from it:
+- a roster smaller than the members: fewer shares are requested;
+- declining, withholding, deadlines: the adversary can simply not deliver;
 - a crash that loses nothing: the restarted site repeats bytes.
 """
 
@@ -21,24 +21,24 @@ Set = tuple[int, ...]
 
 
 class Rule(StrEnum):
-    """What the protocol does against the adversary; the search must find a violation without any one of them."""
+    """The protocol's defences; without any one of them, the search must find a violation."""
 
     QUORUM = "an answer needs t signatures on one statement"
     SIGNATURES = "the signatures on a statement are verified"
-    ONE_STATEMENT = "a site signs one statement a round"
-    ONE_ANSWER = "after its answer a site takes no other set: the row is erased"
+    ONE_STATEMENT = "a site signs one statement per round"
+    ONE_ANSWER = "after its answer a site accepts no other set: the row is erased"
     ONE_SHARE = "an answer has one share for each site, never both"
-    LEAST_SURVIVORS = "a site agrees to no set with fewer than a sites"
+    LEAST_SURVIVORS = "a site accepts no set with fewer than a sites"
     COUNTERS = "a site opens a round once, and none before it"
     CONTEXT = "masks and statements are bound to the query"
-    SELF_MASK = "an upload has a self-mask beside the pair masks"
-    FRESH = "every round has secrets of its own"
+    SELF_MASK = "an upload has a self-mask in addition to the pair masks"
+    FRESH = "every round has its own secrets"
     JOURNAL = "the state is durable before a message leaves"
-    BURNT = "a state that came back from a copy is not used"
+    BURNT = "a state restored from a copy is not used"
 
 
 class Broken(StrEnum):
-    """What no reachable state may show."""
+    """Properties that no reachable state may have."""
 
     BOTH = "both secrets of a site in a round"
     TWO_TIME = "two vectors under one key"
@@ -56,7 +56,7 @@ class Phase(StrEnum):
 
 
 class Machine(NamedTuple):
-    """A site's state: where it stands in a round, and the least round that it may still open."""
+    """A site's state: its phase in a round, and the first round that it may still open."""
 
     phase: Phase = Phase.IDLE
     next_round: int = 1
@@ -66,7 +66,7 @@ class Machine(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A message of an honest site; `vector` numbers the vectors that a site masked in one round."""
+    """A message from an honest site; `vector` numbers the vectors that a site masked in one round."""
 
     phase: Phase
     round: int
@@ -76,7 +76,7 @@ class Sent(NamedTuple):
 
 
 class Site(NamedTuple):
-    """An honest site: its memory, its journal, the earlier states that a backup may hold, and what it has sent."""
+    """An honest site: its memory, its journal, earlier states that a backup may hold, and what it has sent."""
 
     live: Machine = Machine()
     disk: Machine = Machine()
@@ -85,7 +85,7 @@ class Site(NamedTuple):
 
 
 class State(NamedTuple):
-    """All honest sites, the faults that may still happen, and what an honest coordinator proposed in each round."""
+    """All honest sites, the remaining faults, and what an honest coordinator proposed in each round."""
 
     sites: tuple[Site, ...]
     crashes: int
@@ -95,14 +95,14 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Rounds:
-    """One configuration: n sites of which the last `colluders` collude, threshold t and least survivors a."""
+    """One configuration: n sites of which the last `colluders` collude, threshold t and minimum survivors a."""
 
     n: int = 4
     t: int = 3
     a: int = 3
     colluders: int = 1
     signed: bool = True  # the malicious profile's Consistency and Quorum
-    byzantine: bool = True  # the coordinator; if not, it shows one query and one set of survivors to everybody
+    byzantine: bool = True  # the coordinator; if False, it shows everyone the same query and survivors
     rounds: int = 1
     queries: int = 2
     crashes: int = 2
@@ -119,7 +119,7 @@ class Rounds:
     def start(self) -> State:
         return State((Site(),) * len(self.honest), self.crashes, self.restores, ((),) * self.rounds)
 
-    # What the adversary can make happen ----------------------------------------------------------------------------
+    # What the adversary can cause ---------------------------------------------------------------------------------
 
     def steps(self, state: State) -> Iterator[tuple[str, State]]:
         for u in self.honest:
@@ -129,7 +129,7 @@ class Rounds:
             yield from self._faults(state, u)
 
     def _opens(self, state: State, u: int) -> Iterator[tuple[str, State]]:
-        """Open a round at a site, whatever it was at; the site answers with a masked vector."""
+        """Open a round at a site in any phase; the site answers with a masked vector."""
         live, sent = state.sites[u - 1].live, state.sites[u - 1].sent
         if live.phase is Phase.ENDED:
             return
@@ -143,7 +143,7 @@ class Rounds:
                 yield f"site {u} is shown query {query} in round {r} and uploads", self._send(state, u, after, upload)
 
     def _proposals(self, state: State, u: int) -> Iterator[tuple[str, State]]:
-        """Show a site a set of survivors that it is in; it signs it, or answers at once in the semi-honest profile."""
+        """Show a site a set of survivors that includes it; it signs the set, or answers immediately if semi-honest."""
         live = state.sites[u - 1].live
         taking = {Phase.UPLOADED}
         if not self.has(Rule.ONE_STATEMENT):
@@ -180,7 +180,7 @@ class Rounds:
         return (one for size in range(least, self.n + 1) for one in combinations(there, size))
 
     def _quorums(self, state: State, u: int) -> Iterator[tuple[str, State]]:
-        """Show a site signatures on the statement that it signed; given t of them it answers."""
+        """Show a site signatures on the statement that it signed; with t of them it answers."""
         live = state.sites[u - 1].live
         if live.phase is not Phase.SIGNED:
             return
@@ -198,7 +198,7 @@ class Rounds:
         return any(Sent(Phase.SIGNED, live.round, q, live.survivors) in state.sites[v - 1].sent for q in queries)
 
     def _send(self, state: State, u: int, after: Machine, message: Sent) -> State:
-        """Journal, then send. Without the rule the disk is a step behind what was sent."""
+        """Journal, then send. Without the rule, the disk is one step behind what was sent."""
         site = state.sites[u - 1]
         disk = after if self.has(Rule.JOURNAL) else site.live
         past = tuple(sorted({*site.past, site.live}))
@@ -208,7 +208,7 @@ class Rounds:
         site = state.sites[u - 1]
         if state.crashes and site.live != site.disk:
             after = _with(state, u, site._replace(live=site.disk))
-            yield f"site {u} crashes and goes on from its journal", after._replace(crashes=state.crashes - 1)
+            yield f"site {u} crashes and continues from its journal", after._replace(crashes=state.crashes - 1)
         if state.restores and site.live.phase is not Phase.ENDED:
             backups = (Machine(Phase.ENDED),) if self.has(Rule.BURNT) else site.past
             for backup in backups:
@@ -238,12 +238,15 @@ class Rounds:
         for summed in self._sums(state, r, seeds, vaults):
             sites = sorted({u for u, _ in summed})
             if len(sites) < max(2, self.a - self.colluders):
-                yield Broken.FEW, f"round {r}: the sum over {_named(tuple(sites))} alone is open"
+                yield Broken.FEW, f"round {r}: the sum over {_named(tuple(sites))} alone is revealed"
             if len({query for _, query in summed}) > 1:
-                yield Broken.MIXED, f"round {r}: the sum over {_named(tuple(sites))} is open, whose queries differ"
+                yield (
+                    Broken.MIXED,
+                    f"round {r}: the sum over {_named(tuple(sites))} is revealed although their queries differ",
+                )
 
     def _opened(self, state: State, r: int, v: int, *, surviving: bool) -> bool:
-        """Say whether t shares are known of a site's self-mask seed, or else of its vault key."""
+        """Return whether t shares are known of a site's self-mask seed, or otherwise of its vault key."""
         holders = sum(
             any(
                 (v in one.survivors) == surviving or not self.has(Rule.ONE_SHARE)
@@ -255,10 +258,10 @@ class Rounds:
         return holders + self.colluders >= self.t
 
     def _sums(self, state: State, r: int, seeds: set[int], vaults: set[int]) -> Iterator[set[tuple[int, int]]]:
-        """Return the sums of honest uploads that are left once every known mask is taken off.
+        """Return the sums of honest uploads that remain once every known mask is removed.
 
-        Two uploads are joined by a pair mask that is known to neither vault's openers; a mask whose other end did not
-        upload for the same query hides its upload for good, as an unknown self-mask does.
+        Two uploads are joined by a pair mask that neither vault reveals; a mask whose other end did not upload for the
+        same query hides its upload for good, as an unknown self-mask does.
         """
         uploads = {
             (u, one.query)
@@ -286,7 +289,7 @@ class Rounds:
     # Symmetry ------------------------------------------------------------------------------------------------------
 
     def canonical(self, state: State) -> State:
-        """Return the least of the states that differ by the names of honest sites alone."""
+        """Return the least of the states that differ only in the names of honest sites."""
         return min(
             State(
                 tuple(_renamed(state.sites[u - 1], names) for u in order),
@@ -308,7 +311,7 @@ def _with(state: State, u: int, site: Site) -> State:
 
 @lru_cache
 def _namings(honest: int) -> tuple[tuple[Set, Set], ...]:
-    """Return all orders of the honest sites, each with the new name of every old one (from place 1 on)."""
+    """Return all orders of the honest sites, each with the new name of every old one (from position 1)."""
     orders = list(permutations(range(1, honest + 1)))
     return tuple((order, (0, *(order.index(u) + 1 for u in range(1, honest + 1)))) for order in orders)
 

@@ -1,4 +1,4 @@
-"""Breadth-first search: every reachable state is seen, and a trace to a bad one is a shortest one."""
+"""Breadth-first search: visits every reachable state; a trace to a bad state is a shortest one."""
 
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ S = TypeVar("S", bound=Hashable)
 
 
 class Model(Protocol[S]):
-    """What the search asks of a model. States that `canonical` maps to one are the same but for names."""
+    """What the search needs from a model. States that `canonical` maps to the same state differ only in names."""
 
     def start(self) -> S: ...
     def steps(self, state: S) -> Iterable[tuple[str, S]]: ...
@@ -18,14 +18,14 @@ class Model(Protocol[S]):
 
 @dataclass(frozen=True)
 class Found:
-    """What a search saw: the number of states, and for each broken property a shortest trace to it."""
+    """The result of a search: the number of states, and for each broken property a shortest trace to it."""
 
     states: int
     broken: dict[str, tuple[str, ...]]
 
 
 def search(model: Model[S], *, until: str | None = None) -> Found:
-    """Visit all reachable states, or those up to the first one that breaks the property named."""
+    """Visit all reachable states, or those up to the first one that breaks the given property."""
     first = model.canonical(model.start())
     parents: dict[S, S | None] = {first: None}
     broken: dict[str, tuple[str, ...]] = {}
@@ -57,7 +57,7 @@ def _path(parents: dict[S, S | None], state: S) -> list[S]:
 
 
 def _trace(model: Model[S], path: list[S]) -> Iterator[str]:
-    """Walk along a path of canonical states again with names that stay the same from step to step."""
+    """Replay a path of canonical states with names that stay the same from step to step."""
     state = model.start()
     for goal in path[1:]:
         label, state = next(step for step in model.steps(state) if model.canonical(step[1]) == goal)

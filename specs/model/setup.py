@@ -1,10 +1,10 @@
-"""The setup of an epoch as a state machine: a coordinator that shows each site manifests and lists of its own making.
+"""The setup of an epoch as a state machine: a coordinator that shows each site manifests and lists of its choice.
 
 Spec: 02-protocol §5. Each step closes with a list of the sites' signed frames, and the next frames are signed for the
-transcript that the list gives. Three lists stand for the five: what is said of one holds for all. A transcript is
-written out here, as the manifest and the lists seen so far, where the protocol has its hash. Nothing in the setup
-confirms the last list, which names the members; sites that were shown different ones have different contexts in every
-round, and `rounds` takes over.
+transcript that results. Three lists stand for the five: what is true of one is true of all. A transcript is written out
+here, as the manifest and the lists seen so far, where the protocol uses its hash. Nothing in the setup confirms the
+last list, which names the members; sites that were shown different ones have different contexts in every round, and
+`rounds` takes over.
 """
 
 from collections.abc import Iterator
@@ -18,18 +18,18 @@ STEPS = ("prekeys", "shares", "receipts")
 
 
 class Rule(StrEnum):
-    """What a site checks in the setup; the search must find a violation without any one of them."""
+    """What a site checks in the setup; without any one of these, the search must find a violation."""
 
     FLOORS = "a site joins no epoch below its bounds"
-    ROSTER = "a site joins with confirmed identities alone"
+    ROSTER = "a site joins only with confirmed identities"
     AUTHORS = "every frame of a list is signed by its author"
-    TRANSCRIPT = "a frame counts for its own transcript alone"
+    TRANSCRIPT = "a frame counts only for its own transcript"
     LIST_SIZE = "a list has at least t frames"
     JOURNAL = "the state is durable before a message leaves"
 
 
 class Broken(StrEnum):
-    """What no reachable state may show."""
+    """Properties that no reachable state may have."""
 
     WEAK = "a site is ready in an epoch below its bounds"
     STRANGERS = "a site is ready with identities that nobody confirmed"
@@ -46,7 +46,7 @@ class Manifest(StrEnum):
 
 
 class Frame(NamedTuple):
-    """A signed frame: what it says beyond step and transcript is its variant; 0 is one that its sender did not sign."""
+    """A signed frame: its variant is its content beyond step and transcript; 0 was not signed by its sender."""
 
     sender: int
     variant: int
@@ -74,7 +74,7 @@ class State(NamedTuple):
 class Setup:
     """One configuration: n sites of which the last `colluders` collude, and the threshold t of a sound manifest.
 
-    A colluder signs up to `variants` frames for one step.
+    A colluder signs up to `variants` frames per step.
     """
 
     n: int = 4
@@ -107,7 +107,7 @@ class Setup:
                     yield label, self._goes_on(state, u, (*site.live, seen))
             if state.crashes and site.live != site.disk:
                 back = _with(state, u, site._replace(live=site.disk))
-                yield f"site {u} crashes and goes on from its journal", back._replace(crashes=state.crashes - 1)
+                yield f"site {u} crashes and continues from its journal", back._replace(crashes=state.crashes - 1)
 
     def _manifests(self) -> Iterator[Manifest]:
         yield from self.manifests
@@ -117,7 +117,7 @@ class Setup:
             yield Manifest.STRANGERS
 
     def _lists(self, state: State, u: int) -> Iterator[List]:
-        """Return every list that a site takes: its own frame, and for each other site one frame or none."""
+        """Return every list that a site accepts: its own frame, and for each other site one frame or none."""
         site = state.sites[u - 1]
         own = max(frame for frame in site.sent if frame.transcript == site.live)
         choices: list[list[Frame | None]] = []
@@ -130,7 +130,7 @@ class Setup:
                 yield tuple(frames)
 
     def _frames(self, state: State, v: int, transcript: Transcript) -> list[Frame]:
-        """Return the frames of a sender that a site with this transcript lets pass; colluders sign anything."""
+        """Return the frames of a sender that a site with this transcript accepts; colluders sign anything."""
         if v not in self.honest or transcript[0] == Manifest.STRANGERS:
             return [Frame(v, variant, transcript) for variant in range(1, self.variants + 1)]
         sent = [frame for frame in state.sites[v - 1].sent if len(frame.transcript) == len(transcript)]
@@ -139,7 +139,7 @@ class Setup:
         return sent if self.has(Rule.AUTHORS) else [*sent, Frame(v, 0, transcript)]
 
     def _goes_on(self, state: State, u: int, transcript: Transcript) -> State:
-        """Journal, then send the next frame. A step that is done again draws anew: another variant."""
+        """Journal, then send the next frame. A repeated step draws afresh: another variant."""
         site = state.sites[u - 1]
         sent = site.sent
         if not _is_ready(transcript):
@@ -165,7 +165,7 @@ class Setup:
                 yield Broken.TWO_FRAMES, f"site {u} signed two frames for one step of one transcript"
 
     def canonical(self, state: State) -> State:
-        """Return the least of the states that differ by the names of honest sites alone."""
+        """Return the least of the states that differ only in the names of honest sites."""
         return min(
             State(tuple(_renamed(state.sites[u - 1], names) for u in order), state.crashes)
             for order, names in _namings(len(self.honest))
@@ -181,14 +181,14 @@ def _with(state: State, u: int, site: Site) -> State:
 
 
 def _described(seen: List) -> str:
-    """Return the senders of a list: a prime for a second variant, a mark for a forgery."""
+    """Return the senders in a list: a prime for a second variant, a mark for a forgery."""
     marks = ("(forged)", "", "'", "''")
     return "{" + ", ".join(f"{frame.sender}{marks[frame.variant]}" for frame in seen) + "}"
 
 
 @lru_cache
 def _namings(honest: int) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
-    """Return all orders of the honest sites, each with the new name of every old one (from place 1 on)."""
+    """Return all orders of the honest sites, each with the new name of every old one (from position 1)."""
     orders = list(permutations(range(1, honest + 1)))
     return tuple((order, (0, *(order.index(u) + 1 for u in range(1, honest + 1)))) for order in orders)
 

@@ -1,6 +1,6 @@
-"""Protocol 1 a second time, from the text of the specification alone.
+"""A second implementation of protocol 1, written only from the specification's text.
 
-Python integers, the standard library, and pyca/cryptography for primitives; nothing of `secagg`. Slow on purpose where
-that is simpler. To be read in this order: hashes, wire, keys, shamir, vector, frames, setup, rounds, play. The vectors
-are made of this: samples, cases, scripts, vectors.
+Python integers, the standard library, and pyca/cryptography for primitives; nothing from `secagg`. Deliberately slow
+where that is simpler. Read in this order: hashes, wire, keys, shamir, vector, graph, frames, setup, rounds, play. The
+vectors are built from samples, cases, scripts, vectors.
 """

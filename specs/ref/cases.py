@@ -1,4 +1,4 @@
-"""Inputs and results of every function that has no state.
+"""Inputs and results of every stateless function.
 
 Spec: 01-wire §2, §4, §5; 02-protocol §3, §4.
 """
@@ -30,7 +30,7 @@ GIVEN = {"eh": EH, "ctx": CTX, "u": U, "v": V, "round": R, "lane": LANE, "kind":
 
 
 def derivations() -> Case:
-    """Every label of the table of keys, from one set of arguments."""
+    """Every label in the table of keys, from one set of arguments."""
     key = octets("key")
     curves = [octets("curve u"), octets("curve v")]
     x = keys.exchange(curves[0], keys.curve_public(curves[1]), "V-0404")
@@ -92,7 +92,7 @@ def derivations() -> Case:
 
 
 def hashes() -> Case:
-    """Every label of a hash."""
+    """Every hash label."""
     value = octets("value")
     fields = {
         "manifest": [value],
@@ -143,7 +143,7 @@ def merkle() -> Case:
 
 
 def graphs() -> list[Case]:
-    """Sparse ones, and one whose complement is drawn."""
+    """Sparse graphs, and one whose complement is drawn."""
     sizes = ((5, 2), (12, 4), (12, 6), (12, 10), (40, 8))
     return [
         {"seed": octets(f"graph {n} {k}"), "degree": k,
@@ -153,7 +153,7 @@ def graphs() -> list[Case]:
 
 
 def masks() -> Case:
-    """Whole masks of elements and lanes, and slices of one keystream."""
+    """Whole masks of elements and lanes, and slices of a keystream."""
     whole = []
     for m, lanes, bits in ((1, 0, 2), (5, 2, 20), (4, 1, 32), (3, 3, 33), (2, 2, 40), (7, 64, 64)):
         key = octets(f"mask {m} {bits}")
@@ -213,7 +213,7 @@ def quantisation() -> Case:
 
 
 def rotation() -> list[Case]:
-    """Vectors of several segments, what they are rotated to, and their integers rotated back."""
+    """Vectors of several segments, their rotated form, and their integers rotated back."""
     cases = []
     for counts, ks in (([1], [1]), ([8], [3]), ([5, 11, 6], [0, 2, 16]), ([300], [5]), ([3, 64], [16, 6])):
         m = sum(counts)
@@ -230,7 +230,7 @@ def rotation() -> list[Case]:
 
 
 def lanes() -> list[Case]:
-    """Lanes of signed integers under the keys of a session; a long vector is the centred mask of `source`."""
+    """Lanes of signed integers under a session's keys; a long vector is the centred mask of `source`."""
     session, source, m = octets("session"), octets("source"), 2 * vector.CHUNK + 1
     long = [vector.signed(x, 20) for x in vector.mask(source, m, 0, 20)[0]]
     short = ([0], [1, -1, 2**62, -(2**63), 2**63 - 1], list(range(-40, 40)))
@@ -276,7 +276,7 @@ def words() -> Case:
 
 
 def sealing() -> list[Case]:
-    """Sealed vectors of one and of several chunks; long ones by their hash. The vector is the mask of `source`."""
+    """Sealed vectors of one and several chunks; long ones by their hash. The vector is the mask of `source`."""
     cases = []
     for m, lanes_, bits in ((1, 0, 2), (3, 2, 20), (65_536, 1, 9), (65_537, 4, 33)):
         source, key, ad = octets(f"source {m}"), octets(f"key {m}"), octets("ad", 9)

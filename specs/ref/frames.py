@@ -19,7 +19,7 @@ Value = dict[str, Any]
 
 @dataclass(kw_only=True)
 class Party:
-    """A site (index 1..n) or the coordinator (index 0). The later fields come with the steps of the setup."""
+    """A site (index 1..n) or the coordinator (index 0). The later fields are set by the steps of the setup."""
 
     seed: bytes  # of the identity
     index: int = 0
@@ -27,7 +27,7 @@ class Party:
     eh: bytes = bytes(32)
     transcript: bytes = bytes(32)
     keys: list[bytes] = field(default_factory=list)  # the identities, the coordinator's first
-    graph: Graph = field(default_factory=dict)  # as far as it is drawn
+    graph: Graph = field(default_factory=dict)  # empty until drawn
     here: Any = None  # the round that is open (rounds.Round)
 
     def rounds(self) -> range:
@@ -56,7 +56,7 @@ def parse(data: bytes, _name: str = "Frame") -> Value:
 
 
 def read(me: Party, data: bytes, kind: str, *, sender: int, r: int = 0, key: bytes | None = None) -> Value:
-    """The message of a frame that arrives at its place."""
+    """The message in a frame that arrives where it belongs."""
     frame = parse(data)
     check(frame["kind"] == KINDS[kind], "V-0001")
     recipient = 0 if sender else EVERYONE if is_shared(me, kind) else me.index
@@ -81,7 +81,7 @@ def verify(me: Party, frame: Value, rule: str) -> None:
 
 
 def read_list(me: Party, frames: list[Value], kind: str, r: int = 0) -> dict[int, Value]:
-    """The messages of a list by sender."""
+    """The messages in a list, by sender."""
     senders = [frame["sender"] for frame in frames]
     check(senders == sorted(set(senders)), "V-0206")
     check(all(1 <= u < len(me.keys) for u in senders), "V-0206")

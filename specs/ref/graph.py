@@ -13,7 +13,7 @@ Graph = dict[int, list[int]]
 
 
 def ends(graph: Graph, u: int, n: int) -> list[int]:
-    """The sites for which a vault of u has a place."""
+    """The sites for which u's vault has an entry."""
     return graph[u] if graph else list(range(1, n + 1))
 
 

@@ -7,8 +7,8 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 
 
-class Refused(Exception):  # noqa: N818 - a verdict, named as the specification says it
-    """What arrived breaks the rule with this ID (03-checks)."""
+class Refused(Exception):  # noqa: N818 - a verdict, named as in the specification
+    """What arrived violates the rule with this ID (03-checks)."""
 
 
 def check(holds: object, rule: str) -> None:
@@ -71,7 +71,7 @@ def merkle_path(leaves: Sequence[bytes], position: int) -> list[bytes]:
 
 
 def merkle_siblings(leaves: Sequence[bytes], positions: Collection[int]) -> list[bytes]:
-    """The nodes beside those of some leaves, from the leaves' level up, from left to right."""
+    """The nodes beside those of some leaves, from the leaves' level up, left to right."""
     beside, known = [], set(positions)
     for level in _levels(leaves)[:-1]:
         beside += [node for i, node in enumerate(level) if i not in known and i ^ 1 in known]
@@ -80,7 +80,7 @@ def merkle_siblings(leaves: Sequence[bytes], positions: Collection[int]) -> list
 
 
 def root_of_leaves(leaves: Mapping[int, bytes], count: int, siblings: Sequence[bytes], rule: str) -> bytes:
-    """The root that some leaves lead to, by position."""
+    """The root reached from some leaves, by position."""
     check(leaves, rule)
     level = [sha256(b"\0" + leaves[i]) if i in leaves else b"" for i in range(count)]
     rest = list(siblings)

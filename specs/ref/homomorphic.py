@@ -1,4 +1,4 @@
-"""Homomorphic sums: slots, masks and lanes modulo t, the secret polynomial, BFV by the schoolbook and slow transforms.
+"""Homomorphic sums: slots, masks and lanes modulo t, the secret polynomial, schoolbook BFV and slow transforms.
 
 Spec: 02-protocol §11. A polynomial is a list of N integers modulo q.
 """
@@ -23,7 +23,7 @@ def residues(key: bytes, count: int) -> list[int]:
 
 
 def slots(values: Sequence[int], bits: int) -> list[int]:
-    """Consecutive signed integers, as many in a slot as 58 bits hold."""
+    """Consecutive signed integers, as many per slot as fit into 58 bits."""
     k = 58 // bits
     return [sum(x << bits * j for j, x in enumerate(values[i : i + k])) % T for i in range(0, len(values), k)]
 
@@ -45,7 +45,7 @@ def root(modulus: int) -> int:
 
 
 def values(polynomial: Sequence[int], points: int, modulus: int) -> list[int]:
-    """The values at the powers 0, 1, ... of a points-th root of one, by even and odd coefficients."""
+    """The values at the powers 0, 1, ... of a points-th root of one, from even and odd coefficients."""
     if len(polynomial) == 1:
         return list(polynomial) * points
     even, odd = (values(polynomial[i::2], points // 2, modulus) for i in (0, 1))
@@ -57,7 +57,7 @@ def values(polynomial: Sequence[int], points: int, modulus: int) -> list[int]:
 
 
 def exponents() -> list[int]:
-    """The exponent of psi at which each slot is the polynomial's value."""
+    """The exponent of psi for each slot's value of the polynomial."""
     powers = [pow(3, i, 2 * N) for i in range(HALF)]
     return powers + [2 * N - e for e in powers]
 
@@ -68,7 +68,7 @@ def decoded(polynomial: Sequence[int]) -> list[int]:
 
 
 def encoded(filled: Sequence[int]) -> list[int]:
-    """The polynomial modulo t of N slots: coefficient j is the sum of slot e times psi^(-e j), by N."""
+    """The polynomial modulo t with these N slots: coefficient j is the sum of slot e times psi^(-e j), divided by N."""
     by_exponent = [0] * (2 * N)
     for e, slot in zip(exponents(), filled, strict=True):
         by_exponent[-e % (2 * N)] = slot

@@ -50,7 +50,7 @@ def unseal(key: bytes, sealed: bytes, ad: bytes, rule: str, nonce: int = 0) -> b
 
 
 def keystream(key: bytes, length: int, block: int = 0) -> bytes:
-    """AES-256-CTR from this counter block on, at first zero."""
+    """AES-256-CTR from this counter block on, zero by default."""
     return Cipher(algorithms.AES(key), modes.CTR(block.to_bytes(16, "big"))).encryptor().update(bytes(length))
 
 
@@ -91,7 +91,7 @@ def exchange(secret: bytes, peer: bytes, rule: str) -> bytes:
     check(int.from_bytes(peer, "little") < P25519, rule)
     try:
         return X25519PrivateKey.from_private_bytes(secret).exchange(X25519PublicKey.from_public_bytes(peer))
-    except ValueError:  # the result is zero: a key of low order
+    except ValueError:  # the result is zero: a low-order key
         raise Refused(rule) from None
 
 

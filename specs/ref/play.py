@@ -1,6 +1,6 @@
-"""A whole epoch from its manifest to its last sum, recorded step by step.
+"""A whole epoch from manifest to last sum, recorded step by step.
 
-Spec: 02-protocol §5, §6. This is protocol 1 from above: who acts, on what, in which order.
+Spec: 02-protocol §5, §6. An overview of protocol 1: who acts, on what, in which order.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from specs.ref.hashes import H, sha256
 from specs.ref.setup import Coordinator, Encapsulation, Frames, Site
 from specs.ref.wire import RECORDS, encode
 
-Encapsulate = Callable[[str, bytes], Encapsulation]  # by a name that lasts and an ML-KEM-768 key
+Encapsulate = Callable[[str, bytes], Encapsulation]  # by a persistent name and an ML-KEM-768 key
 _ORDER = ["Join", "Prekeys", "Encapsulations", "Shares", "Receipt"]
 
 
@@ -23,15 +23,15 @@ _ORDER = ["Join", "Prekeys", "Encapsulations", "Shares", "Receipt"]
 class RoundPlan:
     opening: Value  # Open without its salt and roster
     values: Mapping[int, list[float]]  # of the sites that upload
-    silent: frozenset[int] = frozenset()  # upload, and are lost then
+    silent: frozenset[int] = frozenset()  # upload and are then lost
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     name: str
     n: int
-    terms: Value  # the manifest without what the roster and the coordinator's keys fix
-    last_message: Mapping[int, str] = field(default_factory=dict)  # of the sites that are lost in the setup
+    terms: Value  # the manifest except what the roster and the coordinator's keys determine
+    last_message: Mapping[int, str] = field(default_factory=dict)  # of the sites lost in the setup
     rounds: tuple[RoundPlan, ...]
 
 
@@ -43,7 +43,7 @@ class Sent(NamedTuple):
 
 @dataclass
 class Tape:
-    """The script of a run: each step with its randomness and what it sends; and everyone's memory after each step."""
+    """The script of a run: each step with its randomness and what it sends, and each party's memory after it."""
 
     name: str
     c: Coordinator
@@ -57,7 +57,7 @@ class Tape:
         return sha256(f"{self.name}, step {len(self.steps)}".encode())
 
     def step(self, party: int, frames: Frames, payload: bytes = b"", **what: Any) -> dict[int, Sent]:
-        """Record what a party did and sent; a message's place in the list stands for it."""
+        """Record what a party did and sent; a message is referred to by its position in the list."""
         sent = {to: Sent(len(self.sent) + i, frame, payload) for i, (to, frame) in enumerate(frames.items())}
         self.sent += sent.values()
         places = [one.place for one in sent.values()]
@@ -66,15 +66,15 @@ class Tape:
         return sent
 
     def take(self, u: int, got: Sent) -> None:
-        """A party takes a message and sends none."""
+        """A party receives a message and sends none."""
         self.step(u, {}, receive=got.place)
 
     def answer(self, u: int, got: Sent, frame: bytes, payload: bytes = b"", **what: Any) -> Sent:
-        """A site takes a message and sends one."""
+        """A site receives a message and sends one."""
         return self.step(u, {0: frame}, payload, receive=got.place, **what)[0]
 
     def tell(self, u: int, event: str, frame: bytes, payload: bytes = b"", **what: Any) -> Sent:
-        """A party acts by itself and sends one message."""
+        """A party acts on its own and sends one message."""
         return self.step(u, {0: frame}, payload, tell=event, **what)[0]
 
 
@@ -186,7 +186,7 @@ def play_round(tape: Tape, r: int, plan: RoundPlan, present: list[int]) -> list[
     for u in signing:
         rounds.check_survivors(sites[u], shown(proposed, u).frame)
         tape.take(u, shown(proposed, u))
-    # 4. Consistency and Quorum, or the answer at once (semi-honest, complete graph)
+    # 4. Consistency and Quorum, or an immediate answer (semi-honest, complete graph)
     at = {u: tape.tell(u, "confirm", rounds.confirm(sites[u])) for u in signing}
     for message in at.values():
         tape.take(0, message)

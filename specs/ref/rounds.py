@@ -1,4 +1,4 @@
-"""One round, both sides of every step in the order of the specification.
+"""One round, both sides of every step, in the order of the specification.
 
 Spec: 02-protocol §6.
 """
@@ -29,12 +29,12 @@ from specs.ref.wire import KINDS, RECORDS
 
 @dataclass(kw_only=True)
 class Round:
-    """What a party knows of the round that it is in."""
+    """What a party knows about its current round."""
 
     r: int
     open: Value
     ctx: bytes
-    uploads: dict[int, Value] = field(default_factory=dict)  # the coordinator's: whole frames of the survivors
+    uploads: dict[int, Value] = field(default_factory=dict)  # at the coordinator: complete frames of the survivors
     survivors: list[int] = field(default_factory=list)
     statement: bytes = b""
     vectors: dict[int, vector.Vector] = field(default_factory=dict)  # masked; the coordinator's
@@ -77,7 +77,7 @@ def vector_ad(me: Party, kind: str, u: int) -> bytes:
 
 
 def open_round(c: Coordinator, r: int, opening: Value, rand: bytes) -> dict[int, bytes]:
-    """`opening` is all of Open but its salt."""
+    """`opening` is all of Open except its salt."""
     opening = {"salt": keys.draw(rand, "salt")} | opening
     c.here = Round(r=r, open=opening, ctx=context(c, r, opening))
     return {u: make(c, "Open", opening, r=r, to=u, key=_channel(c, u, r, "Open")) for u in opening["roster"]}
@@ -201,7 +201,7 @@ def check_survivors(s: Site, frame: bytes) -> None:
 
 
 def confirm(s: Site) -> bytes:
-    """The site's policy agrees: it signs the set, or answers at once (semi-honest, complete graph)."""
+    """The site's policy agrees: it signs the set, or answers immediately (semi-honest, complete graph)."""
     s.survivors = s.here.survivors
     if not signs(s):
         return unmask(s)
@@ -234,14 +234,14 @@ def answer(s: Site, frame: bytes) -> bytes:
 
 
 def unmask(s: Site) -> bytes:
-    """One share of each site that was asked: of its self-mask seed if it survived, else of its vault secret."""
+    """One share per site asked: of its self-mask seed if it survived, otherwise of its vault secret."""
     asked = holders(s.graph, s.index, s.here.open["roster"])
     given = {v: share_of(s, s.shares[v], s.here.r, int(v not in s.here.survivors)) for v in asked}
     return make(s, "Unmask", {"shares": given}, r=s.here.r, key=_own_channel(s, "Unmask"))
 
 
 def take_answer(c: Coordinator, h: int, frame: bytes) -> dict[int, bytes]:
-    """Holder h's shares by dealer, each the one that was dealt."""
+    """Holder h's shares by dealer, each checked to be the one dealt."""
     r, i = c.here.r, c.here.r - c.manifest["first_round"]
     shares = read(c, frame, "Unmask", sender=h, r=r, key=_channel(c, h, r, "Unmask"))["shares"]
     check(list(shares) == holders(c.graph, h, c.here.open["roster"]), "V-0706")
@@ -253,7 +253,7 @@ def take_answer(c: Coordinator, h: int, frame: bytes) -> dict[int, bytes]:
 
 
 def secrets(c: Coordinator, frames: Frames) -> dict[int, bytes]:
-    """B of each survivor and e of each lost site."""
+    """Each survivor's b and each lost site's e."""
     answers = {h: take_answer(c, h, frame) for h, frame in frames.items()}
     i, found = c.here.r - c.manifest["first_round"], {}
     for v in c.here.open["roster"]:
@@ -267,7 +267,7 @@ def secrets(c: Coordinator, frames: Frames) -> dict[int, bytes]:
 
 
 def vault_seeds(c: Coordinator, w: int, secret: bytes) -> dict[int, bytes]:
-    """The pair seeds of a lost site with the survivors."""
+    """A lost site's pair seeds with the survivors."""
     r, dealt = c.here.r, c.payloads["Shares"][w]
     i = r - c.manifest["first_round"]
     opened = keys.unseal(keys.vault_key(c.eh, secret, w, r), dealt["vaults"][i], vault_ad(c, w, r), "V-0709")

@@ -1,4 +1,4 @@
-"""Values of every record, and encodings that a decoder refuses.
+"""Values of every record, and encodings that a decoder must refuse.
 
 Spec: 01-wire §1, §6.
 """
@@ -12,7 +12,7 @@ from specs.ref.wire import RECORDS, decode, encode
 
 
 def octets(name: str, length: int = 32) -> bytes:
-    """Any bytes, the same ones each time."""
+    """Arbitrary bytes, always the same for a name."""
     return b"".join(sha256(f"{name} {i}".encode()) for i in range((length + 31) // 32))[:length]
 
 
@@ -22,7 +22,7 @@ def refusal(act: Callable[..., Any], *arguments: Any) -> str:
         act(*arguments)
     except Refused as verdict:
         return str(verdict)
-    raise AssertionError("this is not refused")
+    raise AssertionError("not refused")
 
 
 _frame = {
@@ -120,7 +120,7 @@ def valid() -> list[dict[str, Any]]:
 
 
 def faulty() -> dict[str, list[dict[str, Any]]]:
-    """By fault: a record's name, and bytes that are none."""
+    """By fault: a record's name, and bytes that are not a valid encoding."""
 
     def put(name: str, at: int, new: bytes, sample: int = 0) -> tuple[str, bytes]:
         data = encode(RECORDS[name], SAMPLES[name][sample])

@@ -1,7 +1,7 @@
 """The runs that are played, and what each of their steps refuses.
 
 Spec: 02-protocol §5, §6; 03-checks. A refusal is a message of a run, changed and signed again by its author, for the
-party that was about to take the right one. A dealer that deals wrongly is refused in the receipt instead.
+party that was about to receive the right one. A dealer that deals wrongly is refused in the receipt instead.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def _mild_values(u: int) -> list[float]:
 
 
 PLANS = {
-    # Malicious, lanes on: a full round; then one, rotated and rounded at random, in which site 3 is lost before it
+    # Malicious, with lanes: a full round; then one, rotated and rounded at random, in which site 3 is lost before it
     # uploads, and its vault is opened.
     "malicious": Plan(
         name="malicious",
@@ -58,8 +58,8 @@ PLANS = {
             RoundPlan(opening=_opening(17, 2, _OPTIONS), values={u: _mild_values(u) for u in (4, 1, 2)}),
         ),
     ),
-    # Semi-honest, no lanes: site 5 is lost in the setup, site 2 after its upload, which stays in the sum. Were an
-    # upload lost, the run would end.
+    # Semi-honest, no lanes: site 5 is lost in the setup, site 2 after its upload, which stays in the sum. If an
+    # upload were lost, the run would end.
     "semi-honest": Plan(
         name="semi-honest",
         n=5,
@@ -85,7 +85,7 @@ PLANS = {
 
 
 def all_of(frames: list[Value]) -> Value:
-    """A list of which everything is shown."""
+    """A list shown in full."""
     return {"senders": sorted({frame["sender"] for frame in frames}), "frames": frames, "siblings": []}
 
 
@@ -116,7 +116,7 @@ _COORDINATOR: dict[str, Callable[[setup.Coordinator, int, bytes, bytes], Any]] =
 
 
 class Bench:
-    """One place of a run: a party that is about to take a message."""
+    """One point in a run: a party that is about to receive a message."""
 
     def __init__(self, tape: Tape, kind: str, sender: int, recipient: int, r: int = 0) -> None:
         self.kind = kind
@@ -147,7 +147,7 @@ class Bench:
         return encode(FRAME, frame | {"signature": signature})
 
     def changed(self, header: Value | None = None, **body: Any) -> bytes:
-        """The message with other fields."""
+        """The message with some fields changed."""
         frame = self.frame | (header or {})
         data = encode(RECORDS[self.kind], self.value | body)
         if self.kind == "Manifest" and header is None:
@@ -156,7 +156,7 @@ class Bench:
         return self.signed(frame)
 
     def nested(self, frame: Value, kind: str, **body: Any) -> Value:
-        """A frame of a list with other fields, signed by its own author."""
+        """A frame within a list with some fields changed, signed by its own author."""
         value = decode(RECORDS[kind], frame["body"]) | body
         return parse(self.signed(frame | {"body": encode(RECORDS[kind], value)}))
 
@@ -170,7 +170,7 @@ class Bench:
         return self._case(name, frame, payload) | {"check": rule}
 
     def receipt(self, name: str, frame: bytes) -> Value:
-        """The step goes on, and its receipt refuses a dealer."""
+        """The step continues, and its receipt refuses a dealer."""
         answer = setup.receipt(deepcopy(self.party), frame)
         refused = decode(RECORDS["Receipt"], parse(answer)["body"])["refused"]
         return self._case(name, frame, b"") | {"refused": refused, "answer": answer}
@@ -180,7 +180,7 @@ class Bench:
 
 
 def refusals(tape: Tape) -> list[Value]:
-    """Of one run."""
+    """All refusals of one run."""
     if tape.name == "semi-honest":
         return _strangers(tape)
     if tape.name == "sparse":
@@ -375,7 +375,7 @@ def _rounds(tape: Tape) -> list[Value]:
     long = [schema["segments"][0] | {"count": 1000}, schema["segments"][1]]
     still = [schema["segments"][0] | {"step": 0.0}, schema["segments"][1]]
     turned = [schema["segments"][0] | {"rotation": 17}, schema["segments"][1]]
-    # 4 * 16383 < 2^16, and one more unit each is too much.
+    # 4 * 16383 < 2^16; one more unit each would be too much.
     full = [schema["segments"][0] | {"clip": 8191.5}, schema["segments"][1]]
     cases = [
         at.refuse("round_is_over", at.signed(at.frame | {"round": 1})),
@@ -447,7 +447,7 @@ def _rounds(tape: Tape) -> list[Value]:
 
 
 def _strangers(tape: Tape) -> list[Value]:
-    """Site 5, which is in the manifest and was lost in the setup, comes back."""
+    """Site 5, which is in the manifest and was lost in the setup, returns."""
 
     def of_site_5(frame: Value) -> Value:
         return parse(at.signed(frame | {"sender": 5}))
@@ -524,13 +524,13 @@ def _sender(frame: Value) -> int:
 
 
 def _place(tape: Tape, kind: str, sender: int) -> int:
-    """Where in the script a site's message of this kind is."""
+    """The position in the script of a site's message of this kind."""
     headers = [parse(sent.frame) for sent in tape.sent]
     return next(i for i, one in enumerate(headers) if (one["kind"], one["sender"]) == (KINDS[kind], sender))
 
 
 def _published(at: Bench, change: Callable[[int, rounds.vector.Vector], rounds.vector.Vector]) -> tuple[bytes, bytes]:
-    """Another sum and lanes, made of b and the true ones, sealed and signed as they should be."""
+    """A different sum and lanes, derived from b and the true ones, sealed and signed correctly."""
     (m, lanes, b), vector = at.party.here.shape(), rounds.vector
     ad = rounds.vector_ad(at.party, "Result", 0)
     false = change(b, vector.unseal_vector(at.value["key"], at.message.payload, m, lanes, b, ad, "V-0513"))
@@ -538,7 +538,7 @@ def _published(at: Bench, change: Callable[[int, rounds.vector.Vector], rounds.v
 
 
 def _raised(b: int, total: rounds.vector.Vector) -> rounds.vector.Vector:
-    """One entry is a step higher."""
+    """The sum with one entry one step higher."""
     elements, lanes = total
     return [(elements[0] + 1) % (1 << b), *elements[1:]], lanes
 

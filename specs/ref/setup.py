@@ -1,4 +1,4 @@
-"""The setup of an epoch, both sides of every step in the order of the specification.
+"""The setup of an epoch, both sides of every step, in the order of the specification.
 
 Spec: 02-protocol §5.
 """
@@ -23,12 +23,12 @@ Frames = Mapping[int, bytes]  # by sender or recipient
 
 @dataclass(kw_only=True)
 class Site(Party):
-    roster: Value  # as its officer confirmed it
-    run: bytes  # whose manifests the site awaits
-    last_epoch: int = 0  # of that run, 0 before the first
+    roster: Value  # as confirmed by the site's officer
+    run: bytes  # the run whose manifests the site awaits
+    last_epoch: int = 0  # in that run; 0 before the first
     kept: list[bytes] = field(default_factory=list)  # keys of the last set of survivors of that run, in earlier epochs
     own: dict[str, bytes] = field(default_factory=dict)  # its frames by kind
-    listed: set[int] = field(default_factory=set)  # senders of the list before
+    listed: set[int] = field(default_factory=set)  # senders in the previous list
     commitments: dict[int, bytes] = field(default_factory=dict)  # to nonces
     nonces: bytes = ZERO  # the hash of all of them
     prekeys: dict[int, Value] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Site(Party):
     vault_random: bytes = ZERO
     # what the rounds need
     members: list[int] = field(default_factory=list)
-    survivors: list[int] = field(default_factory=list)  # the last set that it agreed to, at first the members
+    survivors: list[int] = field(default_factory=list)  # the last set that it agreed to; initially the members
     next_round: int = 0
     self_chain: bytes = ZERO
     channel_chain: bytes = ZERO
@@ -56,7 +56,7 @@ class Coordinator(Party):
     messages: dict[str, dict[int, Value]] = field(default_factory=dict)
     payloads: dict[str, dict[int, Value]] = field(default_factory=dict)
     pairs: dict[int, bytes] = field(default_factory=dict)
-    channel_chains: dict[int, bytes] = field(default_factory=dict)  # as they start
+    channel_chains: dict[int, bytes] = field(default_factory=dict)  # initial values
     members: list[int] = field(default_factory=list)
 
 
@@ -71,7 +71,7 @@ def send(s: Site, kind: str, value: Value) -> bytes:
 
 
 def gather(c: Coordinator, kind: str, frames: Frames, earlier: str = "") -> dict[int, Value]:
-    """Read the sites' frames of a step; they go into the list that closes it."""
+    """Read the sites' frames for a step; they go into the list that closes it."""
     for u in frames:
         check(not earlier or u in c.messages[earlier], "V-0601")
     ordered = sorted(frames.items())
@@ -81,7 +81,7 @@ def gather(c: Coordinator, kind: str, frames: Frames, earlier: str = "") -> dict
 
 
 def close(c: Coordinator, kind: str, list_kind: str, field_: str, *bound: bytes, **each: Any) -> dict[int, bytes]:
-    """Close a step with a list. `each` has the other fields, by site where a dict."""
+    """Close a step with a list. `each` has the other fields, by site if a dict."""
     frames, sent = c.frames[kind], {}
     for u in [EVERYONE] if is_shared(c, list_kind) else list(frames):
         others = {name: value[u] if isinstance(value, dict) else value for name, value in each.items()}
@@ -98,7 +98,7 @@ def _payload(record: str, data: bytes, rule: str) -> Value:
 
 
 def take(s: Site, listing: Value, kind: str, list_kind: str, *bound: bytes) -> dict[int, Value]:
-    """A site checks a list of the setup."""
+    """A site checks a list in the setup."""
     messages, root = read_listing(s, listing, kind)  # V-0205, V-0206, V-0207
     own = [wire.encode(wire.FRAME, frame) for frame in listing["frames"] if frame["sender"] == s.index]
     check(own == [s.own[kind]], "V-0402")
@@ -231,7 +231,7 @@ def _check_prekeys(
         keys.exchange(secret, value["curve"], rules[0])
         try:
             MLKEM768PublicKey.from_public_bytes(value["kem"])
-        except ValueError:  # a coefficient that is not reduced
+        except ValueError:  # an unreduced coefficient
             raise Refused(rules[0]) from None
         check(len(value["self_commitments"]) == me.manifest["rounds"], rules[1])
         check(H("nonce-commit", me.eh, u16(v), value["nonce"]) == commitments[v], rules[2])
@@ -245,7 +245,7 @@ def _check_prekeys(
 def encapsulations(
     s: Site, frame: bytes, drawn: Mapping[int, Encapsulation], nonces: bytes = b""
 ) -> tuple[bytes, bytes]:
-    """`drawn` has an encapsulation to every site of higher index that it is shown."""
+    """`drawn` has an encapsulation to every site of higher index that the site is shown."""
     value = read(s, frame, "PrekeyList", sender=0)
     if s.manifest["degree"]:
         _find_place(s, value["prekeys"]["senders"], nonces)
@@ -263,7 +263,7 @@ def encapsulations(
 
 
 def _find_place(s: Site, senders: list[int], nonces: bytes) -> None:
-    """The site's neighbours, and theirs."""
+    """Set the site's neighbours, and theirs."""
     check(set(senders) == s.listed and len(nonces) == 32 * len(senders), "V-0407")
     given = {u: nonces[32 * i : 32 * i + 32] for i, u in enumerate(senders)}
     s.commitments = {u: H("nonce-commit", s.eh, u16(u), nonce) for u, nonce in given.items()}
@@ -354,7 +354,7 @@ def _leaves(me: Party, u: int, v: int, dealt: bytes) -> list[bytes]:
 
 
 def share_of(me: Party, dealt: bytes, r: int, which: int) -> bytes:
-    """The share of b (0) or e (1) of round r out of one dealer's shares for one holder."""
+    """The share of b (0) or e (1) of round r, from one dealer's shares for one holder."""
     at = 64 * (r - me.manifest["first_round"]) + 32 * which
     return dealt[at : at + 32]
 

@@ -15,7 +15,7 @@ Vector = tuple[list[int], list[int]]
 
 
 def levels(clip: float, step: float) -> int:
-    return round(clip / step)  # Python's round goes to even
+    return round(clip / step)  # Python rounds ties to even
 
 
 def bound(segment: dict[str, Any]) -> int:
@@ -24,7 +24,7 @@ def bound(segment: dict[str, Any]) -> int:
 
 
 def quantise(x: float, segment: dict[str, Any], coin: float) -> tuple[int, bool]:
-    """The integer for x, and whether it was moved to the limit; `coin` is in [0, 1)."""
+    """The integer for x, and whether it was moved to the clip; `coin` is in [0, 1)."""
     check(math.isfinite(x), "not finite")
     value, moved = _stochastic(x, segment, coin) if segment["rounding"] == 2 else _nearest(x, segment)
     check(not moved or segment["beyond"] == 1, "beyond")
@@ -33,7 +33,7 @@ def quantise(x: float, segment: dict[str, Any], coin: float) -> tuple[int, bool]
 
 def _nearest(x: float, segment: dict[str, Any]) -> tuple[int, bool]:
     limit, scaled = levels(segment["clip"], segment["step"]), x / segment["step"]
-    # An infinite quotient has no integer; it lies beyond every limit.
+    # An infinite quotient has no integer; it is beyond every limit.
     value = round(scaled) if math.isfinite(scaled) else math.copysign(limit + 1, scaled)
     return (int(value), False) if abs(value) <= limit else (limit if value > 0 else -limit, True)
 
@@ -46,7 +46,7 @@ def _stochastic(x: float, segment: dict[str, Any], coin: float) -> tuple[int, bo
 
 
 def elements(values: Sequence[float], schema: dict[str, Any], ctx: bytes, key: bytes) -> tuple[list[int], int]:
-    """Signed integers of a whole vector and how many were clipped."""
+    """Signed integers of a whole vector, and how many were clipped."""
     forms = [segment for segment in schema["segments"] for _ in range(segment["count"])]
     coins = [(word >> 11) / 2**53 for word in _words(key, len(forms), 8)]
     turned = rotate(values, schema, ctx, back=False)
@@ -61,7 +61,7 @@ def reals(integers: Sequence[int], schema: dict[str, Any], ctx: bytes) -> list[f
 
 
 def rotate(values: Sequence[float], schema: dict[str, Any], ctx: bytes, *, back: bool) -> list[float]:
-    """The vector with the blocks of its rotated segments turned, or turned back."""
+    """The vector with the blocks of its rotated segments rotated, or rotated back."""
     signs = [-1.0 if word % 2 else 1.0 for word in _words(H("rotation", ctx), len(values), 4)]
     result = list(values)
     for start, size in blocks(schema):
@@ -77,7 +77,7 @@ def rotate(values: Sequence[float], schema: dict[str, Any], ctx: bytes, *, back:
 
 
 def blocks(schema: dict[str, Any]) -> list[tuple[int, int]]:
-    """Where each block begins, and its size."""
+    """Start and size of each block."""
     found, start = [], 0
     for segment in schema["segments"]:
         k, count = segment["rotation"], segment["count"]
@@ -146,7 +146,7 @@ def add(vectors: Iterable[tuple[int, Vector]], m: int, lanes: int, bits: int) ->
 
 
 def presence(sites: Iterable[int], n: int) -> list[int]:
-    """What follows the entries in a lane: for each of n sites, whether the vector is of it, or its own among others."""
+    """What follows the entries in a lane: for each of n sites, 1 if the vector is (or includes) that site's."""
     present = set(sites)
     return [int(u in present) for u in range(1, n + 1)]
 

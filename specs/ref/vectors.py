@@ -1,8 +1,8 @@
-"""Write the vectors: JSON, bytes as lower-case hex.
+"""Writes the vectors: JSON, bytes as lower-case hex.
 
-`python -m specs.generate` calls `write`. The same files come out each time: all secrets follow from names. Only
-ML-KEM's encapsulations cannot be repeated from a seed, so `encapsulations.json` is read where it exists; an entry that
-is missing, or made for another key, is drawn anew.
+`python -m specs.generate` calls `write`. The output is always the same: all secrets are derived from names. Only ML-
+KEM's encapsulations cannot be reproduced from a seed, so `encapsulations.json` is read if it exists; an entry that is
+missing, or made for another key, is drawn again.
 """
 
 import json
@@ -20,7 +20,7 @@ _KEPT = "encapsulations"
 
 
 def write(folder: Path) -> None:
-    """Write all files of one version into its folder."""
+    """Write all files of one version to its folder."""
     kept = Encapsulations(folder / f"{_KEPT}.json")
     runs = {name: play(plan, kept.draw) for name, plan in scripts.PLANS.items()}
     files: dict[str, Any] = {
@@ -44,14 +44,14 @@ def write(folder: Path) -> None:
         files[f"refusals-{name}"] = scripts.refusals(tape)
     files |= {f"refused/{fault}": found for fault, found in samples.faulty().items()}
     (folder / "refused").mkdir(parents=True, exist_ok=True)
-    for path in (folder / "refused").iterdir():  # named for their faults: none may outlive its name
+    for path in (folder / "refused").iterdir():  # named after their faults: stale ones must go
         path.unlink()
     for name, content in files.items():
         (folder / f"{name}.json").write_text(json.dumps(plain(content), indent=1) + "\n", encoding="ascii")
 
 
 class Encapsulations:
-    """The encapsulations that were drawn once, by name."""
+    """Encapsulations that were drawn once, by name."""
 
     def __init__(self, path: Path) -> None:
         self._kept = json.loads(path.read_text()) if path.exists() else {}
@@ -67,7 +67,7 @@ class Encapsulations:
 
 
 def plain(value: Any) -> Any:
-    """The value with bytes as hex."""
+    """The value with its bytes as hex."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Mapping):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from specs.ref.hashes import check, u32
 
-MANY = 65_534  # sites, and whatever there is one of a site
+MANY = 65_534  # sites, and anything that exists once per site
 
 
 class Reader:

@@ -1,12 +1,15 @@
-"""Randomised tests: none has a deadline, and their seeds are printed when the run is over, also of those that pass."""
+"""Programs start by a fork; randomised tests have no deadline, and their seeds are printed, also of those that pass."""
 
 import pytest
 from hypothesis import settings
+
+from tests.support import forked
 
 SEED = "seed"
 
 settings.register_profile("secagg", deadline=None)  # how fast a machine is says nothing about the code
 settings.load_profile("secagg")
+forked.take_over()
 
 
 @pytest.fixture

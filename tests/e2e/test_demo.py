@@ -3,19 +3,26 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+MODULE = (sys.executable, "-m", "coordinator")
+INSTALLED = (
+    str(Path(sys.executable).with_name("secagg-coordinator")),
+)  # and every process with it is an interpreter of its own, as in life
 
-def demo(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "coordinator", "demo", "--out", str(tmp_path / "out"), *options]
+
+def demo(tmp_path: Path, *options: str, program: Sequence[str] = MODULE) -> subprocess.CompletedProcess[str]:
+    command = [*program, "demo", "--out", str(tmp_path / "out"), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
 
 @pytest.mark.parametrize(("sites", "kill"), [(9, 2), (9, 1), (3, 0)])
 def test_the_answer_is_the_pooled_one(tmp_path: Path, sites: int, kill: int) -> None:
-    done = demo(tmp_path, "--json", "--sites", str(sites), "--kill", str(kill))
+    program = MODULE if kill else INSTALLED
+    done = demo(tmp_path, "--json", "--sites", str(sites), "--kill", str(kill), program=program)
     assert done.returncode == 0, done.stderr[-3000:]
     report = json.loads(done.stdout)
     assert len(report["sites"]) == sites

@@ -45,4 +45,4 @@ def _default(info: Any) -> str:
     if info.default is PydanticUndefined:
         return "the user's data folder" if info.default_factory else "none; required"
     shown = info.default.get_secret_value() if isinstance(info.default, SecretStr) else info.default
-    return "" if shown is None else code(shown)
+    return "" if shown is None or shown == () else code(shown)

@@ -74,9 +74,9 @@ def _layout(kind: type[Record]) -> str:
 
 def _transitions() -> str:
     rows = "".join(
-        f"| {_party(handler.__module__)} | {state.__name__} | {kind.__name__} | "
+        f"| {_party(state.__module__)} | {state.__name__} | {kind.__name__} | "
         f"{'message' if issubclass(kind, ProtocolMessage) else 'local'} |\n"
-        for (state, kind), handler in TABLE.items()
+        for state, kind in TABLE
     )
     return f"| party | state | takes | |\n|---|---|---|---|\n{rows}"
 

@@ -1,8 +1,8 @@
-"""The vocabulary of statistics: what a site can be asked for, as pure functions over arrays.
+"""The vocabulary of statistics that a site can be asked for, as pure functions over arrays.
 
 A query names one statistic. `bind` reads its parameters once: a `BoundQuery` says what the answer's vector holds, how
-large an entry can be, and what the sum over the sites tells. `evaluate` answers it from a table, `describe` puts it in
-words.
+large an entry can be, and what the sum over the sites discloses. `evaluate` answers it from a table, `describe` puts it
+in words.
 
     statistic      releases                                             serves
     counts         rows, complete rows, values present                  cohort sizes, missingness
@@ -21,9 +21,9 @@ words.
                                                                         proportional hazards
     k-means        n, sums, distances at each centre                    k-means
     hinge          loss, (sub)gradient, curvature                       linear support vector machine
-    training       update of a model by an installed trainer            federated averaging and its kin
-    imputed        any of the above on rows whose gaps are filled       multiple imputation
+    training       update of a model by an installed trainer            federated averaging and relatives
+    imputed        any of the above on imputed rows                     multiple imputation
     ranges         number of sites with entries above powers of two     bounds for any of the above with real entries
 
-Every module says its formula, bounds, disclosure and source.
+Every module states its formula, bounds, disclosure and source.
 """

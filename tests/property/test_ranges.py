@@ -122,12 +122,12 @@ def test_ranges_of_whole_numbers_and_of_the_unknown_are_refused() -> None:
             {"by": [{"column": "x", "kind": "category", "levels": [1, 2]}], "row_limit": 9},
             "whole numbers",
         ),
-        ("counts", {"columns": ["x"], "row_limit": 9}, "counts in version 1 is not known here inside"),
+        ("counts", {"columns": ["x"], "row_limit": 9}, "counts version 1 cannot be used inside"),
         ("ranges", {"row_limit": 9}, "ranges in version 1 is not known here inside"),
         ("moments", {"row_limit": 9}, "parameters of moments are wrong"),
     ):
         params_ = RANGES.Params(statistic=statistic, version=1, params=params, row_limit=9)
         with pytest.raises(QueryError, match=complaint):
             RANGES.columns(params_)
-    with pytest.raises(ValueError, match="the row limit is that"):
+    with pytest.raises(ValueError, match="the row limit must equal that"):
         RANGES.Params(statistic="moments", version=1, params={"row_limit": 8}, row_limit=9)

@@ -1,5 +1,5 @@
-"""Answering a query: parse it, name its statistic, compute, hide what is below the floor, describe.
+"""Answers a query: parses it, finds its statistic, computes, hides what is below the floor, describes.
 
-Start with `evaluate.py`; `registry.py` lists the statistics. On top of the statistics, and the only folder that daemons
-and analyses need to call.
+Start with `evaluate.py`; `registry.py` lists the statistics. It sits on top of the statistics and is the only folder
+that daemons and analyses need to call.
 """

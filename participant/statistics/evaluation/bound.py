@@ -1,4 +1,4 @@
-"""A query with all that its bytes stand for: read once, where the bytes become a query, and handed on as this."""
+"""A query with everything that its bytes stand for: read once, when the bytes become a query."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,10 +18,10 @@ class BoundQuery:
     """A query of the vocabulary, bound to the statistic that it asks for. `bind` and `decode` make one.
 
     Attributes:
-        query: what is asked.
-        statistic: the entry of the vocabulary.
-        params: the statistic's own parameters.
-        layout: of the vector that answers the query; all parties find the same one.
+        query: the query.
+        statistic: statistic of the vocabulary.
+        params: parameters of the statistic.
+        layout: layout of the answer's vector, the same for all parties.
     """
 
     query: Query
@@ -31,11 +31,11 @@ class BoundQuery:
 
     @classmethod
     def decode(cls, data: bytes) -> "BoundQuery":
-        """Read a query from untrusted bytes.
+        """Decode a query from untrusted bytes.
 
         Raises:
-            QueryError: the bytes are no query in its canonical form, or it is not of the vocabulary.
-            ParameterError: as `bind`.
+            QueryError: the bytes are not a query in canonical form, or the query is not in the vocabulary.
+            ParameterError: as for `bind`.
         """
         return bind(Query.decode(data))
 
@@ -50,12 +50,12 @@ class BoundQuery:
 
     @property
     def steps(self) -> Arrays:
-        """The step of every entry, as arrays of the blocks' shapes."""
+        """The step of every entry, as arrays in the blocks' shapes."""
         return self.layout.steps(self.query.value_bits)
 
     @property
     def disclosure(self) -> Disclosure:
-        """What the answer tells."""
+        """What the answer discloses."""
         return replace(self.statistic.disclosure(self.params), filtered=bool(self.query.filter))
 
     @property
@@ -64,21 +64,21 @@ class BoundQuery:
         return bool(suppression.counting(self.layout))
 
     def within(self, exponents: tuple[int, ...]) -> "BoundQuery":
-        """Return the same query within ranges, which it had none of.
+        """Return the same query with the ranges that it lacks.
 
         Raises:
-            ParameterError: not one exponent for each group of real entries.
+            ParameterError: the number of exponents is not that of the groups of real entries.
         """
         narrow = self.query.model_copy(update={"ranges": exponents})
         return replace(self, query=narrow, layout=ranges.narrowed(self.layout, exponents))
 
 
 def bind(query: Query) -> BoundQuery:
-    """Find what a query asks for.
+    """Bind a query to its statistic.
 
     Raises:
-        QueryError: the query is not of the vocabulary.
-        ParameterError: its vector would be too long, its bounds too large, or its ranges do not fit.
+        QueryError: the query is not in the vocabulary.
+        ParameterError: its vector is too long, its bounds are too large, or its ranges do not match.
     """
     statistic = statistic_of(query)
     params = statistic.read(query)

@@ -1,4 +1,4 @@
-"""A query in plain words, for the people who decide whether it is answered."""
+"""A query in plain words, for the people who decide on the answer."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ class InWords:
     """What a site would compute and send.
 
     Attributes:
-        statistic: its name and version.
-        dataset: whose rows.
-        columns: the columns that it reads.
-        rows: which rows, in a sentence.
-        numbers: how many numbers leave, masked.
-        floor: what becomes of small groups, in a sentence.
-        tells: what the sum across all sites tells, in a few sentences.
+        statistic: name and version of the statistic.
+        dataset: name of the dataset.
+        columns: columns that the query reads.
+        rows: rows that the query covers, in a sentence.
+        numbers: number of entries that leave, masked.
+        floor: treatment of small groups, in a sentence.
+        tells: what the sum across all sites discloses, in a few sentences.
     """
 
     statistic: str
@@ -37,14 +37,14 @@ class InWords:
 
 
 def describe(bound: BoundQuery) -> InWords:
-    """Return a query in words."""
+    """Describe a query in words."""
     query = bound.query
     rows = f"Rows in which {in_words(query.filter)}" if query.filter else "All rows"
     rows += (
         " that have a value in each of these columns." if query.missing == "complete-cases" else ", complete or not."
     )
     floor = (
-        f"Numbers that would stand for fewer than {query.minimum_persons} persons of this site are sent as zeros."
+        f"Numbers that stand for fewer than {query.minimum_persons} persons of this site are sent as zeros."
         if query.minimum_persons > 1
         else "Small groups are not hidden: a number can stand for a single person of this site."
     )

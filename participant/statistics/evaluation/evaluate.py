@@ -1,8 +1,8 @@
 """From a query and a table to the vector that leaves the site, masked.
 
-A site refuses on public grounds alone: the dataset lacks a column, it has more rows than the query's limit, the query
-is not of the vocabulary. Whatever depends on a patient - an empty group, a small one, a value out of range, a missing
-one - is part of the sum instead, because who drops out on such grounds tells something about a patient.
+A site refuses only on public grounds: the dataset lacks a column or has more rows than the query's limit, or the query
+is not in the vocabulary. Whatever depends on a patient - an empty group, a small one, a value out of range, a missing
+one - becomes part of the sum, because a refusal on such grounds would disclose something about a patient.
 """
 
 from collections.abc import Collection
@@ -20,34 +20,34 @@ from secagg.errors import ParameterError
 
 
 class MissingColumnsError(ParameterError):
-    """The dataset has not all the columns that are asked for.
+    """The dataset lacks some of the requested columns.
 
     Attributes:
-        dataset: its name.
-        columns: the names that it lacks.
+        dataset: name of the dataset.
+        columns: names of the missing columns.
     """
 
     def __init__(self, dataset: str, columns: Collection[str]) -> None:
         self.dataset = dataset
         self.columns = tuple(sorted(columns))
-        super().__init__(f"dataset {dataset} has no column named {', '.join(self.columns)}")
+        super().__init__(f"dataset {dataset} lacks these columns: {', '.join(self.columns)}")
 
 
 class RowLimitError(ParameterError):
-    """The dataset has more rows than the query's row limit. That much, and no more, shows when the site declines."""
+    """The dataset has more rows than the query's row limit. A refusal discloses this and no more."""
 
 
 def check_dataset(bound: BoundQuery, columns: Collection[str], rows: int) -> None:
     """Check that a dataset can answer a query, from its description alone.
 
     Args:
-        bound: what is asked.
-        columns: the dataset's numeric columns.
-        rows: its rows, before any filter.
+        bound: the query.
+        columns: numeric columns of the dataset.
+        rows: number of rows of the dataset, before any filter.
 
     Raises:
         MissingColumnsError: the dataset lacks a column.
-        RowLimitError: it has more rows than the query's limit.
+        RowLimitError: the dataset has more rows than the query's limit.
     """
     limit = bound.params.row_limit
     if missing := set(bound.query.needs) - set(columns):
@@ -57,7 +57,7 @@ def check_dataset(bound: BoundQuery, columns: Collection[str], rows: int) -> Non
 
 
 def rows_asked(bound: BoundQuery, table: Columns) -> NDArray[np.bool_]:
-    """Return which rows a query is about, those that meet its filter and are `usable`, (rows,) bool."""
+    """Return the rows that a query covers: those that meet its filter and are `usable`, (rows,) bool."""
     rows = usable(bound, table)
     for condition in bound.query.filter:
         rows &= meets(condition, table)
@@ -65,7 +65,7 @@ def rows_asked(bound: BoundQuery, table: Columns) -> NDArray[np.bool_]:
 
 
 def usable(bound: BoundQuery, table: Columns) -> NDArray[np.bool_]:
-    """Return which rows the rule for missing values lets into a sum, whatever the filter, (rows,) bool."""
+    """Return the rows that the rule for missing values admits to a sum, whatever the filter, (rows,) bool."""
     rows = bound.statistic.usable(bound.params, table)
     if bound.query.missing == "complete-cases":
         for name in bound.query.columns:
@@ -74,20 +74,20 @@ def usable(bound: BoundQuery, table: Columns) -> NDArray[np.bool_]:
 
 
 def evaluate(bound: BoundQuery, table: Columns, rows: NDArray[np.bool_] | None = None) -> Array:
-    """Return the site's vector: rows, statistic, floor, ranges.
+    """Return the site's vector, after selecting rows and applying statistic, floor and ranges.
 
     Args:
-        bound: what is asked.
-        table: at least the columns `query.needs` of all rows, (rows,) float64, NaN if a value is missing.
-        rows: which rows to answer with, all of them `usable`; by default those of `rows_asked`.
+        bound: the query.
+        table: all rows of at least the columns `query.needs`, (rows,) float64, NaN for a missing value.
+        rows: rows to answer with, all of them `usable`; default: `rows_asked`.
 
     Returns:
         (d,) float64, finite, every entry within the bounds of the query's layout.
 
     Raises:
         MissingColumnsError: the table lacks a column.
-        RowLimitError: it has more rows than the query's limit.
-        ParameterError: the table's columns are not equally long, or hold infinity.
+        RowLimitError: the dataset has more rows than the query's limit.
+        ParameterError: the table's columns differ in length, or hold infinity.
     """
     check_dataset(bound, table.keys(), _rows(bound, table))
     kept = rows_asked(bound, table) if rows is None else rows
@@ -100,14 +100,14 @@ def evaluate(bound: BoundQuery, table: Columns, rows: NDArray[np.bool_] | None =
 def _rows(bound: BoundQuery, table: Columns) -> int:
     given = [table[name] for name in bound.query.needs if name in table]
     if any(column.dtype != np.float64 or column.ndim != 1 or np.isinf(column).any() for column in given):
-        raise ParameterError("the columns of a table are one-dimensional float64 without infinity")
+        raise ParameterError("the columns of a table must be one-dimensional float64 without infinity")
     if len(lengths := {len(column) for column in given}) > 1:
-        raise ParameterError("the columns of a table are equally long")
+        raise ParameterError("the columns of a table must have equal length")
     return lengths.pop() if lengths else 0
 
 
 def _floored(bound: BoundQuery, columns: Columns) -> Arrays:
-    """Return the statistic's arrays as the floor lets them go, with the lanes that say what it hid."""
+    """Return the statistic's arrays after applying the floor, with the lanes that count what it hid."""
     floor, params, statistic = bound.query.minimum_persons, bound.params, bound.statistic
     if floor == 1:
         return statistic.total(params, columns)

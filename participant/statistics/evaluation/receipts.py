@@ -1,4 +1,4 @@
-"""A receipt in words and as plain values, for whoever holds it: a run's queries, and over whom they were answered."""
+"""A receipt in words and as plain values, for its holders: a run's queries, and the sites that answered them."""
 
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from secagg.receipts import ReceiptFindings, RoundShown
 
 
 def as_facts(shown: ReceiptFindings) -> dict[str, Any]:
-    """Return what a receipt shows as JSON can hold it; keys and hashes in hex."""
+    """Return a receipt's contents as JSON-compatible values; keys and hashes in hex."""
     return {
         "run": str(UUID(bytes=shown.run)),
         "project": str(UUID(bytes=shown.roster.project)),
@@ -40,16 +40,16 @@ def as_facts(shown: ReceiptFindings) -> dict[str, Any]:
 
 
 def as_words(shown: ReceiptFindings) -> str:
-    """Return what a receipt shows for a terminal."""
+    """Format a receipt for a terminal."""
     return "\n".join(
         [
-            f"The receipt holds: run {UUID(bytes=shown.run)} of project {UUID(bytes=shown.roster.project)}",
+            f"The receipt is valid: run {UUID(bytes=shown.run)} of project {UUID(bytes=shown.roster.project)}",
             f"coordinator {fingerprint(shown.roster.coordinator)}, {len(shown.roster.sites)} sites in the roster",
-            "The roster's words, to be compared with those that your officer confirmed:",
+            "The roster's words; compare them with those that your officer confirmed:",
             f"  {shown.roster.words()}",
             *(_line(one) for one in shown.rounds),
-            f"outcome: {shown.outcome or 'not said'}",
-            f"hash of the whole: {shown.head.hex()}",
+            f"outcome: {shown.outcome or 'not stated'}",
+            f"hash of the receipt: {shown.head.hex()}",
         ]
     )
 

@@ -1,4 +1,4 @@
-"""The vocabulary by name. Sites approve these, never code from outside."""
+"""The vocabulary, by name. Sites approve these statistics, never code from outside."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -61,9 +61,11 @@ def statistic_of(query: Query) -> Statistic[Any]:
     """Return the statistic that a query asks for.
 
     Raises:
-        QueryError: there is none of that name.
+        QueryError: there is no statistic of that name.
     """
     try:
         return STATISTICS[query.statistic]
     except KeyError:
-        raise QueryError(f"no statistic is named {query.statistic}; known are {', '.join(STATISTICS)}") from None
+        raise QueryError(
+            f"there is no statistic {query.statistic}; the statistics are {', '.join(STATISTICS)}"
+        ) from None

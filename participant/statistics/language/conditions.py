@@ -1,17 +1,17 @@
 """Row filters: comparisons and folds joined by *and* and *or*, as data and never as text.
 
-There is no *not* on the wire, and none is needed: every comparison has its opposite, and de Morgan's laws carry a
+The wire format has no *not* and needs none: every comparison has its opposite, and de Morgan's laws push a
 negation down to them (`negated`). A missing value meets no comparison, not even ``!=`` - and so neither a condition
 nor its negation, as in SQL's WHERE.
 
-A fold is a share of the rows that is chosen by their own values (`Fold`), for cross-validation: no site must agree with
-another on who is in it, and it is the same however the rows are spread over the sites. Whoever knows all of a row's
-values in its columns knows its fold, and can look for a seed that moves this row: a fold singles out no better than
-comparisons with the same values do, and is held to the same rules. That there are at most twenty, keeps each a
-twentieth of all rows, about.
+A fold is a share of the rows, chosen by their own values (`Fold`), for cross-validation: sites need not agree on
+its members, and it is the same however the rows are distributed over the sites. Whoever knows all of a row's
+values in its columns knows its fold, and can search for a seed that moves this row: a fold singles out no better than
+comparisons with the same values, and obeys the same rules. The limit of twenty folds keeps each at about a
+twentieth of all rows or more.
 
-One meaning should have one encoding: conditions are sorted by their bytes, repetitions fall away, and what is nested
-for nothing (an *and* in an *and*, an *or* of one) is unfolded.
+Each meaning has one encoding: conditions are sorted by their bytes, repetitions are removed, and superfluous nesting
+(an *and* in an *and*, an *or* of one) is flattened.
 """
 
 import operator
@@ -40,7 +40,7 @@ MAX_COMPARISONS = 32
 MAX_FOLDS = 20
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-"""Name of a dataset, column or statistic: it can be shown, logged and be part of a path as it is."""
+"""Name of a dataset, column or statistic, safe to show, to log and to use in a path."""
 
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
 Mask = NDArray[np.bool_]
@@ -65,13 +65,13 @@ _WORDS = {
 
 
 class Strict(BaseModel):
-    """What everything inside a query has in common: unknown members and wrong types are refused, nothing changes."""
+    """Base of everything inside a query: frozen, and refuses unknown members and wrong types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Comparison(Strict):
-    """One condition on a row; a missing value meets no condition, not even ``!=``."""
+    """One condition on a row; a missing value meets none, not even ``!=``."""
 
     column: Name
     op: Operator
@@ -82,7 +82,7 @@ class Comparison(Strict):
         return (self.column,)
 
     def meets(self, column: NDArray[np.float64]) -> Mask:
-        """Return which values are there and compare as asked, (rows,) bool."""
+        """Return which values are present and meet the comparison, (rows,) bool."""
         return _OPERATORS[self.op](column, self.value) & ~np.isnan(column)
 
 
@@ -91,13 +91,13 @@ def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 class Fold(Strict):
-    """The rows of some folds; one with a missing value among the columns is in none.
+    """The rows of some folds; a row with a missing value in the columns is in none.
 
     Attributes:
-        columns: whose values say in which fold a row is, sorted; rows with the same values are in the same one.
-        of: how many folds there are.
-        folds: the ones that are meant, from 0 on, sorted; not all.
-        seed: another one, other folds.
+        columns: columns whose values determine a row's fold, sorted; rows with equal values share a fold.
+        of: number of folds.
+        folds: selected folds, counted from 0, sorted; not all.
+        seed: seed that determines the folds.
     """
 
     columns: Annotated[tuple[Name, ...], Field(min_length=1, max_length=512), AfterValidator(_each_once)]
@@ -108,7 +108,7 @@ class Fold(Strict):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.folds[-1] >= self.of or len(self.folds) == self.of:
-            raise ValueError(f"the folds are some of 0 to {self.of - 1}, and not all")
+            raise ValueError(f"the folds must be some of 0 to {self.of - 1}, but not all")
         return self
 
     @property
@@ -127,7 +127,7 @@ class Fold(Strict):
 
 
 def ordered(conditions: "tuple[Condition, ...]") -> "tuple[Condition, ...]":
-    """Return conditions that must all hold, in their canonical form."""
+    """Return conditions that must all hold, in canonical form."""
     return _ordered(conditions, AllOf)
 
 
@@ -148,7 +148,7 @@ class AllOf(Strict):
 
 
 def _tag(value: Any) -> str:
-    """Say which of the four a value is meant to be, so that complaints are about that one."""
+    """Return which of the four types a value is meant to be, so that errors refer to that one."""
     given = value if isinstance(value, dict) else {type(value).__name__.lower().removesuffix("of"): None}
     if "folds" in given:
         return "fold"
@@ -181,14 +181,14 @@ def _ordered(conditions: tuple[Condition, ...], around: type[AnyOf | AllOf]) -> 
 
 
 def parts(condition: Condition) -> tuple[Condition, ...]:
-    """Return what a condition joins; nothing for a comparison or a fold."""
+    """Return the conditions that a condition joins; none for a comparison or a fold."""
     if isinstance(condition, Comparison | Fold):
         return ()
     return condition.any if isinstance(condition, AnyOf) else condition.all
 
 
 def comparisons(conditions: Iterable[Condition]) -> Iterator[Comparison | Fold]:
-    """Return the comparisons and folds of which conditions are made."""
+    """Return the comparisons and folds within conditions."""
     for condition in conditions:
         if isinstance(condition, Comparison | Fold):
             yield condition
@@ -197,7 +197,7 @@ def comparisons(conditions: Iterable[Condition]) -> Iterator[Comparison | Fold]:
 
 
 def negated(condition: Condition) -> Condition:
-    """Return the condition that rows with all values meet exactly where they do not meet this one."""
+    """Return the condition that complete rows meet exactly if they do not meet this one."""
     if isinstance(condition, Comparison):
         return condition.model_copy(update={"op": _OPPOSITES[condition.op]})
     if isinstance(condition, Fold):
@@ -218,7 +218,7 @@ def meets(condition: Condition, columns: Mapping[str, NDArray[np.float64]]) -> M
 
 
 def in_words(conditions: Iterable[Condition]) -> str:
-    """Return conditions that must all hold as a phrase, such as ``age is at least 50 and sex is 1``."""
+    """Return conditions that must all hold as a phrase, for example ``age is at least 50 and sex is 1``."""
     return " and ".join(_phrase(condition) for condition in conditions)
 
 

@@ -1,6 +1,6 @@
-"""Common data elements: the variables of a project, as its coordinator publishes them and its sites map to them.
+"""Common data elements: a project's variables, which its coordinator publishes and its sites map to.
 
-A variable is named by its code; queries ask for codes. Categories are numbers that mean the same at every site.
+A variable's code is its name in queries. Categories are numbers with the same meaning at every site.
 """
 
 from typing import Annotated, Literal, Self
@@ -14,7 +14,7 @@ Unit = Annotated[str, StringConstraints(pattern=r"^[!-~]{0,16}$")]
 
 
 class CategoryLabel(Strict):
-    """A category: the number that stands for it, and what it means."""
+    """A category: its number and its meaning."""
 
     number: int = Field(ge=-(2**31), lt=2**31)
     label: Words
@@ -24,12 +24,12 @@ class Definition(Strict):
     """A variable.
 
     Attributes:
-        code: its name in queries.
-        label: what it is, in words.
-        type: of its values; those of a category are numbers of `categories`.
-        unit: of a number, in UCUM's spelling where it has one (`kg`, `mmol/L`, `a` for years).
-        categories: of a category, ascending by number.
-        low, high: the range of a number.
+        code: name in queries.
+        label: meaning in words.
+        type: type of the values; those of a category are numbers of `categories`.
+        unit: unit of a number, in UCUM's spelling if it has one (`kg`, `mmol/L`, `a` for years).
+        categories: categories, ascending by number.
+        low, high: range of a number.
     """
 
     code: Name
@@ -44,11 +44,11 @@ class Definition(Strict):
     def _check(self) -> Self:
         numbers = [one.number for one in self.categories]
         if (self.type == "category") != bool(numbers):
-            raise ValueError("a category has categories, and nothing else has")
+            raise ValueError("a variable of type category, and no other, must have categories")
         if numbers != sorted(set(numbers)):
-            raise ValueError("categories ascend by their numbers, each once")
+            raise ValueError("categories must ascend by number, each listed once")
         if self.type not in {"integer", "real"} and (self.unit or self.low is not None or self.high is not None):
-            raise ValueError("unit and range belong to integers and reals")
+            raise ValueError("only integers and reals may have a unit and a range")
         if self.low is not None and self.high is not None and not self.low < self.high:
             raise ValueError("the range needs low < high")
         return self

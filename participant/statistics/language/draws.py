@@ -1,9 +1,9 @@
-"""Numbers that look drawn and are not: functions of a seed and of numbers that are there anyway.
+"""Deterministic numbers that look random: functions of a seed and of existing numbers.
 
     h <- mix(h xor b),  from h = mix(seed), for the 64 bits b of each number in turn
 
-with SplitMix64's finaliser as `mix`. Whoever knows the numbers and the seed knows what is drawn: it spreads rows evenly
-and hides nothing.
+with SplitMix64's finaliser as `mix`. Whoever knows the numbers and the seed knows the draws: they spread rows evenly
+and hide nothing.
 
 Source: Steele, Lea, Flood 2014, OOPSLA, "Fast splittable pseudorandom number generators".
 """
@@ -23,8 +23,8 @@ def drawn(numbers: Iterable[NDArray[np.float64]], seed: int | Words) -> Words:
     """Return 64 bits for each row.
 
     Args:
-        numbers: (rows,) each, at least one; the two zeros are the same number.
-        seed: 0 to 2^64 - 1, or one for each row.
+        numbers: arrays (rows,), at least one; 0 and -0 count as equal.
+        seed: seed from 0 to 2^64 - 1, or one for each row.
     """
     words = _mixed(np.atleast_1d(np.array(seed, np.uint64)))
     for column in numbers:
@@ -33,13 +33,13 @@ def drawn(numbers: Iterable[NDArray[np.float64]], seed: int | Words) -> Words:
 
 
 def uniform(words: Words) -> NDArray[np.float64]:
-    """Return numbers between 0 and 1, neither of them included."""
+    """Return numbers strictly between 0 and 1."""
     numbers: NDArray[np.float64] = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
     return numbers
 
 
 def _mixed(words: Words) -> Words:
-    words = words + _STEP  # arrays of unsigned integers wrap
+    words = words + _STEP  # arrays of unsigned integers wrap around
     words = (words ^ (words >> np.uint64(30))) * _FIRST
     words = (words ^ (words >> np.uint64(27))) * _SECOND
     return words ^ (words >> np.uint64(31))

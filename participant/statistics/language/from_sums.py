@@ -1,8 +1,8 @@
-"""Which parameters of a query an analysis computes from earlier sums by arithmetic that machines round differently.
+"""Marks the query parameters that analyses compute from earlier sums by arithmetic that machines round differently.
 
-A site that replays an analysis holds these against its own within a tolerance, and everything else exactly: ranges,
-edges, categories, filters, seeds and exponents are written in the plan, or follow from sums by steps that IEEE 754
-rounds in one way.
+A site that replays an analysis compares these with its own within a tolerance, and everything else exactly: ranges,
+edges, categories, filters, seeds and exponents are part of the plan, or follow from sums by steps that IEEE 754
+rounds uniquely.
 """
 
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ FROM_SUMS = FromSums()
 
 
 def split(model: BaseModel) -> tuple[dict[str, Any], list[Array]]:
-    """Return what has to be equal in a model, as plain values, and the arrays of all marked fields, in order.
+    """Return a model's exact part, as plain values, and the arrays of all marked fields, in order.
 
-    In place of an array stands its shape.
+    The exact part has an array's shape in its place.
     """
     found: list[Array] = []
     return _exact(model, found), found

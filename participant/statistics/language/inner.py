@@ -1,4 +1,4 @@
-"""Statistics around another one: what a query says of the inner one, and how it is found."""
+"""Statistics that wrap another one: how a query names the inner statistic, and how to find it."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -11,10 +11,10 @@ from participant.statistics.language.statistic import Params, Statistic
 
 
 class AroundParams(Params):
-    """Which statistic.
+    """The parameters that name the inner statistic.
 
     Attributes:
-        statistic, version, params: as in the query for that statistic itself, with the same row limit.
+        statistic, version, params: as in a query for that statistic, with the same row limit.
     """
 
     statistic: Name
@@ -24,34 +24,34 @@ class AroundParams(Params):
     @model_validator(mode="after")
     def _check_row_limit(self) -> Self:
         if self.params.get("row_limit") != self.row_limit:
-            raise ValueError("the row limit is that of the statistic inside")
+            raise ValueError("the row limit must equal that of the inner statistic")
         return self
 
 
 def inner(of: Mapping[str, Statistic[Any]], params: AroundParams) -> tuple[Statistic[Any], Any]:
-    """Return the statistic inside, and its parameters.
+    """Return the inner statistic and its parameters.
 
     Args:
-        of: those that can be inside, by name.
-        params: which one it is.
+        of: statistics that can be wrapped, by name.
+        params: parameters that name the inner one.
 
     Raises:
-        QueryError: it is none of them, or its parameters are wrong or not canonical.
+        QueryError: it is none of them, or its parameters are invalid or not canonical.
     """
     statistic = of.get(params.statistic)
     if statistic is None or statistic.version != params.version:
-        raise QueryError(f"{params.statistic} in version {params.version} is not known here inside another statistic")
+        raise QueryError(f"{params.statistic} version {params.version} cannot be used inside another statistic")
     try:
         given = statistic.Params.model_validate_json(canonical(params.params))
     except ValidationError as error:
-        raise QueryError(f"the parameters of {statistic.name} are wrong: {in_words(error)}") from None
-    if given.model_dump(mode="json") != params.params:  # as values: the whole is in its canonical form already
-        raise QueryError(f"the parameters of {statistic.name} are not in their canonical form")
+        raise QueryError(f"the parameters of {statistic.name} are invalid: {in_words(error)}") from None
+    if given.model_dump(mode="json") != params.params:  # as values: the query as a whole is already canonical
+        raise QueryError(f"the parameters of {statistic.name} are not in canonical form")
     return statistic, given
 
 
 def names_in(query: Query) -> tuple[str, ...]:
-    """Return the name of the statistic that a query asks for, and of those inside it: all of them tell something."""
+    """Return the names of a query's statistic and of those inside it, since all of them disclose something."""
     names, params = [query.statistic], query.params
     while isinstance(name := params.get("statistic"), str) and isinstance(inside := params.get("params"), dict):
         names.append(name)

@@ -1,12 +1,12 @@
-"""Layouts: which arrays a statistic releases, how they lie in one vector, and how large an entry can be.
+"""Layouts: the arrays that a statistic releases, their order in one vector, and the bounds of their entries.
 
 A bound is proven from the query's parameters (row limit, declared ranges, coefficients) and never taken from data, so
-that every site and the coordinator find the same segments, and the segments say nothing about anybody. For the same
-reason a value beyond its bound is refused and not clipped: no data can bring it about, only a defect, and then no sum
+every site and the coordinator derive the same segments, and these disclose nothing about anybody. For the same
+reason, a value beyond its bound is refused and not clipped: only a defect can cause it, never data, and then no sum
 is better than a wrong one. Proven bounds can be wide; a round of `ranges` finds narrower ones (`Layout.narrowed`).
 
-Real bounds are widened to the next power of two. That makes the step a power of two, exact in floating point, and the
-same on platforms whose `exp` differs in the last digit.
+Real bounds are widened to the next power of two. This makes the step a power of two, exact in floating point, and equal
+on platforms whose `exp` differs in the last digit.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 Arrays = Mapping[str, Array]
 
 _ROUNDING = 1 + 2.0**-20  # a floating-point sum of 2^30 terms is off by less than this factor
-_BELOW = 1 - 2.0**-18  # of a power of two: a bound that is widened to it, and no further
+_BELOW = 1 - 2.0**-18  # share of a power of two: a bound that is widened to it, and no further
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class Block:
     """One named array of the vector, in C order.
 
     Attributes:
-        name: of the array, unique in its layout.
-        shape: () for a number; a block may have no entries.
-        clip: bound of the absolute value of each entry: one for all, or one for each index of the first axis.
-        exact: the entries are whole numbers and travel with step 1; otherwise they are real and are quantised.
+        name: name of the array, unique in its layout.
+        shape: shape, () for a number; a block may have no entries.
+        clip: bound on each entry's absolute value: one for all, or one for each index of the first axis.
+        exact: whether the entries are whole numbers and travel with step 1; otherwise they are real and are quantised.
         cells: name of the block that counts, cell by cell, the persons for whom these entries stand; its shape is the
             last part of this one's. A block that counts disjoint groups of persons names itself. See `suppression`.
     """
@@ -52,7 +52,7 @@ class Block:
 
     @property
     def clips(self) -> tuple[float, ...]:
-        """One for all entries, or one for each index of the first axis."""
+        """The bounds: one for all entries, or one for each index of the first axis."""
         return self.clip if isinstance(self.clip, tuple) else (self.clip,)
 
     def segments(self, value_bits: int) -> Iterator[Segment]:
@@ -63,10 +63,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The blocks of a statistic in the order in which they lie in the vector.
+    """The blocks of a statistic, in their order in the vector.
 
     Raises:
-        ParameterError: two blocks of one name, clips that do not fit the shape or are not positive, too many entries.
+        ParameterError: two blocks share a name, clips do not match the shape or are not positive, or there are too many
+            entries.
     """
 
     blocks: tuple[Block, ...]
@@ -82,7 +83,7 @@ class Layout:
             if block.cells and block.shape[-len(self.block(block.cells).shape) :] != self.block(block.cells).shape:
                 raise ParameterError(f"block {block.name} does not have the cells of {block.cells}")
         if not 1 <= self.length <= MAX_LANES:
-            raise ParameterError(f"a vector has 1 to {MAX_LANES} entries, this one would have {self.length}")
+            raise ParameterError(f"a vector must have 1 to {MAX_LANES} entries; this one would have {self.length}")
 
     @property
     def length(self) -> int:
@@ -94,15 +95,15 @@ class Layout:
         return next(block for block in self.blocks if block.name == name)
 
     def segments(self, value_bits: int) -> tuple[Segment, ...]:
-        """Return clip and step of all entries, neighbours with the same ones joined.
+        """Return clip and step of all entries, joining neighbours with equal ones.
 
-        A real entry has step = clip / 2^(value_bits - 1), so the sum over n sites is off by n * step / 2 at most.
+        A real entry has step = clip / 2^(value_bits - 1), so the sum over n sites is off by at most n * step / 2.
 
         Raises:
-            ParameterError: `value_bits` is out of range, or a schema cannot hold so many segments.
+            ParameterError: `value_bits` is out of range, or there are more segments than a schema holds.
         """
         if not MIN_VALUE_BITS <= value_bits <= MAX_VALUE_BITS:
-            raise ParameterError(f"value_bits is {MIN_VALUE_BITS} to {MAX_VALUE_BITS}, got {value_bits}")
+            raise ParameterError(f"value_bits must be {MIN_VALUE_BITS} to {MAX_VALUE_BITS}, not {value_bits}")
         joined: list[Segment] = []
         for segment in (segment for block in self.blocks for segment in block.segments(value_bits)):
             if joined and (joined[-1].clip, joined[-1].step) == (segment.clip, segment.step):
@@ -111,7 +112,9 @@ class Layout:
             else:
                 joined.append(segment)
         if len(joined) > MAX_SEGMENTS:
-            raise ParameterError(f"a vector has at most {MAX_SEGMENTS} segments, this one would have {len(joined)}")
+            raise ParameterError(
+                f"a vector may have at most {MAX_SEGMENTS} segments; this one would have {len(joined)}"
+            )
         return tuple(joined)
 
     @property
@@ -127,19 +130,19 @@ class Layout:
         )
 
     def narrowed(self, exponents: tuple[int, ...]) -> "Layout":
-        """Return the layout with the bound 2^k for each group of real entries, k as given, where that is narrower.
+        """Return the layout with the bound 2^k for each group of real entries, k as given, if that is narrower.
 
         Raises:
-            ParameterError: not one exponent for each group.
+            ParameterError: the number of exponents is not that of the groups.
         """
         if len(exponents) != len(self.exponents):
-            raise ParameterError(f"{len(self.exponents)} groups of entries need as many ranges, got {len(exponents)}")
+            raise ParameterError(f"{len(self.exponents)} groups of entries need as many ranges, not {len(exponents)}")
         bounds = iter([min(pair) for pair in zip(exponents, self.exponents, strict=True)])
         return Layout(tuple(_bounded(block, bounds) for block in self.blocks))
 
     def steps(self, value_bits: int) -> dict[str, Array]:
-        """Return the step of every entry, as arrays of the blocks' shapes: an entry's sum over n sites is off by n / 2
-        of it at most.
+        """Return the step of every entry, as arrays in the blocks' shapes: an entry's sum over n sites is off by at
+        most n / 2 steps.
         """
         segments = self.segments(value_bits)
         return self.unflatten(
@@ -153,11 +156,11 @@ class Layout:
             ParameterError: an array is missing, unknown, of another shape, or not finite.
         """
         if set(arrays) != {block.name for block in self.blocks}:
-            raise ParameterError(f"the arrays {sorted(arrays)} are not those of the layout")
+            raise ParameterError(f"the arrays {sorted(arrays)} do not match the layout")
         parts = [np.asarray(arrays[block.name], np.float64) for block in self.blocks]
         for block, part in zip(self.blocks, parts, strict=True):
             if part.shape != block.shape:
-                raise ParameterError(f"block {block.name} has shape {block.shape}, got {part.shape}")
+                raise ParameterError(f"block {block.name} must have shape {block.shape}, not {part.shape}")
             if not np.isfinite(part).all():
                 raise ParameterError(f"block {block.name} holds NaN or infinity")
         return np.concatenate([part.ravel() for part in parts])
@@ -169,7 +172,7 @@ class Layout:
             ParameterError: the vector has another length.
         """
         if vector.shape != (self.length,):
-            raise ParameterError(f"a vector of {self.length} entries is expected, got shape {vector.shape}")
+            raise ParameterError(f"the vector must have {self.length} entries; its shape is {vector.shape}")
         ends = np.cumsum([block.size for block in self.blocks])[:-1]
         return {
             block.name: part.reshape(block.shape)

@@ -1,8 +1,8 @@
 """The query: what a site is asked to compute, as one type with one encoding.
 
-The canonical bytes are RFC 8785 JSON. They are hashed into the context of the round's mask keys, so two sites that were
-shown different queries cannot be unmasked; one meaning therefore has exactly one encoding. Columns and comparisons are
-sorted, nothing has a default on the wire, and bytes that are not their own canonical form are refused.
+The canonical bytes are RFC 8785 JSON. Their hash enters the context of the round's mask keys, so two sites that were
+shown different queries cannot be unmasked; each meaning therefore has exactly one encoding. Columns and comparisons are
+sorted, nothing has a default on the wire, and bytes in any other than the canonical form are refused.
 """
 
 from typing import Annotated, Any, Literal
@@ -39,14 +39,14 @@ MAX_COLUMNS = 512
 MIN_VALUE_BITS = 8
 MAX_VALUE_BITS = 60  # nine sites and 60 bits fill the ring of 64
 MAX_PERSONS = 1000  # no floor needs to be higher
-MAX_EXPONENT = 900  # of two: neither a range nor its step leaves what a double can hold
-_WHOLE = 1 << 53  # from here on a JSON number is a double and no longer counts by ones
+MAX_EXPONENT = 900  # of two: neither a range nor its step leaves the range of a double
+_WHOLE = 1 << 53  # from here on, a JSON number is a double and cannot represent every integer
 
 Json = dict[str, JsonValue]
 
 
 class QueryError(ParameterError):
-    """The bytes are no query, or they ask for something that does not exist. Says what is wrong, for people."""
+    """The bytes are not a query, or the query asks for something that does not exist; the message says which."""
 
 
 def _ordered_names(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ def _ordered_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _few(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
     if sum(1 for _ in comparisons(conditions)) > MAX_COMPARISONS:
-        raise ValueError(f"a filter has at most {MAX_COMPARISONS} comparisons")
+        raise ValueError(f"a filter may have at most {MAX_COMPARISONS} comparisons")
     return conditions
 
 
@@ -64,18 +64,18 @@ class Query(Strict):
 
     Attributes:
         statistic: name of the statistic in the vocabulary.
-        version: its version; a site that has another one says so.
+        version: version of the statistic; a site with another one refuses and says so.
         dataset: name under which every site keeps its table.
-        columns: the columns that the statistic reads, sorted. A row counts as complete by these.
-        filter: conditions that a row must meet, all of them, sorted.
-        missing: ``complete-cases`` leaves out rows with a missing value in `columns`; ``keep`` hands them on as NaN, to
+        columns: columns that the statistic reads, sorted; they determine whether a row is complete.
+        filter: conditions that a row must all meet, sorted.
+        missing: ``complete-cases`` leaves out rows with a missing value in `columns`; ``keep`` passes them on as NaN to
             statistics that count missing values.
-        minimum_persons: what a site's own numbers stand for at least, or they are withheld inside the sum
-            (`suppression`); 1 for no such rule.
-        value_bits: bits of a quantised real value, the sign included.
-        ranges: None for the bounds that are proven from the parameters; or for each group of real entries the power of
-            two that bounds it at every site, as a round of `ranges` found it.
-        params: what the statistic's own `Params` reads; held to its canonical form there.
+        minimum_persons: least number of persons that a site's numbers may stand for without being hidden in the sum
+            (`suppression`); 1 for no floor.
+        value_bits: bits of a quantised real value, including the sign.
+        ranges: None for the bounds proven from the parameters; or, for each group of real entries, the power of
+            two that bounds it at every site, as found by a round of `ranges`.
+        params: input for the statistic's own `Params`, which checks the canonical form.
     """
 
     statistic: Name
@@ -100,28 +100,28 @@ class Query(Strict):
         """Return the canonical bytes.
 
         Raises:
-            QueryError: `params` holds NaN, infinity or deeper nesting than allowed, or the whole is too long.
+            QueryError: `params` holds NaN, infinity or deeper nesting than allowed, or the query is too long.
         """
         data = canonical(self.model_dump(mode="json"))
         if len(data) > MAX_QUERY_BYTES:
-            raise QueryError(f"a query has at most {MAX_QUERY_BYTES} bytes, this one has {len(data)}")
+            raise QueryError(f"a query may have at most {MAX_QUERY_BYTES} bytes; this one has {len(data)}")
         return data
 
     @classmethod
     def decode(cls, data: bytes) -> "Query":
-        """Read a query from untrusted bytes.
+        """Decode a query from untrusted bytes.
 
         Raises:
-            QueryError: the bytes are too long, no JSON, no query, or not the canonical form of what they mean.
+            QueryError: the bytes are too long, not JSON, not a query, or not in canonical form.
         """
         if len(data) > MAX_QUERY_BYTES:
-            raise QueryError(f"a query has at most {MAX_QUERY_BYTES} bytes, this one has {len(data)}")
+            raise QueryError(f"a query may have at most {MAX_QUERY_BYTES} bytes; this one has {len(data)}")
         try:
             query = cls.model_validate_json(data)
         except ValidationError as error:
-            raise QueryError(f"this is no query: {in_words(error)}") from None
+            raise QueryError(f"this is not a query: {in_words(error)}") from None
         if query.encode() != data:
-            raise QueryError("the query is not in its canonical form (RFC 8785, names and conditions sorted)")
+            raise QueryError("the query is not in canonical form (RFC 8785, names and conditions sorted)")
         return query
 
 
@@ -129,7 +129,7 @@ def canonical(value: JsonValue) -> bytes:
     """Return the RFC 8785 form of a JSON value.
 
     Raises:
-        QueryError: NaN, infinity, text that is no Unicode, or nesting deeper than allowed.
+        QueryError: the value holds NaN, infinity, text that is not Unicode, or deeper nesting than allowed.
     """
     try:
         return rfc8785.dumps(_as_doubles(value, MAX_DEPTH))
@@ -138,9 +138,9 @@ def canonical(value: JsonValue) -> bytes:
 
 
 def _as_doubles(value: JsonValue, depth: int) -> Any:
-    """Return the value with integers that JSON cannot hold as doubles, as every reader of JSON would see them."""
+    """Return the value with integers beyond JSON's exact range as doubles, as every JSON reader would see them."""
     if isinstance(value, (dict, list)) and depth == 0:
-        raise QueryError(f"a query nests at most {MAX_DEPTH} levels deep")
+        raise QueryError(f"a query may nest at most {MAX_DEPTH} levels deep")
     if isinstance(value, dict):
         return {name: _as_doubles(item, depth - 1) for name, item in value.items()}
     if isinstance(value, list):
@@ -154,11 +154,11 @@ def _as_double(value: int) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise QueryError("a number is beyond the range of a double") from None
+        raise QueryError("a number exceeds the range of a double") from None
 
 
 def in_words(error: ValidationError) -> str:
-    """Return what pydantic found, as `place: complaint` without the values themselves."""
+    """Return pydantic's findings as `place: complaint`, without the values themselves."""
     return "; ".join(
         f"{_place(item['loc'])}: {item['msg']}"
         for item in error.errors(include_input=False, include_url=False, include_context=False)[:5]
@@ -166,5 +166,6 @@ def in_words(error: ValidationError) -> str:
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
-    # A member's name may come from outside: printable ASCII of bounded length, so that it cannot forge a log line.
+    # A member's name may come from outside: keep it printable ASCII of bounded length, so that it cannot forge log
+    # lines.
     return ascii(".".join(str(part) for part in loc)[:80])[1:-1] or "query"

@@ -1,7 +1,7 @@
 """What a statistic is: parameters, layout, local computation and disclosure, in one place.
 
 A statistic is a pure function of a site's rows that adds up over sites: the sum of its values over any split of the
-rows is its value on all of them. The analyses rest on that, and the property tests hold it.
+rows equals its value on all of them. The analyses rely on this, and property tests check it.
 """
 
 from abc import ABC, abstractmethod
@@ -19,8 +19,8 @@ from participant.statistics.language.layout import Array, Arrays, Layout
 from participant.statistics.language.query import Query, QueryError, canonical, in_words
 
 MAX_ROWS = 1 << 30
-PIECE = 1 << 16  # rows that are computed at a time: what the arrays in between need does not grow with the table
-ROWS_PER_PARAMETER = 3  # with fewer, sums of a model tell much about single rows; a site can be asked for more
+PIECE = 1 << 16  # rows computed at a time, so that intermediate arrays do not grow with the table
+ROWS_PER_PARAMETER = 3  # with fewer, sums of a model disclose much about single rows; a query can require more
 
 Columns = Mapping[str, Array]
 """Columns of a table by name, (rows,) float64 each."""
@@ -30,8 +30,8 @@ class Params(Strict):
     """Base of a statistic's parameters. No field has a default: one meaning, one encoding.
 
     Attributes:
-        row_limit: the most rows that a site's dataset may have. The bounds of the sums are proven from it; a small one
-            gives precise sums.
+        row_limit: maximum number of rows of a site's dataset. The bounds of the sums follow from it; a small one
+            makes the sums precise.
     """
 
     row_limit: int = Field(ge=1, le=MAX_ROWS)
@@ -44,10 +44,10 @@ class Statistic(ABC, Generic[P]):
     """One entry of the vocabulary.
 
     Attributes:
-        name: by which a query asks for it.
-        version: raised whenever the same parameters would give other numbers.
-        Params: the schema of its parameters.
-        keeps_missing: whether it takes rows with missing values, as NaN.
+        name: name in queries.
+        version: version, increased whenever the same parameters would yield other numbers.
+        Params: schema of the parameters.
+        keeps_missing: whether the statistic accepts rows with missing values, as NaN.
     """
 
     name: str
@@ -57,22 +57,22 @@ class Statistic(ABC, Generic[P]):
 
     @abstractmethod
     def columns(self, params: P) -> tuple[str, ...]:
-        """Return the names of the columns that it reads."""
+        """Return the names of the columns that the statistic reads."""
 
     @abstractmethod
     def layout(self, params: P) -> Layout:
-        """Return the arrays that it releases, with bounds proven from the parameters."""
+        """Return the layout of the released arrays, with bounds proven from the parameters."""
 
     @abstractmethod
     def compute(self, params: P, columns: Columns) -> Arrays:
-        """Return the arrays of some rows, after filter and missing rule; there may be none."""
+        """Return the arrays for rows that passed filter and missing rule; there may be none."""
 
     @abstractmethod
     def disclosure(self, params: P) -> Disclosure:
-        """Return what the sum over the sites tells."""
+        """Return what the sum over the sites discloses."""
 
     def total(self, params: P, columns: Columns) -> Arrays:
-        """Return this site's arrays over all its rows, as the sum over pieces of them."""
+        """Return this site's arrays over all its rows, summed piece by piece."""
         arrays: dict[str, Array] = {}
         rows = len(next(iter(columns.values())))
         for start in range(0, max(rows, 1), PIECE):
@@ -82,7 +82,7 @@ class Statistic(ABC, Generic[P]):
         return arrays
 
     def usable(self, params: P, columns: Columns) -> NDArray[np.bool_]:
-        """Return which rows have the values that it needs, (rows,) bool."""
+        """Return which rows have the values that the statistic needs, (rows,) bool."""
         there = np.ones(len(next(iter(columns.values()))), np.bool_)
         for name in () if self.keeps_missing else self.columns(params):
             there &= ~np.isnan(columns[name])
@@ -90,35 +90,35 @@ class Statistic(ABC, Generic[P]):
 
     def asked(
         self,
-        params: P,  # noqa: ARG002 - for statistics that set groups of rows apart
+        params: P,  # noqa: ARG002 - for statistics that single out groups of rows
         columns: Columns,  # noqa: ARG002
         rows: NDArray[np.bool_],
         floor: int,  # noqa: ARG002
     ) -> NDArray[np.bool_]:
-        """Return which of the usable `rows` that meet a filter count, so that no small group of them is set apart."""
+        """Return which of the usable filtered `rows` count, so that no small group of them is singled out."""
         return rows
 
     def persons(self, params: P, columns: Columns) -> int:  # noqa: ARG002 - for statistics that single out groups
-        """Return the size of the smallest group, not empty, that this site's sums stand for as a whole or could be
-        divided into by subtracting one from another. Cells of counts are not meant: they are suppressed one by one.
+        """Return the size of the smallest nonempty group that this site's sums stand for, as a whole or after
+        subtracting one from another. Cells of counts do not matter here: they are suppressed one by one.
         """
         return max((len(column) for column in columns.values()), default=0)
 
-    def parameters(self, params: P) -> int:  # noqa: ARG002 - of a model; others have none
-        """Return how many parameters a model has that can be fitted to these sums, 0 for none."""
+    def parameters(self, params: P) -> int:  # noqa: ARG002 - for models; others have none
+        """Return the number of parameters of a model that these sums can fit, 0 for none."""
         return 0
 
     def sensitivity(self, params: P) -> float:
-        """Return a bound of how far, in Euclidean distance, the vector moves when one row comes or goes. It is that of
-        the sums themselves: what is suppressed moves as well when a group passes the floor.
+        """Return a bound on the Euclidean distance by which one row more or less moves the vector. It holds for
+        the sums themselves: suppressed entries also move when a group passes the floor.
 
         Raises:
-            ParameterError: as `layout` does.
+            ParameterError: as for `layout`.
         """
         of_one = self.layout(params.model_copy(update={"row_limit": 1}))
         squares = 0.0
         for block in of_one.blocks:
-            # A row is in one cell: of a block that follows cells it moves the entries of that cell only.
+            # A row is in one cell: in a block that follows cells, it moves only the entries of that cell.
             cells = max(of_one.block(block.cells).size, 1) if block.cells else 1
             squares += block.size / len(block.clips) / cells * sum(clip * clip for clip in block.clips)
         return sqrt(squares)
@@ -136,15 +136,15 @@ class Statistic(ABC, Generic[P]):
         """Return the query that asks for this statistic.
 
         Args:
-            params: its parameters.
+            params: parameters of the statistic.
             dataset: name of the dataset.
             value_bits: bits of a quantised real value, 8 to 60.
             filter: conditions that a row must meet.
             complete: further columns in which a row must be complete.
-            minimum_persons: what a site's numbers stand for at least.
+            minimum_persons: least number of persons that a site's numbers may stand for.
 
         Raises:
-            QueryError: a name, a number or the size of the whole is not allowed.
+            QueryError: a name, a number or the size of the query is not allowed.
         """
         try:
             query = Query(
@@ -159,7 +159,7 @@ class Statistic(ABC, Generic[P]):
                 params=params.model_dump(mode="json"),
             )
         except ValidationError as error:
-            raise QueryError(f"no such query can be made: {in_words(error)}") from None
+            raise QueryError(f"this query is not valid: {in_words(error)}") from None
         query.encode()
         return query
 
@@ -167,7 +167,7 @@ class Statistic(ABC, Generic[P]):
         """Return the parameters of a query for this statistic.
 
         Raises:
-            QueryError: they are not this version's, not canonical, or they need what the query does not declare.
+            QueryError: they are of another version, not canonical, or need columns that the query does not declare.
         """
         if query.version != self.version:
             raise QueryError(f"this site offers {self.name} version {self.version}; the query asks for {query.version}")
@@ -175,11 +175,11 @@ class Statistic(ABC, Generic[P]):
         try:
             params = self.Params.model_validate_json(given)
         except ValidationError as error:
-            raise QueryError(f"the parameters of {self.name} are wrong: {in_words(error)}") from None
+            raise QueryError(f"the parameters of {self.name} are invalid: {in_words(error)}") from None
         if canonical(params.model_dump(mode="json")) != given:
-            raise QueryError(f"the parameters of {self.name} are not in their canonical form")
+            raise QueryError(f"the parameters of {self.name} are not in canonical form")
         if undeclared := sorted(set(self.columns(params)) - set(query.columns)):
-            raise QueryError(f"the query does not declare columns that {self.name} reads: {', '.join(undeclared)}")
+            raise QueryError(f"the query does not declare all columns that {self.name} reads: {', '.join(undeclared)}")
         if self.keeps_missing is not (query.missing == "keep"):
-            raise QueryError(f"{self.name} {'counts' if self.keeps_missing else 'does not take'} missing values")
+            raise QueryError(f"{self.name} {'counts' if self.keeps_missing else 'does not accept'} missing values")
         return params

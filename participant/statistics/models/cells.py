@@ -1,4 +1,4 @@
-"""Cells: the groups that the levels of one or several categories make."""
+"""Cells: the groups formed by the levels of one or several categories."""
 
 from math import prod
 from typing import Annotated
@@ -15,11 +15,11 @@ MAX_CATEGORIES = 4
 
 
 def few_cells(categories: tuple[Category, ...]) -> tuple[Category, ...]:
-    """Validate that categories make not too many cells, and that no column is listed twice."""
+    """Validate that categories do not form too many cells, and that no column is listed twice."""
     if len({category.column for category in categories}) != len(categories):
         raise ValueError("a category is listed twice")
     if prod(cells_of(categories)) > MAX_CELLS:
-        raise ValueError(f"the categories make more than {MAX_CELLS} cells")
+        raise ValueError(f"the categories form more than {MAX_CELLS} cells; use fewer categories or levels")
     return categories
 
 
@@ -27,7 +27,7 @@ Categories = Annotated[tuple[Category, ...], Field(max_length=MAX_CATEGORIES), A
 
 
 def cells_of(categories: tuple[Category, ...]) -> tuple[int, ...]:
-    """Return the shape of the cells: for each category its levels, and one cell for other codes."""
+    """Return the shape of the cells: for each category its levels, and one more for other codes."""
     return tuple(len(category.levels) + 1 for category in categories)
 
 

@@ -2,17 +2,17 @@
 
 A factor is a numeric column with a declared range, transformed and scaled, or a category with its levels. A term is a
 product of factors, a design is a list of terms; the term without factors is the intercept. Every covariate has a
-provable range: the interval product of those of its factors.
+provable range: the interval product of its factors' ranges.
 
-    numeric   (f(x) - centre) / scale, with f one of identity, log, power, indicator; x moved into its range first
+    numeric   (f(x) - centre) / scale, with f one of identity, log, power, indicator; x is first clipped to its range
     category  treatment coding: an indicator for each level but the reference, in the order of the levels;
               full coding: an indicator for each level
 
-What lies outside a declared range, or is not a declared level (all its indicators are 0), is counted, for the reason
-that `variables` gives.
+Values outside a declared range or the declared levels (whose indicators are all 0) are counted, for the reason
+given in `variables`.
 
-A covariate that is the same for all but a few rows singles them out: sums over it are sums over them. So is a narrow
-range; the floor (`suppression`) looks at covariates, not at what they were made of.
+A covariate that is constant except in a few rows singles them out: sums over it are sums over them. So does a narrow
+range; the floor (`suppression`) considers the covariates, not the columns behind them.
 
 Source: Wilkinson, Rogers 1973, Appl Statist 22:392, for terms and their expansion.
 """
@@ -36,19 +36,19 @@ MAX_FACTORS = 8
 
 
 class Untransformed(Strict):
-    """x as it is."""
+    """x itself."""
 
     kind: Literal["identity"] = "identity"
 
 
 class Log(Strict):
-    """The natural logarithm; the declared range is above 0."""
+    """The natural logarithm; the declared range must be above 0."""
 
     kind: Literal["log"] = "log"
 
 
 class Power(Strict):
-    """x to an exponent other than 0 and 1. A fraction needs a range from 0 on, a negative one a range above 0."""
+    """x to an exponent other than 0 and 1. A fractional one needs a range of 0 or more, a negative one above 0."""
 
     kind: Literal["power"] = "power"
     exponent: FiniteFloat = Field(ge=-16, le=16)
@@ -56,12 +56,12 @@ class Power(Strict):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.exponent in {0, 1}:
-            raise ValueError("the power 0 is a constant, and the power 1 is the identity")
+            raise ValueError("the exponent must be neither 0 (a constant) nor 1 (the identity)")
         return self
 
 
 class Indicator(Strict):
-    """1 where x compares as asked, otherwise 0."""
+    """1 if x meets the comparison, otherwise 0."""
 
     kind: Literal["indicator"] = "indicator"
     op: Operator
@@ -72,11 +72,11 @@ Function = Annotated[Untransformed | Log | Power | Indicator, Field(discriminato
 
 
 class Coded(NamedTuple):
-    """A factor, term or design of some rows.
+    """A factor, term or design, evaluated for some rows.
 
     Attributes:
-        z: (p, rows) float64, inside the ranges that were declared.
-        outside: by column of the table, (rows,) bool, whether it is outside its range or levels.
+        z: (p, rows) float64, inside the declared ranges.
+        outside: by column of the table, (rows,) bool, whether the value is outside its range or levels.
     """
 
     z: Array
@@ -97,11 +97,11 @@ class Numeric(Variable):
             case Log() if self.low <= 0:
                 raise ValueError(f"the logarithm of {self.column} needs a declared range above 0")
             case Power(exponent=exponent) if self.low < 0 and exponent != int(exponent):
-                raise ValueError(f"a broken power of {self.column} needs a declared range from 0 on")
+                raise ValueError(f"a fractional power of {self.column} needs a declared range of 0 or more")
             case Power(exponent=exponent) if self.low <= 0 <= self.high and exponent < 0:
-                raise ValueError(f"a negative power of {self.column} needs a declared range without 0")
+                raise ValueError(f"a negative power of {self.column} needs a declared range that excludes 0")
         if not np.isfinite(self.bounds).all():
-            raise ValueError(f"the values of {self.column} could leave the range of a double")
+            raise ValueError(f"the values of {self.column} could exceed the range of a double")
         return self
 
     @property
@@ -148,7 +148,7 @@ class Numeric(Variable):
             case Log():
                 return np.log(x)
             case Power(exponent=exponent):
-                with np.errstate(over="ignore"):  # the box refuses what is infinite
+                with np.errstate(over="ignore"):  # the box refuses infinite values
                     return np.power(x, exponent)
             case Indicator(op=op, value=value):
                 return Comparison(column=self.column, op=op, value=value).meets(x).astype(np.float64)
@@ -156,19 +156,19 @@ class Numeric(Variable):
 
 def _distinct(levels: tuple[float, ...]) -> tuple[float, ...]:
     if len(set(levels)) != len(levels):
-        raise ValueError("a level is listed twice")
+        raise ValueError("a level is listed twice; list each once")
     return levels
 
 
 class Category(Strict):
-    """A column of codes. The order of the levels is that of the variable's published definition."""
+    """A column of codes. The levels have the order of the variable's published definition."""
 
     kind: Literal["category"] = "category"
     column: Name
     levels: Annotated[tuple[FiniteFloat, ...], Field(min_length=2, max_length=MAX_LEVELS), AfterValidator(_distinct)]
 
     def index(self, columns: Columns) -> NDArray[np.int64]:
-        """Return the position of each row's code among the levels; their number stands for any other code."""
+        """Return the index of each row's code among the levels; any other code gets the number of levels."""
         codes = np.array(self.levels)
         order = np.argsort(codes)
         place = np.minimum(np.searchsorted(codes, columns[self.column], sorter=order), len(codes) - 1)
@@ -184,7 +184,7 @@ class Coding(Category):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.reference is not None and self.reference not in self.levels:
-            raise ValueError(f"the reference of {self.column} is none of its levels")
+            raise ValueError(f"the reference of {self.column} is not one of its levels")
         return self
 
     @property
@@ -214,18 +214,18 @@ INTERCEPT: tuple[Factor, ...] = ()
 
 
 class Design(Strict):
-    """The covariates of a model: its terms in order, each with its covariates, the last factor's running fastest."""
+    """The covariates of a model: its terms in order, each with its covariates, the last factor varying fastest."""
 
     terms: Annotated[tuple[Term, ...], Field(min_length=1, max_length=MAX_COVARIATES)]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not 1 <= len(self.names) <= MAX_COVARIATES:
-            raise ValueError(f"a design has 1 to {MAX_COVARIATES} covariates, this one has {len(self.names)}")
+            raise ValueError(f"a design must have 1 to {MAX_COVARIATES} covariates; this one has {len(self.names)}")
         if len(set(self.names)) != len(self.names):
-            raise ValueError("a covariate is listed twice")
+            raise ValueError("a covariate is listed twice; list each once")
         if not np.isfinite(self.box).all():
-            raise ValueError("a product of covariates could leave the range of a double")
+            raise ValueError("a product of covariates could exceed the range of a double")
         return self
 
     @property
@@ -234,12 +234,12 @@ class Design(Strict):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the table that are read, each once, in order."""
+        """The columns of the table that the design reads, each once, in order."""
         return tuple(dict.fromkeys(factor.column for factor in self.factors))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The p covariates, such as ``age``, ``sex[2]``, ``age:sex[2]``, and ``1`` for the intercept."""
+        """Names of the p covariates, for example ``age``, ``sex[2]``, ``age:sex[2]``; ``1`` is the intercept."""
         return tuple(name for term in self.terms for name in _names(term))
 
     @property
@@ -265,17 +265,17 @@ class Design(Strict):
         return Coded(np.concatenate([part.z for part in parts]), _joined(parts))
 
     def count_outside(self, coded: Coded) -> Array:
-        """Return how many values of each of `columns` are outside, (k,)."""
+        """Return the number of values of each of `columns` that are outside, (k,)."""
         return np.array([np.count_nonzero(coded.outside[column]) for column in self.columns], np.float64)
 
     def persons(self, columns: Columns) -> int:
-        """Return the size of the smallest group, not empty, that a covariate sets apart: the rows in which it differs
+        """Return the size of the smallest nonempty group that a covariate singles out: the rows in which it differs
         from the value that most rows have.
         """
         smallest = rows = _rows(columns)
         for term in self.terms if rows else ():
             for covariate in _coded(term, columns).z:
-                # A value that most rows have is the median; where there is none, at least half of the rows differ.
+                # A value that most rows have is the median; without one, at least half of the rows differ.
                 median = np.partition(covariate, rows // 2)[rows // 2]
                 smallest = min(int(np.count_nonzero(covariate != median)) or rows, smallest)
         return smallest
@@ -311,7 +311,7 @@ def _names(term: tuple[Numeric | Coding, ...]) -> list[str]:
 
 def _box(term: tuple[Numeric | Coding, ...]) -> tuple[Array, Array]:
     low, high = np.ones(1), np.ones(1)
-    with np.errstate(over="ignore", invalid="ignore"):  # a design refuses what is infinite
+    with np.errstate(over="ignore", invalid="ignore"):  # a design refuses infinite values
         for factor in term:
             ends = np.array([np.multiply.outer(mine, other).ravel() for mine in (low, high) for other in factor.box])
             low, high = ends.min(axis=0), ends.max(axis=0)
@@ -319,7 +319,7 @@ def _box(term: tuple[Numeric | Coding, ...]) -> tuple[Array, Array]:
 
 
 def cross_bounds(reach: Array, weight: float) -> tuple[float, ...]:
-    """Return the bounds of a sum of w z z' with sum of w up to `weight`: upper triangle by rows, q = p (p + 1) / 2."""
+    """Return bounds on a sum of w z z' with sum of w up to `weight`: upper triangle by rows, q = p (p + 1) / 2."""
     rows, columns = np.triu_indices(len(reach))
     with np.errstate(over="ignore"):  # a layout refuses infinite bounds
         return tuple((weight * reach[rows] * reach[columns]).tolist())

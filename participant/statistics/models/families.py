@@ -1,24 +1,24 @@
-"""Families of generalised linear models, each with the link that is used with it.
+"""Families of generalised linear models, each with its link.
 
 With eta the linear predictor, m = m(eta) the mean, V(m) the variance up to the dispersion, and m' = dm / deta:
 
     family             link      m                V(m)          range of y
     gaussian           identity  eta              1             any
     binomial           logit     1/(1+exp(-eta))  m (1 - m)     0 to 1
-    poisson            log       exp(eta)         m             from 0
-    negative-binomial  log       exp(eta)         m + a m^2     from 0      (a given, above 0)
+    poisson            log       exp(eta)         m             0 or more
+    negative-binomial  log       exp(eta)         m + a m^2     0 or more   (a given, above 0)
     gamma              log       exp(eta)         m^2           above 0
 
     pull      = (y - m) m' / V            score = sum of pull z
     weight    = m'^2 / V                  expected information = sum of weight z z'
     deviance  = 2 (l(y; y) - l(y; m))     with dispersion 1
     pearson   = (y - m)^2 / V
-    own       = l(y; y) with dispersion 1; the gaussian has 0, and the gamma log y instead: what else a likelihood with
+    own       = l(y; y) with dispersion 1; 0 for the gaussian, and log y for the gamma: what else a likelihood with
                 an estimated dispersion needs
 
-As functions of y, and of eta, deviance is convex, pull is monotone, and pearson falls to 0 and rises again; own falls
-as y grows (the binomial's apart), and does not depend on eta. So each is largest, in absolute value, at a corner of the
-box of y and eta. That is how bounds are found.
+As functions of y and of eta, deviance is convex, pull is monotone, and pearson falls to 0 and rises again; own falls as
+y grows (except for the binomial), and does not depend on eta. So each has its largest absolute value at a corner of the
+box of y and eta, which yields the bounds.
 
 Source: McCullagh, Nelder 1989, "Generalized Linear Models", chapter 2; Hilbe 2011, "Negative Binomial Regression",
 chapter 8.
@@ -37,7 +37,7 @@ FamilyName = Literal["gaussian", "binomial", "poisson", "negative-binomial", "ga
 
 
 class Parts(NamedTuple):
-    """What rows add to the sums, (rows,) each; as the module says."""
+    """The rows' contributions to the sums, (rows,) each, as the module defines them."""
 
     pull: Array
     weight: Array
@@ -48,14 +48,14 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A family; `alpha` is a of the negative binomial, and nothing elsewhere."""
+    """A family; `alpha` is the negative binomial's a, and unused otherwise."""
 
     name: FamilyName
     alpha: float = 0.0
 
     @property
     def range(self) -> tuple[float, float]:
-        """Least and largest outcome that the family allows; gamma excludes its least one."""
+        """Least and largest outcome that the family allows; gamma excludes the least."""
         if self.name == "binomial":
             return 0.0, 1.0
         return (-np.inf, np.inf) if self.name == "gaussian" else (0.0, np.inf)
@@ -67,18 +67,18 @@ class Family:
         return result
 
     def parts(self, y: Array, eta: Array) -> Parts:
-        """Return what rows with these outcomes and linear predictors add to the sums."""
+        """Return the contributions of rows with these outcomes and linear predictors to the sums."""
         m = self.mean(eta)
         match self.name:
             case "gaussian":
                 r = y - m
                 return Parts(r, np.ones_like(m), r * r, r * r, np.zeros_like(m))
             case "binomial":
-                # From eta and not from m: 1 - m has no digits left where m is close to 1.
+                # From eta and not from m: 1 - m has no digits left if m is close to 1.
                 own: Array = xlogy(y, y) + xlogy(1 - y, 1 - y)
                 log_likelihood = y * eta - np.logaddexp(0.0, eta)
                 variance = expit(eta) * expit(-eta)
-                # y^2 (1-m)/m + ... would cancel; this form has positive terms only.
+                # y^2 (1-m)/m + ... would cancel; this form has only positive terms.
                 pearson = (y * expit(-eta) - (1 - y) * m) ** 2 / variance
                 return Parts(y - m, variance, 2 * (own - log_likelihood), pearson, own)
             case "poisson":
@@ -103,6 +103,6 @@ class Family:
         corners = np.array(list(product(y, eta)))
         with np.errstate(over="ignore", invalid="ignore"):  # a layout refuses infinite bounds
             parts = self.parts(corners[:, 0], corners[:, 1])
-            if self.name == "binomial":  # these two are largest where m and y are one half
+            if self.name == "binomial":  # these two are largest for m and y at one half
                 parts = parts._replace(weight=np.array([0.25]), own=np.array([np.log(2)]))
             return Parts(*(np.abs(part).max() for part in parts))

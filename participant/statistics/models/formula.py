@@ -1,16 +1,16 @@
-"""Formulas: a small R-like way to write a design down. What travels is the design, never the text.
+"""Formulas: a small R-like notation for a design. Only the design travels, never the text.
 
     y ~ age + C(sex) + age:sex + log(x) - 1
 
-`+`, `-`, `:`, `*`, `/`, `**`, parentheses, `1` and `0` mean what they mean in R; formulaic's parser reads them and
+`+`, `-`, `:`, `*`, `/`, `**`, parentheses, `1` and `0` have their meaning from R; formulaic's parser reads them, and
 nothing is ever evaluated. A factor is the name of a declared variable, or one of
 
     C(v), C(v, ref=2)             a category, with its first level or another one as reference
     log(v), sqrt(v)               transformations
     I(v ** 2), I(v >= 50)         a power, an indicator
-    center(v, 60), scale(v, 60, 10)     with given numbers: no site knows the pooled mean
+    center(v, 60), scale(v, 60, 10)     with given numbers, as no site knows the pooled mean
 
-A category is coded by treatment, or in full where nothing else in the model spans its levels, as in R.
+A category gets treatment coding, or full coding if nothing else in the model spans its levels, as in R.
 
 Sources: Wilkinson, Rogers 1973, Appl Statist 22:392; patsy's documentation, "Redundancy and categorical factors".
 """
@@ -48,11 +48,11 @@ Parsed = Numeric | Coding
 
 
 class FormulaError(ParameterError):
-    """The formula is beyond the subset, or names what is not declared. Says what, for people."""
+    """The formula exceeds the subset, or names something undeclared; the message says what."""
 
 
 def declared(definitions: Iterable[Definition]) -> dict[str, Variable | Category]:
-    """Return the variables of a project as formulas use them; numbers without a published range are left out."""
+    """Return a project's variables as formulas use them; numbers without a published range are left out."""
     result: dict[str, Variable | Category] = {}
     for one in definitions:
         levels = (0.0, 1.0) if one.type == "boolean" else tuple(float(level.number) for level in one.categories)
@@ -65,7 +65,7 @@ def declared(definitions: Iterable[Definition]) -> dict[str, Variable | Category
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What a formula says: the outcome on its left, or None, and the design on its right."""
+    """A parsed formula: the outcome on its left, or None, and the design on its right."""
 
     outcome: Numeric | Coding | None
     design: Design
@@ -76,15 +76,15 @@ def parse_formula(text: str, declared: Declared) -> Model:
 
     Args:
         text: the formula.
-        declared: the variables that it may name: numeric ones with their range, categories with their levels.
+        declared: variables that it may name: numeric ones with their range, categories with their levels.
 
     Raises:
-        FormulaError: it is no formula, beyond the subset, or names something that is not declared as it is used.
+        FormulaError: the text is not a formula, exceeds the subset, or uses something in a way that is not declared.
     """
     left, right = _sides(text)
     outcome = [_factor(factor, declared) for term in left for factor in term.factors]
     if len(outcome) > 1 or len(left) > 1:
-        raise FormulaError("a formula has one outcome on its left side")
+        raise FormulaError("a formula must have one outcome on its left side")
     terms = [
         tuple(_factor(factor, declared) for factor in term.factors if not _is_one(factor))
         for term in sorted(right, key=lambda term: term.degree)
@@ -92,24 +92,24 @@ def parse_formula(text: str, declared: Declared) -> Model:
     try:
         return Model(outcome[0] if outcome else None, Design(terms=tuple(_coded(terms))))
     except ValidationError as error:
-        raise FormulaError(f"the formula makes no design: {in_words(error)}") from None
+        raise FormulaError(f"the formula does not define a valid design: {in_words(error)}") from None
 
 
 def _sides(text: str) -> tuple[list[Any], list[Any]]:
-    """Return the terms of both sides, as formulaic's parser gives them."""
+    """Return the terms of both sides, from formulaic's parser."""
     from formulaic.errors import FormulaicError  # noqa: PLC0415 - takes seconds to load, and few processes need it
     from formulaic.parser import DefaultFormulaParser  # noqa: PLC0415
 
     if len(text) > MAX_LENGTH:
-        raise FormulaError(f"a formula has at most {MAX_LENGTH} characters")
+        raise FormulaError(f"a formula may have at most {MAX_LENGTH} characters")
     try:
         parsed = DefaultFormulaParser(include_intercept=True).get_terms(text)
     except (FormulaicError, SyntaxError, ValueError, TypeError, RecursionError, KeyError) as error:
-        raise FormulaError(f"this is no formula: {str(error)[:200]}") from None
+        raise FormulaError(f"this is not a formula: {str(error)[:200]}") from None
     sides = parsed._structure if hasattr(parsed, "_structure") else {"root": parsed}  # noqa: SLF001
     right = sides.get("rhs", sides.get("root"))
     if isinstance(right, tuple) or right is None or not right:
-        raise FormulaError("a formula has one right side with at least one term")
+        raise FormulaError("a formula must have one right side with at least one term")
     return list(sides.get("lhs", ())), list(right)
 
 
@@ -119,7 +119,7 @@ def _is_one(factor: Any) -> bool:
 
 def _factor(factor: Any, declared: Declared) -> Parsed:
     if factor.eval_method.value == "literal":
-        raise FormulaError(f"{factor.expr!r} is no variable; numbers stand alone, as in '- 1'")
+        raise FormulaError(f"{factor.expr!r} is not a variable; numbers must stand alone, as in '- 1'")
     if factor.eval_method.value == "lookup":
         return _named(factor.expr, declared)
     try:
@@ -142,13 +142,13 @@ def _declared(name: str, declared: Declared) -> Variable | Category:
     try:
         return declared[name]
     except KeyError:
-        raise FormulaError(f"no variable named {name} is declared; known are {', '.join(sorted(declared))}") from None
+        raise FormulaError(f"the variable {name} is not declared; declared are {', '.join(sorted(declared))}") from None
 
 
 def _numeric(name: str, declared: Declared, function: Function | None = None) -> Numeric:
     variable = _declared(name, declared)
     if not isinstance(variable, Variable):
-        raise FormulaError(f"{name} is declared as a category; a number with a range is needed here")
+        raise FormulaError(f"{name} is declared as a category, but a number with a range is needed here")
     numeric = Numeric(column=variable.column, low=variable.low, high=variable.high)
     return numeric if function is None else Numeric.model_validate({**dict(numeric), "function": function})
 
@@ -164,7 +164,7 @@ def _read(node: ast.expr, declared: Declared) -> Parsed:
         case ast.Call(func=ast.Name(id="C"), args=[inner], keywords=keywords) if (name := _name(inner)) is not None:
             variable = _declared(name, declared)
             if not isinstance(variable, Category):
-                raise FormulaError(f"{name} is declared as a number; C() needs a category with its levels")
+                raise FormulaError(f"{name} is declared as a number, but C() needs a category with its levels")
             match keywords:
                 case []:
                     return _category(variable, None)
@@ -176,7 +176,7 @@ def _read(node: ast.expr, declared: Declared) -> Parsed:
             return _shifted(inner, _number(centre), _number(scale), declared)
         case ast.Call(func=ast.Name(id="center" | "scale")):
             raise FormulaError(
-                "center(v, mean) and scale(v, mean, sd) need their numbers: no site knows the pooled ones"
+                "center(v, mean) and scale(v, mean, sd) need explicit numbers, as no site knows the pooled ones"
             )
         case _:
             return _transformed(node, declared)
@@ -217,7 +217,7 @@ def _called(function: str, inner: ast.expr, declared: Declared) -> Numeric:
 
 
 def _name(node: ast.expr) -> str | None:
-    """Return the name of a variable, which may hold dots."""
+    """Return the name of a variable, which may contain dots."""
     match node:
         case ast.Name(id=name):
             return name
@@ -239,7 +239,7 @@ def _number(node: ast.expr) -> float | None:
 
 def _beyond(what: str) -> FormulaError:
     return FormulaError(
-        f"{what[:80]!r} is beyond what a formula can say here: names, C(v), C(v, ref=2), log(v), sqrt(v), I(v ** 2), "
+        f"{what[:80]!r} is not supported; a formula may use names, C(v), C(v, ref=2), log(v), sqrt(v), I(v ** 2), "
         "I(v >= 50), center(v, 60), scale(v, 60, 10), joined by + - : * / **"
     )
 
@@ -247,8 +247,8 @@ def _beyond(what: str) -> FormulaError:
 def _coded(terms: Iterable[tuple[Parsed, ...]]) -> Iterator[tuple[Parsed, ...]]:
     """Return the terms with each category coded so that they span what they should, and nothing twice.
 
-    A term of categories spans a space for each subset of them, coded by treatment. What earlier terms have spanned
-    already must not be spanned again; full coding of a category stands for treatment coding and nothing of it.
+    A term of categories spans a space for each subset of them, with treatment coding. Spaces of earlier terms
+    must not be spanned again; full coding of a category stands for treatment coding plus the space without it.
     """
     spanned: set[frozenset[Parsed]] = set()
     for term in terms:
@@ -265,7 +265,7 @@ def _coded(terms: Iterable[tuple[Parsed, ...]]) -> Iterator[tuple[Parsed, ...]]:
         else:
             names = ":".join(factor.column for factor in term)
             raise FormulaError(
-                f"the term {names} needs some of its lower terms beside it; write {names.replace(':', '*')}"
+                f"the term {names} needs some of its lower-order terms as well; write {names.replace(':', '*')}"
             )
 
 

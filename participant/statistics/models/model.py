@@ -1,4 +1,4 @@
-"""What the statistics of regression models have in common: a design, weights, and single columns beside it."""
+"""What the statistics of regression models share: a design, weights, and further single columns."""
 
 from collections.abc import Iterable
 from typing import Annotated, Self
@@ -11,11 +11,11 @@ from participant.statistics.language.layout import Array
 from participant.statistics.language.statistic import Columns, Params
 from participant.statistics.models.design import Coded, Design, Numeric
 
-MAX_LINEAR = 1e6  # keeps a linear predictor itself finite, whatever the row
+MAX_LINEAR = 1e6  # keeps every linear predictor finite
 
 
 class ModelParams(Params):
-    """`design`: the p covariates; `weight`: a column of weights from 0 on, or None for 1 each."""
+    """`design` has the p covariates; `weight` is a column of nonnegative weights, or None for 1 each."""
 
     design: Design
     weight: Numeric | None
@@ -23,12 +23,12 @@ class ModelParams(Params):
     @model_validator(mode="after")
     def _check_weight(self) -> Self:
         if self.weight and self.weight.bounds[0] < 0:
-            raise ValueError("a weight has a range from 0 on")
+            raise ValueError("a weight must have a range of 0 or more")
         return self
 
     @property
     def beside(self) -> tuple[Numeric, ...]:
-        """Single columns that are read beside the design; the weight is the last one."""
+        """Single columns read in addition to the design; the weight is the last one."""
         return (self.weight,) if self.weight else ()
 
     @property
@@ -37,7 +37,7 @@ class ModelParams(Params):
 
     @property
     def weight_bound(self) -> float:
-        """The largest sum of weights that a site can have."""
+        """The largest possible sum of weights at a site."""
         return self.row_limit * (self.weight.bounds[1] if self.weight else 1.0)
 
     def weights(self, columns: Columns) -> Array:
@@ -45,13 +45,13 @@ class ModelParams(Params):
         return single(self.weight, columns) if self.weight else np.ones(len(columns[self.columns[0]]))
 
     def outside(self, coded: Coded, columns: Columns) -> Array:
-        """Return how many values are outside: of each column of the design, then of each that is beside it."""
+        """Return the number of values outside: for each column of the design, then for each single column."""
         beside = [np.count_nonzero(factor.coded(columns).outside[factor.column]) for factor in self.beside]
         return np.concatenate([self.design.count_outside(coded), np.array(beside, np.float64)])
 
 
 class LinearParams(ModelParams):
-    """`coefficients`: (p,), at which the sums are asked."""
+    """`coefficients`, (p,), are the point at which the sums are evaluated."""
 
     coefficients: Annotated[tuple[FiniteFloat, ...], FROM_SUMS]
 
@@ -68,8 +68,8 @@ class LinearParams(ModelParams):
 def linear(coefficients: Iterable[float], values: Array) -> Array:
     """Return the linear predictor of each row, (rows,), of covariates (p, rows).
 
-    Not by a product of matrices: that may round otherwise when a row has other neighbours, and what is counted by
-    comparison with a bound must not depend on them.
+    This avoids matrix products, whose rounding may depend on a row's neighbours: counts from a
+    comparison with a bound must not depend on those.
     """
     eta = np.zeros(values.shape[1])
     for coefficient, value in zip(coefficients, values, strict=True):
@@ -78,16 +78,16 @@ def linear(coefficients: Iterable[float], values: Array) -> Array:
 
 
 def single(factor: Numeric, columns: Columns) -> Array:
-    """Return the values of a column on its own, (rows,)."""
+    """Return the values of a single column, (rows,)."""
     values: Array = factor.coded(columns).z[0]
     return values
 
 
 def check_linear(design: Design, coefficients: Iterable[float]) -> None:
-    """Raise ValueError where there is not one coefficient for each covariate, or a linear predictor could be absurd."""
+    """Raise ValueError unless there is one coefficient for each covariate and linear predictors stay bounded."""
     given = np.array(tuple(coefficients))
     if given.shape != (len(design.names),):
-        raise ValueError(f"there is one coefficient for each of the {len(design.names)} covariates, got {len(given)}")
+        raise ValueError(f"give one coefficient for each of the {len(design.names)} covariates, not {len(given)}")
     with np.errstate(over="ignore", invalid="ignore"):
         if not np.abs(given) @ design.reach <= MAX_LINEAR:
             raise ValueError(f"a linear predictor could exceed {MAX_LINEAR:g} inside the declared ranges")

@@ -1,8 +1,8 @@
 """Times to an event on an agreed grid.
 
-Grid time k stands for the interval ((k-1) * width, k * width], k = 1 ... count: what happens in an interval counts at
-its end. Rows beyond the last grid time are censored there. Exact times would leave the site otherwise, one for almost
-every event; on a grid, patients share their times.
+Grid time k stands for the interval ((k-1) * width, k * width], k = 1 ... count: an event in an interval counts at its
+end. Rows beyond the last grid time are censored there. Without a grid, exact times would leave the site, one for almost
+every event; on a grid, patients share times.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ _SLACK = 1e-9  # 1.1 / 0.1 is a little more than 11 in binary and belongs to gri
 
 
 class Grid(Strict):
-    """`count` equal intervals of `width`, in the units of the time column; the first starts at 0."""
+    """`count` equal intervals of `width`, in units of the time column; the first starts at 0."""
 
     width: FiniteFloat = Field(gt=0)
     count: int = Field(ge=1, le=MAX_GRID_TIMES)
@@ -31,8 +31,8 @@ class Grid(Strict):
         return self.width * np.arange(1, self.count + 1, dtype=np.float64)
 
     def index(self, times: Array) -> NDArray[np.int64]:
-        """Return the grid time of each time, from 1 on; count + 1 stands for all that is later. Time 0 belongs to 1."""
-        with np.errstate(over="ignore"):  # an absurd time over a tiny width is infinite, and so beyond the grid
+        """Return the grid time of each time, starting at 1; count + 1 stands for later times. Time 0 belongs to 1."""
+        with np.errstate(over="ignore"):  # a huge time over a tiny width is infinite, hence beyond the grid
             intervals = np.ceil(times / self.width - _SLACK)
         return np.clip(intervals, 1, self.count + 1).astype(np.int64)
 
@@ -42,9 +42,9 @@ class Observed(NamedTuple):
 
     Attributes:
         grid_time: (rows,) int64, grid time of event or censoring; count + 1 is beyond the grid.
-        event: (rows,) bool, an event on the grid.
-        outside: (2,) float64, rows with a negative time (taken as 0), and with an event code other than 0 and 1
-            (taken as 0, no event).
+        event: (rows,) bool, whether there is an event on the grid.
+        outside: (2,) float64, numbers of rows with a negative time (taken as 0), and with an event code other than 0
+            and 1 (taken as 0, no event).
     """
 
     grid_time: NDArray[np.int64]
@@ -53,14 +53,14 @@ class Observed(NamedTuple):
 
 
 class Outcome(Strict):
-    """The columns that hold time and event (1, or 0 for censored), and the grid."""
+    """The columns of time and event (1, or 0 for censored), and the grid."""
 
     time: Name
     event: Name
     grid: Grid
 
     def observe(self, columns: Columns) -> Observed:
-        """Return the rows on the grid. Odd values are counted, for the reason that `variables` gives."""
+        """Return the rows on the grid. Invalid values are counted, for the reason given in `variables`."""
         time, event = columns[self.time], columns[self.event]
         grid_time = self.grid.index(np.maximum(time, 0.0))
         outside = [np.count_nonzero(time < 0), np.count_nonzero((event != 0) & (event != 1))]

@@ -1,4 +1,4 @@
-"""SciPy's special functions by SciPy's names, loaded when the first value is computed.
+"""SciPy's special functions under SciPy's names, loaded when the first value is computed.
 
 A process that only names statistics and analyses, to check a policy or to read a plan, never spends the quarter of a
 second that loading takes. No other module imports `scipy.special`.

@@ -1,7 +1,7 @@
-"""Trainers: code of a site's own that improves a model on its rows.
+"""Trainers: a site's own code that improves a model on its rows.
 
-A trainer is installed at the site, by its own people, as an entry point of the group ``secagg.trainers``; a query names
-it and never brings it. Everything that it may depend on is an argument, so the same query gives the same update.
+The site's own staff install a trainer, as an entry point of the group ``secagg.trainers``; a query names
+it and never carries it. Everything that it may depend on is an argument, so equal queries give equal updates.
 """
 
 from functools import cache
@@ -19,11 +19,11 @@ S_contra = TypeVar("S_contra", bound=Strict, contravariant=True)
 
 
 class Assessed(NamedTuple):
-    """How good a model is on some rows.
+    """A model's performance on some rows.
 
     Attributes:
-        loss: mean loss of a row, without penalty; NaN or infinity where there is none.
-        correct: rows whose class is the predicted one; None if the outcome is no class.
+        loss: mean loss of a row, without penalty; NaN or infinity if there is none.
+        correct: number of rows whose class is predicted correctly; None if the outcome is not a class.
     """
 
     loss: float
@@ -31,26 +31,26 @@ class Assessed(NamedTuple):
 
 
 class Trainer(Protocol[S_contra]):
-    """One way to train one kind of model."""
+    """A way to train one kind of model."""
 
     Settings: type[Strict]
-    """Schema of the settings that a query gives; no field has a default."""
+    """Schema of the settings in a query; no field has a default."""
 
     def size(self, covariates: int, settings: S_contra) -> int:
-        """Return the number m of weights of a model with so many covariates."""
+        """Return the number m of weights of a model with that many covariates."""
 
     def train(self, weights: Array, covariates: Array, outcome: Array, settings: S_contra) -> Array:
-        """Train on the rows of this site, and return the (m,) weights afterwards; NaN or infinity where that failed.
+        """Train on this site's rows, and return the resulting (m,) weights; NaN or infinity if training failed.
 
         Args:
-            weights: (m,) of the model as the round begins.
-            covariates: (rows, p), at least one row.
-            outcome: (rows,).
-            settings: as the query gives them.
+            weights: (m,) weights at the start of the round.
+            covariates: (rows, p) covariates, at least one row.
+            outcome: (rows,) outcomes.
+            settings: settings from the query.
         """
 
     def assess(self, weights: Array, covariates: Array, outcome: Array, settings: S_contra) -> Assessed:
-        """Return how good a model is on the rows of this site; arguments as for `train`."""
+        """Assess a model on this site's rows; arguments as for `train`."""
 
 
 class NoTrainerError(ParameterError):
@@ -67,12 +67,12 @@ def trainer(name: str) -> "Trainer[Strict]":
     """Return an installed trainer.
 
     Raises:
-        NoTrainerError: there is none of this name.
+        NoTrainerError: there is no trainer of this name.
     """
     try:
         (entry,) = entry_points(group=GROUP, name=name)
     except ValueError:
         known = ", ".join(installed()) or "none"
-        raise NoTrainerError(f"no trainer named {name} is installed here; known are {known}") from None
+        raise NoTrainerError(f"the trainer {name} is not installed here; installed are: {known}") from None
     made: Trainer[Strict] = entry.load()()
     return made

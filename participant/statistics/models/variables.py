@@ -1,8 +1,8 @@
-"""Variables with a declared range: what makes the bound of a sum provable.
+"""Variables with a declared range, which makes the bounds of sums provable.
 
-A value outside the range is moved to its nearer end, and counted: the count is summed over the sites with everything
-else. A site that refused instead would tell the relay and the coordinator that one of its patients is unusual, and a
-filter would let them find out which; a count across all sites tells the analyst enough to correct the range.
+A value outside the range is clipped and counted: the count is summed over the sites with everything
+else. A site that refused instead would disclose to relay and coordinator that one of its patients is unusual, and a
+filter would let them find out which one; a count across all sites suffices for the analyst to correct the range.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from participant.statistics.language.statistic import Columns
 
 
 class Variable(Strict):
-    """A numeric column and the range [low, high] that its values are declared to have, in the column's units."""
+    """A numeric column and the declared range [low, high] of its values, in the column's units."""
 
     column: Name
     low: FiniteFloat
@@ -31,14 +31,14 @@ class Variable(Strict):
 
 
 class Bounded(NamedTuple):
-    """Values inside their ranges, (p, rows), and how many of each variable were moved there, (p,)."""
+    """Values inside their ranges, (p, rows), and the number of clipped values of each variable, (p,)."""
 
     values: Array
     outside: Array
 
 
 def bounded(variables: Sequence[Variable], columns: Columns) -> Bounded:
-    """Return the variables' values with those outside the declared range moved to its ends."""
+    """Return the variables' values, clipped to the declared ranges."""
     given = np.array([columns[variable.column] for variable in variables])
     low = np.array([[variable.low] for variable in variables])
     high = np.array([[variable.high] for variable in variables])
@@ -49,5 +49,5 @@ def bounded(variables: Sequence[Variable], columns: Columns) -> Bounded:
 def distinct(variables: tuple[Variable, ...]) -> tuple[Variable, ...]:
     """Validate that no column is listed twice."""
     if len({variable.column for variable in variables}) != len(variables):
-        raise ValueError("a variable is listed twice")
+        raise ValueError("a variable is listed twice; list each once")
     return variables

@@ -1,17 +1,17 @@
-"""Moments by class: what t-tests, analysis of variance, naive Bayes and discriminant analysis need.
+"""Moments by class, for t-tests, analysis of variance, naive Bayes and discriminant analysis.
 
 With z a numeric variable, m the middle of its range, and a cell for each combination of the levels of the grouping
-categories - each category has one cell more, for rows with another code - over the complete rows:
+categories - each category has one more cell, for rows with another code - over the complete rows:
 
     counts    = rows of the cell                             (L_1 + 1, ...)       whole numbers
     sums      = sum of z - m over the cell                   (p, L_1 + 1, ...)
     squares   = sum of (z - m)^2 over the cell               (p, L_1 + 1, ...)
     dominated = number of cells that a single row dominates  ()                   whole number
-    outside   = values moved to their range                  (p,)                 whole numbers
+    outside   = values clipped to their range                (p,)                 whole numbers
 
-A row dominates a cell if it has more than the share `dominance` of the cell's sum of z - low, for some variable: who
-knows that sum knows its value nearly. A site leaves such a cell out, all of it, and counts it in `dominated` instead;
-with `dominance` 1 no cell is left out. Units: those of the variables, and their squares.
+A row dominates a cell if it has more than the share `dominance` of the cell's sum of z - low, for some variable:
+whoever knows that sum nearly knows its value. A site leaves out such a cell entirely and counts it in `dominated`
+instead; with `dominance` 1, no cell is left out. Units: those of the variables, and their squares.
 
 Source: Chan, Golub, LeVeque 1983, on shifted data; Hundepool et al. 2012, "Statistical Disclosure Control", section
 4.2, for dominance.
@@ -32,7 +32,7 @@ from participant.statistics.models.design import Numeric
 
 
 class ClassMomentsParams(Params):
-    """`by`: the grouping categories; `variables`: the p variables; `dominance`: above 0, at most 1."""
+    """The grouping categories `by`, the p `variables`, and `dominance`, above 0 and at most 1."""
 
     by: Annotated[Categories, Field(min_length=1)]
     variables: Annotated[tuple[Numeric, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
@@ -41,7 +41,7 @@ class ClassMomentsParams(Params):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if len({name for variable in self.variables for name in variable.names}) != len(self.variables):
-            raise ValueError("a variable is listed twice")
+            raise ValueError("a variable is listed twice; list each once")
         return self
 
     @property
@@ -52,7 +52,7 @@ class ClassMomentsParams(Params):
 
     @property
     def middles(self) -> Array:
-        """(p,) middles of the ranges."""
+        """Middles of the ranges, (p,)."""
         low, high = self.box
         middles: Array = (low + (high - low) / 2)[:, 0]
         return middles
@@ -84,7 +84,7 @@ class ClassMoments(Statistic[ClassMomentsParams]):
         )
 
     def total(self, params: ClassMomentsParams, columns: Columns) -> Arrays:
-        """Which rows dominate a cell shows in all of the site's rows only, not in pieces of them."""
+        """Compute over all rows at once: dominance of a row shows only there, not in pieces."""
         cell, size = cell_of(params.by, columns), prod(cells_of(params.by))
         dominated = np.zeros(size, np.bool_)
         low, _ = params.box
@@ -95,7 +95,7 @@ class ClassMoments(Statistic[ClassMomentsParams]):
             dominated |= largest > params.dominance * np.bincount(cell, above, size)
         kept = {name: column[~dominated[cell]] for name, column in columns.items()}
         arrays = dict(super().total(params, kept))
-        # Values outside are counted over all rows: the count is over no cell.
+        # Values outside are counted over all rows, as the count does not belong to a cell.
         return arrays | {
             "dominated": np.array(np.count_nonzero(dominated), np.float64),
             "outside": self._outside(params, columns),

@@ -20,7 +20,7 @@ from participant.statistics.language.statistic import Columns, Params, Statistic
 
 
 class CountsParams(Params):
-    """`columns`: the p columns whose values are counted."""
+    """The p `columns` whose values are counted."""
 
     columns: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
 
@@ -59,7 +59,7 @@ class Counts(Statistic[CountsParams]):
             tells=(
                 "How many rows across all sites meet the filter, how many of them are complete, and how many have a "
                 "value in each column. No values. A narrow filter makes a small count; two counts whose filters differ "
-                "in one patient tell whether that patient meets them."
+                "by one patient disclose whether that patient meets them."
             ),
             groups=(
                 Group(

@@ -1,8 +1,8 @@
-"""Risk-set sums of Cox's partial likelihood at given coefficients, with what Efron's treatment of ties needs.
+"""Risk-set sums of Cox's partial likelihood at given coefficients, including those for Efron's treatment of ties.
 
 With z the covariates of a design without an intercept (p of them), w = exp(beta . z), and on the agreed grid (see
-`outcome`) R(k) the rows whose time is k or later and D(k) the rows with an event at k, for the asked grid times k in
-`at` (K of them) and in `tied` (T of them, all of `at`), over the complete rows:
+`outcome`) R(k) the rows whose time is k or later and D(k) the rows with an event at k, for the requested grid times k
+in `at` (K of them) and in `tied` (T of them, all of `at`), over the complete rows:
 
     rows      = n                                    ()       whole number
     events    = number of rows in D(k), k in `at`    (K,)     whole numbers
@@ -13,27 +13,26 @@ With z the covariates of a design without an intercept (p of them), w = exp(beta
     tied0     = sum of w over D(k), k in `tied`      (T,)
     tied1     = sum of w z over D(k)                 (p, T)
     tied2     = sum of w z z' over D(k)              (q, T)
-    event_trend = sum over k of trend(k) times sum of z over D(k), where asked; otherwise no entries    (p,)
+    event_trend = sum over k of trend(k) times sum of z over D(k), if requested; otherwise no entries   (p,)
     heavier   = number of rows with beta . z > limit ()       whole number
     outside   = values outside their range or levels, of each column of the design, then as in `outcome`, (2,)
 
-Strata have risk sets of their own. Time k of stratum s = 0, 1, ... (the cells of the categories in `strata`, in C
-order) has the number s (grid times + 1) + k in `at` and `tied`, and R and D hold rows of that stratum alone; everything
-else stays as it is. Without tie sums (`tied` empty) the sums are those of Breslow's treatment of ties. `event_trend` is
-what the test for proportional hazards by Grambsch and Therneau adds.
+Strata have separate risk sets. Time k of stratum s = 0, 1, ... (the cells of the categories in `strata`, in C
+order) has the number s (grid times + 1) + k in `at` and `tied`, and R and D hold only rows of that stratum; everything
+else is unchanged. Without tie sums (`tied` empty), the sums are those of Breslow's treatment of ties. `event_trend` is
+for Grambsch and Therneau's test of proportional hazards.
 
-Score and information follow by `participant.analyses.survival.partial_likelihood`. The grid times without an event add
-nothing to the likelihood, and those with one event need no tie sums; so an analysis names in `at` and `tied` the times
-where it needs the sums, and learns no others. w has no unit.
+Score and information follow by `participant.analyses.survival.partial_likelihood`. Grid times without an event add
+nothing to the likelihood, and those with one event need no tie sums; so an analysis names in `at` and `tied` only the
+times whose sums it needs, and learns no others. w has no unit.
 
 Bounds: z lies in the box of its design, so w <= exp(sum over j of the larger of beta_j z_j at the two ends), and a sum
-over at most `row_limit` rows follows. With many covariates that corner of the
-ranges is far from every patient and the bound uselessly wide; so beta . z is also cut at `log_weight_limit`, and the
-rows where that happened are counted in `heavier`. A sum is the likelihood's only if `heavier` is zero; otherwise the
-analysis asks again with a higher limit.
+over at most `row_limit` rows follows. With many covariates that corner of the ranges is far from every patient and the
+bound uselessly wide; so beta . z is also clipped at `log_weight_limit`, and the affected rows are counted in `heavier`.
+The sums are the likelihood's only if `heavier` is zero; otherwise the analysis asks again with a higher limit.
 
 Sources: Efron 1977, J Am Stat Assoc 72:557; Therneau, Grambsch 2000, "Modeling survival data", sections 3.3 and 6.2; Lu
-et al. 2015, J Am Med Inform Assoc 22:1212, for the sums over sites.
+et al. 2015, J Am Med Inform Assoc 22:1212, for sums over sites.
 """
 
 from itertools import pairwise
@@ -60,18 +59,18 @@ Times = tuple[int, ...]
 
 
 class CoxRiskSetsParams(Params):
-    """What the sums depend on.
+    """The parameters of the sums.
 
     Attributes:
         outcome: time and event columns, and the grid.
-        design: the p covariates; any centre and scale give the same fit, the pooled means and standard deviations give
+        design: design of the p covariates; any centre and scale give the same fit, pooled means and standard deviations
             a well-conditioned one.
-        strata: categories whose cells have risk sets of their own.
+        strata: categories whose cells have separate risk sets.
         beta: (p,) coefficients.
-        log_weight_limit: where beta . z is cut.
-        at: times at which sums are asked, strictly ascending; grid times where there are no strata.
-        tied: those of them for which sums over the rows with an event are asked as well.
-        trend: (K,) weights of the times in `event_trend`; empty where it is not asked.
+        log_weight_limit: limit at which beta . z is clipped.
+        at: times of the requested sums, strictly ascending; grid times if there are no strata.
+        tied: those of them for which sums over the rows with an event are also requested.
+        trend: (K,) weights of the times in `event_trend`; empty if not requested.
     """
 
     outcome: Outcome
@@ -87,18 +86,18 @@ class CoxRiskSetsParams(Params):
     def _check(self) -> Self:
         check_linear(self.design, self.beta)
         if len(self.beta) > MAX_COVARIATES or INTERCEPT in self.design.terms:
-            raise ValueError(f"the design has 1 to {MAX_COVARIATES} covariates and no intercept")
+            raise ValueError(f"the design must have 1 to {MAX_COVARIATES} covariates and no intercept")
         for times in (self.at, self.tied):
             if any(first >= second for first, second in pairwise(times)):
-                raise ValueError("grid times ascend")
+                raise ValueError("grid times must ascend")
         for time in self.at:
             stratum, before = divmod(time - 1, self.stride)
             if not 0 <= stratum < prod(cells_of(self.strata)) or before >= self.outcome.grid.count:
                 raise ValueError("a time is not on the grid")
         if not set(self.tied) <= set(self.at):
-            raise ValueError("the times in `tied` are also in `at`")
+            raise ValueError("the times in `tied` must also be in `at`")
         if len(self.trend) not in {0, len(self.at)}:
-            raise ValueError("the trend has one weight for each time, or none at all")
+            raise ValueError("the trend must have one weight for each time, or none at all")
         return self
 
     @property
@@ -108,7 +107,7 @@ class CoxRiskSetsParams(Params):
 
     @property
     def log_weight_bound(self) -> float:
-        """The largest beta . z inside the declared ranges, cut at the limit."""
+        """The largest beta . z inside the declared ranges, clipped at the limit."""
         return min(self.log_weight_limit, self.design.linear_bounds(np.array(self.beta))[1])
 
 
@@ -158,7 +157,7 @@ class CoxRiskSets(Statistic[CoxRiskSetsParams]):
         time = stratum * params.stride + grid_time
         at = np.array(params.at)
         stratum_at = (at - 1) // params.stride
-        # A row is in the first so many of the risk sets, of those that are of its stratum.
+        # Within its stratum, a row belongs to an initial segment of the risk sets.
         in_risk_sets = np.searchsorted(at, time, side="right")
         in_risk_sets[np.append(-1, stratum_at)[in_risk_sets] != stratum] = 0
         slot, asked = _slots(at, time)
@@ -188,13 +187,13 @@ class CoxRiskSets(Statistic[CoxRiskSetsParams]):
             tells=(
                 f"Sums of {names} over the patients of all sites who are still at risk, at each of {len(params.at)} "
                 f"grid times, and at {len(params.tied)} of them also over the patients with an event in that interval "
-                f"of {width:g} (units of {params.outcome.time}); never from which site. These groups can be small. "
-                "Two neighbouring risk sets differ by the patients who left in between, and if only one left over all "
+                f"of {width:g} (units of {params.outcome.time}), but never from which site. These groups can be small. "
+                "Two neighbouring risk sets differ by the patients who left in between, and if only one left in all "
                 "sites, dividing the differences of the sums gives that patient's values of these columns. If an "
                 "interval in the tie sums holds one event across all sites, they give that patient's values directly "
                 "(z = tied1 / tied0). Strata make all these groups smaller. "
-                "A site cannot see from here how many the other sites add, nor whether the "
-                "coordinator asks for ties alone; groups of a few patients can be told apart too, when several rounds "
+                "A site cannot see how many patients the other sites add, nor whether the "
+                "coordinator asks only for ties; groups of a few patients can also be resolved if several rounds "
                 "ask for the same group with other coefficients. A coarser grid makes larger groups."
             ),
             groups=(
@@ -206,7 +205,7 @@ class CoxRiskSets(Statistic[CoxRiskSetsParams]):
                 ),
                 Group(
                     blocks=("risk0", "risk1", "risk2"),
-                    people="rows that left between two neighbouring asked grid times (difference of two risk sets)",
+                    people="rows that left between two neighbouring requested grid times (difference of two risk sets)",
                     reveals=Reveals.VALUES,
                     one_person=True,
                     resolution=width,
@@ -243,7 +242,7 @@ def _weighted_sums(z: Array, w: Array, slot: NDArray[np.int64], slots: int) -> t
 
 
 def _from_then_on(sums: Array, stratum: NDArray[np.int64]) -> Array:
-    """Return, for each risk set, the sum over its stratum's rows in so many risk sets or more; slot 0 is in none."""
+    """Return for each risk set the sum over its rows: those of its stratum in at least as many; slot 0 is in none."""
     result = np.empty(sums[..., 1:].shape)
     for one in np.unique(stratum):
         its = stratum == one

@@ -1,4 +1,4 @@
-"""Event counts on the agreed grid: what Kaplan-Meier and log-rank need.
+"""Event counts on the agreed grid, for Kaplan-Meier and log-rank.
 
 For grid times k = 1 ... K (see `outcome`), in each cell of the grouping categories - groups, strata, or none - which
 have one cell more than levels, for rows with another code; over the complete rows:
@@ -7,7 +7,7 @@ have one cell more than levels, for rows with another code; over the complete ro
     at_risk = n_k, number of rows whose time is k or later      (L_1 + 1, ..., K)
     outside = rows with a negative time; rows with an event code other than 0 and 1      (2,)
 
-A row that is censored at k is at risk at k, as usual. Every site counts at every grid time, also where it has no event
+A row that is censored at k is at risk at k, as usual. Every site counts at every grid time, even without an event
 of its own. Units: rows. Exact.
 
 Sources: Kaplan, Meier 1958, J Am Stat Assoc 53:457, section 2; Mantel 1966, Cancer Chemother Rep 50:163, for log-rank.
@@ -27,7 +27,7 @@ from participant.statistics.models.outcome import Outcome
 
 
 class EventCountsParams(Params):
-    """`outcome`: time and event columns, and the grid of K times; `by`: the grouping categories."""
+    """The `outcome` with time and event columns and the grid of K times, and the grouping categories `by`."""
 
     outcome: Outcome
     by: Categories
@@ -35,7 +35,9 @@ class EventCountsParams(Params):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if prod(self.cells) > MAX_CELLS:
-            raise ValueError(f"groups and grid times make more than {MAX_CELLS} cells")
+            raise ValueError(
+                f"groups and grid times form more than {MAX_CELLS} cells; use a coarser grid or fewer groups"
+            )
         return self
 
     @property

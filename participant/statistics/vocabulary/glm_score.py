@@ -1,6 +1,6 @@
-"""Score and information of a generalised linear model at given coefficients: a step of Fisher's scoring.
+"""Score and information of a generalised linear model at given coefficients: a step of Fisher scoring.
 
-With z the covariates of a design, y the outcome, o an offset and w a weight (0 and 1 where none is named),
+With z the covariates of a design, y the outcome, o an offset and w a weight (by default 0 and 1),
 eta = coefficients . z + o, and pull, weight, deviance, pearson and own as in `families`, over the complete rows:
 
     rows        = n                          ()      whole number
@@ -12,14 +12,14 @@ eta = coefficients . z + o, and pull, weight, deviance, pearson and own as in `f
     own         = sum of w own               ()
     beyond      = rows with |eta| > limit    ()      whole number
     outside     = values outside their range or levels: of each column of the design, then of the outcome, the offset
-                  and the weight where there is one; whole numbers
+                  and the weight, if there are any; whole numbers
 
 The log-likelihood with dispersion 1 is own - deviance / 2 (binomial, Poisson, negative binomial). Bounds: as in
-`cox_risk_sets`, the corner of the declared ranges is far from every patient, so eta is cut at `limit`, and the rows
-where that happened are counted in `beyond`; the sums are the model's only if it is zero.
+`cox_risk_sets`, the corner of the declared ranges is far from every patient, so eta is clipped at `limit`, and the
+affected rows are counted in `beyond`; the sums are the model's only if it is zero.
 
 Source: McCullagh, Nelder 1989, "Generalized Linear Models", section 2.5; Wu et al. 2012, J Am Med Inform Assoc 19:758,
-for the sums over sites.
+for sums over sites.
 """
 
 from typing import Annotated, Self
@@ -39,14 +39,14 @@ MAX_LIMIT = 100.0  # exp of it is far beyond any mean
 
 
 class GlmScoreParams(LinearParams):
-    """What the sums depend on, beside the design and its weight.
+    """The parameters of the sums, in addition to design and weight.
 
     Attributes:
-        family: of the outcome's distribution, with its link.
-        alpha: of the negative binomial; 0 elsewhere.
-        outcome: y, with a range that the family allows.
-        offset: added to the linear predictor, or None.
-        limit: where eta is cut, up and down.
+        family: family of the outcome, with its link.
+        alpha: overdispersion of the negative binomial, otherwise 0.
+        outcome: outcome y, with a range that the family allows.
+        offset: column added to the linear predictor, or None.
+        limit: limit at which eta is clipped, in both directions.
     """
 
     family: FamilyName
@@ -58,13 +58,13 @@ class GlmScoreParams(LinearParams):
     @model_validator(mode="after")
     def _check_family(self) -> Self:
         if (self.alpha > 0) != (self.family == "negative-binomial"):
-            raise ValueError("alpha is above 0 for the negative binomial, and 0 for all others")
+            raise ValueError("alpha must be above 0 for the negative binomial, and 0 for all others")
         low, high = self.outcome.bounds
         least, largest = Family(self.family).range
         if low < least or high > largest or (self.family == "gamma" and low == 0):
-            raise ValueError(f"the outcome's range {low:g} to {high:g} is not one of the {self.family} family")
+            raise ValueError(f"the outcome's range {low:g} to {high:g} does not suit the {self.family} family")
         if self.family != "gaussian" and self.limit > MAX_LIMIT:
-            raise ValueError(f"the limit is {MAX_LIMIT:g} at most, except for the gaussian family")
+            raise ValueError(f"the limit must be at most {MAX_LIMIT:g}, except for the gaussian family")
         return self
 
     @property
@@ -73,7 +73,7 @@ class GlmScoreParams(LinearParams):
 
     @property
     def eta_bounds(self) -> tuple[float, float]:
-        """Least and largest linear predictor, the offset with it, inside the declared ranges and the limit."""
+        """Least and largest linear predictor, including the offset, inside the declared ranges and the limit."""
         low, high = self.design.linear_bounds(np.array(self.coefficients))
         if self.offset:
             least, most = self.offset.bounds
@@ -104,7 +104,7 @@ class GlmScore(Statistic[GlmScoreParams]):
                 Block("weights", (), weight),
                 Block("score", (len(reach),), score),
                 Block("information", (len(second),), second),
-                *(Block(name, (), bound or 1.0) for name, bound in sums.items()),  # what has no bound but 0 is 0
+                *(Block(name, (), bound or 1.0) for name, bound in sums.items()),  # an entry whose bound is 0 is 0
                 Block("beyond", (), limit, exact=True),
                 Block("outside", (len(params.columns),), limit, exact=True),
             )
@@ -139,6 +139,6 @@ class GlmScore(Statistic[GlmScoreParams]):
         return of_model(
             f"Score, information and fit of a {params.family} model of {params.outcome.names[0]} by "
             f"{', '.join(params.design.names)} at given coefficients, over the complete rows of all sites that meet "
-            "the filter. Several rounds at other coefficients tell about other weightings of the same rows.",
+            "the filter. Several rounds at other coefficients disclose other weightings of the same rows.",
             blocks=("rows", "weights", "score", "information", "deviance", "pearson", "own", "beyond", "outside"),
         )

@@ -1,13 +1,13 @@
 """Gram matrix: sums of squares and products of covariates.
 
-With z the covariates of a design (p of them, the intercept among them where asked) and w a weight, 1 where none is
-named, over the complete rows:
+With z the p covariates of a design (including the intercept, if requested) and w a weight, by default 1,
+over the complete rows:
 
     rows    = n                     ()      whole number
     gram    = sum of w z z'         (q,)    upper triangle by rows, q = p (p + 1) / 2
     outside = values outside their range or levels, of each column of the design, and of the weight; whole numbers
 
-With the outcome among the covariates this is all that linear regression, ridge, correlation, principal components and
+With the outcome among the covariates, this is all that linear regression, ridge, correlation, principal components and
 analysis of variance and covariance need. Units: products of those of the covariates.
 
 Source: Seber, Lee 2003, "Linear Regression Analysis", chapter 3; Du, Han, Chen 2004, SIAM SDM, for sums over sites.
@@ -23,8 +23,8 @@ from participant.statistics.models.model import ModelParams
 
 
 class Gram(Statistic[ModelParams]):
-    """Blocks as the module says. A linear model that is fitted to them has as many parameters as there are covariates,
-    the outcome not counted.
+    """The blocks that the module describes. A linear model fitted to them has as many parameters as covariates,
+    not counting the outcome.
     """
 
     name = "gram"

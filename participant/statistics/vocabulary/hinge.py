@@ -10,8 +10,8 @@ h = max(0, 1 - s coefficients . z), over the complete rows:
     curvature = (no entries),       or sum of 2 w s^2 z z' over the active rows    (q,)  upper triangle by rows
     outside   = values outside their range or levels: of each column of the design, of the outcome, of the weight
 
-for the loss `hinge` (a subgradient) and `squared-hinge` (smooth; with the generalised Hessian of Newton's method). The
-penalty has nothing to do with the data and is the analysis's own.
+for the loss `hinge` (a subgradient) and `squared-hinge` (smooth, with the generalised Hessian of Newton's method). The
+penalty does not depend on the data and is up to the analysis.
 
 Source: Mangasarian 2002, Optim Methods Softw 17:913; Fan et al. 2008, J Mach Learn Res 9:1871 (the squared hinge loss).
 """
@@ -29,7 +29,7 @@ from participant.statistics.models.model import LinearParams, single
 
 
 class HingeParams(LinearParams):
-    """`outcome`: the class, 0 or 1; `loss`: which one."""
+    """The `outcome` is the class, 0 or 1; `loss` names the loss."""
 
     outcome: Numeric
     loss: Literal["hinge", "squared-hinge"]
@@ -38,7 +38,7 @@ class HingeParams(LinearParams):
     def _check_outcome(self) -> Self:
         low, high = self.outcome.bounds
         if low < 0 or high > 1:
-            raise ValueError("the outcome has a range inside 0 to 1")
+            raise ValueError("the outcome must have a range inside 0 to 1")
         return self
 
     @property
@@ -100,6 +100,6 @@ class Hinge(Statistic[HingeParams]):
         return of_model(
             f"Loss and gradient of a linear support vector machine for {params.outcome.names[0]} by "
             f"{', '.join(params.design.names)} at given coefficients, over the complete rows of all sites that meet "
-            "the filter, and how many of them are within the margin or beyond: few, at chosen coefficients.",
+            "the filter, and how many of them are within the margin or beyond, which chosen coefficients can make few.",
             blocks=("rows", "active", "loss", "gradient", "curvature", "outside"),
         )

@@ -1,20 +1,20 @@
-"""Histograms of a quantity, by groups: also the counts below thresholds from which quantiles follow.
+"""Histograms of a quantity, by group, and thus the counts below thresholds that yield quantiles.
 
-The quantity q is a numeric column, or what a model makes of a row (`Predicted`). Edges lie on a grid, at
-origin + k * width for the asked whole numbers k (E of them, ascending), and make E + 1 bins: up to and including the
-first edge, ..., above the last one. Over the complete rows, for each cell of the grouping categories (none: one cell)
+The quantity q is a numeric column, or a model's value for a row (`Predicted`). Edges lie on a grid, at
+origin + k * width for the E requested whole numbers k, ascending, and form E + 1 bins: up to and including the
+first edge, ..., above the last one. Over the complete rows, for each cell of the grouping categories (one cell if none)
 and each bin:
 
     counts = rows                          (L_1 + 1, ..., E + 1)    whole numbers
-    sums   = sum of q - origin, where asked (the same), otherwise no entries
-    outside = values of q moved to its range    ()                  whole number
+    sums   = sum of q - origin, if requested (the same), otherwise no entries
+    outside = values of q clipped to its range  ()                  whole number
 
-Cumulated over the bins, counts are those of rows at or below each edge: one round with many edges gives quantiles to
-within a bin, and bisection goes on with finer edges inside the bin that matters. No series of rounds tells more than
-counts in the intervals of the grid; its width is the finest that a quantile can become, and a policy can see it.
+Cumulative counts are those of rows at or below each edge: one round with many edges gives quantiles to
+within a bin, and bisection continues with finer edges inside the relevant bin. No series of rounds discloses more than
+counts in the intervals of the grid; its width limits the precision of quantiles, and a policy can see it.
 
-With a predicted risk as quantity and the outcome as group, the bins give ROC curves, calibration and Hosmer and
-Lemeshow's test; with a residual, the diagnostics of a regression. Units: rows, and those of q.
+With a predicted risk as the quantity and the outcome as the group, the bins yield ROC curves, calibration and Hosmer
+and Lemeshow's test; with a residual, regression diagnostics. Units: rows, and those of q.
 
 Sources: Hosmer, Lemeshow 1980, Commun Stat A 9:1043; Tukey 1977 for reading residuals off their distribution.
 """
@@ -42,15 +42,15 @@ MAX_GRID = 1 << 31
 
 
 class Predicted(Strict):
-    """What a model makes of a row.
+    """A model's value for a row.
 
     Attributes:
         kind: ``predicted``.
-        what: ``linear`` predictor eta, ``mean`` m, ``residual`` y - m, or ``pearson`` (y - m) / sqrt(V(m)).
+        what: value: ``linear`` predictor eta, ``mean`` m, ``residual`` y - m, or ``pearson`` (y - m) / sqrt(V(m)).
         family, alpha, offset: as in `glm_score`.
-        design, coefficients: the covariates, and a coefficient for each.
-        outcome: y; None if it is not needed.
-        low, high: range of the quantity; what is outside is moved to it, and counted.
+        design, coefficients: covariates, and the coefficient of each.
+        outcome: outcome y; None if not needed.
+        low, high: range of the quantity; values outside are clipped and counted.
     """
 
     kind: Literal["predicted"] = "predicted"
@@ -70,9 +70,9 @@ class Predicted(Strict):
         if not self.low < self.high:
             raise ValueError("the range needs low < high")
         if (self.outcome is None) != (self.what in {"linear", "mean"}):
-            raise ValueError("residuals need the outcome, and nothing else does")
+            raise ValueError("residuals, and nothing else, need the outcome")
         if (self.alpha > 0) != (self.family == "negative-binomial"):
-            raise ValueError("alpha is above 0 for the negative binomial, and 0 for all others")
+            raise ValueError("alpha must be above 0 for the negative binomial, and 0 for all others")
         return self
 
     @property
@@ -89,7 +89,7 @@ class Predicted(Strict):
         return self.low, self.high
 
     def of(self, columns: Columns) -> tuple[Array, int]:
-        """Return the quantity inside its range, and how many values were moved there."""
+        """Return the quantity clipped to its range, and the number of clipped values."""
         eta = linear(self.coefficients, self.design.coded(columns).z)
         if self.offset:
             eta = eta + single(self.offset, columns)
@@ -123,13 +123,13 @@ class Measured(Numeric):
         return self.names[0]
 
     def of(self, columns: Columns) -> tuple[Array, int]:
-        """Return the quantity inside its range, and how many values were moved there."""
+        """Return the quantity clipped to its range, and the number of clipped values."""
         coded = self.coded(columns)
         return coded.z[0], int(np.count_nonzero(coded.outside[self.column]))
 
 
 class HistogramParams(Params):
-    """`quantity`; `by`: the grouping categories; `origin`, `width`, `edges`: the bins; `sums`: whether asked."""
+    """The `quantity`, the grouping categories `by`, the bins' `origin`, `width` and `edges`; `sums` requests sums."""
 
     quantity: Annotated[Measured | Predicted, Field(discriminator="kind")]
     by: Categories
@@ -143,9 +143,9 @@ class HistogramParams(Params):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if any(first >= second for first, second in pairwise(self.edges)):
-            raise ValueError("edges ascend")
+            raise ValueError("edges must ascend")
         if prod(self.cells) > MAX_CELLS:
-            raise ValueError(f"groups and bins make more than {MAX_CELLS} cells")
+            raise ValueError(f"groups and bins form more than {MAX_CELLS} cells; use fewer bins or groups")
         return self
 
     @property
@@ -199,8 +199,8 @@ class Histogram(Statistic[HistogramParams]):
             tells=(
                 f"How many complete rows of all sites that meet the filter have {params.quantity.words} in each of "
                 f"{len(params.edges) + 1} intervals{groups}{', and their mean' if params.sums else ''}. An interval "
-                "can hold few rows, across all sites too, unless the query asks for a floor (minimum_persons). Rounds "
-                f"with other edges add up to counts in intervals of {params.width:g}, and to no finer ones."
+                "can hold few rows, even across all sites, unless the query has a floor (minimum_persons). Rounds "
+                f"with other edges add up to counts in intervals of {params.width:g}, but no finer."
             ),
             groups=(
                 Group(

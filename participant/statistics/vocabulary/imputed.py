@@ -1,21 +1,22 @@
-"""Another statistic over completed rows: gaps are filled at the site, by equations that the query gives.
+"""Another statistic over completed rows: the site imputes missing values by equations that the query gives.
 
-A gap column c has a start value and an equation: covariates z (of any columns, gaps among them) and a family. First all
-gaps of a row hold the start values. Draws d_1 ... d_T then go round the k equations in turn; draw t, of the equation
-c = t mod k, has coefficients b and a standard deviation s, and sets column c in the rows that lack it to
+An incomplete column c has a start value and an equation: covariates z (of any columns, including incomplete ones) and a
+family. First, all missing values get the start values. Draws d_1 ... d_T then cycle through the k equations; draw t,
+for the equation c = t mod k, has coefficients b and a standard deviation s, and sets column c in the rows that lack it
+to
 
-    gaussian    b.z + s e,  moved into the range of the column           e standard normal
-    binomial    1 where u < expit(b.z), otherwise 0                      u uniform on (0, 1)
+    gaussian    b.z + s e,  clipped to the range of the column           e standard normal
+    binomial    1 if u < expit(b.z), otherwise 0                         u uniform on (0, 1)
 
-with e and u by `draws` from the seed, t, the row's own values, and those of all rows without gaps: two rows, or sites,
-do not share them, and a row is filled in the same way by every query with these draws. On the completed rows the inner
-statistic is computed, or only on those in which the column `observed` was there. Beside its blocks:
+with e and u by `draws` from the seed, t, the row's own values, and those of all complete rows: two rows, or sites, do
+not share them, and every query with these draws imputes a row in the same way. The inner statistic is computed on the
+completed rows, or only on those in which the column `observed` was present. Besides its blocks:
 
-    imputed = rows that lack each gap column    (k,)    whole numbers
+    imputed = rows that lack each incomplete column    (k,)    whole numbers
 
-Rows must have values in the other columns of `columns`. Sums at two chains of draws differ by a sum over rows with a
-gap; so where fewer rows of a site lack a column than the query's floor (but some), it is not filled there: these rows
-are left out. It does not add up over rows exactly: who draws what depends on the site.
+Rows must have values in the other columns of `columns`. Sums for two chains of draws differ by a sum over rows with a
+missing value; so if some, but fewer rows of a site than the query's floor lack a column, it is not imputed there, and
+these rows are left out. The statistic does not add up over rows exactly, as a row's draws depend on the site.
 
 Sources: van Buuren, Groothuis-Oudshoorn 2011, J Stat Softw 45:3 (chained equations); Rubin 1987, section 5.3.
 """
@@ -48,12 +49,12 @@ MAX_DRAWS = 4096
 
 
 class Equation(Variable):
-    """How a gap column is filled; its values are moved into its range.
+    """The equation that imputes a column; the values are clipped to its range.
 
     Attributes:
-        family: of the column; a binomial one holds 0 and 1.
-        start: first value.
-        design: the covariates, without the column itself.
+        family: family of the column; a binomial one holds 0 and 1.
+        start: initial value.
+        design: covariates, without the column itself.
     """
 
     family: Literal["gaussian", "binomial"]
@@ -63,16 +64,16 @@ class Equation(Variable):
     @model_validator(mode="after")
     def _check_equation(self) -> Self:
         if self.column in self.design.columns:
-            raise ValueError(f"the equation of {self.column} has the column itself among its covariates")
+            raise ValueError(f"the equation of {self.column} must not have the column itself among its covariates")
         if not self.low <= self.start <= self.high:
-            raise ValueError(f"the start of {self.column} is inside its range")
+            raise ValueError(f"the start value of {self.column} must be inside its range")
         if self.family == "binomial" and (self.low, self.high) != (0, 1):
-            raise ValueError(f"{self.column} has the range 0 to 1")
+            raise ValueError(f"{self.column} is binomial and must have the range 0 to 1")
         return self
 
 
 class Draw(Strict):
-    """One turn of an equation: a coefficient for each covariate, and the deviation of its residual (binomial: 0)."""
+    """One turn of an equation: a coefficient for each covariate, and the residual standard deviation (binomial: 0)."""
 
     coefficients: Annotated[tuple[FiniteFloat, ...], FROM_SUMS]
     deviation: Annotated[FiniteFloat, Field(ge=0), FROM_SUMS]
@@ -83,14 +84,14 @@ def _sorted(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class ImputedParams(AroundParams):
-    """What the rows are completed by, and the statistic inside.
+    """The imputation and the inner statistic.
 
     Attributes:
-        columns: in which a row has values, or gaps that are filled; sorted.
-        equations: one for each gap column.
-        draws: in turns over the equations.
-        seed: of the residuals.
-        observed: a gap column: only rows that have it count; None for all.
+        columns: columns in which a row has values, or is imputed; sorted.
+        equations: equation of each incomplete column.
+        draws: draws, cycling through the equations.
+        seed: seed of the residuals.
+        observed: incomplete column that a row must have to count; None for all rows.
     """
 
     columns: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_COLUMNS), AfterValidator(_sorted)]
@@ -103,9 +104,9 @@ class ImputedParams(AroundParams):
     def _check(self) -> Self:
         gaps = self.gaps
         if len(set(gaps)) < len(gaps):
-            raise ValueError("a column has two equations")
+            raise ValueError("a column has two equations; give one for each")
         if self.observed is not None and self.observed not in gaps:
-            raise ValueError("the observed column is one of those with gaps")
+            raise ValueError("the observed column must be one of those with an equation")
         read = {column for equation in self.equations for column in (equation.column, *equation.design.columns)}
         if beyond := sorted(read - set(self.columns)):
             raise ValueError(f"the equations read columns that are not listed: {', '.join(beyond)}")
@@ -122,7 +123,7 @@ class Imputed(Statistic[ImputedParams]):
     """Blocks: those of the inner statistic, and `imputed`.
 
     Args:
-        of: the statistics that can be inside.
+        of: statistics that can be wrapped.
     """
 
     name = "imputed"
@@ -147,7 +148,7 @@ class Imputed(Statistic[ImputedParams]):
         )
 
     def usable(self, params: ImputedParams, columns: Columns) -> Mask:
-        """Rows that lack nothing but what is filled."""
+        """Return the rows that lack only what is imputed, (rows,) bool."""
         filled = set(params.gaps) - {params.observed}
         needed = [columns[name] for name in params.columns if name not in filled]
         there = np.ones(len(columns[params.columns[0]]), np.bool_)
@@ -156,7 +157,7 @@ class Imputed(Statistic[ImputedParams]):
         return there
 
     def asked(self, params: ImputedParams, columns: Columns, rows: Mask, floor: int) -> Mask:
-        """Leave out rows that lack a column that fewer than `floor` of them lack."""
+        """Leave out rows that lack a column if fewer than `floor` rows lack it."""
         lacking = [np.isnan(columns[name]) for name in params.gaps]
         while True:  # leaving rows out can leave few that lack another column
             few = [lacks for lacks in lacking if 0 < np.count_nonzero(lacks & rows) < floor]
@@ -166,7 +167,7 @@ class Imputed(Statistic[ImputedParams]):
                 rows = rows & ~lacks
 
     def total(self, params: ImputedParams, columns: Columns) -> Arrays:
-        """All rows at once: what is drawn depends on them."""
+        """Compute over all rows at once, as the draws depend on them."""
         return self.compute(params, columns)
 
     def compute(self, params: ImputedParams, columns: Columns) -> Arrays:
@@ -177,7 +178,7 @@ class Imputed(Statistic[ImputedParams]):
         }
 
     def persons(self, params: ImputedParams, columns: Columns) -> int:
-        """Those of the inner statistic, and the rows that lack a column."""
+        """Return the smallest group of the inner statistic, or of rows that lack a column."""
         statistic, given = inner(self._of, params)
         groups = [int(np.count_nonzero(np.isnan(columns[name]))) for name in params.gaps]
         return min(group for group in (statistic.persons(given, completed(params, columns)), *groups) if group)
@@ -193,9 +194,9 @@ class Imputed(Statistic[ImputedParams]):
         return replace(
             found,
             tells=(
-                f"{found.tells} Gaps in {gaps} are filled before that, by the other columns and chance. Two such sums "
-                "tell by their difference about the rows that lack one of these columns; where fewer rows of a site do "
-                "than the query's floor, they are left out."
+                f"{found.tells} Before that, missing values of {gaps} are imputed from the other columns and chance. "
+                "The difference of two such sums discloses something about the rows that lack one of these columns; if "
+                "fewer rows of a site do than the query's floor, they are left out."
             ),
             groups=(
                 *found.groups,
@@ -210,7 +211,7 @@ class Imputed(Statistic[ImputedParams]):
 
 
 def completed(params: ImputedParams, columns: Columns) -> Columns:
-    """Return the columns with their gaps filled."""
+    """Return the imputed columns."""
     rows = {name: columns[name].copy() for name in params.columns}
     gaps = {name: np.isnan(columns[name]) for name in params.gaps}
     for equation in params.equations:
@@ -226,9 +227,9 @@ def completed(params: ImputedParams, columns: Columns) -> Columns:
 
 
 def _of_rows(params: ImputedParams, columns: Columns) -> tuple[Words, Array]:
-    """Return 64 bits for each row by its values and the site's, and its number among rows with the same values.
+    """Return 64 bits for each row from its values and the site's, and its number among rows with equal values.
 
-    Rows without gaps are in every query of a chain, also where only rows with some column count: they stand for the
+    Complete rows are in every query of a chain, even if only rows with some column count: they identify the
     site.
     """
     gaps = [np.isnan(columns[name]) for name in params.columns]

@@ -1,14 +1,14 @@
 """Sums of k-means at given centres: a step of Lloyd's algorithm.
 
-With z the scaled variables (p of them) and c_1 ... c_k the centres, each row belongs to the nearest centre, to the
-first of them where several are; over the complete rows:
+With z the p scaled variables and c_1 ... c_k the centres, each row belongs to the nearest centre, or to the
+first of several; over the complete rows:
 
     counts   = rows of each centre                          (k,)      whole numbers
     sums     = sum of z over the rows of each centre        (p, k)
     distance = sum of |z - c|^2 over the rows of each       (k,)
-    outside  = values moved to their range                  (p,)      whole numbers
+    outside  = values clipped to their range                (p,)      whole numbers
 
-New centres are sums / counts; the sum of `distance` is what the algorithm lowers.
+New centres are sums / counts; the algorithm lowers the sum of `distance`.
 
 Source: Lloyd 1982, IEEE Trans Inf Theory 28:129.
 """
@@ -31,7 +31,7 @@ Centre = tuple[FiniteFloat, ...]
 
 
 class KMeansParams(Params):
-    """`variables`: the p variables; `centres`: k points, (p,) each, in the scale of the variables."""
+    """The p `variables`, and k `centres`, (p,) each, on the scale of the variables."""
 
     variables: Annotated[tuple[Numeric, ...], Field(min_length=1, max_length=MAX_VARIABLES)]
     centres: Annotated[tuple[Centre, ...], Field(min_length=1, max_length=MAX_CENTRES), FROM_SUMS]
@@ -39,9 +39,9 @@ class KMeansParams(Params):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if {len(centre) for centre in self.centres} != {len(self.variables)}:
-            raise ValueError("a centre has one coordinate for each variable")
+            raise ValueError("a centre must have one coordinate for each variable")
         if len({variable.names for variable in self.variables}) != len(self.variables):
-            raise ValueError("a variable is listed twice")
+            raise ValueError("a variable is listed twice; list each once")
         return self
 
     @property
@@ -99,7 +99,7 @@ class KMeans(Statistic[KMeansParams]):
         return of_cells(
             f"Number and mean of the complete rows of all sites that meet the filter and are nearest to each of "
             f"{len(params.centres)} points, by {', '.join(variable.names[0] for variable in params.variables)}. "
-            "Centres that are chosen around somebody make that person a cell.",
+            "Centres chosen around somebody make that person a cell.",
             "rows nearest to one point",
             blocks=("counts", "sums", "distance"),
             reveals=Reveals.VALUES,

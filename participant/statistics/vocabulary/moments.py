@@ -5,9 +5,9 @@ With m the middle of a variable's declared range, over the complete rows:
     rows    = n
     sums    = sum of (x - m)
     squares = sum of (x - m)^2
-    outside = number of values moved to the declared range (see `variables`)
+    outside = number of values clipped to the declared range (see `variables`)
 
-so mean = m + sums / n and variance = (squares - sums^2 / n) / (n - 1). Sums about m and not about 0 keep a variable
+so mean = m + sums / n and variance = (squares - sums^2 / n) / (n - 1). Sums about m rather than 0 keep a variable
 with a large mean and a small spread precise. Units: the variable's, and its square.
 
 Source: Chan, Golub, LeVeque 1983, "Algorithms for computing the sample variance", on shifted data.
@@ -26,13 +26,13 @@ from participant.statistics.models.variables import Variable, bounded, distinct
 
 
 class MomentsParams(Params):
-    """`variables`: the p columns with their declared ranges."""
+    """The p `variables` with their declared ranges."""
 
     variables: Annotated[tuple[Variable, ...], Field(min_length=1, max_length=MAX_COLUMNS), AfterValidator(distinct)]
 
     @property
     def middles(self) -> Array:
-        """(p,) middles of the ranges."""
+        """Middles of the ranges, (p,)."""
         return np.array([variable.low + (variable.high - variable.low) / 2 for variable in self.variables])
 
 

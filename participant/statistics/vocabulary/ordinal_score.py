@@ -1,6 +1,6 @@
 """Score and information of the proportional-odds model at given cuts and coefficients.
 
-The outcome has levels 0 ... J, in the order that its definition gives. With F the logistic function, f = F (1 - F), z
+The outcome has levels 0 ... J, in the order of its definition. With F the logistic function, f = F (1 - F), z
 the covariates of a design without an intercept, eta = coefficients . z, cuts c_1 < ... < c_J, and c_0 and c_{J+1}
 infinite:
 
@@ -16,11 +16,11 @@ over the complete rows whose outcome is one of the levels:
     cut_cut   = -d2l / dc_j dc_j, then dc_j dc_{j+1}    (2J-1,)
     cut_cross = -d2l / dc d coefficients                (p, J)
     cross     = -d2l / d coefficients^2                 (q,)    upper triangle by rows, q = p (p + 1) / 2
-    beyond    = rows with |eta| > limit, where it is cut ()     whole number
+    beyond    = rows with |eta| > limit, clipped there  ()      whole number
     outside   = values outside their range or levels: of each column of the design, of the weight; then rows with
                 another outcome; whole numbers
 
-Bounds: with g = 1 - exp(-(c_{j+1} - c_j)) for the nearest two cuts, F(u) - F(v) = F(u) (1 - F(v)) (1 - exp(v - u))
+Bounds: with g = 1 - exp(-(c_{j+1} - c_j)) for the closest two cuts, F(u) - F(v) = F(u) (1 - F(v)) (1 - exp(v - u))
 gives f(u) / P <= 1 / g and f(v) / P <= 1 / g. The derivatives with respect to eta are 1 - F(u) - F(v) and f(u) + f(v).
 
 Source: McCullagh 1980, J R Stat Soc B 42:109.
@@ -46,12 +46,12 @@ MAX_CUT = 100.0
 
 
 class OrdinalScoreParams(LinearParams):
-    """What the sums depend on, beside the design and its weight.
+    """The parameters of the sums, in addition to design and weight.
 
     Attributes:
-        outcome: its levels, in order.
-        cuts: one fewer than levels, ascending.
-        limit: where eta is cut, up and down.
+        outcome: outcome with its levels in order.
+        cuts: ascending cuts, one fewer than levels.
+        limit: limit at which eta is clipped, in both directions.
     """
 
     outcome: Category
@@ -61,21 +61,21 @@ class OrdinalScoreParams(LinearParams):
     @model_validator(mode="after")
     def _check_cuts(self) -> Self:
         if len(self.cuts) != len(self.outcome.levels) - 1:
-            raise ValueError("there is one cut fewer than levels")
+            raise ValueError("there must be one cut fewer than levels")
         if any(first >= second for first, second in pairwise(self.cuts)):
-            raise ValueError("cuts ascend")
+            raise ValueError("cuts must ascend")
         if INTERCEPT in self.design.terms:
-            raise ValueError("the cuts are the intercepts; the design has none")
+            raise ValueError("the design must not have an intercept, as the cuts are the intercepts")
         return self
 
     @property
     def nearest(self) -> float:
-        """g: 1 - exp(-distance) of the nearest two cuts."""
+        """The bound g: 1 - exp(-distance) for the closest two cuts."""
         return -expm1(-min((second - first for first, second in pairwise(self.cuts)), default=np.inf))
 
     @property
     def furthest(self) -> float:
-        """The largest |u| or |v| that is finite."""
+        """The largest finite |u| or |v|."""
         low, high = self.design.linear_bounds(np.array(self.coefficients))
         return min(max(-low, high), self.limit) + max(abs(self.cuts[0]), abs(self.cuts[-1]))
 
@@ -127,7 +127,7 @@ class OrdinalScore(Statistic[OrdinalScoreParams]):
         fu, fv = upper * expit(-u), lower * expit(-v)
 
         def at_upper(values: Array) -> Array:
-            """Sums over the rows by their upper cut; the last level has none."""
+            """Sum over the rows by upper cut; the last level has none."""
             return np.bincount(y, values, cuts + 1)[:cuts].astype(np.float64)
 
         def at_lower(values: Array) -> Array:

@@ -1,20 +1,20 @@
-"""Secure range finding: how large the entries of another statistic are at the sites, in powers of two.
+"""Secure range finding: the size of another statistic's entries at the sites, in powers of two.
 
-A bound that is proven from declared ranges is right and often far too wide, and a fixed point that must reach it is
-coarse near zero. A short round of this statistic finds a bound that holds, so that nobody must guess one. For each
+A bound proven from declared ranges is valid but often far too wide, and a fixed point that must reach it is
+coarse near zero. A short round of this statistic finds a valid tighter bound, so that nobody has to guess one. For each
 group g of the other statistic's real entries that share a proven bound 2^E (`Layout.exponents`), and j = 0 ... T - 1:
 
     above = number of sites with an entry of |x| > 2^(E - 1 - j) in the group      (G, T)      whole numbers
 
-The first j at which a site counts tells the range: every site's entries of the group are at most 2^(E - j), or
-2^(E - T) if no site counts anywhere (`found`). A query with these exponents as its `ranges` is answered within them.
-On the same rows, with the same parameters, nothing is beyond. If rows or parameters have changed meanwhile, an entry
-beyond its range is moved to it and counted in `clipped`, a lane of its own that is summed with the others: a sum is
-right if it is zero, and otherwise the analysis asks for the range again. So nothing overflows, and nothing that was cut
-goes unnoticed. A site that refused instead would tell that one of its patients is unusual.
+The first j with a nonzero count gives the range: every site's entries of the group are at most 2^(E - j), or
+2^(E - T) if all counts are zero (`found`). A query with these exponents as its `ranges` is answered within them.
+For the same rows and parameters, no entry exceeds them. If rows or parameters have changed meanwhile, an entry
+beyond its range is clipped and counted in `clipped`, a separate lane that is summed with the others: a sum is
+correct if that is zero, and otherwise the analysis asks for the range again. So nothing overflows, and no clipping
+goes unnoticed. A site that refused instead would disclose that one of its patients is unusual.
 
-The ranges say to within a factor of two how large the sites' sums are, and how many sites have sums of that size; not
-which ones.
+The ranges disclose to within a factor of two how large the sites' sums are, and how many sites have sums of that size,
+but not which.
 """
 
 from collections.abc import Sequence
@@ -30,14 +30,14 @@ from participant.statistics.language.query import MAX_EXPONENT, QueryError
 from participant.statistics.language.statistic import Columns, Statistic
 
 CLIPPED = "clipped"
-STEPS = 60  # thresholds of a group: below, a double has no digits left beside the proven bound
+STEPS = 60  # thresholds of a group: below them, a double has no digits left relative to the proven bound
 
 
 class Ranges(Statistic[AroundParams]):
     """Blocks: `above` (G, T).
 
     Args:
-        of: the statistics whose ranges can be asked for.
+        of: statistics whose ranges can be requested.
     """
 
     name = "ranges"
@@ -57,7 +57,7 @@ class Ranges(Statistic[AroundParams]):
         return Layout((Block("above", (groups, STEPS), 1.0, exact=True),))
 
     def total(self, params: AroundParams, columns: Columns) -> Arrays:
-        """The ranges of the sums over all rows: they are not the sum of the ranges over pieces."""
+        """Compute over all rows at once: ranges of pieces do not add up."""
         return self.compute(params, columns)
 
     def compute(self, params: AroundParams, columns: Columns) -> Arrays:
@@ -80,7 +80,7 @@ class Ranges(Statistic[AroundParams]):
         return Disclosure(
             tells=(
                 f"How large the sums of {statistic.name} are at the sites, as powers of two, and at how many sites "
-                "they are that large; never at which. The sums themselves do not show."
+                "they are that large, but never at which. The sums themselves do not show."
             ),
             groups=(
                 Group(
@@ -94,14 +94,14 @@ class Ranges(Statistic[AroundParams]):
         )
 
     def inner(self, params: AroundParams) -> tuple[Statistic[Any], Any]:
-        """Return the statistic whose ranges are asked for, and its parameters.
+        """Return the statistic whose ranges are requested, and its parameters.
 
         Raises:
-            QueryError: there is none of that name and version whose entries have ranges, or its parameters are wrong.
+            QueryError: no statistic of that name and version has entries with ranges, or its parameters are invalid.
         """
         statistic, given = inner(self._of, params)
         if not statistic.layout(given).exponents:
-            raise QueryError(f"{statistic.name} has whole numbers only here, whose ranges need not be found")
+            raise QueryError(f"{statistic.name} has only whole numbers here, which need no ranges")
         return statistic, given
 
 
@@ -109,8 +109,8 @@ def found(layout: Layout, above: Array) -> tuple[int, ...]:
     """Return the ranges for a query, as exponents.
 
     Args:
-        layout: of the statistic whose ranges were asked for.
-        above: (G, T), the sum over the sites.
+        layout: layout of the statistic whose ranges were requested.
+        above: (G, T) counts, summed over the sites.
     """
     beyond = np.rint(above) > 0
     first = np.where(beyond.any(axis=1), beyond.argmax(axis=1), STEPS)
@@ -118,13 +118,13 @@ def found(layout: Layout, above: Array) -> tuple[int, ...]:
 
 
 def narrowed(layout: Layout, exponents: tuple[int, ...]) -> Layout:
-    """Return the layout within ranges, with the lane that counts what was moved to them."""
+    """Return the layout within ranges, with the lane that counts clipped entries."""
     inside = layout.narrowed(exponents)
     return Layout((*inside.blocks, Block(CLIPPED, (), float(layout.length), exact=True)))
 
 
 def clipped(layout: Layout, arrays: Arrays) -> Array:
-    """Return the vector of a narrowed layout, with entries beyond their ranges moved to them and counted."""
+    """Return the vector of a narrowed layout, with entries beyond their ranges clipped and counted."""
     bounds = iter([ldexp(1.0, exponent) for exponent in layout.exponents])
     inside: dict[str, Array] = {CLIPPED: np.array(0.0)}
     for block in layout.blocks[:-1]:

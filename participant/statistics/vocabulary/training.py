@@ -1,21 +1,21 @@
-"""Training: what a locally installed trainer makes of a model, for federated averaging.
+"""Training: a model's update by a locally installed trainer, for federated averaging.
 
-With w the m weights that the query gives, w' those after the trainer (`trainer`) has seen the site's n complete rows,
+With w the m weights in the query, w' those after the trainer (`trainer`) has seen the site's n complete rows,
 and u = (w' - w) min(1, clip / |w' - w|), so that no site moves the model further than `clip`:
 
     rows       = n             ()      whole number
-    update     = n u           (m,), or no entries where `purpose` is ``assess``
-    loss       = n mean loss at w, at most `loss_limit` a row              ()
-    classified = rows whose outcome is a class, by this kind of model      ()      whole number
-    correct    = those of them whose class is the predicted one at w       ()      whole number
+    update     = n u           (m,), or no entries if `purpose` is ``assess``
+    loss       = n mean loss at w, at most `loss_limit` for each row       ()
+    classified = rows whose outcome is a class, for this kind of model     ()      whole number
+    correct    = those of them whose class w predicts correctly            ()      whole number
     cut        = sites whose update was longer than `clip`                 ()      whole number
-    failed     = sites where the trainer gave NaN or infinity, and that give zeros for all else     ()    whole number
+    failed     = sites whose trainer returned NaN or infinity, and that send zeros for all else     ()    whole number
 
-The average over all rows is update / rows. With one step of gradient descent at the rate 1 it is minus the gradient.
+The average over all rows is update / rows. With one step of gradient descent at rate 1, it is minus the gradient.
 Training does not add up over rows: the sum over sites depends on who has which rows, and equals that over pooled rows
-for a single step only. Loss and accuracy do add up.
+only for a single step. Loss and accuracy do add up.
 
-A query carries the weights as text, so m is limited by its size, to some ten thousand.
+A query carries the weights as text, so its size limits m to about ten thousand.
 
 Source: McMahan et al. 2017, AISTATS, "Communication-efficient learning of deep networks from decentralized data".
 """
@@ -41,16 +41,16 @@ MAX_WEIGHTS = 1 << 16
 
 
 class TrainingParams(Params):
-    """What the update depends on.
+    """The parameters of the update.
 
     Attributes:
         trainer: name of an installed trainer.
-        purpose: ``train``, or ``assess``: only how good the model is.
-        settings: what its `Settings` read.
+        purpose: ``train``, or ``assess`` for only the model's performance.
+        settings: input for the trainer's `Settings`.
         design, outcome: covariates and outcome.
-        weights: (m,) of the model.
-        clip: the largest Euclidean norm of a site's update.
-        loss_limit: the largest loss that a row counts with.
+        weights: (m,) weights of the model.
+        clip: largest Euclidean norm of a site's update.
+        loss_limit: largest loss that a row contributes.
     """
 
     trainer: Name
@@ -88,7 +88,7 @@ class Training(Statistic[TrainingParams]):
         )
 
     def total(self, params: TrainingParams, columns: Columns) -> Arrays:
-        """A trainer sees all rows at once."""
+        """Compute over all rows at once, as a trainer sees them."""
         return self.compute(params, columns)
 
     def compute(self, params: TrainingParams, columns: Columns) -> Arrays:
@@ -96,16 +96,16 @@ class Training(Statistic[TrainingParams]):
 
         Raises:
             NoTrainerError: the trainer is not installed here.
-            QueryError: it does not know these settings, or they make another number of weights.
+            QueryError: the settings are invalid, or imply another number of weights.
         """
         chosen = trainer(params.trainer)
         try:
             settings = chosen.Settings.model_validate_json(canonical(params.settings))
         except ValidationError as error:
-            raise QueryError(f"the settings of the trainer {params.trainer} are wrong: {in_words(error)}") from None
+            raise QueryError(f"the settings of the trainer {params.trainer} are invalid: {in_words(error)}") from None
         size = chosen.size(len(params.design.names), settings)
         if size != len(params.weights):
-            raise QueryError(f"this model has {size} weights, the query gives {len(params.weights)}")
+            raise QueryError(f"this model has {size} weights, but the query gives {len(params.weights)}")
         old, outcome = np.array(params.weights), single(params.outcome, columns)
         rows = len(outcome)
         nothing = {block.name: np.zeros(block.shape) for block in self.layout(params).blocks}
@@ -115,7 +115,9 @@ class Training(Statistic[TrainingParams]):
         loss, correct = chosen.assess(old, z, outcome, settings)
         new = chosen.train(old, z, outcome, settings) if params.purpose == "train" else old
         if new.shape != old.shape:
-            raise ParameterError(f"the trainer {params.trainer} returned {new.shape} weights instead of {old.shape}")
+            raise ParameterError(
+                f"the trainer {params.trainer} returned weights of shape {new.shape} instead of {old.shape}"
+            )
         if not (isfinite(loss) and np.isfinite(new).all()):
             return nothing | {"failed": np.array(1.0)}
         update = new - old
@@ -141,7 +143,7 @@ class Training(Statistic[TrainingParams]):
         tells = (
             f"How the trainer {params.trainer} changes {len(params.weights)} weights of a model of {model}, and how "
             "good it was before: loss and accuracy, averaged over the complete rows of all sites that meet the filter. "
-            "A model with many weights can remember single rows, and many rounds tell more than one; the sum hides "
+            "A model with many weights can memorise single rows, and many rounds disclose more than one; the sum hides "
             "whose they are, not what they are."
             if params.purpose == "train"
             else f"Loss and accuracy of a model of {model}, over the complete rows of all sites that meet the filter."

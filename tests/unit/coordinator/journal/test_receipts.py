@@ -76,7 +76,7 @@ def test_the_command_says_what_a_receipt_shows(tmp_path: Path) -> None:
     path.write_bytes(receipt().encode())
     done = invoke(str(path), "--words", ROSTER.words(), "--run", str(UUID(bytes=RUN)))
     assert done.exit_code == 0, done.output
-    assert "The receipt holds" in done.output
+    assert "The receipt is valid" in done.output
     assert '"holds": true' in invoke(str(path), "--json").output
 
 

@@ -54,7 +54,7 @@ def test_who_cannot_answer_declines_and_says_why() -> None:
     report = carried_out(Simulation({**SITES, "east": {"time": SITES["east"]["time"]}}), show=said.append)
     assert report.results[0].sites == ("north", "south", "west")
     (lost,) = (event for event in said if event.what == "lost")
-    assert (lost.site, lost.detail) == ("east", "declined: dataset lung has no column named status")
+    assert (lost.site, lost.detail) == ("east", "declined: dataset lung lacks these columns: status")
 
 
 def test_below_the_threshold_nothing_is_learnt() -> None:

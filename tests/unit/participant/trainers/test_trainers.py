@@ -46,7 +46,9 @@ def answer(asked, table):
 
 def test_trainers_are_installed_as_entry_points() -> None:
     assert {"linear-regression", "logistic-regression", "sklearn-sgd", "torch-mlp"} <= set(installed())
-    with pytest.raises(NoTrainerError, match="no trainer named evil is installed here; known are linear-regression"):
+    with pytest.raises(
+        NoTrainerError, match="the trainer evil is not installed here; installed are: linear-regression"
+    ):
         trainer("evil")
 
 
@@ -127,9 +129,9 @@ def test_no_rows_give_zeros() -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"trainer": "unheard-of"}, "no trainer named unheard-of"),
-        ({"settings": {"steps": 1}}, "settings of the trainer linear-regression are wrong"),
-        ({"weights": (1.0,)}, "has 6 weights, the query gives 1"),
+        ({"trainer": "unheard-of"}, "the trainer unheard-of is not installed"),
+        ({"settings": {"steps": 1}}, "settings of the trainer linear-regression are invalid"),
+        ({"weights": (1.0,)}, "has 6 weights, but the query gives 1"),
     ],
 )
 def test_refused(changes: dict, complaint: str) -> None:

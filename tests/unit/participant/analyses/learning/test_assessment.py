@@ -114,7 +114,7 @@ async def test_predictions_that_are_all_alike_have_half_the_area_and_no_slope() 
     [
         ({"analysis": "cox"}, "use one of given, glm, linear-svm, naive-bayes"),
         (GLM | {"dataset": "other"}, "dataset: give these outside the model only"),
-        (GLM | {"formula": "cens ~ ward"}, "no variable named ward"),
+        (GLM | {"formula": "cens ~ ward"}, "the variable ward is not declared"),
         (GLM | {"typo": 1}, "typo"),
         (GLM | {"family": "gaussian"}, "an ROC curve needs an outcome with two classes"),
         (GLM | {"offset": {"column": "tsize", "low": 0, "high": 150}}, "offset"),

@@ -154,7 +154,7 @@ async def test_gaps_that_are_few_at_every_site_are_not_filled_and_that_is_said()
         ({"gaps": [{"column": "w"}]}, "not among the numbers"),
         ({"gaps": [{"column": "x", "family": "binomial"}]}, "range 0 to 1"),
         ({"gaps": [{"column": "x"}, {"column": "x"}]}, "listed twice"),
-        ({"model": {"analysis": "glm", "formula": "y ~ ward"}}, "no variable named ward"),
+        ({"model": {"analysis": "glm", "formula": "y ~ ward"}}, "the variable ward is not declared"),
         ({"model": {"analysis": "glm", "formula": "y ~ x", "row_limit": 9}}, "give these outside"),
         ({"model": {"analysis": "cox", "formula": "y ~ x"}}, "model: analysis"),
         ({"imputations": 1}, "imputations"),

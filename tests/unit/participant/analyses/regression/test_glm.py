@@ -96,9 +96,9 @@ async def test_a_site_that_is_lost_takes_its_rows_out() -> None:
     [
         ({"formula": "cens ~ age + I(age >= 18)"}, CollinearityError, "linear combination"),
         ({"formula": "cens ~ I(cens >= 1)"}, SeparationError, "separate"),
-        ({"formula": "cens ~ ward"}, SpecError, "no variable named ward"),
+        ({"formula": "cens ~ ward"}, SpecError, "the variable ward is not declared"),
         ({"formula": "tgrade ~ age"}, SpecError, "the outcome must be numeric"),
-        ({"formula": "tsize ~ age"}, SpecError, "not one of the binomial family"),
+        ({"formula": "tsize ~ age"}, SpecError, "does not suit the binomial family"),
         ({"offset": {"column": "age", "low": 0, "high": 90, "log": True}}, SpecError, "needs a declared range above 0"),
         ({"filter": ({"column": "age", "op": ">", "value": 200.0},)}, NoRowsError, "no row"),
     ],

@@ -94,7 +94,7 @@ def test_value_bits_out_of_range(bits: int) -> None:
         ({"total": np.array([1.0])}, "shape"),
         ({"total": np.array(np.nan)}, "NaN or infinity"),
         ({"total": np.array(np.inf)}, "NaN or infinity"),
-        ({"more": np.array(1.0)}, "not those of the layout"),
+        ({"more": np.array(1.0)}, "do not match the layout"),
     ],
 )
 def test_flatten_refuses(changes: dict, complaint: str) -> None:

@@ -136,8 +136,8 @@ def document(**changes) -> bytes:
         (document(params=json.loads('{"a":' * 13 + "1" + "}" * 13)), "levels deep"),
         (BYTES.replace(b"1000", b"[" * 5000 + b"]" * 5000), "recursion"),
         (document(params={"x": "a" * MAX_QUERY_BYTES}), "at most"),
-        (BYTES.replace(b"lung", b"l\xff"), "this is no query"),
-        (BYTES.replace(b'"row_limit"', b'"\\ud800"'), "this is no query"),
+        (BYTES.replace(b"lung", b"l\xff"), "this is not a query"),
+        (BYTES.replace(b'"row_limit"', b'"\\ud800"'), "this is not a query"),
     ],
 )
 def test_refused(data: bytes, complaint: str) -> None:
@@ -193,8 +193,8 @@ def query_with(params: dict, **changes) -> Query:
         (query_with({"outcome": {"time": "time", "event": "status", "grid": {"width": 0, "count": 3}}}), "width"),
         (query_with({"outcome": {"time": "time", "event": "status", "grid": {"width": 7, "count": 10**6}}}), "count"),
         (query_with({}, version=3), "version 2; the query asks for 3"),
-        (query_with({}, columns=("time",)), "does not declare columns that event-counts reads: status"),
-        (query_with({}, missing="keep"), "does not take missing"),
+        (query_with({}, columns=("time",)), "does not declare all columns that event-counts reads: status"),
+        (query_with({}, missing="keep"), "does not accept missing"),
     ],
 )
 def test_params_are_refused(query: Query, complaint: str) -> None:
@@ -209,7 +209,7 @@ def test_counts_need_missing_values() -> None:
 
 
 def test_a_query_that_cannot_be_made() -> None:
-    with pytest.raises(QueryError, match="no such query can be made: dataset"):
+    with pytest.raises(QueryError, match="this query is not valid: dataset"):
         COUNTS.query(CountsParams(columns=("a",), row_limit=5), dataset="a/b", value_bits=8)
 
 
@@ -219,7 +219,7 @@ def test_a_query_that_cannot_be_made() -> None:
         ({"at": (3, 1)}, "ascend"),
         ({"at": (0, 1)}, "not on the grid"),
         ({"at": (1, 4), "tied": ()}, "not on the grid"),
-        ({"tied": (2,)}, "also in `at`"),
+        ({"tied": (2,)}, "also be in `at`"),
         ({"beta": ()}, "one coefficient for each of the 1 covariates"),
         ({"log_weight_limit": 100.5}, "log_weight_limit"),
         ({"beta": (-1e308,)}, "could exceed"),

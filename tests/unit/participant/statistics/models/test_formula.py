@@ -79,7 +79,7 @@ def test_published_definitions_are_what_a_formula_names() -> None:
     model = parse_formula("dead ~ age + C(stage, ref=2)", declared(definitions))
     assert model.design.names == ("1", "age", "stage[1]", "stage[3]")
     assert model.outcome.levels == (0, 1)
-    with pytest.raises(FormulaError, match="no variable named notes"):
+    with pytest.raises(FormulaError, match="the variable notes is not declared"):
         parse_formula("~ notes", declared(definitions))
 
 
@@ -94,15 +94,15 @@ def test_names_levels_and_outcome() -> None:
 @pytest.mark.parametrize(
     ("formula", "complaint"),
     [
-        ("y ~ ward", "no variable named ward is declared; known are age"),
-        ("y ~ log(age + 1)", "beyond what a formula can say"),
-        ("y ~ poly(age, 2)", "beyond what a formula can say"),
-        ("y ~ __import__('os')", "beyond what a formula can say"),
-        ("y ~ I(__import__('os').system('x') > 3)", "beyond what a formula can say"),
+        ("y ~ ward", "the variable ward is not declared; declared are age"),
+        ("y ~ log(age + 1)", "is not supported"),
+        ("y ~ poly(age, 2)", "is not supported"),
+        ("y ~ __import__('os')", "is not supported"),
+        ("y ~ I(__import__('os').system('x') > 3)", "is not supported"),
         ("y ~ C(age)", "C\\(\\) needs a category"),
         ("y ~ log(sex)", "declared as a category"),
-        ("y ~ C(sex, ref=3)", "none of its levels"),
-        ("y ~ center(age)", "need their numbers"),
+        ("y ~ C(sex, ref=3)", "not one of its levels"),
+        ("y ~ center(age)", "need explicit numbers"),
         ("y ~ scale(age, x, 1)", "need numbers"),
         ("y ~ scale(age, 1, 0)", "greater than 0"),
         ("y ~ I(age ** 1)", "identity"),
@@ -111,10 +111,10 @@ def test_names_levels_and_outcome() -> None:
         ("y + x ~ age", "one outcome"),
         ("y ~ age | sex", "one right side"),
         ("y ~ 0", "at least one term"),
-        ("y ~ 2:age", "no variable"),
-        ("y ~ (age", "no formula"),
-        ("y ~ age ~ x", "no formula"),
-        ("y ~ .", "no formula"),
+        ("y ~ 2:age", "not a variable"),
+        ("y ~ (age", "not a formula"),
+        ("y ~ age ~ x", "not a formula"),
+        ("y ~ .", "not a formula"),
         ("y ~ " + "age + " * 500 + "x", "at most"),
     ],
 )

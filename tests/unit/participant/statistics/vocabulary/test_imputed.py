@@ -172,7 +172,7 @@ def test_what_it_tells() -> None:
 def test_terms_must_name_what_is_inside_as_well() -> None:
     query = IMPUTED.query(params(), dataset="d", value_bits=50)
     terms = ProjectTerms(purpose="x", dataset="d", columns=("b", "x", "y", "z"), statistics=("imputed",))
-    with pytest.raises(TermsError, match="do not name the statistic moments"):
+    with pytest.raises(TermsError, match="do not include the statistic moments"):
         terms.check(query)
     terms.model_copy(update={"statistics": ("imputed", "moments")}).check(query)
 
@@ -180,11 +180,11 @@ def test_terms_must_name_what_is_inside_as_well() -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"observed": "x"}, "one of those with gaps"),
+        ({"observed": "x"}, "one of those with an equation"),
         ({"equations": (equation(), equation())}, "two equations"),
         ({"columns": ("x", "y", "b")}, "not listed: z"),
         ({"draws": (Draw(coefficients=(1.0,), deviation=0.0),)}, "one coefficient for each of the 3 covariates"),
-        ({"row_limit": 999}, "row limit is that of the statistic inside"),
+        ({"row_limit": 999}, "row limit must equal that of the inner statistic"),
     ],
 )
 def test_refused(changes: dict, complaint: str) -> None:
@@ -208,9 +208,9 @@ def test_an_equation_that_makes_no_sense(changes: dict, complaint: str) -> None:
 @pytest.mark.parametrize(
     ("statistic", "complaint"),
     [
-        ("counts", "not known here inside"),
-        ("imputed", "not known here inside"),
-        ("gram", "of gram are wrong"),
+        ("counts", "cannot be used inside"),
+        ("imputed", "cannot be used inside"),
+        ("gram", "of gram are invalid"),
     ],
 )
 def test_the_statistic_inside_must_be_known_and_its_parameters_right(statistic: str, complaint: str) -> None:

@@ -145,7 +145,7 @@ def test_missing_columns_are_listed() -> None:
     asked = EVENT_COUNTS.query(
         CURVE, dataset="lung", value_bits=50, filter=(Comparison(column="stage", op="==", value=1),)
     )
-    with pytest.raises(MissingColumnsError, match="dataset lung has no column named stage, status") as caught:
+    with pytest.raises(MissingColumnsError, match="dataset lung lacks these columns: stage, status") as caught:
         evaluate(bind(asked), {"time": TABLE["time"]})
     assert caught.value.columns == ("stage", "status")
 
@@ -179,7 +179,7 @@ def test_a_broken_table_is_refused(change: dict) -> None:
 
 def test_unknown_statistic() -> None:
     asked = EVENT_COUNTS.query(CURVE, dataset="lung", value_bits=50).model_copy(update={"statistic": "median"})
-    with pytest.raises(QueryError, match="no statistic is named median; known are counts"):
+    with pytest.raises(QueryError, match="there is no statistic median; the statistics are counts"):
         statistic_of(asked)
 
 

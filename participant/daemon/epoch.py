@@ -13,7 +13,7 @@ import numpy as np
 
 from participant.policy.answer import Answer
 from participant.policy.differencing import AnsweredRows
-from participant.policy.rules import Offer, Policy
+from participant.policy.rules import AskedEpoch, Offer, Policy
 from participant.records.decisions import Decisions
 from participant.records.ledger import ConfirmedProject, Ledger
 from participant.study.replay import Occurrence
@@ -113,11 +113,14 @@ class SiteRun:
         except FaultyCoordinatorError as refusal:
             if isinstance(self.state, Outside) and refusal.check in _FLOORS:
                 manifest = Manifest.decode(envelope.parse(data).body)
-                policy.check_manifest(manifest, self.context.offer, self.context.roster)  # names the rule
+                self._check(manifest, policy)  # names the rule
             raise
         if isinstance(step.state, AwaitCohort):
-            policy.check_manifest(step.state.membership.manifest, self.context.offer, self.context.roster)
+            self._check(step.state.membership.manifest, policy)
         self._commit(step, message=message)
+
+    def _check(self, manifest: Manifest, policy: Policy) -> None:
+        policy.check_epoch(AskedEpoch(manifest, self.context.roster, time.time()), self.context.offer)
 
     def tell(self, event: Event, *, answer: Answer | None = None, task: Occurrence | None = None) -> None:
         """Advance by a local event; an upload enters the ledger together with the answer that it carries."""

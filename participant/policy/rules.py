@@ -86,6 +86,20 @@ class AskedQuery:
         return self.bound.query
 
 
+@dataclass(frozen=True, slots=True)
+class AskedEpoch:
+    """An epoch as a site is asked to join it.
+
+    Attributes:
+        roster: number of sites in the project's roster, whoever of them takes part.
+        now: seconds since 1970.
+    """
+
+    manifest: Manifest
+    roster: int
+    now: float
+
+
 class Budget(Strict):
     """How much may leave: releases (vectors that answer a query) per project and dataset in any period of `days`."""
 
@@ -136,6 +150,9 @@ class Policy(Strict):
         default=("masks", "he"),
         min_length=1,
         description="allowed ways to form a sum; with `he` alone, only the sites can open it",
+    )
+    epoch_days: int = Field(
+        default=31, ge=1, le=3660, description="longest time for which an epoch's secrets may be kept, in days"
     )
     loss_rule: Literal["continue", "pause", "abort"] = Field(
         default="pause",
@@ -243,21 +260,20 @@ class Policy(Strict):
                     f"column {defined.code} is not coded as the project defines it; map it with: data map"
                 )
 
-    def check_manifest(self, manifest: Manifest, offer: Offer, roster: int) -> None:
+    def check_epoch(self, asked: AskedEpoch, offer: Offer) -> None:
         """Decide whether the site joins an epoch, beyond the floors that the protocol itself enforces.
 
         Args:
-            manifest: of the epoch.
+            asked: the epoch.
             offer: the project, as it was confirmed.
-            roster: how many sites are in its roster, whoever of them takes part.
 
         Raises:
             RefusedError: the policy forbids it (names every such rule), or the manifest contradicts the confirmed
                 terms.
         """
-        of_terms = ((rule, says(manifest, offer.terms)) for rule, says in OF_MANIFESTS_BY_TERMS.items())
-        _enforce([*((rule, says(self, manifest, roster)) for rule, says in OF_MANIFESTS.items()), *of_terms])
-        if manifest.suite is not _SUITES[offer.terms.mode]:
+        of_terms = ((rule, says(asked.manifest, offer.terms)) for rule, says in OF_MANIFESTS_BY_TERMS.items())
+        _enforce([*((rule, says(self, asked)) for rule, says in OF_EPOCHS.items()), *of_terms])
+        if asked.manifest.suite is not _SUITES[offer.terms.mode]:
             raise RefusedError(
                 f"the manifest's suite does not match the project's terms, whose mode is {offer.terms.mode}"
             )
@@ -399,6 +415,13 @@ def _agreed_profile(manifest: Manifest, terms: ProjectTerms) -> str:
     return f"the project's terms require the {terms.profile} profile" if weaker else ""
 
 
+def _epoch_days(policy: Policy, asked: AskedEpoch) -> str:
+    # Each round's deadline is held against the end of its epoch, so this bounds them as well.
+    if asked.manifest.expires - asked.now <= policy.epoch_days * 86_400:
+        return ""
+    return f"the epoch's secrets would be kept for longer than the {policy.epoch_days} days that the policy allows"
+
+
 def _agreed_loss_rule(manifest: Manifest, terms: ProjectTerms) -> str:
     weaker = manifest.loss_rule < _LOSS_RULES[terms.loss_rule]
     return f"the project's terms say '{terms.loss_rule}' after a lost site" if weaker else ""
@@ -475,13 +498,14 @@ OF_OFFERS: Mapping[str, Callable[[Policy, Offer], str]] = {
     "minimum_cell": lambda policy, offer: _floor_of_plan(policy, offer, policy.minimum_cell),
 }
 OF_DATASETS: Mapping[str, Callable[[Policy, Description], str]] = {"minimum_rows": _rows}
-OF_MANIFESTS: Mapping[str, Callable[[Policy, Manifest, int], str]] = {
-    "minimum_sites": lambda policy, manifest, _: _sites(policy, len(manifest.sites)),
-    "minimum_survivors": lambda policy, manifest, _: _survivors(policy, manifest),
-    "profile": lambda policy, manifest, _: _profile(policy, manifest.profile),
-    "colluders_one_in": _colluders,
-    "loss_rule": lambda policy, manifest, _: _loss_rule(policy, manifest.loss_rule),
-    "roster": _survivors_of_roster,
+OF_EPOCHS: Mapping[str, Callable[[Policy, AskedEpoch], str]] = {
+    "minimum_sites": lambda policy, asked: _sites(policy, len(asked.manifest.sites)),
+    "minimum_survivors": lambda policy, asked: _survivors(policy, asked.manifest),
+    "profile": lambda policy, asked: _profile(policy, asked.manifest.profile),
+    "colluders_one_in": lambda policy, asked: _colluders(policy, asked.manifest, asked.roster),
+    "loss_rule": lambda policy, asked: _loss_rule(policy, asked.manifest.loss_rule),
+    "epoch_days": _epoch_days,
+    "roster": lambda policy, asked: _survivors_of_roster(policy, asked.manifest, asked.roster),
 }
 OF_MANIFESTS_BY_TERMS: Mapping[str, Callable[[Manifest, ProjectTerms], str]] = {
     "terms.minimum_sites": _agreed_sites,

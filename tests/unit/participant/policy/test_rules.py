@@ -21,7 +21,7 @@ from participant.data.model.description import Description
 from participant.data.store.store import DatasetStore
 from participant.policy.answer import Answer
 from participant.policy.differencing import AnsweredRows
-from participant.policy.rules import OF_QUERIES, Offer, Policy, RefusedError, schema
+from participant.policy.rules import OF_QUERIES, AskedEpoch, Offer, Policy, RefusedError, schema
 from participant.records.decisions import Decisions
 from participant.records.ledger import TABLES, Ledger
 from participant.statistics.evaluation.bound import bind
@@ -88,7 +88,7 @@ def offered() -> Manifest:
         run=RUN.bytes,
         rounds=1,
         setup_deadline=9,
-        expires=9,
+        expires=int(NOW) + 86_400,
         loss_rule=LossRule.PAUSE,
     )
     [send] = announce(plan, StepInputs(identity=HEAD, rand=bytes(32))).effects
@@ -136,6 +136,7 @@ ROWS: dict[str, Row] = {
     "single_persons": Row("single_persons", {}, {"query": ONE_PERSON}),
     "profile": Row("profile", {}, {"terms": TERMS.model_copy(update={"profile": "semi-honest"})}),
     "colluders_one_in": Row("colluders_one_in", {"colluders_one_in": 2}),
+    "epoch_days": Row("epoch_days", {}, {"manifest": replace(offered(), expires=int(NOW) + 32 * 86_400)}),
     "modes": Row("modes", {"modes": ["he"]}),
     "loss_rule": Row("loss_rule", {"loss_rule": "abort"}),
     "minimum_site_difference": Row("minimum_site_difference", {"minimum_site_difference": 4}, {"earlier": SITES[:3]}),
@@ -202,7 +203,7 @@ def refusals(policy: Policy, request: Request, dataset: Description, journal: Jo
         lambda: policy.check_offer(offer),
         lambda: policy.check_dataset(offer.terms, dataset),
         lambda: policy.check_agreement(request.terms, code_of(request.terms) if request.is_read else None),
-        lambda: policy.check_manifest(request.manifest, offer, len(SITES)),
+        lambda: policy.check_epoch(AskedEpoch(request.manifest, len(SITES), NOW), offer),
         lambda: gate.query(bind(request.query), place, cast(AwaitVector, asked), NOW),
         lambda: gate.answer(cast(Answer, SimpleNamespace(moved=request.moved))),
         lambda: gate.survivors(place, cast(AwaitConfirmation, proposed)),
@@ -266,10 +267,10 @@ def test_a_manifest_is_held_to_the_profile_and_loss_rule_too() -> None:
     offer = Offer(PROJECT, HEAD.public, TERMS)
     lax = replace(offered(), profile=Profile.SEMI_HONEST, loss_rule=LossRule.CONTINUE)
     with pytest.raises(RefusedError) as refusal:
-        Policy().check_manifest(lax, offer, len(SITES))
+        Policy().check_epoch(AskedEpoch(lax, len(SITES), NOW), offer)
     assert refusal.value.rules == ("profile", "loss_rule", "terms.profile", "terms.loss_rule")
     agreed = replace(offer, terms=TERMS.model_copy(update={"profile": "semi-honest", "loss_rule": "continue"}))
-    Policy(profile="semi-honest", loss_rule="continue").check_manifest(lax, agreed, len(SITES))
+    Policy(profile="semi-honest", loss_rule="continue").check_epoch(AskedEpoch(lax, len(SITES), NOW), agreed)
 
 
 def test_a_project_without_a_plan_waits_for_an_officer_by_default(dataset: Description, journal: Journal) -> None:
@@ -317,10 +318,10 @@ def test_a_manifest_counts_against_terms_and_the_whole_roster(change: dict[str, 
     manifest = replace(offered(), colluders=3, survivors=5)
     manifest = replace(manifest, **({"sites": manifest.sites[: change["sites"]]} if "sites" in change else change))
     if not rules:
-        Policy().check_manifest(manifest, offer, 10)
+        Policy().check_epoch(AskedEpoch(manifest, 10, NOW), offer)
         return
     with pytest.raises(RefusedError) as refusal:
-        Policy().check_manifest(manifest, offer, 10)
+        Policy().check_epoch(AskedEpoch(manifest, 10, NOW), offer)
     assert refusal.value.rules == rules
 
 

@@ -46,7 +46,7 @@ class Coins(NamedTuple):
 
     Attributes:
         rotation: key that fixes the signs of a rotation; public, the same for all sites in a round.
-        rounding: secret key, drawn anew for every vector; whoever knows it learns more about a sum's addends.
+        rounding: secret key, drawn afresh for every vector; whoever knows it learns more about a sum's addends.
     """
 
     rotation: bytes

@@ -1,5 +1,6 @@
-"""What goes over the wire, for both of its sides: types, states, tokens, signatures, bundles.
+"""What goes over the wire, for both sides: types, states, tokens, signatures, bundles.
 
-Start with `wire.py`. May import of secagg what every process may load (codec, envelope, errors, identity), and no other
-folder of the relay. Compatibility is decided here: a change of these types is a change of the interface.
+Start with `wire.py`. May import only those parts of secagg that every process may load (codec, envelope, errors,
+identity), and no other folder of the relay. Compatibility is decided here: a change of these types changes the
+interface.
 """

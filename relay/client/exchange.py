@@ -1,6 +1,6 @@
 """Signed requests, retried as long as that makes sense.
 
-Spec: 04-relay-api §1. Each try is signed anew, as signatures live for a minute, but all tries of a write share one
+Spec: 04-relay-api §1. Each try is signed afresh, as signatures live for a minute, but all tries of a write share one
 nonce: if the relay already carried the request out and only the response was lost, it responds again and does nothing.
 """
 

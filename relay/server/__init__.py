@@ -1,7 +1,7 @@
-"""The relay itself. Nothing outside imports it but `relay.app`, the face for tests and embedders.
+"""The relay itself. Only `relay.app`, the entry point for tests and embedders, imports it from outside.
 
-`serve.py` is the process, `app.py` puts the parts together, `http/` has a request's order, `routes/` the endpoints,
-`store/` the SQL, `payloads/` the bodies, `core/` settings, problems and metrics that all of them use. Each folder may
+`serve.py` is the process, `app.py` assembles the parts, `http/` has the order of a request, `routes/` the endpoints,
+`store/` the SQL, `payloads/` the payload bytes, `core/` the settings, problems and metrics used by all. Each folder may
 import those to its right: commands, serve, app, backup | jobs | routes, http, limits | process | registry, store,
 payloads, core.
 """

@@ -34,14 +34,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on s
 
 
 class Subcommand(NamedTuple):
-    """The module of a command or group, and its line in the program's help: the first of its own help."""
+    """The module of a command or group, and its line in the program's help: the first line of its own help."""
 
     module: str
     help: str
 
 
 class _LazyGroup(TyperGroup):
-    """A group that knows its commands from a table, and imports the one that is called."""
+    """A group that knows its commands from a table and imports only the one that is called."""
 
     package: ClassVar[str]
     table: ClassVar[Mapping[str, Subcommand]]
@@ -51,7 +51,7 @@ class _LazyGroup(TyperGroup):
         self.commands = {name: TyperCommand(name, help=entry.help) for name, entry in self.table.items()}
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return the command itself, or None where there is none of that name."""
+        """Return the command itself, or None if there is none of that name."""
         del ctx
         if cmd_name not in self.table:
             return None
@@ -59,16 +59,16 @@ class _LazyGroup(TyperGroup):
         return group if group.name == cmd_name else group.commands[cmd_name]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Show the table: a plain group of commands that have nothing but their help."""
+        """Show the table: a plain group of commands with nothing but their help."""
         outline = TyperGroup(name=self.name, commands=dict(self.commands), params=self.params, help=self.help)
         outline.format_help(ctx, formatter)
 
 
 def lazy_group(name: str, help_: str | None, package: str, table: Mapping[str, Subcommand]) -> typer.Typer:
-    """Return a program, or a group in one, whose commands are imported from modules of a package when called."""
+    """Return a program, or a group within one, whose commands are imported from a package's modules when called."""
     group = type("_Listed", (_LazyGroup,), {"package": package, "table": table})
     app = typer.Typer(name=name, cls=group, help=help_, no_args_is_help=True, pretty_exceptions_enable=False)
-    app.callback()(_nothing)  # makes it a group, though no command is registered
+    app.callback()(_nothing)  # makes it a group although no command is registered
     return app
 
 
@@ -78,7 +78,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class CommonOptions:
-    """What every command can be told. A program's own subclass says what is in its folder, and reads its settings."""
+    """Options of every command. A program's own subclass describes its folder and reads its settings."""
 
     data: Annotated[Path | None, typer.Option("--data", help="folder in which the program keeps its data")] = None
     config: Annotated[Path | None, typer.Option("--config", help="TOML file with settings")] = None
@@ -90,7 +90,7 @@ class CommonOptions:
 
 
 class Commands(typer.Typer):
-    """Registers commands. A parameter that is annotated with `CommonOptions` is filled from options of that name."""
+    """Registers commands. A parameter annotated with `CommonOptions` is filled from the options of that name."""
 
     def command(self, *args: Any, **settings: Any) -> Callable[[F], F]:
         register = super().command(*args, **settings)
@@ -103,7 +103,7 @@ class Commands(typer.Typer):
 
 
 def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that has the fields of its common options as parameters of its own, which Typer reads."""
+    """Return a function with the fields of its common options as additional parameters, which Typer reads."""
     signature = inspect.signature(function, eval_str=True)
     common = [one for one in signature.parameters.values() if is_dataclass(one.annotation)]
     if not common:

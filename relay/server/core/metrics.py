@@ -82,18 +82,20 @@ class RelayMetrics:
             "longest_idle_run_seconds", "Longest time that an open run has had no message or change"
         )
         self.last_success = self._gauge("last_completed_run_timestamp_seconds", "When a run was last completed")
-        self.dropouts = self._gauge("open_run_silent_sites", "Sites of open runs that were not seen for five minutes")
-        self.silent_sites = self._gauge("silent_sites", "Members of open projects that were not seen for a day")
+        self.dropouts = self._gauge("open_run_silent_sites", "Sites of open runs not seen for five minutes")
+        self.silent_sites = self._gauge("silent_sites", "Members of open projects not seen for a day")
         self.sites = self._gauge("sites", "Enrolled sites, by role", "role")
-        self.open_tokens = self._gauge("open_tokens", "Join tokens that could be used")
-        self.nonces = self._gauge("nonces", "Writes that are remembered against replay")
-        self.oldest_key = self._gauge("oldest_key_timestamp_seconds", "When the oldest key in use was made", "kind")
+        self.open_tokens = self._gauge("open_tokens", "Usable join tokens")
+        self.nonces = self._gauge("nonces", "Writes stored against replay")
+        self.oldest_key = self._gauge("oldest_key_timestamp_seconds", "When the oldest key in use was created", "kind")
         # Upkeep
         self.audit_entries = self._gauge("audit_entries", "Entries of the audit log")
         self.audit_checkpoint = self._gauge("audit_checkpoint_timestamp_seconds", "When the audit log was last signed")
-        self.audit_verified = self._gauge("audit_verified_timestamp_seconds", "When the audit log was last found whole")
+        self.audit_verified = self._gauge(
+            "audit_verified_timestamp_seconds", "When the audit log was last found intact"
+        )
         self.audit_broken = self._gauge("audit_broken", "1 if the audit log was found changed, else 0")
-        self.backup = self._gauge("last_backup_timestamp_seconds", "When the last backup was finished")
+        self.backup = self._gauge("last_backup_timestamp_seconds", "When the last backup finished")
         self.certificate_expiry = self._gauge(
             "certificate_expiry_timestamp_seconds", "When the TLS certificate in use expires", "certificate"
         )
@@ -101,7 +103,7 @@ class RelayMetrics:
         self._start_at_zero(problems)
 
     def _start_at_zero(self, problems: Iterable[str]) -> None:
-        """Let series exist before their first event: an increase from nothing is none to Prometheus."""
+        """Create series before their first event: Prometheus sees no increase when a series first appears."""
         for counter, labels in ((self.problems, problems), (self.faults, FAULTS), (self.payload_bytes, ("in", "out"))):
             for label in labels:
                 counter.labels(label)

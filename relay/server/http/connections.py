@@ -39,7 +39,7 @@ class Patience:
     """Limits on the number of connections, and on how long the port waits for each (in seconds).
 
     Attributes:
-        most, most_per_address: maximum number of connections; trusted proxies have no limit of their own.
+        most, most_per_address: maximum number of connections; trusted proxies are not limited individually.
         head_s: time for the TLS handshake, and for a request's head.
         idle_s: time between requests on a connection that has carried a valid signature.
         stall_s: time for a reader to take what was written.

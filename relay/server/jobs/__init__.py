@@ -1,4 +1,4 @@
-"""What a serving relay does by itself: housekeeping, deadlines, signing checkpoints, counting its state.
+"""Background jobs of a serving relay: housekeeping, deadlines, signing checkpoints, measuring its state.
 
-One job a file, started by `relay.server.app`. May import http, process, store, payloads and core.
+One job per file, started by `relay.server.app`. May import http, process, store, payloads and core.
 """

@@ -1,4 +1,4 @@
-"""What keeps one party from the share of others: request filter, rates, budget of bodies, turns at the database.
+"""What keeps one party from starving the others: request filter, rates, body budget, turns at the database.
 
-All of it is memory of one process. `request_filter.py` comes first in a request. May import core alone.
+All state is in the memory of one process. A request meets `request_filter.py` first. May import only core.
 """

@@ -1,4 +1,4 @@
-"""What one serving process knows and no database: its epoch, readiness, long polls, who was seen, its own load.
+"""What only the serving process knows: its epoch, readiness, long polls, sites seen, its own load.
 
 May import store, payloads and core.
 """

@@ -1,5 +1,5 @@
-"""The analyst's commands, one file a group. Start with `cli.py`, the table of all of them.
+"""The analyst's commands, one file per group. Start with `cli.py`, the table of all commands.
 
-A module is imported when one of its commands is called, so each imports at its top what its commands need. What a
-command does stands in the folders below; here are options, words and exit codes.
+A module is imported when one of its commands is called, so each imports at its top what its commands need. The folders
+below do the work; here are options, output and exit codes.
 """

@@ -1,4 +1,4 @@
-"""`secagg-coordinator export`: an earlier run as a page, which is drawn."""
+"""`secagg-coordinator export`: an earlier run as an HTML page."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Commands of the identity key's life: enrol, rotate, deregister."""
+"""Commands for the identity's key: enrol, rotate, deregister."""
 
 import asyncio
 from typing import Annotated
@@ -22,7 +22,7 @@ def enroll(
     token: Annotated[str, typer.Option(help="join token with the role coordinator")],
     name: Annotated[str, typer.Option(help="name of this coordinator, as shown to the sites")],
     common: CoordinatorOptions,
-    relay: Annotated[str | None, typer.Option(help="the relay's address")] = None,
+    relay: Annotated[str | None, typer.Option(help="address of the relay")] = None,
 ) -> None:
     """Generate this coordinator's key and enrol it.
 

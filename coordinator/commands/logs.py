@@ -1,4 +1,4 @@
-"""`secagg-coordinator logs`: what the sites logged of a run and sent."""
+"""`secagg-coordinator logs`: the logs of a run that sites sent."""
 
 import json
 from typing import Annotated

@@ -16,10 +16,10 @@ RunId = Annotated[UUID, typer.Argument(help="ID of the run; `runs` lists them")]
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorOptions(CommonOptions):
-    """What every command of the coordinator can be told."""
+    """Options of every command."""
 
     data: Annotated[Path | None, typer.Option("--data", help="folder with the identity and the journal")] = None
 
     def settings(self, **command_line: Any) -> CoordinatorConfig:
-        """Return the settings, with what the command line says beside the common options."""
+        """Return the settings, with the command line's options in addition to the common ones."""
         return CoordinatorConfig.load(data=self.data, config=self.config, **command_line)

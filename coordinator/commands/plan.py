@@ -1,4 +1,4 @@
-"""The command on a study plan before it is proposed: is it valid, what does it ask, and what could it tell?"""
+"""Commands for study plans before they are proposed: are they valid, what do they ask, what could they disclose?"""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +16,12 @@ app = Commands(name="plan", no_args_is_help=True, help="Study plans before they 
 
 @app.command("check")
 def check(file: Annotated[Path, typer.Argument(help="TOML file with the plan")], common: CoordinatorOptions) -> None:
-    """Check a study plan, describe its tasks, and list what sites' officers will read in its review."""
+    """Check a study plan, describe its tasks, and list the findings that sites' officers will read in its review."""
     terms = read_terms(file)
     if terms.plan is None:
-        raise PlanError(f"tasks: {file} has none, and a plan is made of them: [[tasks]]")
+        raise PlanError(f"tasks: {file} has none; a plan needs at least one [[tasks]] table")
     tasks, findings = tasks_in_words(terms), review(terms)
-    words = [*map(str, tasks), "", *(map(str, findings) if findings else ["the review finds nothing"])]
+    words = [*map(str, tasks), "", *(map(str, findings) if findings else ["the review has no findings"])]
     common.report(
         {
             "code": code_of(terms),

@@ -1,4 +1,4 @@
-"""Commands on projects: create, invite, show, seal, and set their tasks."""
+"""Commands for projects: create, invite, show, seal, and set tasks."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ app = Commands(name="project", no_args_is_help=True, help="Projects that this id
 
 @app.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="the project's name")],
+    name: Annotated[str, typer.Argument(help="name of the project")],
     common: CoordinatorOptions,
     terms: Annotated[Path | None, typer.Option(help="TOML file that states what the project may ask")] = None,
     plan: Annotated[Path | None, typer.Option(help="TOML file with its study plan and terms; see `plan check`")] = None,
@@ -38,7 +38,7 @@ def create(
         raise ParameterError("give the study plan with --plan, or terms without one with --terms")
     read = projects.read_terms(path, said)
     if plan is not None and read.plan is None:
-        raise ParameterError(f"{plan} has no [[tasks]]: these are terms without a plan")
+        raise ParameterError(f"{plan} has no [[tasks]], so it contains terms without a plan; give it with --terms")
     content = read.encode()
     project = uuid4()
 

@@ -1,4 +1,4 @@
-"""`secagg-coordinator runs`: which runs there are and were, from the journal alone."""
+"""`secagg-coordinator runs`: all runs, from the journal alone."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""`secagg-coordinator standby`: another process that looks after the same runs."""
+"""`secagg-coordinator standby`: a second process that watches the same runs."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""`secagg-coordinator pause` and `cancel`: what they ask of the process that executes the run."""
+"""`secagg-coordinator pause` and `cancel`: requests to the process that executes a run."""
 
 from coordinator.commands.options import CoordinatorOptions, RunId
 from coordinator.journal.records import RequestedAction, RunRecord

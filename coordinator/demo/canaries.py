@@ -46,7 +46,7 @@ def of_secret(what: str, secret: bytes) -> Iterator[Canary]:
     yield Canary(f"{what} in hex", secret.hex().encode())
     yield Canary(f"{what} in hex", secret.hex().upper().encode())
     for shift in range(3):
-        # Of `shift` bytes and the secret, the characters whose six bits are the secret's alone.
+        # Of `shift` bytes and the secret, only the characters whose six bits all belong to the secret.
         encoded = base64.b64encode(bytes(shift) + secret)
         inner = encoded[-(-4 * shift // 3) : 8 * (shift + len(secret)) // 6]
         yield Canary(f"{what} in base64", inner)

@@ -43,7 +43,7 @@ KAPLAN_MEIER = KaplanMeierSpec(
 
 
 def lung_by_institution() -> dict[str, Columns]:
-    """Return each site's table, (rows,) float64 columns with NaN where a value is missing, by the site's name."""
+    """Return the tables by site name: (rows,) float64 columns, with NaN for missing values."""
     patients = load_lung()
     sizes = patients["inst"].value_counts()
     return {
@@ -55,7 +55,7 @@ def lung_by_institution() -> dict[str, Columns]:
 
 
 def write_csv(folder: Path) -> Mapping[str, Path]:
-    """Write each site's table as a CSV file into `folder` and return the files by the site's name."""
+    """Write each site's table as a CSV file into `folder`, and return the files by site name."""
     files = {}
     for site, table in lung_by_institution().items():
         files[site] = folder / f"{site}.csv"

@@ -23,7 +23,7 @@ _SENT = {
 
 
 class Screen:
-    """A table of the sites on a terminal, or a line for each event where there is none."""
+    """A table of the sites on a terminal, or otherwise a line for each event."""
 
     def __init__(self, console: Console, hospitals: list[Hospital]) -> None:
         self._console = console

@@ -20,7 +20,7 @@ def opened(folder: Path) -> Iterator[Journal]:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from working with this identity meanwhile; raises JournalError where one does already."""
+    """Keep other processes from using this identity while the block runs; raises JournalError if one already does."""
     with opened(folder) as journal:
         journal.lock()
         yield

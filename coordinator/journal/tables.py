@@ -1,7 +1,7 @@
-"""The coordinator's own tables beside its machine: its runs, the packages it keeps for the sites, and the sums it has.
+"""Reads and writes the coordinator's own tables: epochs, packages, the open round, and sums.
 
-A run that was cut off is run again from its sums: an analysis asks the same queries in the same order, so those that
-are answered here are not asked again.
+An interrupted run is repeated from its sums: an analysis asks the same queries in the same order, so those that are
+answered here are not asked again.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""Projects from the coordinator's side: terms, invitations, rosters, tasks, catalogues, and the logs that sites send.
+"""Projects as their coordinator sees them: terms, invitations, rosters, tasks, catalogues, and logs from sites.
 
-Start with `projects.py`. Works over a `RelayClient` and reads the terms by `participant.study`; knows neither runs nor
-the session.
+Start with `projects.py`. Uses a `RelayClient`, and reads terms with `participant.study`; knows neither runs nor the
+session.
 """

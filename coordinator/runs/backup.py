@@ -53,7 +53,7 @@ def make(settings: CoordinatorConfig, passphrase: str, target: Path) -> dict[str
     with closing(Journal(settings.data, TABLES)) as journal, closing(sqlite3.connect(":memory:")) as copy:
         journal.connection.backup(copy)
         for table in _FORGOTTEN:
-            copy.execute(f"DELETE FROM {table}")  # noqa: S608  # names of ours
+            copy.execute(f"DELETE FROM {table}")  # noqa: S608  # the names are constants
         copy.commit()
         copy.execute("VACUUM")
         content = copy.serialize()

@@ -1,4 +1,4 @@
-"""What commands and notebooks work with: settings, identity, relay and journal of this coordinator."""
+"""The session that commands and notebooks use: settings, identity, relay and journal of this coordinator."""
 
 import asyncio
 import sys
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A coordinator at work. Any number of runs share one.
+    """An open coordinator. Any number of runs share one session.
 
     Attributes:
         mail: one reader of what the relay has for this identity.
@@ -46,7 +46,7 @@ class Session:
 
 
 def in_session(settings: CoordinatorConfig, work: Callable[[Session], Awaitable[T]]) -> T:
-    """Do a command's work in a session of its own."""
+    """Do a command's work in its own session."""
     logs.configure("coordinator", level=settings.log_level)
 
     async def inside() -> T:
@@ -58,14 +58,14 @@ def in_session(settings: CoordinatorConfig, work: Callable[[Session], Awaitable[
 
 @asynccontextmanager
 async def opened(settings: CoordinatorConfig, secret: str) -> AsyncIterator[Session]:
-    """Open the identity by its passphrase, the journal, and a connection to the relay."""
+    """Unlock the identity, and open the journal and a connection to the relay."""
     async with at_work(settings, keystore.unlock(settings.identity, secret)) as session:
         yield session
 
 
 @asynccontextmanager
 async def at_work(settings: CoordinatorConfig, identity: Identity) -> AsyncIterator[Session]:
-    """Open the journal and a connection to the relay for an identity that is open."""
+    """Open the journal and a connection to the relay for an unlocked identity."""
     with journal_opened(settings.data) as journal:
         async with settings.client(identity) as relay:
             records = RunRecords(journal.connection)
@@ -75,7 +75,7 @@ async def at_work(settings: CoordinatorConfig, identity: Identity) -> AsyncItera
 
 
 def passphrase(settings: CoordinatorConfig) -> str:
-    """Return the identity's passphrase from the settings, or ask for it where a person sits there."""
+    """Return the identity's passphrase from the settings, or ask for it on a terminal."""
     secret = settings.passphrase.get_secret_value()
     if not secret and sys.stdin.isatty():
         return str(typer.prompt("passphrase of the identity", hide_input=True))

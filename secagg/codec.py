@@ -486,7 +486,7 @@ class Record:
 
         Raises:
             DecodeError: V-0101 truncated, V-0102 trailing bytes, V-0103 a count over its limit, V-0104 a forbidden
-            value,     V-0105 wrong order.
+                value, V-0105 wrong order.
         """
         source = Source(bytes(data))
         value = cls.read(source)

@@ -29,7 +29,7 @@ def split(secret: bytes, *, threshold: int, holders: Sequence[int], rand: bytes)
         threshold: 1 to the number of holders.
         holders: distinct x values, 1 to 65,535.
         rand: 32 secret random bytes, used for this call only; the polynomials' other coefficients are its AES-256-CTR
-        keystream,     so they are uniform over the whole field.
+            keystream, so they are uniform over the whole field.
 
     Raises:
         ParameterError: an argument is out of range.

@@ -106,15 +106,15 @@ def simulate(
             len(survivors) * clip / (2^value_bits - 2) per entry.
         drop_before_upload, drop_before_unmask: rows of sites that vanish at that point.
         neighbours: number of neighbours per site, for cohorts of hundreds and more: an even number for a random regular
-        graph that tolerates 5 % corrupt and 5 % lost sites, "auto" for the least such number, None for the complete
-        graph.     The threshold then refers to neighbourhoods, by default the least private one; the sum carries no
-        lanes.
+            graph that tolerates 5 % corrupt and 5 % lost sites, "auto" for the least such number, None for the complete
+            graph. The threshold then refers to neighbourhoods, by default the least private one; the sum carries no
+            lanes.
         mode: "he" sums under homomorphic encryption, and the coordinator does not learn the sum; `total` is then what
-        the     sites opened. Only on the complete graph; needs the extra `he`.
+            the sites opened. Only on the complete graph; needs the extra `he`.
 
     Raises:
         ParameterError: wrong shapes or values, or too few neighbours for privacy; HeadroomError: the sum does not fit
-        into     64 bits.
+            into 64 bits.
         NotEnoughParticipantsError: fewer sites than the threshold are left.
     """
     rows, clips = as_reals(vectors), as_reals(clip)

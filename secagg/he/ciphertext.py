@@ -72,7 +72,7 @@ class Ciphertext:
 
         Raises:
             CiphertextError: wrong length, or a residue that is not reduced; detected before anything is allocated, in
-            time     linear in the length.
+                time linear in the length.
         """
         if len(data) != parameters.ciphertext_bytes:
             raise CiphertextError(f"a ciphertext must have {parameters.ciphertext_bytes} bytes, got {len(data)}")

@@ -173,8 +173,8 @@ def announce(plan: Plan, inputs: StepInputs) -> Step:
 
     Raises:
         ParameterError: the identity is not the roster's coordinator, a site is not in the roster, or homomorphic sums
-        are     requested on a sparse graph or for too many sites. Each site decides itself whether the terms are
-        acceptable.
+            are requested on a sparse graph or for too many sites. Each site decides itself whether the terms are
+            acceptable.
     """
     if inputs.identity.public != plan.roster.coordinator or not set(plan.sites) <= set(plan.roster.sites):
         raise ParameterError("only the roster's coordinator may announce an epoch, and only to sites in the roster")

@@ -97,7 +97,7 @@ def forwarded(
 
     Raises:
         FaultyCoordinatorError: V-0205 a frame has the wrong kind, epoch, round, transcript or recipient, or is not
-        signed by     its author; V-0206 not one frame per sender in ascending order.
+            signed by its author; V-0206 not one frame per sender in ascending order.
     """
     senders = [frame.sender for frame in frames]
     if senders != sorted(set(senders)) or not all(1 <= sender <= len(manifest.sites) for sender in senders):

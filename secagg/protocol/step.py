@@ -41,7 +41,7 @@ class StepInputs:
         rand: 32 secret bytes, drawn afresh for each step and never reused.
         encapsulate: ML-KEM-768 encapsulation, whose randomness the library draws itself.
         encapsulations, shares, leaves: what the coordinator stored for the sites, by site (see `Keep`). Each entry is
-        read once     per step, so mappings that read from disk are fine.
+            read once per step, so mappings that read from disk are fine.
     """
 
     identity: Identity

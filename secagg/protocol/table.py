@@ -208,7 +208,7 @@ def receive(state: Record, data: bytes, inputs: StepInputs, payload: bytes | Non
 
     Raises:
         ProtocolError: the frame is refused; `state` is unchanged, and nothing is to be sent. V-0001: this state does
-        not accept     this kind of message; V-0107: no such kind exists.
+            not accept this kind of message; V-0107: no such kind exists.
     """
     frame = envelope.parse(data)
     kind = MESSAGES.get(frame.kind)

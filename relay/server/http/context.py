@@ -68,7 +68,7 @@ class Call(Generic[Q, B]):
         path: path parameters.
         query, body: values of the types that the route declares, None where it declares none.
         project, run, message, blob: what the path names. Set by `access.authorise`, and only if the route's rule is
-        about     one; reading another is an error.
+            about one; reading another is an error.
         leads: whether the signer is the project's coordinator.
         membership: signer's state in the project; None if it is not a member.
         staged: what the route's stage prepared for the transaction.

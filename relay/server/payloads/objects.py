@@ -24,7 +24,7 @@ class BlobObjects:
 
     Args:
         url: URL such as s3://bucket/prefix. Credentials, region and endpoint come from the store's usual environment
-        variables     (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT ...).
+            variables (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT ...).
     """
 
     failure: str | None = None  # the store is responsible for its own disks

@@ -25,7 +25,7 @@ class Database(Protocol):
         Args:
             work: transaction. Writes are serialised.
             appends: whether `work` only adds rows and advances rows by compare-and-set, with permissions read from what
-            was     committed before it began. Such writes need not wait for each other.
+                was committed before it began. Such writes need not wait for each other.
 
         Raises:
             DatabaseUnavailableError: nothing is known to be stored; the caller may retry.

@@ -82,6 +82,10 @@ class Suite(IntEnum):
     X25519_MLKEM768_AES256_BFV = 2
 
 
+SUITES: Mapping[str, Suite] = {"masks": Suite.X25519_MLKEM768_AES256, "he": Suite.X25519_MLKEM768_AES256_BFV}
+"""By mode: how sums are made."""
+
+
 class ProtocolMessage(Record):
     """Base of all message bodies.
 

@@ -4,6 +4,7 @@ Spec: 02-protocol §1 (bounds), 01-wire §5 (schema). Bounds follow Bonawitz et 
 survivors' signatures as the threat model explains.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
 from math import isfinite
 from typing import Annotated
@@ -37,6 +38,11 @@ class LossRule(IntEnum):
     CONTINUE = 1
     PAUSE = 2
     ABORT = 3
+
+
+PROFILES: Mapping[str, Profile] = {"malicious": Profile.MALICIOUS, "semi-honest": Profile.SEMI_HONEST}
+LOSS_RULES: Mapping[str, LossRule] = {rule.name.lower(): rule for rule in LossRule}
+"""By the names that people use."""
 
 
 class Beyond(IntEnum):

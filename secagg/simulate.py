@@ -20,9 +20,10 @@ from secagg.codec import Record
 from secagg.envelope import EVERYONE
 from secagg.errors import ParameterError
 from secagg.identity import Identity, Roster
-from secagg.messages import EncapsulationPackage, HeldLeaves, SharePackage, Suite
+from secagg.messages import SUITES, EncapsulationPackage, HeldLeaves, SharePackage, Suite
 from secagg.params import (
     MIN_SITES,
+    PROFILES,
     Floors,
     Profile,
     Schema,
@@ -62,7 +63,6 @@ S = TypeVar("S", bound=Record)
 PHASES: tuple[Phase, ...] = ("epoch", "upload", "unmask")
 PACKAGES: tuple[type[Package], ...] = (EncapsulationPackage, SharePackage, HeldLeaves)
 ONE_IN = 20  # fraction of sites that a sparse graph assumes corrupt, and again lost
-PROFILES = {"malicious": Profile.MALICIOUS, "semi-honest": Profile.SEMI_HONEST}
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,7 @@ def simulate(
     terms = on_complete_graph(len(rows), PROFILES[profile], threshold)
     if neighbours is not None:
         terms = _sparse(len(rows), PROFILES[profile], threshold, neighbours)
-    suite = Suite.X25519_MLKEM768_AES256_BFV if mode == "he" else Suite.X25519_MLKEM768_AES256
-    cohort = SimulatedCohort.of(len(rows), PROFILES[profile], terms, suite)
+    cohort = SimulatedCohort.of(len(rows), PROFILES[profile], terms, SUITES[mode])
     cohort.set_up()
     total, survivors, clipped = cohort.round(
         b"simulation", rows, schema, set(drop_before_upload), set(drop_before_unmask)

@@ -1,6 +1,5 @@
 """`secagg-coordinator backup` and `restore`."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ from coordinator.commands.options import CoordinatorOptions
 from coordinator.runs import backup as backups
 from coordinator.session.session import passphrase
 from relay.service.command import Commands
+from relay.service.dates import utc
 
 app = Commands()
 
@@ -31,6 +31,6 @@ def restore(
     """Restore a backup into an empty data folder; `resume RUN` continues open runs from their checkpoints."""
     settings = common.settings()
     facts = backups.restore(settings, passphrase(settings), source)
-    made = datetime.fromtimestamp(facts["made"], UTC).strftime("%Y-%m-%d %H:%M UTC")
+    made = utc(facts["made"])
     lines = [f"{facts['runs']} runs, as of {made}", *(f"open; continue it with: resume {run}" for run in facts["open"])]
     common.report(facts, "\n".join(lines))

@@ -7,10 +7,9 @@ auditor. Next to the names of sites, numbers of rows appear only as bands.
 import platform
 from base64 import b64encode
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -23,6 +22,7 @@ from participant.analyses.base.result import AnalysisResult
 from participant.statistics.evaluation.describe import InWords, describe
 from participant.statistics.language.query import Query
 from participant.study.catalogue import Band
+from relay.service.dates import utc
 
 _PAGES = Environment(
     loader=PackageLoader("coordinator.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -56,8 +56,8 @@ def page(run: RunReport) -> str:
     """Return the page of a run."""
     return _PAGES.get_template("page.html.j2").render(
         run=run,
-        began=_date(run.began),
-        ended=_date(run.ended),
+        began=None if run.began is None else utc(run.began),
+        ended=None if run.ended is None else utc(run.ended),
         pieces=[_piece(result) for result in run.results],
         cohort=list(_cohort(run)),
         rounds=[
@@ -104,7 +104,3 @@ def _versions(queries: list[Query]) -> list[tuple[str, str]]:
     statistics = {(f"statistic {query.statistic}", str(query.version)) for query in queries}
     packages = [(name, version(name)) for name in _PACKAGES]
     return [*packages, ("Python", platform.python_version()), *sorted(statistics)]
-
-
-def _date(seconds: float | None) -> Any:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

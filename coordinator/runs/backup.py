@@ -5,7 +5,6 @@ content, what it has sent since. After a restore, a run that was open continues 
 the open round is finished, and a new epoch follows. Without checkpoints the run fails with a reason.
 """
 
-import os
 import sqlite3
 import time
 from contextlib import closing
@@ -20,7 +19,7 @@ from coordinator.session.config import CoordinatorConfig
 from relay.party import keystore
 from relay.party.journal import Journal
 from relay.party.sealed import MAX_BYTES, Sealed, WrongPassphraseError, seal
-from relay.service.folders import private_folder, sync_folder
+from relay.service.folders import private_folder, write_new
 from secagg.errors import ParameterError
 
 FORMAT = 1
@@ -65,12 +64,7 @@ def make(settings: CoordinatorConfig, passphrase: str, target: Path) -> dict[str
     file = _File(
         format=FORMAT, made=time.time(), identity=settings.identity.read_text(), journal=seal(content, passphrase)
     )
-    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as out:
-        out.write(file.model_dump_json() + "\n")
-        out.flush()
-        os.fsync(out.fileno())
-    sync_folder(target.parent)
+    write_new(target, file.model_dump_json().encode() + b"\n")
     return {"file": str(target), "runs": runs, "bytes": target.stat().st_size}
 
 
@@ -100,10 +94,5 @@ def restore(settings: CoordinatorConfig, passphrase: str, source: Path) -> dict[
         open_runs = [record.run for record in known if not record.is_over]
         for run in open_runs:
             records.restored(run)
-    handle = os.open(settings.identity, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as out:
-        out.write(file.identity)
-        out.flush()
-        os.fsync(out.fileno())
-    sync_folder(settings.data)
+    write_new(settings.identity, file.identity.encode())
     return {"made": file.made, "runs": len(known), "open": [str(run) for run in open_runs]}

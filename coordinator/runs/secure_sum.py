@@ -9,19 +9,15 @@ from coordinator.runs.driver import Driver
 from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
 from participant.statistics.evaluation.bound import BoundQuery
 from secagg.errors import SecaggError
-from secagg.messages import Suite
+from secagg.messages import SUITES
 from secagg.params import (
+    LOSS_RULES,
     MAX_SITE_ROUNDS,
-    LossRule,
-    Profile,
+    PROFILES,
     Schema,
     mac_lanes_for,
     ring_bits_for,
 )
-
-_PROFILES = {"semi-honest": Profile.SEMI_HONEST, "malicious": Profile.MALICIOUS}
-_LOSS_RULES = {"continue": LossRule.CONTINUE, "pause": LossRule.PAUSE, "abort": LossRule.ABORT}
-_SUITES = {"masks": Suite.X25519_MLKEM768_AES256, "he": Suite.X25519_MLKEM768_AES256_BFV}
 
 
 class HeldBySitesError(SecaggError):
@@ -109,7 +105,7 @@ class RunSum(SecureSum):
             sites,
             rounds=min(self._rounds, MAX_SITE_ROUNDS // len(sites)),
             quorum=self._record.quorum,
-            profile=_PROFILES[self._sealed.terms.profile],
-            loss_rule=_LOSS_RULES[self._sealed.terms.loss_rule],
-            suite=_SUITES[self._sealed.terms.mode],
+            profile=PROFILES[self._sealed.terms.profile],
+            loss_rule=LOSS_RULES[self._sealed.terms.loss_rule],
+            suite=SUITES[self._sealed.terms.mode],
         )

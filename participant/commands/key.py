@@ -1,7 +1,6 @@
 """Commands for the identity key: rotate, back up, restore."""
 
 import asyncio
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,8 @@ from participant.settings.journal import alone
 from participant.settings.passphrase import passphrase
 from relay.client import enrolment
 from relay.service.command import Commands
+from relay.service.dates import utc
+from relay.service.folders import write_new
 from secagg.errors import ParameterError
 from secagg.identity import key_words
 
@@ -71,7 +72,7 @@ def restore(
     found = key_backup.restore(file, passphrase(settings), settings.data)
     files = [(path if name == "settings" else Path(at), text) for name, (at, text) in found.pop("files").items()]
     written = [str(at) for at, text in files if _put_back(at, text)]
-    made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(found["made"]))
+    made = utc(found["made"])
     words = (
         f"restored the backup of {made}: the identity and {found['entries']} ledger entries. "
         f"{found['runs']} runs are over for this site, as is every run with mail at the relay.\n"
@@ -86,6 +87,5 @@ def _put_back(path: Path, text: str) -> bool:
     if path.exists():
         return False
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as handle:
-        handle.write(text)
+    write_new(path, text.encode())
     return True

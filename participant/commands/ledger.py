@@ -1,12 +1,12 @@
 """`secagg-participant ledger`: everything that ever left this site."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from participant.commands.options import SiteOptions
 from participant.records.ledger import Ledger
 from participant.settings.journal import opened
 from relay.service.command import Commands
+from relay.service.dates import utc
 
 app = Commands()
 
@@ -18,15 +18,11 @@ def ledger(common: SiteOptions) -> None:
         book = Ledger(journal.connection)
         entries, head = book.entries(), book.head
     lines = [
-        f"{number:>6}  {_date(entry['at'])}  {entry['what']:<10} {_place(entry)}"
+        f"{number:>6}  {utc(entry['at'], exact=True)}  {entry['what']:<10} {_place(entry)}"
         for number, entry in enumerate(entries, 1)
     ]
     words = "\n".join(lines) or "nothing has left this site"
     common.report({"entries": entries, "unbroken": True, "head": head}, words)
-
-
-def _date(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _place(entry: dict[str, Any]) -> str:

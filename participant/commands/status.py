@@ -1,10 +1,9 @@
 """`secagg-participant status`."""
 
-from datetime import UTC, datetime
-
 from participant.commands.options import SiteOptions
 from participant.settings import status as site_status
 from relay.service.command import Commands
+from relay.service.dates import utc
 
 app = Commands()
 
@@ -26,4 +25,4 @@ def _words(value: object) -> str:
 
 
 def _date(seconds: float | None) -> str:
-    return "never" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return "never" if seconds is None else utc(seconds)

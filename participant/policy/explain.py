@@ -7,7 +7,6 @@ is for the site alone.
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from participant.statistics.evaluation.bound import BoundQuery, bind
 from participant.statistics.evaluation.describe import describe
 from participant.statistics.language.query import Query, canonical
 from relay.party.journal import Journal
+from relay.service.dates import utc
 from secagg.errors import ParameterError
 
 Facts = dict[str, Any]
@@ -118,7 +118,7 @@ def in_words(facts: Facts) -> str:
     """Format what `explain` found for a terminal."""
     lines = [f"run {facts['run']} of project {facts['project']}"]
     if (waits := facts["waits"]) is not None:
-        until = datetime.fromtimestamp(waits["until"], UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        until = utc(waits["until"], exact=True)
         lines.append(f"Round {waits['round']} waits ({', '.join(waits['rules'])}): {waits['why']}. Until {until}.")
         lines += [f"  {word:<8} {key}" for word, what in _SITES for key in waits[what]]
         if waits["survivors"]:

@@ -26,13 +26,10 @@ from participant.study.review import check, code_of, review
 from participant.study.terms import ProjectTerms
 from secagg import he
 from secagg.errors import ParameterError
-from secagg.messages import Manifest, Suite
-from secagg.params import MIN_SITES, Floors, LossRule, Profile
+from secagg.messages import SUITES, Manifest
+from secagg.params import LOSS_RULES, MIN_SITES, PROFILES, Floors, LossRule, Profile
 
 SCHEMA = Path(__file__).with_name("policy.schema.json")
-_PROFILES = {"semi-honest": Profile.SEMI_HONEST, "malicious": Profile.MALICIOUS}
-_LOSS_RULES = {"continue": LossRule.CONTINUE, "pause": LossRule.PAUSE, "abort": LossRule.ABORT}
-_SUITES = {"masks": Suite.X25519_MLKEM768_AES256, "he": Suite.X25519_MLKEM768_AES256_BFV}
 
 
 class PolicyError(ParameterError):
@@ -223,7 +220,7 @@ class Policy(Strict):
     def floors(self) -> Floors:
         """The floors against which the protocol checks a manifest."""
         return Floors(
-            profile=_PROFILES[self.profile],
+            profile=PROFILES[self.profile],
             sites=self.minimum_sites,
             survivors=self.minimum_survivors,
             colluders_one_in=self.colluders_one_in,
@@ -273,7 +270,7 @@ class Policy(Strict):
         """
         of_terms = ((rule, says(asked.manifest, offer.terms)) for rule, says in OF_MANIFESTS_BY_TERMS.items())
         _enforce([*((rule, says(self, asked)) for rule, says in OF_EPOCHS.items()), *of_terms])
-        if asked.manifest.suite is not _SUITES[offer.terms.mode]:
+        if asked.manifest.suite is not SUITES[offer.terms.mode]:
             raise RefusedError(
                 f"the manifest's suite does not match the project's terms, whose mode is {offer.terms.mode}"
             )
@@ -358,7 +355,7 @@ def _statistics(policy: Policy, names: Iterable[str]) -> str:
 
 
 def _profile(policy: Policy, offered: Profile) -> str:
-    return f"the policy requires the {policy.profile} profile" if offered < _PROFILES[policy.profile] else ""
+    return f"the policy requires the {policy.profile} profile" if offered < PROFILES[policy.profile] else ""
 
 
 def _mode(policy: Policy, offer: Offer) -> str:
@@ -367,7 +364,7 @@ def _mode(policy: Policy, offer: Offer) -> str:
 
 
 def _loss_rule(policy: Policy, offered: LossRule) -> str:
-    beyond = offered < _LOSS_RULES[policy.loss_rule]
+    beyond = offered < LOSS_RULES[policy.loss_rule]
     return f"the policy allows at most the loss rule '{policy.loss_rule}'" if beyond else ""
 
 
@@ -411,7 +408,7 @@ def _agreed_sites(manifest: Manifest, terms: ProjectTerms) -> str:
 
 
 def _agreed_profile(manifest: Manifest, terms: ProjectTerms) -> str:
-    weaker = manifest.profile < _PROFILES[terms.profile]
+    weaker = manifest.profile < PROFILES[terms.profile]
     return f"the project's terms require the {terms.profile} profile" if weaker else ""
 
 
@@ -423,7 +420,7 @@ def _epoch_days(policy: Policy, asked: AskedEpoch) -> str:
 
 
 def _agreed_loss_rule(manifest: Manifest, terms: ProjectTerms) -> str:
-    weaker = manifest.loss_rule < _LOSS_RULES[terms.loss_rule]
+    weaker = manifest.loss_rule < LOSS_RULES[terms.loss_rule]
     return f"the project's terms say '{terms.loss_rule}' after a lost site" if weaker else ""
 
 
@@ -490,9 +487,9 @@ OF_OFFERS: Mapping[str, Callable[[Policy, Offer], str]] = {
     "datasets": _dataset,
     "columns": lambda policy, offer: _columns(policy, offer.terms.dataset, offer.terms.columns),
     "statistics": lambda policy, offer: _statistics(policy, offer.terms.statistics),
-    "profile": lambda policy, offer: _profile(policy, _PROFILES[offer.terms.profile]),
+    "profile": lambda policy, offer: _profile(policy, PROFILES[offer.terms.profile]),
     "modes": _mode,
-    "loss_rule": lambda policy, offer: _loss_rule(policy, _LOSS_RULES[offer.terms.loss_rule]),
+    "loss_rule": lambda policy, offer: _loss_rule(policy, LOSS_RULES[offer.terms.loss_rule]),
     "without_plan": _without_plan,
     "minimum_persons": lambda policy, offer: _floor_of_plan(policy, offer, policy.minimum_persons),
     "minimum_cell": lambda policy, offer: _floor_of_plan(policy, offer, policy.minimum_cell),

@@ -3,7 +3,6 @@
 It never reads the rows: an entry holds what the description says, in bands.
 """
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from participant.study.terms import ProjectTerms
 from relay.client.parcels import Parcels
 from relay.client.transport import RelayClient
 from relay.party.journal import Journal
+from relay.service.folders import write_new
 from secagg.errors import ParameterError
 from secagg.identity import Identity
 
@@ -75,8 +75,7 @@ def export_entry(made: CatalogueEntry, identity: Identity, journal: Journal, pat
     """Sign an entry into a file, after noting in the ledger that it leaves."""
     signed = SignedEntry.sign(made, identity).encode()
     _note(made, journal)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(signed)
+    write_new(path, signed)
 
 
 async def send_entry(made: CatalogueEntry, identity: Identity, journal: Journal, relay: RelayClient) -> None:

@@ -1,7 +1,6 @@
 """Writing the settings file for `configure` and `enroll`, once all that it says was checked."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from participant.policy.rules import Policy
 from participant.settings.config import ParticipantConfig
 from participant.settings.settings_file import content
 from relay.client.transport import RelayClient
-from relay.service.folders import sync_folder
+from relay.service.folders import sync_folder, write_whole
 from relay.service.settings import SettingsError
 from secagg.identity import Identity
 
@@ -71,10 +70,7 @@ def _replace(path: Path, text: str) -> ParticipantConfig:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.new")
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        write_whole(fresh, text.encode())
         settings = ParticipantConfig.load(**content(fresh), config=fresh)  # no environment variable overrides them
         check(settings)
         fresh.replace(path)

@@ -30,12 +30,22 @@ def private_folder(path: Path) -> Path:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a durable file, readable by this user only, that gets its name or replaces another only once complete."""
     fresh = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    _write(fresh, content, os.O_TRUNC)
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a durable file, readable by this user only; raises FileExistsError rather than replace another."""
+    _write(path, content, os.O_EXCL)
+    sync_folder(path.parent)
+
+
+def _write(path: Path, content: bytes, how: int) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o600), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(path)
-    sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files and folders for one user: 0600 and 0700, and durable where that matters."""
+"""Files for one user, mode 0600."""
 
 import os
 from pathlib import Path
@@ -13,12 +13,3 @@ def private_file(path: Path) -> TextIO:
 def private(path: str, flags: int) -> int:
     """Open a file with mode 0600; for `open`'s opener."""
     return os.open(path, flags, mode=0o600)
-
-
-def sync(folder: Path) -> None:
-    """Make a folder's entries durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

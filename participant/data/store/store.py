@@ -30,10 +30,11 @@ from participant.data.model.errors import (
     NoSuchDatasetError,
     NotNumericError,
 )
-from participant.data.model.private import private, sync
+from participant.data.model.private import private
 from participant.statistics.evaluation.evaluate import MissingColumnsError
 from participant.statistics.language.layout import Array
 from participant.statistics.language.query import NAME_PATTERN
+from relay.service.folders import sync_folder
 
 DATA = "data.parquet"
 DESCRIPTION = "description.json"
@@ -153,7 +154,7 @@ class DatasetStore:
                     if rest.name != DESCRIPTION:
                         rest.unlink()
                 (folder / DESCRIPTION).unlink()
-                sync(folder)
+                sync_folder(folder)
             if not self.versions(name):
                 rmtree(self._folder / name / REFUSED, ignore_errors=True)
 
@@ -188,11 +189,11 @@ class DatasetStore:
             for file in folder.iterdir():
                 with file.open("rb") as written:
                     os.fsync(written.fileno())
-            sync(folder)
+            sync_folder(folder)
             place.mkdir(mode=0o700, exist_ok=True)
             folder.rename(place / str(version))
-            sync(place)
-            sync(self._folder)
+            sync_folder(place)
+            sync_folder(self._folder)
         return described
 
     def next_version(self, name: str) -> int:

@@ -15,6 +15,7 @@ from relay.server.commands.options import RelayOptions
 from relay.server.store import audit, epochs, milestones, runs, sites, state_counts
 from relay.server.store.offline import on_database, over_view
 from relay.service.command import Commands
+from relay.service.dates import utc
 from secagg.errors import ParameterError
 from secagg.identity import fingerprint
 
@@ -139,7 +140,7 @@ def _words(name: str, value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_words(key, item)}" for key, item in value.items()) or "none"
     if isinstance(value, float) and name in {"enrolled", "last_seen", "created", "since", "last_activity"} | _TIMES:
-        return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(value))
+        return utc(value)
     return str(value)
 
 

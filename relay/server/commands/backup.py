@@ -1,6 +1,5 @@
 """`secagg-relay backup`, `backup-key` and `restore`."""
 
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,8 @@ from relay.server.backup.archive import BackupError
 from relay.server.commands.options import RelayOptions
 from relay.server.http.signatures import public_key
 from relay.service.command import AsJson, Commands, report
+from relay.service.dates import utc
+from relay.service.folders import write_new
 from secagg.errors import ParameterError
 
 app = Commands()
@@ -68,13 +69,9 @@ def backup_key(
     """
     identity = pyrage.x25519.Identity.generate()
     try:
-        handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        write_new(out, f"# public key: {identity.to_public()}\n{identity}\n".encode())
     except FileExistsError:
         raise ParameterError(f"{out} already exists; a key is never overwritten") from None
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(f"# public key: {identity.to_public()}\n{identity}\n")
-        file.flush()
-        os.fsync(file.fileno())
     public = str(identity.to_public())
     report({"recipient": public, "file": str(out)}, public, as_json=as_json)
 
@@ -115,7 +112,7 @@ def restore(
     if ended is not None:
         words += f"; {facts['ended_keys']} keys ended again"
     elif verify:
-        made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(facts["made"]))
+        made = utc(facts["made"])
         words += (
             f"\nkeys that ended after {made} are valid again; end them before starting: "
             "secagg-relay site revoke, or restore with --ended FILE"

@@ -2,7 +2,6 @@
 
 import json
 import time
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -18,6 +17,7 @@ from relay.server.store import audit, sites
 from relay.server.store.database import Row
 from relay.server.store.offline import on_database
 from relay.service.command import Commands
+from relay.service.dates import utc
 from secagg.errors import ParameterError
 from secagg.identity import key_words
 
@@ -46,9 +46,7 @@ def list_(common: RelayOptions) -> None:
         return
     table = Table("name", "role", "status", "last seen", "labels")
     for row, entry in zip(rows, listed, strict=True):
-        seen = (
-            "" if row.last_seen is None else datetime.fromtimestamp(row.last_seen, UTC).strftime("%Y-%m-%d %H:%M UTC")
-        )
+        seen = "" if row.last_seen is None else utc(row.last_seen)
         labels = ", ".join(f"{name}={value}" for name, value in entry["labels"].items())
         table.add_row(row.name, row.role, entry["status"], seen, labels)
     Console().print(table)

@@ -2,7 +2,6 @@
 
 import re
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +19,7 @@ from relay.server.registry import join_tokens
 from relay.server.store import tokens
 from relay.server.store.offline import on_database
 from relay.service.command import Commands
+from relay.service.dates import utc
 from secagg.errors import ParameterError
 
 app = Commands(name="token", no_args_is_help=True, help="Join tokens: one enrols one site.")
@@ -53,11 +53,11 @@ def create(
     facts = {"id": number, "role": role.value, "label": label, "expires": expires}
     if bundle is not None and draft is not None:
         draft.model_copy(update={"token": SecretStr(text)}).write(bundle)
-        words = f"{bundle}: for {label} only, valid until {_date(expires)}; whoever uses it first is enrolled"
+        words = f"{bundle}: for {label} only, valid until {utc(expires)}; whoever uses it first is enrolled"
         common.report(facts | {"bundle": str(bundle)}, words)
         return
     facts["token"] = text
-    common.report(facts, f"{text}\n(number {number}, role {role.value}, valid until {_date(expires)})")
+    common.report(facts, f"{text}\n(number {number}, role {role.value}, valid until {utc(expires)})")
 
 
 @app.command("rehearsal")
@@ -81,7 +81,7 @@ def rehearsal(
     made = on_database(common.settings(), work, create=True)
     draft.model_copy(update={"rehearsal": tuple(map(SecretStr, made))}).write(bundle)
     facts = {"bundle": str(bundle), "sites": sites, "expires": expires}
-    common.report(facts, f"{bundle}: one rehearsal with {sites} made-up sites, valid until {_date(expires)}")
+    common.report(facts, f"{bundle}: one rehearsal with {sites} made-up sites, valid until {utc(expires)}")
 
 
 @app.command("list")
@@ -106,7 +106,7 @@ def list_(common: RelayOptions) -> None:
         return
     table = Table("number", "role", "label", "state", "expires", "used by")
     for entry in listed:
-        expires = _date(entry["expires"])
+        expires = utc(entry["expires"])
         table.add_row(str(entry["id"]), entry["role"], entry["label"], entry["state"], expires, entry["used_by"] or "")
     Console().print(table)
 
@@ -139,7 +139,7 @@ def rotate(
 
     made, text = on_database(common.settings(), work)
     facts = {"id": made, "token": text, "expires": expires, "revoked": number}
-    common.report(facts, f"{text}\n(number {made}, in place of {number}, valid until {_date(expires)})")
+    common.report(facts, f"{text}\n(number {made}, in place of {number}, valid until {utc(expires)})")
 
 
 def _draft(file: Path, address: str, ca: Path | None, label: str, expires: float) -> Bundle:
@@ -156,7 +156,3 @@ def _seconds(ttl: str) -> float:
     if match is None or int(match[1]) == 0:
         raise ParameterError(f"{ttl!r} is not a duration; use for example 30m, 12h or 7d")
     return int(match[1]) * {"m": 60, "h": 3600, "d": 86400}[match[2]]
-
-
-def _date(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

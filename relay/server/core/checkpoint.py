@@ -6,12 +6,13 @@ key, generated at its first start and stored outside the database: write access 
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from relay.api.wire import from_base64url, to_base64url
-from relay.service.folders import sync_folder
+from relay.service.folders import write_new
 from secagg.errors import ParameterError, SecaggError
 from secagg.identity import KEY_BYTES, Identity, InvalidSignatureError, verify
 
@@ -99,15 +100,8 @@ def signing_key(path: Path) -> Identity:
     Raises:
         ParameterError: the file is not a key, or others may read it.
     """
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _read_key(path)
-    with os.fdopen(handle, "wb") as file:
-        file.write(os.urandom(KEY_BYTES).hex().encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(path.parent)
+    with suppress(FileExistsError):
+        write_new(path, os.urandom(KEY_BYTES).hex().encode() + b"\n")
     return _read_key(path)
 
 

@@ -153,7 +153,7 @@ def test_an_import_that_fails_leaves_nothing(store: DatasetStore, imported, tmp_
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store_module, "sync", full)
+    monkeypatch.setattr(store_module, "sync_folder", full)
     with pytest.raises(OSError, match="space"):
         imported(b"age\n1\n")
     monkeypatch.undo()

@@ -123,8 +123,8 @@ def test_ranges_of_whole_numbers_and_of_the_unknown_are_refused() -> None:
             "whole numbers",
         ),
         ("counts", {"columns": ["x"], "row_limit": 9}, "counts version 1 cannot be used inside"),
-        ("ranges", {"row_limit": 9}, "ranges in version 1 is not known here inside"),
-        ("moments", {"row_limit": 9}, "parameters of moments are wrong"),
+        ("ranges", {"row_limit": 9}, "ranges version 1 cannot be used inside"),
+        ("moments", {"row_limit": 9}, "parameters of moments are invalid"),
     ):
         params_ = RANGES.Params(statistic=statistic, version=1, params=params, row_limit=9)
         with pytest.raises(QueryError, match=complaint):

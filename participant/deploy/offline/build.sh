@@ -1,6 +1,6 @@
 #!/bin/sh
-# Build an installation for a machine without a network: wheels of one platform, their checksums, and what installs them.
-# From the project's root, with the Python that the other machine has, on the same kind of machine:
+# Build an installation for a machine without a network: wheels for one platform, their checksums, and the installer.
+# From the project's root, with the other machine's Python version, on the same kind of machine:
 #   participant/deploy/offline/build.sh OUT
 set -eu
 out=${1:?name the folder to make}
@@ -15,5 +15,5 @@ cp "$here/../container/requirements.lock" "$here/verify.sh" "$here/install.sh" "
 cp -r "$here/../systemd" "$out/systemd"
 "$python" -c 'import platform, sys; print(sys.implementation.cache_tag, platform.machine())' > "$out/platform"
 (cd "$out" && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum > SHA256SUMS)
-echo "$out: $(find "$out/wheels" -name '*.whl' | wc -l) wheels. Tell this number over another channel than the files:"
+echo "$out: $(find "$out/wheels" -name '*.whl' | wc -l) wheels. Pass on this number over another channel than the files:"
 sha256sum "$out/SHA256SUMS" | cut -d ' ' -f 1

@@ -16,6 +16,7 @@ from participant.settings import settings_writer
 from relay.service import checkup
 from relay.service.checkup import Check, finding
 from secagg import __version__
+from secagg import kernels as kernels_of_secagg
 
 _MEMORY_BYTES = 1 << 30
 _HOST = "127.0.0.1"
@@ -102,9 +103,8 @@ def post_quantum(look: Look) -> Check:
 def kernels(look: Look) -> Check:
     """Do the compiled kernels load, and which code path do they use?"""
     del look
-    from secagg.kernels.target import AES_VECTOR_BITS  # noqa: PLC0415  # Numba takes a second
-
-    path = f"AES on {AES_VECTOR_BITS}-bit vectors" if AES_VECTOR_BITS else "OpenSSL's AES"
+    bits = kernels_of_secagg.target.AES_VECTOR_BITS
+    path = f"AES on {bits}-bit vectors" if bits else "OpenSSL's AES"
     return finding(True, f"masks use {path}")
 
 

@@ -38,6 +38,7 @@ class Subcommand(NamedTuple):
 
     module: str
     help: str
+    hidden: bool = False
 
 
 class _LazyGroup(TyperGroup):
@@ -48,7 +49,9 @@ class _LazyGroup(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = {name: TyperCommand(name, help=entry.help) for name, entry in self.table.items()}
+        self.commands = {
+            name: TyperCommand(name, help=entry.help, hidden=entry.hidden) for name, entry in self.table.items()
+        }
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command itself, or None if there is none of that name."""

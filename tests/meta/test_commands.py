@@ -81,13 +81,17 @@ def test_a_command_loads_what_it_needs(program, words, never, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "module", [*PROGRAMS.values(), "participant.commands.data", "participant.commands.config"]
+    "module", [*PROGRAMS.values(), *(f"participant.commands.{group}" for group in ("config", "data", "project"))]
 )  # every table
 def test_lines_of_help_are_the_first_of_what_the_commands_say(module):
     group = typer.main.get_command(importlib.import_module(module).app)
-    shown = {name: command.help for name, command in group.commands.items()}
-    said = {name: " ".join(group.get_command(None, name).help.split("\n\n")[0].split()) for name in shown}
-    assert shown == said
+    own = {name: group.get_command(None, name) for name in group.commands}
+    shown = {name: (command.help, command.hidden) for name, command in group.commands.items()}
+    assert shown == {name: (_first(command.help), command.hidden) for name, command in own.items()}
+
+
+def _first(help_: str) -> str:
+    return " ".join(help_.split("\n\n", maxsplit=1)[0].split())
 
 
 def _parents(module: str) -> set[str]:

@@ -1,6 +1,7 @@
 """Opens the payload store: the one place that knows which stores exist."""
 
 from relay.server.core.config import RelayConfig
+from relay.server.payloads.folder import BlobFolder
 from relay.server.payloads.payload_store import Blobs
 from relay.service.folders import private_folder
 
@@ -11,6 +12,4 @@ def open_blobs(config: RelayConfig) -> Blobs:
         from relay.server.payloads.objects import BlobObjects  # noqa: PLC0415  # loads its library only if used
 
         return BlobObjects(config.objects)
-    from relay.server.payloads.folder import BlobFolder  # noqa: PLC0415
-
     return BlobFolder(private_folder(config.data) / "blobs")

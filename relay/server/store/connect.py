@@ -7,6 +7,7 @@ from typing import TypeVar
 from sqlalchemy import URL, Connection
 
 from relay.server.store.database import Database
+from relay.server.store.sqlite import SqliteDatabase
 
 T = TypeVar("T")
 
@@ -20,10 +21,8 @@ def connect(url: URL, *, wait_s: float = 5, connections: int = 4) -> Database:
         connections: maximum number of open connections.
     """
     if url.get_backend_name() == "sqlite":
-        from relay.server.store.sqlite import SqliteDatabase  # noqa: PLC0415  # loads a driver only if used
-
         return SqliteDatabase(url, wait_s=wait_s, readers=connections)
-    from relay.server.store.postgres import PostgresDatabase  # noqa: PLC0415
+    from relay.server.store.postgres import PostgresDatabase  # noqa: PLC0415  # only PostgreSQL's users have the driver
 
     return PostgresDatabase(url, wait_s=wait_s, connections=connections)
 

@@ -89,7 +89,7 @@ def _check(sites: int, available: int, kill: int) -> None:
     spare = min(sites - default_threshold(sites, Profile.MALICIOUS), len(CRASHES))
     if not 0 <= kill <= spare:
         raise ParameterError(
-            f"at most {spare} of {sites} sites can be killed; with more, too few would be left for a sum"
+            f"of {sites} sites, at most {spare} can be killed; with more, too few would be left for a sum"
         )
 
 

@@ -136,7 +136,7 @@ async def test_a_run_that_cannot_go_on_ends_by_name_and_by_its_deadline(four: Co
         run = await four.begin(session, project)
         with pytest.raises(NotEnoughParticipantsError):
             await worked(session, run)
-        assert (await ends(session, run))[1].startswith("2 sites answered, ")
+        assert (await ends(session, run))[1].startswith("2 sites answered")
         with pytest.raises(NotEnoughParticipantsError, match="4 sites confirmed the roster, 5 are needed"):
             await four.begin(session, project, quorum=5)
     async with four.session() as session:

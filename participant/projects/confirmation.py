@@ -43,21 +43,21 @@ async def agree(
     words: str,
     plan: str | None = None,
 ) -> View:
-    """Confirm a project's roster, terms and plan by the words that the coordinator's officer said.
+    """Confirm a project's roster, terms and plan by the words that the coordinator's officer gave.
 
     Args:
-        relay: this site's client.
-        journal: of the site.
-        identity: of the site.
-        policy: says whether the officer must have read the plan.
-        project: its ID.
-        words: the twelve words, heard over another channel.
-        plan: the code of the plan that the officer read, None if he did not say.
+        relay: client of this site.
+        journal: journal of the site.
+        identity: identity of the site.
+        policy: policy, which says whether the officer must have read the plan.
+        project: ID of the project.
+        words: twelve words, heard over another channel.
+        plan: code of the plan that the officer read, or None.
 
     Raises:
-        RefusedError: the policy asks for the plan's code, and this is not it.
-        ParameterError: there is no roster yet, this site is not in it, or the words are not the roster's. Nothing is
-            changed then.
+        RefusedError: the policy requires the plan's code, and `plan` is not it.
+        ParameterError: the roster is not sealed yet, lacks this site, or has other words. Nothing
+            changes then.
     """
     seen = await view(relay, project)
     if seen.roster is None or seen.project.roster is None:
@@ -73,7 +73,7 @@ async def agree(
 
 
 async def leave(relay: RelayClient, journal: Journal, project: UUID) -> None:
-    """Decline a project, or leave it: nothing of it is signed any more, and the coordinator sees that."""
+    """Decline or leave a project: the site signs nothing more for it, and the coordinator sees that."""
     with journal.transaction() as batch:
         Ledger(batch.connection).forget(project)
     invited = any(one.id == project and one.membership is MemberState.INVITED for one in await relay.projects())

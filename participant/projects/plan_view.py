@@ -1,7 +1,7 @@
 """A project's plan as an officer reads it before he agrees: each task in words, and what the review finds.
 
-The review is held against the site's own rows as well. What it finds there is for the officer alone: it is shown here
-and goes nowhere.
+The review also covers the site's own rows. Those findings are for the officer alone: they are shown here
+and go nowhere.
 """
 
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ class PlanView(NamedTuple):
     among_rows: tuple[Finding, ...]
 
     def facts(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the view as plain values."""
         return {
             "code": self.code,
             "tasks": [one.facts() for one in self.tasks],
@@ -30,7 +30,7 @@ class PlanView(NamedTuple):
         }
 
     def words(self) -> str:
-        """Return it for a terminal."""
+        """Format the view for a terminal."""
         lines = ["", "The plan:" if self.tasks else "There is no plan.", *map(str, self.tasks)]
         lines += ["", "The review finds:" if self.findings else "The review finds nothing.", *map(str, self.findings)]
         if self.among_rows:
@@ -39,7 +39,7 @@ class PlanView(NamedTuple):
 
 
 def plan_view(terms: ProjectTerms, store: DatasetStore) -> PlanView:
-    """Return the plan of a project; raises PlanError where its tasks cannot be carried out within the terms."""
+    """Return the plan of a project; raises PlanError if its tasks exceed the terms."""
     tasks = tasks_in_words(terms)
     return PlanView(code_of(terms), tasks, review(terms), _among_rows(terms, store))
 
@@ -50,4 +50,4 @@ def _among_rows(terms: ProjectTerms, store: DatasetStore) -> tuple[Finding, ...]
     try:
         return review_rows(terms, store.load(terms.dataset, terms.columns, store.describe(terms.dataset).version))
     except DatasetError as error:
-        return (Finding("notice", "dataset", f"it was not looked at: {error}"),)
+        return (Finding("notice", "dataset", f"it was not reviewed: {error}"),)

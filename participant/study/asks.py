@@ -42,7 +42,7 @@ _LISTS = frozenset({"complete", "by"})
 
 
 def statistics_of(spec: TableSpec) -> frozenset[str]:
-    """Return the statistics that a task may ask for; of a model inside of it, those as well."""
+    """Return the statistics that a task may ask for, including those of a model inside it."""
     model = getattr(spec, "model", None)
     inside = model.get("analysis") if isinstance(model, dict) else None
     return ASKS[spec.analysis] | ASKS.get(str(inside), frozenset())
@@ -57,11 +57,11 @@ def first_query(spec: TableSpec, value_bits: int) -> BoundQuery:
     """Return the first question of a task.
 
     Raises:
-        SpecError: it cannot begin.
+        SpecError: the task cannot begin.
     """
     replay = Replay(spec, value_bits)
     if replay.expected is None:
-        raise SpecError(f"it cannot begin: {replay.failure or 'it asks nothing'}")
+        raise SpecError(f"the task cannot begin: {replay.failure or 'it asks nothing'}")
     return replay.expected
 
 

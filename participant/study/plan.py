@@ -1,6 +1,6 @@
-"""The plan of a project: the analyses that it carries out, whole, fixed before the first answer.
+"""The plan of a project: the complete analyses that it carries out, fixed before the first answer.
 
-It is part of the terms, so the roster's words cover it. What all tasks share is said once, in the plan: one floor, one
+It is part of the terms, so the roster's words cover it. The plan states once what all tasks share: one floor, one
 row limit. A site answers a question of such a project only if it follows from the plan (`participant.study.replay`).
 
 As people write it, beside the other members of the terms (`coordinator.projects.plans` reads the file):
@@ -32,7 +32,7 @@ from secagg.errors import ParameterError
 MAX_TASKS = 64
 MAX_RELEASES = 1000
 SAID_ONCE = ("dataset", "minimum_persons", "row_limit", "missing")
-"""Members of a specification that the plan or the terms say for all tasks."""
+"""Members of a specification that the plan or the terms set for all tasks."""
 
 
 M = TypeVar("M", bound=Strict)
@@ -43,7 +43,7 @@ class PlanError(ParameterError):
 
 
 class NamedSpec(NamedTuple):
-    """A task's name and its whole specification."""
+    """A task's name and its complete specification."""
 
     name: str
     spec: TableSpec
@@ -53,9 +53,9 @@ class Task(Strict):
     """An analysis under a name.
 
     Attributes:
-        name: by which people and ledger call it.
-        releases: how often it may be begun; a repeated run counts again.
-        specification: of the analysis, without what the plan says for all of them.
+        name: name for people and ledger.
+        releases: maximum number of starts; a repeated run counts again.
+        specification: specification of the analysis, without what the plan sets for all.
     """
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -64,15 +64,15 @@ class Task(Strict):
 
 
 class Plan(Strict):
-    """What a project does.
+    """What a project carries out.
 
     Attributes:
-        tasks: its analyses, in order.
-        minimum_persons: the floor of every question: what a site's numbers, and each cell, stand for at least.
-        row_limit: the most rows that a site's dataset may have.
-        data: `frozen`: all answers are over the version of the dataset that the first one was over; `growing`: each is
-            over the newest.
-        missing_share: share of the rows that may be missing from a result before its reader is to be told.
+        tasks: analyses of the project, in order.
+        minimum_persons: floor of every question: least number of persons for a site's numbers and for each cell.
+        row_limit: maximum number of rows of a site's dataset.
+        data: `frozen`: all answers use the version of the dataset that the first one used; `growing`: each uses
+            the newest.
+        missing_share: share of rows that a result may lack before its reader is warned.
     """
 
     tasks: Annotated[tuple[Task, ...], Field(min_length=1, max_length=MAX_TASKS)]
@@ -91,10 +91,10 @@ class Plan(Strict):
         return self
 
     def specs(self, dataset: str) -> tuple[NamedSpec, ...]:
-        """Return the whole specification of each task, in order.
+        """Return the complete specification of each task, in order.
 
         Raises:
-            PlanError: one is wrong; says where.
+            PlanError: a specification is invalid; the message says where.
         """
         return tuple(
             NamedSpec(task.name, self._spec(place, task.specification, dataset))
@@ -102,34 +102,34 @@ class Plan(Strict):
         )
 
     def check(self, dataset: str) -> None:
-        """Check that every task is a specification in its one form, so that a meaning has one encoding.
+        """Check that every specification is in canonical form, so that each meaning has one encoding.
 
         Raises:
-            PlanError: one is not; says where.
+            PlanError: one is not; the message says where.
         """
         for place, (task, (_, spec)) in enumerate(zip(self.tasks, self.specs(dataset), strict=True)):
             if canonical(_said(spec)) != canonical(task.specification):
-                raise PlanError(f"tasks[{place}]: the specification is not in its whole form, with all its members")
+                raise PlanError(f"tasks[{place}]: the specification is not complete; give all its members")
 
     def _spec(self, place: int, specification: Mapping[str, JsonValue], dataset: str) -> TableSpec:
         for name in SAID_ONCE:
             if name in specification:
-                raise PlanError(f"tasks[{place}].{name}: the plan says it once, for all tasks")
+                raise PlanError(f"tasks[{place}].{name}: the plan sets this once, for all tasks")
         if _names_a_file(specification):
-            raise PlanError(f"tasks[{place}].start: a plan holds the weights themselves, and names no file")
+            raise PlanError(f"tasks[{place}].start: a plan must hold the weights themselves rather than name a file")
         shared = {"dataset": dataset, "minimum_persons": self.minimum_persons, "row_limit": self.row_limit}
         return _parsed(f"tasks[{place}]", {**specification, **shared})
 
 
 def read_plan(document: Mapping[str, Any], dataset: str) -> Plan:
-    """Read a plan as people write it: a task's name and releases stand beside the members of its specification.
+    """Read a plan as people write it, with a task's name and releases among the members of its specification.
 
     Raises:
-        PlanError: it is wrong; says where.
+        PlanError: the plan is invalid; the message says where.
     """
     tasks = document.get("tasks")
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-        raise PlanError("tasks: a plan has tasks, each as [[tasks]]")
+        raise PlanError("tasks: a plan must have tasks, each as [[tasks]]")
     own = {name for name in Task.model_fields if name != "specification"}
     split = [
         {name: task[name] for name in own & task.keys()}
@@ -145,12 +145,12 @@ def read_plan(document: Mapping[str, Any], dataset: str) -> Plan:
 
 
 def _said(spec: TableSpec) -> dict[str, JsonValue]:
-    """Return the members of a specification that its task says: all but those of the plan, none left to a default."""
+    """Return the members of a specification that its task states: all but the plan's, including defaults."""
     return spec.model_dump(mode="json", exclude=set(SAID_ONCE), exclude_none=True)
 
 
 def _names_a_file(value: JsonValue | Mapping[str, JsonValue]) -> bool:
-    # Reading the specification would read the file, whoever's machine it is.
+    # Reading the specification would read the file, on whatever machine.
     if isinstance(value, Mapping):
         return value.get("kind") == "file" or any(map(_names_a_file, value.values()))
     return isinstance(value, list) and any(map(_names_a_file, value))
@@ -159,7 +159,7 @@ def _names_a_file(value: JsonValue | Mapping[str, JsonValue]) -> bool:
 def _parsed(place: str, document: Mapping[str, Any]) -> TableSpec:
     name = document.get("analysis")
     if not isinstance(name, str) or name not in ANALYSES:
-        raise PlanError(f"{place}.analysis: {name!r} is none of {', '.join(ANALYSES)}")
+        raise PlanError(f"{place}.analysis: {name!r} is unknown; use one of {', '.join(ANALYSES)}")
     return _validated(ANALYSES[name], document, place)
 
 

@@ -1,15 +1,15 @@
 """Replay: whether a question follows from a plan and from the sums so far.
 
-An analysis is a coroutine that awaits nothing but its secure sum. A site drives the same coroutine with the sums that
-it holds, and knows the next question before it is asked. What it is asked follows if it is that question: equal in all
-members, but for the parameters that analyses compute by linear algebra, which processors round differently
+An analysis is a coroutine that awaits only its secure sum. A site drives the same coroutine with the sums that
+it holds, and so knows the next question in advance. A question follows if it is that one: equal in all
+members except for the parameters that analyses compute by linear algebra, which processors round differently
 (`FROM_SUMS`). These agree to a millionth of the largest entry of their array.
 
-Where such a number decides how an analysis goes on - has it converged? - and lies within a millionth of its limit, an
-honest coordinator may have gone either way. On a mismatch the replay goes back and tries the other way of such
+If such a number decides how an analysis continues - has it converged? - and lies within a millionth of its limit, an
+honest coordinator may have decided either way. On a mismatch, the replay goes back and reverses such
 decisions, latest first.
 
-Nothing here looks at rows: what follows, and what does not, everybody in the run can tell.
+Nothing here looks at rows: everybody in the run can tell which questions follow.
 """
 
 from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Mapping, Sequence
@@ -32,13 +32,13 @@ from participant.study.plan import NamedSpec
 from participant.study.terms import ProjectTerms
 
 TOLERANCE = 1e-6
-"""Of the largest entry of an array; and of a limit, within which a decision may go both ways."""
+"""Tolerance as a share of an array's largest entry, and of a limit at which a decision may go either way."""
 ATTEMPTS = 64
-"""Ways of deciding that are tried for one question."""
+"""Maximum number of decision sequences tried for one question."""
 
 
 def is_same(asked: BoundQuery, expected: BoundQuery) -> bool:
-    """Return whether a query is the expected one, up to what machines round differently."""
+    """Return whether a query is the expected one, up to rounding."""
     (exact, arrays), (other, theirs) = _split(asked), _split(expected)
     return exact == other and all(_is_close(one, two) for one, two in zip(arrays, theirs, strict=True))
 
@@ -48,7 +48,7 @@ def _is_close(asked: Array, expected: Array) -> bool:
 
 
 def _split(query: BoundQuery) -> tuple[bytes, list[Array]]:
-    """Return a query's canonical bytes without what may differ, and what may."""
+    """Return a query's canonical bytes without the parts that may differ, and those parts."""
     exact, arrays = _split_params(query.params)
     outside = query.query.model_dump(mode="json", exclude={"params"})
     return canonical({**outside, "params": exact}), arrays
@@ -64,7 +64,7 @@ def _split_params(given: Params) -> tuple[dict[str, Any], list[Array]]:
 
 
 class _Asked:
-    """Awaited, it hands a query to whoever drives the coroutine, and returns the sum that comes back."""
+    """An awaitable that hands a query to the coroutine's driver and returns the resulting sum."""
 
     def __init__(self, query: BoundQuery) -> None:
         self._query = query
@@ -74,10 +74,10 @@ class _Asked:
 
 
 class _Replayed(SecureSum):
-    """The secure sum of a replay; decisions near their limit go as they are told to, else as they come out here.
+    """The secure sum of a replay; decisions near their limit go as told, or else as computed here.
 
     Attributes:
-        decided: how the decisions near their limit went, in order.
+        decided: outcomes of the decisions near their limit, in order.
     """
 
     def __init__(self, value_bits: int, told: Sequence[bool]) -> None:
@@ -101,8 +101,8 @@ class Replay:
     """One task, driven by its sums.
 
     Attributes:
-        expected: the question that follows; None once the analysis has ended, with a result or without.
-        failure: why it ended without a result.
+        expected: next question; None once the analysis has ended, with or without a result.
+        failure: reason why it ended without a result.
     """
 
     def __init__(self, spec: TableSpec, value_bits: int, told: Sequence[bool] = ()) -> None:
@@ -115,12 +115,12 @@ class Replay:
         self.expected = self._next(None)
 
     def feed(self, answer: Sum) -> None:
-        """Go on with the sum of the expected question."""
+        """Continue with the sum of the expected question."""
         self._sums.append(answer)
         self.expected = self._next(answer)
 
     def ways(self) -> Iterator["Replay"]:
-        """Return this replay, and those that decide otherwise wherever a value is at its limit; a bounded number."""
+        """Yield this replay, then a bounded number of others that decide differently for values at their limit."""
         yield self
         waiting, attempts = [self], 1
         while waiting:
@@ -136,7 +136,7 @@ class Replay:
                 yield other
 
     def otherwise(self) -> Iterator[list[bool]]:
-        """Return the decisions of this replay with one of its own made the other way, the latest first."""
+        """Yield this replay's decisions with one of its own reversed, latest first."""
         decided = self._secure_sum.decided
         for place in range(len(decided) - 1, self._told - 1, -1):
             yield [*decided[:place], not decided[place]]
@@ -157,8 +157,8 @@ class Occurrence:
     """A task that a question may belong to.
 
     Attributes:
-        names: of the tasks that it may be; several while they ask the same.
-        number: how many tasks the run has finished before.
+        names: names of the possible tasks; several while they ask the same.
+        number: number of tasks that the run has finished before.
     """
 
     names: tuple[str, ...]
@@ -167,7 +167,7 @@ class Occurrence:
 
 @dataclass(slots=True)
 class _Path:
-    """One reading of a run: tasks that it has finished, and the one that it carries out."""
+    """One interpretation of a run: the tasks that it has finished, and the current one."""
 
     number: int
     name: str
@@ -175,12 +175,12 @@ class _Path:
 
 
 class RunReplay:
-    """A run as it follows from the plan: which tasks it may be carrying out.
+    """A run's possible courses under the plan: which tasks it may be carrying out.
 
     A run may carry out any tasks of the plan in any order; several may begin with the same question.
 
     Args:
-        tasks: of the plan.
+        tasks: tasks of the plan.
         value_bits: bits of a value that leave room for some number of the roster's sites.
     """
 
@@ -191,22 +191,22 @@ class RunReplay:
 
     @classmethod
     def of(cls, terms: ProjectTerms, roster: int) -> "RunReplay":
-        """Return the replay of a run that begins.
+        """Return the replay of a new run.
 
         Args:
-            terms: of its project, with a plan.
-            roster: how many sites are in its roster.
+            terms: terms of its project, with a plan.
+            roster: number of sites in its roster.
         """
         assert terms.plan is not None  # who has none follows nothing
         some = range(terms.minimum_sites, roster + 1)
         return cls(terms.plan.specs(terms.dataset), {value_bits_for(sites, terms.ring_bits) for sites in some})
 
     def follows(self, query: BoundQuery, is_left: Callable[[str, int], bool]) -> Occurrence | None:
-        """Return the task of a question, None where it does not follow.
+        """Return the task of a question, None if it does not follow.
 
         Args:
-            query: that is asked.
-            is_left: whether a task may begin, by its name and its number in the run.
+            query: question.
+            is_left: whether a task may still begin, by its name and its number in the run.
         """
         if not (found := self._read(query, is_left)):
             return None
@@ -215,7 +215,7 @@ class RunReplay:
         return Occurrence(tuple(dict.fromkeys(path.name for path in found if path.number == last)), last)
 
     def observe(self, query: BoundQuery, values: Mapping[str, Array], sites: tuple[str, ...]) -> None:
-        """Take in the sum of a question that followed, over some sites."""
+        """Take in the sum of a question that followed."""
         self._paths = self._read(query, lambda _name, _number: True)
         for path in self._paths:
             path.replay.feed(Sum(values, sites))
@@ -240,7 +240,7 @@ class RunReplay:
                     break
 
     def _beginnings(self, *, other_ways: bool) -> list[int]:
-        """Return the numbers that a task has which begins now: those after tasks that have ended."""
+        """Return the possible numbers of a task that begins now: those after tasks that have ended."""
         if not self._paths:
             return [0]
         ended = {path.number + 1 for path in self._paths if path.replay.expected is None}

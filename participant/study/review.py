@@ -1,8 +1,8 @@
-"""The review of a plan: what its questions could tell about few persons, and each task in plain words.
+"""The review of a plan: what its questions could disclose about few persons, and each task in plain words.
 
-The same code for the coordinator, before it proposes, and for a site's officer, before he agrees. It reads the plan and
-nothing else; `review_rows` holds it against a site's own rows as well, for that site's eyes alone. A plan without
-findings is no proof: the review knows shapes that are known to single out persons.
+The coordinator runs the same code before it proposes a plan as a site's officer before agreeing. It reads the plan and
+nothing else; `review_rows` also checks it against a site's own rows, for that site alone. A plan without
+findings is not proven safe: the review only recognises known patterns that single out persons.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ MANY_RELEASES = 10
 
 
 class Finding(NamedTuple):
-    """What a reader of a plan should think about: where, how serious, and why."""
+    """A point that a plan's reader should consider: where, how serious, and why."""
 
     severity: Severity
     place: str
@@ -54,7 +54,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TaskInWords:
-    """A task for people: what is asked first, of whom, and what it may go on to ask."""
+    """A task in words: its first question, the rows that it covers, and what it may ask later."""
 
     name: str
     analysis: str
@@ -64,7 +64,7 @@ class TaskInWords:
     releases: int
 
     def facts(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the task as plain values."""
         return {
             "name": self.name,
             "analysis": self.analysis,
@@ -78,7 +78,7 @@ class TaskInWords:
 
     def __str__(self) -> str:
         return (
-            f"{self.name}: {self.analysis}, begun at most {self.releases} times\n"
+            f"{self.name}: {self.analysis}, started at most {self.releases} times\n"
             f"  {self.first.rows} {self.first.floor}\n"
             f"  columns {', '.join(self.columns)}; statistics {', '.join(self.statistics)}\n"
             f"  {self.first.tells}"
@@ -86,7 +86,7 @@ class TaskInWords:
 
 
 def code_of(terms: ProjectTerms) -> str:
-    """Return a code of a plan and its terms, by which an officer says which one he has read."""
+    """Return a code of a plan and its terms, by which an officer confirms having read it."""
     digest = sha256(terms.encode()).hexdigest()
     return f"{digest[:4]}-{digest[4:8]}"
 
@@ -95,7 +95,8 @@ def check(terms: ProjectTerms) -> None:
     """Check that every task of a plan can begin, within the terms.
 
     Raises:
-        PlanError: one cannot: its formula is wrong, or the terms do not name a column or a statistic of it; says where.
+        PlanError: one cannot: its formula is invalid, or the terms lack a column or statistic of it; the message says
+            where.
     """
     for place, (_, spec) in enumerate(_tasks(terms)):
         for what, named, asked in (
@@ -103,7 +104,7 @@ def check(terms: ProjectTerms) -> None:
             ("statistics", terms.statistics, statistics_of(spec)),
         ):
             if beyond := sorted(asked - set(named)):
-                raise PlanError(f"tasks[{place}]: the terms do not name the {what} {', '.join(beyond)}")
+                raise PlanError(f"tasks[{place}]: the terms do not include the {what} {', '.join(beyond)}")
         try:
             terms.check(first_query(spec, _VALUE_BITS).query)
         except (TermsError, SpecError) as error:
@@ -111,7 +112,7 @@ def check(terms: ProjectTerms) -> None:
 
 
 def tasks_in_words(terms: ProjectTerms) -> tuple[TaskInWords, ...]:
-    """Return each task of a plan in words; raises as `check`."""
+    """Return each task of a plan in words; raises the same errors as `check`."""
     check(terms)
     found = []
     for task, (name, spec) in zip(terms.plan.tasks if terms.plan else (), _tasks(terms), strict=True):
@@ -122,7 +123,7 @@ def tasks_in_words(terms: ProjectTerms) -> tuple[TaskInWords, ...]:
 
 
 def review(terms: ProjectTerms) -> tuple[Finding, ...]:
-    """Return what a plan could tell about few persons, the serious first."""
+    """Return what a plan could disclose about few persons, serious findings first."""
     found = [*_of_plan(terms)]
     for name, spec in _tasks(terms):
         found += [Finding(severity, name, reason) for severity, reason in _of_task(spec)]
@@ -132,10 +133,10 @@ def review(terms: ProjectTerms) -> tuple[Finding, ...]:
 
 
 def review_rows(terms: ProjectTerms, columns: Columns) -> tuple[Finding, ...]:
-    """Return what a plan's filters, weights and indicators set apart among a site's own rows.
+    """Return which of a site's own rows a plan's filters, weights and indicators single out.
 
     Args:
-        terms: with the plan.
+        terms: terms with the plan.
         columns: all columns of the plan, (rows,) each.
     """
     if terms.plan is None:
@@ -149,14 +150,14 @@ def review_rows(terms: ProjectTerms, columns: Columns) -> tuple[Finding, ...]:
         for words, inside in _set_apart(spec, columns):
             few = min(int((inside & chosen[name]).sum()), int((~inside & chosen[name]).sum()))
             if 0 < few < floor:
-                found.append(Finding("serious", name, f"{words} sets {few} rows of this site apart"))
+                found.append(Finding("serious", name, f"{words} singles out {few} rows of this site"))
     for one, other in combinations(chosen, 2):
         if 0 < (rows := int((chosen[one] ^ chosen[other]).sum())) < floor:
-            found.append(Finding("serious", f"{one}, {other}", f"their rows differ in {rows} at this site"))
+            found.append(Finding("serious", f"{one}, {other}", f"at this site, their rows differ by {rows}"))
     return tuple(found)
 
 
-_VALUE_BITS = 53  # of a question that is only looked at
+_VALUE_BITS = 53  # of a question that is only examined
 
 
 def _tasks(terms: ProjectTerms) -> tuple[NamedSpec, ...]:
@@ -166,22 +167,24 @@ def _tasks(terms: ProjectTerms) -> tuple[NamedSpec, ...]:
 def _of_plan(terms: ProjectTerms) -> Iterator[Finding]:
     plan = terms.plan
     if plan is None:
-        yield Finding("serious", "plan", "there is none: the coordinator chooses each question by earlier answers")
+        yield Finding("serious", "plan", "there is none: the coordinator can choose each question by earlier answers")
         return
     if plan.minimum_persons < LOW_FLOOR:
         floor = plan.minimum_persons
-        yield Finding("serious", "plan", f"a floor of {floor} hides no larger group; take 5")
+        yield Finding("serious", "plan", f"a floor of {floor} hides no larger group; use 5")
     if plan.data == "growing":
-        yield Finding(
-            "notice", "plan", "data grow: answers over two imports tell about the persons who came or went between them"
-        )
+        yield Finding("notice", "plan", "data grow: answers over two imports disclose who came or went between them")
     if terms.loss_rule == "continue":
-        yield Finding("notice", "terms", "a run goes on without a lost site: two sums approximate what it sent")
+        yield Finding("notice", "terms", "a run continues without a lost site: two sums approximate what it sent")
     if terms.profile == "semi-honest":
-        yield Finding("serious", "terms", "nobody notices a false sum: the coordinator could steer what follows by it")
+        yield Finding(
+            "serious", "terms", "a false sum goes unnoticed: the coordinator could use one to steer later questions"
+        )
     for task in plan.tasks:
         if task.releases > MANY_RELEASES:
-            yield Finding("notice", task.name, f"it may be begun {task.releases} times, over other sites each time")
+            yield Finding(
+                "notice", task.name, f"it may be started {task.releases} times, over different sites each time"
+            )
 
 
 def _of_task(spec: TableSpec) -> Iterator[tuple[Severity, str]]:
@@ -189,21 +192,24 @@ def _of_task(spec: TableSpec) -> Iterator[tuple[Severity, str]]:
         if weight := getattr(inner, "weight", None):
             yield "serious", f"weights: rows with weight 0 are left out, so {weight.column} can single out a few"
         if offset := getattr(inner, "offset", None):
-            yield "notice", f"an offset: large values of {offset.column} take rows out of a model, or let few rule it"
+            yield (
+                "notice",
+                f"an offset: large values of {offset.column} remove rows from a model, or let few dominate it",
+            )
         if isinstance(inner, GivenSpec):
-            yield "notice", "coefficients that are given: a score can be made to depend on few rows"
+            yield "notice", "given coefficients: they can make a score depend on few rows"
         yield from _of_design(inner)
     if isinstance(spec, SurvivalSpec) and spec.grid.count * PERSONS_PER_CELL > spec.row_limit:
         yield "notice", f"a grid of {spec.grid.count} intervals for at most {spec.row_limit} rows: few events in each"
     if isinstance(spec, HistogramSpec) and spec.bins * PERSONS_PER_CELL > spec.row_limit:
         yield "notice", f"{spec.bins} intervals for at most {spec.row_limit} rows: few persons in each"
     if isinstance(spec, KMeansSpec) and spec.centres is not None:
-        yield "notice", "centres that are given: one far from all others draws single rows to it"
+        yield "notice", "given centres: one far from all others attracts single rows"
     if isinstance(spec, FederatedTrainingSpec) and not isinstance(spec.start, Zeros):
-        yield "notice", "a model that does not start at zeros: chosen weights can make updates depend on few rows"
+        yield "notice", "a start other than zeros: chosen weights can make updates depend on few rows"
     query = first_query(spec, _VALUE_BITS)
     if query.disclosure.singles_out:
-        yield "serious", f"{query.statistic.name} can show the values of one person, over all sites"
+        yield "serious", f"{query.statistic.name} can show the values of a single person, across all sites"
 
 
 def _models(spec: TableSpec) -> Iterator[TableSpec]:
@@ -221,12 +227,12 @@ def _of_design(spec: TableSpec) -> Iterator[tuple[Severity, str]]:
         yield "notice", f"an indicator ({indicators[0]}): its sums are those of the rows that it marks"
     for one in factors:
         if isinstance(one.function, Power) and abs(one.function.exponent) > HIGH_POWER:
-            yield "serious", f"{one.names[0]}: a high power is ruled by the few largest values"
+            yield "serious", f"{one.names[0]}: the few largest values dominate a high power"
     parameters = _parameters(spec)
     if parameters * PERSONS_PER_PARAMETER > spec.row_limit:
         yield (
             "serious",
-            f"{parameters} parameters for at most {spec.row_limit} rows of a site: they fit single ones",
+            f"{parameters} parameters for at most {spec.row_limit} rows of a site: they can fit single rows",
         )
 
 
@@ -256,9 +262,9 @@ def _of_pair(one: TableSpec, other: TableSpec) -> Iterator[str]:
         return
     if first < second or second < first:
         more: tuple[Condition, ...] = tuple(first ^ second)
-        yield f"the rows of one are those of the other in which {in_words(more)}: the difference is about the rest"
+        yield f"the rows of one are those of the other in which {in_words(more)}: their difference reveals the rest"
     elif len(first ^ second) == 2 and len({name for one in comparisons(first ^ second) for name in one.columns}) == 1:
-        yield "their filters differ in one bound: the difference is about the rows between"
+        yield "their filters differ in one bound: their difference reveals the rows in between"
 
 
 def _rows(spec: TableSpec, columns: Columns) -> NDArray[np.bool_]:

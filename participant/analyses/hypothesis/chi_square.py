@@ -132,7 +132,7 @@ async def chi_square(spec: ChiSquareSpec, secure_sum: SecureSum) -> ChiSquareRes
     """Run the test that `spec` describes.
 
     Raises:
-        NoRowsError: there is no row, or one of the categories has a single level.
+        NoRowsError: there are no rows, or one of the categories has a single level.
     """
     table = await crosstab(spec, secure_sum, spec.row, spec.column)
     counts, n = table.counts, float(table.counts.sum())

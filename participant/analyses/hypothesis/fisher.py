@@ -110,7 +110,7 @@ async def fisher(spec: FisherSpec, secure_sum: SecureSum) -> FisherResult:
     """Run the test that `spec` describes.
 
     Raises:
-        NoRowsError: there is no row, or one of the categories has a single level.
+        NoRowsError: there are no rows, or one of the categories has a single level.
     """
     from scipy.stats import fisher_exact  # noqa: PLC0415 - takes a second to load
     from scipy.stats.contingency import odds_ratio  # noqa: PLC0415

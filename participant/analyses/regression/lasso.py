@@ -102,7 +102,7 @@ async def fit_lasso(spec: LassoSpec, secure_sum: SecureSum) -> LassoResult:
     """Fit the path that `spec` describes.
 
     Raises:
-        SpecError: the formula is wrong, or has no covariates or no intercept.
+        SpecError: the formula is invalid, or has no covariates or no intercept.
         NoRowsError: across all sites, no row meets the filter and has all values.
         CollinearityError: the outcome or a covariate has the same value in all rows.
         ConvergenceError: coordinate descent did not converge.

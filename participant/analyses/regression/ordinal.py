@@ -82,7 +82,7 @@ class OrdinalSpec(FormulaSpec):
         """Return the outcome, and the design without an intercept, which the cuts replace.
 
         Raises:
-            SpecError: the formula is wrong, its outcome is not a category, or it has no covariates.
+            SpecError: the formula is invalid, its outcome is not a category, or it has no covariates.
         """
         model = self.parsed()
         if not isinstance(model.outcome, Coding):

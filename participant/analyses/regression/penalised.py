@@ -115,7 +115,7 @@ async def problem(spec: PenalisedSpec, secure_sum: SecureSum) -> PenalisedProble
     """Return the least-squares problem of a specification; raises the same errors as `second_moments`.
 
     Raises:
-        SpecError: the formula is wrong, or has no covariates or no intercept.
+        SpecError: the formula is invalid, or has no covariates or no intercept.
         NoRowsError: there are fewer than two rows.
     """
     outcome, design = spec.model()

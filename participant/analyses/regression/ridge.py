@@ -89,7 +89,7 @@ async def fit_ridge(spec: RidgeSpec, secure_sum: SecureSum) -> RidgeResult:
     """Fit the model that `spec` describes.
 
     Raises:
-        SpecError: the formula is wrong, or has no covariates or no intercept.
+        SpecError: the formula is invalid, or has no covariates or no intercept.
         NoRowsError: across all sites, no row meets the filter and has all values.
         CollinearityError: the outcome or a covariate has the same value in all rows.
         PrecisionError: the sums are too coarse; the message says what helps.

@@ -83,7 +83,7 @@ def _all() -> set[str]:
         ({"tasks": [without(KAPLAN_MEIER, "name")]}, r"^tasks\[0\]\.name: Field required"),
         ({"tasks": [KAPLAN_MEIER | {"releases": 0}]}, r"^tasks\[0\]\.releases: "),
         ({"tasks": []}, r"^tasks: "),
-        ({"tasks": "none"}, r"^tasks: a plan has tasks"),
+        ({"tasks": "none"}, r"^tasks: a plan must have tasks"),
         ({"minimum_persons": 0}, r"^minimum_persons: "),
         ({"data": "melting"}, r"^data: "),
     ],
@@ -119,7 +119,7 @@ def test_a_plan_that_names_a_file_is_refused_before_the_file_is_looked_at(tmp_pa
             "missing_share": 0.02,
         }
     }
-    with pytest.raises(TermsError, match="names no file"):
+    with pytest.raises(TermsError, match="rather than name a file"):
         ProjectTerms.decode(json.dumps(document).encode())
 
 
@@ -133,8 +133,8 @@ def test_a_specification_that_leaves_something_to_a_default_is_refused() -> None
 @pytest.mark.parametrize(
     ("missing", "complaint"),
     [
-        ({"columns": ("age", "status")}, r"^tasks\[0\]: the terms do not name the columns time"),
-        ({"statistics": ("moments",)}, r"^tasks\[0\]: the terms do not name the statistics event-counts"),
+        ({"columns": ("age", "status")}, r"^tasks\[0\]: the terms do not include the columns time"),
+        ({"statistics": ("moments",)}, r"^tasks\[0\]: the terms do not include the statistics event-counts"),
     ],
 )
 def test_a_task_that_cannot_follow_is_named(missing: dict[str, Any], complaint: str) -> None:

@@ -14,8 +14,8 @@ from relay.api.wire import to_base64url
 from relay.server.commands.options import RelayOptions
 from relay.server.registry import endings
 from relay.server.store import audit, sites
-from relay.server.store.database import Row
 from relay.server.store.offline import on_database
+from relay.server.store.rows import SiteRow
 from relay.service.command import Commands
 from relay.service.dates import utc
 from secagg.errors import ParameterError
@@ -93,14 +93,14 @@ def _end(name: str, ending: Ending, reason: str, common: RelayOptions) -> None:
     common.report({"name": name, "key": to_base64url(key), "status": ending.value}, f"{name} is {ending}")
 
 
-def _named(db: Connection, name: str) -> Row:
+def _named(db: Connection, name: str) -> SiteRow:
     found = next((row for row in sites.all_sites(db) if row.name == name), None)
     if found is None:
         raise ParameterError(f"no site {name!r}; see: secagg-relay site list")
     return found
 
 
-def _status(row: Row) -> str:
+def _status(row: SiteRow) -> str:
     if row.ended is not None:
         return str(row.ending)
     return "connected" if row.silent_since is None else "silent"

@@ -3,7 +3,7 @@
 import re
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import SecretStr
@@ -89,7 +89,7 @@ def list_(common: RelayOptions) -> None:
     """List all join tokens: open, used, revoked and expired."""
     rows = on_database(common.settings(), tokens.all_tokens)
     now = time.time()
-    listed = [
+    listed: list[dict[str, Any]] = [
         {
             "id": row.id,
             "role": row.role,

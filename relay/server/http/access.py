@@ -14,7 +14,7 @@ from relay.api.wire import from_base64url
 from relay.server.core.problem import FORBIDDEN, NOT_FOUND, REVOKED, UNKNOWN_SITE, Problem
 from relay.server.http.context import AnyCall
 from relay.server.store import messages, payloads, projects, runs, sites
-from relay.server.store.database import Row
+from relay.server.store.rows import BlobRow
 
 
 class Access(Enum):
@@ -173,7 +173,7 @@ def _load_blob(db: Connection, access: Access, call: AnyCall) -> None:
         raise Problem(FORBIDDEN, "only the site that announced a payload may upload it")
 
 
-def _may_fetch(db: Connection, call: AnyCall, blob: Row) -> bool:
+def _may_fetch(db: Connection, call: AnyCall, blob: BlobRow) -> bool:
     if blob.recipient is not None:
         return bool(blob.recipient == call.signer)
     run = runs.find(db, blob.run)

@@ -19,7 +19,8 @@ from relay.server.process.last_seen import LastSeen
 from relay.server.process.long_polls import LongPolls
 from relay.server.process.monitor import ProcessMonitor
 from relay.server.process.readiness import Readiness
-from relay.server.store.database import Database, Row
+from relay.server.store.database import Database
+from relay.server.store.rows import BlobRow, FrameRow, ProjectRow, RunRow
 
 if TYPE_CHECKING:
     from relay.server.store.notices import Notices  # only PostgreSQL's users have the driver
@@ -85,10 +86,10 @@ class Call(Generic[Q, B]):
     path: dict[str, str]
     query: Q = field(init=False)
     body: B = field(init=False)
-    project: Row = field(init=False)
-    run: Row = field(init=False)
-    message: Row = field(init=False)
-    blob: Row = field(init=False)
+    project: ProjectRow = field(init=False)
+    run: RunRow = field(init=False)
+    message: FrameRow = field(init=False)
+    blob: BlobRow = field(init=False)
     leads: bool = False
     membership: MemberState | None = None
     staged: Any = None

@@ -7,30 +7,29 @@ its start. Clients find it in every response.
 from uuid import UUID
 
 from relay.server.store import epochs
-from relay.server.store.database import Row
+from relay.server.store.rows import EpochRow
 
 
 class Epoch:
     """Unknown until `begin`, which runs before the relay listens."""
 
     def __init__(self) -> None:
-        self._row: Row | None = None
+        self._row: EpochRow | None = None
 
-    def begin(self, row: Row) -> None:
+    def begin(self, row: EpochRow) -> None:
         """Load a row of the epoch table."""
         self._row = row
 
     @property
     def id(self) -> UUID:
         assert self._row is not None
-        found: UUID = self._row.id
-        return found
+        return self._row.id
 
     @property
     def since(self) -> float:
         """Start of the epoch, in seconds since 1970."""
         assert self._row is not None
-        return float(self._row.since)
+        return self._row.since
 
     @property
     def floor(self) -> float:

@@ -13,13 +13,13 @@ from relay.api.states import ACTIVE_MEMBER, IN_ROSTER, Ending, MemberState, Proj
 from relay.api.wire import to_base64url
 from relay.server.core.problem import CONFLICT, Problem
 from relay.server.store import audit, messages, projects, runs, sites
-from relay.server.store.database import Row
+from relay.server.store.rows import MemberRow, ProjectRow, SiteRow
 from secagg.identity import fingerprint
 
 _KEPT_OF_NAME = 60
 
 
-def end(db: Connection, site: Row, ending: Ending, *, actor: str, reason: str, now: float) -> set[bytes]:
+def end(db: Connection, site: SiteRow, ending: Ending, *, actor: str, reason: str, now: float) -> set[bytes]:
     """End a valid site; returns the sites whose long polls must be woken."""
     word = f"the key was {ending}"
     woken = {site.key}
@@ -44,7 +44,7 @@ def end(db: Connection, site: Row, ending: Ending, *, actor: str, reason: str, n
     return woken
 
 
-def succeed(db: Connection, site: Row, successor: bytes, *, now: float) -> set[bytes]:
+def succeed(db: Connection, site: SiteRow, successor: bytes, *, now: float) -> set[bytes]:
     """Replace a site with another key; returns the sites whose long polls must be woken.
 
     The successor takes over the old key's name, role, labels, projects and memberships; the latter become unconfirmed,
@@ -75,7 +75,7 @@ def succeed(db: Connection, site: Row, successor: bytes, *, now: float) -> set[b
     return woken
 
 
-def _refuse_open_runs(db: Connection, site: Row, led: list[Row], joined: list[Row]) -> None:
+def _refuse_open_runs(db: Connection, site: SiteRow, led: list[ProjectRow], joined: list[MemberRow]) -> None:
     for project in (row.id for row in led):
         if runs.open_runs(db, project):
             raise Problem(CONFLICT, "a project that this site leads has an open run; complete or cancel it first")
@@ -84,7 +84,7 @@ def _refuse_open_runs(db: Connection, site: Row, led: list[Row], joined: list[Ro
             raise Problem(CONFLICT, "this site takes part in an open run; wait until it ends, or leave the project")
 
 
-def _leave(db: Connection, membership: Row, *, reason: str, now: float) -> None:
+def _leave(db: Connection, membership: MemberRow, *, reason: str, now: float) -> None:
     state = MemberState(membership.state)
     assert state in ACTIVE_MEMBER  # `memberships` returns only these
     projects.move_member(
@@ -98,11 +98,11 @@ def _leave(db: Connection, membership: Row, *, reason: str, now: float) -> None:
     )
 
 
-def _bury(db: Connection, site: Row, ending: Ending, *, now: float) -> None:
+def _bury(db: Connection, site: SiteRow, ending: Ending, *, now: float) -> None:
     sites.end(db, site.key, name=_free_name(db, site, ending), ending=ending, now=now)
 
 
-def _free_name(db: Connection, site: Row, ending: Ending) -> str:
+def _free_name(db: Connection, site: SiteRow, ending: Ending) -> str:
     """Return a name for an ended key. Someone who foresaw the end may already have enrolled under the first choice."""
     for number in count():
         name = f"{site.name[:_KEPT_OF_NAME]} ({ending} {fingerprint(site.key)}{f' {number}' if number else ''})"
@@ -111,7 +111,7 @@ def _free_name(db: Connection, site: Row, ending: Ending) -> str:
     raise AssertionError("numbers never run out")
 
 
-def _project(db: Connection, number: UUID) -> Row:
+def _project(db: Connection, number: UUID) -> ProjectRow:
     found = projects.find(db, number)
     assert found is not None  # a membership references it
     return found

@@ -27,7 +27,7 @@ from relay.server.http.route import OCTETS, Route
 from relay.server.routes.runs import check_lease
 from relay.server.store import audit, payloads, runs
 from relay.server.store import messages as store
-from relay.server.store.database import Row
+from relay.server.store.rows import ListedMessage, SlotRow
 from secagg.envelope import COORDINATOR, EVERYONE, Frame
 
 PAGE_BYTES = 1 << 20
@@ -133,7 +133,7 @@ def _charge(call: AnyCall, db: Connection, size: int) -> None:
         raise Problem(QUOTA, "this site has used up its quota of messages in this run")
 
 
-def _second_frame(call: AnyCall, db: Connection, posted: PostedFrame, earlier: Row) -> Problem:
+def _second_frame(call: AnyCall, db: Connection, posted: PostedFrame, earlier: SlotRow) -> Problem:
     """Record a second frame in a slot as hashes and charge for it: it may be an attempt to equivocate."""
     audit.append(
         db,
@@ -168,7 +168,7 @@ async def poll(call: Call[PollQuery, None], request: web.Request) -> RouteAnswer
 
 
 async def _page(call: AnyCall, query: PollQuery) -> Messages:
-    def view(db: Connection) -> list[Row]:
+    def view(db: Connection) -> list[ListedMessage]:
         role_of(db, call.signer)  # the key may have ended while it waited
         return store.page(db, call.signer, after=query.after, limit=query.limit)
 
@@ -182,7 +182,7 @@ def parcels(call: Call[PageQuery, None], db: Connection) -> RouteAnswer:
     return RouteAnswer(200, _cut(rows, query.after))
 
 
-def _cut(rows: list[Row], after: int) -> Messages:
+def _cut(rows: list[ListedMessage], after: int) -> Messages:
     found: list[Message] = []
     size = 0
     for row in rows:
@@ -199,9 +199,9 @@ def fetch(call: AnyCall, db: Connection) -> RouteAnswer:
     return RouteAnswer(200, call.message.frame)
 
 
-def _message(row: Row) -> Message:
+def _message(row: ListedMessage) -> Message:
     payload = None
-    if row.payload is not None:
+    if row.payload is not None and row.payload_size is not None and row.payload_digest is not None:
         payload = PayloadRef(id=str(row.payload), size=row.payload_size, digest=row.payload_digest)
     return Message(
         id=row.id, run=row.run, project=row.project, sender=row.sender, size=row.size, frame=row.frame, payload=payload

@@ -23,7 +23,7 @@ from relay.server.http.context import AnyCall, Call, RouteAnswer
 from relay.server.http.route import Route
 from relay.server.store import audit, sites
 from relay.server.store import projects as store
-from relay.server.store.database import Row
+from relay.server.store.rows import JoinedProject, NamedMember, ProjectRow
 
 
 def create(call: Call[None, NewProject], db: Connection) -> RouteAnswer:
@@ -196,7 +196,7 @@ def _audit_member(db: Connection, call: AnyCall, action: str, key: bytes, **deta
     )
 
 
-def _project(db: Connection, row: Row | None) -> RelayProject:
+def _project(db: Connection, row: ProjectRow | None) -> RelayProject:
     assert row is not None
     version = row.roster_version
     return RelayProject(
@@ -212,7 +212,7 @@ def _project(db: Connection, row: Row | None) -> RelayProject:
     )
 
 
-def _summary(row: Row, membership: MemberState | None) -> ProjectSummary:
+def _summary(row: ProjectRow | JoinedProject, membership: MemberState | None) -> ProjectSummary:
     return ProjectSummary(
         id=row.id,
         name=row.name,
@@ -223,7 +223,7 @@ def _summary(row: Row, membership: MemberState | None) -> ProjectSummary:
     )
 
 
-def _member(row: Row | None) -> Member:
+def _member(row: NamedMember | None) -> Member:
     assert row is not None
     return Member(
         key=row.site,

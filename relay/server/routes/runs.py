@@ -23,7 +23,7 @@ from relay.server.http.context import AnyCall, Call, RouteAnswer
 from relay.server.http.route import Route
 from relay.server.store import audit, leases, projects
 from relay.server.store import runs as store
-from relay.server.store.database import Row
+from relay.server.store.rows import NamedReport, RunRow
 
 
 def create(call: Call[None, NewRun], db: Connection) -> RouteAnswer:
@@ -60,7 +60,7 @@ def create(call: Call[None, NewRun], db: Connection) -> RouteAnswer:
     return RouteAnswer(201, _run(store.find(db, number)))
 
 
-def _content(row: Row) -> tuple[UUID, str, int | None, float | None]:
+def _content(row: RunRow) -> tuple[UUID, str, int | None, float | None]:
     return row.project, row.name, row.task, row.deadline
 
 
@@ -148,7 +148,7 @@ def reports(call: AnyCall, db: Connection) -> RouteAnswer:
     return RouteAnswer(200, SiteReports(sites=[_report(row) for row in rows]))
 
 
-def _report(row: Row) -> SiteReport:
+def _report(row: NamedReport) -> SiteReport:
     return SiteReport(
         key=row.key,
         name=row.name,
@@ -159,7 +159,7 @@ def _report(row: Row) -> SiteReport:
     )
 
 
-def _run(row: Row | None) -> RelayRun:
+def _run(row: RunRow | None) -> RelayRun:
     assert row is not None
     return RelayRun(
         id=row.id,

@@ -16,7 +16,7 @@ from relay.server.http.route import Route
 from relay.server.registry import endings
 from relay.server.store import audit, tokens
 from relay.server.store import sites as store
-from relay.server.store.database import Row
+from relay.server.store.rows import SiteRow, TokenRow
 from relay.server.store.schema import LABELS_CHARS
 from secagg.identity import InvalidSignatureError, verify
 
@@ -42,7 +42,7 @@ def enrol(call: Call[None, Enrolment], db: Connection) -> RouteAnswer:
     return RouteAnswer(201, _site(store.find(db, call.signer)))
 
 
-def _valid_token(db: Connection, wanted: Enrolment, now: float) -> Row:
+def _valid_token(db: Connection, wanted: Enrolment, now: float) -> TokenRow:
     token = tokens.find(db, token_hash(wanted.token))
     repeated = token is not None and token.used_by == wanted.key
     if token is None or not (repeated or (token.used is None and token.revoked is None and now < token.expires)):
@@ -124,14 +124,14 @@ def succeed(call: Call[None, Succession], db: Connection) -> RouteAnswer:
     return RouteAnswer(201, _site(store.find(db, call.signer)))
 
 
-def _named(call: AnyCall, db: Connection, *, ended: bool = False) -> Row:
+def _named(call: AnyCall, db: Connection, *, ended: bool = False) -> SiteRow:
     row = store.find(db, path_key(call))
     if row is None or (row.ended is not None and not ended):
         raise not_found("site")
     return row
 
 
-def _site(row: Row | None) -> Site:
+def _site(row: SiteRow | None) -> Site:
     assert row is not None
     silent = row.silent_since is not None
     return Site(
@@ -142,7 +142,7 @@ def _site(row: Row | None) -> Site:
         status=Liveness.ENDED if row.ended is not None else Liveness.SILENT if silent else Liveness.CONNECTED,
         silent_since=row.silent_since,
         labels=json.loads(row.labels),
-        ending=row.ending,
+        ending=None if row.ending is None else Ending(row.ending),
         predecessor=row.predecessor,
     )
 

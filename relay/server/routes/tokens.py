@@ -16,7 +16,7 @@ from relay.server.http.route import Route
 from relay.server.registry import join_tokens
 from relay.server.store import audit
 from relay.server.store import tokens as store
-from relay.server.store.database import Row
+from relay.server.store.rows import ListedToken
 
 
 def list_tokens(call: AnyCall, db: Connection) -> RouteAnswer:
@@ -88,7 +88,7 @@ def _listed(db: Connection, number: int, now: float) -> JoinToken:
     return next(_token(row, now) for row in store.all_tokens(db) if row.id == number)
 
 
-def _token(row: Row, now: float) -> JoinToken:
+def _token(row: ListedToken, now: float) -> JoinToken:
     return JoinToken(
         id=row.id,
         role=Role(row.role),

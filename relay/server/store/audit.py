@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, desc, insert, select
 
 from relay.server.core.checkpoint import Checkpoint
 from relay.server.store import checkpoints, schema
-from relay.server.store.database import Row
+from relay.server.store.rows import AuditRow, every
 from secagg.audit import GENESIS, BrokenChainError, link
 from secagg.codec import U64, Blob, Record, record
 from secagg.errors import SecaggError
@@ -74,9 +74,9 @@ def head(db: Connection) -> tuple[int, bytes]:
     return (0, GENESIS) if last is None else (last.seq, last.head)
 
 
-def page(db: Connection, *, after: int, limit: int) -> list[Row]:
+def page(db: Connection, *, after: int, limit: int) -> list[AuditRow]:
     """Return the entries after one, in order."""
-    return list(db.execute(_BEHIND, {"after": after, "most": limit}))
+    return every(AuditRow, db.execute(_BEHIND, {"after": after, "most": limit}))
 
 
 def verify(db: Connection, remembered: bytes | None = None, kept: Iterable[Checkpoint] = ()) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from relay.server.store import schema
-from relay.server.store.database import Row
+from relay.server.store.rows import LeaseRow, first
 
 _lease = schema.lease
 _this = _lease.c.name == bindparam("the_name")
@@ -58,9 +58,9 @@ def take(db: Connection, name: str, *, holder: str, ttl_s: float) -> Lease | Non
     return Lease(token, now + ttl_s)
 
 
-def find(db: Connection, name: str) -> Row | None:
+def find(db: Connection, name: str) -> LeaseRow | None:
     """Return a lease, whether held or expired."""
-    return db.execute(_FIND, {"the_name": name}).first()
+    return first(LeaseRow, db.execute(_FIND, {"the_name": name}))
 
 
 def is_current(db: Connection, name: str, token: int) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Connection, Select, bindparam, case, delete, 
 
 from relay.api.wire import FIRST_PARCEL, INLINE_FRAME_BYTES
 from relay.server.store import schema
-from relay.server.store.database import Row
+from relay.server.store.rows import FrameRow, ListedMessage, SlotRow, every, first
 from secagg.codec import tagged_hash, u32
 from secagg.envelope import Frame
 
@@ -60,9 +60,9 @@ def slot(run: UUID, sender: bytes, recipient: bytes | None, frame: Frame) -> byt
     return tagged_hash("relay-slot", run.bytes, sender, recipient or b"", *place)
 
 
-def in_slot(db: Connection, slot_: bytes) -> Row | None:
+def in_slot(db: Connection, slot_: bytes) -> SlotRow | None:
     """Return ID, digest and payload of the message in a slot."""
-    return db.execute(_IN_SLOT, {"the_slot": slot_}).first()
+    return first(SlotRow, db.execute(_IN_SLOT, {"the_slot": slot_}))
 
 
 def add(
@@ -116,15 +116,15 @@ def _turn(readers: list[bytes]) -> tuple[Select[Any], dict[str, int]]:
     return _AFTER_ALL, {}
 
 
-def page(db: Connection, reader: bytes, *, after: int, limit: int) -> list[Row]:
+def page(db: Connection, reader: bytes, *, after: int, limit: int) -> list[ListedMessage]:
     """Return a site's next messages in ascending order, with their payloads but without large frames."""
-    return list(db.execute(_PAGE, {"the_reader": reader, "after": after, "most": limit}))
+    return every(ListedMessage, db.execute(_PAGE, {"the_reader": reader, "after": after, "most": limit}))
 
 
-def parcels(db: Connection, reader: bytes, run: UUID, *, after: int, limit: int) -> list[Row]:
+def parcels(db: Connection, reader: bytes, run: UUID, *, after: int, limit: int) -> list[ListedMessage]:
     """Return a site's next parcels of a run, in the same form as `page`."""
     row = {"the_reader": reader, "the_run": run, "after": after, "most": limit}
-    return list(db.execute(_PARCELS, row))
+    return every(ListedMessage, db.execute(_PARCELS, row))
 
 
 def drop_deliveries(db: Connection, reader: bytes) -> None:
@@ -132,9 +132,9 @@ def drop_deliveries(db: Connection, reader: bytes) -> None:
     db.execute(_DROP, {"the_reader": reader})
 
 
-def find(db: Connection, number: int) -> Row | None:
+def find(db: Connection, number: int) -> FrameRow | None:
     """Return sender and frame of a message."""
-    return db.execute(_FIND, {"the_message": number}).first()
+    return first(FrameRow, db.execute(_FIND, {"the_message": number}))
 
 
 def is_reader(db: Connection, number: int, site: bytes) -> bool:

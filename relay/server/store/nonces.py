@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from relay.server.store import schema
-from relay.server.store.database import Row
+from relay.server.store.rows import NonceRow, first
 
 KEPT_S = 600
 
@@ -14,9 +14,9 @@ _ADD = insert(_nonce)
 _FORGET = delete(_nonce).where(_nonce.c.created < bindparam("then"))
 
 
-def find(db: Connection, key: bytes, nonce: str) -> Row | None:
+def find(db: Connection, key: bytes, nonce: str) -> NonceRow | None:
     """Return request and answer of the write with this nonce."""
-    return db.execute(_FIND, {"the_key": key, "the_nonce": nonce}).first()
+    return first(NonceRow, db.execute(_FIND, {"the_key": key, "the_nonce": nonce}))
 
 
 def add(

@@ -7,7 +7,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, sel
 
 from relay.server.payloads.payload_store import Piece, object_name
 from relay.server.store import schema
-from relay.server.store.database import Row
+from relay.server.store.rows import BlobRow, first
 from secagg.codec import tagged_hash
 
 _blob, _piece = schema.blob, schema.piece
@@ -35,9 +35,9 @@ def announcement(run: UUID, sender: bytes, recipient: bytes | None, size: int, d
     return tagged_hash("relay-payload", run.bytes, sender, recipient or b"", size.to_bytes(8, "big"), digest)
 
 
-def announced(db: Connection, announcement_: bytes) -> Row | None:
+def announced(db: Connection, announcement_: bytes) -> BlobRow | None:
     """Return the payload of an announcement."""
-    return db.execute(_ANNOUNCED, {"the_announcement": announcement_}).first()
+    return first(BlobRow, db.execute(_ANNOUNCED, {"the_announcement": announcement_}))
 
 
 def add(
@@ -59,9 +59,9 @@ def add(
     return made
 
 
-def find(db: Connection, blob: UUID) -> Row | None:
+def find(db: Connection, blob: UUID) -> BlobRow | None:
     """Return a payload."""
-    return db.execute(_FIND, {"the_blob": blob}).first()
+    return first(BlobRow, db.execute(_FIND, {"the_blob": blob}))
 
 
 def advance(db: Connection, blob: UUID, *, from_: int, to: int, complete: bool) -> bool:

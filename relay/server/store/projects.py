@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, delete, desc, func, insert, select
 
 from relay.api.states import ACTIVE_MEMBER, MemberState, ProjectState
 from relay.server.store import schema
-from relay.server.store.database import Row
+from relay.server.store.rows import JoinedProject, MemberRow, NamedMember, ProjectRow, TaskRow, every, first
 
 _project, _member, _roster, _site = schema.project, schema.member, schema.roster, schema.site
 _task = schema.task
@@ -52,9 +52,9 @@ _OPEN = (
 )
 
 
-def find(db: Connection, project: UUID) -> Row | None:
+def find(db: Connection, project: UUID) -> ProjectRow | None:
     """Return a project."""
-    return db.execute(_FIND, {"the_project": project}).first()
+    return first(ProjectRow, db.execute(_FIND, {"the_project": project}))
 
 
 def add(db: Connection, *, project: UUID, name: str, coordinator: bytes, terms: bytes, now: float) -> None:
@@ -68,24 +68,24 @@ def close(db: Connection, project: UUID) -> None:
     db.execute(_CHANGE, {"the_project": project, "state": ProjectState.CLOSED})
 
 
-def led_by(db: Connection, coordinator: bytes) -> list[Row]:
+def led_by(db: Connection, coordinator: bytes) -> list[ProjectRow]:
     """Return the projects that a site leads, newest first."""
-    return list(db.execute(_LED_BY, {"the_site": coordinator}))
+    return every(ProjectRow, db.execute(_LED_BY, {"the_site": coordinator}))
 
 
-def joined_by(db: Connection, site: bytes) -> list[Row]:
+def joined_by(db: Connection, site: bytes) -> list[JoinedProject]:
     """Return the projects of which a site is an active member, with its state as `membership`, newest first."""
-    return list(db.execute(_JOINED_BY, {"the_site": site}))
+    return every(JoinedProject, db.execute(_JOINED_BY, {"the_site": site}))
 
 
-def members(db: Connection, project: UUID) -> list[Row]:
+def members(db: Connection, project: UUID) -> list[NamedMember]:
     """Return a project's members with their names, sorted by key."""
-    return list(db.execute(_MEMBERS, {"the_project": project}))
+    return every(NamedMember, db.execute(_MEMBERS, {"the_project": project}))
 
 
-def member(db: Connection, project: UUID, site: bytes) -> Row | None:
+def member(db: Connection, project: UUID, site: bytes) -> NamedMember | None:
     """Return one member with its name."""
-    return db.execute(_MEMBER, {"the_project": project, "the_site": site}).first()
+    return first(NamedMember, db.execute(_MEMBER, {"the_project": project, "the_site": site}))
 
 
 def membership(db: Connection, project: UUID, site: bytes) -> MemberState | None:
@@ -140,9 +140,9 @@ def add_roster(db: Connection, *, project: UUID, version: int, sites: Sequence[b
     db.execute(_CHANGE, {"the_project": project, "roster_version": version})
 
 
-def memberships(db: Connection, site: bytes) -> list[Row]:
+def memberships(db: Connection, site: bytes) -> list[MemberRow]:
     """Return a site's active memberships."""
-    return list(db.execute(_MEMBERSHIPS, {"the_site": site}))
+    return every(MemberRow, db.execute(_MEMBERSHIPS, {"the_site": site}))
 
 
 def lead(db: Connection, project: UUID, coordinator: bytes) -> None:
@@ -155,9 +155,9 @@ def open_projects(db: Connection, coordinator: bytes) -> int:
     return db.execute(_OPEN, {"the_site": coordinator}).scalar_one()
 
 
-def tasks(db: Connection, project: UUID) -> list[Row]:
+def tasks(db: Connection, project: UUID) -> list[TaskRow]:
     """Return a project's tasks in order."""
-    return list(db.execute(_TASKS, {"the_project": project}))
+    return every(TaskRow, db.execute(_TASKS, {"the_project": project}))
 
 
 def replace_tasks(db: Connection, project: UUID, *, version: int, tasks: Sequence[tuple[str, bytes]]) -> bool:

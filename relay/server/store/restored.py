@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, select, text, update
 
 from relay.api.states import FINAL_RUN, RunState
 from relay.server.store import audit, epochs, schema
-from relay.server.store.database import Row
+from relay.server.store.rows import EpochRow
 
 REASON = "relay-restored"
 
@@ -35,7 +35,7 @@ _MESSAGES_A_SECOND = 1 << 20
 class Voided:
     """What was voided: the new epoch's row, and the numbers of runs, tokens and stored writes."""
 
-    epoch: Row
+    epoch: EpochRow
     runs: int
     tokens: int
     nonces: int

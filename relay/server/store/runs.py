@@ -6,7 +6,7 @@ from sqlalchemy import Connection, bindparam, desc, func, insert, select, update
 
 from relay.api.states import FINAL_RUN, IN_ROSTER, RunState, SiteState
 from relay.server.store import schema
-from relay.server.store.database import Row
+from relay.server.store.rows import NamedReport, ReportRow, RunRow, UsageRow, every, first
 
 _run, _usage, _roster, _member = schema.run, schema.usage, schema.roster, schema.member
 _report, _site = schema.report, schema.site
@@ -54,9 +54,9 @@ _CHARGE = (
 _FIRST_CHARGE = insert(_usage).returning(*_usage.c)
 
 
-def find(db: Connection, run: UUID) -> Row | None:
+def find(db: Connection, run: UUID) -> RunRow | None:
     """Return a run."""
-    return db.execute(_FIND, {"the_run": run}).first()
+    return first(RunRow, db.execute(_FIND, {"the_run": run}))
 
 
 def add(
@@ -77,14 +77,14 @@ def add(
     db.execute(_ADD, values | state | {"task": task, "number": number, "deadline": deadline})
 
 
-def open_runs(db: Connection, project: UUID) -> list[Row]:
+def open_runs(db: Connection, project: UUID) -> list[RunRow]:
     """Return a project's open runs."""
-    return list(db.execute(_OPEN, {"the_project": project}))
+    return every(RunRow, db.execute(_OPEN, {"the_project": project}))
 
 
-def overdue(db: Connection, *, then: float) -> list[Row]:
+def overdue(db: Connection, *, then: float) -> list[RunRow]:
     """Return the open runs with a deadline before `then`."""
-    return list(db.execute(_OVERDUE, {"then": then}))
+    return every(RunRow, db.execute(_OVERDUE, {"then": then}))
 
 
 def report(
@@ -101,20 +101,20 @@ def report(
     return True
 
 
-def reported(db: Connection, run: UUID, site: bytes) -> Row | None:
+def reported(db: Connection, run: UUID, site: bytes) -> ReportRow | None:
     """Return a site's last report for a run."""
-    return db.execute(_REPORTED, {"the_run": run, "the_site": site}).first()
+    return first(ReportRow, db.execute(_REPORTED, {"the_run": run, "the_site": site}))
 
 
-def reports(db: Connection, run: Row) -> list[Row]:
+def reports(db: Connection, run: RunRow) -> list[NamedReport]:
     """Return key, name and last report of each site in the run's roster, sorted by key."""
     row = {"the_run": run.id, "the_project": run.project, "the_version": run.roster_version}
-    return list(db.execute(_REPORTS, row))
+    return every(NamedReport, db.execute(_REPORTS, row))
 
 
-def of_project(db: Connection, project: UUID) -> list[Row]:
+def of_project(db: Connection, project: UUID) -> list[RunRow]:
     """Return a project's runs, newest first."""
-    return list(db.execute(_OF_PROJECT, {"the_project": project}))
+    return every(RunRow, db.execute(_OF_PROJECT, {"the_project": project}))
 
 
 def change(db: Connection, run: UUID, *, from_: RunState, to: RunState, reason: str, now: float) -> bool:
@@ -123,12 +123,12 @@ def change(db: Connection, run: UUID, *, from_: RunState, to: RunState, reason: 
     return db.execute(_CHANGE, {"the_run": run, "the_state": from_} | values).rowcount == 1
 
 
-def sites(db: Connection, run: Row) -> list[bytes]:
+def sites(db: Connection, run: RunRow) -> list[bytes]:
     """Return the sites that take part: those in the run's roster that have not left the project, ascending."""
     return sorted(db.scalars(_SITES, {"the_project": run.project, "the_version": run.roster_version}))
 
 
-def takes_part(db: Connection, run: Row, site: bytes) -> bool:
+def takes_part(db: Connection, run: RunRow, site: bytes) -> bool:
     """Return whether a site is one of `sites`."""
     row = {"the_project": run.project, "the_version": run.roster_version, "the_site": site}
     return db.execute(_SITE, row).first() is not None
@@ -136,11 +136,11 @@ def takes_part(db: Connection, run: Row, site: bytes) -> bool:
 
 def charge(
     db: Connection, run: UUID, site: bytes, *, messages: int = 0, frame_bytes: int = 0, payload_bytes: int = 0
-) -> Row:
+) -> UsageRow:
     """Add to a site's usage in a run and return the totals."""
     more = {"more_messages": messages, "more_frame_bytes": frame_bytes, "more_payload_bytes": payload_bytes}
-    used = db.execute(_CHARGE, {"the_run": run, "the_site": site} | more).first()
+    used = first(UsageRow, db.execute(_CHARGE, {"the_run": run, "the_site": site} | more))
     if used is not None:
         return used
-    first = {"messages": messages, "frame_bytes": frame_bytes, "payload_bytes": payload_bytes}
-    return db.execute(_FIRST_CHARGE, {"run": run, "site": site} | first).one()
+    amounts = {"messages": messages, "frame_bytes": frame_bytes, "payload_bytes": payload_bytes}
+    return UsageRow(*db.execute(_FIRST_CHARGE, {"run": run, "site": site} | amounts).one())

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, u
 
 from relay.api.states import ACTIVE_MEMBER
 from relay.server.store import schema
-from relay.server.store.database import Row
+from relay.server.store.rows import SiteName, SiteRow, every, first
 
 _site, _member, _project = schema.site, schema.member, schema.project
 
@@ -47,9 +47,9 @@ _AROUND = (
 )
 
 
-def find(db: Connection, key: bytes) -> Row | None:
+def find(db: Connection, key: bytes) -> SiteRow | None:
     """Return the site with this key."""
-    return db.execute(_FIND, {"the_key": key}).first()
+    return first(SiteRow, db.execute(_FIND, {"the_key": key}))
 
 
 def name_is_taken(db: Connection, name: str) -> bool:
@@ -93,19 +93,19 @@ def needs_sweep(db: Connection, *, then: float) -> bool:
     return db.execute(_MOVED, {"then": then}).first() is not None
 
 
-def sweep(db: Connection, *, then: float) -> tuple[list[Row], list[Row]]:
+def sweep(db: Connection, *, then: float) -> tuple[list[SiteName], list[SiteName]]:
     """Record which sites were not seen since `then` and which returned; returns key and name of those that changed."""
-    return list(db.execute(_SILENCE, {"then": then})), list(db.execute(_RETURN))
+    return every(SiteName, db.execute(_SILENCE, {"then": then})), every(SiteName, db.execute(_RETURN))
 
 
-def all_sites(db: Connection) -> list[Row]:
+def all_sites(db: Connection) -> list[SiteRow]:
     """Return every site, sorted by name."""
-    return list(db.execute(_ALL))
+    return every(SiteRow, db.execute(_ALL))
 
 
-def around(db: Connection, key: bytes) -> list[Row]:
+def around(db: Connection, key: bytes) -> list[SiteRow]:
     """Return a site and those that share a project with it, sorted by name."""
-    return list(db.execute(_AROUND, {"the_key": key}))
+    return every(SiteRow, db.execute(_AROUND, {"the_key": key}))
 
 
 def seen(db: Connection, times: Mapping[bytes, float]) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, desc, func, or_, sel
 
 from relay.api.states import ACTIVE_MEMBER, FINAL_RUN, ProjectState, RunState
 from relay.server.store import schema
-from relay.server.store.database import Row
+from relay.server.store.rows import NamedUsage, OpenRun, every
 
 _run, _site, _token, _nonce = schema.run, schema.site, schema.token, schema.nonce
 _roster, _member, _project, _message, _usage = (
@@ -117,14 +117,14 @@ def take(db: Connection, *, now: float) -> StateCounts:
     )
 
 
-def open_runs(db: Connection) -> list[Row]:
+def open_runs(db: Connection) -> list[OpenRun]:
     """Return the open runs with their project's name and `last_message`, oldest first."""
-    return list(db.execute(_OPEN))
+    return every(OpenRun, db.execute(_OPEN))
 
 
-def usage(db: Connection) -> list[Row]:
+def usage(db: Connection) -> list[NamedUsage]:
     """Return each site's quota usage in each open run, with the site's name."""
-    return list(db.execute(_USAGE))
+    return every(NamedUsage, db.execute(_USAGE))
 
 
 def _pairs(db: Connection, query: Select[Any]) -> dict[str, int]:

@@ -6,7 +6,7 @@ Only a token's SHA-256 is stored (`relay.api.tokens`).
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from relay.server.store import schema
-from relay.server.store.database import Row
+from relay.server.store.rows import ListedToken, TokenRow, every, first
 
 _token, _site = schema.token, schema.site
 _this = _token.c.id == bindparam("the_id")
@@ -30,14 +30,14 @@ def add(db: Connection, *, hash_: bytes, role: str, label: str, now: float, expi
     return number
 
 
-def find(db: Connection, hash_: bytes) -> Row | None:
+def find(db: Connection, hash_: bytes) -> TokenRow | None:
     """Return the token with this hash, whatever its state."""
-    return db.execute(_FIND, {"the_hash": hash_}).first()
+    return first(TokenRow, db.execute(_FIND, {"the_hash": hash_}))
 
 
-def numbered(db: Connection, number: int) -> Row | None:
+def numbered(db: Connection, number: int) -> TokenRow | None:
     """Return the token with this number, whatever its state."""
-    return db.execute(_NUMBERED, {"the_id": number}).first()
+    return first(TokenRow, db.execute(_NUMBERED, {"the_id": number}))
 
 
 def use(db: Connection, number: int, *, key: bytes, now: float) -> None:
@@ -50,6 +50,6 @@ def revoke(db: Connection, number: int, *, now: float) -> bool:
     return db.execute(_REVOKE, {"the_id": number, "revoked": now}).rowcount == 1
 
 
-def all_tokens(db: Connection) -> list[Row]:
+def all_tokens(db: Connection) -> list[ListedToken]:
     """Return every token, sorted by number, with the name of the site that used it."""
-    return list(db.execute(_ALL))
+    return every(ListedToken, db.execute(_ALL))

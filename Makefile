@@ -98,6 +98,10 @@ kills: $(READY)  ## kill coordinator and standby at KILLS (default 300) labelled
 many-runs: $(READY) ## RUNS (default 20) concurrent runs of as many projects, over one relay and SITES (default 30)
 	RUNS=$(or $(RUNS),20) SITES=$(or $(SITES),30) $(BIN)/python -m pytest -s -n 0 --timeout 3600 tests/services/coordinator/test_many_runs.py
 
+replay: $(READY) ## replay every analysis RUNS (default 200) times on other arithmetic, and QUERIES (10000) that do not follow
+	RUNS=$(or $(RUNS),200) QUERIES=$(or $(QUERIES),10000) \
+	  $(BIN)/python -m pytest -n $(JOBS) --timeout 7200 tests/unit/participant/study/test_replay.py
+
 vectors: $(READY) ## regenerate vectors from the independent reference, and the specification's tables
 	$(BIN)/python -m specs.generate
 

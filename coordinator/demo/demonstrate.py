@@ -19,19 +19,18 @@ from rich.console import Console
 
 from coordinator.demo import evidence
 from coordinator.demo.canaries import search
-from coordinator.demo.lung import COX, KAPLAN_MEIER, lung_by_institution, write_csv
+from coordinator.demo.lung import lung_by_institution, write_csv
 from coordinator.demo.outcome import DemoOutcome, curve, oracles
 from coordinator.demo.screen import Screen
 from coordinator.demo.stage import AT_ONCE, Hospital, Stage, command, followed
 from coordinator.report.plots import Format, kaplan_meier_plot
-from participant.statistics.evaluation.registry import STATISTICS
 from secagg.errors import ParameterError
 from secagg.params import Profile, default_threshold
 
 # Where the first and the second hospital are killed: before the upload is sent, and after it has arrived.
 CRASHES = ("round-4-opened", "round-6-uploaded")
 FIGURES: tuple[Format, ...] = ("png", "svg")
-PURPOSE = "Survival in advanced lung cancer by age, sex, performance status and weight loss"
+PLAN = Path(__file__).with_name("plan.toml")
 
 
 async def demonstrate(*, sites: int, kill: int, port: int, out: Path, as_json: bool) -> None:
@@ -112,9 +111,7 @@ async def _set_up(stage: Stage, screen: Screen) -> str:
     """Start everything, invite the hospitals, let each officer confirm the roster; return the project's ID."""
     from secagg.kernels import bits, gf16  # noqa: F401, PLC0415  # compiled once here, not by nine processes at once
 
-    (stage.folder / "policy.toml").write_text(
-        'loss_rule = "continue"\nsingle_persons = true\nwithout_plan = "answer"\n'
-    )
+    (stage.folder / "policy.toml").write_text('loss_rule = "continue"\nsingle_persons = true\n')
     screen.say("starting the relay")
     await stage.open_relay()
     screen.say(f"enrolling {len(stage.hospitals)} hospitals and the coordinator; each hospital imports its table")
@@ -123,9 +120,11 @@ async def _set_up(stage: Stage, screen: Screen) -> str:
     project = await _invite(stage, screen)
     sealed = await command(["coordinator", "project", "seal", project, "--json"], stage.environment_of_coordinator())
     (stage.folder / "words").write_text(sealed["words"])
+    plan = await command(["coordinator", "plan", "check", str(PLAN), "--json"], stage.environment_of_coordinator())
+    screen.say(f"the review of the study plan finds {len(plan['findings'])} things for the officers to think about")
     screen.say(f"the roster's words: {sealed['words']}")
     screen.say("in practice, officers compare these words over the telephone; here they travel in a file")
-    await _side_by_side(stage.hospitals, lambda hospital: _accept(stage, screen, hospital, project))
+    await _side_by_side(stage.hospitals, lambda hospital: _agree(stage, screen, hospital, project, plan["code"]))
     return project
 
 
@@ -134,24 +133,18 @@ async def _enrol(stage: Stage, screen: Screen, hospital: Hospital) -> None:
     screen.put(hospital.name, "enrolled, dataset imported")
 
 
-async def _accept(stage: Stage, screen: Screen, hospital: Hospital, project: str) -> None:
+async def _agree(stage: Stage, screen: Screen, hospital: Hospital, project: str, plan: str) -> None:
     words = str(stage.folder / "words")
-    accept = ["participant", "project", "accept", project, "--words-file", words, "--json"]
-    await command(accept, stage.environment_of(hospital))
-    screen.put(hospital.name, "confirmed the roster's words")
+    agree = ["participant", "project", "agree", project, "--words-file", words, "--plan", plan, "--json"]
+    await command(agree, stage.environment_of(hospital))
+    screen.put(hospital.name, "confirmed the roster's words and agreed to the plan")
 
 
 async def _invite(stage: Stage, screen: Screen) -> str:
     """Create the project, invite all hospitals, and wait until each has answered according to its policy."""
     environment = stage.environment_of_coordinator()
-    terms = stage.folder / "terms.toml"
-    columns = [COX.time, COX.event, *COX.names]
-    terms.write_text(
-        f'purpose = "{PURPOSE}"\ndataset = "{COX.dataset}"\ncolumns = {json.dumps(columns)}\n'
-        f'statistics = {json.dumps(sorted(STATISTICS))}\nloss_rule = "continue"\n'
-    )
     created = await command(
-        ["coordinator", "project", "create", "NCCTG lung", "--terms", str(terms), "--json"], environment
+        ["coordinator", "project", "create", "NCCTG lung", "--plan", str(PLAN), "--json"], environment
     )
     await command(["coordinator", "project", "invite", created["id"], "--json"], environment)
     screen.say("each hospital answers the invitation according to its policy")
@@ -166,20 +159,14 @@ async def _invite(stage: Stage, screen: Screen) -> str:
 
 async def _run(stage: Stage, screen: Screen, project: str) -> tuple[dict[str, Any], float]:
     """Let the coordinator fit the model; return its report and the duration of the run in seconds."""
-    tasks = stage.folder / "analysis.json"
-    tasks.write_text(json.dumps({"task": [_task(COX), _task(KAPLAN_MEIER)]}))
     outcome: dict[str, Any] = {}
     seconds = 0.0
-    arguments = ["coordinator", "run", project, str(tasks), "--json"]
+    arguments = ["coordinator", "run", project, "--json"]
     async for event in followed(arguments, stage.environment_of_coordinator(), outcome):
         if event.get("event") == "progress":
             seconds = event["seconds"]
             screen.take(event)
     return outcome, seconds
-
-
-def _task(spec: Any) -> dict[str, Any]:
-    return {name: value for name, value in spec.model_dump(mode="json").items() if value is not None}
 
 
 def _outcome(stage: Stage, tables: Mapping[str, Any], run: dict[str, Any], out: Path) -> dict[str, Any]:

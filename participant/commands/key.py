@@ -77,7 +77,7 @@ def restore(
         f"restored the backup of {made}: the identity and {found['entries']} ledger entries. "
         f"{found['runs']} runs are over for this site, as is every run with mail at the relay.\n"
         f"Files restored: {', '.join(written) or 'none'}; check them with: config check\n"
-        "Next: import the datasets, start the daemon, and confirm each project anew: project accept"
+        "Next: import the datasets, start the daemon, and confirm each project anew: project agree"
     )
     common.report(found | {"files": written}, words)
 

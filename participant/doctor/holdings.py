@@ -125,5 +125,5 @@ def pins(look: Look) -> Check:
         ledger_ = Ledger(opened.connection)
         held = {project: ledger_.confirmed(project) for project in ledger_.projects()}
     old = [project for project, one in held.items() if one is not None and public not in one.roster.sites]
-    remedy = "compare the words anew with: project show, project accept"
+    remedy = "compare the words anew with: project show, project agree"
     return finding(not old, f"confirmed rosters without this site's key: {', '.join(map(str, old)) or 'none'}", remedy)

@@ -88,7 +88,7 @@ async def send_entry(made: CatalogueEntry, identity: Identity, journal: Journal,
     confirmed = Ledger(journal.connection).confirmed(project)
     if confirmed is None:
         raise ParameterError(
-            "no officer of this site has confirmed the project's roster; confirm it with: project accept"
+            "no officer of this site has confirmed the project's roster; confirm it with: project agree"
         )
     asked = [run.id for run in await relay.runs(project) if run.name == RUN_NAME]
     if not asked:

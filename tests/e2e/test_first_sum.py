@@ -77,7 +77,7 @@ async def test_the_steps_of_the_readme_lead_to_the_first_sum(tmp_path, record_pr
                 continue
             code, text = await said(words, environment)
             assert code == 0 or (words == ["doctor"] and CheckKind(code) in OF_THE_MACHINE), (line, code, text)
-            if words[:2] == ["project", "accept"]:
+            if words[:2] == ["project", "agree"]:
                 for name in others:
                     await net.site(name, "project", "accept", project, "--words", places["..."])
                 report = await net.run(project)

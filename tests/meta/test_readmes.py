@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from coordinator.projects.projects import read_terms
 from participant.analyses.catalogue import parse_spec
 from participant.analyses.regression.glm import GlmSpec
 from participant.data.model.declaration import Declaration
@@ -116,8 +117,12 @@ def test_the_analyst_s_first_analysis_prints_what_stands_there(capsys: pytest.Ca
     assert [capsys.readouterr().out] == blocks("coordinator/README.md", "text")
 
 
-def test_the_analyst_s_examples_are_valid() -> None:
-    terms, *analyses = map(tomllib.loads, blocks("coordinator/README.md", "toml"))
+def test_the_analyst_s_examples_are_valid(tmp_path: Path) -> None:
+    plan, *others = blocks("coordinator/README.md", "toml")
+    path = tmp_path / "plan.toml"
+    path.write_text(plan)
+    assert read_terms(path).plan is not None
+    terms, *analyses = map(tomllib.loads, others)
     ProjectTerms.model_validate(terms, strict=False)
     specs = [parse_spec(task) for analysis in analyses for task in analysis.get("task", [analysis])]
     assert {"cox", "kaplan-meier", "log-rank", "glm"} <= {spec.analysis for spec in specs}

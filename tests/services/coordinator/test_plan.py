@@ -42,11 +42,11 @@ def specs(of: ProjectTerms) -> dict[str, TableSpec]:
 
 
 async def done(
-    office: Session, project: UUID, *tasks: TableSpec, show: Callable[[Event], None] = nowhere
+    session: Session, project: UUID, *tasks: TableSpec, show: Callable[[Event], None] = nowhere
 ) -> RunOutcome:
-    found = await sealed(office.relay, project)
-    run = begin(office, found, Order(tasks=tasks))
-    return await carry_out(run, found, office, show)
+    found = await sealed(session.relay, project)
+    run = begin(session, found, Order(tasks=tasks))
+    return await carry_out(run, found, session, show)
 
 
 async def test_the_tasks_of_a_plan_are_carried_out_in_any_order_and_the_ledger_names_them(four: Cohort) -> None:
@@ -66,9 +66,9 @@ async def test_the_tasks_of_a_plan_are_carried_out_in_any_order_and_the_ledger_n
             if len(rounds) == 4:
                 going.append(asyncio.create_task(again()))
 
-    async with four.office() as office:
+    async with four.session() as session:
         model, curve = specs(plan)["model"], specs(plan)["curve"]
-        report = await done(office, project, model, curve, show=restart)
+        report = await done(session, project, model, curve, show=restart)
     await asyncio.gather(*going)
     assert len(rounds) > 5
     assert [result.analysis for result in report.results] == ["glm", "kaplan-meier"]
@@ -83,12 +83,12 @@ async def test_a_task_that_is_not_the_plans_is_refused_here_and_declined_there(
     plan = terms()
     project = await agreed(four, plan)
     forged = specs(plan)["model"].narrowed(Comparison(column="age", op=">=", value=60.0))
-    async with four.office() as office:
+    async with four.session() as session:
         with pytest.raises(SpecError, match="no task of the project's plan is this analysis"):
-            await done(office, project, forged)
+            await done(session, project, forged)
         monkeypatch.setattr(lifecycle, "_check_plan", lambda *_: None)
         with pytest.raises(NotEnoughParticipantsError, match=DECLINED):
-            await done(office, project, forged)
+            await done(session, project, forged)
     assert [site.uploads for site in four.sites] == [[]] * 4
 
 
@@ -108,9 +108,9 @@ async def test_coefficients_of_the_coordinators_own_choice_are_declined(
         return await honest(self, query)
 
     monkeypatch.setattr(RunSum, "__call__", forging)
-    async with four.office() as office:
+    async with four.session() as session:
         with pytest.raises(NotEnoughParticipantsError, match=DECLINED):
-            await done(office, project, specs(plan)["model"])
+            await done(session, project, specs(plan)["model"])
     assert [len(site.uploads) for site in four.sites] == [len(asked) - 1] * 4
 
 
@@ -118,7 +118,7 @@ async def test_a_task_is_begun_as_often_as_the_plan_says(four: Cohort) -> None:
     plan = terms(curve=1)
     project = await agreed(four, plan)
     curve = specs(plan)["curve"]
-    async with four.office() as office:
-        await done(office, project, curve)
+    async with four.session() as session:
+        await done(session, project, curve)
         with pytest.raises(NotEnoughParticipantsError, match=r"its task has no releases left"):
-            await done(office, project, curve)
+            await done(session, project, curve)

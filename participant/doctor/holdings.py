@@ -53,7 +53,7 @@ def anchor(look: Look) -> Check:
 
 
 def outbox(look: Look) -> Check:
-    """Does the outbox empty itself?"""
+    """Is the outbox draining?"""
     with look.journal() as opened:
         waiting = len(opened.outgoing())
     return finding(

@@ -76,10 +76,10 @@ def _all() -> set[str]:
         ({"colour": 1}, r"^colour: Extra inputs"),
         ({"tasks": [KAPLAN_MEIER, without(LOGISTIC, "numbers", 0, "high")]}, r"^tasks\[1\]\.numbers\[0\]\.high: "),
         ({"tasks": [KAPLAN_MEIER, KAPLAN_MEIER]}, r"^tasks\[1\]\.name: tasks\[0\] is called curve"),
-        ({"tasks": [KAPLAN_MEIER | {"minimum_persons": 1}]}, r"^tasks\[0\]\.minimum_persons: the plan says it once"),
-        ({"tasks": [KAPLAN_MEIER | {"row_limit": 9}]}, r"^tasks\[0\]\.row_limit: the plan says it once"),
-        ({"tasks": [KAPLAN_MEIER | {"dataset": "x"}]}, r"^tasks\[0\]\.dataset: the plan says it once"),
-        ({"tasks": [KAPLAN_MEIER | {"analysis": "magic"}]}, r"^tasks\[0\]\.analysis: 'magic' is none of"),
+        ({"tasks": [KAPLAN_MEIER | {"minimum_persons": 1}]}, r"^tasks\[0\]\.minimum_persons: the plan sets this once"),
+        ({"tasks": [KAPLAN_MEIER | {"row_limit": 9}]}, r"^tasks\[0\]\.row_limit: the plan sets this once"),
+        ({"tasks": [KAPLAN_MEIER | {"dataset": "x"}]}, r"^tasks\[0\]\.dataset: the plan sets this once"),
+        ({"tasks": [KAPLAN_MEIER | {"analysis": "magic"}]}, r"^tasks\[0\]\.analysis: 'magic' is unknown"),
         ({"tasks": [without(KAPLAN_MEIER, "name")]}, r"^tasks\[0\]\.name: Field required"),
         ({"tasks": [KAPLAN_MEIER | {"releases": 0}]}, r"^tasks\[0\]\.releases: "),
         ({"tasks": []}, r"^tasks: "),
@@ -108,7 +108,7 @@ def test_a_plan_that_names_a_file_is_refused_before_the_file_is_looked_at(tmp_pa
         "rounds": 1,
         "start": {"kind": "file", "path": str(secret)},
     }
-    with pytest.raises(PlanError, match=r"^tasks\[0\]\.start: a plan holds the weights themselves"):
+    with pytest.raises(PlanError, match=r"^tasks\[0\]\.start: a plan must hold the weights themselves"):
         read_plan({"minimum_persons": 5, "row_limit": 1000, "tasks": [task]}, "lung")
     document = json.loads(UNPLANNED.encode()) | {
         "plan": {
@@ -126,7 +126,7 @@ def test_a_plan_that_names_a_file_is_refused_before_the_file_is_looked_at(tmp_pa
 def test_a_specification_that_leaves_something_to_a_default_is_refused() -> None:
     document = json.loads(planned(KAPLAN_MEIER).encode())
     del document["plan"]["tasks"][0]["specification"]["filter"]
-    with pytest.raises(TermsError, match=r"tasks\[0\]: the specification is not in its whole form"):
+    with pytest.raises(TermsError, match=r"tasks\[0\]: the specification is not complete"):
         ProjectTerms.decode(json.dumps(document).encode())
 
 

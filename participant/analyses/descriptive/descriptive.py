@@ -22,11 +22,13 @@ Source: Vandenbroucke et al. 2007, PLoS Med 4:e297, item 14 (STROBE), for the co
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import sqrt
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
+from participant.analyses.base.cohort import over_one_cohort
 from participant.analyses.base.declared import levels_of, refusal, warn_of_other_codes
 from participant.analyses.base.errors import NoRowsError
 from participant.analyses.base.result import AnalysisResult
@@ -171,20 +173,21 @@ async def describe_cohort(spec: DescriptiveSpec, secure_sum: SecureSum) -> Descr
         PrecisionError: a number's declared range makes its sums too coarse.
         SpecError: a number's width makes too fine a grid.
     """
+    return await over_one_cohort(partial(_describe, spec), secure_sum)
+
+
+async def _describe(spec: DescriptiveSpec, secure_sum: SecureSum) -> DescriptiveResult:
     params = CountsParams(columns=spec.columns, row_limit=spec.row_limit)
-    while True:
-        answer = await secure_sum(spec.ask(COUNTS, params, secure_sum.value_bits))
-        table = _Table(spec, secure_sum, answer)
-        for number in spec.numbers:
-            await table.add_number(number)
-        for category in spec.categories:
-            await table.add_levels(category)
-        if table.sites == {answer.sites}:
-            return table.result()
+    table = _Table(spec, secure_sum, await secure_sum(spec.ask(COUNTS, params, secure_sum.value_bits)))
+    for number in spec.numbers:
+        await table.add_number(number)
+    for category in spec.categories:
+        await table.add_levels(category)
+    return table.result()
 
 
 class _Table:
-    """The table so far, and the sites that its parts cover."""
+    """The table so far."""
 
     def __init__(self, spec: DescriptiveSpec, secure_sum: SecureSum, counts: Sum) -> None:
         self._spec, self._secure_sum, self._counts = spec, secure_sum, counts
@@ -198,7 +201,6 @@ class _Table:
         self._warnings = spec.warn_of_withheld(counts.values)
         self._numbers: list[Number] = []
         self._levels: list[Level] = []
-        self.sites = {counts.sites}
 
     async def add_number(self, number: Described) -> None:
         missing = self._missing[number.column]
@@ -215,7 +217,6 @@ class _Table:
         se = None if sd is None else sd / sqrt(rows)
         self._numbers.append(Number(number.column, rows, missing, float(found.means[0]), sd, se, quantiles))
         self._warnings.extend(found.warnings)
-        self.sites.add(found.sites)
 
     async def _quantiles(self, number: Described) -> tuple[float | None, ...]:
         if number.width is None:
@@ -223,7 +224,6 @@ class _Table:
         quantity = Measured(**number.model_dump(exclude={"width"}))
         found = await find_quantiles(self._spec, self._secure_sum, quantity, self._spec.quantiles, number.width)
         self._warnings.extend(found.warnings)
-        self.sites.add(found.sites)
         return tuple(value if known else None for value, known in zip(found.values.tolist(), found.known, strict=True))
 
     async def add_levels(self, category: Category) -> None:
@@ -237,7 +237,6 @@ class _Table:
         )
         self._warnings.extend(self._spec.warn_of_withheld(answer.values))
         self._warnings.extend(warn_of_other_codes((category,), counts))
-        self.sites.add(answer.sites)
 
     def result(self) -> DescriptiveResult:
         return DescriptiveResult(

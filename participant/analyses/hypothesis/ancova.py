@@ -23,11 +23,13 @@ adjusted means.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import AfterValidator, Field
 
+from participant.analyses.base.cohort import over_one_cohort
 from participant.analyses.base.declared import levels_of
 from participant.analyses.base.errors import CollinearityError
 from participant.analyses.base.result import AnalysisResult
@@ -162,14 +164,15 @@ class AncovaResult(AnalysisResult):
 
 async def analyse_covariance(spec: AncovaSpec, secure_sum: SecureSum) -> AncovaResult:
     """Run the analysis that `spec` describes. Raises the same errors as `fit_glm`."""
-    while True:
-        try:
-            products: GlmResult | None = await fit_glm(spec.model("*"), secure_sum)
-        except CollinearityError:
-            products = None
-        fit = await fit_glm(spec.model("+"), secure_sum)
-        if products is None or products.sites == fit.sites:
-            return _result(spec, fit, products)
+    return await over_one_cohort(partial(_fit_both, spec), secure_sum)
+
+
+async def _fit_both(spec: AncovaSpec, secure_sum: SecureSum) -> AncovaResult:
+    try:
+        products: GlmResult | None = await fit_glm(spec.model("*"), secure_sum)
+    except CollinearityError:
+        products = None
+    return _result(spec, await fit_glm(spec.model("+"), secure_sum), products)
 
 
 def _result(spec: AncovaSpec, fit: GlmResult, products: GlmResult | None) -> AncovaResult:

@@ -38,12 +38,14 @@ Diagnostics", section 3.1, for VIF.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import sqrt
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from participant.analyses.base.coefficients import CoefficientResult, known, p_text
+from participant.analyses.base.cohort import over_one_cohort
 from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.wald import terms_of, wald_f
@@ -188,13 +190,15 @@ class LinearResult(CoefficientResult):
 
 async def fit_linear(spec: LinearSpec, secure_sum: SecureSum) -> LinearResult:
     """Fit the model that `spec` describes. Raises the same errors as `fit_glm`."""
-    while True:
-        fit = await fit_glm(spec.as_glm(), secure_sum)
-        if not spec.residuals:
-            return _result(spec, fit, None)
-        found = await find_quantiles(spec, secure_sum, _residual(spec, fit), SHARES, sqrt(fit.dispersion) / GRID)
-        if found.sites == fit.sites:
-            return _result(spec, fit, found)
+    if not spec.residuals:
+        return _result(spec, await fit_glm(spec.as_glm(), secure_sum), None)
+    return await over_one_cohort(partial(_fit_with_residuals, spec), secure_sum)
+
+
+async def _fit_with_residuals(spec: LinearSpec, secure_sum: SecureSum) -> LinearResult:
+    fit = await fit_glm(spec.as_glm(), secure_sum)
+    width = sqrt(fit.dispersion) / GRID
+    return _result(spec, fit, await find_quantiles(spec, secure_sum, _residual(spec, fit), SHARES, width))
 
 
 def _residual(spec: LinearSpec, fit: GlmResult) -> Predicted:

@@ -24,12 +24,14 @@ Source: Hosmer, Lemeshow, Sturdivant 2013, "Applied Logistic Regression", chapte
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import nan
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from participant.analyses.base.coefficients import CoefficientResult, known, p_text
+from participant.analyses.base.cohort import over_one_cohort
 from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.text_table import text_table
@@ -139,25 +141,26 @@ class LogisticResult(CoefficientResult):
 
 async def fit_logistic(spec: LogisticSpec, secure_sum: SecureSum) -> LogisticResult:
     """Fit the model that `spec` describes. Raises the same errors as `fit_glm`."""
-    while True:
-        fit = await fit_glm(spec.as_glm(), secure_sum)
-        if not spec.groups:
-            return _result(spec, fit, None)
-        outcome, design = spec.model()
-        risk = Predicted(
-            what="mean",
-            family="binomial",
-            alpha=0.0,
-            design=design,
-            coefficients=tuple(fit.coef.tolist()),
-            offset=None,
-            outcome=None,
-            low=0.0,
-            high=1.0,
-        )
-        tested = await hosmer_lemeshow(spec, secure_sum, risk, outcome, spec.groups)
-        if tested.sites == fit.sites:
-            return _result(spec, fit, tested)
+    if not spec.groups:
+        return _result(spec, await fit_glm(spec.as_glm(), secure_sum), None)
+    return await over_one_cohort(partial(_fit_and_test, spec, spec.groups), secure_sum)
+
+
+async def _fit_and_test(spec: LogisticSpec, groups: int, secure_sum: SecureSum) -> LogisticResult:
+    fit = await fit_glm(spec.as_glm(), secure_sum)
+    outcome, design = spec.model()
+    risk = Predicted(
+        what="mean",
+        family="binomial",
+        alpha=0.0,
+        design=design,
+        coefficients=tuple(fit.coef.tolist()),
+        offset=None,
+        outcome=None,
+        low=0.0,
+        high=1.0,
+    )
+    return _result(spec, fit, await hosmer_lemeshow(spec, secure_sum, risk, outcome, groups))
 
 
 def _result(spec: LogisticSpec, fit: GlmResult, tested: HosmerLemeshow | None) -> LogisticResult:

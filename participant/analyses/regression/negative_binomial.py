@@ -40,6 +40,7 @@ import numpy as np
 from numpy.polynomial import Chebyshev
 
 from participant.analyses.base.coefficients import CoefficientResult
+from participant.analyses.base.cohort import over_one_cohort
 from participant.analyses.base.errors import AnalysisError, ConvergenceError
 from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.secure_sum import SecureSum
@@ -159,15 +160,7 @@ async def fit_negative_binomial(spec: NegativeBinomialSpec, secure_sum: SecureSu
         NotOverdispersedError: the counts vary no more than Poisson's.
         ConvergenceError: the likelihood has no maximum in alpha between 1e-6 and 1e4.
     """
-    while True:
-        try:
-            return await _Profile(spec, secure_sum).maximise()
-        except _SiteLostError:
-            continue
-
-
-class _SiteLostError(Exception):
-    """A fit covers fewer sites than earlier ones."""
+    return await over_one_cohort(lambda sums: _Profile(spec, sums).maximise(), secure_sum)
 
 
 class _Profile:
@@ -182,7 +175,7 @@ class _Profile:
         poisson = await self._fit(0.0, None)
         t = self._moments(poisson)
         while True:
-            at = _maximum(await self._interpolated(t, poisson, *WIDE))
+            at = _maximum(await self._interpolated(t, *WIDE))
             if self._secure_sum.below(abs(at - t), 0.9 * WIDE[0]):
                 break
             t = at
@@ -190,10 +183,9 @@ class _Profile:
                 raise NotOverdispersedError("the likelihood rises towards alpha = 0; use the Poisson model")
             if not self._secure_sum.below(t, MOST):
                 raise ConvergenceError("the likelihood rises without bound in alpha")
-        profile = await self._interpolated(at, poisson, *NARROW)
+        profile = await self._interpolated(at, *NARROW)
         best = _maximum(profile)
         fit = await self._fit(exp(best), self._expected(best), tolerance=TOLERANCE)
-        self._check(fit, poisson)
         return self._result(poisson, fit, best, 1 / sqrt(-float(profile.deriv(2)(best))))
 
     def _moments(self, poisson: GlmResult) -> float:
@@ -209,12 +201,11 @@ class _Profile:
         means = float(np.linalg.inv(poisson.covariance)[one, one])  # a Poisson model's information about the intercept
         return min(max(log(excess / means), LEAST / 2), MOST / 2)
 
-    async def _interpolated(self, middle: float, poisson: GlmResult, reach: float, points: int) -> Chebyshev:
+    async def _interpolated(self, middle: float, reach: float, points: int) -> Chebyshev:
         """Return the polynomial through the profile at Chebyshev points, up to a constant."""
         nodes = middle + reach * np.cos(np.pi * (np.arange(points) + 0.5) / points)
         for t in nodes.tolist():
-            self._fits[t] = fit = await self._fit(exp(t), self._expected(t), tolerance=ENOUGH)
-            self._check(fit, poisson)
+            self._fits[t] = await self._fit(exp(t), self._expected(t), tolerance=ENOUGH)
         values = np.array([self._fits[t].log_likelihood for t in nodes.tolist()])
         return Chebyshev.fit(nodes, values - values.max(), points - 1, domain=[middle - reach, middle + reach])
 
@@ -229,10 +220,6 @@ class _Profile:
     async def _fit(self, alpha: float, start: Array | None, tolerance: float = TOLERANCE) -> GlmResult:
         self._count += 1
         return await fit_glm(self._spec.as_glm(alpha), self._secure_sum, start, tolerance)
-
-    def _check(self, fit: GlmResult, poisson: GlmResult) -> None:
-        if fit.sites != poisson.sites:
-            raise _SiteLostError
 
     def _result(self, poisson: GlmResult, fit: GlmResult, t: float, se: float) -> NegativeBinomialResult:
         ratio = max(2 * (fit.log_likelihood - poisson.log_likelihood), 0.0)

@@ -1,5 +1,7 @@
 """Programs start by a fork; randomised tests have no deadline, and their seeds are printed, also of those that pass."""
 
+import logging
+
 import pytest
 from hypothesis import settings
 
@@ -10,6 +12,16 @@ SEED = "seed"
 settings.register_profile("secagg", deadline=None)  # how fast a machine is says nothing about the code
 settings.load_profile("secagg")
 forked.take_over()
+
+
+@pytest.fixture(autouse=True)
+def _no_handler_outlives_its_stream():
+    """Commands that run in this process send the logs to a stderr that is closed after the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

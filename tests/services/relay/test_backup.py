@@ -167,10 +167,9 @@ def sealed(tmp_path_factory):
     recipient = json.loads(told("backup-key", "--out", folder / "key", "--json"))["recipient"]
     with RelayProcess.start(folder / "data") as relay:
         asyncio.run(fill(relay))
-    told("backup", "--to", folder / "to", "--recipient", recipient, "--data", folder / "data")
-    time.sleep(1.1)  # backups are named by the second
-    told("backup", "--to", folder / "to", "--plain", "--data", folder / "data")
-    plain, shut = sorted((folder / "to").iterdir(), key=lambda path: path.suffix == ".age")
+    told("backup", "--to", folder / "shut", "--recipient", recipient, "--data", folder / "data")
+    told("backup", "--to", folder / "plain", "--plain", "--data", folder / "data")
+    (shut,), (plain,) = (folder / "shut").iterdir(), (folder / "plain").iterdir()
     return shut, plain, folder / "key"
 
 

@@ -84,12 +84,11 @@ async def test_a_revoked_key_is_refused_at_once_also_where_it_waits(scene):
     operator = enrol(scene, "operator")
     async with scene.client(operator) as office, scene.client(scene.first) as site:
         poll = asyncio.create_task(site.messages(wait=30))
-        await asyncio.sleep(0.3)
-        started = time.monotonic()
+        await scene.relay.polls_wait(1)
         ended = await office.revoke_site(scene.first.public, "laptop stolen")
         assert (ended.status, ended.ending) == (Liveness.ENDED, Ending.REVOKED)
-        assert (await refused(poll)).type == "revoked"
-        assert time.monotonic() - started < 5
+        async with asyncio.timeout(20):  # less than it would have waited
+            assert (await refused(poll)).type == "revoked"
         assert (await refused(site.heartbeat())).type == "revoked"
         assert (await refused(site.enrol(scene.relay.token(), "again"))).type == "conflict"
         assert (await office.revoke_site(scene.first.public)).ending == Ending.REVOKED  # repeated
@@ -105,10 +104,10 @@ async def test_a_revocation_reaches_another_process(scene):
     """As from another replica: written to the database behind the relay's back."""
     async with scene.client(scene.second) as site:
         poll = asyncio.create_task(site.messages(wait=30))
-        await asyncio.sleep(0.3)
+        await scene.relay.polls_wait(1)
         end = {"name": uuid4().hex, "ending": "revoked", "now": time.time()}
         await asyncio.to_thread(scene.relay.transact, lambda db: sites.end(db, scene.second.public, **end))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert (await refused(poll)).type == "revoked"
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from hashlib import sha256
 from uuid import uuid4
 
@@ -165,18 +164,17 @@ async def test_a_poll_wakes_when_a_message_comes(scene):
     async with scene.client(scene.coordinator) as lead, scene.client(scene.first) as first:
         waiting = asyncio.create_task(lead.messages(wait=20))
         await scene.relay.polls_wait(1)
-        started = time.monotonic()
         await first.post_message(scene.run, scene.coordinator.public, scene.frame(scene.first))
-        (message,) = await waiting
+        async with asyncio.timeout(15):  # less than it would have waited
+            (message,) = await waiting
         assert message.sender == scene.first.public
-        assert time.monotonic() - started < 5  # far from the 20 s that it would have waited
 
 
 async def test_a_poll_ends_empty_when_its_time_is_over(scene):
     async with scene.client(scene.first) as first:
-        started = time.monotonic()
-        assert await first.messages(wait=0.4) == []
-        assert time.monotonic() - started >= 0.4
+        waiting = asyncio.create_task(first.messages(wait=1.5))
+        await scene.relay.polls_wait(1)
+        assert await waiting == []
 
 
 async def test_messages_for_others_wake_nobody(scene):
@@ -233,9 +231,8 @@ async def test_a_second_process_on_the_same_data_sees_and_wakes(start_relay):
                 waiting = asyncio.create_task(lead.messages(wait=25))
                 await two.polls_wait(1)
                 number = await first.post_message(scene.run, scene.coordinator.public, scene.frame(scene.first))
-                started = time.monotonic()
-                assert [message.id for message in await waiting] == [number]
-                assert time.monotonic() - started < 10
+                async with asyncio.timeout(20):  # less than it would have waited
+                    assert [message.id for message in await waiting] == [number]
 
 
 async def test_quotas_of_a_run(start_relay):

@@ -112,11 +112,11 @@ async def test_a_server_that_ends_idle_transactions_waits_for_a_long_move(tmp_pa
 
     def slowly(row):
         if not slept:
-            slept.append(time.sleep(1.5))
+            slept.append(time.sleep(0.5))
         return spell(row)
 
     monkeypatch.setattr(module, "_spelled", slowly)
-    monkeypatch.setattr("relay.server.store.postgres._IDLE", "300ms")
+    monkeypatch.setattr("relay.server.store.postgres._IDLE", "100ms")
     assert move(relay, postgres.empty())["tables"]["site"]["rows"] == rows(relay)
     assert slept
 

@@ -236,11 +236,9 @@ async def test_sigterm_ends_polls_and_exits_with_0(start_relay):
         async with scene.client(scene.first) as first:
             poll = asyncio.create_task(first.messages(wait=30))
             await relay.polls_wait(1)
-            started = time.monotonic()
-            code = await asyncio.to_thread(relay.stop)
-            assert code == 0
-            assert await poll == []
-            assert time.monotonic() - started < 8
+            async with asyncio.timeout(20):  # less than it would have waited
+                assert await asyncio.to_thread(relay.stop) == 0
+                assert await poll == []
         events = [json.loads(line)["event"] for line in relay.log.splitlines()]
         assert "stopping" in events
         assert events[-1] == "stopped"
@@ -258,11 +256,10 @@ def strict_relay(tmp_path_factory):
         yield asyncio.run(Scene.on(relay))
 
 
-async def by_socket(url: str, head: str, pieces, pause_s: float) -> tuple[bytes, float]:
-    """Send a head and then pieces of a body with pauses; returns the answer and the time until the relay closed."""
+async def by_socket(url: str, head: str, pieces, pause_s: float) -> bytes:
+    """Send a head and then pieces of a body with pauses; return the answer, which does not wait for all."""
     place = urlsplit(url)
     reader, writer = await asyncio.open_connection(place.hostname, place.port)
-    started = time.monotonic()
     writer.write(head.encode())
 
     async def trickle() -> None:
@@ -273,11 +270,10 @@ async def by_socket(url: str, head: str, pieces, pause_s: float) -> tuple[bytes,
 
     sending = asyncio.create_task(trickle())
     answer = await asyncio.wait_for(reader.read(), 20)
-    taken = time.monotonic() - started
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
     writer.close()
-    return answer, taken
+    return answer
 
 
 def head_of(method: str, path: str, headers: dict[str, str], length: int) -> str:
@@ -291,10 +287,9 @@ async def test_a_slow_body_is_cut_off(strict_relay):
     body = scene.frame(scene.coordinator, body=bytes(5000))
     headers = Signature.of(scene.coordinator).sign("POST", f"{scene.relay.url}{path}", body)
     pieces = [body[at : at + 10] for at in range(0, len(body), 10)]
-    answer, taken = await by_socket(scene.relay.url, head_of("POST", path, headers, len(body)), pieces, 0.05)
+    answer = await by_socket(scene.relay.url, head_of("POST", path, headers, len(body)), pieces, 0.05)
     assert b"408" in answer.splitlines()[0]
     assert b"urn:secagg:problem:too-slow" in answer
-    assert taken < 10
 
 
 async def test_a_body_without_a_right_signature_is_not_awaited(strict_relay):
@@ -302,19 +297,17 @@ async def test_a_body_without_a_right_signature_is_not_awaited(strict_relay):
     path = f"/v1/runs/{scene.run}/messages?to=all"
     forged = Signature.of(scene.first, key_id="A" * 43).sign("POST", f"{scene.relay.url}{path}", b"")
     for headers, problem in (({}, b"unsigned"), (forged, b"bad-signature")):
-        answer, taken = await by_socket(scene.relay.url, head_of("POST", path, headers, 4 << 20), [], 1)
+        answer = await by_socket(scene.relay.url, head_of("POST", path, headers, 4 << 20), [], 1)
         assert b"401" in answer.splitlines()[0]
         assert problem in answer
-        assert taken < 10
 
 
 async def test_a_body_over_the_limit_is_not_read(strict_relay):
     scene = strict_relay
     path = f"/v1/projects/{scene.project}/runs/{scene.run}"
     headers = Signature.of(scene.coordinator).sign("PUT", f"{scene.relay.url}{path}", b"")
-    answer, taken = await by_socket(scene.relay.url, head_of("PUT", path, headers, 1 << 40), [], 1)
+    answer = await by_socket(scene.relay.url, head_of("PUT", path, headers, 1 << 40), [], 1)
     assert b"413" in answer.splitlines()[0]
-    assert taken < 10
 
 
 async def test_a_body_that_ends_early(strict_relay):
@@ -364,11 +357,16 @@ async def test_a_locked_database_is_503_and_recovers(tmp_path):
             assert (answer.status, answer.problem) == (503, "unavailable")
             assert int(answer.headers["Retry-After"]) > 0
         assert (await send("GET", f"{relay.url}/v1/sites", signature=Signature.of(scene.first))).status == 200
-        await asyncio.sleep(1.1)  # an answer is kept for a second
-        assert (await send("GET", f"{relay.admin_url}/readyz")).status == 503
+        await answers(f"{relay.admin_url}/readyz", 503)
         assert 'secagg_relay_faults_total{cause="busy"} 4.0' in (await relay.metrics())
         holder.close()
         async with scene.client(scene.coordinator) as lead:
             assert await lead.post_message(scene.run, None, scene.frame(scene.coordinator)) > 0
-        await asyncio.sleep(1.1)
-        assert (await send("GET", f"{relay.url}/readyz")).status == 200
+        await answers(f"{relay.url}/readyz", 200)
+
+
+async def answers(url: str, status: int) -> None:
+    """Return when the relay, which keeps what it found for a second, gives this answer."""
+    async with asyncio.timeout(30):
+        while (await send("GET", url)).status != status:  # noqa: ASYNC110  # it is another process's
+            await asyncio.sleep(0.05)

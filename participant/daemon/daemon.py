@@ -300,9 +300,9 @@ class Daemon:
         self._success.set_to_current_time()
 
     async def _computed(self, bound: BoundQuery, version: int | None, earlier: Sequence[RowSet], key: bytes) -> Answer:
-        """Compute an answer; whatever else a statistic or a trainer raises on this site's rows is one refusal.
+        """Compute an answer; any unexpected error of a statistic or trainer on this site's rows becomes one refusal.
 
-        Its text is fixed, as the error may depend on a patient, and the daemon goes on: were it to end, it would end
+        Its text is fixed, as the error may depend on a patient, and the daemon carries on: if it ended, it would end
         again at every start, and the other sites would see that as well.
         """
         try:

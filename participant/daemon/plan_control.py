@@ -1,7 +1,7 @@
-"""Whether a question follows from its project's plan: each run replayed, from the sums that this site has checked.
+"""Whether a question follows from its project's plan: replays each run from the sums that this site verified.
 
-A decline here depends on the plan, on published sums and on which tasks were begun before: the coordinator knows all of
-it, and nothing of it is about this site's rows.
+A refusal here depends on the plan, on published sums and on the tasks started so far: the coordinator knows all of
+this, and none of it concerns this site's rows.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from participant.statistics.language.query import canonical
 from participant.study.plan import Plan
 from participant.study.replay import Occurrence, RunReplay
 
-MAX_RUNS = 16  # whose replay is kept in memory; others are made again from the ledger
+MAX_RUNS = 16  # replays kept in memory; others are rebuilt from the ledger
 
 
 class PlanControl:
@@ -32,11 +32,11 @@ class PlanControl:
         """Return the task of the plan that a question belongs to, None in a project without a plan.
 
         Args:
-            query: that is asked.
-            place: its run and project.
+            query: the question.
+            place: run and project of the question.
 
         Raises:
-            RefusedError: it does not follow from the plan and the sums so far.
+            RefusedError: the question does not follow from the plan and the sums so far.
         """
         plan = place.terms.plan
         if plan is None:
@@ -58,7 +58,7 @@ class PlanControl:
         return found
 
     def version(self, place: RunContext) -> int | None:
-        """Return the version of the dataset that a project is answered from, None for the newest."""
+        """Return the dataset version for a project's answers, None for the newest."""
         frozen = place.terms.plan is not None and place.terms.plan.data == "frozen"
         return self._ledger.first_version(place.project) if frozen else None
 
@@ -82,7 +82,7 @@ def _releases(plan: Plan) -> Mapping[str, int]:
 
 
 def _used(plan: Plan, tasks: Mapping[tuple[str, int], tuple[str, ...]]) -> dict[tuple[str, int], str]:
-    """Return which task each occurrence counts for: of several that it can be, the one with the most releases left."""
+    """Return the task that each occurrence counts for: of several, the one with the most releases left."""
     left = Counter(_releases(plan))
     found = {}
     for occurrence, names in tasks.items():

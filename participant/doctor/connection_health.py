@@ -84,7 +84,7 @@ def _resolved(place: URL) -> str:
 
 
 def _connected(relay: URL, proxy: URL | None) -> socket.socket:
-    """Connect to the relay, through a proxy's CONNECT where there is one."""
+    """Connect to the relay, using a proxy's CONNECT if there is one."""
     place = proxy or relay
     connection = http.client.HTTPConnection(str(place.host), place.port, timeout=TIMEOUT_S)
     if proxy is not None:

@@ -71,7 +71,7 @@ def answer(
 
 
 def distances(bound: BoundQuery, store: DatasetStore, earlier: Sequence[RowSet]) -> dict[str, int]:
-    """Return by how many persons the requested rows differ from each earlier answer's, by the name of its rows.
+    """Return the distance in persons of the requested rows from each earlier answer's, by the latter's name.
 
     Raises the same errors as `answer`.
     """

@@ -88,8 +88,8 @@ class AskedEpoch:
     """An epoch as a site is asked to join it.
 
     Attributes:
-        roster: number of sites in the project's roster, whoever of them takes part.
-        now: seconds since 1970.
+        roster: number of sites in the project's roster, whether or not they take part.
+        now: current time, seconds since 1970.
     """
 
     manifest: Manifest
@@ -182,8 +182,8 @@ class Policy(Strict):
     )
     agree: Literal["never", "findings", "always"] = Field(
         default="findings",
-        description="when an officer who confirms a project must say which plan he has read (`project show` prints its "
-        "code): always, where the review finds something, or never",
+        description="when an officer who confirms a project must give the code of its plan (`project show` prints the "
+        "code): always, if the review finds something, or never",
     )
 
     @field_validator("coordinators")
@@ -287,14 +287,14 @@ class Policy(Strict):
         _enforce((rule, says(self, asked)) for rule, says in OF_QUERIES.items())
 
     def check_agreement(self, terms: ProjectTerms, read: str | None) -> None:
-        """Decide whether an officer's confirmation counts: whether he has said which plan he read.
+        """Decide whether an officer's confirmation counts, depending on the plan's code.
 
         Args:
-            terms: of the project that he confirms.
-            read: the code of the plan that he has read (`code_of`), None if he did not say.
+            terms: terms of the project.
+            read: code of the plan that the officer has read (`code_of`), or None.
 
         Raises:
-            RefusedError: the policy wants to know, and the code is missing or another plan's.
+            RefusedError: the policy requires the code, which is missing or belongs to another plan.
         """
         finds = self.agree == "findings" and terms.plan is not None and bool(review(terms))
         if read != code_of(terms) and (read is not None or finds or self.agree == "always"):
@@ -395,16 +395,16 @@ def _colluders(policy: Policy, manifest: Manifest, roster: int) -> str:
 
 
 def _survivors_of_roster(policy: Policy, manifest: Manifest, roster: int) -> str:
-    """Leave two honest sites at least in a sum, if those collude that the policy expects of the roster."""
+    """Require at least two honest sites in a sum if as many of the roster collude as the policy expects."""
     least = _tolerated(policy, roster) + 2
     few = manifest.survivors < least
-    return f"sums of {manifest.survivors} sites are of fewer than the {least} of a roster of {roster}" if few else ""
+    return f"sums may cover only {manifest.survivors} sites; a roster of {roster} requires {least}" if few else ""
 
 
 def _agreed_sites(manifest: Manifest, terms: ProjectTerms) -> str:
     sites = len(manifest.sites)
     few = sites < terms.minimum_sites
-    return f"an epoch of {sites} sites is smaller than the terms' {terms.minimum_sites}" if few else ""
+    return f"the epoch has {sites} sites; the project's terms require {terms.minimum_sites}" if few else ""
 
 
 def _agreed_profile(manifest: Manifest, terms: ProjectTerms) -> str:
@@ -416,12 +416,12 @@ def _epoch_days(policy: Policy, asked: AskedEpoch) -> str:
     # Each round's deadline is held against the end of its epoch, so this bounds them as well.
     if asked.manifest.expires - asked.now <= policy.epoch_days * 86_400:
         return ""
-    return f"the epoch's secrets would be kept for longer than the {policy.epoch_days} days that the policy allows"
+    return f"the epoch would keep its secrets longer than the {policy.epoch_days} days that the policy allows"
 
 
 def _agreed_loss_rule(manifest: Manifest, terms: ProjectTerms) -> str:
     weaker = manifest.loss_rule < LOSS_RULES[terms.loss_rule]
-    return f"the project's terms say '{terms.loss_rule}' after a lost site" if weaker else ""
+    return f"the project's terms require '{terms.loss_rule}' after the loss of a site" if weaker else ""
 
 
 def _rows(policy: Policy, dataset: Description) -> str:

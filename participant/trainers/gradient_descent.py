@@ -61,7 +61,7 @@ class GradientDescent(ABC):
         """Return the loss of each row."""
 
     def correct(self, linear: Array, outcome: Array) -> int | None:  # noqa: ARG002 - for classes
-        """Return how many rows have the predicted class, or None if the outcome is not a class."""
+        """Return the number of rows whose class is predicted correctly, or None if the outcome is not a class."""
         return None
 
 

@@ -21,6 +21,7 @@ class Evidence:
 
     Attributes:
         present: cells with a value.
+        coded: cells that hold a declared code of a missing value; they are not looked at.
         dtype: of the column where the source has typed it as a whole, else text.
         typed: cells that the source has typed as numbers; their text is not looked at.
         real: some of these are typed as real.
@@ -29,7 +30,7 @@ class Evidence:
         plain: cells that are one number under either mark, the whole ones included.
         point, comma: cells that are a number under this mark alone.
         dotted, grouped: cells that are two numbers: `1.234`, and `1,234`.
-        powers: cells such as 12E5, which is a number or a code.
+        powers, small_powers: cells such as 12E5 and 12e5, which are numbers or codes.
         scientific: some exponents can be nothing else, such as 1.2e5 and 1e-5.
         codes, compact: cells with leading zeros or too many digits, and whole numbers that are dates such as 20230131.
         thousands: by mark, cells with separators between thousands.
@@ -39,6 +40,7 @@ class Evidence:
     """
 
     present: int = 0
+    coded: int = 0
     dtype: pl.DataType = field(default_factory=pl.String)
     typed: int = 0
     real: bool = False
@@ -51,6 +53,7 @@ class Evidence:
     dotted: int = 0
     grouped: int = 0
     powers: int = 0
+    small_powers: int = 0
     scientific: bool = False
     codes: int = 0
     compact: int = 0
@@ -74,7 +77,9 @@ class Evidence:
             cells = cells.filter(numbers.is_null())
         cells = cells.drop_nulls()
         if missing.words:
-            cells = cells.filter(~missing.among(cells))
+            coded = missing.among(cells)
+            self.coded += int(coded.sum())
+            cells = cells.filter(~coded)
         self.present += len(cells)
         if not self.hopeless and len(cells):
             self._read_text(cells)
@@ -88,6 +93,16 @@ class Evidence:
     def gone(self) -> int:
         """Cells that usually stand for a missing value."""
         return sum(count for word, count in self.words.items() if word in USUAL_MISSING)
+
+    @property
+    def ambiguous_powers(self) -> int:
+        """Cells such as 12E5 in a column where no exponent can be nothing else.
+
+        Programs write a small e without a sign beside other numbers, codes have a capital one.
+        """
+        if self.scientific:
+            return 0
+        return self.powers + (0 if self.point or self.comma else self.small_powers)
 
     @property
     def united(self) -> int:
@@ -112,7 +127,9 @@ class Evidence:
     def _read_typed(self, cells: pl.Series, missing: MissingCodes) -> None:
         cells = cells.drop_nulls()
         if missing.values and cells.dtype.is_numeric():
-            cells = cells.filter(~missing.equal(cells))
+            coded = missing.equal(cells)
+            self.coded += int(coded.sum())
+            cells = cells.filter(~coded)
         self.present += len(cells)
         if not cells.dtype.is_numeric():
             return
@@ -150,8 +167,10 @@ class Evidence:
         self.point += int((pointed & ~dotted).sum())
         self.plain += int((~pointed).sum())
         raised = cells.str.contains("[eE]")
-        powers = raised & cells.str.contains(r"^[0-9]+[eE][0-9]+$")
-        self.powers += int(powers.sum())
+        powers = raised & cells.str.contains(r"^[+-]?[0-9]+[eE][0-9]+$")
+        small = int((powers & cells.str.contains("e", literal=True)).sum())
+        self.small_powers += small
+        self.powers += int(powers.sum()) - small
         self.scientific |= bool((raised & ~powers).any())
 
     def _read_others(self, cells: pl.Series) -> None:

@@ -104,6 +104,8 @@ def decide(
         required=told.required or column.name in declared.identity,
         notes=column.notes + known.notes,
     )
+    if seen.coded:
+        reading = reading.noting(f"{seen.coded:,} cells hold a code of missing values")
     reading = _in_declared_unit(reading, told, known)
     decimal: str | None = told.decimal or declared.decimal
     if told.kind is not None:
@@ -213,10 +215,8 @@ def _numbers(reading: Reading, seen: Evidence, decimal: str | None, table: str |
         return reading.noting("numbers such as 1,234 and 1.234 can be read in two ways: declare decimal = '.' or ','")
     if seen.fits(mark) + seen.gone != seen.present:
         return reading.noting(f"{seen.numeric - seen.fits(mark):,} numbers have another decimal mark than is declared")
-    if seen.powers and not (seen.scientific or seen.point or seen.comma or decimal):
-        return reading.noting(
-            f"{seen.powers:,} cells such as 12E5 are numbers or codes: declare type = 'real' or 'text'"
-        )
+    if powers := seen.ambiguous_powers:
+        return reading.noting(f"{powers:,} cells such as 12E5 are numbers or codes: declare type = 'real' or 'text'")
     units = {unit for unit in seen.units if unit not in reading.units and unit != reading.unit}
     if strange := sorted(unit for unit in units if not is_known(unit)):
         told = ", ".join(f"{unit} ({seen.units[unit]:,})" for unit in strange[:_SHOWN])
@@ -277,7 +277,8 @@ def _words(reading: Reading, seen: Evidence, rest: int) -> Reading:
                 tokens = seen.words.keys() & USUAL_MISSING
                 told = ", ".join(f"{word} ({seen.words[word]:,})" for word in sorted(tokens))
                 reading = reading._replace(kind=ColumnKind.BOOLEAN, tokens=frozenset(tokens))
-                return reading.noting(*([f"taken as missing: {told}"] if told else []))
+                note = f"{rest:,} cells read as yes and no: {', '.join(sorted(words))}"
+                return reading.noting(note, *([f"taken as missing: {told}"] if told else []))
     if seen.short == rest:
         return reading.noting(
             "dates with two digits for the year: declare formats = ['%d.%m.%y'] or as they are written"

@@ -121,7 +121,7 @@ def _too_near(near: SignedSet, keys: frozenset[bytes], least: int) -> str:
     if differ := len(near.keys ^ keys):
         return (
             f"the set differs from one of run {near.run} by {differ} site{'s'[: differ > 1]}, at least {least} are "
-            "required: the two sums would tell the difference"
+            "required: the two sums would reveal the difference"
         )
     return (
         f"run {near.run} replaced this very set by a smaller one after a loss: another sum over all of it would tell "

@@ -109,7 +109,7 @@ class ImputationSpec(TableSpec):
         ranges = {one.column: (one.low, one.high) for one in self.numbers}
         for gap in self.gaps:
             if gap.column not in ranges:
-                raise ValueError(f"the column to impute {gap.column} is not among the numbers")
+                raise ValueError(f"{gap.column} is to be imputed but not among the numbers")
             if gap.family == "binomial" and ranges[gap.column] != (0, 1):
                 raise ValueError(f"the binomial column {gap.column} must have the range 0 to 1")
         if len({gap.column for gap in self.gaps}) < len(self.gaps):

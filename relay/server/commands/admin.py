@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from relay.api.states import FINAL_RUN, RunState
 from relay.api.wire import to_base64url
 from relay.server.commands.options import RelayOptions
-from relay.server.store import audit, epochs, milestones, runs, sites, state_counts
+from relay.server.registry import run_states
+from relay.server.store import epochs, milestones, runs, sites, state_counts
 from relay.server.store.offline import on_database, over_view
 from relay.service.command import Commands
 from relay.service.dates import utc
@@ -105,17 +106,8 @@ def cancel_run(db: Connection, run: UUID, *, now: float) -> None:
     if found is None:
         raise ParameterError(f"no run {run}; see: secagg-relay admin runs")
     state = RunState(found.state)
-    if state in FINAL_RUN or not runs.change(db, run, from_=state, to=RunState.CANCELLED, reason=REASON, now=now):
+    if state in FINAL_RUN or not run_states.change(db, run, from_=state, to=RunState.CANCELLED, reason=REASON, now=now):
         raise ParameterError(f"run {run} is already {state}")
-    audit.append(
-        db,
-        actor=audit.OPERATOR,
-        action="run.changed",
-        on=f"run/{run}",
-        before=state,
-        after=RunState.CANCELLED,
-        reason=REASON,
-    )
 
 
 def _list(name: str, listed: list[dict[str, Any]], common: RelayOptions) -> None:

@@ -5,7 +5,8 @@ import time
 from sqlalchemy import Connection
 
 from relay.api.states import RunState
-from relay.server.store import audit, runs
+from relay.server.registry import run_states
+from relay.server.store import runs
 from relay.server.store.database import Database
 from relay.service import logs
 
@@ -36,15 +37,6 @@ def _end(db: Connection, *, then: float) -> list[str]:
     ended = []
     for run in runs.overdue(db, then=then):
         state = RunState(run.state)
-        if runs.change(db, run.id, from_=state, to=RunState.FAILED, reason=REASON, now=time.time()):
-            audit.append(
-                db,
-                actor=audit.OPERATOR,
-                action="run.changed",
-                on=f"run/{run.id}",
-                before=state,
-                after=RunState.FAILED,
-                reason=REASON,
-            )
+        if run_states.change(db, run.id, from_=state, to=RunState.FAILED, reason=REASON, now=time.time()):
             ended.append(str(run.id))
     return ended

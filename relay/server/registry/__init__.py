@@ -1,4 +1,4 @@
-"""The life of keys: how one ends, once for commands and routes alike.
+"""The life of keys, join tokens and runs: how one begins, changes and ends, once for commands, jobs and routes.
 
 Functions over an open connection that change rows and record it in the audit log. May import store and core.
 """

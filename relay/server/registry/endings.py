@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from relay.api.states import ACTIVE_MEMBER, IN_ROSTER, Ending, MemberState, ProjectState, RunState
 from relay.api.wire import to_base64url
 from relay.server.core.problem import CONFLICT, Problem
+from relay.server.registry import run_states
 from relay.server.store import audit, messages, projects, runs, sites
 from relay.server.store.rows import MemberRow, ProjectRow, SiteRow
 from secagg.identity import fingerprint
@@ -29,10 +30,8 @@ def end(db: Connection, site: SiteRow, ending: Ending, *, actor: str, reason: st
     for project in projects.led_by(db, site.key):
         for run in runs.open_runs(db, project.id):
             woken.update(runs.sites(db, run))
-            runs.change(
-                db, run.id, from_=RunState(run.state), to=RunState.FAILED, reason=f"coordinator: {word}", now=now
-            )
-            audit.append(db, actor=actor, action="run.changed", on=f"run/{run.id}", before=run.state, after="failed")
+            state, why = RunState(run.state), f"coordinator: {word}"
+            run_states.change(db, run.id, from_=state, to=RunState.FAILED, reason=why, now=now, actor=actor)
         if project.state == ProjectState.OPEN:
             projects.close(db, project.id)
             audit.append(db, actor=actor, action="project.closed", on=f"project/{project.id}", reason=word)

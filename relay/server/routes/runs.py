@@ -21,6 +21,7 @@ from relay.server.http.access import Access, parse_uuid
 from relay.server.http.body import Json
 from relay.server.http.context import AnyCall, Call, RouteAnswer
 from relay.server.http.route import Route
+from relay.server.registry import run_states
 from relay.server.store import audit, leases, projects
 from relay.server.store import runs as store
 from relay.server.store.rows import NamedReport, RunRow
@@ -82,19 +83,10 @@ def change(call: Call[None, RunChange], db: Connection) -> RouteAnswer:
     state = RunState(call.run.state)
     if state != wanted.from_:
         raise Problem(CONFLICT, f"the run is {state}, not {wanted.from_}", state=state)
-    if wanted.to not in RUN[state] or not store.change(
-        db, call.run.id, from_=state, to=wanted.to, reason=wanted.reason, now=call.now
+    if wanted.to not in RUN[state] or not run_states.change(
+        db, call.run.id, from_=state, to=wanted.to, reason=wanted.reason, now=call.now, actor=call.actor
     ):
         raise Problem(CONFLICT, f"a run that is {state} cannot become {wanted.to}", state=state)
-    audit.append(
-        db,
-        actor=call.actor,
-        action="run.changed",
-        on=f"run/{call.run.id}",
-        before=state,
-        after=wanted.to,
-        reason=wanted.reason,
-    )
     return RouteAnswer(200, _run(store.find(db, call.run.id)))
 
 

@@ -106,7 +106,7 @@ def begin(session: Session, sealed: SealedProject, order: Order) -> UUID:
     """
     if not sealed.terms.coordinator_learns:
         check_single(order.tasks)
-    _check_plan(sealed.terms, order.tasks)
+    check_plan(sealed.terms, order.tasks)
     least = max(sealed.terms.minimum_sites, order.quorum)
     if len(sealed.confirmed) < least:
         raise NotEnoughParticipantsError(f"{len(sealed.confirmed)} sites confirmed the roster, {least} are needed")
@@ -130,7 +130,7 @@ def begin(session: Session, sealed: SealedProject, order: Order) -> UUID:
     return record.run
 
 
-def _check_plan(terms: ProjectTerms, tasks: tuple[TableSpec, ...]) -> None:
+def check_plan(terms: ProjectTerms, tasks: tuple[TableSpec, ...]) -> None:
     """Raise SpecError for an analysis that is not in the project's plan: the sites would decline its questions."""
     if terms.plan is None:
         return

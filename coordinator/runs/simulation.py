@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import numpy as np
 
 from coordinator.journal.tables import ReleasedSum
-from coordinator.runs.lifecycle import RunOutcome, result_of
+from coordinator.runs.lifecycle import RunOutcome, check_plan, result_of
 from coordinator.session.progress import Event, Show, What
 from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
 from participant.analyses.base.spec import TableSpec
@@ -59,6 +59,8 @@ class Simulation:
 
     async def carry_out(self, tasks: tuple[TableSpec, ...], show: Show) -> tuple[UUID, RunOutcome]:
         """Execute a run's tasks; raises as `coordinator.runs.lifecycle.carry_out`."""
+        if self.terms is not None:
+            check_plan(self.terms, tasks)
         sites = {str(name): numbers_of(table, str(name)) for name, table in self.tables.items()}
         secure_sum = SimulatedSum(sites, self.terms, self.lost, show)
         results = tuple([await result_of(task, secure_sum) for task in tasks])

@@ -141,7 +141,7 @@ class Policy(Strict):
     )
     profile: Literal["malicious", "semi-honest"] = Field(default="malicious", description="weakest profile accepted")
     colluders_one_in: int = Field(
-        default=3, ge=1, description="every epoch must withstand ceil(sites / this) - 1 colluding sites"
+        default=3, ge=1, description="every epoch must withstand ceil(sites of the roster / this) - 1 colluding sites"
     )
     modes: tuple[Literal["masks", "he"], ...] = Field(
         default=("masks", "he"),

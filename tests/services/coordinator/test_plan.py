@@ -86,7 +86,7 @@ async def test_a_task_that_is_not_the_plans_is_refused_here_and_declined_there(
     async with four.session() as session:
         with pytest.raises(SpecError, match="no task of the project's plan is this analysis"):
             await done(session, project, forged)
-        monkeypatch.setattr(lifecycle, "_check_plan", lambda *_: None)
+        monkeypatch.setattr(lifecycle, "check_plan", lambda *_: None)
         with pytest.raises(NotEnoughParticipantsError, match=DECLINED):
             await done(session, project, forged)
     assert [site.uploads for site in four.sites] == [[]] * 4

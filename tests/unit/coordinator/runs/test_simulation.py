@@ -10,14 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coordinator.demo.lung import lung_by_institution
 from coordinator.runs.simulation import Simulation, fixed_point_sum, numbers_of, read_folder
 from coordinator.session.progress import Event, nowhere
+from participant.analyses.base.errors import SpecError
 from participant.analyses.catalogue import parse_spec
 from participant.study.terms import ProjectTerms, TermsError
 from secagg.errors import NotEnoughParticipantsError, ParameterError
 from secagg.params import Segment
 from secagg.simulate import simulate
 from tests.support.network import KAPLAN_MEIER, table
+from tests.support.plans import LOGISTIC, planned
 
 SITES = {name: table(seed) for seed, name in enumerate(("north", "south", "west", "east"))}
 TASK = (parse_spec(KAPLAN_MEIER),)
@@ -136,3 +139,14 @@ def test_a_simulation_reads_a_table_as_an_import_does(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("a;b\n1;2\n3\n")
     with pytest.raises(ParameterError, match=r"b\.csv cannot be read: 1 of 2 rows are bad, first on line 3"):
         read_folder(tmp_path)
+
+
+async def test_a_simulation_holds_its_tasks_against_the_plan() -> None:
+    """What simulation answers, sites answer: another analysis than the plan's is refused here as well."""
+    terms = planned(LOGISTIC)
+    [(_, task)] = terms.plan.specs("lung")
+    simulation = Simulation(lung_by_institution(), terms)
+    _, done = await simulation.carry_out((task,), nowhere)
+    assert done.results[0].analysis == "glm"
+    with pytest.raises(SpecError, match="no task of the project's plan"):
+        await simulation.carry_out((task.model_copy(update={"family": "poisson"}),), nowhere)

@@ -11,6 +11,7 @@ ever, and so do the installed programs.
 """
 
 import atexit
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -191,7 +192,8 @@ def _load(packages: Sequence[str]) -> None:
         package = importlib.import_module(name)
         for module in pkgutil.walk_packages(package.__path__, f"{name}."):
             if not module.name.endswith(".__main__") and not module.name.startswith(NOT_LOADED):
-                importlib.import_module(module.name)
+                with contextlib.suppress(ImportError):  # of an extra that is not installed; a program says so itself
+                    importlib.import_module(module.name)
 
 
 if __name__ == "__main__":

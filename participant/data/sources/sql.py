@@ -6,6 +6,7 @@ is told.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from hashlib import sha256
 from importlib.util import find_spec
 
@@ -50,11 +51,13 @@ class SqlSource:
         self._table, self._query = table, query
         statement = sqlalchemy.text(query) if query else sqlalchemy.text(f"SELECT * FROM {self._quoted(str(table))}")  # noqa: S608 - quoted by the dialect
         try:
-            self._connection = self._engine.connect().execution_options(stream_results=True)
-            self._rows = self._connection.execute(statement)
-            self._header = tuple(self._rows.keys())
+            with ExitStack() as opened:
+                opened.callback(self._engine.dispose)
+                self._connection = opened.enter_context(self._engine.connect()).execution_options(stream_results=True)
+                self._rows = self._connection.execute(statement)
+                self._header = tuple(self._rows.keys())
+                self._open = opened.pop_all()
         except Exception as error:  # noqa: BLE001 - drivers raise what they like, and their words quote the address
-            self._engine.dispose()
             raise _told("the database cannot be read", error) from None
         check_columns(len(self._header))
         self._cells = CellBatches(self._header)
@@ -75,8 +78,7 @@ class SqlSource:
         except Exception as error:  # noqa: BLE001 - as above
             raise _told("the database broke off", error) from None
         finally:
-            self._connection.close()
-            self._engine.dispose()
+            self._open.close()
 
     def known(self) -> Mapping[int, SourceColumn]:
         return self._cells.known()

@@ -27,4 +27,5 @@ def ledger(common: SiteOptions) -> None:
 
 def _place(entry: dict[str, Any]) -> str:
     parts = [f"{word} {entry[word]}" for word in ("round", "run", "project", "by") if entry.get(word)]
-    return "  ".join(parts[:-1] if "run" in entry and "by" not in entry else parts)
+    task = [f"task {' or '.join(entry['task']['names'])}"] if entry.get("task") else []
+    return "  ".join([*task, *(parts[:-1] if "run" in entry and "by" not in entry else parts)])

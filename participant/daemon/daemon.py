@@ -370,6 +370,7 @@ class Daemon:
                 del self._runs[name]
         for run in over:
             self._over.pop(run, None)
+            self._plans.forget(run)
 
     async def _receipts(self) -> None:
         if self._decisions.is_paused():

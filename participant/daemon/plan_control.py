@@ -57,6 +57,10 @@ class PlanControl:
             )
         return found
 
+    def forget(self, run: UUID) -> None:
+        """Drop the replay of a run that is over."""
+        self._runs.pop(run, None)
+
     def version(self, place: RunContext) -> int | None:
         """Return the dataset version for a project's answers, None for the newest."""
         frozen = place.terms.plan is not None and place.terms.plan.data == "frozen"

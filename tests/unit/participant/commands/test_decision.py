@@ -56,6 +56,7 @@ def journal(site: Site) -> Iterator[Journal]:
                     "round": round_,
                     "query": moments().model_dump(mode="json"),
                     "rows": "ab",
+                    "task": {"names": ["curve"], "number": 0} if round_ == 2 else None,
                 }
             )
     yield made
@@ -194,7 +195,8 @@ def test_the_ledger_lists_everything_with_its_number(site: Site, journal: Journa
     assert [entry["what"] for entry in listed["entries"]] == ["upload", "upload", "paused"]
     words = site.told("ledger").stdout.splitlines()
     assert words[0].split()[0] == "1"
-    assert f"round 1  run {RUN}" in words[0]
+    assert f"upload     round 1  run {RUN}" in words[0]
+    assert f"upload     task curve  round 2  run {RUN}" in words[1]
     assert "paused" in words[2]
 
 

@@ -19,9 +19,13 @@ LOCAL = {
     "coordinator/__init__.py": ["importlib"],  # its public names, loaded when they are asked for
     "coordinator/report/page.py": ["importlib.metadata"],  # which versions made a page
     "coordinator/session/progress.py": ["importlib.util"],  # whether a notebook can draw bars
+    "participant/data/sources/sql.py": ["importlib.util"],  # whether a driver is installed
+    "participant/statistics/models/special.py": ["importlib"],  # one module of SciPy, at the first computation
     "participant/statistics/models/trainer.py": ["importlib.metadata"],  # a query names an installed trainer
     "participant/trainers/torch_mlp.py": ["torch"],  # trains; loads nothing
-    "secagg/he/__init__.py": ["importlib.util"],  # whether an extra is installed
+    "relay/service/command.py": ["importlib"],  # a command of its program's own table, when it is called
+    "secagg/he/__init__.py": ["importlib", "importlib.util"],  # its own modules by name; whether an extra is installed
+    "secagg/kernels/__init__.py": ["importlib"],  # its own modules by name, when they are asked for
 }
 """What looks like loading, and runs nothing that came from outside."""
 

@@ -40,12 +40,12 @@ def test_a_plain_plan_has_no_findings() -> None:
         ([LOGISTIC | {"formula": "status ~ I(age ** 8)"}], {}, "model", "high power"),
         ([LOGISTIC], {"row_limit": 20}, "model", "3 parameters for at most 20 rows"),
         ([KAPLAN_MEIER | {"grid": {"width": 1, "count": 1000}}], {}, "curve", "a grid of 1000 intervals"),
-        ([TABLE | {"releases": 50}], {}, "table", "begun 50 times"),
-        ([CLUSTERS | {"centres": [[20, 1], [90, 900]]}], {}, "clusters", "centres that are given"),
+        ([TABLE | {"releases": 50}], {}, "table", "started 50 times"),
+        ([CLUSTERS | {"centres": [[20, 1], [90, 900]]}], {}, "clusters", "given centres"),
         ([TABLE], {"minimum_persons": 2}, "plan", "a floor of 2"),
         ([TABLE], {"data": "growing"}, "plan", "data grow"),
         ([TABLE], {"profile": "semi-honest"}, "terms", "false sum"),
-        ([TABLE], {"loss_rule": "continue"}, "terms", "goes on without a lost site"),
+        ([TABLE], {"loss_rule": "continue"}, "terms", "continues without a lost site"),
         (
             [TABLE | {"filter": [AT_LEAST_60]}, TABLE | {"name": "women", "filter": [AT_LEAST_60, ONLY_WOMEN]}],
             {},
@@ -80,7 +80,7 @@ def test_among_a_site_s_own_rows_small_groups_are_found() -> None:
     }
     filtered = planned(TABLE | {"filter": [AT_LEAST_60]}, TABLE | {"name": "older", "filter": [AT_LEAST_61]})
     assert [(one.place, one.reason) for one in review_rows(filtered, columns)] == [
-        ("table, older", "their rows differ in 3 at this site")
+        ("table, older", "at this site, their rows differ by 3")
     ]
     few = planned(TABLE | {"filter": [{"column": "age", "op": "==", "value": 60}]})
     assert [one.reason for one in review_rows(few, columns)] == ["3 rows of this site meet its filter"]

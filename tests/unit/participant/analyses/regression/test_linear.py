@@ -57,7 +57,7 @@ async def test_a_level_that_only_one_site_has() -> None:
 @pytest.mark.parametrize(
     ("formula", "changes", "error", "complaint"),
     [
-        ("y ~ x + I(x ** 1.0) + z", {}, SpecError, "power"),
+        ("y ~ x + I(x ** 1.0) + z", {}, SpecError, "exponent"),
         ("y ~ x + z", {"z": "x"}, CollinearityError, "linear combination"),
         ("y ~ x", {"y": "constant"}, CollinearityError, "y: constant"),
         ("y ~ x", {"y": "zero"}, CollinearityError, "y: constant"),

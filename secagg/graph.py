@@ -134,7 +134,7 @@ class Graph(Record):
     def holders(self, dealer: int, listed: Collection[int]) -> list[int]:
         """Return those of `listed`, ascending, that hold a dealer's shares; the dealer holds shares of the same ones.
 
-        On the complete graph a dealer holds a share of its own secret. On a sparse graph this would be one witness too
+        On the complete graph a dealer holds a share of its own secret. On a sparse graph this would be one holder too
         many: told that it survived, it would reveal its seed share while its neighbours were told the opposite.
         """
         return [site for site in self.neighbours[dealer] if site in listed] if self.neighbours else sorted(listed)

@@ -186,7 +186,7 @@ def vector_of(values: ArrayLike, length: int | None) -> Numbers:
     """Return a vector of real numbers as stored; its slices are converted to float64 later.
 
     Raises:
-        ParameterError: they are not real numbers, not one-dimensional, or not `length` many.
+        ParameterError: they are not real numbers, not one-dimensional, or not `length` in number.
     """
     array = _numbers(values)
     if array.ndim != 1 or (length is not None and len(array) != length):

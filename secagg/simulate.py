@@ -221,7 +221,7 @@ class SimulatedCohort:
         lost_before_upload: set[int],
         lost_before_unmask: set[int],
     ) -> tuple[NDArray[np.float64], tuple[int, ...], int]:
-        """Run the next round; return the sum, the rows in it, and how many values were clipped."""
+        """Run the next round; return the sum, the indices of the vectors in it, and how many values were clipped."""
         # Upload: the coordinator opens the round; each site still present masks its vector and sends it.
         self.phase = "upload"
         homomorphic = self.plan.suite is Suite.X25519_MLKEM768_AES256_BFV

@@ -10,7 +10,7 @@ app = lazy_group(
     {
         "enroll": Subcommand("identity", "Generate this coordinator's key and enrol it."),
         "project": Subcommand("project", "Projects that this identity coordinates."),
-        "plan": Subcommand("plan", "Study plans before they are proposed."),
+        "plan": Subcommand("plan", "Check study plans before proposing them."),
         "catalogue": Subcommand(
             "catalogue",
             "Show which of the project's variables each site has, their coding, and the approximate number of rows.",
@@ -25,7 +25,7 @@ app = lazy_group(
             "export",
             "Export an earlier run as one HTML page: tables, figures, cohort, floors, versions, and receipt hash.",
         ),
-        "pause": Subcommand("steer", "Pause a run once its open round is finished. Its deadline stays."),
+        "pause": Subcommand("steer", "Pause a run once its open round is finished. Its deadline does not change."),
         "resume": Subcommand("run", "Continue a paused or interrupted run, and print the results."),
         "cancel": Subcommand("steer", "End a run immediately; it cannot be resumed."),
         "retry": Subcommand("run", "Rerun a finished run with all current sites, and print the results."),

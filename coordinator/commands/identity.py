@@ -19,7 +19,7 @@ app = Commands()
 
 @app.command("enroll")
 def enroll(
-    token: Annotated[str, typer.Option(help="join token with the role coordinator")],
+    token: Annotated[str, typer.Option(help="join token for the role `coordinator`")],
     name: Annotated[str, typer.Option(help="name of this coordinator, as shown to the sites")],
     common: CoordinatorOptions,
     relay: Annotated[str | None, typer.Option(help="address of the relay")] = None,

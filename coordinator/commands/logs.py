@@ -17,7 +17,7 @@ app = Commands()
 def logs(
     run: RunId,
     common: CoordinatorOptions,
-    site: Annotated[str | None, typer.Option(help="name of the only site to show")] = None,
+    site: Annotated[str | None, typer.Option(help="show only this site's logs")] = None,
 ) -> None:
     """Show the logs of a run that sites sent with `secagg-participant log send RUN`."""
 

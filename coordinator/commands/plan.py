@@ -11,7 +11,7 @@ from participant.study.plan import PlanError
 from participant.study.review import code_of, review, tasks_in_words
 from relay.service.command import Commands
 
-app = Commands(name="plan", no_args_is_help=True, help="Study plans before they are proposed.")
+app = Commands(name="plan", no_args_is_help=True, help="Check study plans before proposing them.")
 
 
 @app.command("check")

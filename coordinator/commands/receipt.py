@@ -54,7 +54,7 @@ def save(run: RunId, file: Annotated[Path, typer.Argument(help="file to write")]
 
 @app.command("send")
 def send(run: RunId, common: CoordinatorOptions) -> None:
-    """Send the receipt of a run to its sites again, as happens when a run ends; repeats are ignored."""
+    """Resend a run's receipt; it is sent when the run ends. Repeats are ignored."""
 
     async def work(session: Session) -> Any:
         receipt = receipt_of(session.journal, run, session.identity)

@@ -35,8 +35,8 @@ def run(
         list[str],
         typer.Argument(
             metavar="[PROJECT] [TASK | ANALYSIS]",
-            help="ID or name of the project, unless the file names it, and the name of a task of its plan, or a TOML "
-            "file with one or more analyses; without either, the project's own tasks are run",
+            help="Project (ID or name; omit if the file names it), then a task of its plan or a TOML file of analyses. "
+            "With the project alone, its own tasks run.",
         ),
     ],
     common: CoordinatorOptions,
@@ -47,7 +47,7 @@ def run(
     resume: Annotated[UUID | None, typer.Option(help="ID of an interrupted run to continue")] = None,
     task: Annotated[int | None, typer.Option(min=0, help="index of a single project task to run, from 0")] = None,
     within: Within = None,
-    quorum: Annotated[int, typer.Option(min=0, help="least number of sites in a sum")] = 0,
+    quorum: Annotated[int, typer.Option(min=0, help="minimum number of sites in a sum")] = 0,
     progress: Progress = True,
 ) -> None:
     """Run analyses over the sites that confirmed the roster, and print the results."""

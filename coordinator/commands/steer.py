@@ -11,7 +11,7 @@ app = Commands()
 
 @app.command("pause")
 def pause(run: RunId, common: CoordinatorOptions) -> None:
-    """Pause a run once its open round is finished. Its deadline stays."""
+    """Pause a run once its open round is finished. Its deadline does not change."""
     _request(run, "pause", common)
 
 

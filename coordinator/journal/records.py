@@ -36,7 +36,7 @@ class RunRecord:
         task: index of the project task that the run executes, from 0, or None.
         sites: keys of the sites that the run begins with.
         value_bits: bits of a value that leave room for all of these sites.
-        quorum: least number of sites in a sum.
+        quorum: minimum number of sites in a sum.
         began, deadline, ended: seconds since 1970; `ended` is None while the run is open.
         repeats: ID of the run that this one reruns, or None.
         state, reason: state of the run, and the reason for it.

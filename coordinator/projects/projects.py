@@ -60,7 +60,7 @@ def read_terms(path: Path, said: Mapping[str, object] | None = None) -> ProjectT
 
 
 def _planned(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a file says with its plan read, and with the columns and statistics of its tasks."""
+    """Return a file's terms, with the plan parsed and the columns and statistics that its tasks use."""
     members = document.keys() & Plan.model_fields.keys()
     dataset = document.get("dataset")
     if not isinstance(dataset, str):

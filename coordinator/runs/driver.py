@@ -133,7 +133,7 @@ class Driver:
         Args:
             sites: verify keys of sites in the roster.
             rounds: number of rounds to prepare.
-            quorum: least number of sites in a sum; raised to the least that is safe.
+            quorum: minimum number of sites in a sum; raised to the smallest that is safe.
             terms: profile, loss_rule and suite, as in `secagg.protocol.coordinator_setup.Plan`.
 
         Raises:

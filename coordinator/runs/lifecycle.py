@@ -86,7 +86,7 @@ class Order:
         tasks: analyses of the run, in order.
         task: index of the project task that the run executes, or None.
         within_s: seconds the run may take, or None for the configured time.
-        quorum: least number of sites in a sum; the protocol's and the sites' own floors apply as well.
+        quorum: minimum number of sites in a sum; the protocol's and the sites' own floors apply as well.
         repeats: ID of the run that this one reruns, or None.
     """
 

@@ -128,18 +128,18 @@ class CoordinatorMetrics:
         self._runs.labels(state.value).inc()
 
     def finished(self, analysis: str, result: Any) -> None:
-        """Note that an analysis produced a result."""
+        """Count an analysis that produced a result, and set the measures of its fit."""
         self._tasks.labels(analysis, "done").inc()
         names = [field.name for field in fields(result)] if is_dataclass(result) else []
         for measure in (name for name in MEASURES if name in names):
             self._fit.labels(analysis, measure).set(float(getattr(result, measure)))
 
     def failed(self, analysis: str) -> None:
-        """Note that an analysis produced no result."""
+        """Count an analysis that produced no result."""
         self._tasks.labels(analysis, "failed").inc()
 
     def taken_over(self) -> None:
-        """Note that this process took over a run."""
+        """Count a run that this process took over."""
         self._took_over.inc()
 
     def overdue(self, number: int) -> None:

@@ -34,14 +34,14 @@ app = lazy_group(
         ),
         "approve": Subcommand(
             "decision",
-            "Approve what waits in a run: a question and its later rounds, or a set of sites. Look at `explain` first.",
+            "Approve what waits in a run: a question and its later rounds, or a set of sites. Run `explain` first.",
         ),
         "deny": Subcommand(
             "decision", "Deny what waits in a run: the site declines the question, or does not sign the set of sites."
         ),
         "explain": Subcommand(
             "explain",
-            "Explain in plain words what a run asks: columns, rows, numbers, floors, cost, nearness to past answers.",
+            "Explain plainly what a run asks: columns, rows, numbers, floors, cost, overlap with earlier answers.",
         ),
         "pause": Subcommand(
             "decision",
@@ -50,7 +50,7 @@ app = lazy_group(
         "resume": Subcommand("decision", "End the pause, so that the site works again."),
         "results": Subcommand(
             "results",
-            "Show the sums that this site contributed to and verified, including those that only the sites opened.",
+            "Show the verified sums of this site's runs, including those that only the sites can open (mode he).",
         ),
         "receipt": Subcommand("receipt", "Receipts of runs: what was asked, which sites took part, and the results."),
         "log": Subcommand("log", "The daemon's log of a run: show it, or send it to the coordinator."),
@@ -59,7 +59,7 @@ app = lazy_group(
             "Show everything that ever left this site and every decision, and check that no entry was altered.",
         ),
         "audit": Subcommand("audit", "Check that the ledger is as the daemon wrote it."),
-        "policy": Subcommand("policy", "What this site allows."),
+        "policy": Subcommand("policy", "Show the policy: what this site allows."),
         "data": Subcommand("data", "The site's datasets. These commands never send their contents."),
         "key": Subcommand("key", "The identity key: rotate, back up, restore."),
         "deregister": Subcommand(

@@ -21,11 +21,13 @@ def configure(
     common: SiteOptions,
     relay: Annotated[str | None, typer.Option(help="address of the relay, https://...")] = None,
     passphrase_file: Annotated[Path | None, typer.Option(help="file with the identity's passphrase")] = None,
-    ca_file: Annotated[Path | None, typer.Option(help="CA certificates that the relay's must chain to")] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="CA certificates that the relay's certificate must chain to")
+    ] = None,
     cert_file: Annotated[Path | None, typer.Option(help="client certificate, if the relay asks for one")] = None,
     key_file: Annotated[Path | None, typer.Option(help="private key of the client certificate")] = None,
     proxy: Annotated[str | None, typer.Option(help="HTTPS proxy, http://[user:password@]host:port")] = None,
-    policy: Annotated[Path | None, typer.Option(help="TOML file with the site's rules")] = None,
+    policy: Annotated[Path | None, typer.Option(help="TOML file with the site's policy")] = None,
     admin_port: Annotated[int | None, typer.Option(help="port for health and metrics, on localhost")] = None,
     unset: Annotated[list[str] | None, typer.Option(help="remove a setting from the file; may be repeated")] = None,
 ) -> None:
@@ -68,7 +70,7 @@ def _asked() -> dict[str, Any]:
         ("passphrase_file", "file with the identity's passphrase"),
         ("ca_file", "file with the relay's CA certificates, if its authority is private"),
         ("proxy", "HTTPS proxy, http://user:password@host:port, if any"),
-        ("policy", "TOML file with the site's rules, unless the cautious defaults apply"),
+        ("policy", "TOML file with the site's policy, unless the cautious defaults apply"),
     )
     answers = {name: typer.prompt(text, default="", show_default=False) for name, text in questions}
     return {

@@ -20,7 +20,7 @@ def catalogue(
     project: ProjectId,
     common: SiteOptions,
     send: Annotated[bool, typer.Option("--send", help="sign the entry and send it to the coordinator, sealed")] = False,
-    export: Annotated[Path | None, typer.Option(help="sign the entry into this file instead")] = None,
+    export: Annotated[Path | None, typer.Option(help="write the signed entry to this file instead")] = None,
 ) -> None:
     """Show this site's entry for a project's catalogue; with --send, send it.
 

@@ -14,9 +14,7 @@ app = Commands()
 
 Whole = Annotated[
     bool,
-    typer.Option(
-        "--whole", help="decide about everything that the run asks within the project's terms, also in advance"
-    ),
+    typer.Option("--whole", help="decide on everything that the run asks, including questions still to come"),
 ]
 
 
@@ -38,7 +36,7 @@ def resume(common: SiteOptions) -> None:
 
 @app.command("approve")
 def approve(run: RunId, common: SiteOptions, whole: Whole = False) -> None:
-    """Approve what waits in a run: a question and its later rounds, or a set of sites. Look at `explain` first."""
+    """Approve what waits in a run: a question and its later rounds, or a set of sites. Run `explain` first."""
     _decide(run, common, approved=True, whole=whole)
 
 

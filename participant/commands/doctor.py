@@ -15,7 +15,7 @@ app = Commands()
 def doctor(common: SiteOptions) -> None:
     """Check settings, machine, key, journal, datasets, policy and the path to the relay, with remedies.
 
-    The exit code is 0 if all is well, else the number of the first failed check's kind (see the README).
+    The exit code is 0 if all is well, otherwise a code for the kind of the first failed check (see the README).
     """
     try:
         found = examination.examine(common.settings())

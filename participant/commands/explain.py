@@ -12,7 +12,7 @@ app = Commands()
 
 @app.command("explain")
 def explain(run: RunId, common: SiteOptions) -> None:
-    """Explain in plain words what a run asks: columns, rows, numbers, floors, cost, nearness to past answers."""
+    """Explain plainly what a run asks: columns, rows, numbers, floors, cost, overlap with earlier answers."""
     settings = common.settings()
     policy = Policy() if settings.policy is None else Policy.read(settings.policy)
     with opened(settings) as journal:

@@ -23,7 +23,7 @@ app = Commands(name="key", no_args_is_help=True, help="The identity key: rotate,
 
 @app.command("rotate")
 def rotate(common: SiteOptions) -> None:
-    """Replace this site's key with a new one in every project; officers then confirm the words anew.
+    """Replace this site's key with a new one in every project; officers then confirm the words again.
 
     Stop the daemon first. The old key is destroyed; back up the new one.
     """
@@ -39,7 +39,7 @@ def rotate(common: SiteOptions) -> None:
 def backup(
     to: Annotated[Path, typer.Option(help="file to write, or existing folder that collects backups")],
     common: SiteOptions,
-    keep: Annotated[int, typer.Option(min=1, help="number of backups that a folder keeps")] = 14,
+    keep: Annotated[int, typer.Option(min=1, help="number of backups to keep in the folder")] = 14,
 ) -> None:
     """Back up identity, settings, policy and ledger, sealed under the identity's passphrase.
 
@@ -60,7 +60,7 @@ def restore(
     file: Annotated[Path, typer.Argument(help="backup to restore")],
     common: SiteOptions,
 ) -> None:
-    """Restore a backup into an empty data folder. Open epochs are abandoned, and officers confirm projects anew.
+    """Restore a backup into an empty data folder. Open epochs are abandoned, and officers confirm projects again.
 
     Make sure that no other daemon uses this identity. Settings, policy and certificates are restored where they are
     missing. Import the datasets again from their sources.
@@ -77,7 +77,7 @@ def restore(
         f"restored the backup of {made}: the identity and {found['entries']} ledger entries. "
         f"{found['runs']} runs are over for this site, as is every run with mail at the relay.\n"
         f"Files restored: {', '.join(written) or 'none'}; check them with: config check\n"
-        "Next: import the datasets, start the daemon, and confirm each project anew: project agree"
+        "Next: import the datasets, start the daemon, and confirm each project again: project agree"
     )
     common.report(found | {"files": written}, words)
 

@@ -24,7 +24,7 @@ RunId = Annotated[UUID, typer.Argument(help="ID of the run, as shown by: ledger"
 
 @app.command("show")
 def show(run: RunId, common: SiteOptions) -> None:
-    """Show what this site's daemon logged of a run, exactly as `log send` would send it."""
+    """Show what this site's daemon logged about a run, exactly as `log send` would send it."""
     text = _lines(common.settings(), run).decode()
     common.report({"run": str(run), "lines": text.splitlines()}, text.rstrip("\n"))
 

@@ -9,7 +9,7 @@ from participant.commands.options import SiteOptions
 from participant.policy.rules import Policy, schema_text
 from relay.service.command import Commands
 
-app = Commands(name="policy", no_args_is_help=True, help="What this site allows.")
+app = Commands(name="policy", no_args_is_help=True, help="Show the policy: what this site allows.")
 
 
 @app.command("schema")

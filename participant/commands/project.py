@@ -23,11 +23,11 @@ app = lazy_group(
         ),
         "decline": Subcommand(
             "project_roster",
-            "Decline or leave a project. Its coordinator sees it, and this site joins no further runs.",
+            "Decline or leave a project. The coordinator is told, and this site joins no further runs.",
         ),
         "leave": Subcommand(
             "project_roster",
-            "Decline or leave a project. Its coordinator sees it, and this site joins no further runs.",
+            "Decline or leave a project. The coordinator is told, and this site joins no further runs.",
         ),
     },
 )

@@ -83,7 +83,7 @@ def agree(
 @app.command("decline")
 @app.command("leave")
 def leave(project: ProjectId, common: SiteOptions) -> None:
-    """Decline or leave a project. Its coordinator sees it, and this site joins no further runs."""
+    """Decline or leave a project. The coordinator is told, and this site joins no further runs."""
 
     async def work(session: SiteSession) -> None:
         await confirmation.leave(session.relay, session.journal, project)

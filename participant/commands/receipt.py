@@ -24,7 +24,7 @@ RunId = Annotated[UUID, typer.Argument(help="ID of the run, as shown by: receipt
 
 @app.command("list")
 def list_(common: SiteOptions) -> None:
-    """List this site's receipts, and the faults of those that it refuses."""
+    """List this site's receipts, and what is wrong with those that it refuses."""
     with opened(common.settings()) as journal:
         found = Receipts(journal.connection).all()
     facts = [{"run": str(one.run), "bytes": len(one.data), "fault": one.fault, "at": one.at} for one in found]
@@ -53,7 +53,7 @@ def verify(
         Path | None, typer.Argument(help="file with the receipt; default: the one on file at this site")
     ] = None,
 ) -> None:
-    """Verify a receipt by itself and against this site's ledger; needs no relay."""
+    """Verify a receipt on its own and against this site's ledger; needs no relay."""
     with opened(common.settings()) as journal:
         content = Receipts(journal.connection).of(run).data if file is None else file.read_bytes()
         shown = check(content, run, Ledger(journal.connection))

@@ -11,7 +11,7 @@ app = Commands()
 
 @app.command("results")
 def results(common: SiteOptions) -> None:
-    """Show the sums that this site contributed to and verified, including those that only the sites opened."""
+    """Show the verified sums of this site's runs, including those that only the sites can open (mode he)."""
     with opened(common.settings()) as journal:
         found = kept(Ledger(journal.connection))
     words = "\n\n".join(as_words(one) for one in found)

@@ -62,7 +62,7 @@ class PlanControl:
         self._runs.pop(run, None)
 
     def version(self, place: RunContext) -> int | None:
-        """Return the dataset version for a project's answers, None for the newest."""
+        """Return the dataset version used to answer a project's questions, None for the newest."""
         frozen = place.terms.plan is not None and place.terms.plan.data == "frozen"
         return self._ledger.first_version(place.project) if frozen else None
 

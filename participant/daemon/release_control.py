@@ -2,7 +2,8 @@
 
 Every decision rests on public facts or the site's own records: terms, manifest, query, clock, ledger, and officers'
 decisions. Nothing here looks at a patient's row, so neither a refusal nor a wait discloses anything about one (pitfall
-31). The exception is a policy that chooses to refuse near answers rather than adjust them (`near_answers`).
+31 of `specs/00-threat-model.md`). The exception is a policy that chooses to refuse near answers rather than adjust them
+(`near_answers`).
 """
 
 from dataclasses import dataclass

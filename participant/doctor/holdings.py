@@ -64,10 +64,10 @@ def outbox(look: Look) -> Check:
 
 
 def ledger(look: Look) -> Check:
-    """Is the ledger's hash chain unbroken?"""
+    """Is the ledger's hash chain intact?"""
     with look.journal() as opened:
         entries = len(Ledger(opened.connection).chain())
-    return finding(True, f"{entries} entries, unbroken")
+    return finding(True, f"{entries} entries, chain intact")
 
 
 def backup(look: Look) -> Check:
@@ -119,11 +119,11 @@ def projects(look: Look) -> Check:
 
 
 def pins(look: Look) -> Check:
-    """Does every confirmed roster hold this site's key? After a rotation, officers compare the words anew."""
+    """Does every confirmed roster hold this site's key? After a rotation, officers compare the words again."""
     public = keystore.public_of(look.settings.identity)
     with look.journal() as opened:
         ledger_ = Ledger(opened.connection)
         held = {project: ledger_.confirmed(project) for project in ledger_.projects()}
     old = [project for project, one in held.items() if one is not None and public not in one.roster.sites]
-    remedy = "compare the words anew with: project show, project agree"
+    remedy = "compare the words again with: project show, project agree"
     return finding(not old, f"confirmed rosters without this site's key: {', '.join(map(str, old)) or 'none'}", remedy)

@@ -1,11 +1,12 @@
 """Two nearly equal answers reveal what they differ in. A site's own records let it prevent that.
 
 **Rows.** A question about 200 patients and one about 199 of them together tell about the one. A site must not refuse
-the second: whoever sees the refusal learns that somebody is in the difference (pitfall 31). So it makes rows that would
-differ by too little equal, or different by enough, inside the vector. No lane counts such changes, since a count would
-tell the same. With a floor of f persons (`minimum_persons`, which the policy requires of queries), the rows of an
-answer either equal those of each earlier answer from this dataset, or one of the two holds at least f persons who are
-not in the other. Where the rows that a query asks for do not satisfy this:
+the second: whoever sees the refusal learns that somebody is in the difference (pitfall 31 of
+`specs/00-threat-model.md`). So it makes rows that would differ by too little equal, or different by enough, inside the
+vector. No lane counts such changes, since a count would tell the same. With a floor of f persons (`minimum_persons`,
+which the policy requires of queries), the rows of an answer either equal those of each earlier answer from this
+dataset, or one of the two holds at least f persons who are not in the other. Where the rows that a query asks for do
+not satisfy this:
 
 - the site answers with the rows of the nearest earlier answer, if they have the values that the query needs;
 - otherwise it leaves out further persons, chosen by a key of its own, until the difference is large enough.

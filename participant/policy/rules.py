@@ -111,7 +111,7 @@ class Budget(Strict):
 
 
 class Policy(Strict):
-    """The site's rules. Every default is the cautious choice."""
+    """The site's policy. Every default is the cautious choice."""
 
     projects: tuple[UUID, ...] | None = Field(default=None, description="IDs of the allowed projects; default: all")
     coordinators: tuple[str, ...] | None = Field(
@@ -158,7 +158,7 @@ class Policy(Strict):
     minimum_site_difference: int | None = Field(
         default=None,
         ge=1,
-        description="least number of sites by which two sets of survivors for a dataset differ, unless equal or "
+        description="minimum number of sites by which two sets of survivors for a dataset differ, unless equal or "
         "an officer approves; default: two more than may collude; 1 allows every difference",
     )
     near_answers: Literal["adjust", "refuse"] = Field(
@@ -182,8 +182,8 @@ class Policy(Strict):
     )
     agree: Literal["never", "findings", "always"] = Field(
         default="findings",
-        description="when an officer who confirms a project must give the code of its plan (`project show` prints the "
-        "code): always, if the review finds something, or never",
+        description="when `project agree` requires the plan's code: `always`, `findings` (if the review finds "
+        "something) or `never`",
     )
 
     @field_validator("coordinators")

@@ -13,7 +13,7 @@ DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Window(Strict):
-    """Hours on some days of the week. A window that ends before it begins ends on the next day."""
+    """Hours on some days of the week. If `ends` is earlier than `begins`, the window ends the next day."""
 
     days: tuple[Day, ...] = Field(default=DAYS, min_length=1, description="days on which the window begins")
     begins: time = Field(default=time(0), description="start time, for example 20:00")
@@ -36,12 +36,12 @@ def zone(name: str) -> tzinfo:
     """Return a time zone; UTC works even without the system's time zone database.
 
     Raises:
-        ValueError: this machine knows no time zone of this name.
+        ValueError: the time zone is unknown on this machine.
     """
     try:
         return UTC if name == "UTC" else ZoneInfo(name)
     except (ZoneInfoNotFoundError, OSError):
-        raise ValueError("this machine knows no such time zone; use for example Europe/Berlin") from None
+        raise ValueError("unknown time zone; use a name such as Europe/Berlin") from None
 
 
 def opens(windows: tuple[Window, ...], time_zone: str, now: float) -> float:

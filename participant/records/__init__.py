@@ -1,5 +1,5 @@
 """What a site writes down: ledger, decisions, results, receipts, logs of runs.
 
-Each module owns its tables in the journal and is the only writer of them. Start with `ledger.py`, the hash chain of all
-that left. May import statistics and the relay's client side.
+Each module is the only writer of its tables in the journal; `ledger.py` declares them all, in the order of their
+migrations. Start there: it is also the hash chain of all that left. May import statistics and the relay's client side.
 """

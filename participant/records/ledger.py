@@ -2,6 +2,9 @@
 
 A release enters in the transaction that makes the upload durable, before its first byte leaves, whether or not the
 coordinator can open it later. A hash chain over the entries reveals any removal or change.
+
+`TABLES` declares the tables of all modules of this package and of `participant.policy.differencing`: they share one
+journal, whose migrations are applied in this order and are only ever appended to.
 """
 
 import json
@@ -258,7 +261,7 @@ class Ledger:
         """Fill an empty journal with what a backup held; every run in it is over.
 
         Raises:
-            BrokenChainError: the backup's entries are not an unbroken chain.
+            BrokenChainError: the backup's entries are not an intact chain.
         """
         verify_chain(chain)
         rows = [(number, entry, head) for number, (entry, head) in enumerate(chain, 1)]

@@ -29,12 +29,12 @@ class ParticipantConfig(Settings):
     passphrase_command: tuple[str, ...] = Field(
         default=(), description="command that prints the passphrase, such as a keyring's"
     )
-    ca_file: Path | None = Field(default=None, description="CA certificates that the relay's must chain to")
+    ca_file: Path | None = Field(default=None, description="CA certificates that the relay's certificate must chain to")
     cert_file: Path | None = Field(default=None, description="client certificate, if the relay asks for one")
     key_file: Path | None = Field(default=None, description="private key of the client certificate")
     anchor: Path | None = Field(default=None, description="file outside the data folder that reveals a rollback of it")
     proxy: str | None = Field(default=None, description="HTTPS proxy; default: the environment's")
-    policy: Path | None = Field(default=None, description="TOML file with the site's rules; default: cautious rules")
+    policy: Path | None = Field(default=None, description="TOML file with the site's policy; default: cautious rules")
     admin_port: int = Field(default=8451, ge=0, le=65535, description="port for health and metrics; 0 picks any")
     import_memory_mib: int = Field(default=4096, ge=256, description="memory that an import may use, in MiB")
     import_minutes: float = Field(default=240, gt=0, description="minutes that an import may take")

@@ -3,7 +3,7 @@
 It is part of the terms, so the roster's words cover it. The plan states once what all tasks share: one floor, one
 row limit. A site answers a question of such a project only if it follows from the plan (`participant.study.replay`).
 
-As people write it, beside the other members of the terms (`coordinator.projects.plans` reads the file):
+As people write it, beside the other members of the terms (`coordinator.projects.projects` reads the file):
 
     minimum_persons = 5
     row_limit = 2000
@@ -145,7 +145,7 @@ def read_plan(document: Mapping[str, Any], dataset: str) -> Plan:
 
 
 def _said(spec: TableSpec) -> dict[str, JsonValue]:
-    """Return the members of a specification that its task states: all but the plan's, including defaults."""
+    """Return the fields that a task states itself (without those set by the plan), defaults included."""
     return spec.model_dump(mode="json", exclude=set(SAID_ONCE), exclude_none=True)
 
 

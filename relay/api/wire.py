@@ -559,7 +559,7 @@ class AuditCheckpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class RelayFacts:
-    """`epoch` changes when the relay is restored from a backup; `checkpoint` is None during the first minute."""
+    """What the relay says of itself. `epoch` changes when it is restored; `checkpoint` is None in the first minute."""
 
     version: str
     epoch: UUID

@@ -445,7 +445,7 @@ def _secrets(state: AwaitAnswers) -> dict[int, bytes]:
     """Return each dealer's secret; dealers with the same holders (on the complete graph all) are combined together.
 
     Raises:
-        NotEnoughParticipantsError: fewer of a dealer's holders than the threshold answered.
+        NotEnoughParticipantsError: fewer holders of a dealer's shares answered than the threshold requires.
         FaultyParticipantError: V-0708 a dealer's shares do not lie on one polynomial.
     """
     graph, roster, threshold = state.idle.graph, set(state.current.roster), state.idle.manifest.threshold

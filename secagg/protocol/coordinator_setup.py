@@ -518,7 +518,7 @@ def _close(
 ) -> tuple[dict[str, Any], tuple[Send, ...]]:
     """Close a step with a list; return the fields common to the next state, and the list for each site.
 
-    Its frames contain the transcript as it was before the list.
+    The listed frames contain the transcript from before the list.
     """
     shown = Shown(state.frames)
 

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from coordinator.projects.projects import read_terms
-from participant.analyses.catalogue import parse_spec
+from participant.analyses.catalogue import ANALYSES, parse_spec
 from participant.analyses.regression.glm import GlmSpec
 from participant.data.model.declaration import Declaration
 from participant.data.pipeline.mapping import Mapping
 from participant.policy.rules import Policy
+from participant.statistics import __doc__ as vocabulary
+from participant.statistics.evaluation.registry import STATISTICS
 from participant.study.terms import ProjectTerms
 from secagg.envelope import EVERYONE
 from secagg.identity import Identity, Roster
@@ -145,6 +147,20 @@ def test_the_hospital_s_examples_are_valid() -> None:
 def test_every_rule_of_the_policy_is_explained() -> None:
     page = (ROOT / "participant/README.md").read_text()
     assert [rule for rule in Policy.model_fields if f"`{rule}`" not in page] == []
+
+
+def test_every_statistic_is_listed() -> None:
+    paragraph = (
+        (ROOT / "participant/README.md").read_text().partition("A query names one statistic")[2].partition(". ")[0]
+    )
+    assert sorted(re.findall(r"`([a-z-]+)`", paragraph)) == sorted(STATISTICS)
+    assert vocabulary is not None
+    _, *table = re.findall(r"^    ([a-z-]+)  ", vocabulary, re.MULTILINE)  # below its head
+    assert sorted(table) == sorted(STATISTICS)
+
+
+def test_the_readme_counts_statistics_and_analyses() -> None:
+    assert f"- {len(STATISTICS)} statistics and {len(ANALYSES)} analyses" in (ROOT / "README.md").read_text()
 
 
 def test_make_targets_of_the_readme_exist() -> None:

@@ -117,11 +117,11 @@ def run(
 
 
 class _Ended(Exception):  # noqa: N818 - no error of its own
-    """The process ended without an outcome."""
+    """The process ended without reporting a result."""
 
 
 def _followed(process: "subprocess.Popen[str]", request: str, show: Show) -> ImportSummary:
-    """Hand the request over and follow what the process says, to its outcome."""
+    """Hand the request over, and follow what the process reports up to its result."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:

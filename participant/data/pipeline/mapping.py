@@ -90,10 +90,10 @@ class Mapping(Strict):
         return sha256(self.model_dump_json().encode()).hexdigest()
 
     def mapper(self, columns: Sequence[Column]) -> "Mapper":
-        """Return what maps a table of these columns.
+        """Return the mapper for a table with these columns.
 
         Raises:
-            DeclarationError: it lacks a column, or has it with a type that cannot become the variable's.
+            DeclarationError: the table lacks a column, or its type cannot be converted to the variable's.
         """
         there = {column.name: column for column in columns}
         if absent := sorted({*(one.column for one in self.variables.values()), *self.keep} - set(there)):

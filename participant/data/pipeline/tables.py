@@ -20,7 +20,7 @@ DECLARATION = ".toml"
 def of_file(path: Path) -> dict[str, Array]:
     """Return the columns of a file that statistics can use, as an import would store them.
 
-    A declaration is taken from a file of the same name that ends in `.toml`, if it is there.
+    If a `.toml` file of the same name exists, it is used as the declaration.
 
     Raises:
         DatasetError: what an import would refuse.

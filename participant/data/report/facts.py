@@ -62,7 +62,7 @@ def in_figures(value: float | None, kind: ColumnKind) -> str:
 
 
 def remarks_on(facts: ImportFacts, column: Column) -> list[str]:
-    """Return what is to be said about a column: notes, and why its values are missing."""
+    """Return the report's remarks on a column: notes, and why its values are missing."""
     reasons = ", ".join(f"{reason} ({count:,})" for reason, count in column.reasons.items())
     return [
         *facts.notes.get(column.name, ()),

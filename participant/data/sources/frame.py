@@ -83,7 +83,7 @@ def _series(column: Any) -> pl.Series:
         return column
     array = column.to_numpy() if hasattr(column, "to_numpy") else np.asarray(column)
     if array.ndim != 1:
-        raise SourceError("a column of a table in memory holds one value a row")
+        raise SourceError(f"a column has {array.ndim} dimensions; give one value per row")
     if array.dtype == object or array.dtype.kind in "SU":
         return pl.Series("", array.tolist(), dtype=pl.Object)
     return pl.Series("", array)

@@ -22,7 +22,7 @@ def verify(path: Path, description: Description) -> None:
     """Check a stored table against its description.
 
     Raises:
-        DamagedDatasetError: it is not what is described.
+        DamagedDatasetError: the stored data do not match their description.
     """
     place = f"{description.name} version {description.version}"
     try:
@@ -42,4 +42,4 @@ def verify(path: Path, description: Description) -> None:
         or any(counts[name] != column.missing for name, column in expected.items())
         or any(schema[name].base_type() not in _STORED[column.kind] for name, column in expected.items())
     ):
-        raise DamagedDatasetError(f"the data of {place} is not what is described")
+        raise DamagedDatasetError(f"the stored data of {place} do not match their description")

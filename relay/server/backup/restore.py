@@ -68,7 +68,7 @@ def restore(
     ended: dict[bytes, Ending],
     keep: bool,
 ) -> dict[str, Any]:
-    """Restore a backup, check all of it, and start a new epoch.
+    """Restore a backup, check all of it, and start a new relay epoch.
 
     Args:
         file: path of the backup.

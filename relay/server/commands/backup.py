@@ -78,7 +78,7 @@ def backup_key(
 
 @app.command("restore")
 def restore(
-    file: Annotated[Path, typer.Argument(help="the backup")],
+    file: Annotated[Path, typer.Argument(help="backup file")],
     common: RelayOptions,
     identity: Annotated[Path | None, typer.Option(help="file with the secret key, for an encrypted backup")] = None,
     verify: Annotated[
@@ -93,10 +93,11 @@ def restore(
         typer.Option(help="file with the keys that have ended since, one per line, or the output of `audit export`"),
     ] = None,
 ) -> None:
-    """Check a backup, restore it into an empty folder, and start a new epoch. No relay may run there meanwhile.
+    """Check a backup, restore it into an empty folder, and start a new relay epoch. No relay may run meanwhile.
 
     Digests, row counts, database integrity, the audit log and every payload are always checked. Then open runs are
-    failed, unused tokens revoked and nonces deleted, since the relay has lost what it acknowledged after the backup.
+    marked as failed, unused tokens revoked and nonces deleted, since the relay has lost what it acknowledged after the
+    backup.
     Keys that were revoked, rotated or deregistered since become valid again unless --ended lists them.
     """
     if not file.is_file():

@@ -19,8 +19,8 @@ app = lazy_group(
             "move",
             "Copy the SQLite database of a stopped relay to PostgreSQL and compare every row; payloads stay in place.",
         ),
-        "tls": Subcommand("tls", "Certificates of a private authority."),
-        "token": Subcommand("token", "Join tokens: one enrols one site."),
+        "tls": Subcommand("tls", "Create a private authority and issue its certificates."),
+        "token": Subcommand("token", "Join tokens; each enrols one site."),
         "site": Subcommand("site", "List and end enrolled sites."),
         "admin": Subcommand("admin", "The relay's status, and actions reserved for operators."),
         "audit": Subcommand("audit", "The hash-chained audit log."),
@@ -33,7 +33,7 @@ app = lazy_group(
         ),
         "restore": Subcommand(
             "backup",
-            "Check a backup, restore it into an empty folder, and start a new epoch. No relay may run there meanwhile.",
+            "Check a backup, restore it into an empty folder, and start a new relay epoch. No relay may run meanwhile.",
         ),
         "doctor": Subcommand(
             "doctor",

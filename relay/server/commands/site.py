@@ -67,7 +67,7 @@ def revoke(
     common: RelayOptions,
     reason: Annotated[str, typer.Option(help="reason, recorded in the audit log")] = "",
 ) -> None:
-    """Refuse a key permanently: it was stolen, or its owner is no longer trusted."""
+    """Refuse a key permanently, for example because it was stolen or its owner is no longer trusted."""
     _end(name, Ending.REVOKED, reason, common)
 
 

@@ -8,7 +8,7 @@ import typer
 from relay.server.commands import authority
 from relay.service.command import AsJson, Commands, report
 
-app = Commands(name="tls", no_args_is_help=True, help="Certificates of a private authority.")
+app = Commands(name="tls", no_args_is_help=True, help="Create a private authority and issue its certificates.")
 
 
 @app.command("init")

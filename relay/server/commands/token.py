@@ -22,14 +22,14 @@ from relay.service.command import Commands
 from relay.service.dates import utc
 from secagg.errors import ParameterError
 
-app = Commands(name="token", no_args_is_help=True, help="Join tokens: one enrols one site.")
+app = Commands(name="token", no_args_is_help=True, help="Join tokens; each enrols one site.")
 
 
 @app.command("create")
 def create(
     label: Annotated[str, typer.Option(help="whom the token is for; shown in the list")],
     common: RelayOptions,
-    role: Annotated[Role, typer.Option(help="what the key that it enrols may do")] = Role.SITE,
+    role: Annotated[Role, typer.Option(help="role of the key that it enrols")] = Role.SITE,
     ttl: Annotated[str, typer.Option(help="how long it is valid: 30m, 12h, 7d")] = "7d",
     bundle: Annotated[
         Path | None, typer.Option(help="write it to a bundle file for the site, with the relay's address")
@@ -69,7 +69,7 @@ def rehearsal(
     ca: Annotated[Path | None, typer.Option(help="certificates of a private authority (ca.pem)")] = None,
     ttl: Annotated[str, typer.Option(help="how long it is valid: 30m, 12h, 7d")] = "1d",
 ) -> None:
-    """Create a bundle for secagg-participant rehearse, whose parties are made up and leave again."""
+    """Create a bundle for secagg-participant rehearse, with made-up sites that leave the relay afterwards."""
     now = time.time()
     expires = now + _seconds(ttl)
     draft = _draft(bundle, address, ca, "rehearsal", expires)
@@ -127,7 +127,7 @@ def rotate(
     common: RelayOptions,
     ttl: Annotated[str, typer.Option(help="how long the new one is valid: 30m, 12h, 7d")] = "7d",
 ) -> None:
-    """Revoke a join token and create another for the same role and label, such as when it went to the wrong person."""
+    """Revoke a join token and create another with its role and label, for example if it went to the wrong person."""
     now = time.time()
     expires = now + _seconds(ttl)
 

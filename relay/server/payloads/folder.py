@@ -64,7 +64,7 @@ class BlobFolder:
                 except OSError as error:
                     raise StorageError(f"the file of payload {blob} cannot be read: {error.strerror}") from error
                 if not piece:
-                    raise StorageError(f"the file of payload {blob} is shorter than the database records")
+                    raise StorageError(f"the file of payload {blob} is shorter than the size recorded in the database")
                 yield piece
                 start += len(piece)
 

@@ -98,7 +98,7 @@ class BlobObjects:
         except BaseError as error:
             raise _failed(error) from error
         if len(found) != stop - start:
-            raise StorageError(f"a piece of payload {blob} is shorter than the database records")
+            raise StorageError(f"a piece of payload {blob} is shorter than the size recorded in the database")
         return bytes(found)
 
 

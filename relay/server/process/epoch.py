@@ -11,7 +11,7 @@ from relay.server.store.rows import EpochRow
 
 
 class Epoch:
-    """Unknown until `begin`, which runs before the relay listens."""
+    """The relay's epoch; not set until `begin`, which runs before the relay listens."""
 
     def __init__(self) -> None:
         self._row: EpochRow | None = None

@@ -84,7 +84,7 @@ def verify(db: Connection, remembered: bytes | None = None, kept: Iterable[Check
 
     Args:
         db: read view.
-        remembered: head noted earlier; some entry must have led to it.
+        remembered: head noted earlier; it must be the head after some entry.
         kept: checkpoints kept elsewhere, with signatures already checked.
 
     Raises:

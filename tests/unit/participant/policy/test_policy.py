@@ -241,7 +241,7 @@ def test_the_published_schema_is_that_of_the_model() -> None:
         ("minimum_sites = 2", "minimum_sites"),
         ('coordinators = ["north"]', "64 lower-case"),
         ('projects = ["lung"]', "projects"),
-        ('time_zone = "Atlantis/Capital"', "no such time zone"),
+        ('time_zone = "Atlantis/Capital"', "unknown time zone"),
         ("[[schedule]]\ndays = []", "schedule.0.days"),
         ("[budget]\nepsilon = 1.0", "budget.epsilon"),
         ("[budget]\ndelta = 1e-6", "budget.delta"),

@@ -108,7 +108,7 @@ def test_other_refusals(store: DatasetStore, imported, tmp_path: Path) -> None:
         import_table(store, "lung", CsvSource(tmp_path / "table.csv"), imported_at=NOW.replace(tzinfo=None))
     assert not list((tmp_path / "data").glob("*/*"))
     imported(CSV)
-    with pytest.raises(MissingColumnsError, match="no column named height, weight"):
+    with pytest.raises(MissingColumnsError, match="lacks these columns: height, weight"):
         store.load("lung", ["weight", "age", "height"])
     with pytest.raises(NotNumericError, match="column ward is not numeric"):
         store.load("lung", ["age", "ward"])
@@ -137,7 +137,7 @@ def test_a_changed_description_is_noticed(store: DatasetStore, imported, tmp_pat
     path = tmp_path / "data/lung/1/description.json"
     document = json.loads(path.read_text())
     path.write_text(json.dumps(document | {"rows": 2}))
-    with pytest.raises(DamagedDatasetError, match="not what is described"):
+    with pytest.raises(DamagedDatasetError, match="do not match their description"):
         store.verify("lung")
     path.write_text(json.dumps(document | {"version": 2}))
     with pytest.raises(DamagedDatasetError, match="another dataset"):

@@ -112,7 +112,9 @@ def test_nothing_of_a_table_is_printed_logged_or_described(run, tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    "command", [["import"], ["list"], ["show"], ["verify"], ["drop"], ["map"], ["catalogue"]], ids=lambda one: one[0]
+    "command",
+    [["import"], ["list"], ["show"], ["verify"], ["export"], ["drop"], ["map"], ["catalogue"]],
+    ids=lambda one: one[0],
 )
 def test_every_command_explains_itself(run, command: list[str]) -> None:
     result = run(*command, "--help")

@@ -187,7 +187,7 @@ class Learned:
     round: int
     survivors: tuple[int, ...]
     total: ArrayLike = field(repr=False)
-    root: bytes
+    root: bytes = field(repr=False)
 
 
 Effect: TypeAlias = Send | Keep | Add | Learned

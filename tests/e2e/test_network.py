@@ -156,6 +156,6 @@ async def test_a_query_beyond_the_policy_is_declined_by_name(tmp_path: Path) -> 
             net.nurse(name)
             net.hospital(name).process.terminate()
         project = await net.project(terms)
-        with pytest.raises(StageError, match=r"0 uploads.*declined: single_persons: the policy does not allow"):
+        with pytest.raises(StageError, match=r"0 sites uploaded.*declined: single_persons: the policy does not allow"):
             await net.run(project, [cox], SECAGG_COORDINATOR_STEP_S="20")
         assert "the policy does not allow sums that can show the values of a single person" in net.log("north")

@@ -85,7 +85,7 @@ def test_among_a_site_s_own_rows_small_groups_are_found() -> None:
     few = planned(TABLE | {"filter": [{"column": "age", "op": "==", "value": 60}]})
     assert [one.reason for one in review_rows(few, columns)] == ["3 rows of this site meet its filter"]
     marked = planned(LOGISTIC | {"formula": "status ~ I(age == 60)", "categories": []})
-    assert [one.reason for one in review_rows(marked, columns)] == ["age == 60 sets 3 rows of this site apart"]
+    assert [one.reason for one in review_rows(marked, columns)] == ["age == 60 singles out 3 rows of this site"]
 
 
 def test_tasks_are_described_in_words() -> None:

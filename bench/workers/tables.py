@@ -26,6 +26,15 @@ def ours(path: str, folder: str) -> dict[str, Any]:
     return {"seconds": taken, "idle": idle, "peak": _peak(), "steps": dict(done.facts.seconds), "shown": len(shown)}
 
 
+def polars(path: str, folder: str) -> dict[str, Any]:
+    """Read and write, and nothing else."""
+    import polars as pl  # noqa: PLC0415
+
+    idle, start = _peak(), perf_counter()
+    pl.read_csv(path).write_parquet(f"{folder}.parquet")
+    return {"seconds": perf_counter() - start, "idle": idle, "peak": _peak()}
+
+
 def pandas(path: str, folder: str) -> dict[str, Any]:
     """Read, and count what a report needs."""
     del folder  # nothing is stored: that would need pyarrow
@@ -45,4 +54,4 @@ def _peak() -> int:
 
 
 if __name__ == "__main__":
-    serve({"ours": ours, "pandas": pandas})
+    serve({"ours": ours, "pandas": pandas, "polars": polars})

@@ -158,20 +158,21 @@ class Evidence:
 
     def _read_marked(self, cells: pl.Series) -> None:
         """Take numbers with a point or an exponent; once the point is certain, it is for all."""
-        if self.point and self.scientific:
+        raised = cells.filter(cells.str.contains("[eE]"))
+        if len(raised):
+            powers = raised.filter(raised.str.contains(r"^[+-]?[0-9]+[eE][0-9]+$"))
+            small = int(powers.str.contains("e", literal=True).sum())
+            self.small_powers += small
+            self.powers += len(powers) - small
+            self.scientific |= len(raised) > len(powers)
+        if self.point:
             self.point += len(cells)
             return
         pointed = cells.str.contains(".", literal=True)
-        dotted = cells.str.contains(f"^[+-]?{GROUPED[',']}$")
-        self.dotted += int(dotted.sum())
-        self.point += int((pointed & ~dotted).sum())
+        dotted = int(cells.str.contains(f"^[+-]?{GROUPED[',']}$").sum())
+        self.dotted += dotted
+        self.point += int(pointed.sum()) - dotted
         self.plain += int((~pointed).sum())
-        raised = cells.str.contains("[eE]")
-        powers = raised & cells.str.contains(r"^[+-]?[0-9]+[eE][0-9]+$")
-        small = int((powers & cells.str.contains("e", literal=True)).sum())
-        self.small_powers += small
-        self.powers += int(powers.sum()) - small
-        self.scientific |= bool((raised & ~powers).any())
 
     def _read_others(self, cells: pl.Series) -> None:
         different = cells.value_counts(name="count")

@@ -201,7 +201,7 @@ def test_a_port_that_another_program_has(enrolled):
 
 def test_the_readme_counts_the_checks_and_lists_the_codes():
     text = (Path(doctor.__file__).parents[1] / "README.md").read_text()
-    assert f"looks over {len(doctor._CHECKS)} things" in text
+    assert f"checks {len(doctor._CHECKS)} things" in text
     section = text.partition("## Watching it")[2].partition("\n## ")[0]
     codes = {int(code) for code in re.findall(r"\| (\d+) (?=\|)", section)}
     assert codes == {0, *CheckKind}

@@ -68,7 +68,7 @@ async def test_the_named_analysis_runs() -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ('analysis = "cocks"', "'cocks' is none of .*cox, .*kaplan-meier"),
+        ('analysis = "cocks"', "'cocks' is unknown; use one of .*cox, .*kaplan-meier"),
         ("value_bits = 5", "value_bits"),
         ("row_limit = 0", "row_limit"),
         ('row_limit = "1000"', "row_limit: Input should be a valid integer"),

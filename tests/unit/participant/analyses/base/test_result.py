@@ -69,7 +69,7 @@ def test_without_pandas_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_analysis_without_a_figure_says_so() -> None:
-    with pytest.raises(ParameterError, match="no figure of the analysis tally"):
+    with pytest.raises(ParameterError, match="the analysis tally has no figure"):
         plot(Tally())
 
 

@@ -5,7 +5,7 @@ this, and none of it concerns this site's rows.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 import numpy as np
@@ -45,8 +45,8 @@ class PlanControl:
         used = _used(plan, self._ledger.tasks(place.project))
 
         def is_left(name: str, number: int) -> bool:
-            begun = used.get((str(place.run), number)) == name  # asked again after a round without a sum
-            return begun or sum(one == name for one in used.values()) < _releases(plan)[name]
+            begun = ((str(place.run), number), name) in used  # asked again after a round without a sum
+            return begun or sum(one == name for _, one in used) < _releases(plan)[name]
 
         found = replay.follows(query, is_left)
         if found is None:
@@ -85,11 +85,24 @@ def _releases(plan: Plan) -> Mapping[str, int]:
     return {task.name: task.releases for task in plan.tasks}
 
 
-def _used(plan: Plan, tasks: Mapping[tuple[str, int], tuple[str, ...]]) -> dict[tuple[str, int], str]:
-    """Return the task that each occurrence counts for: of several, the one with the most releases left."""
+def _used(plan: Plan, answers: Iterable[tuple[tuple[str, int], frozenset[str]]]) -> list[tuple[tuple[str, int], str]]:
+    """Return which tasks were begun, and where: of several that one can be, that with the most releases left counts.
+
+    Each answer narrows what its task can be. One that cannot be the task before it, at the same place of a run, is of
+    another one: the first was given up there.
+    """
+    begun: dict[tuple[str, int], list[frozenset[str]]] = {}
+    for place, names in answers:
+        known = begun.setdefault(place, [])
+        if known and known[-1] & names:
+            known[-1] &= names
+        else:
+            known.append(names)
     left = Counter(_releases(plan))
-    found = {}
-    for occurrence, names in tasks.items():
-        found[occurrence] = max(names, key=lambda name: left[name])
-        left[found[occurrence]] -= 1
+    found = []
+    for place, tasks in begun.items():
+        for names in tasks:
+            name = max(sorted(names), key=lambda one: left[one])
+            left[name] -= 1
+            found.append((place, name))
     return found

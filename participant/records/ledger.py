@@ -156,17 +156,14 @@ class Ledger:
         ).fetchone()
         return int(row[0])
 
-    def tasks(self, project: UUID) -> dict[tuple[str, int], tuple[str, ...]]:
-        """Return the tasks of a project's plan that this site answered for.
-
-        Maps run and task number to the names of the tasks that it can be, after the last answer.
-        """
+    def tasks(self, project: UUID) -> list[tuple[tuple[str, int], frozenset[str]]]:
+        """Return, for each answer that followed a plan, its run with the task's number there, and which it can be."""
         rows = self._connection.execute(
             f"SELECT {_RUN}, {_TASK} FROM release WHERE {_PROJECT} = ? AND {_TASK} IS NOT NULL ORDER BY number",  # noqa: S608 - ours
             (str(project),),
         ).fetchall()
         found = ((run, json.loads(task)) for run, task in rows)
-        return {(run, task["number"]): tuple(task["names"]) for run, task in found}
+        return [((run, task["number"]), frozenset(task["names"])) for run, task in found]
 
     def first_version(self, project: UUID) -> int | None:
         """Return the version of the dataset that the project's first answer used; None before it."""

@@ -120,6 +120,18 @@ def test_a_task_is_begun_as_often_as_the_plan_says_over_all_runs(journal: Journa
     assert control.task(other, context(terms, UUID(int=9))).names == ("clusters",)
 
 
+def test_a_task_that_was_given_up_for_another_one_is_begun_all_the_same(journal: Journal) -> None:
+    """Its first sum may be known to the coordinator, who did not send it."""
+    terms = planned(LOGISTIC | {"releases": 1}, CLUSTERS)
+    (given_up, _), *_ = answers(terms, "model")
+    (other, answer), *_ = answers(terms, "clusters")
+    for round_, (query, known) in enumerate([(given_up, None), (other, answer)], start=1):
+        control = PlanControl(Ledger(journal.connection))  # one that has forgotten what it was asked without a sum
+        enter(journal, round_, query, known, control.task(query, context(terms)))
+    with pytest.raises(RefusedError, match="no releases left"):
+        control.task(given_up, context(terms, LATER))
+
+
 def test_frozen_data_are_those_of_the_first_answer(journal: Journal) -> None:
     frozen, growing = planned(CLUSTERS), planned(CLUSTERS, data="growing")
     control = PlanControl(Ledger(journal.connection))

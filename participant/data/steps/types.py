@@ -139,6 +139,7 @@ def _as_declared(
 ) -> Reading:
     assert told.kind is not None
     formats = told.formats or tuple(date_formats(seen)[0]) or ("%Y-%m-%d",)
+    short = any("%y" in form for form in formats)
     return reading._replace(
         kind=told.kind,
         categories=told.categories,
@@ -146,7 +147,10 @@ def _as_declared(
         formats=formats if told.kind is ColumnKind.DATE else (),
         moments=not told.formats,
         declared=True,
-    ).noting(*_times_left_out(seen, formats if told.kind is ColumnKind.DATE and not told.formats else ()))
+    ).noting(
+        *_times_left_out(seen, formats if told.kind is ColumnKind.DATE and not told.formats else ()),
+        *(["years of two digits: 00 to 69 are read as 2000 to 2069, 70 to 99 as 1970 to 1999"] if short else []),
+    )
 
 
 def _mark(seen: Evidence, table: str | None) -> str | None:

@@ -294,6 +294,12 @@ def test_cells_that_look_like_something_else(take, cells: list[str], expected: l
     assert note in notes(done, "x")
 
 
+def test_the_century_of_two_digit_years_is_told(take) -> None:
+    done = take("born\n01.01.69\n01.01.70\n", columns={"born": {"formats": ["%d.%m.%y"]}})
+    assert values(done)["born"] == [date(2069, 1, 1), date(1970, 1, 1)]
+    assert "00 to 69 are read as 2000 to 2069" in notes(done, "born")
+
+
 def test_a_unit_in_the_cells_other_than_in_the_header_is_not_taken_for_it(take) -> None:
     done = take("weight [kg];y\n72000 g;1\n61000 g;2\n")
     assert values(done)["weight"] == ["72000 g", "61000 g"]

@@ -153,7 +153,7 @@ class RunRecords:
         )
 
     def tell(self, run: UUID) -> None:
-        """Note that the relay knows the run's state."""
+        """Record that the relay knows the run's state."""
         self._connection.execute("UPDATE run SET told = 1 WHERE run = ?", (str(run),))
 
     def request(self, run: UUID, action: RequestedAction) -> None:
@@ -168,7 +168,7 @@ class RunRecords:
         return found
 
     def restored(self, run: UUID) -> None:
-        """Note that an open run was restored from a backup: only its checkpoints can continue it."""
+        """Record that an open run was restored from a backup: only its checkpoints can continue it."""
         self._connection.execute("UPDATE run SET stored = -1 WHERE run = ?", (str(run),))
 
     def is_copy(self, run: UUID) -> bool:

@@ -110,7 +110,7 @@ class RunTables:
         return (row[0], row[1]) if row else (0, 1)
 
     def open_round(self, pending: PendingRound) -> None:
-        """Note that a round is open."""
+        """Record that a round is open."""
         self.close_round()
         values = (self._run, pending.position, pending.query, pending.deadline, pending.seed)
         self.connection.execute("INSERT INTO turn VALUES (?, ?, ?, ?, ?)", values)
@@ -138,7 +138,7 @@ class RunTables:
         return [AddedUpload(*row) for row in rows]
 
     def read_to(self, message: int) -> None:
-        """Note that the run has processed its messages up to this ID."""
+        """Record that the run has processed its messages up to this ID."""
         self.connection.execute("UPDATE run SET position = ? WHERE run = ?", (message, self._run))
 
     def changed(self) -> None:

@@ -122,7 +122,7 @@ class CoordinatorMetrics:
         return show
 
     def left(self, run: UUID, state: RunState) -> None:
-        """Note that this process no longer executes a run."""
+        """Record that this process no longer executes a run."""
         self._heard.pop(run, None)
         self._open.set(len(self._heard))
         self._runs.labels(state.value).inc()

@@ -331,7 +331,7 @@ class Daemon:
         site_run.tell(Confirm(publish=site_run.context.terms.publish))
 
     def _wait(self, waiting: Waiting) -> None:
-        """Note that a run waits; each tick checks again until its deadline."""
+        """Record that a run waits; each tick checks again until its deadline."""
         known = self._decisions.waiting_of(waiting.run)
         if known is not None and known.asks_the_same_as(waiting):
             return

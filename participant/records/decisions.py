@@ -78,7 +78,7 @@ class Decisions:
     # What waits
 
     def wait(self, waiting: Waiting) -> None:
-        """Note that a run waits."""
+        """Record that a run waits."""
         facts = {
             "rules": waiting.rules,
             "words": waiting.words,
@@ -100,7 +100,7 @@ class Decisions:
         return next((one for one in self.waiting() if one.run == run), None)
 
     def settle(self, run: UUID) -> None:
-        """Note that nothing of a run waits any longer."""
+        """Record that nothing of a run waits any longer."""
         self._connection.execute("DELETE FROM waiting WHERE run = ?", (str(run),))
 
     # What was decided

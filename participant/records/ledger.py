@@ -207,7 +207,7 @@ class Ledger:
         return [(UUID(run), round_, total) for run, round_, total in rows]
 
     def confirm(self, project: UUID, roster: Roster, terms: bytes) -> None:
-        """Note that the officer compared the words of this roster."""
+        """Record that the officer compared the words of this roster."""
         self._connection.execute(
             "INSERT INTO confirmed VALUES (?1, ?2, ?3) ON CONFLICT (project) DO UPDATE SET roster = ?2, terms = ?3",
             (str(project), roster.encode(), terms),
@@ -281,7 +281,7 @@ class Ledger:
         return self._connection.execute("SELECT 1 FROM restored").fetchone() is not None
 
     def settle_restore(self) -> None:
-        """Note that all mail from before the restore has been voided."""
+        """Record that all mail from before the restore has been voided."""
         self._connection.execute("DELETE FROM restored")
 
     def survivors(self, run: UUID) -> tuple[bytes, ...]:

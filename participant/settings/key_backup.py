@@ -3,7 +3,7 @@
 A backup holds the identity, the settings, the policy, the authority's certificates, and the ledger with the runs it
 knows. It holds no state of an epoch, which would let used masks be used again. So a restore begins with no epoch,
 counts every run that the backup knows or that has mail at the relay as over for this site, and asks the officers to
-confirm their projects anew. Ledger entries made after the backup are lost; an entry records the restore.
+confirm their projects again. Ledger entries made after the backup are lost; an entry records the restore.
 """
 
 import json

@@ -68,7 +68,7 @@ class Plan(Strict):
 
     Attributes:
         tasks: analyses of the project, in order.
-        minimum_persons: floor of every question: least number of persons for a site's numbers and for each cell.
+        minimum_persons: floor of every question: minimum number of persons for a site's numbers and for each cell.
         row_limit: maximum number of rows of a site's dataset.
         data: `frozen`: all answers use the version of the dataset that the first one used; `growing`: each uses
             the newest.

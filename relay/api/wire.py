@@ -189,7 +189,7 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class Succession:
-    """`handover`: the old key's signature over the new key, with the label `key-rotation`."""
+    """Request to replace a key. `handover`: the old key's signature over the new one, labelled `key-rotation`."""
 
     handover: SignatureBytes
 
@@ -206,7 +206,7 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class NewToken:
-    """`hash`: SHA-256 of the token, which its creator keeps; the relay sees the token only when it is used."""
+    """A join token to create. `hash`: its SHA-256; the relay sees the token itself only when it is used."""
 
     hash: Digest
     role: Role
@@ -234,7 +234,7 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class NewTasks:
-    """`version`: version of the tasks to be replaced; 0 if there are none yet."""
+    """A project's new list of tasks. `version`: version of the list that it replaces; 0 if there is none yet."""
 
     version: Number
     tasks: Annotated[list[NewTask], Field(max_length=MAX_TASKS)]
@@ -268,7 +268,7 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class RunChange:
-    """`lease`: token of the lease under which the process changes the run, if it holds one."""
+    """A change of a run's state. `lease`: token of the lease that the process holds on the run, if any."""
 
     from_: Annotated[RunState, Field(alias="from")]
     to: RunState
@@ -278,7 +278,7 @@ class RunChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_REQUEST)
 class LeaseRequest:
-    """`holder`: name that the process chose for itself; `ttl_s` 0 releases the lease."""
+    """Request for a run's lease. `holder`: name that the process chose for itself; `ttl_s` 0 releases the lease."""
 
     holder: Annotated[str, Field(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
     ttl_s: Annotated[float, Field(ge=0, le=MAX_LEASE_S)]
@@ -359,7 +359,7 @@ class Sites:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class JoinToken:
-    """`state`: open, used, revoked or expired; `used_by`: the name of the site that used it."""
+    """A join token, without its secret. `state`: open, used, revoked or expired; `used_by`: name of the site."""
 
     id: int
     role: Role
@@ -377,7 +377,7 @@ class JoinTokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class AuditEntry:
-    """`head`: hash over this entry and the previous head."""
+    """An entry of the audit log. `head`: hash over this entry and the previous head."""
 
     seq: int
     at_ms: int
@@ -395,7 +395,7 @@ class AuditEntries:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class Member:
-    """`roster_version`: version that the site confirmed, if it is `confirmed`."""
+    """A site in a project. `roster_version`: version that the site confirmed, if it is `confirmed`."""
 
     key: Key
     name: str
@@ -433,7 +433,7 @@ class RelayProject:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class ProjectSummary:
-    """`membership`: the reader's own state; None for the project's coordinator."""
+    """A project in a list. `membership`: the reader's own state; None for the project's coordinator."""
 
     id: UUID
     name: str
@@ -479,7 +479,7 @@ class Runs:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class RunLease:
-    """`until` by the relay's clock. `token` increases with each holder."""
+    """The lease of a run. `until` is by the relay's clock; `token` increases with each holder."""
 
     token: int
     until: float
@@ -516,7 +516,7 @@ class PayloadRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class Message:
-    """`frame` is None if larger than 32 KiB: fetch it by the message's ID. `size` is the frame's size in bytes."""
+    """A message. `frame` is None if larger than 32 KiB: fetch it by the message's ID. `size` is its size in bytes."""
 
     id: int
     run: UUID
@@ -529,7 +529,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class Messages:
-    """`next` is the value of `after` for the next request."""
+    """A page of messages. `next` is the value of `after` for the next request."""
 
     messages: list[Message]
     next: int
@@ -548,7 +548,7 @@ class BytesReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class AuditCheckpoint:
-    """`proof`: signature by the relay's key `public` over number of entries, time and head; see operations §4."""
+    """A signed head of the audit log. `proof`: signature by `public` over entries, time and head; operations §4."""
 
     entries: int
     at_ms: int

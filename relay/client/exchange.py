@@ -238,7 +238,7 @@ class Exchange:
         self.epoch = epoch
 
     def _note_refusal(self, refusal: RelayError | None) -> None:
-        """Note that a relay which answers takes nothing from this identity: such a site is cut off as well."""
+        """Record that a relay which answers takes nothing from this identity: such a site is cut off as well."""
         if refusal is None or refusal.type not in _CUT_OFF:
             return
         self.trouble = f"the relay refuses this site: {refusal}"

@@ -10,7 +10,7 @@
     categories = { m = 1, f = 2 }   # the site's value -> the project's number
 
 Mapped columns are what the next version of the dataset holds, under the project's codes; others are left out unless
-`keep` names them. A mapping stays with the version and is applied again when the table is imported anew.
+`keep` names them. A mapping stays with the version and is applied again when the table is imported again.
 """
 
 from collections.abc import Iterator, Sequence

@@ -41,7 +41,7 @@ class Disclosure:
     Attributes:
         tells: what the sum over the sites discloses, including the worst case.
         groups: groups that the sum shows, widest first.
-        minimum_rows: least number of rows of a site's dataset, before any filter. A site's own sum is never shown,
+        minimum_rows: minimum number of rows of a site's dataset, before any filter. A site's own sum is never shown,
             but the other sites together could subtract theirs.
         filtered: whether the query has a filter, which can reduce any group to a single person.
     """

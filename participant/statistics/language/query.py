@@ -70,7 +70,7 @@ class Query(Strict):
         filter: conditions that a row must all meet, sorted.
         missing: ``complete-cases`` leaves out rows with a missing value in `columns`; ``keep`` passes them on as NaN to
             statistics that count missing values.
-        minimum_persons: least number of persons that a site's numbers may stand for without being hidden in the sum
+        minimum_persons: minimum number of persons that a site's numbers may stand for without being hidden in the sum
             (`suppression`); 1 for no floor.
         value_bits: bits of a quantised real value, including the sign.
         ranges: None for the bounds proven from the parameters; or, for each group of real entries, the power of

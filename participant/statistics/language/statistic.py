@@ -141,7 +141,7 @@ class Statistic(ABC, Generic[P]):
             value_bits: bits of a quantised real value, 8 to 60.
             filter: conditions that a row must meet.
             complete: further columns in which a row must be complete.
-            minimum_persons: least number of persons that a site's numbers may stand for.
+            minimum_persons: minimum number of persons that a site's numbers may stand for.
 
         Raises:
             QueryError: a name, a number or the size of the query is not allowed.

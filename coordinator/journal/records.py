@@ -81,7 +81,7 @@ class RunRecord:
         return self.state in FINAL_RUN
 
     def facts(self) -> dict[str, Any]:
-        """Return what commands tell of the run with --json."""
+        """Return what commands report of the run with --json."""
         return {
             "run": str(self.run),
             "project": self.name,

@@ -152,4 +152,4 @@ def read_toml(path: Path) -> dict[str, object]:
     except FileNotFoundError:
         raise DeclarationError(f"there is no file {path}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DeclarationError(f"{path.name} is no TOML file: {error}") from None
+        raise DeclarationError(f"{path.name} is not a TOML file: {error}") from None

@@ -16,6 +16,7 @@ from participant.data.pipeline.importing import import_table
 from participant.data.sources import TableSource
 from participant.data.sources.choose import Options, open_source
 from participant.data.sources.csv import CsvSource
+from participant.data.sources.frame import FrameSource
 from participant.data.sources.mongo import MongoSource
 from participant.data.sources.parquet import ParquetSource
 from participant.data.sources.spreadsheet import SpreadsheetSource
@@ -190,3 +191,8 @@ def write_archive(path: Path, sheet: str, **more: bytes) -> None:
         archive.writestr("xl/worksheets/sheet1.xml", f'<worksheet xmlns="{main}">{sheet}</worksheet>')
         for name, content in more.items():
             archive.writestr(name, content)
+
+
+def test_a_column_in_memory_has_one_value_per_row() -> None:
+    with pytest.raises(SourceError, match="a column has 2 dimensions; give one value per row"):
+        FrameSource({"age": np.zeros((3, 2))}, "lung")

@@ -133,7 +133,7 @@ def test_cells_of_our_own_lists_are_disarmed(cell: str, safe: str) -> None:
         ("[columns.a]\nunits = { g = 0 }", "a factor is not 0"),
         ("column = 1", "column: Extra inputs"),
         ("bad_rows = 1.0", "bad_rows"),
-        ("not toml", "no TOML"),
+        ("not toml", "not a TOML file"),
     ],
 )
 def test_a_wrong_declaration_says_where(tmp_path: Path, text: str, complaint: str) -> None:

@@ -33,6 +33,7 @@ from tests.support.rounding import other_rounding
 from tests.unit.participant.analyses.test_examples import EXAMPLES
 
 RUNS = int(environ.get("RUNS", "2"))
+SITES = lung_by_institution()
 QUERIES = int(environ.get("QUERIES", "300"))
 ITERATIVE = ("glm", "cox", "k-means", "ordinal", "descriptive", "imputation", "federated-training", "negative-binomial")
 
@@ -41,7 +42,7 @@ class Recorded(PlainSum):
     """The sums of a run, in order."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(lung_by_institution(), quantised=True, **options)
+        super().__init__(SITES, quantised=True, **options)
         self.answers: list[tuple[BoundQuery, Sum]] = []
 
     async def __call__(self, query: BoundQuery) -> Sum:

@@ -49,7 +49,7 @@ class Conversion(Strict):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.factor == 0:
-            raise ValueError("a factor is not 0")
+            raise ValueError("a factor must not be 0")
         return self
 
 

@@ -64,7 +64,7 @@ class Mapping(Strict):
             if odd := sorted(set(variable.categories.values()) - defined):
                 raise ValueError(f"{code}: the project has no category {some(odd)}")
             if variable.factor == 0:
-                raise ValueError(f"{code}: a factor is not 0")
+                raise ValueError(f"{code}: a factor must not be 0")
             if known[code].type not in {"integer", "real"} and (variable.factor, variable.offset) != (1.0, 0.0):
                 raise ValueError(f"{code}: factor and offset belong to numbers")
         if clash := sorted(set(self.keep) & set(self.variables)):

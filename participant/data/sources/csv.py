@@ -149,7 +149,7 @@ class CsvSource:
                 low_memory=True,
             )
         except pl.exceptions.PolarsError:  # its message quotes the file
-            raise SourceError(f"{self._path.name} is no regular table; look for quotation marks in cells") from None
+            raise SourceError(f"{self._path.name} is not a regular table; look for quotation marks in cells") from None
         if cells.shape != (rows, len(names)):
             raise SourceError(f"the cells of {self._path.name} cannot be told apart; look for quotation marks in cells")
         return cells
@@ -168,7 +168,7 @@ class CsvSource:
                     text = self._decoded(decoder, chunk, lines)
                 if b"\0" in text:
                     raise SourceError(
-                        f"{self._path.name} holds NUL bytes; it is no text, or UTF-16 (then say --encoding utf-16)"
+                        f"{self._path.name} holds NUL bytes; it is not text, or is UTF-16 (use --encoding utf-16)"
                     )
                 whole = rest + text
                 end = whole.rfind(b"\n") + 1 if chunk else len(whole)
@@ -204,7 +204,7 @@ class CsvSource:
             raise SourceError(f"{self._path.name} is empty")
         if self._encoding == "utf-8" and b"\0" in head:
             raise SourceError(
-                f"{self._path.name} holds NUL bytes; it is no text, or UTF-16 (then say --encoding utf-16)"
+                f"{self._path.name} holds NUL bytes; it is not text, or is UTF-16 (use --encoding utf-16)"
             )
         try:
             text = getincrementaldecoder(self._encoding)().decode(head)
@@ -277,7 +277,7 @@ def _first_bad(data: bytes) -> int:
 
 def _not_utf8(name: str, line: int, encoding: str) -> str:
     remedy = (
-        "; if it comes from an older Windows program, say --encoding cp1252" if encoding.startswith("utf-8") else ""
+        "; if it comes from an older Windows program, use --encoding cp1252" if encoding.startswith("utf-8") else ""
     )
     shown = "UTF-8" if encoding.startswith("utf-8") else encoding
     return f"{name} is not {shown}: line {line} cannot be decoded{remedy}"

@@ -97,11 +97,11 @@ def _numbers(cells: pl.Series, reading: Reading, numbers: pl.Series | None) -> t
     whole = values.is_null() | (values == values.round())
 
     def complaints() -> Iterator[Complaint]:
-        yield Complaint(cells.is_not_null() & values.is_null() & ~(coded | strange | doubtful), "no number")
+        yield Complaint(cells.is_not_null() & values.is_null() & ~(coded | strange | doubtful), "not a number")
         yield Complaint(strange, "a number with a unit that is not declared")
         yield Complaint(doubtful, "a number that can be read in two ways: declare decimal")
         if reading.kind is ColumnKind.INTEGER:
-            yield Complaint(~whole | (values.abs() > _EXACT).fill_null(value=False), "no whole number")
+            yield Complaint(~whole | (values.abs() > _EXACT).fill_null(value=False), "not a whole number")
         if reading.low is not None:
             yield Complaint((values < reading.low).fill_null(value=False), f"below {reading.low:g}")
         if reading.high is not None:
@@ -182,7 +182,7 @@ def _dates(cells: pl.Series, reading: Reading, _numbers: pl.Series | None) -> tu
     values = parse(texts, reading.formats[0])
     for form in reading.formats[1:]:
         values = values.zip_with(values.is_not_null(), parse(texts, form))
-    reason = f"no date written as {' or '.join(reading.formats)}"
+    reason = f"not a date written as {' or '.join(reading.formats)}"
     complaint = Complaint(cells.is_not_null() & values.is_null(), reason)
     return _where(values, ~values.is_in(list(reading.missing.days))), iter([complaint])
 

@@ -252,10 +252,10 @@ def test_bad_rows_have_the_lines_of_the_file(take, tmp_path: Path) -> None:
     rows = [["age", "x"], [61, 1], ["old", 2]]
     with pytest.raises(BadRowsError) as caught:
         take(book(tmp_path / "t.xlsx", rows, top=3, left=2), columns={"age": {"type": "integer"}})
-    assert (caught.value.folder / "bad-rows.csv").read_text().splitlines()[1:] == ["6,age,no number,old"]
+    assert (caught.value.folder / "bad-rows.csv").read_text().splitlines()[1:] == ["6,age,not a number,old"]
     with pytest.raises(BadRowsError) as caught:
         take("sep=;\nage;x\n61;1\nold;2\n", columns={"age": {"type": "integer"}})
-    assert (caught.value.folder / "bad-rows.csv").read_text().splitlines()[1:] == ["4,age,no number,old"]
+    assert (caught.value.folder / "bad-rows.csv").read_text().splitlines()[1:] == ["4,age,not a number,old"]
 
 
 # Units, codes and dates

@@ -87,8 +87,8 @@ def test_an_unknown_encoding_is_refused(take) -> None:
         (b"age,sex\n\n\n", SourceError, "no rows"),
         (b"age,sex", SourceError, "no rows"),
         (b"age,sex\n7731,\0\n", SourceError, "NUL"),
-        ("age,sex\n7731,2\n".encode("utf-16-le"), SourceError, "say --encoding utf-16"),
-        (b"age,sex\n7731,\xfc\n", SourceError, "not UTF-8: line 2 .* say --encoding cp1252"),
+        ("age,sex\n7731,2\n".encode("utf-16-le"), SourceError, "use --encoding utf-16"),
+        (b"age,sex\n7731,\xfc\n", SourceError, "not UTF-8: line 2 .* use --encoding cp1252"),
         (b"age,sex\n" + b"1,2\n" * 2_000_000 + b"7731,\xfc\n", SourceError, "not UTF-8: line 2000002 "),
         (b"age,sex\n7731,\xc3", SourceError, "not UTF-8"),
         (b"7731,2\n1,2\n", HeaderError, "column 1, 2 of 2 has no proper name"),
@@ -138,7 +138,7 @@ def test_a_declared_column_must_be_numeric(store: DatasetStore, take, tmp_path: 
     with pytest.raises(BadRowsError) as caught:
         take(f"age;sex\n1;1\n{cell};2\n".encode(), columns={"age": {"type": "real"}}, decimal=".")
     assert CANARY not in str(caught.value)
-    assert f"3,age,{'a number with a unit' if cell in ('7731 mg', '0x10') else 'no number'}" in listed(
+    assert f"3,age,{'a number with a unit' if cell in ('7731 mg', '0x10') else 'not a number'}" in listed(
         tmp_path / "data"
     )
     assert store.list() == ()

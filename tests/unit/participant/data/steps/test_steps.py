@@ -130,7 +130,7 @@ def test_cells_of_our_own_lists_are_disarmed(cell: str, safe: str) -> None:
         ("[columns.a]\nlow = 5\nhigh = 1", "low <= high"),
         ("[columns.a]\ntype = 'category'", "a category needs categories"),
         ("[columns.a]\ntype = 'text'\nunit = 'kg'", "belong to numbers"),
-        ("[columns.a]\nunits = { g = 0 }", "a factor is not 0"),
+        ("[columns.a]\nunits = { g = 0 }", "a factor must not be 0"),
         ("column = 1", "column: Extra inputs"),
         ("bad_rows = 1.0", "bad_rows"),
         ("not toml", "not a TOML file"),

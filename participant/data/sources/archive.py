@@ -20,11 +20,12 @@ _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _PLACE = re.compile(rb"""\br\s*=\s*["']([A-Z]{0,3})([0-9]{1,7})["']""")
 _NS = rb"(?:[A-Za-z0-9]+:)?"
 _CELL, _VALUE, _FORMULA = _NS + rb"c", _NS + rb"v", _NS + rb"f"
+# No part of these runs beyond the next cell, so that a sheet of beginnings alone is looked at once.
 _ERROR = re.compile(
-    rb"<%b\b([^>]*\bt\s*=\s*[\"']e[\"'][^>]*)>(?:(?!</%b>).)*?<%b>([^<]{1,40})<" % (_CELL, _CELL, _VALUE), re.DOTALL
+    rb"<%b\b([^<>]*\bt\s*=\s*[\"']e[\"'][^<>]*)>(?:(?!</?%b\b).)*?<%b>([^<]{1,40})<" % (_CELL, _CELL, _VALUE), re.DOTALL
 )
 _UNVALUED = re.compile(
-    rb"<%b\b([^>]*)>\s*<%b\b(?:[^>]*/>|[^>]*>[^<]*</%b>)\s*(?:<%b\s*/>|<%b>\s*</%b>)?\s*</%b>"
+    rb"<%b\b([^<>]*)>\s*<%b\b(?:[^<>]*/>|[^<>]*>[^<]*</%b>)\s*(?:<%b\s*/>|<%b>\s*</%b>)?\s*</%b>"
     % (_CELL, _FORMULA, _FORMULA, _VALUE, _VALUE, _VALUE, _CELL)
 )
 

@@ -94,6 +94,11 @@ def billion_laughs(path: Path) -> None:
         archive.writestr("xl/sharedStrings.xml", f"<!DOCTYPE x [{entities}]><sst><si><t>&e11;</t></si></sst>")
 
 
+def beginnings_of_cells(path: Path) -> None:
+    """Cells with an error that never end, and tags that never do."""
+    write_archive(path.with_suffix(".xlsx"), '<sheetData><row r="1">' + '<c t="e">' * 400_000 + "<c " * 400_000)
+
+
 def million_columns(path: Path) -> None:
     path.with_suffix(".csv").write_bytes(b",".join(b"c%d" % n for n in range(10**6)) + b"\n" + b"1," * 10**6 + b"1\n")
 
@@ -184,6 +189,7 @@ HOSTILE: dict[Callable[[Path], None], str | None] = {
     many_members: "is not a workbook",
     lying_sizes: "is not a workbook|no rows below",
     billion_laughs: None,
+    beginnings_of_cells: "is not a workbook that can be read|no rows below",
     million_columns: "longer than",
     hundred_thousand_columns: "the table has 100,001 columns; at most 2,000",
     wide_parquet: "the table has 20,000 columns; at most 2,000",

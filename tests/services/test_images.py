@@ -60,7 +60,7 @@ def test_the_wheel_holds_the_program_and_no_more(tree: Path) -> None:
         assert not [name for name in archive.namelist() if CANARY in archive.read(name)]
     suffixes = {".py", ".j2", ".mako", ".typed"}
     wanted = {path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.suffix in suffixes}
-    wanted |= {"participant/policy/policy.schema.json"}
+    wanted |= {"participant/policy/policy.schema.json", "coordinator/demo/plan.toml"}
     assert names == {name for name in wanted if (tree / name).read_bytes() != CANARY}
 
 

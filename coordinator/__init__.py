@@ -23,7 +23,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use (PEP 562): commands that only look something up need no Numba."""
+    """Import a public name on first use (PEP 562), so that commands that only look something up do not load Numba."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

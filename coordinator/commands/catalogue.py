@@ -1,4 +1,4 @@
-"""`secagg-coordinator catalogue`: what the sites of a project have."""
+"""`secagg-coordinator catalogue`: the variables that a project's sites have."""
 
 from pathlib import Path
 from typing import Annotated, Any

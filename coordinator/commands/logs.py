@@ -1,4 +1,4 @@
-"""`secagg-coordinator logs`: the logs of a run that sites sent."""
+"""`secagg-coordinator logs`: the logs that sites sent about a run."""
 
 import json
 from typing import Annotated

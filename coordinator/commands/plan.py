@@ -1,4 +1,4 @@
-"""Commands for study plans before they are proposed: are they valid, what do they ask, what could they disclose?"""
+"""Commands that check a study plan before it is proposed: its validity, its tasks, and what it could disclose."""
 
 from pathlib import Path
 from typing import Annotated

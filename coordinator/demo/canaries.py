@@ -1,6 +1,6 @@
 """Searches everything the relay stored and logged for secrets that it must not have.
 
-A canary is a byte string that only one party may know: a piece of a site's vector in each form it passes through, a
+A canary is a byte string that only one party may know: a piece of a site's vector in each form it takes on its way, a
 value planted in a dataset, or a key. The search covers its raw form, hex, and base64 at every alignment, in the files
 and in each cell of the database (where a long value may be spread over several pages).
 """
@@ -18,15 +18,15 @@ from secagg import packing, ring
 from secagg.params import Schema
 from secagg.quantize import quantize
 
-WINDOW = 32  # bytes of a piece; long enough not to occur by chance
-MIN_DISTINCT = 6  # distinct bytes in a piece; runs of zeros are not secret
-PIECES = 24  # pieces of one vector in one form, spread over it
+WINDOW = 32  # length of a piece in bytes; long enough not to occur by chance
+MIN_DISTINCT = 6  # least number of distinct bytes in a piece; runs of zeros are not secret
+PIECES = 24  # number of pieces taken from each form of a vector, spread over it
 _PREFIX = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A byte string to search for, and what it is a piece of."""
+    """A byte string to search for, and the secret that it belongs to."""
 
     what: str
     pattern: bytes
@@ -46,7 +46,7 @@ def of_secret(what: str, secret: bytes) -> Iterator[Canary]:
     yield Canary(f"{what} in hex", secret.hex().encode())
     yield Canary(f"{what} in hex", secret.hex().upper().encode())
     for shift in range(3):
-        # Of `shift` bytes and the secret, only the characters whose six bits all belong to the secret.
+        # Encode `shift` zero bytes and the secret; keep only the characters whose six bits all belong to the secret.
         encoded = base64.b64encode(bytes(shift) + secret)
         inner = encoded[-(-4 * shift // 3) : 8 * (shift + len(secret)) // 6]
         yield Canary(f"{what} in base64", inner)
@@ -74,13 +74,13 @@ def search(canaries: Iterable[Canary], folder: Path, logs: Iterable[Path]) -> li
     """Return every canary found in a folder's files, in the cells of its databases, or in logs.
 
     Raises:
-        ValueError: there is nothing to search for, or nowhere to search: such a search could not fail.
+        ValueError: there is nothing to search for, or nowhere to search: such a search could not find anything.
     """
     flock = {canary.pattern: canary.what for canary in canaries if len(canary.pattern) >= _PREFIX}
     places = list(_places(folder, logs))
     if not flock or not places:
         raise ValueError("a search needs canaries and something to search")
-    lengths: dict[bytes, set[int]] = {}  # of the canaries that begin with these eight bytes
+    lengths: dict[bytes, set[int]] = {}  # lengths of the canaries, by their first eight bytes
     for pattern in flock:
         lengths.setdefault(pattern[:_PREFIX], set()).add(len(pattern))
     prefixes = np.array(sorted(int.from_bytes(prefix, "little") for prefix in lengths), np.uint64)

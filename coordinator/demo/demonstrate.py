@@ -1,7 +1,7 @@
 """The demonstration: nine hospitals, a relay and a coordinator on one machine, and the pooled answer.
 
-Read `demonstrate` first. `stage` has the processes, `screen` the display, `evidence` and `canaries` the search of the
-relay, `outcome` the comparison.
+Read `demonstrate` first. `stage` runs the processes, `screen` is the display, `evidence` and `canaries` search the
+relay, and `outcome` compares the results.
 """
 
 import asyncio
@@ -37,14 +37,14 @@ async def demonstrate(*, sites: int, kill: int, port: int, out: Path, as_json: b
     """Run the demonstration and print its outcome.
 
     Args:
-        sites: number of institutions of the trial to take.
+        sites: number of the trial's institutions to include.
         kill: number of hospitals to kill in the middle of a round, at most two and within the threshold.
         port: port of the relay; 0 picks a free one.
         out: folder for the figures and the report.
         as_json: whether to print one JSON object on stdout, and progress on stderr.
 
     Raises:
-        ParameterError: the numbers of sites are not possible.
+        ParameterError: the number of sites, or of sites to kill, is out of range.
     """
     began = time.monotonic()
     tables = dict(list(lung_by_institution().items())[:sites])
@@ -93,7 +93,7 @@ def _check(sites: int, available: int, kill: int) -> None:
 
 
 def _write_tables(folder: Path, tables: Mapping[str, Any]) -> dict[str, Path]:
-    """Write the sites' tables, each with a planted column that nobody asks for and nobody else may see."""
+    """Write the sites' tables, each with a planted column that no query uses and no other party may see."""
     data = folder / "data"
     data.mkdir()
     files = {name: path for name, path in write_csv(data).items() if name in tables}
@@ -108,7 +108,7 @@ def _write_tables(folder: Path, tables: Mapping[str, Any]) -> dict[str, Path]:
 
 
 async def _set_up(stage: Stage, screen: Screen) -> str:
-    """Start everything, invite the hospitals, let each officer confirm the roster; return the project's ID."""
+    """Start everything, invite the hospitals, have each officer confirm the roster, and return the project's ID."""
     from secagg.kernels import bits, gf16  # noqa: F401, PLC0415  # compiled once here, not by nine processes at once
 
     (stage.folder / "policy.toml").write_text('loss_rule = "continue"\nsingle_persons = true\n')
@@ -158,7 +158,7 @@ async def _invite(stage: Stage, screen: Screen) -> str:
 
 
 async def _run(stage: Stage, screen: Screen, project: str) -> tuple[dict[str, Any], float]:
-    """Let the coordinator fit the model; return its report and the duration of the run in seconds."""
+    """Have the coordinator fit the model; return its report and the duration of the run in seconds."""
     outcome: dict[str, Any] = {}
     seconds = 0.0
     arguments = ["coordinator", "run", project, "--json"]
@@ -170,7 +170,7 @@ async def _run(stage: Stage, screen: Screen, project: str) -> tuple[dict[str, An
 
 
 def _outcome(stage: Stage, tables: Mapping[str, Any], run: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Return the part of the outcome that needs neither search nor clock."""
+    """Return the part of the outcome that needs neither the relay's data nor the clock."""
     cox, kaplan_meier = run["results"]
     oracle, raw = oracles(tables, cox["sites"])
     out.mkdir(parents=True, exist_ok=True)
@@ -193,7 +193,7 @@ def _outcome(stage: Stage, tables: Mapping[str, Any], run: dict[str, Any], out: 
 
 
 async def _side_by_side(hospitals: list[Hospital], work: Any) -> None:
-    """Do something for every hospital, as many at a time as there are cores."""
+    """Run `work` for every hospital, at most `AT_ONCE` at a time."""
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(hospital: Hospital) -> None:

@@ -18,11 +18,11 @@ from secagg.protocol.coordinator_round import Prepared
 from secagg.protocol.participant_round import AwaitOpen, ParticipantInRound
 from secagg.protocol.table import decode_state
 
-PLANTED = "canary"  # a column of every dataset, with a value in each row that nobody asks for
+PLANTED = "canary"  # a column of every dataset, whose values no query uses
 
 
 def canaries(stage: Stage, tables: Mapping[str, Columns], run: dict[str, Any]) -> Iterator[Canary]:
-    """Yield what the relay must not hold: vectors of every round, planted values, keys, passphrases, tokens."""
+    """Yield what the relay must never hold: vectors of every round, planted values, keys, passphrases, tokens."""
     yield from _vectors(tables, run)
     for hospital in stage.hospitals:
         yield from _planted(hospital.name, hospital.table)
@@ -33,7 +33,7 @@ def canaries(stage: Stage, tables: Mapping[str, Columns], run: dict[str, Any]) -
 
 
 def _vectors(tables: Mapping[str, Columns], run: dict[str, Any]) -> Iterator[Canary]:
-    """Yield pieces of each site's vector in each round; a lost site had computed its vector as well."""
+    """Yield pieces of each site's vector in each round, including sites that were lost after computing theirs."""
     for entry in run["rounds"]:
         query = BoundQuery.decode(base64.b64decode(entry["query"]))
         segments = query.segments

@@ -1,11 +1,11 @@
 """The demonstration's data: the NCCTG lung-cancer trial, split by the institution that enrolled the patient.
 
-228 patients with advanced lung cancer; nine institutions enrolled ten or more, 176 together, and each is a site.
+228 patients with advanced lung cancer. The nine institutions that enrolled ten or more (176 in total) are the sites.
 Columns: `time` in days, `status` (1 died, 0 censored), `age` in years, `sex` (1 male, 2 female), `ph.ecog` (ECOG
 performance score by the physician, 0 good to 4 bedbound), `ph.karno` and `pat.karno` (Karnofsky score by physician and
 patient, 0 bad to 100 good), `meal.cal` (calories at meals), `wt.loss` (pounds in the last six months).
 
-Source: Loprinzi et al. 1994, J Clin Oncol 12:601, as it comes with lifelines.
+Source: Loprinzi et al. 1994, J Clin Oncol 12:601, as distributed with lifelines.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""The demonstration's outcome: secure and pooled results side by side, and whether the relay saw anything."""
+"""The demonstration's outcome: secure and pooled results side by side, and whether the relay held any secret."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class DemoOutcome:
-    """Everything that is reported.
+    """All facts that the demonstration reports.
 
     Attributes:
         estimate, estimate_se: coefficients and standard errors of the secure fit, by covariate.
@@ -78,7 +78,7 @@ class DemoOutcome:
         }
 
     def show(self, console: Console) -> None:
-        """Print the outcome for people."""
+        """Print the outcome as text for people."""
         table = Table(title="Cox regression, weekly grid, Efron ties: secure sums and all patients in one table")
         for title in ("", "coef", "hazard ratio", "se", "pooled coef", "pooled HR", "pooled se", "difference"):
             table.add_column(title, justify="right" if title else "left")

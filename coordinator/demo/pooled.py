@@ -1,7 +1,7 @@
 """The oracle: the same analyses on all patients in one table, by lifelines.
 
-It is used only where all rows may be in one place: in the demonstration and in tests. It reads the specification and
-prepares the rows by itself, so that it shares no arithmetic with what it is compared to.
+It is used only where all rows may be in one place: in the demonstration and in tests. It has its own code to read the
+specification and prepare the rows, so it shares no arithmetic with the results it is compared with.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from participant.statistics.language.conditions import meets
 from participant.statistics.language.layout import Array
 from participant.statistics.language.statistic import Columns
 
-_TO_THE_END = {"precision": 1e-13, "r_precision": 1e-13}  # by default lifelines stops about 1e-5 before the maximum
+_TO_THE_END = {"precision": 1e-13, "r_precision": 1e-13}  # lifelines' default stops about 1e-5 short of the maximum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,4 +1,4 @@
-"""What the audience sees during the demonstration: each hospital's progress through the rounds."""
+"""The demonstration's display: each hospital's progress through the rounds."""
 
 import time
 from contextlib import AbstractContextManager
@@ -23,7 +23,7 @@ _SENT = {
 
 
 class Screen:
-    """A table of the sites on a terminal, or otherwise a line for each event."""
+    """A table of the sites on a terminal; elsewhere, a line for each event."""
 
     def __init__(self, console: Console, hospitals: list[Hospital]) -> None:
         self._console = console
@@ -39,7 +39,7 @@ class Screen:
         return self._live if self._console.is_terminal else self._console.status("")
 
     def say(self, text: str) -> None:
-        """Show what is being done."""
+        """Show the current activity."""
         self._headline = text
         if not self._console.is_terminal:
             self._print(text)

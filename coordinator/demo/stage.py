@@ -1,6 +1,6 @@
-"""The stage: relay, hospitals and coordinator as real processes, set up by the commands that people would type.
+"""The stage: relay, hospitals and coordinator as real processes, set up with the commands that people would type.
 
-Nothing here reaches into a party: a hospital could do by hand what the demonstration does. Two things differ from
+Nothing here reaches inside a party: a hospital could do by hand all that the demonstration does. Two things differ from
 practice: the twelve words travel in a file instead of over the telephone, and this program generates the passphrases.
 """
 
@@ -43,7 +43,7 @@ class Hospital:
 
 @dataclass
 class Stage:
-    """All processes, and where they write.
+    """All processes, and the folders they write to.
 
     Attributes:
         folder: folder that contains a folder for each party.
@@ -96,7 +96,7 @@ class Stage:
         self.url = f"http://127.0.0.1:{ready['port']}"
 
     async def enrol_hospital(self, hospital: Hospital) -> None:
-        """Let the operator create a token, and the hospital enrol with it, import its table and start its daemon."""
+        """Have the operator create a token; have the hospital enrol with it, import its table and start its daemon."""
         token = await self._token("site", hospital.name)
         environment = self.environment_of(hospital)
         await command(["participant", "enroll", "--token", token, "--name", hospital.name, "--json"], environment)
@@ -106,7 +106,7 @@ class Stage:
         hospital.process, _ = await self._start(["participant", "start", "--json"], environment | crash, hospital.name)
 
     async def enrol_coordinator(self) -> None:
-        """Let the coordinator enrol."""
+        """Have the coordinator enrol."""
         (self.folder / "coordinator.passphrase").write_text(secrets.token_urlsafe(24))
         token = await self._token("coordinator", "trial office")
         await command(
@@ -124,7 +124,7 @@ class Stage:
 
     @property
     def secrets_in_words(self) -> list[str]:
-        """Join tokens and passphrases: texts that must not appear at the relay."""
+        """The join tokens and passphrases, which must not appear at the relay."""
         phrases = [hospital.passphrase for hospital in self.hospitals]
         return [*self._tokens.values(), *phrases, self.coordinator_passphrase()]
 
@@ -183,10 +183,10 @@ class Stage:
 
 
 async def command(arguments: list[str], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Run a command to its end and return the JSON object that it prints.
+    """Run a command to completion and return the JSON object that it prints.
 
     Raises:
-        StageError: the command failed; the message has what it printed.
+        StageError: the command failed; the message contains its output.
     """
     process = await asyncio.create_subprocess_exec(
         *_python(arguments),
@@ -207,7 +207,7 @@ async def followed(
     """Run a command, yield the JSON lines that it writes to stderr, and store its final output in `outcome`.
 
     Raises:
-        StageError: the command failed; the message has the last lines that it printed.
+        StageError: the command failed; the message contains the last lines of its output.
     """
     process = await asyncio.create_subprocess_exec(
         *_python(arguments),
@@ -234,6 +234,6 @@ def _python(arguments: list[str]) -> list[str]:
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment without its secagg settings, and with those given."""
+    """Return this process's environment with its secagg settings replaced by those given."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith("SECAGG_")}
     return {**mine, "XDG_CONFIG_HOME": os.devnull, **environment}

@@ -1,5 +1,5 @@
-"""What the coordinator stores about its runs, in addition to the machines of `relay.party.journal`.
+"""The coordinator's records of its runs, in addition to the state machines in `relay.party.journal`.
 
-`schema.py` has the tables, `records.py` the entry of a run, `tables.py` its sums and packages, `receipts.py` its
-receipt; `opening.py` opens the journal without passphrase or relay. This is the lowest folder: it imports no other one.
+`schema.py` has the tables, `records.py` a run's entry, `tables.py` its sums and packages, `receipts.py` its
+receipt; `opening.py` opens the journal without passphrase or relay. This is the lowest folder: it imports no others.
 """

@@ -1,4 +1,4 @@
-"""Opening the journal alone: enough to look at earlier runs, without a passphrase or a relay."""
+"""Opens only the journal, which is enough to look at earlier runs, without a passphrase or a relay."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

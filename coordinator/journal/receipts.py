@@ -1,6 +1,6 @@
 """Writes the receipt of a run: one entry for every step of the coordinator's machine, in the step's own transaction.
 
-An entry follows from the state before the step and from the step's effects; see `secagg.receipts`.
+An entry is determined by the state before the step and by the step's effects; see `secagg.receipts`.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class ReceiptLog:
         self._run = run
 
     def begin(self, roster: Roster, terms: bytes) -> None:
-        """Write the first entry unless it exists."""
+        """Write the first entry unless it already exists."""
         if not self.entries():
             self._append(receipts.Begun(run=self._run.bytes, roster=roster, terms=terms))
 
@@ -98,7 +98,7 @@ class ReceiptLog:
 
 
 def _open_round(entries: Sequence[Entry]) -> int | None:
-    """Return the number of the round that was asked for, but has neither a sum nor been abandoned."""
+    """Return the number of the round that was opened but neither has a sum nor was abandoned."""
     for entry in reversed(entries):
         kind = receipts.KINDS[entry.kind - 1]
         if kind is receipts.Asked:
@@ -131,11 +131,11 @@ async def conclude(
 
 
 async def hand_out(receipt: RunReceipt, run: UUID, identity: Identity, relay: RelayClient) -> int:
-    """Send a receipt, sealed for each, to every site that the run was announced to; return their number."""
+    """Send the receipt, sealed for each recipient, to all sites the run was announced to; return their number."""
     manifests = [entry for entry in receipt.entries if receipts.KINDS[entry.kind - 1] is receipts.Announced]
     if not manifests:
         return 0
-    frame = receipts.Announced.decode(manifests[0].body).manifest  # later ones name no other sites
+    frame = receipts.Announced.decode(manifests[0].body).manifest  # later manifests name no other sites
     sites, data = Manifest.decode(frame.body).sites, receipt.encode()
     parcels = Parcels(relay, identity, run, leads=True)
     with TemporaryDirectory(prefix="secagg-receipt-") as folder:
@@ -164,7 +164,7 @@ def contents_of(before: Record | None, step: Step) -> Iterator[Record]:
 
 
 def _closed(setup: cs.CoordinatorSetup, after: Record) -> Record:
-    """Return the entry of a step of the setup, in which frames became a list."""
+    """Return the entry of a setup step, in which frames became a list."""
     if isinstance(after, cr.Prepared):
         return receipts.EpochPrepared(receipts=tuple(setup.frames[site] for site in after.survivors))
     nonces = d.nonces_hash(setup.epoch, after.nonce_commitments.values()) if isinstance(after, cs.AwaitPrekeys) else b""
@@ -177,7 +177,7 @@ def _closed(setup: cs.CoordinatorSetup, after: Record) -> Record:
 
 
 def _went_on(before: cr.CoordinatorInRound, after: Record, sent: list[Send]) -> Iterator[Record]:
-    """Return the entries of a step of the round."""
+    """Return the entries of a step in a round."""
     if isinstance(before, cr.AwaitUploads) and isinstance(after, cr.CoordinatorInRound):
         yield receipts.Contributed(uploads=_ordered(before.uploads))
     elif isinstance(before, cr.AwaitSignatures) and isinstance(after, cr.CoordinatorInRound):
@@ -193,13 +193,13 @@ def _ordered(frames: Mapping[int, Frame]) -> tuple[Frame, ...]:
 
 
 def _opening(idle: cr.Prepared, frame: Frame) -> Open:
-    """Return the content of a round's first message, opened with a key from the state before it was sealed."""
+    """Return the content of a round's first message, opened with a key from the state before that message."""
     key = d.channel_key(idle.channel_chains[frame.recipient], frame.round, Open.KIND, idle.epoch)
     return Open.decode(unseal(key, frame.body, frame.header()))
 
 
 def _released(state: cr.AwaitTotal | cr.AwaitSealedShares, frame: Frame) -> Record:
-    """Return the entry of a sum, or of its ciphertexts, as sent to the sites."""
+    """Return the entry for a sum, or for its ciphertexts, as sent to the sites."""
     _, kind = last_kinds(state.idle.manifest)
     message = kind.decode(unseal(state.current.keys[frame.recipient].result, frame.body, frame.header()))
     return receipts.Released(statement=message.statement, root=message.root)

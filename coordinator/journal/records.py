@@ -1,6 +1,6 @@
-"""The journal's entry of every run: what it is to do, until when, and its state.
+"""The journal's entry for each run: its tasks, deadline and state.
 
-A run is entered here before the relay learns of it, and so is its end; `told` says whether the relay knows the state.
+A run, and later its end, is entered here before the relay learns of it; `told` says whether the relay knows the state.
 """
 
 import json
@@ -26,7 +26,7 @@ _SAME = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """A run as the journal has it.
+    """A run as the journal records it.
 
     Attributes:
         run, project: IDs of the run and its project.
@@ -35,13 +35,13 @@ class RunRecord:
         tasks: specifications in order, as plain JSON values.
         task: index of the project task that the run executes, from 0, or None.
         sites: keys of the sites that the run begins with.
-        value_bits: bits of a value that leave room for all of these sites.
+        value_bits: number of bits per value, which leaves room for the sum over these sites.
         quorum: minimum number of sites in a sum.
         began, deadline, ended: seconds since 1970; `ended` is None while the run is open.
         repeats: ID of the run that this one reruns, or None.
         state, reason: state of the run, and the reason for it.
         told: whether the relay knows this state.
-        wish: what a command asks the executing process to do.
+        wish: action that a command has requested of the executing process.
         position: ID of the last message that the run has processed.
     """
 
@@ -81,7 +81,7 @@ class RunRecord:
         return self.state in FINAL_RUN
 
     def facts(self) -> dict[str, Any]:
-        """Return what commands report of the run with --json."""
+        """Return the facts that commands report about the run with --json."""
         return {
             "run": str(self.run),
             "project": self.name,
@@ -157,18 +157,18 @@ class RunRecords:
         self._connection.execute("UPDATE run SET told = 1 WHERE run = ?", (str(run),))
 
     def request(self, run: UUID, action: RequestedAction) -> None:
-        """Request something of the process that executes the run, or withdraw the request."""
+        """Request an action of the process that executes the run, or withdraw the request."""
         self._connection.execute("UPDATE run SET wish = ? WHERE run = ?", (action, str(run)))
 
     def requested(self, run: UUID) -> RequestedAction:
-        """Return what was requested."""
+        """Return the requested action."""
         found: RequestedAction = self._connection.execute("SELECT wish FROM run WHERE run = ?", (str(run),)).fetchone()[
             0
         ]
         return found
 
     def restored(self, run: UUID) -> None:
-        """Record that an open run was restored from a backup: only its checkpoints can continue it."""
+        """Record that an open run was restored from a backup: it can continue only from its checkpoints."""
         self._connection.execute("UPDATE run SET stored = -1 WHERE run = ?", (str(run),))
 
     def is_copy(self, run: UUID) -> bool:
@@ -177,7 +177,7 @@ class RunRecords:
         return bool(found[0] < 0)
 
     def burn(self, run: UUID) -> None:
-        """Open no further rounds in existing epochs: their keys may have sealed what this journal never saw."""
+        """Forbid further rounds in existing epochs: their keys may have sealed messages unknown to this journal."""
         self._connection.execute(
             "UPDATE run SET burnt = coalesce((SELECT max(number) FROM epoch WHERE epoch.run = run.run), 0) "
             "WHERE run = ?",
@@ -186,7 +186,7 @@ class RunRecords:
 
 
 def _said(reason: str) -> str:
-    """Return a reason in a form that the relay accepts as well."""
+    """Return a reason in a form that the relay also accepts."""
     words = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
     return words[:MAX_REASON].strip()
 

@@ -1,7 +1,7 @@
 """Reads and writes the coordinator's own tables: epochs, packages, the open round, and sums.
 
-An interrupted run is repeated from its sums: an analysis asks the same queries in the same order, so those that are
-answered here are not asked again.
+An interrupted run is repeated from its sums: an analysis asks the same queries in the same order, so sites are not
+asked again for sums that are stored here.
 """
 
 import json
@@ -22,7 +22,7 @@ P = TypeVar("P", bound=Record)
 
 @dataclass(frozen=True, slots=True)
 class ReleasedSum:
-    """A finished round: its sum, or None if only the sites opened it, and the bits of its ring."""
+    """A finished round: its sum, or None if only the sites opened it, and the number of bits of its ring."""
 
     round: int
     ring_bits: int
@@ -31,7 +31,7 @@ class ReleasedSum:
 
 
 class Packages(Mapping[int, P], Generic[P]):
-    """A machine's packages of one kind, by site. Each is read on demand: together they grow with n^2."""
+    """A machine's packages of one kind, by site. Each is read on demand, because their total size grows with n^2."""
 
     def __init__(self, connection: sqlite3.Connection, machine: str, kind: type[P]) -> None:
         self._connection = connection
@@ -70,7 +70,7 @@ class PendingRound:
 
 @dataclass(frozen=True, slots=True)
 class AddedUpload:
-    """A vector that was added to the total of the open round, and where the relay keeps it."""
+    """A vector that was added to the total of the open round, and its location at the relay."""
 
     site: int
     frame: bytes = field(repr=False)
@@ -99,7 +99,7 @@ class RunTables:
         self.connection.execute("DELETE FROM package WHERE machine = ?", (self._run,))
 
     def begin_epoch(self, number: int, next_round: int) -> None:
-        """Note an epoch before its manifest is sent; its number and rounds count as used from then on."""
+        """Record an epoch before its manifest is sent; its number and rounds count as used from then on."""
         self.connection.execute("INSERT INTO epoch VALUES (?, ?, ?)", (self._run, number, next_round))
 
     def last_epoch(self) -> tuple[int, int]:
@@ -116,7 +116,7 @@ class RunTables:
         self.connection.execute("INSERT INTO turn VALUES (?, ?, ?, ?, ?)", values)
 
     def close_round(self) -> None:
-        """Delete the open round, and the list of what was added in it."""
+        """Delete the open round and the list of its added uploads."""
         for statement in ("DELETE FROM turn WHERE run = ?", "DELETE FROM upload WHERE run = ?"):
             self.connection.execute(statement, (self._run,))
 
@@ -128,7 +128,7 @@ class RunTables:
         return None if row is None else PendingRound(*row)
 
     def added(self, upload: AddedUpload) -> None:
-        """Note an upload that was added to the total."""
+        """Record an upload that was added to the total."""
         values = (self._run, upload.site, upload.frame, upload.payload)
         self.connection.execute("INSERT INTO upload VALUES (?, ?, ?, ?)", values)
 
@@ -142,7 +142,7 @@ class RunTables:
         self.connection.execute("UPDATE run SET position = ? WHERE run = ?", (message, self._run))
 
     def changed(self) -> None:
-        """Note a change that a standby must know before anything of it is sent."""
+        """Record a change that a standby must know of before anything that follows from it is sent."""
         self.connection.execute("UPDATE run SET version = version + 1 WHERE run = ?", (self._run,))
 
     @property
@@ -167,7 +167,7 @@ class RunTables:
         )
 
     def answer(self, position: int, query: bytes) -> ReleasedSum | None:
-        """Return the answer to the run's query number `position`, or None unless it was asked with these bytes."""
+        """Return the answer to the run's query number `position`, or None if there is none for these bytes."""
         row = self.connection.execute(
             "SELECT round, ring_bits, survivors, total FROM answer WHERE run = ? AND position = ? AND query = ?",
             (self._run, position, query),

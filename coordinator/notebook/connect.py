@@ -40,7 +40,7 @@ Task: TypeAlias = TableSpec | Mapping[str, Any] | str | Path
 
 @dataclass(frozen=True, slots=True)
 class AsyncProjectHandle:
-    """A project whose roster is sealed, or the one of a simulation."""
+    """A project whose roster is sealed, or a simulated project."""
 
     id: UUID | None
     name: str
@@ -50,12 +50,12 @@ class AsyncProjectHandle:
         """Run analyses over the sites that confirmed the roster.
 
         Args:
-            tasks: analyses in order; each a specification, its members as a mapping, or a file.
+            tasks: analyses in order; each a specification, a mapping of its members, or a file.
             resume: ID of an interrupted run to continue with its own tasks.
 
         Raises:
-            SpecError: a task is wrong; says where.
-            NotEnoughParticipantsError: too few sites confirmed the roster, or were left in some step.
+            SpecError: a task is invalid; the message says where.
+            NotEnoughParticipantsError: too few sites confirmed the roster, or remained in some step.
             AnalysisError: the data give no answer.
         """
         return await self._connection.carry_out(self, specifications(tasks), None if resume is None else as_id(resume))
@@ -79,7 +79,7 @@ class AsyncAnalystSession:
         """Return the project with this name or ID; a simulation accepts any name.
 
         Raises:
-            ParameterError: no project has it, or several do.
+            ParameterError: no project has this name or ID, or several do.
         """
         if isinstance(self._source, Simulation):
             return AsyncProjectHandle(None, str(name), self)
@@ -148,7 +148,7 @@ async def connect_async(
 
 
 class ProjectHandle:
-    """A project whose roster is sealed, or the one of a simulation."""
+    """A project whose roster is sealed, or a simulated project."""
 
     def __init__(self, inner: AsyncProjectHandle, loop: Loop) -> None:
         self._inner = inner
@@ -226,10 +226,10 @@ def connect(
 
     Args:
         simulate: tables by site name, to use instead of hospitals.
-        terms: terms of the simulated project, or a TOML file with them, that queries must comply with.
+        terms: terms of the simulated project that queries must comply with, or a TOML file with them.
         lost: names of the sites to lose in a round of the simulation, by round number.
         progress: whether to show progress in the terminal or notebook.
-        settings: settings as on the command line (`relay`, `data`, `passphrase`, `config`, ...); others come from the
+        settings: settings as on the command line (`relay`, `data`, `passphrase`, `config`, ...); the rest come from the
             environment and the settings file.
 
     Raises:
@@ -243,7 +243,7 @@ def specifications(tasks: Iterable[Task]) -> tuple[TableSpec, ...]:
     """Return the specifications of a run.
 
     Raises:
-        SpecError: there is no task, or one is wrong; says where.
+        SpecError: there is no task, or one is invalid; the message says where.
     """
     found: list[TableSpec] = []
     for task in tasks:
@@ -259,7 +259,7 @@ def specifications(tasks: Iterable[Task]) -> tuple[TableSpec, ...]:
 
 
 def as_id(text: UUID | str) -> UUID:
-    """Read an ID; raises ParameterError."""
+    """Parse an ID; raises ParameterError if it is malformed."""
     try:
         return text if isinstance(text, UUID) else UUID(text)
     except ValueError:

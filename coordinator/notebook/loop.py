@@ -1,4 +1,4 @@
-"""An event loop in its own thread, for callers without a loop, or with a busy one as in a notebook."""
+"""An event loop in its own thread, for callers that have none, or whose own is busy, as in a notebook."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -23,7 +23,7 @@ class Loop:
         return self._thread.is_alive()
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do some work and return its result; interrupting the wait cancels the work."""
+        """Await some work and return its result; interrupting the wait cancels the work."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()

@@ -1,7 +1,7 @@
 """The catalogue of a project: which site has which variables, how they are coded, and roughly how many rows.
 
-Sites sign their entries, and send them as parcels of a run of that name or hand them over as files. An entry counts if
-a member of the project signed it; of a site's entries, the newest version counts.
+Sites sign their entries, and send them as parcels of a run with that name or hand them over as files. An entry counts
+if a member of the project signed it; if a site has several, the newest version counts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,7 +33,7 @@ class Catalogue:
 
 
 async def received(relay: RelayClient, identity: Identity, project: UUID) -> dict[str, bytes] | None:
-    """Return the entries that sites sent, by a label for each, or None if this call only requested them.
+    """Return the entries that sites sent, keyed by a label, or None if this call only requested them.
 
     Raises:
         RelayError: the project's roster is not sealed, or another identity coordinates the project.
@@ -63,10 +63,10 @@ def gather(project: UUID, terms: ProjectTerms, names: Mapping[bytes, str], found
         project: ID of the project.
         terms: terms of the project.
         names: names of the project's members, by key.
-        found: encoded entries, by a label for each.
+        found: encoded entries, keyed by a label.
 
     Raises:
-        CatalogueError: an entry is malformed, of another project, or not signed by a member; says which.
+        CatalogueError: an entry is malformed, from another project, or not signed by a member; the message says which.
     """
     entries: dict[str, CatalogueEntry] = {}
     for place, data in found.items():

@@ -42,11 +42,11 @@ class SealedProject:
 def read_terms(path: Path, said: Mapping[str, object] | None = None) -> ProjectTerms:
     """Read a project's terms from a TOML file; members of `said` override those of the file.
 
-    With `[[tasks]]` in it they have a plan, and columns and statistics that it does not name are those of the tasks.
+    If the file has `[[tasks]]`, they become the plan, and columns and statistics default to those the tasks use.
 
     Raises:
         SpecError: the file is not TOML, has unknown members, or has values that are not allowed.
-        PlanError: a task is wrong, or cannot follow; says where in the file.
+        PlanError: a task is invalid, or cannot be part of a plan; the message says where in the file.
     """
     try:
         document = {**tomllib.loads(path.read_text(encoding="utf-8")), **(said or {})}
@@ -132,10 +132,10 @@ async def seal(relay: RelayClient, project: UUID) -> SealedProject:
 
 
 async def set_tasks(relay: RelayClient, project: UUID, tasks: tuple[TableSpec, ...]) -> RelayProject:
-    """Replace a project's tasks. They are for people and planning: what a site computes follows from signed frames.
+    """Replace a project's tasks. They serve only people and planning: signed frames determine what a site computes.
 
     Raises:
-        ParameterError: a task is about another dataset than the project, or is too long.
+        ParameterError: a task uses a dataset other than the project's, or is too long.
     """
     found = await relay.project(project)
     terms = ProjectTerms.decode(found.terms)
@@ -151,7 +151,7 @@ def tasks_of(project: RelayProject) -> tuple[TableSpec, ...]:
     """Return a project's tasks, in order: those of its plan, if it has one.
 
     Raises:
-        SpecError: one is none that this release knows.
+        SpecError: this release does not know one of them.
     """
     terms = ProjectTerms.decode(project.terms)
     if terms.plan is not None:

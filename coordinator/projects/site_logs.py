@@ -1,4 +1,4 @@
-"""Logs that sites sent of a run: sealed parcels that only this coordinator can open, merged in order of time."""
+"""Logs that sites sent about a run: sealed parcels that only this coordinator can open, merged by time."""
 
 import json
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ class LogLine:
 
 
 async def received(relay: RelayClient, identity: Identity, run: UUID, names: Mapping[bytes, str]) -> list[LogLine]:
-    """Return the lines of all logs of a run that sites sent, by time; repeated lines appear once.
+    """Return the lines of all logs that sites sent about a run, by time; repeated lines appear once.
 
     Args:
         relay: this coordinator's client.
         identity: identity that opens the parcels.
         run: ID of the run.
-        names: names of the sites by key; parcels of others are ignored.
+        names: names of the sites by key; parcels from other senders are ignored.
     """
     parcels = Parcels(relay, identity, run, leads=True)
     found: dict[tuple[str, str], LogLine] = {}
@@ -46,7 +46,7 @@ async def received(relay: RelayClient, identity: Identity, run: UUID, names: Map
 
 
 def _line(site: str, text: str) -> LogLine:
-    """Read a line. A site may write anything; what is not a JSON object is shown as it is."""
+    """Parse a line. A site may write anything; a line that is not a JSON object is shown unchanged."""
     try:
         facts = json.loads(text)
     except ValueError:

@@ -53,7 +53,7 @@ def export(run: RunReport, path: Path | str) -> None:
 
 
 def page(run: RunReport) -> str:
-    """Return the page of a run."""
+    """Return a run's page."""
     return _PAGES.get_template("page.html.j2").render(
         run=run,
         began=None if run.began is None else utc(run.began),
@@ -79,7 +79,7 @@ def _piece(result: AnalysisResult | HeldBySites) -> ResultSection:
 
 
 def _cohort(run: RunReport) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield for each result its analysis, a band of its number of rows, and its sites."""
+    """Yield each result's analysis, the band of its number of rows, and its sites."""
     for result in run.results:
         rows = getattr(result, "rows", None)
         yield result.analysis, str(Band.of(rows)) if isinstance(rows, int) else "not stated", result.sites

@@ -46,7 +46,7 @@ _METADATA: dict[Format, dict[str, str | None]] = {"png": {"Software": None}, "sv
 
 
 class Picture(Figure):
-    """A figure that notebooks display by themselves."""
+    """A figure that notebooks display automatically."""
 
     def _repr_png_(self) -> bytes:
         return rendered(self, "png")
@@ -216,7 +216,7 @@ def _draw_curve(
     )
     axes.step(result.times[watched], result.survival[watched], where="post", color=colour, linewidth=1.5, label=label)
     marked = result.censored > 0
-    marked[-1] = False  # at the last grid time everyone left is censored
+    marked[-1] = False  # at the last grid time, everyone still at risk is censored
     axes.plot(
         result.times[marked],
         result.survival[marked],
@@ -255,7 +255,7 @@ def _draw_axes(axes: Axes, result: KaplanMeierResult, last: float, title: str) -
 
 
 def _draw_numbers_at_risk(axes: Axes, drawn: Sequence[tuple[str, str, KaplanMeierResult]]) -> None:
-    """Write a line of numbers for each curve: its name, colour and result."""
+    """Write a line of numbers at risk for each curve, given as name, colour and result."""
     axes.set(ylim=(0, len(drawn)))
     axes.spines[:].set_visible(False)
     axes.tick_params(bottom=False, labelbottom=False, left=False, pad=12)

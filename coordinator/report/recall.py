@@ -17,7 +17,7 @@ class UnansweredError(SecaggError):
 
 
 async def recall(record: RunRecord, tables: RunTables) -> RunOutcome:
-    """Return the outcome of a run; if it ended early, the results and answers it had by then.
+    """Return the outcome of a run; if it ended early, with the results and answers it had by then.
 
     Analyses are pure functions of the sums: the same sums give the same results, to the last bit.
     """

@@ -31,7 +31,7 @@ class RunReport:
         results: result of each task in order; if the run failed, of the tasks it finished.
         answers: every query that was asked, with its round, sites and sum.
         outcome: state of the run, such as completed, failed or running; or simulated.
-        detail: reason of a failure.
+        detail: reason for a failure.
         began, ended: seconds since 1970; None for a simulation, and `ended` also while the run is open.
         terms: terms of the project; None for a simulation without terms.
         receipt: hash of the current receipt in hex, or "" if there is none, as in a simulation.

@@ -1,8 +1,8 @@
 """Backups of a coordinator: identity, runs and results, sealed under the identity's passphrase.
 
-A backup holds neither the state of an epoch nor an open round: a restored state would send again, with different
-content, what it has sent since. After a restore, a run that was open continues from its last checkpoint at the relay:
-the open round is finished, and a new epoch follows. Without checkpoints the run fails with a reason.
+A backup holds neither the state of an epoch nor an open round: a process restored to that state would resend messages
+with different content. After a restore, a run that was open continues from its last checkpoint at the relay: the open
+round is finished, and a new epoch follows. Without checkpoints the run fails with a reason.
 """
 
 import sqlite3
@@ -40,7 +40,7 @@ class _File(BaseModel):
 
 
 def make(settings: CoordinatorConfig, passphrase: str, target: Path) -> dict[str, Any]:
-    """Write a backup while runs may continue; returns a summary without secrets.
+    """Write a backup without stopping any run; returns a summary without secrets.
 
     Raises:
         KeystoreError: there is no identity, or the passphrase does not open it.

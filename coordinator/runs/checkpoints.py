@@ -103,7 +103,7 @@ class RunCheckpoints:
         """Load the run from its last checkpoint if that is ahead of the journal; returns whether it was.
 
         Call this under the lease, so that nobody stores another checkpoint meanwhile. A loaded epoch opens no further
-        rounds; a round that is open in it is finished.
+        rounds, but its open round is finished.
 
         Raises:
             CheckpointError: the parcels are not this coordinator's checkpoints, or some are missing.
@@ -126,7 +126,7 @@ class RunCheckpoints:
         return True
 
     def _is_copy(self) -> bool:
-        """Return whether the journal's state was copied back, and so lags behind what this folder once sent."""
+        """Return whether the journal was restored from a copy, and so lags behind what this folder has sent."""
         if str(self._run) not in self._journal.machines():
             return False
         try:
@@ -167,7 +167,7 @@ class RunCheckpoints:
 
 
 class _Content:
-    """The content of a run's next checkpoint, from the journal as it is now."""
+    """The content of a run's next checkpoint, from the journal's current state."""
 
     def __init__(self, journal: Journal, run: UUID) -> None:
         self._journal = journal
@@ -177,7 +177,7 @@ class _Content:
             "SELECT version, stored, stored_answers, stored_entries, stored_epoch FROM run WHERE run = ?", (str(run),)
         ).fetchone()
         state = journal.state(str(run)) if str(run) in journal.machines() else None
-        # A setup is begun again rather than continued, so that its secrets need not be stored.
+        # A setup is restarted rather than continued, so that its secrets need not be stored.
         self._state = None if state is None or isinstance(decode_state(state), CoordinatorSetup) else state
         epoch = self._db.execute("SELECT max(number) FROM epoch WHERE run = ?", (str(run),)).fetchone()[0] or 0
         self._packages = self._state is not None and epoch > self._epoch
@@ -254,7 +254,7 @@ class _Folded:
             self._machine = b64decode(facts["machine"])
 
     def write(self, batch: JournalBatch, run: UUID) -> None:
-        """Replace what the journal has of the run."""
+        """Replace the run's state in the journal."""
         db, facts, name = batch.connection, self._last, str(run)
         _clear(batch, run)
         more = {"run": name, "terms": b64decode(facts["terms"]), "version": facts["version"]}

@@ -1,8 +1,9 @@
-"""Drives the coordinator's machine of a run: sends, waits for sites, closes each step, adds and unmasks. In a
-homomorphic epoch it adds what it cannot read, and the sites open the sum.
+"""Drives a run's coordinator state machine: sends, waits for sites, closes each step, adds and unmasks.
 
-Every step has one order: fetch; step; commit state, packages and outbox; send. Only this module decides when a step is
-closed: when all sites have answered, or enough have and the others' grace period is over, or the step has timed out.
+In a homomorphic epoch it adds ciphertexts that it cannot read, and the sites open the sum.
+
+Every step follows the same order: fetch; step; commit state, packages and outbox; send. Only this module decides when a
+step is closed: when all sites have answered, or enough have and the others' grace period is over, or time has run out.
 
 The next action follows from the state alone, so a killed process can continue in the middle of a setup or round. Only
 the total of the open round is not on disk: it is added up again from the uploads, which the relay still has.
@@ -62,7 +63,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Participants:
-    """Who takes part: the confirmed roster, and the sites' display names."""
+    """The participants: the confirmed roster, and the sites' display names."""
 
     roster: Roster
     names: dict[bytes, str]
@@ -99,8 +100,8 @@ class Driver:
         self._began = time.monotonic()
         self._machine = str(run)
         self._state: Record | None = None
-        self._total: Any = None  # of the round that is open; not on disk
-        self._answering: Collection[int] | None = None  # who signed the survivors: others will not answer either
+        self._total: Any = None  # total of the open round; not on disk
+        self._answering: Collection[int] | None = None  # sites that signed the survivors; no others will answer
         self._excluded: set[int] = set()
         self.bytes_heard: dict[str, int] = dict.fromkeys(participants.names.values(), 0)
 
@@ -111,14 +112,14 @@ class Driver:
             self._state = decode_state(self._journal.state(self._machine))
 
     def _at(self, kind: type[S]) -> S:
-        """Return the machine's state, which is of this kind by now."""
+        """Return the machine's state, which must be of this kind."""
         assert isinstance(self._state, kind)
         return self._state
 
     @property
     def left(self) -> tuple[bytes, ...] | None:
         """Keys of the sites that can still be asked in this run, or None before its first epoch."""
-        if isinstance(self._state, cs.CoordinatorSetup):  # a setup that was cut off
+        if isinstance(self._state, cs.CoordinatorSetup):  # a setup that was interrupted
             return self._state.manifest.sites
         idle = self._state.idle if isinstance(self._state, cr.CoordinatorInRound) else self._state
         if not isinstance(idle, cr.Prepared):
@@ -133,7 +134,7 @@ class Driver:
         Args:
             sites: verify keys of sites in the roster.
             rounds: number of rounds to prepare.
-            quorum: minimum number of sites in a sum; raised to the smallest that is safe.
+            quorum: minimum number of sites in a sum; raised to the smallest safe number if below it.
             terms: profile, loss_rule and suite, as in `secagg.protocol.coordinator_setup.Plan`.
 
         Raises:
@@ -152,7 +153,7 @@ class Driver:
         )
 
     def _goes_on(self) -> bool:
-        """Return whether the sites still wait in the journal's setup, and this process may finish it."""
+        """Return whether the sites are still waiting in the journal's setup, and this process may finish it."""
         if not isinstance(self._state, cs.CoordinatorSetup):
             return False
         manifest = self._state.manifest
@@ -183,9 +184,9 @@ class Driver:
             self._tables.begin_epoch(number + 1, first + rounds)
 
     def _slack(self, loss_rule: LossRule | None) -> int | None:
-        """Return the slack of the next epoch: unless the rule is `continue`, it may lose no site after an earlier one.
+        """Return the next epoch's slack: after an earlier epoch it may lose no site, unless the rule is `continue`.
 
-        An interrupted setup is begun again with the slack it had.
+        An interrupted setup restarts with the slack it had.
         """
         if isinstance(self._state, cs.CoordinatorSetup):
             return self._state.manifest.slack
@@ -209,8 +210,8 @@ class Driver:
         """Run one round and return the sum, which the journal keeps as the answer to the run's query `position`.
 
         If a crash left a round of this query open, it is finished. A dealer with wrong shares or a wrong vault is
-        named, and the round is repeated without it. In a homomorphic epoch no site is named, and unless the coordinator
-        is to `learn` the sum, the answer holds none: the sites have it.
+        named, and the round is repeated without it. In a homomorphic epoch no site is named, and unless `learn` is
+        true, the answer contains no sum: only the sites have it.
 
         Raises:
             NotEnoughParticipantsError: too few sites are left; the round is abandoned.
@@ -297,7 +298,7 @@ class Driver:
 
     def _pass_on(self, *, learn: bool) -> None:
         """Send the encrypted sum to its sites with the shares that open it; raises NotEnoughParticipantsError."""
-        state = self._at(cr.AwaitSealedShares)  # with what has arrived by now
+        state = self._at(cr.AwaitSealedShares)  # with all shares that have arrived by now
         with self._commit(tell(state, Publish(self._total), self._inputs("Publish"))):
             pending = self._tables.pending()
             if not learn and pending is not None:
@@ -307,7 +308,7 @@ class Driver:
                 self._tables.enter(pending.position, pending.query, held)
 
     async def _hear_sums(self, state: cr.AwaitOpened) -> None:
-        """Wait for opened sums from so many sites that honest ones outnumber those that may lie.
+        """Wait for opened sums from enough sites that the honest ones outnumber those that may lie.
 
         Raises:
             NotEnoughParticipantsError: too few sites published the same sum.
@@ -329,10 +330,10 @@ class Driver:
             await here(self._total, state.masks)
 
     async def _add_again(self) -> None:
-        """Add up again what a crash lost: the relay has the uploads, and the journal lists them."""
+        """Recompute the total that a crash lost: the relay has the uploads, and the journal lists them."""
         state = self._at(cr.CoordinatorInRound)
         self._total = _zeros(state.idle.manifest, state.current.schema)
-        if isinstance(state, cr.AwaitOpened):  # the encrypted sum is sent
+        if isinstance(state, cr.AwaitOpened):  # the encrypted sum has been sent
             return
         for upload in self._tables.uploads():
             payload = await self._channel.payload(upload.payload)
@@ -348,7 +349,7 @@ class Driver:
     # Waiting -------------------------------------------------------------------------------------------------------
 
     async def _wait(self, step: str, expected: Collection[int], *, enough: int) -> None:
-        """Read mail until all expected sites have answered, or enough and the grace period is over, or time is up."""
+        """Read mail until all expected sites answered, or enough did and the grace period is over, or time is up."""
         self._say(
             "step", step=step, round_=self._round, detail=f"waiting for {len(expected)} sites", sites=len(expected)
         )
@@ -388,7 +389,7 @@ class Driver:
         return set(state.answers) if isinstance(state, cr.AwaitAnswers) else set()
 
     async def _take(self, message: Message, step: str) -> None:
-        """Process one message: a step of the machine, or a refusal that names the site. Either way it is read."""
+        """Process one message: a step of the machine, or a refusal that names the site. Both count as read."""
         data = await self._channel.frame(message)
         payload = None if message.payload is None else await self._channel.payload(message.payload.id)
         name = self._participants.names.get(message.sender, "a stranger")
@@ -413,7 +414,7 @@ class Driver:
         kind = envelope.parse(data).kind
         self._say("heard", step=step, round_=self._round, site=name, detail=str(kind))
 
-    # Pieces --------------------------------------------------------------------------------------------------------
+    # Helpers -------------------------------------------------------------------------------------------------------
 
     def _tell(self, event: Close | Abandon | Publish) -> None:
         with self._commit(tell(self._at(Record), event, self._inputs(type(event).__name__))):
@@ -514,7 +515,7 @@ def _expected(setup: cs.CoordinatorSetup) -> Collection[int]:
 
 
 class _Safe(NamedTuple):
-    """Threshold, colluders to bear, and least survivors of an epoch."""
+    """Threshold, tolerated colluders, and minimum survivors of an epoch."""
 
     threshold: int
     colluders: int
@@ -522,12 +523,12 @@ class _Safe(NamedTuple):
 
 
 def _safe(sites: int, roster: int, quorum: int, profile: Profile) -> _Safe:
-    """Return what is safe for an epoch of some of a roster's sites.
+    """Return the safe parameters for an epoch with some of a roster's sites.
 
-    Who may collude is any of the roster, however few of it take part: three sites of ten bear no colluder.
+    Any site of the roster may collude, however few take part: three sites of ten tolerate no colluder.
 
     Raises:
-        NotEnoughParticipantsError: so few sites of so large a roster bear none.
+        NotEnoughParticipantsError: so few sites of so large a roster tolerate no colluder.
     """
     colluders = default_colluders(roster, profile)
     threshold = max(default_threshold(sites, profile), (sites + colluders) // 2 + 1)

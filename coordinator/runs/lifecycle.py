@@ -1,9 +1,9 @@
 """A run from its order to a final state, in the journal and at the relay, by its deadline, whatever happens.
 
-`begin` enters a run in the journal; `carry_out` executes it until it is over or paused, or another process has it. Two
-tasks run side by side: the work, which is the analyses over their secure sums, and the watch, which renews the lease
-and stops the work at the deadline, on request, or when the relay or another process has ended the run. When the relay
-is unreachable, the work resumes from the journal as soon as it is back.
+`begin` enters a run in the journal; `carry_out` executes it until it is over, paused or taken over. Two
+tasks run side by side: the work, which runs the analyses over their secure sums, and the watch, which renews the lease
+and stops the work at the deadline, on request, or when the relay or another process has ended the run. After an
+outage of the relay, the work resumes from the journal.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a run is to do.
+    """The tasks of a run, and the limits it must observe.
 
     Attributes:
         tasks: analyses of the run, in order.
@@ -131,7 +131,7 @@ def begin(session: Session, sealed: SealedProject, order: Order) -> UUID:
 
 
 def check_plan(terms: ProjectTerms, tasks: tuple[TableSpec, ...]) -> None:
-    """Raise SpecError for an analysis that is not in the project's plan: the sites would decline its questions."""
+    """Raise SpecError for an analysis that is not in the project's plan: the sites would decline its queries."""
     if terms.plan is None:
         return
     planned = [spec for _, spec in terms.plan.specs(terms.dataset)]
@@ -160,12 +160,12 @@ async def carry_out(run: UUID, sealed: SealedProject, session: Session, show: Sh
     """Execute a run of the journal until it is over, from its beginning or from where a process left it.
 
     Raises:
-        RunPausedError, RunCancelledError: someone requested it.
+        RunPausedError, RunCancelledError: someone paused or cancelled the run.
         RunOverdueError: the deadline has passed.
         RunEndedError: the run is already over, or the relay ended it.
         TakenOverError: another process of this coordinator has taken over the run.
         JournalError: another process on this machine executes the run.
-        NotEnoughParticipantsError: too few sites were left in some step.
+        NotEnoughParticipantsError: too few sites remained in some step.
         AnalysisError: the data give no answer.
     """
     with session.journal.hold(str(run)), bind(run=str(run)):
@@ -177,7 +177,7 @@ async def carry_out(run: UUID, sealed: SealedProject, session: Session, show: Sh
 
 
 async def result_of(task: TableSpec, secure_sum: SecureSum) -> AnalysisResult | HeldBySites:
-    """Return an analysis's result, or the sites that hold it; raises as the analysis and the sum."""
+    """Return an analysis's result, or the sites that hold it; raises the errors of the analysis and the sum."""
     try:
         return await task.analyse(secure_sum)
     except HeldBySitesError as held:
@@ -204,7 +204,7 @@ class _Work:
         self._show: Show = show_and_count
 
     async def done(self) -> RunOutcome:
-        """Complete the run and return its outcome, or end it with the reason for its failure and raise that."""
+        """Complete the run and return its outcome, or end it with the reason for its failure and raise the error."""
         try:
             report = await self._under_watch(self._work())
         except (RunPausedError, TakenOverError) as left:
@@ -252,7 +252,7 @@ class _Work:
             await asyncio.sleep(AWAY_S)
 
     async def _attempt(self) -> RunOutcome:
-        """Execute the run from where the journal has it."""
+        """Execute the run from the point recorded in the journal."""
         session, run = self._session, self._run
         await self._take_lease()
         checkpoints = None
@@ -339,7 +339,7 @@ class _Work:
     # The watch -----------------------------------------------------------------------------------------------------
 
     async def _under_watch(self, work: Awaitable[T]) -> T:
-        """Await the work, and stop it with whatever the watch raises."""
+        """Await the work; if the watch raises an error, stop the work and raise it."""
         working = asyncio.ensure_future(work)
         watching = asyncio.create_task(self._watch())
         try:
@@ -404,7 +404,7 @@ class _Work:
         _log.info("run-ended", state=state.value)
 
     async def _conclude(self, state: RunState, reason: str, *, send: bool) -> None:
-        """Close the receipt and send it; the lease has been released, since parcels are sent without one.
+        """Close the receipt and send it; the lease has been released, since parcels need none.
 
         If the relay was unreachable when the run ended, sending is not attempted: it would delay the end too long.
         """
@@ -436,7 +436,7 @@ class _Work:
 
 
 async def tell_end(session: Session, run: UUID, lease: int | None) -> None:
-    """Tell the relay the state of a run that no process executes any more; a final state there stays."""
+    """Tell the relay the state of a run that no process executes any more; a final state there is kept."""
     record = session.records.get(run)
     try:
         found = await session.relay.run(run)
@@ -451,7 +451,7 @@ async def tell_end(session: Session, run: UUID, lease: int | None) -> None:
 
 
 def forget_run(session: Session, run: UUID) -> None:
-    """Delete the machine of a finished run with its keys, and whatever was still to be sent."""
+    """Delete a finished run's state machine, its keys, and any unsent frames."""
     tables = RunTables(session.journal.connection, run)
     with session.journal.transaction() as batch:
         batch.drop(str(run))
@@ -474,7 +474,7 @@ async def stop(session: Session, run: UUID, action: RequestedAction) -> None:
     try:
         with session.journal.hold(str(run)):
             await _stop(session, run, RunState.PAUSED if action == "pause" else RunState.CANCELLED)
-    except JournalError:  # a process has it, and will see the request
+    except JournalError:  # a process is executing it, and will see the request
         return
 
 
@@ -496,7 +496,7 @@ async def _stop(session: Session, run: UUID, state: RunState) -> None:
 
 
 async def sweep(session: Session) -> None:
-    """Settle runs that no process here executes: adopt final states of the relay, end overdue runs, tell the relay."""
+    """Settle runs that no process here executes: adopt final states from the relay, end overdue runs, inform it."""
     overdue = 0
     for record in session.records.all():
         if record.is_over and record.told:

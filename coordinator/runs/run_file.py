@@ -22,7 +22,7 @@ def read_run_file(path: Path) -> RunFile:
     """Read a TOML or JSON file.
 
     Raises:
-        SpecError: the file is neither TOML nor JSON, or a task is missing or wrong; says where.
+        SpecError: the file is neither TOML nor JSON, or a task is missing or invalid; the message says where.
     """
     try:
         text = path.read_text(encoding="utf-8")

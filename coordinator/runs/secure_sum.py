@@ -46,10 +46,10 @@ class RunSum(SecureSum):
         sealed: project of the run.
         record: the run's entry in the journal.
         rounds: number of rounds an epoch prepares.
-        before_round: called before each round; raises if no further round may be opened.
+        before_round: function called before each round; raises if no further round may be opened.
 
     Attributes:
-        value_bits: bits of a value that leave room for all sites that the run began with.
+        value_bits: number of bits per value, which leaves room for the sum over all initial sites.
     """
 
     def __init__(

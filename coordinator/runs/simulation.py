@@ -58,7 +58,7 @@ class Simulation:
             raise ParameterError(f"lost names sites that do not exist: {', '.join(unknown)}")
 
     async def carry_out(self, tasks: tuple[TableSpec, ...], show: Show) -> tuple[UUID, RunOutcome]:
-        """Execute a run's tasks; raises as `coordinator.runs.lifecycle.carry_out`."""
+        """Execute a run's tasks; raises the errors of `coordinator.runs.lifecycle.carry_out`."""
         if self.terms is not None:
             check_plan(self.terms, tasks)
         sites = {str(name): numbers_of(table, str(name)) for name, table in self.tables.items()}
@@ -95,7 +95,7 @@ class SimulatedSum(SecureSum):
 
         Raises:
             TermsError: the query exceeds the project's terms.
-            NotEnoughParticipantsError: fewer sites than the threshold are left; says why each one is missing.
+            NotEnoughParticipantsError: fewer sites than the threshold are left; the message says why each is missing.
         """
         query = BoundQuery.decode(query.encode())  # as a site reads it
         if self._terms is not None:
@@ -138,7 +138,7 @@ class SimulatedSum(SecureSum):
 
 
 def fixed_point_sum(vectors: Collection[Array], segments: tuple[Segment, ...]) -> Array:
-    """Return the sum that a round would give, after a round's checks."""
+    """Return the sum that a round would give, after the same checks."""
     schema = Schema(ring_bits=_ring_bits(segments, len(vectors)), mac_lanes=0, segments=segments)
     schema.check(len(vectors))
     return dequantize(np.sum([quantize(vector, schema).values for vector in vectors], axis=0), schema)
@@ -149,7 +149,7 @@ def _ring_bits(segments: tuple[Segment, ...], sites: int) -> int:
 
 
 def numbers_of(table: Any, name: str = "table") -> Columns:
-    """Return the columns of a table that statistics can use, float64, NaN where one is missing: as an import has them.
+    """Return the columns that statistics can use, as an import stores them: float64, with NaN for missing values.
 
     Raises:
         ParameterError: an import would refuse the table.
@@ -163,10 +163,10 @@ def numbers_of(table: Any, name: str = "table") -> Columns:
 
 
 def read_folder(folder: Path) -> dict[str, Columns]:
-    """Read the tables of a simulation: a file for each site, with the site's name, of any kind that a site can import.
+    """Read the tables of a simulation: a file for each site, named after it, in any format that a site can import.
 
     Raises:
-        ParameterError: no such folder, no such files, or one that an import would refuse.
+        ParameterError: the folder is missing, has no tables, or has one that an import would refuse.
     """
     from participant.data.pipeline.tables import files_in, name_of, of_file  # noqa: PLC0415
 

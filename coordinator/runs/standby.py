@@ -49,7 +49,7 @@ class Standby:
         await asyncio.gather(*self._working.values(), return_exceptions=True)
 
     async def look(self) -> None:
-        """Look once, and start to execute each abandoned run."""
+        """Check all runs once, and start to execute each abandoned one."""
         await sweep(self._session)
         self._working = {run: task for run, task in self._working.items() if not task.done()}
         for project in await led(self._session.relay):
@@ -58,9 +58,9 @@ class Standby:
                     self._working[run.id] = asyncio.create_task(self._take_over(project, run.id))
 
     def _is_left(self, run: RelayRun) -> bool:
-        """Return whether a run seems abandoned: it should be executed, and was quiet for longer than a lease lasts.
+        """Return whether a run seems abandoned: it should be running, but was quiet for longer than a lease lasts.
 
-        The lease then decides.
+        Only acquiring the lease settles it.
         """
         quiet_s = time.time() - run.updated
         return run.state in WORKED_ON and run.deadline is not None and quiet_s > self._session.settings.lease_s

@@ -44,7 +44,7 @@ class Recover(Protocol):
 
 
 def recoverer(settings: CoordinatorConfig) -> "Recover":
-    """Return what removes masks from a total: the configured cluster, or this machine."""
+    """Return the function that removes masks from a total, on the configured cluster or this machine."""
     if not settings.scheduler:
         return here
     return OnCluster(
@@ -130,7 +130,7 @@ class OnCluster:
 
 
 def removed(left: Sequence[Mask], count: int, dtype: str, start: int) -> Lanes:
-    """Return what removes the masks from lanes [start, start + count); a worker computes this."""
+    """Return the values that remove the masks from lanes [start, start + count); runs on a worker."""
     lanes: Lanes = np.zeros(count, dtype)
     masks.apply(lanes, left, start=start, remove=True)
     return lanes

@@ -21,7 +21,7 @@ _log = logger(__name__)
 
 
 class Subscription:
-    """Messages that have arrived for one run and were not handed out yet.
+    """Messages that have arrived for one run but have not been handed out yet.
 
     Args:
         after: ID of the last message that the run has processed.
@@ -32,7 +32,7 @@ class Subscription:
         self._waiting: asyncio.Queue[Message | SecaggError] = asyncio.Queue()
 
     def put(self, message: Message) -> None:
-        """Accept a message unless it was here before."""
+        """Accept a message unless it has been accepted before."""
         if message.id > self._last:
             self._last = message.id
             self._waiting.put_nowait(message)
@@ -63,7 +63,7 @@ class Mailbox:
 
     @asynccontextmanager
     async def subscription(self, run: UUID, after: int) -> AsyncIterator[Subscription]:
-        """Provide a run's box while the block executes it, with all messages after the given one."""
+        """Provide a run's box, with all messages after the given one, while the block executes the run."""
         subscription = Subscription(after)
         self._subscriptions[run] = subscription
         if self._reading is None or self._reading.done() or after < self._after:

@@ -19,8 +19,8 @@ _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 class CoordinatorMetrics:
     """The collectors of one process.
 
-    A counter with labels has its series from the start, at 0: a rate or an increase sees the step from 0 to 1 only of
-    a series that was there before.
+    A labelled counter has all its series from the start, at 0: `rate` and `increase` miss the step from 0 to 1 of a
+    series that did not exist before.
     """
 
     def __init__(self) -> None:
@@ -143,5 +143,5 @@ class CoordinatorMetrics:
         self._took_over.inc()
 
     def overdue(self, number: int) -> None:
-        """Note how many runs should be over but are not."""
+        """Record how many runs should be over but are not."""
         self._overdue.set(number)

@@ -66,7 +66,7 @@ def in_words(console: Console) -> Show:
 
     def show(event: Event) -> None:
         place = f"round {event.round}" if event.round else "setup"
-        site, detail = escape(event.site), escape(event.detail)  # words of others, not markup
+        site, detail = escape(event.site), escape(event.detail)  # text from others, not markup
         if event.what in {"round-opened", "cluster-failed", "round-done", "epoch-ready", "round-abandoned"}:
             console.print(f"[dim]{event.seconds:7.2f} s[/dim]  {place}: {detail}")
         elif event.what in {"lost", "refused"}:
@@ -108,7 +108,7 @@ def on_screen(*, visible: bool) -> Iterator[Show]:
 
 
 def in_log(event: Event) -> None:
-    """Log an event: those a person would want to follow, or at level `debug` all."""
+    """Log an event that a person would want to follow, or any event at level `debug`."""
     told = _log.debug if event.what in {"step", "heard"} else _log.info
     told(event.what, step=event.step, round=event.round, site=event.site, detail=event.detail)
 

@@ -32,7 +32,7 @@ class Session:
     Attributes:
         mail: one reader of what the relay has for this identity.
         holder: the name under which this folder on this machine holds leases of runs. A copy of the folder elsewhere
-            has another one, so that the relay tells the two apart.
+            has another name, so that the relay can tell them apart.
     """
 
     settings: CoordinatorConfig
@@ -46,7 +46,7 @@ class Session:
 
 
 def in_session(settings: CoordinatorConfig, work: Callable[[Session], Awaitable[T]]) -> T:
-    """Do a command's work in its own session."""
+    """Run a command's work in a session of its own."""
     logs.configure("coordinator", level=settings.log_level)
 
     async def inside() -> T:

@@ -1,8 +1,8 @@
-"""The vocabulary of statistics that a site can be asked for, as pure functions over arrays.
+"""The statistics that a query can ask a site for, as pure functions over arrays.
 
-A query names one statistic. `bind` reads its parameters once: a `BoundQuery` says what the answer's vector holds, how
-large an entry can be, and what the sum over the sites discloses. `evaluate` answers it from a table, `describe` puts it
-in words.
+A query names one statistic. `bind` reads its parameters once and returns a `BoundQuery`, which states what the answer's
+vector holds, how large an entry can be, and what the sum over the sites discloses. `evaluate` answers the query from a
+table; `describe` puts it in words.
 
     statistic      releases                                             serves
     counts         rows, complete rows, values present                  cohort sizes, missingness

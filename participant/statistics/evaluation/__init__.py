@@ -1,5 +1,5 @@
-"""Answers a query: parses it, finds its statistic, computes, hides what is below the floor, describes.
+"""Answering a query: parse it, find its statistic, compute, hide small groups, and describe the query in words.
 
-Start with `evaluate.py`; `registry.py` lists the statistics. It sits on top of the statistics and is the only folder
+Start with `evaluate.py`; `registry.py` lists the statistics. This folder builds on the statistics, and is the only one
 that daemons and analyses need to call.
 """

@@ -1,4 +1,4 @@
-"""A query with everything that its bytes stand for: read once, when the bytes become a query."""
+"""A query together with its statistic, parameters and layout, all read once when the query is decoded."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,11 +15,11 @@ from secagg.params import Segment
 
 @dataclass(frozen=True, slots=True)
 class BoundQuery:
-    """A query of the vocabulary, bound to the statistic that it asks for. `bind` and `decode` make one.
+    """A query bound to the statistic that it asks for; made by `bind` and `decode`.
 
     Attributes:
         query: the query.
-        statistic: statistic of the vocabulary.
+        statistic: statistic that the query asks for.
         params: parameters of the statistic.
         layout: layout of the answer's vector, the same for all parties.
     """
@@ -64,10 +64,10 @@ class BoundQuery:
         return bool(suppression.counting(self.layout))
 
     def within(self, exponents: tuple[int, ...]) -> "BoundQuery":
-        """Return the same query with the ranges that it lacks.
+        """Return the same query with these exponents as its ranges.
 
         Raises:
-            ParameterError: the number of exponents is not that of the groups of real entries.
+            ParameterError: there is not exactly one exponent for each group of real entries.
         """
         narrow = self.query.model_copy(update={"ranges": exponents})
         return replace(self, query=narrow, layout=ranges.narrowed(self.layout, exponents))

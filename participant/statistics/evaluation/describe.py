@@ -1,4 +1,4 @@
-"""A query in plain words, for the people who decide on the answer."""
+"""A query in plain words, for the people who decide whether to answer it."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class InWords:
         dataset: name of the dataset.
         columns: columns that the query reads.
         rows: rows that the query covers, in a sentence.
-        numbers: number of entries that leave, masked.
+        numbers: number of masked entries that leave the site.
         floor: treatment of small groups, in a sentence.
         tells: what the sum across all sites discloses, in a few sentences.
     """

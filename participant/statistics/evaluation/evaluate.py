@@ -1,8 +1,8 @@
-"""From a query and a table to the vector that leaves the site, masked.
+"""Evaluation of a query on a table: the vector that leaves the site in masked form.
 
 A site refuses only on public grounds: the dataset lacks a column or has more rows than the query's limit, or the query
-is not in the vocabulary. Whatever depends on a patient - an empty group, a small one, a value out of range, a missing
-one - becomes part of the sum, because a refusal on such grounds would disclose something about a patient.
+is not in the vocabulary. Anything that depends on a patient - an empty or small group, a value that is missing or out
+of range - becomes part of the sum, because refusing on such grounds would disclose something about a patient.
 """
 
 from collections.abc import Collection
@@ -34,7 +34,7 @@ class MissingColumnsError(ParameterError):
 
 
 class RowLimitError(ParameterError):
-    """The dataset has more rows than the query's row limit. A refusal discloses this and no more."""
+    """The dataset has more rows than the query's row limit. A refusal discloses only this."""
 
 
 def check_dataset(bound: BoundQuery, columns: Collection[str], rows: int) -> None:
@@ -65,7 +65,7 @@ def rows_asked(bound: BoundQuery, table: Columns) -> NDArray[np.bool_]:
 
 
 def usable(bound: BoundQuery, table: Columns) -> NDArray[np.bool_]:
-    """Return the rows that the rule for missing values admits to a sum, whatever the filter, (rows,) bool."""
+    """Return the rows that the missing-value rule admits, ignoring the filter, (rows,) bool."""
     rows = bound.statistic.usable(bound.params, table)
     if bound.query.missing == "complete-cases":
         for name in bound.query.columns:
@@ -107,7 +107,7 @@ def _rows(bound: BoundQuery, table: Columns) -> int:
 
 
 def _floored(bound: BoundQuery, columns: Columns) -> Arrays:
-    """Return the statistic's arrays after applying the floor, with the lanes that count what it hid."""
+    """Return the statistic's arrays after applying the floor, with the lanes that count suppressions."""
     floor, params, statistic = bound.query.minimum_persons, bound.params, bound.statistic
     if floor == 1:
         return statistic.total(params, columns)

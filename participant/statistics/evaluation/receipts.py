@@ -65,7 +65,7 @@ def _line(shown: RoundShown) -> str:
 def _said(query: bytes) -> str:
     try:
         words = describe(BoundQuery.decode(query))
-    except (QueryError, ParameterError):  # of another release
+    except (QueryError, ParameterError):  # written by another release
         return "a query that this release does not know"
     return f"{words.statistic} over dataset {words.dataset}, {words.numbers} numbers. {words.rows} {words.floor}"
 

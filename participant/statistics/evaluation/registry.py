@@ -1,4 +1,4 @@
-"""The vocabulary, by name. Sites approve these statistics, never code from outside."""
+"""The vocabulary, by name. Sites approve these statistics and never run code sent to them."""
 
 from collections.abc import Mapping
 from typing import Any

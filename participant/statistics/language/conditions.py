@@ -1,17 +1,17 @@
 """Row filters: comparisons and folds joined by *and* and *or*, as data and never as text.
 
 The wire format has no *not* and needs none: every comparison has its opposite, and de Morgan's laws push a
-negation down to them (`negated`). A missing value meets no comparison, not even ``!=`` - and so neither a condition
+negation down to them (`negated`). A missing value meets no comparison, not even ``!=``; so it meets neither a condition
 nor its negation, as in SQL's WHERE.
 
-A fold is a share of the rows, chosen by their own values (`Fold`), for cross-validation: sites need not agree on
-its members, and it is the same however the rows are distributed over the sites. Whoever knows all of a row's
-values in its columns knows its fold, and can search for a seed that moves this row: a fold singles out no better than
-comparisons with the same values, and obeys the same rules. The limit of twenty folds keeps each at about a
-twentieth of all rows or more.
+A fold is a share of the rows for cross-validation, chosen by the rows' own values (`Fold`): sites need not agree on its
+members, and they do not depend on how the rows are distributed over the sites. Anyone who knows a row's values in the
+fold's columns knows its fold, and can search for a seed that moves it: a fold singles out rows no better than
+comparisons with the same values, and obeys the same rules. The limit of twenty folds keeps each at about a twentieth of
+all rows or more.
 
-Each meaning has one encoding: conditions are sorted by their bytes, repetitions are removed, and superfluous nesting
-(an *and* in an *and*, an *or* of one) is flattened.
+Each meaning has one encoding: conditions are sorted by their bytes, duplicates are removed, and superfluous nesting (an
+*and* in an *and*, an *or* of one) is flattened.
 """
 
 import operator
@@ -65,13 +65,13 @@ _WORDS = {
 
 
 class Strict(BaseModel):
-    """Base of everything inside a query: frozen, and refuses unknown members and wrong types."""
+    """Base class of everything inside a query: frozen, rejecting unknown members and wrong types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Comparison(Strict):
-    """One condition on a row; a missing value meets none, not even ``!=``."""
+    """A comparison of one column with a value; a missing value meets no comparison, not even ``!=``."""
 
     column: Name
     op: Operator
@@ -82,7 +82,7 @@ class Comparison(Strict):
         return (self.column,)
 
     def meets(self, column: NDArray[np.float64]) -> Mask:
-        """Return which values are present and meet the comparison, (rows,) bool."""
+        """Return whether each value is present and meets the comparison, (rows,) bool."""
         return _OPERATORS[self.op](column, self.value) & ~np.isnan(column)
 
 
@@ -91,12 +91,12 @@ def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 class Fold(Strict):
-    """The rows of some folds; a row with a missing value in the columns is in none.
+    """The rows of some folds; a row with a missing value in one of the columns is in no fold.
 
     Attributes:
         columns: columns whose values determine a row's fold, sorted; rows with equal values share a fold.
         of: number of folds.
-        folds: selected folds, counted from 0, sorted; not all.
+        folds: selected folds, numbered from 0, sorted; never all of them.
         seed: seed that determines the folds.
     """
 
@@ -117,7 +117,7 @@ class Fold(Strict):
         return self.model_copy(update={"folds": tuple(sorted(set(range(self.of)) - set(self.folds)))})
 
     def meets(self, columns: Mapping[str, NDArray[np.float64]]) -> Mask:
-        """Return which rows are in the folds, (rows,) bool."""
+        """Return whether each row is in the folds, (rows,) bool."""
         values = [columns[name] for name in self.columns]
         there = ~np.logical_or.reduce([np.isnan(value) for value in values])
         chosen = np.zeros(self.of, np.bool_)
@@ -127,7 +127,7 @@ class Fold(Strict):
 
 
 def ordered(conditions: "tuple[Condition, ...]") -> "tuple[Condition, ...]":
-    """Return conditions that must all hold, in canonical form."""
+    """Return the canonical form of conditions that must all hold."""
     return _ordered(conditions, AllOf)
 
 
@@ -148,7 +148,7 @@ class AllOf(Strict):
 
 
 def _tag(value: Any) -> str:
-    """Return which of the four types a value is meant to be, so that errors refer to that one."""
+    """Return the type, of four, that a value is meant to be, so that errors refer to that type."""
     given = value if isinstance(value, dict) else {type(value).__name__.lower().removesuffix("of"): None}
     if "folds" in given:
         return "fold"
@@ -181,7 +181,7 @@ def _ordered(conditions: tuple[Condition, ...], around: type[AnyOf | AllOf]) -> 
 
 
 def parts(condition: Condition) -> tuple[Condition, ...]:
-    """Return the conditions that a condition joins; none for a comparison or a fold."""
+    """Return the conditions joined by this one; a comparison or fold joins none."""
     if isinstance(condition, Comparison | Fold):
         return ()
     return condition.any if isinstance(condition, AnyOf) else condition.all
@@ -197,7 +197,7 @@ def comparisons(conditions: Iterable[Condition]) -> Iterator[Comparison | Fold]:
 
 
 def negated(condition: Condition) -> Condition:
-    """Return the condition that complete rows meet exactly if they do not meet this one."""
+    """Return the condition that a complete row meets if and only if it does not meet this one."""
     if isinstance(condition, Comparison):
         return condition.model_copy(update={"op": _OPPOSITES[condition.op]})
     if isinstance(condition, Fold):
@@ -207,7 +207,7 @@ def negated(condition: Condition) -> Condition:
 
 
 def meets(condition: Condition, columns: Mapping[str, NDArray[np.float64]]) -> Mask:
-    """Return which rows meet a condition, (rows,) bool."""
+    """Return whether each row meets a condition, (rows,) bool."""
     if isinstance(condition, Comparison):
         return condition.meets(columns[condition.column])
     if isinstance(condition, Fold):

@@ -1,4 +1,4 @@
-"""Common data elements: a project's variables, which its coordinator publishes and its sites map to.
+"""Common data elements: a project's variables, published by its coordinator, to which sites map their columns.
 
 A variable's code is its name in queries. Categories are numbers with the same meaning at every site.
 """
@@ -26,7 +26,7 @@ class Definition(Strict):
     Attributes:
         code: name in queries.
         label: meaning in words.
-        type: type of the values; those of a category are numbers of `categories`.
+        type: type of the values; a category's values are the numbers in `categories`.
         unit: unit of a number, in UCUM's spelling if it has one (`kg`, `mmol/L`, `a` for years).
         categories: categories, ascending by number.
         low, high: range of a number.

@@ -1,6 +1,6 @@
-"""What a released sum discloses: in words for people, and in fields that a site's policy can act on.
+"""Disclosure by a released sum: in words for people, and in fields that a site's policy can act on.
 
-Nothing here is computed from data. A site decides on these grounds before a round, never on what its rows would yield:
+Nothing here is computed from data. A site decides on this basis before a round, never on what its rows would yield:
 declining because of a small cell would disclose that the cell is small.
 """
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Reveals(StrEnum):
-    """What an entry of the sum discloses about the people whom it stands for."""
+    """The kind of information that an entry of the sum discloses about the people it covers."""
 
     COUNT = "count"
     VALUES = "values"
@@ -17,12 +17,12 @@ class Reveals(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """People across all sites whom one entry of the sum, or the difference of two entries, stands for.
+    """The people, across all sites, covered by one entry of the sum or by the difference of two entries.
 
     Attributes:
         blocks: names of the arrays that show the group.
         people: members of the group, in words.
-        reveals: their number only, or also sums of their values.
+        reveals: whether the entries reveal only the group's size, or also sums of its members' values.
         one_person: whether the group can be a single person even without a filter.
         resolution: width of the interval that defines the group, in units of the time column, or None.
     """
@@ -36,11 +36,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disclosure:
-    """What a site should know before it agrees to a statistic.
+    """Facts that a site should know before it agrees to a statistic.
 
     Attributes:
-        tells: what the sum over the sites discloses, including the worst case.
-        groups: groups that the sum shows, widest first.
+        tells: disclosure by the sum over the sites, in words, including the worst case.
+        groups: groups of people that the sum shows, largest first.
         minimum_rows: minimum number of rows of a site's dataset, before any filter. A site's own sum is never shown,
             but the other sites together could subtract theirs.
         filtered: whether the query has a filter, which can reduce any group to a single person.
@@ -53,12 +53,12 @@ class Disclosure:
 
     @property
     def singles_out(self) -> bool:
-        """Whether the values of a single person can show."""
+        """Whether the sum can reveal a single person's values."""
         return any(group.reveals is Reveals.VALUES and (group.one_person or self.filtered) for group in self.groups)
 
 
 def of_model(sums: str, *, blocks: tuple[str, ...], minimum_rows: int = 10) -> Disclosure:
-    """Return what a model's sums over all rows disclose; `sums` describes them in a sentence."""
+    """Return the disclosure of a model's sums over all rows; `sums` describes them in a sentence."""
     return Disclosure(
         tells=(
             f"{sums} A covariate that is 0 for all but a few rows, or whose range includes few rows, makes sums "
@@ -78,7 +78,7 @@ def of_model(sums: str, *, blocks: tuple[str, ...], minimum_rows: int = 10) -> D
 
 
 def of_cells(sums: str, cells: str, *, blocks: tuple[str, ...], reveals: Reveals) -> Disclosure:
-    """Return what numbers for disjoint groups disclose; `sums` describes them, `cells` the members of one."""
+    """Return the disclosure of numbers for disjoint groups; `sums` describes them, `cells` one group's members."""
     return Disclosure(
         tells=(
             f"{sums} A cell can hold few rows, even across all sites, unless the query has a floor "

@@ -1,9 +1,9 @@
-"""Deterministic numbers that look random: functions of a seed and of existing numbers.
+"""Pseudorandom numbers, determined by a seed and by existing numbers.
 
     h <- mix(h xor b),  from h = mix(seed), for the 64 bits b of each number in turn
 
-with SplitMix64's finaliser as `mix`. Whoever knows the numbers and the seed knows the draws: they spread rows evenly
-and hide nothing.
+with SplitMix64's finaliser as `mix`. Anyone who knows the numbers and the seed knows the draws: they spread rows
+evenly, but keep nothing secret.
 
 Source: Steele, Lea, Flood 2014, OOPSLA, "Fast splittable pseudorandom number generators".
 """

@@ -1,8 +1,8 @@
-"""Marks the query parameters that analyses compute from earlier sums by arithmetic that machines round differently.
+"""Marker for query parameters that analyses compute from earlier sums, and that machines may round differently.
 
-A site that replays an analysis compares these with its own within a tolerance, and everything else exactly: ranges,
-edges, categories, filters, seeds and exponents are part of the plan, or follow from sums by steps that IEEE 754
-rounds uniquely.
+A site that replays an analysis compares these with its own values within a tolerance, and all else exactly: ranges,
+edges, categories, filters, seeds and exponents are part of the plan, or follow from sums by steps that IEEE 754 rounds
+uniquely.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ FROM_SUMS = FromSums()
 def split(model: BaseModel) -> tuple[dict[str, Any], list[Array]]:
     """Return a model's exact part, as plain values, and the arrays of all marked fields, in order.
 
-    The exact part has an array's shape in its place.
+    In the exact part, each array is replaced by its shape.
     """
     found: list[Array] = []
     return _exact(model, found), found

@@ -1,4 +1,4 @@
-"""Statistics that wrap another one: how a query names the inner statistic, and how to find it."""
+"""Statistics that wrap another one: how a query names the inner statistic, and how that is found."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -14,7 +14,7 @@ class AroundParams(Params):
     """The parameters that name the inner statistic.
 
     Attributes:
-        statistic, version, params: as in a query for that statistic, with the same row limit.
+        statistic, version, params: members of a query for that statistic, with the same row limit.
     """
 
     statistic: Name
@@ -33,10 +33,10 @@ def inner(of: Mapping[str, Statistic[Any]], params: AroundParams) -> tuple[Stati
 
     Args:
         of: statistics that can be wrapped, by name.
-        params: parameters that name the inner one.
+        params: parameters that name the inner statistic.
 
     Raises:
-        QueryError: it is none of them, or its parameters are invalid or not canonical.
+        QueryError: the inner statistic is not one of these, or its parameters are invalid or not canonical.
     """
     statistic = of.get(params.statistic)
     if statistic is None or statistic.version != params.version:
@@ -51,7 +51,7 @@ def inner(of: Mapping[str, Statistic[Any]], params: AroundParams) -> tuple[Stati
 
 
 def names_in(query: Query) -> tuple[str, ...]:
-    """Return the names of a query's statistic and of those inside it, since all of them disclose something."""
+    """Return the names of a query's statistic and of any inside it, since each of them discloses something."""
     names, params = [query.statistic], query.params
     while isinstance(name := params.get("statistic"), str) and isinstance(inside := params.get("params"), dict):
         names.append(name)

@@ -1,12 +1,12 @@
 """Layouts: the arrays that a statistic releases, their order in one vector, and the bounds of their entries.
 
 A bound is proven from the query's parameters (row limit, declared ranges, coefficients) and never taken from data, so
-every site and the coordinator derive the same segments, and these disclose nothing about anybody. For the same
-reason, a value beyond its bound is refused and not clipped: only a defect can cause it, never data, and then no sum
-is better than a wrong one. Proven bounds can be wide; a round of `ranges` finds narrower ones (`Layout.narrowed`).
+every site and the coordinator derive the same segments, and these disclose nothing about anybody. For the same reason,
+a value beyond its bound is refused rather than clipped: it can only be caused by a defect, never by data, and then no
+sum is better than a wrong one. Proven bounds can be wide; a round of `ranges` finds narrower ones (`Layout.narrowed`).
 
-Real bounds are widened to the next power of two. This makes the step a power of two, exact in floating point, and equal
-on platforms whose `exp` differs in the last digit.
+Real bounds are widened to the next power of two. The step is then a power of two, which is exact in floating point and
+identical on platforms whose `exp` differs in the last digit.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 Arrays = Mapping[str, Array]
 
 _ROUNDING = 1 + 2.0**-20  # a floating-point sum of 2^30 terms is off by less than this factor
-_BELOW = 1 - 2.0**-18  # share of a power of two: a bound that is widened to it, and no further
+_BELOW = 1 - 2.0**-18  # share of a power of two: a bound widened to that power, and no further
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Block:
 
     Attributes:
         name: name of the array, unique in its layout.
-        shape: shape, () for a number; a block may have no entries.
+        shape: shape of the array, () for a number; a block may be empty.
         clip: bound on each entry's absolute value: one for all, or one for each index of the first axis.
         exact: whether the entries are whole numbers and travel with step 1; otherwise they are real and are quantised.
         cells: name of the block that counts, cell by cell, the persons for whom these entries stand; its shape is the
-            last part of this one's. A block that counts disjoint groups of persons names itself. See `suppression`.
+            last part of this one's. A block that counts disjoint groups of persons refers to itself. See `suppression`.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Layout:
         return next(block for block in self.blocks if block.name == name)
 
     def segments(self, value_bits: int) -> tuple[Segment, ...]:
-        """Return clip and step of all entries, joining neighbours with equal ones.
+        """Return clip and step of all entries, merging neighbours for which both are equal.
 
         A real entry has step = clip / 2^(value_bits - 1), so the sum over n sites is off by at most n * step / 2.
 
@@ -119,8 +119,8 @@ class Layout:
 
     @property
     def exponents(self) -> tuple[int, ...]:
-        """For each group of real entries that share a clip, the least k for which 2^k is a proven bound, with room for
-        the rounding of a sum. Blocks without entries have no groups.
+        """For each group of real entries that share a clip, the least k for which 2^k is a proven bound with room for
+        rounding in a sum. Blocks without entries have no groups.
         """
         return tuple(
             frexp(clip * _ROUNDING)[1]
@@ -130,10 +130,11 @@ class Layout:
         )
 
     def narrowed(self, exponents: tuple[int, ...]) -> "Layout":
-        """Return the layout with the bound 2^k for each group of real entries, k as given, if that is narrower.
+        """Return the layout with the bound 2^k for each group of real entries, for the given k, wherever that is
+        narrower.
 
         Raises:
-            ParameterError: the number of exponents is not that of the groups.
+            ParameterError: there is not exactly one exponent for each group.
         """
         if len(exponents) != len(self.exponents):
             raise ParameterError(f"{len(self.exponents)} groups of entries need as many ranges, not {len(exponents)}")
@@ -150,7 +151,7 @@ class Layout:
         )
 
     def flatten(self, arrays: Arrays) -> Array:
-        """Return the vector, (d,) float64, of one array for each block.
+        """Return the arrays, one for each block, as one vector, (d,) float64.
 
         Raises:
             ParameterError: an array is missing, unknown, of another shape, or not finite.

@@ -1,8 +1,9 @@
-"""The query: what a site is asked to compute, as one type with one encoding.
+"""The query: a request for one statistic, as one type with one encoding.
 
-The canonical bytes are RFC 8785 JSON. Their hash enters the context of the round's mask keys, so two sites that were
-shown different queries cannot be unmasked; each meaning therefore has exactly one encoding. Columns and comparisons are
-sorted, nothing has a default on the wire, and bytes in any other than the canonical form are refused.
+The canonical bytes are RFC 8785 JSON. The hash of these bytes enters the context of the round's mask keys, so the sum
+of sites that were shown different queries cannot be unmasked; each meaning therefore has exactly one encoding. Columns
+and comparisons are sorted, no member has a default on the wire, and bytes in any form but the canonical one are
+refused.
 """
 
 from typing import Annotated, Any, Literal
@@ -39,7 +40,7 @@ MAX_COLUMNS = 512
 MIN_VALUE_BITS = 8
 MAX_VALUE_BITS = 60  # nine sites and 60 bits fill the ring of 64
 MAX_PERSONS = 1000  # no floor needs to be higher
-MAX_EXPONENT = 900  # of two: neither a range nor its step leaves the range of a double
+MAX_EXPONENT = 900  # exponent of two: neither a range nor its step exceeds the range of a double
 _WHOLE = 1 << 53  # from here on, a JSON number is a double and cannot represent every integer
 
 Json = dict[str, JsonValue]
@@ -64,12 +65,12 @@ class Query(Strict):
 
     Attributes:
         statistic: name of the statistic in the vocabulary.
-        version: version of the statistic; a site with another one refuses and says so.
+        version: version of the statistic; a site with another version refuses and says so.
         dataset: name under which every site keeps its table.
         columns: columns that the statistic reads, sorted; they determine whether a row is complete.
-        filter: conditions that a row must all meet, sorted.
-        missing: ``complete-cases`` leaves out rows with a missing value in `columns`; ``keep`` passes them on as NaN to
-            statistics that count missing values.
+        filter: conditions, all of which a row must meet, sorted.
+        missing: ``complete-cases`` leaves out rows with a missing value in `columns`; ``keep`` passes the missing
+            values as NaN to statistics that count them.
         minimum_persons: minimum number of persons that a site's numbers may stand for without being hidden in the sum
             (`suppression`); 1 for no floor.
         value_bits: bits of a quantised real value, including the sign.
@@ -93,7 +94,7 @@ class Query(Strict):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The columns to load: those of the statistic and those of the filter, sorted."""
+        """The columns to load, for the statistic and the filter, sorted."""
         return _ordered_names(self.columns + tuple(name for one in comparisons(self.filter) for name in one.columns))
 
     def encode(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What a statistic is: parameters, layout, local computation and disclosure, in one place.
+"""The definition of a statistic: parameters, layout, local computation and disclosure, in one place.
 
 A statistic is a pure function of a site's rows that adds up over sites: the sum of its values over any split of the
 rows equals its value on all of them. The analyses rely on this, and property tests check it.
@@ -20,7 +20,7 @@ from participant.statistics.language.query import Query, QueryError, canonical, 
 
 MAX_ROWS = 1 << 30
 PIECE = 1 << 16  # rows computed at a time, so that intermediate arrays do not grow with the table
-ROWS_PER_PARAMETER = 3  # with fewer, sums of a model disclose much about single rows; a query can require more
+ROWS_PER_PARAMETER = 3  # with fewer, a model's sums disclose much about single rows; a query can require more
 
 Columns = Mapping[str, Array]
 """Columns of a table by name, (rows,) float64 each."""
@@ -30,8 +30,8 @@ class Params(Strict):
     """Base of a statistic's parameters. No field has a default: one meaning, one encoding.
 
     Attributes:
-        row_limit: maximum number of rows of a site's dataset. The bounds of the sums follow from it; a small one
-            makes the sums precise.
+        row_limit: maximum number of rows of a site's dataset. It determines the bounds of the sums; a small limit makes
+            the sums precise.
     """
 
     row_limit: int = Field(ge=1, le=MAX_ROWS)
@@ -65,11 +65,11 @@ class Statistic(ABC, Generic[P]):
 
     @abstractmethod
     def compute(self, params: P, columns: Columns) -> Arrays:
-        """Return the arrays for rows that passed filter and missing rule; there may be none."""
+        """Return the arrays for the rows that passed the filter and the missing-value rule; there may be no rows."""
 
     @abstractmethod
     def disclosure(self, params: P) -> Disclosure:
-        """Return what the sum over the sites discloses."""
+        """Return the disclosure of the sum over the sites."""
 
     def total(self, params: P, columns: Columns) -> Arrays:
         """Return this site's arrays over all its rows, summed piece by piece."""
@@ -82,7 +82,7 @@ class Statistic(ABC, Generic[P]):
         return arrays
 
     def usable(self, params: P, columns: Columns) -> NDArray[np.bool_]:
-        """Return which rows have the values that the statistic needs, (rows,) bool."""
+        """Return whether each row has the values that the statistic needs, (rows,) bool."""
         there = np.ones(len(next(iter(columns.values()))), np.bool_)
         for name in () if self.keeps_missing else self.columns(params):
             there &= ~np.isnan(columns[name])
@@ -95,12 +95,12 @@ class Statistic(ABC, Generic[P]):
         rows: NDArray[np.bool_],
         floor: int,  # noqa: ARG002
     ) -> NDArray[np.bool_]:
-        """Return which of the usable filtered `rows` count, so that no small group of them is singled out."""
+        """Return which of the usable filtered `rows` to include, so that no small group is singled out."""
         return rows
 
     def persons(self, params: P, columns: Columns) -> int:  # noqa: ARG002 - for statistics that single out groups
         """Return the size of the smallest nonempty group that this site's sums stand for, as a whole or after
-        subtracting one from another. Cells of counts do not matter here: they are suppressed one by one.
+        subtracting one from another. Cells of counts are ignored here, as they are suppressed one by one.
         """
         return max((len(column) for column in columns.values()), default=0)
 
@@ -109,8 +109,8 @@ class Statistic(ABC, Generic[P]):
         return 0
 
     def sensitivity(self, params: P) -> float:
-        """Return a bound on the Euclidean distance by which one row more or less moves the vector. It holds for
-        the sums themselves: suppressed entries also move when a group passes the floor.
+        """Return a bound on the Euclidean distance by which adding or removing one row moves the vector. It holds for
+        the sums themselves: suppressed entries also change when a group crosses the floor.
 
         Raises:
             ParameterError: as for `layout`.
@@ -167,7 +167,8 @@ class Statistic(ABC, Generic[P]):
         """Return the parameters of a query for this statistic.
 
         Raises:
-            QueryError: they are of another version, not canonical, or need columns that the query does not declare.
+            QueryError: the parameters are not canonical, or the query is for another version or lacks a required
+                column.
         """
         if query.version != self.version:
             raise QueryError(f"this site offers {self.name} version {self.version}; the query asks for {query.version}")

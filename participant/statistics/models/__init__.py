@@ -1,4 +1,4 @@
 """Models that statistics evaluate: formulas, designs, families, outcomes, and the interface of trainers.
 
-Start with `design.py`. `special.py` has SciPy's functions, loaded on use. May import the language alone.
+Start with `design.py`. `special.py` has SciPy's functions, loaded when first used. May import only the language.
 """

@@ -27,7 +27,7 @@ Categories = Annotated[tuple[Category, ...], Field(max_length=MAX_CATEGORIES), A
 
 
 def cells_of(categories: tuple[Category, ...]) -> tuple[int, ...]:
-    """Return the shape of the cells: for each category its levels, and one more for other codes."""
+    """Return the shape of the cells: for each category its number of levels, plus one for other codes."""
     return tuple(len(category.levels) + 1 for category in categories)
 
 

@@ -1,7 +1,7 @@
-"""Designs: from a table's columns to the covariates of a model, as typed terms.
+"""Designs: typed terms that turn a table's columns into the covariates of a model.
 
 A factor is a numeric column with a declared range, transformed and scaled, or a category with its levels. A term is a
-product of factors, a design is a list of terms; the term without factors is the intercept. Every covariate has a
+product of factors, and a design a list of terms; the term without factors is the intercept. Every covariate has a
 provable range: the interval product of its factors' ranges.
 
     numeric   (f(x) - centre) / scale, with f one of identity, log, power, indicator; x is first clipped to its range
@@ -11,8 +11,8 @@ provable range: the interval product of its factors' ranges.
 Values outside a declared range or the declared levels (whose indicators are all 0) are counted, for the reason
 given in `variables`.
 
-A covariate that is constant except in a few rows singles them out: sums over it are sums over them. So does a narrow
-range; the floor (`suppression`) considers the covariates, not the columns behind them.
+A covariate that is constant except in a few rows singles these out: its sums are sums over them. A narrow range does
+the same; the floor (`suppression`) considers the covariates, not the columns behind them.
 
 Source: Wilkinson, Rogers 1973, Appl Statist 22:392, for terms and their expansion.
 """
@@ -76,7 +76,7 @@ class Coded(NamedTuple):
 
     Attributes:
         z: (p, rows) float64, inside the declared ranges.
-        outside: by column of the table, (rows,) bool, whether the value is outside its range or levels.
+        outside: for each column of the table, whether each value is outside the range or levels, (rows,) bool.
     """
 
     z: Array
@@ -161,7 +161,7 @@ def _distinct(levels: tuple[float, ...]) -> tuple[float, ...]:
 
 
 class Category(Strict):
-    """A column of codes. The levels have the order of the variable's published definition."""
+    """A column of codes. The levels are in the order of the variable's published definition."""
 
     kind: Literal["category"] = "category"
     column: Name
@@ -176,7 +176,7 @@ class Category(Strict):
 
 
 class Coding(Category):
-    """A category as covariates. `reference` is one of the levels, or None for full coding."""
+    """A category coded as covariates. `reference` is one of the levels, or None for full coding."""
 
     kind: Literal["category"] = "category"
     reference: FiniteFloat | None
@@ -255,17 +255,17 @@ class Design(Strict):
         return np.maximum(np.abs(low), np.abs(high))
 
     def linear_bounds(self, coefficients: Array) -> tuple[float, float]:
-        """Return least and largest linear predictor inside the declared ranges."""
+        """Return the least and largest linear predictor within the declared ranges."""
         low, high = (coefficients * end for end in self.box)
         return float(np.minimum(low, high).sum()), float(np.maximum(low, high).sum())
 
     def coded(self, columns: Columns) -> Coded:
-        """Return the covariates, (p, rows), and which values of each column are outside."""
+        """Return the covariates, (p, rows), and which values of each column lie outside its range or levels."""
         parts = [_coded(term, columns) for term in self.terms]
         return Coded(np.concatenate([part.z for part in parts]), _joined(parts))
 
     def count_outside(self, coded: Coded) -> Array:
-        """Return the number of values of each of `columns` that are outside, (k,)."""
+        """Return the number of values of each of `columns` outside its range or levels, (k,)."""
         return np.array([np.count_nonzero(coded.outside[column]) for column in self.columns], np.float64)
 
     def persons(self, columns: Columns) -> int:

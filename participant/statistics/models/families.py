@@ -13,8 +13,8 @@ With eta the linear predictor, m = m(eta) the mean, V(m) the variance up to the 
     weight    = m'^2 / V                  expected information = sum of weight z z'
     deviance  = 2 (l(y; y) - l(y; m))     with dispersion 1
     pearson   = (y - m)^2 / V
-    own       = l(y; y) with dispersion 1; 0 for the gaussian, and log y for the gamma: what else a likelihood with
-                an estimated dispersion needs
+    own       = l(y; y) with dispersion 1; 0 for the gaussian, and log y for the gamma: the rest of a likelihood with an
+                estimated dispersion
 
 As functions of y and of eta, deviance is convex, pull is monotone, and pearson falls to 0 and rises again; own falls as
 y grows (except for the binomial), and does not depend on eta. So each has its largest absolute value at a corner of the
@@ -37,7 +37,7 @@ FamilyName = Literal["gaussian", "binomial", "poisson", "negative-binomial", "ga
 
 
 class Parts(NamedTuple):
-    """The rows' contributions to the sums, (rows,) each, as the module defines them."""
+    """The rows' contributions to the sums, (rows,) each, as defined in the module's docstring."""
 
     pull: Array
     weight: Array
@@ -55,7 +55,7 @@ class Family:
 
     @property
     def range(self) -> tuple[float, float]:
-        """Least and largest outcome that the family allows; gamma excludes the least."""
+        """Least and largest outcome that the family allows; the gamma family excludes the least itself."""
         if self.name == "binomial":
             return 0.0, 1.0
         return (-np.inf, np.inf) if self.name == "gaussian" else (0.0, np.inf)

@@ -1,4 +1,4 @@
-"""Formulas: a small R-like notation for a design. Only the design travels, never the text.
+"""Formulas: a small R-like notation for a design. Only the design is sent, never the text.
 
     y ~ age + C(sex) + age:sex + log(x) - 1
 
@@ -48,11 +48,11 @@ Parsed = Numeric | Coding
 
 
 class FormulaError(ParameterError):
-    """The formula exceeds the subset, or names something undeclared; the message says what."""
+    """The formula goes beyond the supported subset or names something undeclared; the message says what."""
 
 
 def declared(definitions: Iterable[Definition]) -> dict[str, Variable | Category]:
-    """Return a project's variables as formulas use them; numbers without a published range are left out."""
+    """Return a project's variables in the form that formulas use, without numbers that lack a published range."""
     result: dict[str, Variable | Category] = {}
     for one in definitions:
         levels = (0.0, 1.0) if one.type == "boolean" else tuple(float(level.number) for level in one.categories)
@@ -79,7 +79,7 @@ def parse_formula(text: str, declared: Declared) -> Model:
         declared: variables that it may name: numeric ones with their range, categories with their levels.
 
     Raises:
-        FormulaError: the text is not a formula, exceeds the subset, or uses something in a way that is not declared.
+        FormulaError: the text is not a formula, goes beyond the subset, or uses a name in an undeclared way.
     """
     left, right = _sides(text)
     outcome = [_factor(factor, declared) for term in left for factor in term.factors]
@@ -159,7 +159,7 @@ def _category(variable: Category, reference: float | None) -> Coding:
 
 
 def _read(node: ast.expr, declared: Declared) -> Parsed:
-    """Read one factor of Python's syntax."""
+    """Read one factor from its Python syntax tree."""
     match node:
         case ast.Call(func=ast.Name(id="C"), args=[inner], keywords=keywords) if (name := _name(inner)) is not None:
             variable = _declared(name, declared)
@@ -245,7 +245,7 @@ def _beyond(what: str) -> FormulaError:
 
 
 def _coded(terms: Iterable[tuple[Parsed, ...]]) -> Iterator[tuple[Parsed, ...]]:
-    """Return the terms with each category coded so that they span what they should, and nothing twice.
+    """Return the terms, with categories coded so that together they span the model's space without redundancy.
 
     A term of categories spans a space for each subset of them, with treatment coding. Spaces of earlier terms
     must not be spanned again; full coding of a category stands for treatment coding plus the space without it.

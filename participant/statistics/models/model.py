@@ -1,4 +1,4 @@
-"""What the statistics of regression models share: a design, weights, and further single columns."""
+"""Common parts of the statistics of regression models: a design, weights, and further single columns."""
 
 from collections.abc import Iterable
 from typing import Annotated, Self
@@ -15,7 +15,7 @@ MAX_LINEAR = 1e6  # keeps every linear predictor finite
 
 
 class ModelParams(Params):
-    """`design` has the p covariates; `weight` is a column of nonnegative weights, or None for 1 each."""
+    """A model's `design`, with its p covariates, and its `weight`, a column of nonnegative weights (None: all 1)."""
 
     design: Design
     weight: Numeric | None
@@ -45,13 +45,13 @@ class ModelParams(Params):
         return single(self.weight, columns) if self.weight else np.ones(len(columns[self.columns[0]]))
 
     def outside(self, coded: Coded, columns: Columns) -> Array:
-        """Return the number of values outside: for each column of the design, then for each single column."""
+        """Return the number of values outside their range, for each column of the design, then each single column."""
         beside = [np.count_nonzero(factor.coded(columns).outside[factor.column]) for factor in self.beside]
         return np.concatenate([self.design.count_outside(coded), np.array(beside, np.float64)])
 
 
 class LinearParams(ModelParams):
-    """`coefficients`, (p,), are the point at which the sums are evaluated."""
+    """Parameters of a linear predictor: the sums are evaluated at `coefficients`, (p,)."""
 
     coefficients: Annotated[tuple[FiniteFloat, ...], FROM_SUMS]
 
@@ -66,10 +66,10 @@ class LinearParams(ModelParams):
 
 
 def linear(coefficients: Iterable[float], values: Array) -> Array:
-    """Return the linear predictor of each row, (rows,), of covariates (p, rows).
+    """Return the linear predictor, (rows,), of the covariates, (p, rows).
 
-    This avoids matrix products, whose rounding may depend on a row's neighbours: counts from a
-    comparison with a bound must not depend on those.
+    This avoids matrix products, whose rounding may depend on a row's neighbours: counts of values beyond a bound must
+    not depend on other rows.
     """
     eta = np.zeros(values.shape[1])
     for coefficient, value in zip(coefficients, values, strict=True):

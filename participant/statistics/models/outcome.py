@@ -1,8 +1,8 @@
 """Times to an event on an agreed grid.
 
-Grid time k stands for the interval ((k-1) * width, k * width], k = 1 ... count: an event in an interval counts at its
-end. Rows beyond the last grid time are censored there. Without a grid, exact times would leave the site, one for almost
-every event; on a grid, patients share times.
+Grid time k stands for the interval ((k-1) * width, k * width], k = 1 ... count: an event within an interval counts at
+the interval's end. Rows beyond the last grid time are censored there. Without a grid, exact times would leave the site,
+nearly one for each event; on a grid, patients share times.
 """
 
 from typing import NamedTuple
@@ -41,8 +41,8 @@ class Observed(NamedTuple):
     """Rows on the grid.
 
     Attributes:
-        grid_time: (rows,) int64, grid time of event or censoring; count + 1 is beyond the grid.
-        event: (rows,) bool, whether there is an event on the grid.
+        grid_time: (rows,) int64, grid time of event or censoring; count + 1 for times beyond the grid.
+        event: (rows,) bool, whether the row has an event on the grid.
         outside: (2,) float64, numbers of rows with a negative time (taken as 0), and with an event code other than 0
             and 1 (taken as 0, no event).
     """

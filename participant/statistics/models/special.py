@@ -1,7 +1,7 @@
 """SciPy's special functions under SciPy's names, loaded when the first value is computed.
 
-A process that only names statistics and analyses, to check a policy or to read a plan, never spends the quarter of a
-second that loading takes. No other module imports `scipy.special`.
+Loading takes a quarter of a second, which a process that only names statistics and analyses, to check a policy or to
+read a plan, thereby saves. No other module imports `scipy.special`.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
 """Trainers: a site's own code that improves a model on its rows.
 
 The site's own staff install a trainer, as an entry point of the group ``secagg.trainers``; a query names
-it and never carries it. Everything that it may depend on is an argument, so equal queries give equal updates.
+it and never carries it. A trainer may depend only on its arguments, so equal queries over the same rows give equal
+updates.
 """
 
 from functools import cache
@@ -19,10 +20,10 @@ S_contra = TypeVar("S_contra", bound=Strict, contravariant=True)
 
 
 class Assessed(NamedTuple):
-    """A model's performance on some rows.
+    """A model's performance on a set of rows.
 
     Attributes:
-        loss: mean loss of a row, without penalty; NaN or infinity if there is none.
+        loss: mean loss per row, without penalty; NaN or infinity if it is undefined.
         correct: number of rows whose class is predicted correctly; None if the outcome is not a class.
     """
 

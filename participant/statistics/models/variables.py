@@ -1,8 +1,8 @@
 """Variables with a declared range, which makes the bounds of sums provable.
 
 A value outside the range is clipped and counted: the count is summed over the sites with everything
-else. A site that refused instead would disclose to relay and coordinator that one of its patients is unusual, and a
-filter would let them find out which one; a count across all sites suffices for the analyst to correct the range.
+else. A site that refused instead would disclose to relay and coordinator that one of its patients is unusual, and
+filters would then let them find out which one. A count across all sites is enough for the analyst to correct the range.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Variable(Strict):
 
 
 class Bounded(NamedTuple):
-    """Values inside their ranges, (p, rows), and the number of clipped values of each variable, (p,)."""
+    """Values clipped to their ranges, (p, rows), and the number of clipped values of each variable, (p,)."""
 
     values: Array
     outside: Array

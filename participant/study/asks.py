@@ -1,4 +1,4 @@
-"""What a task asks for: the statistics of its analysis, and the columns of its specification."""
+"""The requests of a task: the statistics of its analysis, and the columns of its specification."""
 
 from collections.abc import Iterator, Mapping
 

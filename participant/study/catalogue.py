@@ -1,7 +1,7 @@
 """A site's entry in a project's catalogue: which variables the site has, their coding, and roughly how many rows.
 
-Entries are public within the project. They tell rows and missing values in bands only, so that neither a small count
-nor the difference of two imports shows: below the floor an entry says only that, above it the band is a power of two.
+Entries are public within the project. They give numbers of rows and missing values only in bands, which hide small
+counts and differences between imports: below the floor, an entry says only that; above it, bands end at powers of two.
 """
 
 from typing import Annotated, Literal, NamedTuple, Self
@@ -17,7 +17,7 @@ from secagg.identity import SIGNATURE_BYTES, Identity, InvalidSignatureError, ve
 FLOOR = 32
 MAX_ENTRY_BYTES = 256 << 10
 RUN_NAME = "catalogue"
-"""Name of the run, and of the parcels in it, by which a project's sites send their entries."""
+"""Name of the run, and of its parcels, in which a project's sites send their entries."""
 
 _LABEL = "catalogue"
 
@@ -26,7 +26,7 @@ Share = Literal["none", "some", "a quarter", "half", "most"]
 
 
 class CatalogueError(ParameterError):
-    """A catalogue entry is malformed, or not signed by the site that it names."""
+    """A catalogue entry is malformed, or is not signed by the site that it names."""
 
 
 class Band(Strict):
@@ -59,8 +59,8 @@ class HeldVariable(Strict):
         type: type of the site's column.
         unit: unit of its values.
         categories: coding of its categories.
-        mapped: whether the site mapped it to the project's definition, or only uses its name.
-        missing: approximate share of rows without it; only tables of at least the floor's size ever say `none`.
+        mapped: whether the site mapped the column to the project's definition, rather than only using its name.
+        missing: approximate share of rows without a value; `none` only for tables at least as large as the floor.
     """
 
     code: Name
@@ -72,7 +72,7 @@ class HeldVariable(Strict):
 
 
 class CatalogueEntry(Strict):
-    """What a site publishes in a project about its dataset.
+    """A site's published description of its dataset within a project.
 
     Attributes:
         format: version of this document's format.
@@ -80,7 +80,7 @@ class CatalogueEntry(Strict):
         dataset: name of the dataset.
         version: version of the site's import.
         rows: band of its number of rows.
-        variables: those of the project's columns that the site has, sorted by code.
+        variables: the project's variables that the site has, sorted by code.
     """
 
     format: Literal[1] = 1

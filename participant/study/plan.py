@@ -1,9 +1,9 @@
-"""The plan of a project: the complete analyses that it carries out, fixed before the first answer.
+"""The plan of a project: its analyses, completely specified before the first answer.
 
-It is part of the terms, so the roster's words cover it. The plan states once what all tasks share: one floor, one
-row limit. A site answers a question of such a project only if it follows from the plan (`participant.study.replay`).
+It is part of the terms, so the roster's words cover it. The plan states once what all tasks share, such as the floor
+and the row limit. A site answers a question of such a project only if the plan implies it (`participant.study.replay`).
 
-As people write it, beside the other members of the terms (`coordinator.projects.projects` reads the file):
+People write it in one file with the other members of the terms (read by `coordinator.projects.projects`):
 
     minimum_persons = 5
     row_limit = 2000
@@ -53,9 +53,9 @@ class Task(Strict):
     """An analysis under a name.
 
     Attributes:
-        name: name for people and ledger.
-        releases: maximum number of starts; a repeated run counts again.
-        specification: specification of the analysis, without what the plan sets for all.
+        name: name shown to people and kept in the ledger.
+        releases: maximum number of starts; each repetition counts.
+        specification: specification of the analysis, without the members that the plan sets for all tasks.
     """
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -64,7 +64,7 @@ class Task(Strict):
 
 
 class Plan(Strict):
-    """What a project carries out.
+    """A project's analyses and their common settings.
 
     Attributes:
         tasks: analyses of the project, in order.
@@ -72,7 +72,7 @@ class Plan(Strict):
         row_limit: maximum number of rows of a site's dataset.
         data: `frozen`: all answers use the version of the dataset that the first one used; `growing`: each uses
             the newest.
-        missing_share: share of rows that a result may lack before its reader is warned.
+        missing_share: share of rows that may be missing from a result before its reader is warned.
     """
 
     tasks: Annotated[tuple[Task, ...], Field(min_length=1, max_length=MAX_TASKS)]
@@ -105,7 +105,7 @@ class Plan(Strict):
         """Check that every specification is in canonical form, so that each meaning has one encoding.
 
         Raises:
-            PlanError: one is not; the message says where.
+            PlanError: a specification is not in canonical form; the message says where.
         """
         for place, (task, (_, spec)) in enumerate(zip(self.tasks, self.specs(dataset), strict=True)):
             if canonical(_said(spec)) != canonical(task.specification):
@@ -122,7 +122,7 @@ class Plan(Strict):
 
 
 def read_plan(document: Mapping[str, Any], dataset: str) -> Plan:
-    """Read a plan as people write it, with a task's name and releases among the members of its specification.
+    """Read a plan in the form that people write, with a task's name and releases among its specification's members.
 
     Raises:
         PlanError: the plan is invalid; the message says where.
@@ -150,7 +150,7 @@ def _said(spec: TableSpec) -> dict[str, JsonValue]:
 
 
 def _names_a_file(value: JsonValue | Mapping[str, JsonValue]) -> bool:
-    # Reading the specification would read the file, on whatever machine.
+    # Reading the specification would read the file on whichever machine this runs.
     if isinstance(value, Mapping):
         return value.get("kind") == "file" or any(map(_names_a_file, value.values()))
     return isinstance(value, list) and any(map(_names_a_file, value))

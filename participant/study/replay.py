@@ -1,15 +1,15 @@
 """Replay: whether a question follows from a plan and from the sums so far.
 
-An analysis is a coroutine that awaits only its secure sum. A site drives the same coroutine with the sums that
-it holds, and so knows the next question in advance. A question follows if it is that one: equal in all
-members except for the parameters that analyses compute by linear algebra, which processors round differently
-(`FROM_SUMS`). These agree to a millionth of the largest entry of their array.
+An analysis is a coroutine that awaits only its secure sum. A site drives the same coroutine with the sums that it
+holds, and so knows the next question in advance. A question follows if it is the expected one: equal in all members
+except the parameters that analyses compute by linear algebra, which processors round differently (`FROM_SUMS`). These
+must agree to a millionth of their array's largest entry.
 
-If such a number decides how an analysis continues - has it converged? - and lies within a millionth of its limit, an
-honest coordinator may have decided either way. On a mismatch, the replay goes back and reverses such
-decisions, latest first.
+If such a number decides how an analysis continues (has it converged?) and lies within a millionth of its limit, an
+honest coordinator may have decided either way. On a mismatch, the replay goes back and reverses such decisions, latest
+first.
 
-Nothing here looks at rows: everybody in the run can tell which questions follow.
+Nothing here looks at rows, so every party to the run can tell which questions follow.
 """
 
 from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ def _is_close(asked: Array, expected: Array) -> bool:
 
 
 def _split(query: BoundQuery) -> tuple[bytes, list[Array]]:
-    """Return a query's canonical bytes without the parts that may differ, and those parts."""
+    """Return a query's canonical bytes without the arrays that may differ, and those arrays."""
     exact, arrays = _split_params(query.params)
     outside = query.query.model_dump(mode="json", exclude={"params"})
     return canonical({**outside, "params": exact}), arrays
@@ -74,7 +74,7 @@ class _Asked:
 
 
 class _Replayed(SecureSum):
-    """The secure sum of a replay; decisions near their limit go as told, or else as computed here.
+    """The secure sum of a replay; decisions near their limit are those prescribed, or else those computed here.
 
     Attributes:
         decided: outcomes of the decisions near their limit, in order.
@@ -115,12 +115,12 @@ class Replay:
         self.expected = self._next(None)
 
     def feed(self, answer: Sum) -> None:
-        """Continue with the sum of the expected question."""
+        """Continue with the sum that answers the expected question."""
         self._sums.append(answer)
         self.expected = self._next(answer)
 
     def ways(self) -> Iterator["Replay"]:
-        """Yield this replay, then a bounded number of others that decide differently for values at their limit."""
+        """Yield this replay, then a bounded number of others that decide differently on values near their limit."""
         yield self
         waiting, attempts = [self], 1
         while waiting:
@@ -157,8 +157,8 @@ class Occurrence:
     """A task that a question may belong to.
 
     Attributes:
-        names: names of the possible tasks; several while they ask the same.
-        number: number of tasks that the run has finished before.
+        names: names of the possible tasks; several as long as they ask the same questions.
+        number: number of tasks that the run has finished before this one.
     """
 
     names: tuple[str, ...]
@@ -175,13 +175,13 @@ class _Path:
 
 
 class RunReplay:
-    """A run's possible courses under the plan: which tasks it may be carrying out.
+    """The possible courses of a run under the plan: the tasks that it may be carrying out.
 
     A run may carry out any tasks of the plan in any order; several may begin with the same question.
 
     Args:
         tasks: tasks of the plan.
-        value_bits: bits of a value that leave room for some number of the roster's sites.
+        value_bits: numbers of bits per value, each of which leaves room for some number of the roster's sites.
     """
 
     def __init__(self, tasks: Sequence[NamedSpec], value_bits: Collection[int]) -> None:
@@ -197,12 +197,12 @@ class RunReplay:
             terms: terms of its project, with a plan.
             roster: number of sites in its roster.
         """
-        assert terms.plan is not None  # who has none follows nothing
+        assert terms.plan is not None  # without a plan, no question follows
         some = range(terms.minimum_sites, roster + 1)
         return cls(terms.plan.specs(terms.dataset), {value_bits_for(sites, terms.ring_bits) for sites in some})
 
     def follows(self, query: BoundQuery, is_left: Callable[[str, int], bool]) -> Occurrence | None:
-        """Return the task of a question, None if it does not follow.
+        """Return the task of a question, or None if the question does not follow.
 
         Args:
             query: question.
@@ -215,7 +215,7 @@ class RunReplay:
         return Occurrence(tuple(dict.fromkeys(path.name for path in found if path.number == last)), last)
 
     def observe(self, query: BoundQuery, values: Mapping[str, Array], sites: tuple[str, ...]) -> None:
-        """Take in the sum of a question that followed."""
+        """Record the sum that answers a question that followed."""
         self._paths = self._read(query, lambda _name, _number: True)
         for path in self._paths:
             path.replay.feed(Sum(values, sites))

@@ -1,8 +1,8 @@
-"""The review of a plan: what its questions could disclose about few persons, and each task in plain words.
+"""The review of a plan: possible disclosures about small groups of people, and each task in plain words.
 
-The coordinator runs the same code before it proposes a plan as a site's officer before agreeing. It reads the plan and
-nothing else; `review_rows` also checks it against a site's own rows, for that site alone. A plan without
-findings is not proven safe: the review only recognises known patterns that single out persons.
+The coordinator runs this code before proposing a plan, and a site's officer before agreeing to it. It reads only the
+plan; `review_rows` also checks the plan against a site's own rows, for that site alone. A plan without findings is not
+proven safe: the review recognises only known patterns that single out persons.
 """
 
 from collections.abc import Iterator
@@ -86,7 +86,7 @@ class TaskInWords:
 
 
 def code_of(terms: ProjectTerms) -> str:
-    """Return a code of a plan and its terms, by which an officer confirms having read it."""
+    """Return the code of a plan and its terms, with which an officer confirms having read them."""
     digest = sha256(terms.encode()).hexdigest()
     return f"{digest[:4]}-{digest[4:8]}"
 
@@ -95,7 +95,7 @@ def check(terms: ProjectTerms) -> None:
     """Check that every task of a plan can begin, within the terms.
 
     Raises:
-        PlanError: one cannot: its formula is invalid, or the terms lack a column or statistic of it; the message says
+        PlanError: a task has an invalid formula, or needs a column or statistic that the terms lack; the message says
             where.
     """
     for place, (_, spec) in enumerate(_tasks(terms)):
@@ -123,7 +123,7 @@ def tasks_in_words(terms: ProjectTerms) -> tuple[TaskInWords, ...]:
 
 
 def review(terms: ProjectTerms) -> tuple[Finding, ...]:
-    """Return what a plan could disclose about few persons, serious findings first."""
+    """Return findings on what a plan could disclose about small groups, serious ones first."""
     found = [*_of_plan(terms)]
     for name, spec in _tasks(terms):
         found += [Finding(severity, name, reason) for severity, reason in _of_task(spec)]
@@ -133,7 +133,7 @@ def review(terms: ProjectTerms) -> tuple[Finding, ...]:
 
 
 def review_rows(terms: ProjectTerms, columns: Columns) -> tuple[Finding, ...]:
-    """Return which of a site's own rows a plan's filters, weights and indicators single out.
+    """Return findings on a site's own rows that a plan's filters, weights and indicators single out.
 
     Args:
         terms: terms with the plan.
@@ -157,7 +157,7 @@ def review_rows(terms: ProjectTerms, columns: Columns) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-_VALUE_BITS = 53  # of a question that is only examined
+_VALUE_BITS = 53  # for a question that is examined but not sent
 
 
 def _tasks(terms: ProjectTerms) -> tuple[NamedSpec, ...]:
@@ -241,7 +241,7 @@ def _factors(spec: TableSpec) -> list[Numeric]:
         return []
     try:
         return [one for one in spec.parsed().design.factors if isinstance(one, Numeric)]
-    except ParameterError:  # `check` says what is wrong with it
+    except ParameterError:  # `check` reports the error
         return []
 
 

@@ -1,7 +1,7 @@
-"""A project's terms: what its coordinator may ask, fixed before anyone agrees.
+"""A project's terms: the questions that its coordinator may ask, fixed before anyone agrees.
 
-Their bytes are opaque to the relay. The roster, which every officer confirms by its words, holds their hash, so nobody
-can change terms unnoticed.
+The terms' bytes are opaque to the relay. Their hash is in the roster, which every officer confirms by its words, so
+nobody can change terms unnoticed.
 """
 
 from typing import Annotated, Literal, Self
@@ -32,7 +32,7 @@ Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_COLUMNS),
 
 
 class ProjectTerms(Strict):
-    """What a project may ask.
+    """The questions that a project may ask.
 
     Attributes:
         purpose: purpose of the project, one or two sentences of printable ASCII.
@@ -40,13 +40,13 @@ class ProjectTerms(Strict):
         columns: columns that queries may read or filter by, sorted.
         variables: definitions to which every site maps its own columns, for all, some or none of `columns`.
         statistics: names of the statistics that may be requested, sorted.
-        profile: adversary that the protocol withstands.
-        loss_rule: what happens to a run that loses a site.
-        minimum_sites: fewest sites in a roster.
-        mode: `masks`, where the coordinator learns the sums, or `he`, where it adds ciphertexts that only the sites
-            open.
-        publish: in mode `he`, whether the sites send the sums that they opened to the coordinator.
-        plan: questions that the project asks, one by one; None where its coordinator may ask freely within the terms.
+        profile: adversary that the protocol must withstand.
+        loss_rule: rule for a run that loses a site.
+        minimum_sites: minimum number of sites in a roster.
+        mode: `masks`, in which the coordinator learns the sums, or `he`, in which it adds ciphertexts that only the
+            sites can decrypt.
+        publish: in mode `he`, whether the sites send the decrypted sums to the coordinator.
+        plan: complete list of the project's analyses; None if its coordinator may ask freely within the terms.
     """
 
     purpose: Words
@@ -75,7 +75,7 @@ class ProjectTerms(Strict):
 
     @property
     def ring_bits(self) -> int:
-        """Bits of the ring in which a mode adds."""
+        """Number of bits of the ring in which this mode adds."""
         return MAX_RING_BITS if self.mode == "masks" else SUMS.plain_modulus.bit_length() - 1  # a slot holds one value
 
     @property

@@ -1,7 +1,7 @@
 """Moments by class, for t-tests, analysis of variance, naive Bayes and discriminant analysis.
 
-With z a numeric variable, m the middle of its range, and a cell for each combination of the levels of the grouping
-categories - each category has one more cell, for rows with another code - over the complete rows:
+With z a numeric variable, m the middle of its range, and a cell for each combination of levels of the grouping
+categories (each category has one more cell, for rows with another code), over the complete rows:
 
     counts    = rows of the cell                             (L_1 + 1, ...)       whole numbers
     sums      = sum of z - m over the cell                   (p, L_1 + 1, ...)
@@ -9,11 +9,11 @@ categories - each category has one more cell, for rows with another code - over 
     dominated = number of cells that a single row dominates  ()                   whole number
     outside   = values clipped to their range                (p,)                 whole numbers
 
-A row dominates a cell if it has more than the share `dominance` of the cell's sum of z - low, for some variable:
-whoever knows that sum nearly knows its value. A site leaves out such a cell entirely and counts it in `dominated`
-instead; with `dominance` 1, no cell is left out. Units: those of the variables, and their squares.
+For some variable, a row may contribute more than the share `dominance` of a cell's sum of z - low, and so dominate it:
+anyone who knows that sum nearly knows the row's value. A site leaves out such a cell entirely and counts it in
+`dominated` instead; if `dominance` is 1, no cell is left out. Units: those of the variables, and their squares.
 
-Source: Chan, Golub, LeVeque 1983, on shifted data; Hundepool et al. 2012, "Statistical Disclosure Control", section
+Source: Chan, Golub, LeVeque 1983, for shifted data; Hundepool et al. 2012, "Statistical Disclosure Control", section
 4.2, for dominance.
 """
 
@@ -32,7 +32,7 @@ from participant.statistics.models.design import Numeric
 
 
 class ClassMomentsParams(Params):
-    """The grouping categories `by`, the p `variables`, and `dominance`, above 0 and at most 1."""
+    """Parameters: grouping categories `by`, the p `variables`, and `dominance`, above 0 and at most 1."""
 
     by: Annotated[Categories, Field(min_length=1)]
     variables: Annotated[tuple[Numeric, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
@@ -59,7 +59,7 @@ class ClassMomentsParams(Params):
 
 
 class ClassMoments(Statistic[ClassMomentsParams]):
-    """The blocks that the module describes."""
+    """Moments by class; the module's docstring describes the blocks."""
 
     name = "class-moments"
     version = 1
@@ -84,7 +84,7 @@ class ClassMoments(Statistic[ClassMomentsParams]):
         )
 
     def total(self, params: ClassMomentsParams, columns: Columns) -> Arrays:
-        """Compute over all rows at once: dominance of a row shows only there, not in pieces."""
+        """Compute over all rows at once, since pieces of the table cannot show whether a row dominates a cell."""
         cell, size = cell_of(params.by, columns), prod(cells_of(params.by))
         dominated = np.zeros(size, np.bool_)
         low, _ = params.box

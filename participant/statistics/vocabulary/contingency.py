@@ -2,8 +2,8 @@
 
     counts = rows of each combination    (L_1 + 1, ..., L_k + 1)    whole numbers
 
-over the complete rows, for k categories; each has one cell more than levels, for rows with another code. This is all
-that chi-square and Fisher's tests, odds ratios and frequency tables need. Units: rows. Exact.
+over the complete rows, for k categories; each has one cell more than levels, for rows with another code. Chi-square and
+Fisher's tests, odds ratios and frequency tables need nothing else. Units: rows. Exact.
 
 Source: Agresti 2013, "Categorical Data Analysis", chapter 2.
 """
@@ -21,13 +21,13 @@ from participant.statistics.models.cells import Categories, cell_of, cells_of
 
 
 class ContingencyParams(Params):
-    """The categories `by`."""
+    """Parameters: the categories `by`."""
 
     by: Annotated[Categories, Field(min_length=1)]
 
 
 class Contingency(Statistic[ContingencyParams]):
-    """Blocks: `counts`."""
+    """A contingency table. Blocks: `counts`."""
 
     name = "contingency"
     version = 1

@@ -1,7 +1,7 @@
 """Counts: rows, complete rows, and values present in each column.
 
     rows     = number of rows that meet the filter
-    complete = number of them without a missing value in any of the columns
+    complete = number of those rows without a missing value in any of the columns
     present  = for each column, number of rows with a value
 
 Units: rows. Exact.
@@ -20,13 +20,13 @@ from participant.statistics.language.statistic import Columns, Params, Statistic
 
 
 class CountsParams(Params):
-    """The p `columns` whose values are counted."""
+    """Parameters: the p `columns` whose values are counted."""
 
     columns: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
 
 
 class Counts(Statistic[CountsParams]):
-    """Blocks: `rows` (), `complete` (), `present` (p,)."""
+    """Counts of rows and values. Blocks: `rows` (), `complete` (), `present` (p,)."""
 
     name = "counts"
     version = 1

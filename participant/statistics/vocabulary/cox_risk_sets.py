@@ -1,8 +1,8 @@
 """Risk-set sums of Cox's partial likelihood at given coefficients, including those for Efron's treatment of ties.
 
 With z the covariates of a design without an intercept (p of them), w = exp(beta . z), and on the agreed grid (see
-`outcome`) R(k) the rows whose time is k or later and D(k) the rows with an event at k, for the requested grid times k
-in `at` (K of them) and in `tied` (T of them, all of `at`), over the complete rows:
+`outcome`) R(k) the rows whose time is k or later and D(k) the rows with an event at k, for the K requested grid times k
+in `at` and the T in `tied`, a subset of `at`, over the complete rows:
 
     rows      = n                                    ()       whole number
     events    = number of rows in D(k), k in `at`    (K,)     whole numbers
@@ -22,14 +22,15 @@ order) has the number s (grid times + 1) + k in `at` and `tied`, and R and D hol
 else is unchanged. Without tie sums (`tied` empty), the sums are those of Breslow's treatment of ties. `event_trend` is
 for Grambsch and Therneau's test of proportional hazards.
 
-Score and information follow by `participant.analyses.survival.partial_likelihood`. Grid times without an event add
-nothing to the likelihood, and those with one event need no tie sums; so an analysis names in `at` and `tied` only the
-times whose sums it needs, and learns no others. w has no unit.
+Score and information are computed in `participant.analyses.survival.partial_likelihood`. Grid times without an event
+add nothing to the likelihood, and those with one event need no tie sums; so an analysis names in `at` and `tied` only
+the times whose sums it needs, and learns no other sums. w has no unit.
 
 Bounds: z lies in the box of its design, so w <= exp(sum over j of the larger of beta_j z_j at the two ends), and a sum
-over at most `row_limit` rows follows. With many covariates that corner of the ranges is far from every patient and the
-bound uselessly wide; so beta . z is also clipped at `log_weight_limit`, and the affected rows are counted in `heavier`.
-The sums are the likelihood's only if `heavier` is zero; otherwise the analysis asks again with a higher limit.
+over at most `row_limit` rows follows. With many covariates, that corner of the ranges is far from every patient and the
+bound is uselessly wide, so beta . z is also clipped at `log_weight_limit`, and the affected rows are counted in
+`heavier`. The sums are the likelihood's only if `heavier` is zero; otherwise the analysis asks again with a higher
+limit.
 
 Sources: Efron 1977, J Am Stat Assoc 72:557; Therneau, Grambsch 2000, "Modeling survival data", sections 3.3 and 6.2; Lu
 et al. 2015, J Am Med Inform Assoc 22:1212, for sums over sites.
@@ -63,13 +64,13 @@ class CoxRiskSetsParams(Params):
 
     Attributes:
         outcome: time and event columns, and the grid.
-        design: design of the p covariates; any centre and scale give the same fit, pooled means and standard deviations
-            a well-conditioned one.
+        design: design of the p covariates; any centre and scale give the same fit, but pooled means and standard
+            deviations make it well conditioned.
         strata: categories whose cells have separate risk sets.
         beta: (p,) coefficients.
         log_weight_limit: limit at which beta . z is clipped.
         at: times of the requested sums, strictly ascending; grid times if there are no strata.
-        tied: those of them for which sums over the rows with an event are also requested.
+        tied: those times for which sums over the rows with an event are also requested.
         trend: (K,) weights of the times in `event_trend`; empty if not requested.
     """
 
@@ -112,7 +113,7 @@ class CoxRiskSetsParams(Params):
 
 
 class CoxRiskSets(Statistic[CoxRiskSetsParams]):
-    """The blocks that the module describes."""
+    """Risk-set sums; the module's docstring describes the blocks."""
 
     name = "cox-risk-sets"
     version = 2
@@ -223,7 +224,7 @@ class CoxRiskSets(Statistic[CoxRiskSetsParams]):
 
 
 def _slots(times: NDArray[np.int64], time: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the position of each row's time among `times`, and whether it is one of them."""
+    """Return the position of each row's time among `times`, and whether `times` contains it."""
     return np.searchsorted(times, time), np.isin(time, times)
 
 
@@ -242,7 +243,7 @@ def _weighted_sums(z: Array, w: Array, slot: NDArray[np.int64], slots: int) -> t
 
 
 def _from_then_on(sums: Array, stratum: NDArray[np.int64]) -> Array:
-    """Return for each risk set the sum over its rows: those of its stratum in at least as many; slot 0 is in none."""
+    """Return each risk set's sum, over the rows of its stratum that are in at least as many; slot 0 is in none."""
     result = np.empty(sums[..., 1:].shape)
     for one in np.unique(stratum):
         its = stratum == one

@@ -1,14 +1,14 @@
 """Event counts on the agreed grid, for Kaplan-Meier and log-rank.
 
-For grid times k = 1 ... K (see `outcome`), in each cell of the grouping categories - groups, strata, or none - which
-have one cell more than levels, for rows with another code; over the complete rows:
+For grid times k = 1 ... K (see `outcome`), in each cell of the grouping categories (groups, strata, or none), each of
+which has one more cell than levels, for rows with another code, over the complete rows:
 
     events  = d_k, number of events at k                        (L_1 + 1, ..., K)
     at_risk = n_k, number of rows whose time is k or later      (L_1 + 1, ..., K)
     outside = rows with a negative time; rows with an event code other than 0 and 1      (2,)
 
-A row that is censored at k is at risk at k, as usual. Every site counts at every grid time, even without an event
-of its own. Units: rows. Exact.
+A row that is censored at k is at risk at k, as usual. Every site counts at every grid time, even at one without an
+event of its own. Units: rows. Exact.
 
 Sources: Kaplan, Meier 1958, J Am Stat Assoc 53:457, section 2; Mantel 1966, Cancer Chemother Rep 50:163, for log-rank.
 """
@@ -27,7 +27,7 @@ from participant.statistics.models.outcome import Outcome
 
 
 class EventCountsParams(Params):
-    """The `outcome` with time and event columns and the grid of K times, and the grouping categories `by`."""
+    """Parameters: the `outcome` with time and event columns and a grid of K times, and the grouping categories `by`."""
 
     outcome: Outcome
     by: Categories
@@ -46,7 +46,7 @@ class EventCountsParams(Params):
 
 
 class EventCounts(Statistic[EventCountsParams]):
-    """The blocks that the module describes."""
+    """Event counts; the module's docstring describes the blocks."""
 
     name = "event-counts"
     version = 2

@@ -16,7 +16,7 @@ eta = coefficients . z + o, and pull, weight, deviance, pearson and own as in `f
 
 The log-likelihood with dispersion 1 is own - deviance / 2 (binomial, Poisson, negative binomial). Bounds: as in
 `cox_risk_sets`, the corner of the declared ranges is far from every patient, so eta is clipped at `limit`, and the
-affected rows are counted in `beyond`; the sums are the model's only if it is zero.
+affected rows are counted in `beyond`; the sums are the model's only if that count is zero.
 
 Source: McCullagh, Nelder 1989, "Generalized Linear Models", section 2.5; Wu et al. 2012, J Am Med Inform Assoc 19:758,
 for sums over sites.
@@ -35,7 +35,7 @@ from participant.statistics.models.design import Numeric, cross_bounds, cross_su
 from participant.statistics.models.families import Family, FamilyName
 from participant.statistics.models.model import LinearParams, single
 
-MAX_LIMIT = 100.0  # exp of it is far beyond any mean
+MAX_LIMIT = 100.0  # its exponential is far beyond any mean
 
 
 class GlmScoreParams(LinearParams):
@@ -82,7 +82,7 @@ class GlmScoreParams(LinearParams):
 
 
 class GlmScore(Statistic[GlmScoreParams]):
-    """The blocks that the module describes."""
+    """Score and information; the module's docstring describes the blocks."""
 
     name = "glm-score"
     version = 1

@@ -7,8 +7,8 @@ over the complete rows:
     gram    = sum of w z z'         (q,)    upper triangle by rows, q = p (p + 1) / 2
     outside = values outside their range or levels, of each column of the design, and of the weight; whole numbers
 
-With the outcome among the covariates, this is all that linear regression, ridge, correlation, principal components and
-analysis of variance and covariance need. Units: products of those of the covariates.
+With the outcome among the covariates, linear and ridge regression, correlation, principal components, and analysis of
+variance and covariance need nothing else. Units: products of those of the covariates.
 
 Source: Seber, Lee 2003, "Linear Regression Analysis", chapter 3; Du, Han, Chen 2004, SIAM SDM, for sums over sites.
 """
@@ -23,8 +23,8 @@ from participant.statistics.models.model import ModelParams
 
 
 class Gram(Statistic[ModelParams]):
-    """The blocks that the module describes. A linear model fitted to them has as many parameters as covariates,
-    not counting the outcome.
+    """The Gram matrix; the module's docstring describes the blocks. A linear model fitted to them has as many
+    parameters as covariates, not counting the outcome.
     """
 
     name = "gram"

@@ -11,7 +11,7 @@ h = max(0, 1 - s coefficients . z), over the complete rows:
     outside   = values outside their range or levels: of each column of the design, of the outcome, of the weight
 
 for the loss `hinge` (a subgradient) and `squared-hinge` (smooth, with the generalised Hessian of Newton's method). The
-penalty does not depend on the data and is up to the analysis.
+penalty does not depend on the data; the analysis adds it.
 
 Source: Mangasarian 2002, Optim Methods Softw 17:913; Fan et al. 2008, J Mach Learn Res 9:1871 (the squared hinge loss).
 """
@@ -29,7 +29,7 @@ from participant.statistics.models.model import LinearParams, single
 
 
 class HingeParams(LinearParams):
-    """The `outcome` is the class, 0 or 1; `loss` names the loss."""
+    """Parameters: the `outcome`, which is the class, 0 or 1; and the name of the `loss`."""
 
     outcome: Numeric
     loss: Literal["hinge", "squared-hinge"]
@@ -47,7 +47,7 @@ class HingeParams(LinearParams):
 
 
 class Hinge(Statistic[HingeParams]):
-    """The blocks that the module describes."""
+    """Hinge-loss sums; the module's docstring describes the blocks."""
 
     name = "hinge"
     version = 1

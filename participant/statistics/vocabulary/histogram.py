@@ -1,9 +1,9 @@
-"""Histograms of a quantity, by group, and thus the counts below thresholds that yield quantiles.
+"""Histograms of a quantity, by group; their cumulative counts yield quantiles.
 
-The quantity q is a numeric column, or a model's value for a row (`Predicted`). Edges lie on a grid, at
-origin + k * width for the E requested whole numbers k, ascending, and form E + 1 bins: up to and including the
-first edge, ..., above the last one. Over the complete rows, for each cell of the grouping categories (one cell if none)
-and each bin:
+The quantity q is a numeric column, or a model's value for a row (`Predicted`). Edges lie on a grid, at origin + k *
+width for E requested whole numbers k in ascending order, and form E + 1 bins: the first holds values up to and
+including the first edge, the last those above the last edge. Over the complete rows, for each cell of the grouping
+categories (one cell if none) and each bin:
 
     counts = rows                          (L_1 + 1, ..., E + 1)    whole numbers
     sums   = sum of q - origin, if requested (the same), otherwise no entries
@@ -11,12 +11,12 @@ and each bin:
 
 Cumulative counts are those of rows at or below each edge: one round with many edges gives quantiles to
 within a bin, and bisection continues with finer edges inside the relevant bin. No series of rounds discloses more than
-counts in the intervals of the grid; its width limits the precision of quantiles, and a policy can see it.
+counts in the intervals of the grid; the grid's width limits the precision of quantiles, and a policy can check it.
 
 With a predicted risk as the quantity and the outcome as the group, the bins yield ROC curves, calibration and Hosmer
-and Lemeshow's test; with a residual, regression diagnostics. Units: rows, and those of q.
+and Lemeshow's test; with a residual as the quantity, they yield regression diagnostics. Units: rows, and those of q.
 
-Sources: Hosmer, Lemeshow 1980, Commun Stat A 9:1043; Tukey 1977 for reading residuals off their distribution.
+Sources: Hosmer, Lemeshow 1980, Commun Stat A 9:1043; Tukey 1977, for judging residuals by their distribution.
 """
 
 from itertools import pairwise
@@ -129,7 +129,7 @@ class Measured(Numeric):
 
 
 class HistogramParams(Params):
-    """The `quantity`, the grouping categories `by`, the bins' `origin`, `width` and `edges`; `sums` requests sums."""
+    """Parameters: `quantity`, groups `by`, the bins' `origin`, `width` and `edges`; `sums` requests sums."""
 
     quantity: Annotated[Measured | Predicted, Field(discriminator="kind")]
     by: Categories
@@ -159,7 +159,7 @@ class HistogramParams(Params):
 
 
 class Histogram(Statistic[HistogramParams]):
-    """The blocks that the module describes."""
+    """A histogram; the module's docstring describes the blocks."""
 
     name = "histogram"
     version = 1

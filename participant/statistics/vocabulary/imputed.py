@@ -1,4 +1,4 @@
-"""Another statistic over completed rows: the site imputes missing values by equations that the query gives.
+"""Another statistic, over completed rows: the site imputes missing values by equations given in the query.
 
 An incomplete column c has a start value and an equation: covariates z (of any columns, including incomplete ones) and a
 family. First, all missing values get the start values. Draws d_1 ... d_T then cycle through the k equations; draw t,
@@ -8,15 +8,16 @@ to
     gaussian    b.z + s e,  clipped to the range of the column           e standard normal
     binomial    1 if u < expit(b.z), otherwise 0                         u uniform on (0, 1)
 
-with e and u by `draws` from the seed, t, the row's own values, and those of all complete rows: two rows, or sites, do
-not share them, and every query with these draws imputes a row in the same way. The inner statistic is computed on the
+where `draws` derives e and u from the seed, t, the row's own values, and those of all complete rows: no two rows or
+sites share them, and every query with these draws imputes a row in the same way. The inner statistic is computed on the
 completed rows, or only on those in which the column `observed` was present. Besides its blocks:
 
     imputed = rows that lack each incomplete column    (k,)    whole numbers
 
 Rows must have values in the other columns of `columns`. Sums for two chains of draws differ by a sum over rows with a
-missing value; so if some, but fewer rows of a site than the query's floor lack a column, it is not imputed there, and
-these rows are left out. The statistic does not add up over rows exactly, as a row's draws depend on the site.
+missing value. So if some of a site's rows lack a column, but fewer than the query's floor, the site does not impute
+that column and leaves these rows out. The statistic is not exactly additive over rows, as a row's draws depend on the
+site.
 
 Sources: van Buuren, Groothuis-Oudshoorn 2011, J Stat Softw 45:3 (chained equations); Rubin 1987, section 5.3.
 """
@@ -52,7 +53,7 @@ class Equation(Variable):
     """The equation that imputes a column; the values are clipped to its range.
 
     Attributes:
-        family: family of the column; a binomial one holds 0 and 1.
+        family: family of the column; a binomial column holds 0 and 1.
         start: initial value.
         design: covariates, without the column itself.
     """
@@ -87,11 +88,11 @@ class ImputedParams(AroundParams):
     """The imputation and the inner statistic.
 
     Attributes:
-        columns: columns in which a row has values, or is imputed; sorted.
+        columns: columns in which each row must have a value, observed or imputed; sorted.
         equations: equation of each incomplete column.
         draws: draws, cycling through the equations.
         seed: seed of the residuals.
-        observed: incomplete column that a row must have to count; None for all rows.
+        observed: incomplete column in which a row must have an observed value to be included; None for all rows.
     """
 
     columns: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_COLUMNS), AfterValidator(_sorted)]
@@ -120,7 +121,7 @@ class ImputedParams(AroundParams):
 
 
 class Imputed(Statistic[ImputedParams]):
-    """Blocks: those of the inner statistic, and `imputed`.
+    """A statistic over completed rows. Blocks: those of the inner statistic, and `imputed`.
 
     Args:
         of: statistics that can be wrapped.
@@ -148,7 +149,7 @@ class Imputed(Statistic[ImputedParams]):
         )
 
     def usable(self, params: ImputedParams, columns: Columns) -> Mask:
-        """Return the rows that lack only what is imputed, (rows,) bool."""
+        """Return the rows that lack values only in imputed columns, (rows,) bool."""
         filled = set(params.gaps) - {params.observed}
         needed = [columns[name] for name in params.columns if name not in filled]
         there = np.ones(len(columns[params.columns[0]]), np.bool_)
@@ -159,7 +160,7 @@ class Imputed(Statistic[ImputedParams]):
     def asked(self, params: ImputedParams, columns: Columns, rows: Mask, floor: int) -> Mask:
         """Leave out rows that lack a column if fewer than `floor` rows lack it."""
         lacking = [np.isnan(columns[name]) for name in params.gaps]
-        while True:  # leaving rows out can leave few that lack another column
+        while True:  # leaving rows out may leave too few rows that lack another column
             few = [lacks for lacks in lacking if 0 < np.count_nonzero(lacks & rows) < floor]
             if not few:
                 return rows
@@ -178,7 +179,7 @@ class Imputed(Statistic[ImputedParams]):
         }
 
     def persons(self, params: ImputedParams, columns: Columns) -> int:
-        """Return the smallest group of the inner statistic, or of rows that lack a column."""
+        """Return the size of the smallest group of the inner statistic, or of rows that lack a column."""
         statistic, given = inner(self._of, params)
         groups = [int(np.count_nonzero(np.isnan(columns[name]))) for name in params.gaps]
         return min(group for group in (statistic.persons(given, completed(params, columns)), *groups) if group)
@@ -227,10 +228,10 @@ def completed(params: ImputedParams, columns: Columns) -> Columns:
 
 
 def _of_rows(params: ImputedParams, columns: Columns) -> tuple[Words, Array]:
-    """Return 64 bits for each row from its values and the site's, and its number among rows with equal values.
+    """Return 64 bits for each row, derived from its values and the site's, and its number among rows with equal values.
 
-    Complete rows are in every query of a chain, even if only rows with some column count: they identify the
-    site.
+    Complete rows identify the site: every query of a chain covers them, even one restricted to rows with an observed
+    column.
     """
     gaps = [np.isnan(columns[name]) for name in params.columns]
     values = [np.where(gap, 0.0, columns[name]) for name, gap in zip(params.columns, gaps, strict=True)]

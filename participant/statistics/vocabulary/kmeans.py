@@ -1,7 +1,7 @@
-"""Sums of k-means at given centres: a step of Lloyd's algorithm.
+"""Sums for k-means at given centres: one step of Lloyd's algorithm.
 
-With z the p scaled variables and c_1 ... c_k the centres, each row belongs to the nearest centre, or to the
-first of several; over the complete rows:
+With z the p scaled variables and c_1 ... c_k the centres, each row belongs to the nearest centre (to the first, if
+several are nearest); over the complete rows:
 
     counts   = rows of each centre                          (k,)      whole numbers
     sums     = sum of z over the rows of each centre        (p, k)
@@ -31,7 +31,7 @@ Centre = tuple[FiniteFloat, ...]
 
 
 class KMeansParams(Params):
-    """The p `variables`, and k `centres`, (p,) each, on the scale of the variables."""
+    """Parameters: the p `variables`, and k `centres`, (p,) each, on the scale of the variables."""
 
     variables: Annotated[tuple[Numeric, ...], Field(min_length=1, max_length=MAX_VARIABLES)]
     centres: Annotated[tuple[Centre, ...], Field(min_length=1, max_length=MAX_CENTRES), FROM_SUMS]
@@ -52,7 +52,7 @@ class KMeansParams(Params):
 
 
 class KMeans(Statistic[KMeansParams]):
-    """The blocks that the module describes."""
+    """Sums for k-means; the module's docstring describes the blocks."""
 
     name = "k-means"
     version = 1

@@ -7,8 +7,8 @@ With m the middle of a variable's declared range, over the complete rows:
     squares = sum of (x - m)^2
     outside = number of values clipped to the declared range (see `variables`)
 
-so mean = m + sums / n and variance = (squares - sums^2 / n) / (n - 1). Sums about m rather than 0 keep a variable
-with a large mean and a small spread precise. Units: the variable's, and its square.
+so mean = m + sums / n and variance = (squares - sums^2 / n) / (n - 1). Sums about m rather than 0 remain precise for a
+variable with a large mean and a small spread. Units: the variable's, and its square.
 
 Source: Chan, Golub, LeVeque 1983, "Algorithms for computing the sample variance", on shifted data.
 """
@@ -26,7 +26,7 @@ from participant.statistics.models.variables import Variable, bounded, distinct
 
 
 class MomentsParams(Params):
-    """The p `variables` with their declared ranges."""
+    """Parameters: the p `variables` with their declared ranges."""
 
     variables: Annotated[tuple[Variable, ...], Field(min_length=1, max_length=MAX_COLUMNS), AfterValidator(distinct)]
 
@@ -37,7 +37,7 @@ class MomentsParams(Params):
 
 
 class Moments(Statistic[MomentsParams]):
-    """Blocks: `rows` (), `sums` (p,), `squares` (p,), `outside` (p,)."""
+    """Moments. Blocks: `rows` (), `sums` (p,), `squares` (p,), `outside` (p,)."""
 
     name = "moments"
     version = 1

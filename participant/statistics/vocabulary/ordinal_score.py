@@ -81,7 +81,7 @@ class OrdinalScoreParams(LinearParams):
 
 
 class OrdinalScore(Statistic[OrdinalScoreParams]):
-    """The blocks that the module describes."""
+    """Score and information; the module's docstring describes the blocks."""
 
     name = "ordinal-score"
     version = 1
@@ -127,7 +127,7 @@ class OrdinalScore(Statistic[OrdinalScoreParams]):
         fu, fv = upper * expit(-u), lower * expit(-v)
 
         def at_upper(values: Array) -> Array:
-            """Sum over the rows by upper cut; the last level has none."""
+            """Return the sums over rows by upper cut; the last level has no upper cut."""
             return np.bincount(y, values, cuts + 1)[:cuts].astype(np.float64)
 
         def at_lower(values: Array) -> Array:

@@ -1,7 +1,7 @@
 """Secure range finding: the size of another statistic's entries at the sites, in powers of two.
 
-A bound proven from declared ranges is valid but often far too wide, and a fixed point that must reach it is
-coarse near zero. A short round of this statistic finds a valid tighter bound, so that nobody has to guess one. For each
+A bound proven from declared ranges is valid but often far too wide, and a fixed-point encoding that must reach it is
+coarse near zero. A short round of this statistic finds a valid tighter bound, so that nobody has to guess. For each
 group g of the other statistic's real entries that share a proven bound 2^E (`Layout.exponents`), and j = 0 ... T - 1:
 
     above = number of sites with an entry of |x| > 2^(E - 1 - j) in the group      (G, T)      whole numbers
@@ -9,12 +9,12 @@ group g of the other statistic's real entries that share a proven bound 2^E (`La
 The first j with a nonzero count gives the range: every site's entries of the group are at most 2^(E - j), or
 2^(E - T) if all counts are zero (`found`). A query with these exponents as its `ranges` is answered within them.
 For the same rows and parameters, no entry exceeds them. If rows or parameters have changed meanwhile, an entry
-beyond its range is clipped and counted in `clipped`, a separate lane that is summed with the others: a sum is
-correct if that is zero, and otherwise the analysis asks for the range again. So nothing overflows, and no clipping
-goes unnoticed. A site that refused instead would disclose that one of its patients is unusual.
+beyond its range is clipped and counted in `clipped`, a separate lane that is summed with the others: a sum is correct
+if `clipped` is zero; otherwise the analysis asks for the range again. So nothing overflows, and no clipping goes
+unnoticed. A site that refused instead would disclose that one of its patients is unusual.
 
-The ranges disclose to within a factor of two how large the sites' sums are, and how many sites have sums of that size,
-but not which.
+The ranges disclose, to within a factor of two, how large the sites' sums are, and how many sites have sums of that
+size, but not which sites.
 """
 
 from collections.abc import Sequence
@@ -30,11 +30,11 @@ from participant.statistics.language.query import MAX_EXPONENT, QueryError
 from participant.statistics.language.statistic import Columns, Statistic
 
 CLIPPED = "clipped"
-STEPS = 60  # thresholds of a group: below them, a double has no digits left relative to the proven bound
+STEPS = 60  # thresholds per group: below the last, a double has no digits left relative to the proven bound
 
 
 class Ranges(Statistic[AroundParams]):
-    """Blocks: `above` (G, T).
+    """Range finding for another statistic. Blocks: `above` (G, T).
 
     Args:
         of: statistics whose ranges can be requested.
@@ -57,7 +57,7 @@ class Ranges(Statistic[AroundParams]):
         return Layout((Block("above", (groups, STEPS), 1.0, exact=True),))
 
     def total(self, params: AroundParams, columns: Columns) -> Arrays:
-        """Compute over all rows at once: ranges of pieces do not add up."""
+        """Compute over all rows at once, since the ranges of pieces do not add up."""
         return self.compute(params, columns)
 
     def compute(self, params: AroundParams, columns: Columns) -> Arrays:
@@ -118,7 +118,7 @@ def found(layout: Layout, above: Array) -> tuple[int, ...]:
 
 
 def narrowed(layout: Layout, exponents: tuple[int, ...]) -> Layout:
-    """Return the layout within ranges, with the lane that counts clipped entries."""
+    """Return the layout narrowed to ranges, with a lane that counts clipped entries."""
     inside = layout.narrowed(exponents)
     return Layout((*inside.blocks, Block(CLIPPED, (), float(layout.length), exact=True)))
 

@@ -1,7 +1,7 @@
-"""Training: a model's update by a locally installed trainer, for federated averaging.
+"""Training: the update of a model by a locally installed trainer, for federated averaging.
 
-With w the m weights in the query, w' those after the trainer (`trainer`) has seen the site's n complete rows,
-and u = (w' - w) min(1, clip / |w' - w|), so that no site moves the model further than `clip`:
+With w the m weights in the query, w' the weights after training (`trainer`) on the site's n complete rows, and
+u = (w' - w) min(1, clip / |w' - w|), so that no site moves the model further than `clip`:
 
     rows       = n             ()      whole number
     update     = n u           (m,), or no entries if `purpose` is ``assess``
@@ -11,11 +11,11 @@ and u = (w' - w) min(1, clip / |w' - w|), so that no site moves the model furthe
     cut        = sites whose update was longer than `clip`                 ()      whole number
     failed     = sites whose trainer returned NaN or infinity, and that send zeros for all else     ()    whole number
 
-The average over all rows is update / rows. With one step of gradient descent at rate 1, it is minus the gradient.
-Training does not add up over rows: the sum over sites depends on who has which rows, and equals that over pooled rows
-only for a single step. Loss and accuracy do add up.
+The average over all rows is update / rows. For one step of gradient descent at rate 1, it is minus the gradient.
+Updates are not additive over rows: their sum over sites depends on which site has which rows, and equals the pooled
+update only for a single step. Loss and accuracy are additive.
 
-A query carries the weights as text, so its size limits m to about ten thousand.
+A query carries the weights as text, so the limit on its size restricts m to about ten thousand.
 
 Source: McMahan et al. 2017, AISTATS, "Communication-efficient learning of deep networks from decentralized data".
 """
@@ -45,7 +45,7 @@ class TrainingParams(Params):
 
     Attributes:
         trainer: name of an installed trainer.
-        purpose: ``train``, or ``assess`` for only the model's performance.
+        purpose: ``train``, or ``assess`` to measure only the model's performance.
         settings: input for the trainer's `Settings`.
         design, outcome: covariates and outcome.
         weights: (m,) weights of the model.
@@ -64,7 +64,7 @@ class TrainingParams(Params):
 
 
 class Training(Statistic[TrainingParams]):
-    """The blocks that the module describes."""
+    """Training; the module's docstring describes the blocks."""
 
     name = "training"
     version = 1
@@ -88,7 +88,7 @@ class Training(Statistic[TrainingParams]):
         )
 
     def total(self, params: TrainingParams, columns: Columns) -> Arrays:
-        """Compute over all rows at once, as a trainer sees them."""
+        """Compute over all rows at once, since a trainer needs them together."""
         return self.compute(params, columns)
 
     def compute(self, params: TrainingParams, columns: Columns) -> Arrays:

@@ -1,4 +1,4 @@
-"""The words of the data side: declaration, description, profile, progress and errors. Knows no other folder of data.
+"""The data side's vocabulary: declaration, description, profile, progress and errors. Imports no other folder of data.
 
-Start with `description.py`, what is known of a dataset, and `declaration.py`, what its file promised.
+Start with `description.py`, what is known about a dataset, and `declaration.py`, what its site declared.
 """

@@ -1,14 +1,14 @@
-"""What a site declares about a table before it is imported: a TOML file, or nothing.
+"""A site's declaration about a table before its import: an optional TOML file.
 
     missing = ["NA", "-9"]             # codes of missing values, in every column
     person = "patient_id"              # identifies a person; replaced by a running number
-    key = ["patient_id", "visit"]      # two rows that agree in these are one; by default the person
+    key = ["patient_id", "visit"]      # rows that agree in these are duplicates; by default the person
     bad_rows = 0.01                    # share of rows that may be left out
 
     [columns.weight]
     type = "real"
     unit = "kg"
-    units = { g = 0.001, lb = 0.45359237 }   # other units that may stand in a cell, and what one of them is in `unit`
+    units = { g = 0.001, lb = 0.45359237 }   # other units that cells may have, and the value of each in `unit`
     low = 20
     high = 300
 
@@ -17,7 +17,7 @@
     type = "category"
     categories = { m = 1, w = 2 }
 
-A column that is not declared is inferred from all of its cells.
+The type of an undeclared column is inferred from all of its cells.
 """
 
 import tomllib
@@ -36,7 +36,7 @@ Unit = Annotated[str, StringConstraints(min_length=1, max_length=16)]
 
 
 class Conversion(Strict):
-    """From another unit: value * factor + offset."""
+    """Conversion from another unit: value * factor + offset."""
 
     factor: FiniteFloat = 1.0
     offset: FiniteFloat = 0.0
@@ -54,7 +54,7 @@ class Conversion(Strict):
 
 
 class DeclaredColumn(Strict):
-    """What is declared about a column; see the module."""
+    """The declaration of one column; see the module."""
 
     type: ColumnKind | None = None
     header: Text | None = None
@@ -86,7 +86,7 @@ class DeclaredColumn(Strict):
 
     @property
     def kind(self) -> ColumnKind | None:
-        """The declared type, also where the other members imply it."""
+        """The declared type, or the one that other members imply."""
         if self.type is not None:
             return self.type
         if self.categories is not None:
@@ -95,10 +95,10 @@ class DeclaredColumn(Strict):
 
 
 class Declaration(Strict):
-    """What is declared about a table; see the module.
+    """The declaration of a table; see the module.
 
     Attributes:
-        others: what happens to columns that are not declared: `keep` or `drop`.
+        others: treatment of undeclared columns, `keep` or `drop`.
     """
 
     missing: tuple[Text, ...] = ("NA",)
@@ -114,7 +114,7 @@ class Declaration(Strict):
         """Read a declaration from a TOML file.
 
         Raises:
-            DeclarationError: no such file, no TOML, an unknown member, or a value that is not allowed.
+            DeclarationError: the file is missing or not TOML, or has an unknown member or a forbidden value.
         """
         content = read_toml(path)
         try:
@@ -126,7 +126,7 @@ class Declaration(Strict):
         """Return the declaration with another share of bad rows.
 
         Raises:
-            DeclarationError: it is no share below 1.
+            DeclarationError: the share is not from 0 to below 1.
         """
         if not 0 <= bad_rows < 1:
             raise DeclarationError("the share of bad rows is a number from 0 to below 1, such as 0.01")
@@ -134,15 +134,15 @@ class Declaration(Strict):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """The columns in which two rows of one thing agree; none if nothing was said."""
+        """The columns that identify a row; empty if none was declared."""
         return self.key or ((self.person,) if self.person else ())
 
 
 def read_toml(path: Path) -> dict[str, object]:
-    """Return what a TOML file says.
+    """Return the contents of a TOML file.
 
     Raises:
-        DeclarationError: no such file, too long, or no TOML.
+        DeclarationError: the file is missing, too long or not TOML.
     """
     try:
         data = path.read_bytes()

@@ -1,4 +1,4 @@
-"""What is known about a stored dataset without opening it; small JSON beside the data."""
+"""The description of a stored dataset: a small JSON file beside the data, readable without opening them."""
 
 from enum import StrEnum
 from typing import Literal
@@ -10,7 +10,7 @@ from participant.statistics.language.query import Name, Strict
 
 
 class ColumnKind(StrEnum):
-    """What a column holds. Categories are stored as numbers and booleans as 0 and 1, so statistics can use them."""
+    """The type of a column. Categories are stored as numbers and booleans as 0 and 1, so statistics can use them."""
 
     INTEGER = "integer"
     REAL = "real"
@@ -24,15 +24,15 @@ NUMERIC = frozenset({ColumnKind.INTEGER, ColumnKind.REAL, ColumnKind.BOOLEAN, Co
 
 
 class Column(Strict):
-    """A column.
+    """A column of a dataset.
 
     Attributes:
-        name, kind, missing: its name, its type, and the number of rows without a value.
-        header: what the source called it, if that is another name.
-        label, unit: in words, where they are known.
-        categories: labels by the number that stands for them.
-        low, high: the declared range.
-        reasons: why values are missing, where the source says so, and how many for each reason.
+        name, kind, missing: name, type, and number of rows without a value.
+        header: name in the source, if different.
+        label, unit: label and unit in words, if known.
+        categories: number that stands for each label.
+        low, high: bounds of the declared range.
+        reasons: number of missing values for each reason that the source gives.
     """
 
     name: Name
@@ -47,7 +47,7 @@ class Column(Strict):
     reasons: dict[str, int] = Field(default_factory=dict)
 
     def means(self, definition: Definition) -> bool:
-        """Return whether the column is coded as a project defines it: type, unit, and numbers of the categories."""
+        """Return whether the column is coded as a project defines it: type, unit and category numbers."""
         numbers = {one.number for one in definition.categories}
         return (
             self.kind == definition.type
@@ -61,7 +61,7 @@ SourceKind = Literal["csv", "parquet", "excel", "sql", "mongo", "sas", "spss", "
 
 
 class DataFile(Strict):
-    """A file, or another source: its name, and of a file size and SHA-256."""
+    """A file or another source: its name and, for a file, size and SHA-256."""
 
     name: str
     bytes: int | None = Field(default=None, ge=0)
@@ -73,17 +73,17 @@ class Description(Strict):
     """One version of a dataset.
 
     Attributes:
-        format: of this description.
-        name: of the dataset.
-        version: counts from 1; the number of a dropped version is not used again.
-        rows: rows.
-        columns: in the order of the source.
-        source: what was imported.
-        data: the Parquet file.
-        imported_at: when.
-        bad_rows: rows of the source that were left out, for the reasons in bad-rows.csv.
-        mapping: SHA-256 of the mapping to a project's variables that was applied, if one was.
-        person: the column whose numbers stand for persons, if it is there.
+        format: version of this format.
+        name: name of the dataset.
+        version: number of the version, from 1; that of a dropped version is not used again.
+        rows: number of rows.
+        columns: columns in the order of the source.
+        source: source of the import.
+        data: Parquet file with the rows.
+        imported_at: time of the import.
+        bad_rows: number of rows left out for the reasons in bad-rows.csv.
+        mapping: SHA-256 of the applied mapping to a project's variables, if any.
+        person: column whose numbers stand for persons, if any.
     """
 
     format: Literal[1] = 1
@@ -104,7 +104,7 @@ class Description(Strict):
         return tuple(column.name for column in self.columns if column.kind in NUMERIC)
 
     def in_words(self) -> str:
-        """Return a line that tells the dataset apart."""
+        """Return one line that identifies the dataset."""
         return (
             f"{self.name} version {self.version}: {self.rows:,} rows, {len(self.columns)} columns ({self.source.name})"
         )

@@ -1,4 +1,4 @@
-"""What can be wrong with a table or its storage, in words for the person who imports it.
+"""Errors of a table or its storage, worded for the person who imports it.
 
 No message carries a value from the table: a file without a header would otherwise show its first patient.
 """
@@ -14,7 +14,7 @@ class DatasetError(SecaggError):
 
 
 class SourceError(DatasetError):
-    """The table cannot be read: it is missing, empty, of another encoding, larger than allowed, or no regular table."""
+    """The table cannot be read: it is missing, empty, irregular, in another encoding, or larger than allowed."""
 
 
 class ImportLimitError(SourceError):
@@ -26,16 +26,16 @@ class HeaderError(SourceError):
 
 
 class DeclarationError(DatasetError):
-    """The declaration of a table, or the mapping of its columns, is wrong; says where."""
+    """The declaration of a table, or the mapping of its columns, is wrong; the message says where."""
 
 
 class BadRowsError(DatasetError):
     """More rows are bad than the import may leave out; nothing was stored.
 
     Attributes:
-        bad, rows: how many of how many.
-        share: that may be.
-        folder: where the report and the list of bad rows are.
+        bad, rows: number of bad rows, and of all rows.
+        share: share of bad rows that is allowed.
+        folder: folder with the report and the list of bad rows.
     """
 
     def __init__(self, bad: int, rows: int, share: float, folder: Path) -> None:
@@ -50,10 +50,10 @@ class BadRowsError(DatasetError):
 
 
 class NotNumericError(DatasetError):
-    """A column is needed as numbers and is stored as something else.
+    """A column that is needed as numbers is stored as something else.
 
     Attributes:
-        column: its name.
+        column: name of the column.
     """
 
     def __init__(self, column: str) -> None:
@@ -62,15 +62,15 @@ class NotNumericError(DatasetError):
 
 
 class DatasetNameError(DatasetError):
-    """The name cannot be one of a dataset."""
+    """The name is not valid for a dataset."""
 
 
 class NoSuchDatasetError(DatasetError):
-    """There is no dataset, or no version of it, by that name."""
+    """There is no dataset of that name, or no such version of it."""
 
 
 class DamagedDatasetError(DatasetError):
-    """What is stored is not what was imported: a file is missing or changed. Import it again."""
+    """The stored data are not those imported: a file is missing or changed. Import them again."""
 
 
 class InsecureFolderError(DatasetError):
@@ -78,6 +78,6 @@ class InsecureFolderError(DatasetError):
 
 
 def some(items: Sequence[object], most: int = 5) -> str:
-    """Return the first few items in words."""
+    """List the first few items in words."""
     shown = ", ".join(str(item) for item in items[:most])
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown

@@ -1,4 +1,4 @@
-"""Files for one user, mode 0600."""
+"""Files that only their owner can use, mode 0600."""
 
 import os
 from pathlib import Path
@@ -11,5 +11,5 @@ def private_file(path: Path) -> TextIO:
 
 
 def private(path: str, flags: int) -> int:
-    """Open a file with mode 0600; for `open`'s opener."""
+    """Open a file with mode 0600; an `opener` for `open`."""
     return os.open(path, flags, mode=0o600)

@@ -1,4 +1,4 @@
-"""What a stored table looks like, for its report: one column is in memory at a time."""
+"""Profiles a stored table's columns for its report; one column is in memory at a time."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +17,13 @@ _WIDEST = 1e150
 
 
 class ColumnProfile(NamedTuple):
-    """What is seen in a column. Times of dates are days since 1970.
+    """The profile of a column. Dates are in days since 1970.
 
     Attributes:
-        column: its description.
-        distinct: how many different values there are.
-        low, quartiles, high, mean, sd: of numbers and dates; None without a value.
-        levels: the most frequent values and how often they come, of everything else.
+        column: description of the column.
+        distinct: number of different values.
+        low, quartiles, high, mean, sd: statistics of numbers and dates; None without a value.
+        levels: most frequent values of any other type, and their counts.
         edges, counts: histogram of numbers and dates.
         missing: share of missing values in each block of consecutive rows.
     """
@@ -42,7 +42,7 @@ class ColumnProfile(NamedTuple):
 
 
 def profile(path: Path, columns: Sequence[Column]) -> tuple[ColumnProfile, ...]:
-    """Return what is seen in each column of a stored table."""
+    """Return the profile of each column of a stored table."""
     return tuple(_of(pl.read_parquet(path, columns=[one.name]).to_series(), one) for one in columns)
 
 
@@ -63,7 +63,7 @@ def _of(values: pl.Series, column: Column) -> ColumnProfile:
 def _number(seen: ColumnProfile, present: pl.Series) -> ColumnProfile:
     numbers = present.to_physical().cast(pl.Float64).to_numpy()
     low, high = float(numbers.min()), float(numbers.max())
-    if high / 2 - low / 2 > _WIDEST:  # of such numbers the squares are beyond a double
+    if high / 2 - low / 2 > _WIDEST:  # the squares of such numbers overflow a double
         return seen._replace(low=low, high=high)
     q1, q2, q3 = (float(one) for one in np.quantile(numbers, (0.25, 0.5, 0.75)))
     counts, edges = np.histogram(numbers, _edges(low, high, whole=seen.column.kind is not ColumnKind.REAL))
@@ -79,7 +79,7 @@ def _number(seen: ColumnProfile, present: pl.Series) -> ColumnProfile:
 
 
 def _edges(low: float, high: float, *, whole: bool) -> Array:
-    """Return the edges of a histogram's bins; those of whole numbers hold as many whole numbers each."""
+    """Return the edges of a histogram's bins; for whole numbers, all bins hold equally many of them."""
     if not whole and low < high:
         return np.linspace(low, high, _BINS + 1)
     width = max(1, -(-int(high - low + 1) // _BINS))

@@ -1,4 +1,4 @@
-"""What an import shows while it works: a bar for people, JSON lines for programs. Names, counts and seconds alone."""
+"""Progress of an import: a bar for people, JSON lines for programs, with names, counts and seconds alone."""
 
 import json
 import sys
@@ -15,14 +15,14 @@ _EVERY_S = 0.5
 
 
 class Show(Protocol):
-    """Shows how far a step is."""
+    """Shows the progress of a step."""
 
     def __call__(self, step: str, done: int, of: int | None, rows: int) -> None:
-        """Take the work done so far (bytes or rows), all of it if that is known, and the rows that went through."""
+        """Show the work done so far (bytes or rows), the total if known, and the number of rows processed."""
 
 
 class Clock:
-    """Seconds by step; a step that is taken in turns with others adds up."""
+    """Seconds spent in each step; the turns of a step that alternates with others add up."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""What a command tells about an import that went well."""
+"""The summary that a command gives of a successful import."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,13 +8,13 @@ from participant.data.model.description import Description
 
 
 class ImportSummary(NamedTuple):
-    """What came of an import.
+    """The outcome of an import.
 
     Attributes:
-        description: of the new version.
-        folder: with its report.
-        seconds: by step.
-        read, bad, repeated: rows that were read, and left out as bad or as repeating another.
+        description: description of the new version.
+        folder: folder with its report.
+        seconds: duration of each step.
+        read, bad, repeated: number of rows read, left out as bad, and left out as repeating another.
     """
 
     description: Description

@@ -1,8 +1,8 @@
-"""Which letters behind a number are a unit.
+"""Tells which letters after a number are a unit.
 
-`1a`, `2a`, `3a` may be stages and `17JAN2023` is a date, so only units that are in use count: an SI unit with or
+`1a`, `2a`, `3a` may be stages and `17JAN2023` is a date, so only units in common use count: an SI unit with or
 without a prefix, a unit of clinical laboratories, and products and powers of these (`mmol/l`, `kg/m2`, `10^9/l`,
-`mL/min/1.73m2`). Single letters that are as often codes (a, d, m, y ...) do not count: whoever means them declares
+`mL/min/1.73m2`). Single letters that are as often codes (a, d, m, y ...) do not count: a site that means them declares
 them.
 """
 

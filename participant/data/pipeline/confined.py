@@ -1,9 +1,9 @@
 """An import in a process of its own, with bounded memory and time.
 
-A file of some kilobytes can make a library ask for hundreds of gigabytes, and a library that does not get them may end
-its process. So what reads a table is not the process that the data manager talks to: `run` starts `python -m` this
-module, hands the request over on standard input, and takes progress and outcome as lines of JSON. Nothing that the
-process returns is code.
+A file of a few kilobytes can make a library request hundreds of gigabytes, and one that is refused them may end its
+process. So tables are read in another process than the one that the data manager talks to: `run` starts this module
+with `python -m`, passes the request on standard input, and receives progress and outcome as lines of JSON. Nothing
+that the process returns is code.
 """
 
 import json
@@ -31,11 +31,11 @@ from secagg.errors import SecaggError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What an import may use.
+    """Limits on an import's resources.
 
     Attributes:
-        memory_mib: address space above that of the process before it reads.
-        minutes: from start to end.
+        memory_mib: address space beyond that of the process before it reads.
+        minutes: duration from start to end.
     """
 
     memory_mib: int
@@ -58,20 +58,20 @@ def run(
     """Import a table as the next version of a dataset.
 
     Args:
-        datasets: where it goes.
-        name: of the dataset.
+        datasets: store for the new version.
+        name: name of the dataset.
         place: a file's path, or a database's address.
-        options: how it is read.
-        declared: what the site says about the table.
+        options: options for reading it.
+        declared: declaration of the table.
         imported_at: the time, with its zone.
-        mapped: whether the mapping of the version before is applied, if it has one.
-        pictures: whether the report has any.
-        limits: on memory and time.
-        show: takes the progress.
+        mapped: whether to apply the previous version's mapping, if any.
+        pictures: whether the report has pictures.
+        limits: limits on memory and time.
+        show: function that shows the progress.
 
     Raises:
-        DatasetError: as `open_source` and `import_table`; nothing was stored.
-        ImportLimitError: the import needed more than it may use.
+        DatasetError: raised as by `open_source` and `import_table`; nothing was stored.
+        ImportLimitError: the import exceeded a limit.
     """
     request = {
         "datasets": str(datasets.root),
@@ -84,7 +84,7 @@ def run(
         "pictures": pictures,
         "memory_mib": limits.memory_mib,
     }
-    command = [sys.executable, "-P", "-m", __spec__.name]  # -P: the current folder is no place for modules
+    command = [sys.executable, "-P", "-m", __spec__.name]  # -P: import no modules from the current folder
     late = False
 
     def end() -> None:
@@ -121,7 +121,7 @@ class _Ended(Exception):  # noqa: N818 - no error of its own
 
 
 def _followed(process: "subprocess.Popen[str]", request: str, show: Show) -> ImportSummary:
-    """Hand the request over, and follow what the process reports up to its result."""
+    """Hand over the request, and follow the process's reports up to its result."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -145,7 +145,7 @@ def _followed(process: "subprocess.Popen[str]", request: str, show: Show) -> Imp
 
 
 def _work(request: dict[str, Any], out: TextIO) -> None:
-    """Import as the request says, and write what comes of it."""
+    """Run the requested import, and write its progress and outcome."""
     from participant.data.pipeline.importing import import_table  # noqa: PLC0415 - the waiting process needs none of it
     from participant.data.pipeline.mapping import of_version  # noqa: PLC0415
 
@@ -191,18 +191,18 @@ def _work(request: dict[str, Any], out: TextIO) -> None:
 
 
 def _bound(memory_mib: int) -> None:
-    """Bound the address space, where the system can."""
+    """Limit the address space, where the system can."""
     try:
         used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     except OSError:
-        return  # no Linux, and others do not hold to this limit
+        return  # not Linux; other systems do not enforce this limit
     limit = used + (memory_mib << 20)
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
 
 
 def _main() -> None:
-    """Serve one request. What libraries print goes to standard error."""
+    """Serve one request. Libraries' output goes to standard error."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     _work(json.load(sys.stdin), out)

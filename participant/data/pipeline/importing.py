@@ -1,8 +1,8 @@
-"""An import: from a source to a new version of a dataset, in named steps with their times, and a report either way.
+"""An import: from a source to a new version of a dataset, in named and timed steps, with a report in any case.
 
     load, names, duplicates, types, validate, map, store, verify, report
 
-The report and the list of bad rows stay beside the dataset, also when the import is refused.
+The report and the list of bad rows stay beside the dataset, even when the import is refused.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ from participant.data.store.store import DATA, DatasetStore
 
 
 class Imported(NamedTuple):
-    """What came of an import: the new version, the folder with its report, and what the report says."""
+    """The outcome of an import: the new version, the folder with its report, and the report's facts."""
 
     description: Description
     folder: Path
@@ -39,7 +39,7 @@ class Imported(NamedTuple):
 
     @property
     def summary(self) -> ImportSummary:
-        """What a command tells about it."""
+        """The summary that a command gives."""
         facts = self.facts
         return ImportSummary(self.description, self.folder, facts.seconds, facts.read, facts.bad, facts.repeated)
 
@@ -58,17 +58,17 @@ def import_table(
     """Import a table as the next version of a dataset.
 
     Args:
-        datasets: where it goes.
-        name: of the dataset: a letter, then up to 63 letters, digits and ``. _ -``.
-        source: of the table.
+        datasets: store for the new version.
+        name: name of the dataset: a letter, then up to 63 letters, digits and ``. _ -``.
+        source: source of the table.
         imported_at: the time, with its zone.
-        declared: what the site says about the table; nothing by default.
-        mapping: to a project's variables, if there is one.
-        show: takes the progress.
-        pictures: whether the report has any.
+        declared: declaration of the table; empty by default.
+        mapping: mapping to a project's variables, if any.
+        show: function that shows the progress.
+        pictures: whether the report has pictures.
 
     Raises:
-        DatasetNameError, SourceError, HeaderError, DeclarationError: as they say; nothing was stored.
+        DatasetNameError, SourceError, HeaderError, DeclarationError: as their names say; nothing was stored.
         BadRowsError: more rows are bad than the declaration allows; report and list of bad rows were kept.
     """
     with _at_work(datasets, name, declared or Declaration(), mapping, imported_at, show) as task:
@@ -87,7 +87,7 @@ def map_dataset(
     """Map the newest version of a dataset to a project's variables, as its next version.
 
     Raises:
-        NoSuchDatasetError, DamagedDatasetError, DeclarationError, BadRowsError: as they say; nothing was stored.
+        NoSuchDatasetError, DamagedDatasetError, DeclarationError, BadRowsError: as their names say; nothing was stored.
     """
     described = datasets.verify(name)
     path = datasets.folder(name, described.version) / DATA
@@ -102,7 +102,7 @@ def map_dataset(
 def _at_work(
     datasets: DatasetStore, name: str, declared: Declaration, mapping: Mapping | None, at: datetime, show: Show
 ) -> Iterator["_Import"]:
-    """Give an import with a folder to work in, and clear away what is left of it."""
+    """Provide an import with a folder to work in, and clear away its leftovers."""
     with datasets.unfinished(name) as work:
         task = _Import(datasets, name, declared, mapping, at, show, work)
         try:
@@ -112,7 +112,7 @@ def _at_work(
 
 
 class _Import:
-    """One import at work in its folder."""
+    """One import in progress in its folder."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class _Import:
         self._mapping = mapping
         self._at = at
         self._show = show
-        self._done = work / "done"  # what becomes the version
+        self._done = work / "done"  # becomes the version
         self._clock = Clock()
         parts = work / "parts"
         for folder in (parts, self._done):
@@ -139,7 +139,7 @@ class _Import:
         self.reader = TableReader(parts, declared, self.bad, mapping=mapping, clock=self._clock, show=show)
 
     def finish(self, table: TableValues, source: TableSource | Origin, *, pictures: bool) -> Imported:
-        """Store the values if so many rows may be bad, and write the report in any case."""
+        """Store the values unless too many rows are bad, and write the report in any case."""
         self.bad.close()
         origin = source if isinstance(source, Origin) else source.origin()
         refused = len(self.bad.lines) > self._declared.bad_rows * table.read
@@ -177,7 +177,7 @@ class _Import:
             notes=table.notes,
             remarks=table.remarks,
         )
-        with self._clock("report"):  # its own page cannot tell all of it
+        with self._clock("report"):  # the page cannot show all of its own time
             write(facts, self._done, pictures=pictures)
         if described is None:
             path.unlink(missing_ok=True)
@@ -189,7 +189,7 @@ class _Import:
     def _described(self, path: Path, columns: tuple[Column, ...], rows: int, origin: Origin) -> Description:
         return Description(
             name=self._name,
-            version=1,  # the store gives the number
+            version=1,  # the store assigns the number
             rows=rows,
             columns=columns,
             source=DataFile(kind=origin.kind, name=origin.name, bytes=origin.bytes, sha256=origin.sha256),

@@ -1,4 +1,4 @@
-"""The site's columns as a project's variables: a TOML file that is written once.
+"""Mapping of a site's columns to a project's variables: a TOML file that is written once.
 
     [variables.weight]              # the project's code
     column = "Gewicht"              # the site's column
@@ -9,8 +9,8 @@
     column = "sex"
     categories = { m = 1, f = 2 }   # the site's value -> the project's number
 
-Mapped columns are what the next version of the dataset holds, under the project's codes; others are left out unless
-`keep` names them. A mapping stays with the version and is applied again when the table is imported again.
+The dataset's next version holds the mapped columns under the project's codes; others are left out unless `keep` names
+them. A mapping stays with the version and is applied again when the table is imported again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ NAME = "mapping.json"
 
 
 class MappedVariable(Strict):
-    """Where a variable comes from; see the module."""
+    """The origin of a variable; see the module."""
 
     column: Name
     factor: FiniteFloat = 1.0
@@ -45,9 +45,9 @@ class Mapping(Strict):
     """A mapping with the definitions that it maps to.
 
     Attributes:
-        definitions: of the project.
-        variables: by code.
-        keep: further columns that stay as they are.
+        definitions: the project's definitions.
+        variables: mapped variables by code.
+        keep: further columns, kept as they are.
     """
 
     definitions: Definitions
@@ -76,7 +76,7 @@ class Mapping(Strict):
         """Read a mapping from a TOML file.
 
         Raises:
-            DeclarationError: no TOML, an unknown member, or something that the definitions do not have.
+            DeclarationError: the file is not TOML, or has an unknown member or one that the definitions lack.
         """
         content = {**read_toml(path), "definitions": tuple(definitions)}
         try:
@@ -106,13 +106,13 @@ class Mapping(Strict):
 
 
 class Mapper(NamedTuple):
-    """A mapping that fits a table, and the columns that come out."""
+    """A mapping that fits a table, and the resulting columns."""
 
     mapping: Mapping
     columns: tuple[Column, ...]
 
     def map(self, table: pl.DataFrame) -> tuple[pl.DataFrame, list[tuple[str, Complaint]]]:
-        """Return a batch of mapped values, and the complaints by the column that they come from."""
+        """Return a batch of mapped values, and each complaint with the column that it is about."""
         values, complaints = [], []
         kinds = {column.name: column.kind for column in self.columns}
         for definition in self.mapping.definitions:
@@ -133,7 +133,7 @@ def definitions_of(path: Path) -> tuple[Definition, ...]:
     """Read a project's variables from a TOML file with [[variables]], such as the terms of the project.
 
     Raises:
-        DeclarationError: no TOML, or something that is no variable.
+        DeclarationError: the file is not TOML, or an entry is not a valid variable.
     """
     try:
         published = _Published.model_validate({"variables": read_toml(path).get("variables", ())}, strict=False)
@@ -146,7 +146,7 @@ def of_version(datasets: DatasetStore, name: str) -> Mapping | None:
     """Return the mapping that was applied to the newest version of a dataset, or None.
 
     Raises:
-        DamagedDatasetError: there is one, and it cannot be read or is not the one that was applied.
+        DamagedDatasetError: the mapping cannot be read or is not the one that was applied.
     """
     if not datasets.versions(name) or (described := datasets.describe(name)).mapping is None:
         return None

@@ -1,7 +1,7 @@
-"""Reading a table: from a source to its values, by the same rules for an import and for a simulation.
+"""Reads a table, from source to values, by the same rules for an import and for a simulation.
 
-Batches are laid aside in a folder that only the owner can read. What is in memory at a time is a batch, and 16 bytes a
-row for finding duplicates (more while they are sorted).
+Batches are set aside in a folder that only its owner can read. Memory holds one batch at a time, and 16 bytes a row for
+finding duplicates (more while they are sorted).
 """
 
 from collections import abc
@@ -29,16 +29,16 @@ from participant.statistics.language.layout import Array
 
 
 class TableValues(NamedTuple):
-    """Values in parts, with what the report says about the way to them.
+    """Values in parts, with the report's facts about how they were read.
 
     Attributes:
-        parts: files with a batch of values each.
-        columns: described; the missing values are not counted yet.
-        read: rows, the bad ones included.
-        same: rows that agree with an earlier one in every cell, of a table without a key.
-        persons: how many different persons there are, if an identifier was declared.
-        notes: by column, what was inferred, changed or could not be decided.
-        remarks: of the whole table, likewise.
+        parts: files, each with a batch of values.
+        columns: descriptions, in which missing values are not counted yet.
+        read: number of rows, including bad ones.
+        same: number of rows equal to an earlier one in every cell, in a table without a key.
+        persons: number of different persons, if an identifier was declared.
+        notes: inferences, changes and open questions, by column.
+        remarks: the same for the whole table.
     """
 
     parts: Sequence[Path]
@@ -54,11 +54,11 @@ class TableReader:
     """Reads a table into a folder.
 
     Args:
-        folder: for the parts.
-        declared: what the site says about the table.
-        bad: takes the rows that are left out.
-        mapping: to a project's variables, if there is one.
-        clock, show: take the seconds and the progress of the steps.
+        folder: folder for the parts.
+        declared: declaration of the table.
+        bad: list of the rows that are left out.
+        mapping: mapping to a project's variables, if any.
+        clock, show: recipients of the steps' seconds and progress.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class TableReader:
         """Read a source and return its values, without the rows that are bad or repeat another.
 
         Raises:
-            SourceError, HeaderError, DeclarationError: as they say.
+            SourceError, HeaderError, DeclarationError: as their names say.
         """
         with self._clock("names"):
             named = standardise(source.header, self._declared)
@@ -129,7 +129,7 @@ class TableReader:
     def _values(
         self, staged: StagedTable, readings: Sequence[Reading], numbers: Sequence[pl.Series] | None
     ) -> Iterator[tuple[pl.Series, pl.DataFrame, list[tuple[str, Complaint, pl.Series]]]]:
-        """Yield lines and values of each part, with the complaints about its cells."""
+        """Yield each part's lines and values, with the complaints about its cells."""
         done = 0
         for position, part in enumerate(staged.parts):
             with self._clock("validate"):
@@ -155,7 +155,7 @@ class TableReader:
         complaints: list[tuple[str, Complaint, pl.Series]],
         mapper: Mapper | None,
     ) -> Path:
-        """Write the values of a part without the rows that are left out, and list these."""
+        """List a part's bad cells, and write its values without the rows that are left out."""
         if mapper is not None:
             with self._clock("map"):
                 given = values
@@ -174,13 +174,13 @@ class TableReader:
 
 
 def numbers_of(source: TableSource, declared: Declaration | None = None) -> dict[str, Array]:
-    """Return the columns of a table that statistics can use, as an import would store them; nothing is kept.
+    """Return a table's columns that statistics can use, as an import would store them; keep nothing.
 
     Returns:
         (rows,) float64 by name, NaN where a value is missing.
 
     Raises:
-        SourceError, HeaderError, DeclarationError: as they say; more rows are bad than the declaration allows.
+        SourceError, HeaderError, DeclarationError: as their names say; also if too many rows are bad.
     """
     declared = declared or Declaration()
     with TemporaryDirectory(prefix="secagg-") as name:

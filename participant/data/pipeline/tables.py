@@ -1,4 +1,4 @@
-"""A table's numbers, for who simulates sites: read by the rules of an import, and nothing is kept."""
+"""A table's numbers, for simulated sites: read by the rules of an import, without keeping anything."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,31 +18,31 @@ DECLARATION = ".toml"
 
 
 def of_file(path: Path) -> dict[str, Array]:
-    """Return the columns of a file that statistics can use, as an import would store them.
+    """Return a file's columns that statistics can use, as an import would store them.
 
     If a `.toml` file of the same name exists, it is used as the declaration.
 
     Raises:
-        DatasetError: what an import would refuse.
+        DatasetError: an import would refuse the table.
     """
     declared = path.with_name(f"{name_of(path)}{DECLARATION}")
     return numbers_of(open_source(str(path)), Declaration.read(declared) if declared.exists() else None)
 
 
 def of_frame(table: Any, name: str) -> dict[str, Array]:
-    """Return the columns of a data frame, or of arrays by name, that statistics can use.
+    """Return those columns of a data frame, or of arrays by name, that statistics can use.
 
     Raises:
-        DatasetError: what an import would refuse.
+        DatasetError: an import would refuse the table.
     """
     return numbers_of(FrameSource(table, name))
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder that are named as tables."""
+    """Yield the files in a folder that are named like tables."""
     return (path for path in sorted(folder.glob("*")) if path.name.lower().endswith(SUFFIXES))
 
 
 def name_of(path: Path) -> str:
-    """Return the name of a table's file without what its kind is called."""
+    """Return the name of a table's file without its suffix."""
     return next(path.name[: -len(one)] for one in SUFFIXES if path.name.lower().endswith(one))

@@ -1,1 +1,1 @@
-"""The report of an import: what was found and done, for the data manager. It shows values and stays in the house."""
+"""The report of an import: findings and changes, for the data manager. It shows values and stays at the site."""

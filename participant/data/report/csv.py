@@ -1,4 +1,4 @@
-"""The report as CSV: a line for each column, for those who keep such lists. No cell is one that a spreadsheet runs."""
+"""The report as CSV, one line for each column. No cell is one that a spreadsheet would run as a formula."""
 
 import csv
 from io import StringIO
@@ -13,7 +13,7 @@ HEADER = (
 
 
 def table(facts: ImportFacts) -> str:
-    """Return the table."""
+    """Return the report as CSV."""
     out = StringIO()
     writer = csv.writer(out)
     writer.writerow(HEADER)

@@ -1,4 +1,4 @@
-"""What a report says, whatever its form."""
+"""The facts in a report, whatever its format."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from participant.data.sources import Origin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportFacts:
-    """What a report says.
+    """The facts in a report.
 
     Attributes:
-        dataset: its name.
-        version: that was made, or None where the import was refused.
-        at: when.
-        origin: of the table.
-        seconds: by step.
-        read, stored: rows.
-        bad, repeated: rows that were left out as bad, and as repeating another.
-        allowed: the share of rows that may be bad.
-        same: rows that agree with an earlier one in every cell, of a table without a key; they stay.
-        persons: how many different persons there are, if an identifier was declared.
+        dataset: name of the dataset.
+        version: the new version, None if the import was refused.
+        at: time of the import.
+        origin: origin of the table.
+        seconds: duration of each step.
+        read, stored: number of rows read, and stored.
+        bad, repeated: number of rows left out as bad, and as repeating another.
+        allowed: share of rows that may be bad.
+        same: number of rows, kept, equal to an earlier one in every cell, in a table without a key.
+        persons: number of different persons, if an identifier was declared.
         reasons: (column, reason, times), most frequent first.
-        columns: what was seen in them.
-        notes: by column, what was inferred, changed or could not be decided.
-        remarks: of the whole table, likewise.
+        columns: profiles of the columns.
+        notes: inferences, changes and open questions, by column.
+        remarks: the same for the whole table.
     """
 
     dataset: str
@@ -53,7 +53,7 @@ class ImportFacts:
 
 
 def in_figures(value: float | None, kind: ColumnKind) -> str:
-    """Return a value of a column in words."""
+    """Format a value of a column."""
     if value is None:
         return ""
     if kind is ColumnKind.DATE:
@@ -62,7 +62,7 @@ def in_figures(value: float | None, kind: ColumnKind) -> str:
 
 
 def remarks_on(facts: ImportFacts, column: Column) -> list[str]:
-    """Return the report's remarks on a column: notes, and why its values are missing."""
+    """Return the report's remarks on a column: notes, and reasons why values are missing."""
     reasons = ", ".join(f"{reason} ({count:,})" for reason, count in column.reasons.items())
     return [
         *facts.notes.get(column.name, ()),
@@ -71,7 +71,7 @@ def remarks_on(facts: ImportFacts, column: Column) -> list[str]:
 
 
 def summary(facts: ImportFacts) -> list[tuple[str, str]]:
-    """Return the head of the report: what, and how much."""
+    """Return the report's summary as labels and values."""
     size = "" if facts.origin.bytes is None else f", {facts.origin.bytes:,} bytes"
     rows = [
         (

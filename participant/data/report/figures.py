@@ -1,4 +1,4 @@
-"""The report's pictures, drawn by matplotlib's objects (never pyplot) and rendered to PNG."""
+"""The report's pictures, drawn with matplotlib's objects (never pyplot) and rendered to PNG."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -22,14 +22,14 @@ _STYLE: Any = {  # matplotlib types its keys one by one
     "axes.spines.top": False,
     "axes.spines.right": False,
     "savefig.dpi": 144,
-    "text.parse_math": False,  # a value is words, also with a dollar sign
+    "text.parse_math": False,  # a value is plain text, even with a dollar sign
 }
 _SHOWN = 6
 _LONGEST = 18
 
 
 def distribution(seen: ColumnProfile) -> bytes | None:
-    """Return a column's histogram or its most frequent values as PNG; None where there is nothing to see."""
+    """Return a column's histogram or its most frequent values as PNG; None if there is nothing to show."""
     if seen.edges is None and (not seen.levels or seen.levels[0][1] == 1):
         return None
     with mpl.rc_context(_STYLE):
@@ -54,7 +54,7 @@ def distribution(seen: ColumnProfile) -> bytes | None:
 
 
 def missingness(columns: Sequence[ColumnProfile]) -> bytes:
-    """Return where values are missing, as PNG: a line for each column, the rows from left to right."""
+    """Return a map of missing values as PNG: one line for each column, rows from left to right."""
     shares = np.array([seen.missing for seen in columns])
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(7.2, 0.7 + 0.16 * len(columns)), layout="constrained")

@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else: pictures are inside, nothing is fetched, nothing runs."""
+"""The report as a self-contained page: pictures are embedded, nothing is fetched, nothing runs."""
 
 from base64 import b64encode
 from types import ModuleType
@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from participant.data.report.facts import ImportFacts, in_figures, remarks_on, summary
 
-PICTURES = 100  # columns that are drawn; wider tables are told in figures alone
+PICTURES = 100  # columns drawn; further ones appear in numbers alone
 
 _PAGES = Environment(
     loader=PackageLoader("participant.data.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True

@@ -7,7 +7,7 @@ from participant.data.report.facts import ImportFacts, in_figures, remarks_on, s
 
 
 def page(facts: ImportFacts) -> str:
-    """Return the page."""
+    """Return the report as Markdown."""
     parts = [
         f"# Import of {_cell(facts.dataset)}",
         *_table(("", ""), summary(facts)),
@@ -60,5 +60,5 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return text that is text: nothing in it is markup, a link or the end of a cell."""
+    """Escape text so that nothing in it is markup, a link or the end of a cell."""
     return re.sub(r"([\\`*_{}\[\]<>()#|!~&])", r"\\\1", " ".join(text.split()))

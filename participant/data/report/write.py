@@ -1,4 +1,4 @@
-"""Writes a report in all its forms."""
+"""Writes a report in all its formats."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ CSV = "report.csv"
 
 
 def write(facts: ImportFacts, folder: Path, *, pictures: bool) -> None:
-    """Write the report in all its forms into a folder."""
+    """Write the report in all its formats into a folder."""
     for name, text in (
         (HTML, html.page(facts, pictures=pictures)),
         (MARKDOWN, markdown.page(facts)),

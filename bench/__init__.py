@@ -1,1 +1,1 @@
-"""Measurements: one module a question, ratios against a limit or a peer in the same run."""
+"""Benchmarks: one module per question, with ratios to a limit or to a peer measured in the same run."""

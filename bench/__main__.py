@@ -1,4 +1,4 @@
-"""`python -m bench NAME [--json] [--keep]`: measure, print a table, and with --json one JSON object."""
+"""`python -m bench NAME [--json] [--keep]`: measure, and print a table or, with --json, one JSON object."""
 
 import json
 from importlib import import_module

@@ -1,9 +1,9 @@
-"""What does an analysis cost over nine sites: rounds, bytes, seconds?
+"""How many rounds, bytes and seconds does an analysis over nine sites cost?
 
-Each analysis runs as in its first case in `tests/oracles`, every round through the machines of coordinator and sites in
-this process, on one core: what is missing of a run is the network alone. Epochs prepare as many rounds as coordinators
-do by default, and their setup counts. The logistic regression has 20 coefficients and 9,000 rows; that it equals
-statsmodels is seen before a time is told.
+Each analysis runs as in its first case in `tests/oracles`. Every round passes through the state machines of coordinator
+and sites in this process, on one core: only the network is missing. Epochs prepare the coordinator's default number of
+rounds, and their setup counts. The logistic regression has 20 coefficients and 9,000 rows; its time is reported only
+after its result has been compared with statsmodels.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ ROUNDS: int = CoordinatorConfig.model_fields["rounds"].default
 
 
 class ProtocolSum(SecureSum):
-    """A secure sum by the machines of the protocol, one epoch after the other."""
+    """A secure sum computed by the protocol's state machines, one epoch after another."""
 
     def __init__(self, tables: Mapping[str, Columns]) -> None:
         self._tables = dict(sorted(tables.items()))
@@ -58,7 +58,7 @@ class ProtocolSum(SecureSum):
 
     @property
     def bytes_of_a_site(self) -> float:
-        """What a site sent, on average."""
+        """Average number of bytes that a site sent."""
         return sum(sum(cohort.costs()[1]["participant"].values()) for cohort in self._cohorts)
 
 
@@ -76,7 +76,7 @@ def rows() -> list[Row]:
 def carried_out(
     title: str, spec: TableSpec, tables: Mapping[str, Columns], least_s: float | None = None
 ) -> tuple[Row, AnalysisResult]:
-    """Return the row of an analysis over these sites, which is to take less than `least_s`, and its result."""
+    """Return the row of an analysis over these sites, with target time below `least_s`, and its result."""
     secure_sum = ProtocolSum(tables)
     start = process_time()
     result = asyncio.run(spec.analyse(secure_sum))
@@ -92,7 +92,7 @@ def carried_out(
 
 
 def logistic(patients: int = 1000) -> Row:
-    """So many made-up patients at each site, and 20 coefficients."""
+    """Fit 20 coefficients over this many synthetic patients per site."""
     noise = np.random.default_rng(20)  # noqa: TID251 - made-up patients
     x = noise.normal(size=(SITES, len(COVARIATES), patients))
     risk = 1 / (1 + np.exp(0.5 - np.linspace(-0.5, 0.5, len(COVARIATES)) @ x))

@@ -1,9 +1,9 @@
 """How does the cost of a round grow: the client's against n and d, the server's against n, d and drop-outs?
 
-Arithmetic alone on one core, ours beside the peers' and a sum that hides nothing. Client: quantise, all masks, pack.
-Server: add the uploads and remove the masks that a tenth of the sites leaves behind. Flower's masks at the server are
-scaled from a sample; Fed-BioMed's LOM stops at smaller sizes, because it takes long, and loses no site, because it has
-no way to.
+Arithmetic only, on one core: ours, the peers', and a sum that hides nothing. Client: quantise, all masks, pack.
+Server: add the uploads and remove the masks left behind when a tenth of the sites drop out. Flower's server-side masks
+are extrapolated from a sample; Fed-BioMed's LOM is slow, so it stops at smaller sizes, and it loses no site, because it
+cannot handle drop-outs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +14,12 @@ from bench.measure import Row, in_turn, in_words
 from bench.peers import FLOWER, LOM, Candidates, candidates
 
 OURS, PLAIN = "secagg", "plain sum"
-N, D = 20, 10**5  # the size that is held while the other one grows
+N, D = 20, 10**5  # the value each is held at while the other grows
 SITES = (5, 10, 20, 50, 100, 200, 500)
 LENGTHS = (10**4, 10**5, 10**6, 10**7)
 LOM_SITES, LOM_LENGTH = 50, 10**6
 SAMPLE = 50
-MANY, LOST = 100, (1, 2, 4, 8, 16, 32)  # drop-outs among so many
+MANY, LOST = 100, (1, 2, 4, 8, 16, 32)  # numbers of sites and of drop-outs
 Series = Mapping[str, Sequence[float]]
 
 
@@ -77,7 +77,7 @@ def _server(who: Candidates, n: int, d: int, lost: int) -> dict[str, float]:
 
 
 def _repetitions(n: int, d: int) -> int:
-    """Small sizes are soon over, and a busy moment weighs more on them."""
+    """Return the number of repetitions: more for small sizes, whose short times vary more."""
     return 9 if n * d < 10**7 else 3
 
 
@@ -88,7 +88,7 @@ def _lom(n: int, d: int, measure: Callable[[], float]) -> dict[str, float]:
 def _row(
     what: str, axis: str, at: Sequence[int], points: Sequence[dict[str, float]], *, held: str, linear: bool = False
 ) -> Row:
-    """Return the row of a series: the exponent of each candidate's time."""
+    """Return the row of a series, with the exponent of each candidate's time."""
     series = {name: [point[name] for point in points if name in point] for name in points[0]}
     exponents = {name: exponent(at[: len(seconds)], seconds) for name, seconds in series.items()}
     ours = series[OURS]
@@ -103,7 +103,7 @@ def _row(
 
 
 def _drop_outs(who: Candidates, n: int = 50, lost: Sequence[int] = (1, 2, 4, 8, 16)) -> Row:
-    """The whole protocol's server with every message. Masks grow as lost x left, and the rest of the phase does not."""
+    """Time the server in the whole protocol. Only the masks grow with lost x left; the rest of the phase does not."""
     seconds = [who.ours("cohort", n=n, d=D, lost=k)["coordinator"]["unmask"] for k in lost]
     fitted = exponent(lost, seconds)
     return Row(
@@ -116,6 +116,6 @@ def _drop_outs(who: Candidates, n: int = 50, lost: Sequence[int] = (1, 2, 4, 8, 
 
 
 def exponent(at: Sequence[float], seconds: Sequence[float]) -> float:
-    """Return e of the power law seconds = c * at^e that fits best in logarithms."""
+    """Return the exponent e of the power law seconds = c * at^e, fitted by least squares in logarithms."""
     slope, _ = np.polyfit(np.log(at), np.log(seconds), 1)
     return float(slope)

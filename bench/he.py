@@ -1,8 +1,8 @@
-"""What do homomorphic sums cost, beside TenSEAL as it is commonly used, beside masks alone, and beside a study?
+"""How do homomorphic sums compare in cost with TenSEAL as commonly used, with masks alone, and with a study?
 
 As commonly used: CKKS of degree 8,192, [60, 40, 40, 60], scale 2^40, one vector, the public key of a context that all
-share. Ours: 20-bit values of a cohort of 200, thus 28 bits with their sum's head-room. Sums are compared before
-anything is timed.
+share. Ours: 20-bit values in a cohort of 200, hence 28 bits with head-room for the sum. Sums are checked before any
+timing.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ from secagg.quantize import Coins, quantize
 SITES = 200
 LEVELS = 2**19 - 1
 KEY = bytes(32)
-_ROUND = {100_000: 5, 1_000_000: 2}  # sites of the round that is timed
+_ROUND = {100_000: 5, 1_000_000: 2}  # number of sites in the timed round, by length
 _REPETITIONS = {100_000: 7, 1_000_000: 3}
 
 
@@ -117,7 +117,7 @@ class _Common:
 
 
 def _encrypted(values: NDArray[np.int64], layout: SlotLayout, key: BfvKey) -> bytes:
-    """Pack, encrypt, serialise."""
+    """Return the values packed, encrypted and serialised."""
     packed, parts = sl.pack_values(values, layout), []
     for start in range(0, layout.ciphertexts * SUMS.degree, SUMS.degree):
         filled = np.zeros(SUMS.degree, np.uint64)
@@ -127,13 +127,13 @@ def _encrypted(values: NDArray[np.int64], layout: SlotLayout, key: BfvKey) -> by
 
 
 def _round(reals: NDArray[np.float64], schema: Schema, sites: int) -> Callable[[], None]:
-    """Quantise, authenticate, mask, encrypt and seal at each site; open, check and add; open the sum once."""
+    """Return a whole round: sites quantise, authenticate, mask, encrypt and seal; the server adds and opens the sum."""
     sealing, coins = GroupKeys.of(KEY, schema.mac_lanes, KEY), Coins(KEY, KEY)
     own = [Mask(key=i.to_bytes(32, "big"), negate=False) for i in range(sites)]
     pairs = [Mask(key=(sites + i).to_bytes(32, "big"), negate=False) for i in range(sites)]
 
     def masks(site: int) -> Sequence[Mask]:
-        before, after = pairs[site - 1], pairs[site]  # a ring, so that they cancel; a site has n - 1 in a round
+        before, after = pairs[site - 1], pairs[site]  # a ring, so that masks cancel; real rounds have n - 1 a site
         return (own[site], after, Mask(key=before.key, negate=True))
 
     def run() -> None:
@@ -155,7 +155,7 @@ def _masked(values: NDArray[np.int64], bits: int) -> bytes:
 
 
 def _studied(values: NDArray[np.int64]) -> float:
-    """Encrypt and pack under the study's ring; its messages are packed as residues."""
+    """Time encryption and packing in the study's ring, whose messages are packed as residues."""
     ring = kahe.RING
     size = ring.degree * ring.packed
     padded = np.zeros(-(-len(values) // size) * size, np.int64)

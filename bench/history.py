@@ -1,4 +1,4 @@
-"""What was measured before: one file per measurement and processor in `results/`, the newest entry last."""
+"""Kept results: one file per benchmark and processor in `results/`, newest entry last."""
 
 import json
 import re
@@ -29,18 +29,18 @@ def keep(name: str, machine: Mapping[str, Any], rows: Sequence[Row], folder: Pat
 
 
 def newest(name: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """Return the newest entry of a measurement, on whatever machine.
+    """Return the newest entry of a benchmark, from any machine.
 
     Raises:
-        FileNotFoundError: it was never kept.
+        FileNotFoundError: no result of it was ever kept.
     """
     entries = [entry for path in folder.glob(f"{name}--*.json") for entry in json.loads(path.read_text())]
     if not entries:
         raise FileNotFoundError(f"no results of {name} are kept; run: python -m bench {name} --keep")
-    return max(reversed(entries), key=lambda entry: entry["date"])  # of one second, the one kept last
+    return max(reversed(entries), key=lambda entry: entry["date"])  # of those in the same second, the last kept
 
 
 def _slug(machine: Mapping[str, Any]) -> str:
-    """Name a machine by its processor and the features that decide which kernel runs there."""
+    """Return a name for a machine: its processor, and the features that decide which kernel it runs."""
     words = " ".join([machine["processor"], *(f for f in ("avx512f", "vaes") if f in machine["features"])])
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")

@@ -1,9 +1,9 @@
-"""What does an import cost, in seconds and memory, and does its memory grow with the table?
+"""How much time and memory does an import take, and does its memory grow with the table?
 
-A CSV file of 20 columns - integers, reals, words, dates, codes and gaps - is imported in all steps: names, duplicates,
-types, validation, storing, verification, report. Beside it pandas reads the same file and counts duplicates, gaps and
-different values and describes the numbers; it stores, verifies and draws nothing. And polars alone reads the file and
-writes it as Parquet, which is the least that an import can do. Each is alone in a process, on one core.
+A CSV file of 20 columns (integers, reals, words, dates, codes and gaps) goes through all steps of an import: names,
+duplicates, types, validation, storing, verification, report. For comparison, pandas reads the same file, counts
+duplicates, gaps and distinct values, and describes the numbers, but stores, verifies and draws nothing; polars
+reads the file and writes it as Parquet, the least an import can do. Each has its own process, on one core.
 """
 
 from pathlib import Path
@@ -44,7 +44,7 @@ def measured(small: int, large: int) -> list[Row]:
 
 
 def write_table(path: Path, count: int) -> None:
-    """Write a table of 20 columns, the same for the same number of rows."""
+    """Write a table of 20 columns; the same number of rows always gives the same table."""
     draw = np.random.default_rng(count)  # noqa: TID251 - a table to measure with
     with path.open("wb") as file:
         for start in range(0, count, _PIECE):

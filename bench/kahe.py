@@ -1,10 +1,10 @@
 """A study, not a protocol: key-additive homomorphic encryption from ring-LWE in Numba (specs/adr/0011).
 
-Each site u encrypts under a secret of its own, ct_u = a s_u + t e_u + m_u mod q, with a from a seed that all know. Sums
-of ciphertexts are ciphertexts under the sum of the secrets, so who learns that sum, and no single s_u, opens the sum:
-one upload, and nothing to be recovered when sites are lost. This module has the arithmetic: number-theoretic transform,
-encryption, opening, sizes, and an estimate of the security. Who opens the sum of secrets, and how it is proved safe, is
-what a protocol 2 would be.
+Each site u encrypts under a secret of its own, ct_u = a s_u + t e_u + m_u mod q, with a from a public seed. Sums of
+ciphertexts are ciphertexts under the sum of the secrets, so a party that learns that sum, but no single s_u, can open
+the sum: there is one upload, and nothing to recover when sites are lost. This module has the arithmetic:
+number-theoretic transform, encryption, opening, sizes, and a security estimate. A protocol 2 would have to specify who
+opens the sum of the secrets, and prove it safe.
 
 Transforms: Longa and Naehrig 2016, products by a constant after Shoup. Security: primal uSVP by the 2016 estimate
 (Albrecht, Goepfert, Virdia, Wunderer 2017), blocks at 2^(0.292 beta + 16.4) times 8 d (Albrecht, Player, Scott 2015).
@@ -54,7 +54,7 @@ def forward(a: U64Array, roots: U64Array, quotients: U64Array, p: np.uint64) -> 
 
 @kernel(void(uint64[::1], readonly(uint64), readonly(uint64), uint64))
 def inverse(a: U64Array, roots: U64Array, quotients: U64Array, p: np.uint64) -> None:
-    """Undo `forward` with the inverse roots, but for the factor N, which is entry 0 of the roots, inverted."""
+    """Undo `forward` with the inverse roots; entry 0 of the roots is 1/N and removes the factor N."""
     size, blocks = 1, a.shape[0] // 2
     while blocks >= 1:
         for i in range(blocks):
@@ -72,8 +72,8 @@ def inverse(a: U64Array, roots: U64Array, quotients: U64Array, p: np.uint64) -> 
 
 @kernel(void(readonly(uint64), readonly(uint64), uint64, uint64, uint64[::1]))
 def add_noise(coins: U64Array, messages: U64Array, t: np.uint64, p: np.uint64, out: U64Array) -> None:
-    """Add t e + m to each coefficient, e the difference of 21 and 21 coins; messages, t < p < 2^58."""
-    least = p - np.uint64(21) * t % p  # - 21 t
+    """Add t e + m to each coefficient; e is the difference of two sums of 21 coins; messages, t < p < 2^58."""
+    least = p - np.uint64(21) * t % p  # -21 t mod p
     for i in range(out.shape[0]):
         coin, noise = coins[i], np.uint64(0)
         for bit in range(21):
@@ -87,7 +87,7 @@ def add_noise(coins: U64Array, messages: U64Array, t: np.uint64, p: np.uint64, o
 
 @dataclass(frozen=True)
 class Ring:
-    """Z[x] / (x^N + 1) modulo primes, with k values of `bits` bits in a coefficient: t = 2^(k bits)."""
+    """Z[x] / (x^N + 1) modulo primes, with k values of `bits` bits per coefficient: t = 2^(k bits)."""
 
     degree: int
     primes: tuple[int, ...]
@@ -108,7 +108,7 @@ class Ring:
 
     @property
     def most_sites(self) -> int:
-        """So many ciphertexts add up to |t e + m| < q / 2, whatever the coins."""
+        """Largest number of ciphertexts whose sum has |t e + m| < q / 2 for any coins."""
         return (self.modulus // 2 - self.t) // (self.t * NOISE_BOUND)
 
 
@@ -153,7 +153,7 @@ def encrypt_residues(ring: Ring, secret: bytes, public: bytes, coins: bytes, par
 
 
 def public_polynomial(ring: Ring, public: bytes, prime: int, number: int) -> U64Array:
-    """Return a, in its transform: uniform there as it is here."""
+    """Return the transform of a, sampled directly, since it is uniform as a is."""
     start = (number * len(ring.primes) + prime) * ring.degree
     return residues(public, ring.degree, ring.primes[prime], start=start)
 
@@ -165,7 +165,7 @@ def multiplied(a: U64Array, b: U64Array, p: int) -> U64Array:
 
 
 def open_sum(ring: Ring, secret_sum: NDArray[np.int64], public: bytes, total: U64Array) -> list[list[int]]:
-    """Return the sums of messages modulo t, of a sum of ciphertexts and the sum of their secrets."""
+    """Return the sums of messages modulo t, given the sum of the ciphertexts and of their secrets."""
     q, lifts = ring.modulus, [ring.modulus // p * pow(ring.modulus // p, -1, p) for p in ring.primes]
     opened = []
     for number in range(total.shape[0]):
@@ -182,7 +182,7 @@ def open_sum(ring: Ring, secret_sum: NDArray[np.int64], public: bytes, total: U6
 
 
 def security_bits(degree: int, modulus_bits: float, deviation: float) -> float:
-    """Return log2 of the cost of the primal attack on (ring-)LWE of dimension N, at the best number of samples."""
+    """Return log2 of the primal attack's cost on (ring-)LWE of dimension N, with the best number of samples."""
 
     def solves(beta: int) -> int | None:
         delta = ((pi * beta) ** (1 / beta) * beta / (2 * pi * e)) ** (1 / (2 * (beta - 1)))

@@ -1,4 +1,4 @@
-"""How fast are the inner loops, against what the machine's own library does?"""
+"""How fast are the inner loops, compared with the machine's own libraries?"""
 
 import os
 
@@ -23,7 +23,7 @@ def rows() -> list[Row]:
 
 
 def _keystream(path: str, least: float, **environment: str) -> Row:
-    """1 MiB of 32-bit lanes: keystream and addition, against OpenSSL's keystream alone, both on one core."""
+    """Time keystream and addition over 1 MiB of 32-bit lanes, against OpenSSL's keystream alone, on one core."""
     with Worker("ours", **environment) as ours:
         seconds = ours("keystream", size=_MIB)
     ratio = seconds["openssl"] / seconds["ours"]
@@ -37,7 +37,7 @@ def _keystream(path: str, least: float, **environment: str) -> Row:
 
 
 def _shamir() -> Row:
-    """A secret of 64 bytes among 100 holders, threshold 67: split and combine."""
+    """Time splitting a 64-byte secret among 100 holders, threshold 67, and combining it."""
     secret, rand, holders = os.urandom(64), os.urandom(32), range(1, 101)
     shares = dict(zip(holders, shamir.split(secret, threshold=67, holders=holders, rand=rand), strict=True))
     some = {x: shares[x] for x in range(1, 68)}
@@ -58,7 +58,7 @@ def _shamir() -> Row:
 
 
 def _packing(count: int = 10**6) -> Row:
-    """Elements of 28 bits."""
+    """Time the packing of 28-bit elements."""
     lanes = np.frombuffer(os.urandom(4 * count), np.uint32)
     packed = packing.pack(lanes, 28)
     seconds = interleaved(

@@ -1,4 +1,4 @@
-"""Timing: repetitions of all candidates in turn, so that a busy moment hits them alike, and the median of each."""
+"""Timing: candidates are repeated in turn, so that a busy moment hits all alike; the median of each counts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table: what was to be reached and what was.
+    """One line of a table: the target and the measured value.
 
     Attributes:
-        target: in words, such as ``>= 2.5 x OpenSSL``; empty where there is none.
-        measured: in words, with its unit.
-        met: whether the target was reached, or None where there is none.
+        target: target in words, such as ``>= 2.5 x OpenSSL``, or empty if there is none.
+        measured: measured value in words, with its unit.
+        met: whether the target was reached, or None if there is none.
         figures: the numbers behind the words, for the history and the plot.
     """
 
@@ -29,13 +29,13 @@ class Row:
 
 
 def interleaved(candidates: Mapping[str, Callable[[], object]], *, repetitions: int, warm: int = 1) -> dict[str, float]:
-    """Return the median seconds of each candidate; all are run once in every repetition, in turn."""
+    """Return the median seconds of each candidate; each repetition runs every candidate once, in turn."""
     clocked = {name: lambda work=work: seconds_of(work) for name, work in candidates.items()}
     return in_turn(clocked, repetitions=repetitions, warm=warm)
 
 
 def in_turn(candidates: Mapping[str, Callable[[], float]], *, repetitions: int, warm: int = 1) -> dict[str, float]:
-    """Return the median of what each candidate returns, such as seconds that another process took by its own clock."""
+    """Return the median of each candidate's return values, such as seconds measured by another process."""
     seen: dict[str, list[float]] = {name: [] for name in candidates}
     for repetition in range(warm + repetitions):
         for name, measure in candidates.items():
@@ -46,14 +46,14 @@ def in_turn(candidates: Mapping[str, Callable[[], float]], *, repetitions: int, 
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """Return what work cost this process, over all of its threads: what a core is busy with besides does not count."""
+    """Return the CPU seconds that `work` took in this process, over all threads; other load does not count."""
     start = process_time()
     work()
     return process_time() - start
 
 
 def waited_for(work: Callable[[], object]) -> float:
-    """Return how long work took by the clock on the wall."""
+    """Return the wall-clock seconds that `work` took."""
     start = perf_counter()
     work()
     return perf_counter() - start

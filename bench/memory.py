@@ -1,8 +1,8 @@
-"""Does the coordinator need memory for the vector alone, or for every site's?
+"""Does the coordinator need memory for one vector, or for every site's?
 
 A coordinator in a process of its own takes all uploads of a round through the protocol's own steps, removes masks and
-publishes the sum; this process plays the sites. Signatures, seals, digests and packing are real; the epoch is taken as
-done, and the vectors are zero, since what they hold makes no difference.
+publishes the sum; this process plays the sites. Signatures, seals, digests and packing are real; the epoch's setup is
+skipped, and the vectors are zero, since their content makes no difference.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def measured(*, n: int, d: int) -> Iterator[Row]:
 
 
 def _upload(epoch: Epoch, site: int, vector: RingVector, context: bytes, path: Path) -> dict[str, str]:
-    """Seal and sign a site's vector; return the frame, and the file that its payload went to."""
+    """Seal and sign a site's vector; return the frame and the file that contains its payload."""
     prepared = epoch.prepared
     bound = derivations.vector_bound(prepared.epoch, Upload.KIND, site, ROUND, context)
     key = derivations.channel_key(epoch.chain(site), ROUND, Upload.KIND, prepared.epoch)

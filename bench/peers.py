@@ -1,8 +1,8 @@
-"""How much faster than the peers, doing the same work in the same run?
+"""How much faster are we than the peers, doing the same work in the same run?
 
 Flower's SecAgg+ functions and Fed-BioMed's LOM run in an environment of their own, each candidate in a process of its
-own on the same core, in turn. All get the same vectors, seeds, bits and drop-outs. No time is taken before the same
-functions, for n = 100 and vectors of 1,000 entries, gave sums that equal the plain one within their own quantisation.
+own on the same core, in turn. All get the same vectors, seeds, bits and drop-outs. Nothing is timed before the same
+functions, for n = 100 and vectors of 1,000 entries, have given the plain sum within their own quantisation error.
 Key agreement, encryption and transport are left out on all sides.
 """
 
@@ -20,7 +20,7 @@ from bench.workers.work import CLIP, VALUE_BITS, plain_sum
 FLOWER, LOM = "Flower 1.42.0", "Fed-BioMed 6.4.1's LOM"
 SECRET = bytes(range(64)).hex()
 # glibc returns large arrays to the system when they are freed, or not, depending on what was allocated before, and the
-# page faults of getting them again made one candidate's same work take 33 s or 102 s. Here all candidates keep them.
+# page faults of allocating them again made the same work take 33 s or 102 s. Here all candidates keep their memory.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 30)}
 
 
@@ -34,7 +34,7 @@ class Candidates(NamedTuple):
 
 @contextmanager
 def candidates() -> Iterator[Candidates]:
-    """Start all candidates, and let nobody go on whose sum is wrong."""
+    """Start all candidates; raises if the sum of one is wrong."""
     peers = python()
     with (
         Worker("ours", **KEEP_MEMORY) as ours,
@@ -46,17 +46,17 @@ def candidates() -> Iterator[Candidates]:
 
 
 def check_sums(who: Candidates, *, n: int, d: int, lost: int) -> None:
-    """Compare every candidate's sum, through all of its masks and with its drop-outs, with the plain one.
+    """Compare every candidate's sum, with all its masks and drop-outs, with the plain sum.
 
     Raises:
-        AssertionError: an entry is further off than rounding explains: half a step a vector, or a whole one where
+        AssertionError: an entry's error exceeds what rounding explains: half a step per vector, or a whole step if
             rounding is stochastic.
     """
     step = 2 * CLIP / (2**VALUE_BITS - 2)
     sums = {
         "ours": (who.ours("total", n=n, d=d, lost=lost), lost, step / 2),
         FLOWER: (who.flower("total", n=n, d=d, lost=lost), lost, step),
-        LOM: (who.lom("total", n=n, d=d), 0, step / 2),  # it has no way to lose a site
+        LOM: (who.lom("total", n=n, d=d), 0, step / 2),  # it cannot handle drop-outs
     }
     for name, (total, gone, rounding) in sums.items():
         if np.abs(np.array(total) - plain_sum(n, d, gone)).max() > 1.001 * (n - gone) * rounding:
@@ -121,7 +121,7 @@ def _shamir(who: Candidates, n: int = 100, threshold: int = 67) -> Row:
 
 
 def _lom(who: Candidates, n: int = 100, d: int = 10**6) -> Row:
-    """Once: it takes long enough for a busy moment to make no difference."""
+    """Time LOM's client once: it runs so long that a busy moment makes no difference."""
     theirs = who.lom("client", n=n, d=d)
     ours = in_turn({"ours": lambda: who.ours("client", n=n, d=d)}, repetitions=7)["ours"]
     return against(

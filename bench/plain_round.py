@@ -1,6 +1,6 @@
 """A round that hides nothing from the coordinator: float32 vectors, sealed, spooled, sent and added as masked ones are.
 
-What is left out is what secrecy costs: quantising, masks, packing to b bits, lanes, signed survivors, shares.
+It leaves out the steps that secrecy requires: quantising, masks, packing to b bits, lanes, signed survivors, shares.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ KEY = sha256(b"plain").digest()
 
 
 def schema(d: int) -> Schema:
-    """A float32 is an element of 32 bits to those who chunk, digest and seal it."""
+    """Return a schema under which float32 entries are chunked, digested and sealed as 32-bit elements."""
     return Schema(ring_bits=32, mac_lanes=0, segments=(Segment(count=d, clip=1.0, step=1.0),))
 
 
 async def take_part(site: Member, index: int, scene: Scene, run: UUID, vector: NDArray[np.float64]) -> None:
-    """Upload when asked, take the sum; once."""
+    """Upload once when asked, then receive the sum."""
     while True:
         for message in await site.mail():
             frame = envelope.parse(message.frame or b"")
@@ -85,11 +85,11 @@ def signed(member: Member, kind: int, body: bytes, number: int, *, sender: int, 
 
 
 def sealed(bits: NDArray[np.uint32], sender: int) -> SealedVector:
-    """Seal float32 entries as the elements that they are to the format; return the digest to sign, and the chunks."""
+    """Seal float32 entries as 32-bit elements; return the digest to sign, and the chunks."""
     vector = RingVector(schema(len(bits)), bits, np.zeros(0, np.uint64))
     return seal_vector(vector, KEY, bytes([sender]))
 
 
 def opened(payload: bytes, d: int, frame: envelope.Frame) -> NDArray[np.float32]:
-    """Unseal a vector and hold it against its signed digest."""
+    """Unseal a vector and check it against its signed digest."""
     return open_vector(payload, schema(d), KEY, bytes([frame.sender]), frame.body).elements.view("<f4")

@@ -1,4 +1,4 @@
-"""`python -m bench.plot`: draw the newest kept results of `growth` as results/cost.png and results/cost.svg."""
+"""`python -m bench.plot`: draw the newest kept results of `growth` as results/cost.png and .svg."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from bench import history
 from bench.growth import OURS, PLAIN
 from bench.peers import FLOWER, LOM
 
-# From the palette of Okabe and Ito, which people with colour blindness can tell apart.
+# From the palette of Okabe and Ito, whose colours people with colour blindness can tell apart.
 STYLES: Mapping[str, Mapping[str, Any]] = {
     LOM: {"color": "#e69f00", "marker": "^", "linewidth": 1.6},
     FLOWER: {"color": "#d55e00", "marker": "s", "linewidth": 1.6},
@@ -26,7 +26,7 @@ AXES = {"n": "sites n", "d": "vector length d"}
 
 
 def draw(growth: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Draw client and server against n and d; return the files."""
+    """Plot the times of client and server against n and d; return the files."""
     panels = [row["figures"] for row in growth["rows"] if row["figures"]["what"] in {"client", "server"}]
     with mpl.rc_context({"font.size": 10, "svg.hashsalt": "cost", "svg.fonttype": "none", "axes.axisbelow": True}):
         figure, axes = plt.subplots(2, 2, figsize=(10, 7.2), sharey="row", layout="constrained")

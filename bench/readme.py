@@ -1,4 +1,4 @@
-"""`python -m bench.readme`: write the paragraph of numbers into README.md, from the newest kept results."""
+"""`python -m bench.readme`: write the paragraph of benchmark results into README.md, from the newest kept ones."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
 
 
 def paragraph() -> str:
-    """Return the paragraph of numbers."""
+    """Return the paragraph of benchmark results."""
     peers, server = history.newest("peers"), history.newest("server")
     client, shamir = _figures(peers, "as its own client does"), _figures(peers, "Shamir")
     lom = _figures(peers, "protect")
@@ -36,7 +36,7 @@ def paragraph() -> str:
 
 
 def _figures(entry: Mapping[str, Any], part: str) -> Mapping[str, Any]:
-    """Return the figures of the first row whose name holds `part`."""
+    """Return the figures of the first row whose name contains `part`."""
     return next(row["figures"] for row in entry["rows"] if part in row["name"])
 
 

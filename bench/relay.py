@@ -1,4 +1,4 @@
-"""Does one relay hold a thousand waiting sites and a stream of writes, and how fast do payloads pass?
+"""Can one relay hold a thousand waiting sites and a stream of writes, and how fast do payloads pass through it?
 
 The relay is a process of its own, and so is the bare aiohttp sink that payloads are compared with: it reads the same
 bytes from the same client and writes them to a file without any of a relay's promises. All participants and writers are
@@ -44,7 +44,7 @@ PAYLOAD_BYTES = 16 * CHUNK_BYTES
 REPETITIONS = 5
 EPOCH = bytes(range(32))
 
-# A sink: what aiohttp and the disk cost without a relay.
+# The sink: measures the cost of aiohttp and the disk without a relay.
 _SINK = f"""
 import asyncio, sys
 from aiohttp import web
@@ -73,7 +73,7 @@ asyncio.run(main())
 
 
 def rows() -> list[Row]:
-    """Measure; the targets are those of a relay on two cores."""
+    """Return the measured rows; the targets are for a relay on two cores."""
     seconds = float(os.environ.get("BENCH_SECONDS", "300"))
     with TemporaryDirectory() as folder:
         config = RelayConfig(data=Path(folder) / "relay", database=os.environ.get("BENCH_DATABASE"))
@@ -87,7 +87,7 @@ def rows() -> list[Row]:
 
 @dataclass
 class Stage:
-    """A project whose roster holds all participants, and a run that goes on."""
+    """A project whose roster contains all participants, and an open run."""
 
     coordinator: Identity
     participants: list[Identity]
@@ -118,7 +118,7 @@ class Stage:
 @contextmanager
 def _started(config: RelayConfig) -> Iterator[tuple[subprocess.Popen[str], str]]:
     command = [sys.executable, "-m", "relay", "serve", "--json", "--port", "0", "--admin-port", "0"]
-    # all participants have one address here
+    # all participants share one address here
     limits = {"RATE_PER_ADDRESS": "1e6", "MAX_CONNECTIONS_PER_ADDRESS": "8192", "LOG_LEVEL": "warning"}
     if config.database is not None:
         limits["DATABASE"] = config.database.get_secret_value()
@@ -144,7 +144,7 @@ def _sink(folder: Path) -> Iterator[str]:
 
 
 async def _throughput(stage: Stage, url: str, sink: str) -> Row:
-    """Send the same bytes to both in turn, each piece signed for the relay alone."""
+    """Send the same bytes to relay and sink in turn; pieces are signed only for the relay."""
     ours, bare = [], []
     author = stage.participants[0]
     async with RelayClient(url, author) as client, aiohttp.ClientSession() as session:
@@ -157,7 +157,7 @@ async def _throughput(stage: Stage, url: str, sink: str) -> Row:
             start = time.perf_counter()
             for at in range(0, len(data), CHUNK_BYTES):
                 piece = data[at : at + CHUNK_BYTES]
-                sha256(piece).digest()  # a client of any upload has a digest to send
+                sha256(piece).digest()  # any upload client has to send a digest
                 async with session.put(sink, data=BytesIO(piece)) as answer:
                     await answer.read()
             bare.append(len(data) / (time.perf_counter() - start))
@@ -168,7 +168,7 @@ async def _throughput(stage: Stage, url: str, sink: str) -> Row:
 
 @dataclass
 class Load:
-    """What happened: times of writes from the signing to the acknowledgement, errors, and messages that were read."""
+    """The outcome of the load: times of writes from signing to acknowledgement, errors, and messages read."""
 
     seconds: list[float] = field(default_factory=list)
     errors: int = 0
@@ -177,7 +177,7 @@ class Load:
 
 
 async def _load(stage: Stage, url: str, seconds: float) -> Load:
-    """All participants wait in long polls; one after the other posts, as often as the target says."""
+    """Keep all participants waiting in long polls while they post in turn, at the target rate."""
     load = Load()
     until = time.monotonic() + seconds
     connector = {"give_up_after_s": 30.0}
@@ -217,7 +217,7 @@ async def _write(stage: Stage, clients: list[RelayClient], until: float, load: L
         due = begun + number / WRITES_A_SECOND
         if due > time.monotonic():
             await asyncio.sleep(due - time.monotonic())
-        if len(posting) > 2 * WRITES_A_SECOND:  # an open load: what does not keep up shows as errors, not as a pause
+        if len(posting) > 2 * WRITES_A_SECOND:  # an open load: falling behind shows as errors, not as a pause
             load.behind += 1
         else:
             task = asyncio.create_task(_post(stage, clients, number, load))

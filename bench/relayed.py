@@ -1,9 +1,9 @@
-"""What does secrecy add to a round, through the real relay?
+"""How much time does secrecy add to a round through the real relay?
 
-One relay process; the coordinator's own driver and all sites as its clients in another one, each with its durable
-journal: both processes share this machine's cores, so that the computing of all sites adds up here, which in life runs
-side by side. The plain round moves float32 vectors the same way, sealed, spooled, uploaded, downloaded and added; it
-has neither masks nor the messages that unmask. The epoch before the rounds is not in the time.
+One relay process; the coordinator's own driver and all sites as its clients in another, each with its durable
+journal. Both processes share this machine's cores, so the sites' computing adds up here, whereas real sites compute in
+parallel. The plain round moves float32 vectors the same way, sealed, spooled, uploaded, downloaded and added; it
+has neither masks nor the messages that unmask. The setup of the epoch is not timed.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Site:
         self.state = Outside(roster=scene.roster, run=run.bytes, floors=Floors(), last_epoch=0, survivors=())
 
     async def until_idle(self) -> None:
-        """Take part until the epoch is ready, or the round is over."""
+        """Take part until the epoch is ready or the round is over."""
         while True:
             for message in await self._member.mail():
                 before = self.state
@@ -123,7 +123,7 @@ async def measured(folder: Path, *, n: int, d: int, repetitions: int = 1) -> Row
 async def _prepared(
     there: Scene, run: UUID, subscription: Subscription, values: list[NDArray[np.float64]], rounds: int
 ) -> tuple[Driver, list[Site]]:
-    """Bring the epoch of a run to readiness."""
+    """Set up a run's epoch."""
     head = there.coordinator
     names = {one.identity.public: f"site {i}" for i, one in enumerate(there.sites, 1)}
     line = RunChannel(run, head.journal, head.relay, subscription)
@@ -136,7 +136,7 @@ async def _prepared(
 
 
 async def _timed(lead: Awaitable[T], *others: Awaitable[None]) -> tuple[float, T]:
-    """Return the seconds until everybody is done, and what the first one found."""
+    """Return the seconds until all are done, and the result of `lead`."""
     start = perf_counter()
     found, *_ = await asyncio.gather(lead, *others)
     return perf_counter() - start, found

@@ -1,4 +1,4 @@
-"""What does a whole round cost, on one core, by role and phase?"""
+"""How long does a whole round take on one core, by role and phase?"""
 
 import numpy as np
 

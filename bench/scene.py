@@ -1,4 +1,4 @@
-"""A real relay process, and a coordinator with its sites as clients of it, all in this one."""
+"""A real relay process, with a coordinator and its sites as clients, all of them in this process."""
 
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -24,7 +24,7 @@ class Member:
     journal: Journal
 
     async def mail(self) -> list[Message]:
-        """Wait for what comes next."""
+        """Wait for the next messages."""
         return await self.relay.messages(self.journal.position, 30)
 
     async def payload_of(self, message: Message) -> bytes | None:
@@ -38,7 +38,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Scene:
-    """Who is there. `sites` are in the order of the roster, so that index i of a manifest is `sites[i - 1]`."""
+    """The parties. `sites` are in the order of the roster, so that index i of a manifest is `sites[i - 1]`."""
 
     project: UUID
     coordinator: Member
@@ -61,7 +61,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene(folder: Path, n: int) -> AsyncIterator[Scene]:
-    """Start a relay, enrol a coordinator and n sites, and put a project with all of them in force."""
+    """Start a relay, enrol a coordinator and n sites, and create a project whose roster all of them have confirmed."""
     stage = Stage.build(folder, {}, {}, 0)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(stage.close)

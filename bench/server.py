@@ -1,9 +1,9 @@
 """How long does the server take when three of ten sites are lost: n = 500, d = 1e5, 150 dropped before upload?
 
-The whole protocol runs with every message of all 500 sites on one core, which takes two minutes; the rows speak of the
-coordinator's part. Flower's part is what it computes for the same masks, measured before
-and after on a sample. The published numbers are those of Bonawitz et al., CCS 2017, figure 8: the same n, d and
-drop-outs, one thread, 24-bit entries, on a Xeon E5-1650 v3, semi-honest and without network.
+The whole protocol runs with every message of all 500 sites on one core, which takes two minutes; the rows report the
+coordinator's part. Flower's part is its computation for the same masks, extrapolated from a sample measured before and
+after. The published numbers are those of Bonawitz et al., CCS 2017, figure 8: the same n, d and drop-outs,
+one thread, 24-bit entries, on a Xeon E5-1650 v3, semi-honest and without network.
 """
 
 from bench.measure import Row, against, in_words
@@ -47,7 +47,7 @@ def rows() -> list[Row]:
 
 
 def _flower(who: Candidates) -> tuple[float, float]:
-    """Return seconds for all masks, from a sample: each with a reduction of its own, and without."""
+    """Return the seconds for all masks, from a sample: with a reduction after each mask, and without."""
     asked = {"n": N, "d": D, "lost": LOST, "sample": SAMPLE}
     each, once = who.flower("removal", **asked, mod_each=True), who.flower("removal", **asked)
     return MASKS * each, MASKS * once

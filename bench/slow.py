@@ -1,9 +1,9 @@
-"""What do two thousand slow sockets do to everybody else?
+"""How do two thousand slow sockets affect everybody else?
 
-A quarter each says nothing, brings a head by drops, brings a signed body by drops, or does not read its answers;
-whoever is closed comes again. They are another process on the same cores, all from an address without a limit of its
-own: only the relay's deadlines stand against them. Meanwhile an honest site asks fifty times a second, before, during
-and after; before and after are the baseline.
+A quarter of them each sends nothing, trickles a request head, trickles a signed body, or does not read its answers;
+a socket that is closed is opened again. They run in another process on the same cores, all from an address that has
+no limit of its own: only the relay's deadlines stop them. An honest site sends fifty requests a second before, during
+and after the attack; before and after are the baseline.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ MOST_S = 15.0
 
 
 def rows() -> list[Row]:
-    """Measure on a relay of its own."""
+    """Return the row measured on a relay of its own."""
     with TemporaryDirectory() as folder:
         return asyncio.run(_rows(Path(folder)))
 
@@ -39,7 +39,7 @@ async def _rows(folder: Path) -> list[Row]:
         honest = stage.coordinator.relay
         before = await _ask(honest, CALM_S)
         attack = asyncio.create_task(_attack(stage.url, stage.sites[0].identity))
-        await asyncio.sleep(6)  # until all of them are there
+        await asyncio.sleep(6)  # until all of them have connected
         during = await _ask(honest, ATTACK_S - 22)
         lived = await attack
         after = await _ask(honest, CALM_S)
@@ -63,7 +63,7 @@ async def _rows(folder: Path) -> list[Row]:
 
 
 async def _ask(relay: RelayClient, seconds: float) -> list[float]:
-    """Ask at an even pace; returns how long each answer took, counted from when it was due."""
+    """Send requests at an even pace; returns each answer's latency, counted from when the request was due."""
     times: list[float] = []
     started = perf_counter()
 

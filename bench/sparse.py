@@ -1,4 +1,4 @@
-"""What does a sparse graph cost a site, and does that grow as its neighbours do, not as the cohort?
+"""How much does a sparse graph cost a site, and does that grow with its neighbours rather than with the cohort?
 
 Whole epochs of one round with every message, one in twenty sites corrupt and some lost, on one core. Ten thousand sites
 take a quarter of an hour.
@@ -17,7 +17,7 @@ LENGTH = 100
 
 
 def rows() -> list[Row]:
-    simulate(np.ones((4, 1)), clip=1.0, neighbours=2)  # what is compiled when first used is compiled now
+    simulate(np.ones((4, 1)), clip=1.0, neighbours=2)  # compiles now everything that is compiled on first use
     found = [(n, _degree(n), _cost(n)) for n in SITES]
     (_, least, (base, _)), *_ = found
     return [
@@ -38,7 +38,7 @@ def _degree(n: int) -> int:
 
 
 def _cost(n: int) -> tuple[float, float]:
-    """Return seconds and bytes of a site, the graph included, which the simulation draws once for all."""
+    """Return a site's seconds and bytes, including drawing the graph, which the simulation does once for all."""
     vectors = np.arange(n * LENGTH, dtype=np.float64).reshape(n, LENGTH) % 255 - 127
     lost = range(0, n, 2 * ONE_IN)
     result: SimulationResult = simulate(

@@ -1,4 +1,4 @@
-"""How long does a fresh process take: to import the package, to mask for the first time, to show a program's help?"""
+"""How long does a fresh process take to import the package, to mask for the first time, or to show a program's help?"""
 
 import os
 import resource
@@ -31,13 +31,13 @@ def rows() -> list[Row]:
 
 
 def _import(repetitions: int = 9) -> Row:
-    """The package alone, by the new interpreter's own clock; its modules load what they need on use."""
+    """Time the import of the bare package, by the new interpreter's clock; modules load the rest on first use."""
     taken = median(float(_python(_IMPORT)) for _ in range(repetitions))
     return Row("import secagg", "< 100 ms", in_words(taken), taken < 0.1, {"seconds": taken})
 
 
 def _first_calls() -> list[Row]:
-    """Whole processes, interpreter and imports included: what a user waits for after an installation, and later."""
+    """Time whole processes, including interpreter and imports, right after an installation and later."""
     with TemporaryDirectory() as cache:
         cold = waited_for(lambda: _python(_MASK, NUMBA_CACHE_DIR=cache))
         warm = median(waited_for(lambda: _python(_MASK, NUMBA_CACHE_DIR=cache)) for _ in range(5))
@@ -48,7 +48,7 @@ def _first_calls() -> list[Row]:
 
 
 def _help(program: str, module: str, repetitions: int = 5) -> Row:
-    """A program's help, beside the same program once it has imported all of its commands, in turn."""
+    """Time a program's help against importing all of the program's commands, in turn."""
     candidates = {"help": _HELP, "every": _EVERY}
     seconds = in_turn(
         {name: lambda text=text: _busy(text.format(module=module)) for name, text in candidates.items()},
@@ -60,7 +60,7 @@ def _help(program: str, module: str, repetitions: int = 5) -> Row:
 
 
 def _busy(statement: str) -> float:
-    """Return the seconds that a processor is busy with a statement in a fresh interpreter, start included."""
+    """Return the CPU seconds of a statement in a fresh interpreter, including its start."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     _python(statement)
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before

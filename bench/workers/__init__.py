@@ -1,4 +1,4 @@
-"""Processes that do one candidate's work on one core: ours, Flower's and Fed-BioMed's, asked over a pipe.
+"""Processes that do one candidate's work on one core (ours, Flower's or Fed-BioMed's), driven over a pipe.
 
-A candidate runs under the interpreter of its own environment and imports nothing else of this project than this folder.
+A candidate runs under the interpreter of its own environment and imports nothing of this project but this folder.
 """

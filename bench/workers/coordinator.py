@@ -1,4 +1,4 @@
-"""A coordinator that takes the uploads of one round by the protocol's own steps, and says how much memory it has."""
+"""A coordinator that takes one round's uploads through the protocol's own steps, and reports its memory use."""
 
 import sqlite3
 from itertools import islice
@@ -16,11 +16,11 @@ from secagg.protocol.ring_vector import RingVector
 from secagg.protocol.step import Add, Ask, Learned, Publish
 from secagg.protocol.table import receive, tell
 
-MASKS = 20  # their number costs time, not memory
+MASKS = 20  # more would cost time, but no memory
 
 
 class Round:
-    """One round; the methods are the jobs, in their order."""
+    """One round; the methods are the worker's jobs, in order."""
 
     def __init__(self) -> None:
         self.epoch: Epoch
@@ -28,13 +28,13 @@ class Round:
         self.total: RingVector
 
     def prepare(self, n: int, d: int) -> int:
-        """Take the epoch as done, but for the shares; return the resident bytes."""
+        """Start from a finished epoch without its shares; return the resident bytes."""
         self.epoch = Epoch(n, d)
         self.state = self.epoch.prepared
         return _status("VmRSS")
 
     def keep_packages(self, path: str) -> None:
-        """Keep every site's packages as the driver does: in its journal, which is on disk."""
+        """Store every site's packages as the driver does, in its journal on disk."""
         journal = sqlite3.connect(path, isolation_level=None)
         for statement in TABLES:
             journal.execute(statement)
@@ -51,7 +51,7 @@ class Round:
         return self.state.current.context.hex()
 
     def take(self, frame: str, payload: str) -> None:
-        """Check an upload whose payload lies in a file, and add it."""
+        """Check an upload whose payload is in a file, and add it."""
         data = Path(payload).read_bytes()
         step = receive(self.state, bytes.fromhex(frame), self.epoch.inputs(), data)
         for effect in step.effects:
@@ -60,7 +60,7 @@ class Round:
         self.state = step.state
 
     def finish(self) -> int:
-        """Remove masks, publish the sum, and return the most resident bytes that there ever were."""
+        """Remove masks, publish the sum, and return the peak number of resident bytes."""
         masks = tuple(Mask(key=key, negate=negate) for key, negate in islice(left(self.epoch.n, 1), MASKS))
         state = AwaitTotal(
             idle=self.state.idle,
@@ -77,7 +77,7 @@ class Round:
 
 
 def _status(field: str) -> int:
-    """Return a line of the process's memory report, in bytes."""
+    """Return a field of the process's memory report, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) * 1024
 

@@ -1,4 +1,4 @@
-"""An environment of the peers' own, made once in the user's cache folder from pinned versions and hashes."""
+"""The peers' own environment, created once in the user's cache folder from pinned versions and hashes."""
 
 import hashlib
 import subprocess
@@ -12,7 +12,7 @@ REQUIREMENTS = Path(__file__).with_name("peers.txt")
 
 
 def python() -> Path:
-    """Return the interpreter that has the peers, after installing them if need be."""
+    """Return the interpreter with the peers, after installing them if necessary."""
     pinned = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
     folder = platformdirs.user_cache_path("secagg") / f"peers-{sys.version_info[0]}.{sys.version_info[1]}-{pinned}"
     ready, interpreter = folder / "ready", folder / "bin" / "python"

@@ -1,4 +1,4 @@
-"""An epoch that is taken as done: what a coordinator and its sites know after it, made up alike at both ends."""
+"""A finished epoch whose setup was skipped: the state of coordinator and sites after it, made up alike at both ends."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,7 +71,7 @@ class Epoch:
         return _made_up("chain", site)
 
     def package(self, dealer: int) -> SharePackage:
-        """What a dealer's shares weigh; they say nothing."""
+        """Return a dealer's package: shares of the real size, with meaningless content."""
         slot = ShareSlot(
             sealed=bytes(SEALED_BYTES), edges=(_made_up("edge", dealer),), leaves=(_made_up("leaf", dealer),) * 2
         )
@@ -79,7 +79,7 @@ class Epoch:
         return SharePackage(vaults=(bytes(32 * self.n + 16),), slots=slots)
 
     def leaves(self, holder: int) -> HeldLeaves:
-        """What checks a holder's answers weighs."""
+        """Return placeholders, of the real size, for the leaves that check a holder's answers."""
         return HeldLeaves(dealers=dict.fromkeys(range(1, self.n + 1), _made_up("leaf", holder) * 2))
 
     def inputs(self) -> StepInputs:

@@ -1,6 +1,6 @@
-"""Flower's side: its own functions, composed as its SecAgg+ client and workflow compose them.
+"""Flower's side: its own functions, combined as in its SecAgg+ client and workflow.
 
-Key agreement, encryption and transport are left out on all sides; vectors, seeds and drop-outs are those of the others.
+Key agreement, encryption and transport are left out on all sides; vectors, seeds and drop-outs are the same for all.
 """
 
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ from bench.workers.pipe import serve
 from bench.workers.work import CLIP, VALUE_BITS, left, seeds, vector
 
 TARGET = 1 << VALUE_BITS
-MODULUS = 1 << 32  # its default
+MODULUS = 1 << 32  # Flower's default
 
 
 def masked(values: np.ndarray, masks: Iterable[tuple[bytes, bool]], *, mod_each: bool = False) -> list[np.ndarray]:
-    """Quantise and add all masks; with `mod_each` reduce after each of them, else once, as its client does."""
+    """Quantise and add all masks; with `mod_each` reduce after each mask, else once at the end, as its client does."""
     parameters = quantize([values], CLIP, TARGET)
     for seed, negate in masks:
         parameters = added(parameters, seed, negate)
@@ -41,7 +41,7 @@ def added(parameters: list[np.ndarray], seed: bytes, negate: bool) -> list[np.nd
 
 
 def client(n: int, d: int, *, pairs_alone: bool = False) -> float:
-    """Seconds; with `pairs_alone` for n - 1 masks with a reduction each, else for all as its client adds them."""
+    """Return the client's seconds; with `pairs_alone`, for n - 1 masks with a reduction each, else as in its client."""
     values, masks = vector(0, d), seeds(0, n)
     start = process_time()
     masked(values, masks[1:] if pairs_alone else masks, mod_each=pairs_alone)
@@ -49,9 +49,9 @@ def client(n: int, d: int, *, pairs_alone: bool = False) -> float:
 
 
 def removal(n: int, d: int, lost: int, sample: int, *, mod_each: bool = False) -> float:
-    """Seconds for one mask: generate and add; the median over a sample of those that are left in the sum.
+    """Return the median seconds to generate and add one mask, over a sample of those left in the sum.
 
-    With `mod_each` each is followed by a reduction; its workflow reduces once, after all.
+    With `mod_each`, each mask is followed by a reduction; its workflow reduces once, at the end.
     """
     acc = [np.zeros(d, np.int64)]
     seconds = []
@@ -65,7 +65,7 @@ def removal(n: int, d: int, lost: int, sample: int, *, mod_each: bool = False) -
 
 
 def addition(d: int) -> float:
-    """Seconds to add one upload."""
+    """Return the seconds to add one upload."""
     acc, upload = [np.zeros(d, np.int64)], quantize([vector(0, d)], CLIP, TARGET)
     start = process_time()
     parameters_addition(acc, upload)
@@ -73,7 +73,7 @@ def addition(d: int) -> float:
 
 
 def total(n: int, d: int, lost: int) -> list[float]:
-    """The sum of all vectors but the lost ones, through every mask."""
+    """Return the sum of all vectors except the lost ones, computed with every mask."""
     acc = [np.zeros(d, np.int64)]
     for site in range(lost, n):
         acc = parameters_addition(acc, masked(vector(site, d), seeds(site, n)))
@@ -84,7 +84,7 @@ def total(n: int, d: int, lost: int) -> list[float]:
 
 
 def split_and_combine(secret: str, holders: int, threshold: int) -> float:
-    """Seconds for both, after the secret came back right."""
+    """Return the seconds for both, after checking that the secret was recovered."""
     data = bytes.fromhex(secret)
     start = process_time()
     back = combine_shares(create_shares(data, threshold, holders)[:threshold])

@@ -1,4 +1,4 @@
-"""Fed-BioMed's side: its low-overhead masking (LOM), loaded from its wheel as the one module that it is."""
+"""Fed-BioMed's side: its low-overhead masking (LOM), loaded from its wheel as a single module."""
 
 import sys
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -15,7 +15,7 @@ LEVELS = (1 << VALUE_BITS) - 1
 
 
 def _lom() -> Any:
-    """Load `_lom.py` alone: its package's front also imports what needs libraries that are not installed here."""
+    """Load only `_lom.py`: its package's `__init__` imports modules whose libraries are not installed here."""
     package = Path(find_spec("fedbiomed.common").origin).parent
     spec = spec_from_file_location("lom_of_fedbiomed", package / "secagg" / "_lom.py")
     module = sys.modules[spec.name] = module_from_spec(spec)
@@ -31,7 +31,7 @@ def integers(site: int, d: int) -> list[int]:
 
 
 def protect(site: int, n: int, values: list[int]) -> tuple[float, list[int]]:
-    """Return the seconds that a site's masking took, and what it gave."""
+    """Return the seconds that a site's masking took, and its result."""
     secrets = {_name(other): pair_seed(site, other) for other in range(n) if other != site}
     start = process_time()
     protected = LOM.protect(_name(site), secrets, 1, values, [_name(other) for other in range(n)])
@@ -43,7 +43,7 @@ def client(n: int, d: int) -> float:
 
 
 def addition(n: int, d: int) -> float:
-    """Seconds to add n uploads."""
+    """Return the seconds to add n uploads."""
     uploads = [integers(0, d)] * n
     start = process_time()
     LOM.aggregate(uploads)
@@ -51,7 +51,7 @@ def addition(n: int, d: int) -> float:
 
 
 def total(n: int, d: int) -> list[float]:
-    """The sum of all vectors; the mechanism has no way to lose one."""
+    """Return the sum of all vectors; the mechanism cannot lose one."""
     sums = LOM.aggregate([protect(site, n, integers(site, d))[1] for site in range(n)])
     return (np.array(sums) * (2 * CLIP / LEVELS) - n * CLIP).tolist()
 

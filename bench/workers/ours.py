@@ -1,4 +1,4 @@
-"""Our side of the comparisons, by the public functions alone."""
+"""Our side of the comparisons, using only public functions."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -41,7 +41,7 @@ def added(acc: Lanes, uploads: list[bytes], bits: int) -> None:
 
 
 def keystream(size: int) -> dict[str, float]:
-    """Seconds of the keystream added to lanes of 32 bits, and of OpenSSL's alone."""
+    """Return the seconds to add the keystream to 32-bit lanes, and those of OpenSSL's keystream alone."""
     acc, key = np.zeros(size // 4, np.uint32), bytes(range(32))
     zeros, out = bytes(size), bytearray(size + 15)
 
@@ -57,7 +57,7 @@ def client(n: int, d: int) -> float:
 
 
 def server(n: int, d: int, lost: int) -> float:
-    """Seconds to unpack and add the uploads of the survivors and to remove all masks that are left."""
+    """Return the seconds to unpack and add the survivors' uploads and remove all masks that are left."""
     bits = Quantizer(CLIP, VALUE_BITS, n).ring_bits
     upload = masked(vector(0, d), [], n)
     masks = _masks(left(n, lost))
@@ -71,7 +71,7 @@ def server(n: int, d: int, lost: int) -> float:
 
 
 def total(n: int, d: int, lost: int) -> list[float]:
-    """The sum of all vectors but the lost ones, through every mask."""
+    """Return the sum of all vectors except the lost ones, computed with every mask."""
     quantizer = Quantizer(CLIP, VALUE_BITS, n)
     acc = np.zeros(d, packing.lane_dtype(quantizer.ring_bits))
     added(acc, [masked(vector(u, d), _masks(seeds(u, n)), n) for u in range(lost, n)], quantizer.ring_bits)
@@ -80,7 +80,7 @@ def total(n: int, d: int, lost: int) -> list[float]:
 
 
 def split_and_combine(secret: str, holders: int, threshold: int) -> float:
-    """Seconds for both, after the secret came back right."""
+    """Return the seconds for both, after checking that the secret was recovered."""
     data, rand, points = bytes.fromhex(secret), bytes(range(32)), range(1, holders + 1)
 
     def work() -> bytes:
@@ -93,10 +93,10 @@ def split_and_combine(secret: str, holders: int, threshold: int) -> float:
 
 
 def cohort(n: int, d: int, lost: int) -> dict[str, dict[str, float]]:
-    """Seconds by role and phase of the whole protocol with every message, after the sum was found right.
+    """Return the whole protocol's seconds by role and phase, after checking the sum.
 
-    Signatures and public keys are checked once in this process, not by each of n sites again, so that the coordinator's
-    time is not waited for so long. It is the first one to check them; what is said of sites would be too little.
+    To save time, each signature and public key is checked only once in this process, not again by each of n sites. The
+    coordinator checks them first, so its time is right; the sites' times are too low.
     """
     for module, name in CHECKED_BY_ALL:
         check = getattr(module, name)
@@ -110,7 +110,7 @@ def cohort(n: int, d: int, lost: int) -> dict[str, dict[str, float]]:
 
 
 def plain(n: int, d: int) -> dict[str, float]:
-    """Seconds of a sum that hides nothing: float32 to bytes at the client, from bytes and added at the server."""
+    """Return the seconds of a sum that hides nothing: float32 to bytes at the client, then parsed and added."""
     values = vector(0, d)
     sent = values.astype("<f4").tobytes()
     acc = np.zeros(d)

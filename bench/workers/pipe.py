@@ -1,4 +1,4 @@
-"""A worker's two ends: `serve` answers jobs in the candidate's process, `Worker` asks for them."""
+"""The two ends of a worker: `serve` answers jobs in the candidate's process, `Worker` requests them."""
 
 import json
 import os
@@ -14,9 +14,9 @@ ONE_CORE = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THRE
 
 
 def serve(jobs: Mapping[str, Callable[..., Any]]) -> None:
-    """Answer one JSON line with another until the pipe closes. What the candidate prints goes to stderr."""
+    """Answer each JSON line with another until the pipe closes. The candidate's own output goes to stderr."""
     answers, sys.stdout = sys.stdout, sys.stderr
-    if hasattr(os, "sched_setaffinity"):  # threads of a candidate share the core that the ratio speaks of
+    if hasattr(os, "sched_setaffinity"):  # all threads of a candidate share one core
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     for line in sys.stdin:
         request = json.loads(line)
@@ -24,11 +24,11 @@ def serve(jobs: Mapping[str, Callable[..., Any]]) -> None:
 
 
 class WorkerError(RuntimeError):
-    """The candidate's process ended; what it said stands on stderr."""
+    """The candidate's process ended; its output is on stderr."""
 
 
 class Worker:
-    """A candidate's process; ask it inside a `with`."""
+    """A candidate's process; call it inside a `with` block."""
 
     def __init__(self, module: str, python: Path | str = sys.executable, **environment: str) -> None:
         self._module = module
@@ -42,10 +42,10 @@ class Worker:
         )
 
     def __call__(self, job: str, **arguments: Any) -> Any:
-        """Return what a job gives.
+        """Return a job's result.
 
         Raises:
-            WorkerError: it gave nothing.
+            WorkerError: the process ended without a result.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -1,7 +1,7 @@
-"""Sockets that are slow in four ways, each opened again when it is closed: python -m bench.workers.slow_sockets.
+"""Sockets that are slow in four ways, each reopened when closed: python -m bench.workers.slow_sockets.
 
-Reads one JSON object from stdin (host, port, sockets, seconds, seed in hex) and prints one: for each kind, how many
-were closed and the longest time until one was.
+Reads one JSON object from stdin (host, port, sockets, seconds, seed in hex) and prints one: for each kind, the number
+of closed sockets and the longest time until one was closed.
 """
 
 import asyncio
@@ -33,14 +33,14 @@ class Attack:
         self.lived: dict[str, list[float]] = {kind: [] for kind in KINDS}
 
     async def keep(self, kind: str, after_s: float) -> None:
-        """Open a slow socket after a while, and again and again."""
+        """Open a slow socket after `after_s` seconds, and reopen it until the end."""
         await asyncio.sleep(after_s)
         act: Callable[[socket.socket], Awaitable[None]] = getattr(self, f"_{kind}")
         loop = asyncio.get_running_loop()
         while time.monotonic() < self._until:
             with socket.socket() as mine:
                 mine.setblocking(False)
-                mine.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # little is in the kernel's buffers
+                mine.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # keeps the kernel's buffers small
                 mine.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
                 with suppress(OSError):
                     await loop.sock_connect(mine, self._place)
@@ -67,7 +67,7 @@ class Attack:
     async def _reader(self, mine: socket.socket) -> None:
         asking = b"GET /v1/openapi.json HTTP/1.1\r\nHost: relay\r\n\r\n"
         await asyncio.get_running_loop().sock_sendall(mine, asking * 4)
-        gone = select.poll()  # it reads nothing, so the kernel is asked
+        gone = select.poll()  # this socket reads nothing, so ask the kernel
         gone.register(mine, select.POLLRDHUP)
         while not gone.poll(0):  # noqa: ASYNC110  # nothing sets an event
             await asyncio.sleep(LOOK_S)
@@ -88,7 +88,7 @@ class Attack:
 
 
 async def main() -> None:
-    """Attack, and print what came of it."""
+    """Run the attack and print its outcome."""
     given = json.load(sys.stdin)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,4 +1,4 @@
-"""A table is imported, or read by pandas; with what each took."""
+"""Imports a table, or reads it with pandas or polars, and reports the time and memory used."""
 
 import resource
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from bench.workers.pipe import serve
 
 
 def ours(path: str, folder: str) -> dict[str, Any]:
-    """Import through the steps of `data import`, with its progress counted instead of shown."""
+    """Import through the steps of `data import`, counting its progress instead of showing it."""
     from participant.data.pipeline.importing import import_table  # noqa: PLC0415
     from participant.data.report import html  # noqa: F401, PLC0415
     from participant.data.sources.csv import CsvSource  # noqa: PLC0415
@@ -27,7 +27,7 @@ def ours(path: str, folder: str) -> dict[str, Any]:
 
 
 def polars(path: str, folder: str) -> dict[str, Any]:
-    """Read and write, and nothing else."""
+    """Read and write the table, and nothing else."""
     import polars as pl  # noqa: PLC0415
 
     idle, start = _peak(), perf_counter()
@@ -36,8 +36,8 @@ def polars(path: str, folder: str) -> dict[str, Any]:
 
 
 def pandas(path: str, folder: str) -> dict[str, Any]:
-    """Read, and count what a report needs."""
-    del folder  # nothing is stored: that would need pyarrow
+    """Read the table, and compute the counts that a report needs."""
+    del folder  # unused: storing would need pyarrow
     import pandas as pd  # noqa: PLC0415
 
     idle, start = _peak(), perf_counter()

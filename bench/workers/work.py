@@ -1,4 +1,4 @@
-"""The work that every candidate is given: vectors, seeds, and who is lost."""
+"""The work that every candidate is given: vectors, seeds, and the lost sites."""
 
 from collections.abc import Iterator
 from hashlib import sha256
@@ -27,13 +27,13 @@ def pair_seed(site: int, other: int) -> bytes:
 
 
 def seeds(site: int, n: int) -> list[tuple[bytes, bool]]:
-    """Return the seeds of a site's masks, and whether it subtracts: one of its own, one for each other site."""
+    """Return the seeds of a site's masks (its own, and one per other site), each with whether it subtracts it."""
     pairs = [(pair_seed(site, other), other < site) for other in range(n) if other != site]
     return [(self_seed(site), False), *pairs]
 
 
 def left(n: int, lost: int) -> Iterator[tuple[bytes, bool]]:
-    """Yield the masks that are left in the sum when sites 0 to lost - 1 never upload, as the survivors added them."""
+    """Yield the masks left in the sum if sites 0 to lost - 1 never upload, with the signs the survivors gave them."""
     for site in range(lost, n):
         yield self_seed(site), False
         for gone in range(lost):

@@ -1,8 +1,8 @@
-"""Where a table comes from: one module a kind, each handing on batches of cells.
+"""Sources of tables: one module for each kind, each yielding batches of cells.
 
-What a source has typed as a whole stays typed: Int64, Float64, Boolean or Date. Everything else is text, and where a
-source types cell by cell (a sheet, a document) its numbers travel beside the text, as the numbers that they are. A
-source knows limits for whatever a file can say about itself, and names lines as people see them.
+A column that a source types as a whole keeps its type: Int64, Float64, Boolean or Date. Everything else is text; where
+a source types each cell (a sheet, a document), the numbers accompany the text. A source limits whatever a file can
+claim about itself, and numbers lines as people see them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,11 +18,11 @@ MAX_COLUMNS = 2000
 MAX_ROWS = 1 << 27
 MAX_EMPTY_ROWS = 1_000_000
 MAX_CELL_CHARS = 1 << 20
-BATCH_CELLS = 1 << 22  # cells in a batch, about; a batch is what is in memory at a time
+BATCH_CELLS = 1 << 22  # approximate cells in a batch; memory holds one batch at a time
 
 
 class Fault(NamedTuple):
-    """A line that is no row of the table, with the reason."""
+    """A line that is not a row of the table, with the reason."""
 
     line: int
     reason: str
@@ -32,12 +32,12 @@ class Batch(NamedTuple):
     """Some rows of a table.
 
     Attributes:
-        lines: (rows,) Int64, where each row stands in the source: the line of a file, else the row, from 1 on.
-        cells: a column for each of the source's columns so far, named by position: "0", "1" ...; text or typed.
-        faults: lines that are no rows.
-        read: bytes (of a file) or rows that were read so far, for the progress.
-        numbers: by the name of a column of text, the cells that the source has typed as numbers: Int64 or Float64, null
-            for the others. The text beside a number says it exactly.
+        lines: (rows,) Int64, number of each row in the source: of the line in a file, else of the row, from 1.
+        cells: one column for each of the source's columns so far, named by position: "0", "1" ...; text or typed.
+        faults: lines that are not rows.
+        read: number of bytes (of a file) or rows read so far, for the progress.
+        numbers: by the name of a text column, the cells that the source typed as numbers: Int64 or Float64, null for
+            the others. The text of each number is exact.
     """
 
     lines: pl.Series
@@ -48,14 +48,14 @@ class Batch(NamedTuple):
 
 
 class SourceColumn(NamedTuple):
-    """What a source knows about a column once it was read.
+    """A source's knowledge about a column, complete once it was read.
 
     Attributes:
-        label, unit: in words; empty if it has none.
-        categories: the number for each label, if all values have one.
-        reasons: why values are missing, and how many for each reason.
-        notes: for the report: what was done to how many cells.
-        text: the source has typed it as text, or cell by cell: that it becomes numbers is then worth a note.
+        label, unit: label and unit in words; empty if it has none.
+        categories: number for each label, if all values have one.
+        reasons: number of missing values for each reason.
+        notes: notes for the report on changes to cells, with counts.
+        text: whether the source typed it as text, or cell by cell; a conversion to numbers is then worth a note.
     """
 
     label: str = ""
@@ -67,13 +67,13 @@ class SourceColumn(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """What is written down about a source. Never a credential, a query or a value.
+    """The record of a source, which never holds a credential, a query or a value.
 
     Attributes:
         kind: csv, parquet, excel, sql, mongo, sas, spss, stata or frame.
-        name: the file's name, or database and table.
-        bytes, sha256: of the file, else None.
-        notes: how it was read, for the report.
+        name: name of the file, or of database and table.
+        bytes, sha256: size and hash of the file, else None.
+        notes: notes for the report on how it was read.
     """
 
     kind: SourceKind
@@ -88,28 +88,28 @@ class TableSource(Protocol):
 
     @property
     def header(self) -> tuple[str, ...]:
-        """Return the columns' names as the source has them; a source without a schema may learn more while read."""
+        """Return the source's column names; a source without a schema may find more while it is read."""
 
     @property
     def size(self) -> int | None:
-        """Return what `Batch.read` will come to, if that is known."""
+        """Return the final value of `Batch.read`, if known."""
 
     @property
     def decimal(self) -> str | None:
-        """Return the decimal mark that the way in which cells are separated shows, if it shows one."""
+        """Return the decimal mark that the cell separator implies, if any."""
 
     def batches(self) -> Iterator[Batch]:
         """Yield the rows. Raises SourceError."""
 
     def known(self) -> Mapping[int, SourceColumn]:
-        """Return what the source knows about its columns, by position, once it was read."""
+        """Return the source's knowledge about its columns, by position, once it was read."""
 
     def origin(self) -> Origin:
-        """Return what is written down about the source, once it was read."""
+        """Return the record of the source, once it was read."""
 
 
 def check_columns(count: int) -> None:
-    """Refuse tables that are wider than what anybody keeps about a patient."""
+    """Refuse tables without columns, or with more than anybody keeps about a patient."""
     if count > MAX_COLUMNS:
         raise SourceError(f"the table has {count:,} columns; at most {MAX_COLUMNS:,} can be imported")
     if not count:
@@ -117,19 +117,19 @@ def check_columns(count: int) -> None:
 
 
 def check_rows(count: int) -> None:
-    """Refuse tables that are longer than what the steps are made for."""
+    """Refuse tables that are longer than the steps are made for."""
     if count > MAX_ROWS:
         raise SourceError(f"the table has more than {MAX_ROWS:,} rows")
 
 
 def check_empty(count: int) -> None:
-    """Refuse what is mostly nothing."""
+    """Refuse tables with too many empty rows."""
     if count > MAX_EMPTY_ROWS:
         raise SourceError(f"more than {MAX_EMPTY_ROWS:,} rows have no value; is the separator right?")
 
 
 def check_file(path: Path) -> None:
-    """Refuse what is no file."""
+    """Refuse a path that is not a file."""
     if not path.is_file():
         raise SourceError(f"there is no file {path.name}")
 
@@ -140,5 +140,5 @@ def positions(count: int) -> list[str]:
 
 
 def batch_rows(columns: int) -> int:
-    """Return how many rows of a table a batch holds."""
+    """Return the number of rows in a batch."""
     return max(1, min(BATCH_CELLS // max(columns, 1), 1 << 18))

@@ -1,4 +1,4 @@
-"""What is inside a workbook, before a library reads it: how much it unpacks to, and what the library would hide."""
+"""Inspects a workbook before a library reads it: its unpacked size, and the cells that the library would hide."""
 
 import re
 import zipfile
@@ -15,12 +15,12 @@ MAX_CELLS = 50_000_000
 MAX_HIDDEN = 1_000_000
 _PIECE = 1 << 20
 _OVERLAP = 4096
-_LONGEST = 1 << 20  # of the list of sheets
+_LONGEST = 1 << 20  # bytes read of the list of sheets
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _PLACE = re.compile(rb"""\br\s*=\s*["']([A-Z]{0,3})([0-9]{1,7})["']""")
 _NS = rb"(?:[A-Za-z0-9]+:)?"
 _CELL, _VALUE, _FORMULA = _NS + rb"c", _NS + rb"v", _NS + rb"f"
-# No part of these runs beyond the next cell, so that a sheet of beginnings alone is looked at once.
+# No part of these runs beyond the next cell, so a sheet of opening tags alone is scanned only once.
 _ERROR = re.compile(
     rb"<%b\b([^<>]*\bt\s*=\s*[\"']e[\"'][^<>]*)>(?:(?!</?%b\b).)*?<%b>([^<]{1,40})<" % (_CELL, _CELL, _VALUE), re.DOTALL
 )
@@ -34,8 +34,8 @@ class Hidden(NamedTuple):
     """Cells of a sheet that a library shows as empty. Rows and columns count from 0.
 
     Attributes:
-        errors: by row, the column and what stands there, such as #DIV/0!.
-        unvalued: row and column of formulas without a stored value.
+        errors: by row, columns and texts of errors, such as #DIV/0!.
+        unvalued: rows and columns of formulas without a stored value.
     """
 
     errors: dict[int, list[tuple[int, str]]]
@@ -43,17 +43,17 @@ class Hidden(NamedTuple):
 
 
 def check_archive(path: Path) -> dict[str, Hidden] | None:
-    """Unpack everything once, keeping nothing, and return the hidden cells by the sheet's name.
+    """Unpack everything once, keeping nothing, and return the hidden cells by sheet name.
 
     Returns:
-        None for formats in which they cannot be seen: .xls and .xlsb.
+        None for formats that do not show them: .xls and .xlsb.
 
     Raises:
-        SourceError: it is no workbook, or too much.
+        SourceError: the file is not a workbook, or is too large.
     """
     with path.open("rb") as file:
         if file.read(len(_OLE)) == _OLE:
-            return None  # .xls, whose size is bound by its format, or an encrypted workbook, which the library refuses
+            return None  # .xls, whose format bounds its size, or an encrypted workbook, which the library refuses
     unpacked, sheets = 0, {}
     try:
         with zipfile.ZipFile(path) as archive:
@@ -83,7 +83,7 @@ def check_archive(path: Path) -> dict[str, Hidden] | None:
 
 
 class _Sheet:
-    """What a sheet's XML says while it goes by: how far its cells reach, and which are hidden."""
+    """Scans a sheet's XML piece by piece for the extent of its cells, and for the hidden ones."""
 
     def __init__(self) -> None:
         self._column, self._row, self._rest = 1, 1, b""
@@ -143,7 +143,7 @@ _ATTRIBUTE = re.compile(rb"""([A-Za-z]+)\s*=\s*(["'])(.*?)\2""", re.DOTALL)
 
 
 def _place(attributes: bytes) -> tuple[int, int] | None:
-    """Return row and column, from 0 on, that a cell's attributes name."""
+    """Return the row and column, from 0, that a cell's attributes name."""
     found = _PLACE.search(attributes)
     return None if found is None or not found[1] else (int(found[2]) - 1, _column_number(found[1]) - 1)
 

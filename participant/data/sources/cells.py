@@ -1,4 +1,4 @@
-"""Values that a source types one by one - a sheet's, a document's, a driver's - as columns of a batch."""
+"""Turns values that a source types one by one (a sheet, a document, a driver) into columns of a batch."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,15 +14,15 @@ from participant.data.model.errors import SourceError
 from participant.data.sources import MAX_CELL_CHARS, Batch, Fault, SourceColumn, positions
 
 _EXACT = 2**53
-_DIGITS = 15  # of a decimal that a double keeps
+_DIGITS = 15  # significant decimal digits that a double keeps
 
 
 class CellBatches:
-    """Makes batches of rows of Python values, and remembers what it did to them.
+    """Makes batches from Python values, and remembers how it changed them.
 
     Args:
         header: names of the columns, for errors.
-        whole: a float without a fraction is a whole number; in a sheet there are no others.
+        whole: whether a float without a fraction is a whole number, as in a sheet, which has no others.
     """
 
     def __init__(self, header: Sequence[str], *, whole: bool = False) -> None:
@@ -38,11 +38,11 @@ class CellBatches:
 
         Args:
             columns: values of each column.
-            lines: where the rows stand.
+            lines: numbers of the rows in the source.
             faults, read: as in `Batch`.
 
         Raises:
-            SourceError: a value is no single one.
+            SourceError: a value is not a single one.
         """
         names = positions(len(self._header))
         cells: dict[str, pl.Series] = {}
@@ -54,7 +54,7 @@ class CellBatches:
         return Batch(lines, pl.DataFrame(cells, dict.fromkeys(names, pl.String)), faults, read, numbers)
 
     def known(self) -> Mapping[int, SourceColumn]:
-        """Return what was done to the columns."""
+        """Return notes on changes to the columns."""
         found = {}
         for position in range(len(self._header)):
             notes = []
@@ -79,7 +79,7 @@ class CellBatches:
         return cells, pl.Series(numbers, dtype=pl.Int64 if whole else pl.Float64, strict=False)
 
     def _cell(self, position: int, value: Any) -> tuple[str | None, int | float | None]:
-        """Return a value as text, and as a number if it is one that a double holds."""
+        """Return a value as text, and as a number if a double can hold it."""
         match value:
             case None:
                 return None, None

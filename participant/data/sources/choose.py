@@ -1,4 +1,4 @@
-"""Which source a place means: a database by its address, a file by what it holds, whatever its name says."""
+"""Chooses the source: a database by its address, a file by its content, whatever its name says."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ KNOWN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a source is read; each belongs to some kinds of sources and is refused by the others."""
+    """Options for reading a source; each applies to some kinds of sources and is refused by the others."""
 
     separator: str | None = None
     encoding: str | None = None
@@ -26,10 +26,10 @@ class Options:
 
 
 def open_source(place: str, options: Options | None = None) -> TableSource:
-    """Return the source that a file's path or a database's address means.
+    """Return the source for a file's path or a database's address.
 
     Raises:
-        SourceError: it is of no known kind, an option does not belong to it, or it cannot be read.
+        SourceError: its kind is unknown, an option does not apply to it, or it cannot be read.
     """
     options = options or Options()
     if place.startswith(("mongodb://", "mongodb+srv://")):

@@ -1,4 +1,4 @@
-"""Text files that are compressed: gzip, bzip2, xz, or the only file of a ZIP archive."""
+"""Compressed text files: gzip, bzip2, xz, or the only file in a ZIP archive."""
 
 import bz2
 import gzip
@@ -26,7 +26,7 @@ def packing(path: Path) -> Packing | None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Open a file, unpacked if it is compressed; with the file itself, whose position shows the progress.
+    """Open a file, unpacked if it is compressed, and the raw file, whose position shows the progress.
 
     Raises:
         SourceError: it is damaged, or an archive of several files.

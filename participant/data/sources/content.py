@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes."""
+"""Recognises the kind of a file by its first bytes."""
 
 import re
 import zipfile
@@ -9,7 +9,7 @@ from participant.data.model.errors import SourceError
 
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _SAS = bytes.fromhex("000000000000000000000000c2ea8160b31411cfbd92080009c7318c181f1011")
-_OLD_STATA = re.compile(rb"[\x69-\x73][\x01\x02]\x01\x00", re.DOTALL)  # release, byte order, type, filling
+_OLD_STATA = re.compile(rb"[\x69-\x73][\x01\x02]\x01\x00", re.DOTALL)  # release, byte order, type, padding
 _MARKUP = (b"<!doctype html", b"<html", b"<?xml", b"<table")
 _BINARY = frozenset(range(1, 9)) | {14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25}
 
@@ -38,10 +38,10 @@ _SIGNS = {
 
 
 def content_of(path: Path) -> Content:
-    """Return what a file is.
+    """Return the kind of a file.
 
     Raises:
-        SourceError: it is a page or another document of markup, which often bears the name of a table.
+        SourceError: it is HTML or other markup, which is often named like a table.
     """
     with path.open("rb") as file:
         head = file.read(4096)
@@ -65,7 +65,7 @@ def content_of(path: Path) -> Content:
 
 
 def _package(head: bytes) -> Content | None:
-    """Return which package's file this is, if it is one."""
+    """Return the kind of a statistics package's file, None for other files."""
     for sign, content in _SIGNS.items():
         if head.startswith(sign):
             return content
@@ -75,7 +75,7 @@ def _package(head: bytes) -> Content | None:
 
 
 def _zipped(path: Path) -> Content:
-    """Return whether a ZIP archive is a workbook or a text file that was compressed."""
+    """Return whether a ZIP archive is a workbook or a compressed text file."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()

@@ -1,7 +1,7 @@
-"""A CSV file, as it is or compressed: a header line, then one line a row with as many cells.
+"""A CSV file, plain or compressed: a header line, then one line for each row, with the same number of cells.
 
-The file is read in blocks of some megabytes. A line that is not regular is a fault, with its number, and never
-repaired: a short line is more often a torn file than a row of missing values. One line is one row, so that a stray
+The file is read in blocks of a few megabytes. An irregular line is reported as a fault, with its number, and never
+repaired: a short line is more often a sign of a torn file than of missing values. One line is one row, so a stray
 quotation mark cannot swallow the lines after it. A blank line is a row without a value.
 """
 
@@ -35,7 +35,7 @@ MAX_LINE_BYTES = 1 << 20
 _BLOCK = 4 << 20
 _ENCODINGS = {"utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso8859-1", "cp1252", "iso8859-15", "cp850", "mac-roman"}
 _MARKS = {BOM_UTF8: "utf-8-sig", BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"}
-_SAID = re.compile("sep=(.)")  # a first line with which Excel is told the separator
+_SAID = re.compile("sep=(.)")  # a first line that tells Excel the separator
 
 
 class CsvSource:
@@ -43,12 +43,12 @@ class CsvSource:
 
     Args:
         path: the file.
-        separator: between cells; by default the one of comma, semicolon, tab and bar under which all lines agree.
-        encoding: by default UTF-8, or what a byte-order mark at the beginning says.
+        separator: cell separator; by default the comma, semicolon, tab or bar on which all lines agree.
+        encoding: text encoding; by default UTF-8, or as an initial byte-order mark says.
 
     Raises:
-        SourceError: there is no such file, it is empty, or no text in this encoding.
-        HeaderError: its first line cannot be one of names.
+        SourceError: the file is missing, empty, or not text in this encoding.
+        HeaderError: its first line cannot be a header.
     """
 
     def __init__(self, path: Path, *, separator: str | None = None, encoding: str | None = None) -> None:
@@ -60,7 +60,7 @@ class CsvSource:
         self._encoding = _known(encoding) if encoding else self._marked()
         self._digest = sha256()
         first, lines = self._first_lines()
-        self._first_row = 2  # its line
+        self._first_row = 2  # line of the first row
         if said := _SAID.fullmatch(first):
             separator, self._first_row = separator or said[1], 3
             first, lines = (lines[0] if lines else ""), lines[1:]
@@ -82,7 +82,7 @@ class CsvSource:
 
     @property
     def decimal(self) -> str | None:
-        """Return the point if commas separate the cells."""
+        """Return a point if commas separate the cells, else None."""
         return "." if self._separator == "," else None
 
     def known(self) -> Mapping[int, SourceColumn]:
@@ -99,7 +99,7 @@ class CsvSource:
 
     def batches(self) -> Iterator[Batch]:
         self._digest = sha256()
-        first, heading = self._first_row, self._first_row - 1  # lines
+        first, heading = self._first_row, self._first_row - 1  # line numbers
         for block, read in self._blocks():
             body = block
             while heading and body:
@@ -196,7 +196,7 @@ class CsvSource:
         """Return the header line, and some of the lines after it.
 
         Raises:
-            SourceError, HeaderError: it is not there.
+            SourceError, HeaderError: no header line can be read.
         """
         with opened(self._path) as (file, _):
             head = file.read(4 * MAX_LINE_BYTES)
@@ -248,10 +248,10 @@ def _cells_of(line: str, separator: str) -> tuple[str, ...]:
 
 
 def _unquoted(line: pl.Expr, separator: str) -> tuple[pl.Expr, pl.Expr]:
-    """Return the line without its quoted text, and whether it is quoted in a way that programs read differently.
+    """Return the line without its quoted text, and whether programs differ in how they read its quotation marks.
 
-    A quoted cell becomes a pair of quotation marks, so that it hides no separator; then a mark that is not one of a
-    pair at both ends of a cell shows such quoting.
+    A quoted cell becomes a pair of quotation marks, so that it hides no separator. Any mark that is not then one of a
+    pair enclosing a cell shows such quoting.
     """
     between = f"\\x{{{ord(separator):x}}}"
     bare = line.str.strip_chars_end("\r").str.replace_all('"(?:[^"]|"")*"', '""')

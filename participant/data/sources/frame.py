@@ -1,4 +1,4 @@
-"""A table that is in memory already: a data frame, or arrays by name. For simulations."""
+"""A table already in memory: a data frame, or arrays by name. For simulations."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,11 +16,11 @@ class FrameSource:
     """A table in memory.
 
     Args:
-        table: a data frame of polars, pandas or of what gives columns by name; or a mapping of names to arrays.
-        name: what it is called in the report.
+        table: data frame of polars, pandas or any type that gives columns by name; or a mapping of names to arrays.
+        name: name in the report.
 
     Raises:
-        SourceError: it has no columns, they are not equally long, or one holds no single values.
+        SourceError: it has no columns, they differ in length, or one does not hold single values.
     """
 
     decimal = None
@@ -78,7 +78,7 @@ class FrameSource:
 
 
 def _series(column: Any) -> pl.Series:
-    """Return a column as polars has it; values of several types stay objects, to be typed one by one."""
+    """Return a column as a polars series; text and mixed values stay objects, to be typed one by one."""
     if isinstance(column, pl.Series):
         return column
     array = column.to_numpy() if hasattr(column, "to_numpy") else np.asarray(column)
@@ -90,7 +90,7 @@ def _series(column: Any) -> pl.Series:
 
 
 def _python(value: Any) -> Any:
-    """Return a value of a data frame as Python has it, None where it stands for none."""
+    """Return a data frame's value as a plain Python value, None if it is missing."""
     if type(value).__name__ in {"NAType", "NaTType"}:  # of pandas
         return None
     return value.item() if isinstance(value, np.generic) else value

@@ -1,6 +1,6 @@
 """A MongoDB collection. Needs the extra `secagg[mongo]`.
 
-A document inside a document becomes columns with dotted names, a few levels deep; lists are no cells and are refused.
+Nested documents become columns with dotted names, a few levels deep; lists do not fit a cell and are refused.
 Any document may have fields of its own, so the collection is read twice: for the names, then for the values.
 """
 
@@ -21,7 +21,7 @@ class MongoSource:
     """A collection.
 
     Args:
-        collection: of pymongo, or of what has its `find`.
+        collection: collection of pymongo, or any object with its `find`.
 
     Raises:
         SourceError: it is empty, cannot be read, or its documents do not make a table.
@@ -46,11 +46,11 @@ class MongoSource:
         """Connect to a collection.
 
         Args:
-            url: mongodb://... ; it may hold a password and is kept nowhere.
-            name: database.collection
+            url: address, mongodb://... ; it may hold a password and is never stored.
+            name: name in the form database.collection.
 
         Raises:
-            SourceError: pymongo is not installed, no such name, or the server does not answer.
+            SourceError: pymongo is not installed, the name is incomplete, or the server does not answer.
         """
         try:
             from pymongo import MongoClient  # noqa: PLC0415 - an extra
@@ -106,7 +106,7 @@ def _flat(document: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tupl
 
 
 def _single(value: Any) -> Any:
-    """Return a value of BSON as Python has it: what only BSON has becomes a decimal, a time or text."""
+    """Return a BSON value as a plain Python value; types that only BSON has are converted."""
     match type(value).__name__:
         case "Decimal128":
             return value.to_decimal()

@@ -1,6 +1,6 @@
 """A Parquet file of flat columns.
 
-Its footer can claim anything, so it is looked at before the library reads it: its length bounds the columns, and nested
+Its footer can claim anything, so it is checked before the library reads it: its length bounds the columns, and nested
 types are refused. Rows are read in batches, each column in the type that the file gives it.
 """
 
@@ -19,7 +19,7 @@ _MAGIC = b"PAR1"
 
 
 class ParquetSource:
-    """A Parquet file. Raises SourceError where it is none, or holds lists, structures or bytes."""
+    """A Parquet file. Raises SourceError if it is not one, or holds lists, structures or bytes."""
 
     decimal = None
     size = None
@@ -31,7 +31,7 @@ class ParquetSource:
         try:
             self._frame = pl.scan_parquet(path, glob=False)
             schema = self._frame.collect_schema()
-            rows = self._frame.select(pl.len()).collect().item()  # of the footer
+            rows = self._frame.select(pl.len()).collect().item()  # read from the footer
         except pl.exceptions.PolarsError:
             raise SourceError(f"{path.name} is not a Parquet file that can be read") from None
         self._header = tuple(schema.names())

@@ -1,4 +1,4 @@
-"""Which character separates the cells of a text file: the one under which all lines agree."""
+"""Finds the character that separates the cells of a text file: the one on which all lines agree."""
 
 import csv
 import re
@@ -16,16 +16,16 @@ _VALUE = re.compile(
 def find_separator(header: str, lines: list[str]) -> str:
     """Return the separator of a table.
 
-    A separator is possible if the header has it. Of several, it is the one under which most lines have as many cells as
-    the header; if they are equal, the one that leaves more cells that are numbers or dates, since a cell with another
-    separator in it is none.
+    A separator is possible if it occurs in the header. Of several, the one that gives most lines as many cells as the
+    header is chosen; on a tie, the one that yields more numbers and dates, since a cell with another separator in it is
+    neither.
 
     Args:
         header: the first line.
         lines: some of the lines after it.
 
     Raises:
-        SourceError: two separators are as good.
+        SourceError: two separators are equally good.
     """
     counts = {one: outside_quotes(header).count(one) for one in CANDIDATES}
     possible = [one for one in CANDIDATES if counts[one]] or list(CANDIDATES)
@@ -50,7 +50,7 @@ def find_separator(header: str, lines: list[str]) -> str:
 
 
 def outside_quotes(line: str) -> str:
-    """Return a line without what stands between quotation marks."""
+    """Return a line without the text between quotation marks."""
     return "".join(line.split('"')[::2])
 
 

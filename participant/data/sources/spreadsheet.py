@@ -1,8 +1,8 @@
-"""A sheet of a workbook (.xlsx, .xlsm, .xlsb, .xls, .ods): the values that its cells hold, never the formulas.
+"""A sheet of a workbook (.xlsx, .xlsm, .xlsb, .xls, .ods): the values in its cells, never the formulas.
 
-A workbook is an archive that can promise little and unpack to anything, and two cells at opposite corners make a sheet
-of 17 billion. So it is unpacked once in pieces that are thrown away, with limits on what comes out, before the library
-may read it. On the way the cells that the library shows as empty are noted: errors, and formulas without a value.
+A workbook is an archive that can look small and unpack to any size, and two cells in opposite corners make a sheet of
+17 billion. So before the library may read it, it is unpacked once, within limits, in pieces that are thrown away. That
+pass also finds the cells that the library shows as empty: errors, and formulas without a value.
 """
 
 from collections import Counter
@@ -29,10 +29,10 @@ class SpreadsheetSource:
 
     Args:
         path: the file.
-        sheet: its name; by default the first one.
+        sheet: name of the sheet; by default the first one.
 
     Raises:
-        SourceError: no workbook, no such sheet, or larger than allowed.
+        SourceError: the file is not a workbook, has no such sheet, or is larger than allowed.
     """
 
     decimal = None
@@ -96,7 +96,7 @@ class SpreadsheetSource:
         return Origin("excel", self._path.name, self._path.stat().st_size, digest, tuple(notes))
 
     def _rows(self) -> Iterator[list[Any]]:
-        """Yield the rows from the header on; the library begins with the sheet's first."""
+        """Yield the rows from the header on; the library begins with the sheet's first row."""
         return islice(self._sheet.iter_rows(), self._top, None)
 
     def _uncover(self, rows: Sequence[list[Any]], first: int) -> None:
@@ -136,7 +136,7 @@ class SpreadsheetSource:
 
 
 def _name(cell: Any) -> str:
-    """Return a header's cell as a name; a year may be a number there."""
+    """Return a header cell as a name; a year may be stored as a number."""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     if isinstance(cell, datetime | date):

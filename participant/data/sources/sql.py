@@ -1,8 +1,8 @@
-"""A table or a query of any database that SQLAlchemy has a dialect for.
+"""A table or query of any database for which SQLAlchemy has a dialect.
 
-The address may hold a password: it is used to connect and kept nowhere. What is written down is the dialect, the host
-and the database; of a query, its hash. Errors of a driver quote addresses, statements and values, so only their class
-is told.
+The address may hold a password: it is used to connect and never stored. Only the dialect, host and database are
+recorded and, for a query, its hash. A driver's errors quote addresses, statements and values, so only their class is
+reported.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,15 +22,15 @@ _POSTGRESQL = "postgresql+psycopg"
 
 
 class SqlSource:
-    """A table, or what a query gives.
+    """A table, or the result of a query.
 
     Args:
-        url: of the database, as SQLAlchemy takes it.
-        table: name of a table or view, `schema.table` where it is in a schema.
+        url: address of the database, in SQLAlchemy's form.
+        table: name of a table or view, `schema.table` if it is in a schema.
         query: one SELECT statement instead of a table.
 
     Raises:
-        SourceError: no address, the driver is not installed, no connection, or the statement is refused.
+        SourceError: the address is invalid, the driver is missing, or connection or statement fails.
     """
 
     decimal = None
@@ -97,7 +97,7 @@ class SqlSource:
 
 
 def _address(url: str) -> sqlalchemy.URL:
-    """Return a database's address; PostgreSQL is spoken to through psycopg unless another driver is named."""
+    """Return a database's address; PostgreSQL uses psycopg unless another driver is named."""
     try:
         read = sqlalchemy.make_url(url)
     except (SQLAlchemyError, ValueError, TypeError) as error:

@@ -1,7 +1,7 @@
 """Files of SAS (.sas7bdat, .xpt), SPSS (.sav, .zsav, .por) and Stata (.dta). Needs the extra `secagg[readstat]`.
 
-Numbers are taken as they are stored, and dates are computed here from the column's format: libraries differ in which
-formats they know, and wrap durations beyond a day. Values that the file declares as missing are missing, each for its
+Numbers are taken as stored, and dates are computed here from the column's format, since libraries differ in which
+formats they know, and wrap durations beyond a day. Values that the file declares missing are missing, each with its
 reason.
 """
 
@@ -55,7 +55,7 @@ _SHOWN = 5
 
 
 class _Clock(NamedTuple):
-    """How numbers of a column become dates: `epoch` is days before 1970, `unit` is how many of them are a day."""
+    """Conversion of a column's numbers to dates: `epoch` is in days since 1970, `unit` is how many make a day."""
 
     epoch: float
     unit: float
@@ -67,7 +67,7 @@ class StatisticsFile:
     Args:
         path: the file.
         form: its format.
-        encoding: of its texts; by default what the file says.
+        encoding: encoding of its texts; by default as the file says.
 
     Raises:
         SourceError: the extra is not installed, or the file cannot be read.
@@ -153,13 +153,13 @@ class StatisticsFile:
         present = numbers.drop_nulls().to_numpy()
         whole = bool((present == present.round()).all() and (abs(present) < _EXACT).all())
         if self._about.readstat_variable_types.get(name) in {"float", "double"} and _PACKAGES[self._form] == "stata":
-            whole = False  # Stata has whole numbers, and this is none of them
+            whole = False  # Stata has integer types, and this is not one of them
         categories, more = _categories(numbers, labels) if whole else (None, ())
         self._known[at] = SourceColumn(label, unit, categories, reasons, (*notes, *more))
         return numbers.cast(pl.Int64) if whole else numbers
 
     def _numbers(self, name: str, values: Sequence[Any], labels: Mapping[Any, str], reasons: Counter[str]) -> pl.Series:
-        """Return numbers, null where the file says that they are missing."""
+        """Return numbers, null where the file declares them missing."""
         spans = [(one["lo"], one["hi"]) for one in self._about.missing_ranges.get(name, ()) if isinstance(one, dict)]
         numbers: list[float | None] = []
         for value in values:
@@ -201,7 +201,7 @@ def _read(
 
 
 def _clock(form: Content, variable: str) -> _Clock | None:
-    """Return how the numbers of a column are dates, or None if its format is none of a date."""
+    """Return the conversion of a column's numbers to dates, or None if its format is not a date's."""
     name = variable.upper()
     match _PACKAGES[form]:
         case "spss" if _SPSS_DATE.fullmatch(name) or _SPSS_MOMENT.fullmatch(name):
@@ -228,7 +228,7 @@ def _unit(form: Content, variable: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _categories(numbers: pl.Series, labels: Mapping[Any, str]) -> tuple[Mapping[str, int] | None, tuple[str, ...]]:
-    """Return the numbers of labels if all values have one, and a note if only some have."""
+    """Return the number for each label if all values are labelled, and a note if only some are."""
     known = {float(code): text for code, text in labels.items() if not isinstance(code, str)}
     present = numbers.drop_nulls()
     labelled = present.filter(present.is_in(list(known)))

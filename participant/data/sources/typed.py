@@ -1,7 +1,7 @@
-"""Columns that a source has typed as a whole, brought to the types that the steps know.
+"""Converts columns that a source has typed as a whole to the types that the steps know.
 
-Whole numbers become Int64, reals Float64; dates and booleans stay. Times of day are left out of dates, and durations
-are seconds: each is counted, for the report.
+Whole numbers become Int64, reals Float64; dates and booleans stay. Dates lose their time of day, and durations become
+seconds: both changes are counted for the report.
 """
 
 from collections import Counter
@@ -14,15 +14,15 @@ from participant.data.model.errors import SourceError
 from participant.data.sources import SourceColumn, positions
 
 _NANOSECONDS = 1e9
-_DIGITS = 15  # of a decimal that a double keeps
+_DIGITS = 15  # significant decimal digits that a double keeps
 
 
 class TypedColumns:
-    """Brings batches to plain types.
+    """Converts batches to plain types.
 
     Args:
-        schema: of the source.
-        place: where the table is, for errors.
+        schema: schema of the source.
+        place: location of the table, for errors.
 
     Raises:
         SourceError: a column holds lists, structures or bytes.
@@ -45,7 +45,7 @@ class TypedColumns:
         return pl.DataFrame(cells), numbers
 
     def known(self) -> Mapping[int, SourceColumn]:
-        """Return what was done to the columns."""
+        """Return notes on changes to the columns."""
         found = {}
         for position, kind in enumerate(self._kinds):
             notes = []
@@ -84,5 +84,5 @@ class TypedColumns:
 
 
 def _is_wide(kind: pl.DataType) -> bool:
-    """Return whether whole numbers of a type may be too large for 64 bits with a sign."""
+    """Return whether whole numbers of a type may be too large for signed 64 bits."""
     return kind in (pl.UInt64, pl.Int128, pl.UInt128) or (isinstance(kind, pl.Decimal) and not kind.scale)

@@ -1,7 +1,7 @@
 """The list of rows that were left out: a CSV file beside the dataset that only its owner can read.
 
-It holds values, so that a row can be found and mended; it is never shown, logged or sent. What a spreadsheet would take
-for a formula is disarmed by an apostrophe.
+It holds values, so that a row can be found and corrected; it is never shown, logged or sent. An apostrophe disarms any
+cell that a spreadsheet would take for a formula.
 """
 
 import csv
@@ -17,17 +17,17 @@ from participant.data.sources import Fault
 NAME = "bad-rows.csv"
 MAX_LISTED = 1_000_000
 _LONGEST = 200
-_REASONS = 500  # that are counted apart
+_REASONS = 500  # counted separately; any further ones together
 _NUMBER = re.compile(r"[+-]?[0-9.,]+(?:[eE][+-]?[0-9]+)?")
 
 
 class BadRows:
-    """Writes the list.
+    """Writes the list of bad rows.
 
     Attributes:
-        lines: of the bad rows, once each.
-        repeated: lines that repeat an earlier row; they are listed and not bad.
-        reasons: how often each reason was given, by column ("" for the whole row).
+        lines: lines of the bad rows, each once.
+        repeated: lines that repeat an earlier row; listed, but not bad.
+        reasons: count of each reason, by column ("" for the whole row).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,7 +46,7 @@ class BadRows:
         return self.lines | self.repeated
 
     def rows(self, faults: Iterable[Fault]) -> None:
-        """List lines that are no rows."""
+        """List lines that are not rows."""
         for line, reason in faults:
             self.lines.add(line)
             self._write(line, "", reason, None)
@@ -58,7 +58,7 @@ class BadRows:
             self._write(line, "", reason, None)
 
     def cells(self, column: str, reason: str, found: Iterable[tuple[int, str | None]]) -> None:
-        """List cells that are not what they should be."""
+        """List bad cells of a column, and mark their rows as bad."""
         for line, value in found:
             self.lines.add(line)
             self._write(line, column, reason, value)
@@ -74,6 +74,6 @@ class BadRows:
 
 
 def disarmed(cell: str) -> str:
-    """Return a cell that no spreadsheet runs: what does not begin as a number or a word gets an apostrophe."""
+    """Return a cell that no spreadsheet runs: put an apostrophe before what could be a formula."""
     risky = cell[:1] in {"=", "+", "-", "@", "\t", "\r", "\n", "|", "%"} or cell[:1] > "\uff00"
     return f"'{cell}" if risky and not _NUMBER.fullmatch(cell) else cell

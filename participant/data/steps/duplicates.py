@@ -1,11 +1,11 @@
-"""Drop duplicates: rows that agree in the declared key are one.
+"""Drop duplicates: rows with the same declared key count as one.
 
-Without a key nothing is dropped, since two patients may agree in everything that a narrow table says about them; such
-rows are counted. With one, a row that repeats an earlier row in every cell is left out, and rows that agree in the key
-and differ elsewhere are all left out: nobody but the site can say which is right. Each is listed.
+Without a key, nothing is dropped, since two patients may agree in every column of a narrow table; such rows are
+counted. With one, a row that repeats an earlier row in every cell is left out, and rows that agree in the key but
+differ elsewhere are all left out: only the site can say which is right. Each is listed.
 
-Rows are compared by 64-bit hashes under a key that is drawn for each import: among 5 million rows, two that differ look
-alike with a probability of less than one in a million, and no file can be made to bring that about.
+Rows are compared by 64-bit hashes under a key drawn for each import: among 5 million rows, two that differ look alike
+with a probability of less than one in a million, and no file can be crafted to cause it.
 """
 
 import secrets
@@ -41,7 +41,7 @@ class Duplicates:
             self._keys.append(self._hash(cells.select(key))[there])
 
     def repeated(self) -> int:
-        """Return how many rows are the same as an earlier one in every cell."""
+        """Return how many rows equal an earlier one in every cell."""
         whole = _joined(self._whole)
         return len(whole) - len(np.unique(whole))
 
@@ -50,7 +50,7 @@ class Duplicates:
         if not self._keys:
             return []
         lines, keys, whole = np.concatenate(self._lines), _joined(self._keys), _joined(self._keyed)
-        order = np.argsort(keys, kind="stable")  # rows of one key stay in their order
+        order = np.argsort(keys, kind="stable")  # rows with the same key keep their order
         keys, whole, lines = keys[order], whole[order], lines[order]
         starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else np.array([], int)
         sizes = np.diff(np.append(starts, len(keys)))

@@ -1,4 +1,4 @@
-"""What is seen in a column while it is read: counts over all of its cells, and a few different ones."""
+"""Evidence of a column's type, gathered as it is read: counts over all of its cells, and a few distinct ones."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,32 +11,32 @@ from participant.data.steps.missing import MissingCodes
 from participant.data.steps.numbers import CODE, GROUPED, parse_numbers
 from participant.data.steps.words import USUAL_MISSING
 
-_HOPELESS = 1000  # different cells that fit no reading: after so many the column is text
+_HOPELESS = 1000  # after so many different cells that fit no reading, the column is text
 _EXACT = 2**53
 
 
 @dataclass(slots=True)
 class Evidence:
-    """What was seen in one column. `read` takes a batch; the cells of a text column may be typed as numbers one by one.
+    """Evidence from one column: mostly counts of cells. `read` takes a batch, in which single text cells may be typed.
 
     Attributes:
         present: cells with a value.
-        coded: cells that hold a declared code of a missing value; they are not looked at.
-        dtype: of the column where the source has typed it as a whole, else text.
-        typed: cells that the source has typed as numbers; their text is not looked at.
-        real: some of these are typed as real.
-        nonfinite, largest: of typed numbers, how many are infinite, and the largest whole one.
-        whole: cells of digits alone; `wholes` by mark, other cells that are whole numbers under it.
-        plain: cells that are one number under either mark, the whole ones included.
+        coded: cells with a declared code for a missing value; they are not examined further.
+        dtype: type of the column if the source has typed it as a whole, else text.
+        typed: cells that the source has typed as numbers; their text is not examined.
+        real: whether some of these are typed as real.
+        nonfinite, largest: number of infinite typed numbers, and largest of the whole ones.
+        whole: cells of digits alone; `wholes` counts other whole numbers, by decimal mark.
+        plain: cells that are the same number under either mark, including the whole ones.
         point, comma: cells that are a number under this mark alone.
-        dotted, grouped: cells that are two numbers: `1.234`, and `1,234`.
-        powers, small_powers: cells such as 12E5 and 12e5, which are numbers or codes.
-        scientific: some exponents can be nothing else, such as 1.2e5 and 1e-5.
-        codes, compact: cells with leading zeros or too many digits, and whole numbers that are dates such as 20230131.
-        thousands: by mark, cells with separators between thousands.
-        united: cells with a unit; `units` which.
-        forms, moments, short: dates by format, those with a time of day by format, and those with two digits of a year.
-        words: cells, in lower case, that are no number or date.
+        dotted, grouped: cells that are a different number under each mark: `1.234`, and `1,234`.
+        powers, small_powers: cells such as 12E5 and 12e5, which may be numbers or codes.
+        scientific: whether some exponents are unmistakable, such as 1.2e5 and 1e-5.
+        codes, compact: cells with leading zeros or too many digits, and whole numbers that may be dates (20230131).
+        thousands: cells with thousands separators, by decimal mark.
+        united: cells with a unit; `units` counts them by unit.
+        forms, moments, short: dates by format, those with a time of day by format, and those with a two-digit year.
+        words: cells that are neither numbers nor dates, in lower case.
     """
 
     present: int = 0
@@ -67,7 +67,7 @@ class Evidence:
     hopeless: bool = False
 
     def read(self, cells: pl.Series, missing: MissingCodes, numbers: pl.Series | None = None) -> None:
-        """Take the cells of a batch, and of a column of text the numbers that the source has typed among them."""
+        """Take a batch of cells and, for a text column, the numbers that the source has typed among them."""
         self.dtype = cells.dtype
         if cells.dtype != pl.String:
             self._read_typed(cells, missing)
@@ -86,7 +86,7 @@ class Evidence:
 
     @property
     def numeric(self) -> int:
-        """Cells that are a number in some way of writing them."""
+        """Cells that are a number in some notation."""
         return self.typed + self.plain + self.point + self.comma + self.dotted + self.grouped
 
     @property
@@ -96,9 +96,9 @@ class Evidence:
 
     @property
     def ambiguous_powers(self) -> int:
-        """Cells such as 12E5 in a column where no exponent can be nothing else.
+        """Cells such as 12E5 in a column without an unmistakable exponent.
 
-        Programs write a small e without a sign beside other numbers, codes have a capital one.
+        Beside other numbers, a small e without a sign is a program's exponent; codes have a capital E.
         """
         if self.scientific:
             return 0
@@ -147,7 +147,7 @@ class Evidence:
         self.codes += int(plain.str.contains(CODE).sum())
         marked = plain.str.contains("[.eE]")
         whole = plain.filter(~marked)
-        if self.compact == self.whole:  # so far all are dates, perhaps
+        if self.compact == self.whole:  # so far, all may be dates
             self.compact += int(whole.str.contains(COMPACT).sum())
         self.whole += int((numbers.filter(finite).filter(~marked).abs() < _EXACT).sum())
         self.plain += len(whole)
@@ -157,7 +157,7 @@ class Evidence:
             self._read_others(cells.filter(~finite))
 
     def _read_marked(self, cells: pl.Series) -> None:
-        """Take numbers with a point or an exponent; once the point is certain, it is for all."""
+        """Take numbers with a point or an exponent; once a decimal point is certain, it holds for all."""
         raised = cells.filter(cells.str.contains("[eE]"))
         if len(raised):
             powers = raised.filter(raised.str.contains(r"^[+-]?[0-9]+[eE][0-9]+$"))
@@ -222,8 +222,8 @@ def mark_of_table(seen: Sequence[Evidence], shown: str | None = None) -> str | N
     """Return the decimal mark of a table if its columns show one, and nothing contradicts it.
 
     Args:
-        seen: in its columns.
-        shown: the mark that the way in which cells are separated shows.
+        seen: evidence from its columns.
+        shown: mark that the cell separator implies, if any.
     """
     marks = {mark for one in seen if (mark := one.mark) is not None} | ({shown} if shown else set())
     return marks.pop() if len(marks) == 1 else None
@@ -238,7 +238,7 @@ def date_formats(seen: Evidence) -> tuple[dict[str, int], int]:
         if min(counts) and max(counts) > min(counts):  # one of the two fits more cells, so the other cannot be meant
             total -= formats.pop(pair[counts.index(min(counts))])
         elif min(counts):
-            total -= counts[0]  # each fits both
+            total -= counts[0]  # each of these cells fits both
     return formats, total
 
 

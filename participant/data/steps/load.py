@@ -1,7 +1,7 @@
-"""Load: read a source batch by batch, and lay the cells aside; the only step that sees the source.
+"""Load: read a source batch by batch, and set the cells aside; the only step that sees the source.
 
-Each batch of text is stripped, its empty cells become missing, and what the later steps have to know of the whole table
-is gathered on the way. A batch is what is in memory at a time.
+Text is stripped, empty cells become missing, and facts about the whole table that later steps need are gathered on the
+way. Memory holds one batch at a time.
 """
 
 from collections.abc import Mapping
@@ -23,20 +23,20 @@ from participant.data.steps.names import Doubts, NamedColumn
 from participant.data.steps.persons import Persons
 
 LINE = "#"
-NUMBERS = "#"  # ends the name of the column that holds what a source has typed as numbers in a column of text
+NUMBERS = "#"  # suffix of the column with the numbers that a source typed in a text column
 
 
 @dataclass(frozen=True, slots=True)
 class StagedTable:
-    """A table that was read.
+    """A table that was read and set aside.
 
     Attributes:
-        parts: files with a batch each: the lines and the named columns, text or typed.
-        rows: of all parts, the bad ones of this step not included.
-        columns: those that are ones, by their cells.
-        notes: about the others.
+        parts: files with one batch each: line numbers and named columns, text or typed.
+        rows: number of rows in all parts, without the bad ones of this step.
+        columns: columns that proved real by their cells.
+        notes: notes about the others.
         seen: evidence of the types, by name.
-        duplicates, persons: what was gathered for these steps.
+        duplicates, persons: data gathered for these steps.
     """
 
     parts: tuple[Path, ...]
@@ -61,7 +61,7 @@ def load(
 
     Raises:
         SourceError: it cannot be read, or has no rows.
-        HeaderError: the cells of a column show that its header is none.
+        HeaderError: the cells of a column show that the first line is not a header.
     """
     seen = {column.name: Evidence() for column in columns}
     missing = {
@@ -72,7 +72,7 @@ def load(
     }
     duplicates, persons, doubts, rows = Duplicates(), Persons(), Doubts(columns, len(source.header)), 0
     parts: list[Path] = []
-    held: pl.DataFrame | None = None  # rows without any value: they are none if nothing comes after them
+    held: pl.DataFrame | None = None  # rows without any value: dropped if nothing comes after them
     batches = iter(source.batches())
     while True:
         with clock("load"):
@@ -107,7 +107,7 @@ def load(
 
 
 def _named(batch: Batch, columns: tuple[NamedColumn, ...]) -> pl.DataFrame:
-    """Return a batch with the columns' names, its lines, and the typed numbers beside columns of text."""
+    """Return a batch with named columns, its line numbers, and the typed numbers beside text columns."""
     table = batch.cells.select(pl.col(str(column.position)).alias(column.name) for column in columns)
     table = table.with_columns(cs.string().str.strip_chars().replace("", None), cs.float().fill_nan(None))
     numbers = [
@@ -119,9 +119,9 @@ def _named(batch: Batch, columns: tuple[NamedColumn, ...]) -> pl.DataFrame:
 
 
 def _filled(table: pl.DataFrame, columns: tuple[NamedColumn, ...], bad: BadRows) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the rows with values, and the empty ones at the end. Empty ones before them are listed as bad.
+    """Return the rows up to the last one with a value, and the empty ones after it; list empty ones in between as bad.
 
-    In a table of one column an empty row is a missing value.
+    In a table of one column, an empty row in between is kept as a missing value.
     """
     empty = table.select(pl.all_horizontal(pl.col(column.name).is_null() for column in columns)).to_series()
     if not empty.any():

@@ -1,4 +1,4 @@
-"""Codes of missing values, compared as values: -9 is the cell `-9`, `-9.0`, `-9,0`, `-9 kg` and the double -9."""
+"""Codes of missing values, compared as values: -9 means the cell `-9`, `-9.0`, `-9,0`, `-9 kg` and the double -9."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -10,12 +10,12 @@ from participant.data.steps.numbers import CODE, parse_numbers
 
 
 class MissingCodes(NamedTuple):
-    """What stands for a missing value.
+    """Codes that stand for a missing value.
 
     Attributes:
-        words: the codes as they are written.
-        values: those of them that are numbers.
-        days: those of them that are dates.
+        words: codes as written.
+        values: codes that are numbers.
+        days: codes that are dates.
     """
 
     words: frozenset[str]
@@ -24,7 +24,7 @@ class MissingCodes(NamedTuple):
 
     @classmethod
     def of(cls, codes: Iterable[str]) -> "MissingCodes":
-        """Read codes; of two readings of a number the one with a decimal point is meant."""
+        """Read codes; a number that can be read in two ways has a decimal point."""
         words = frozenset(codes)
         texts = pl.Series(sorted(words), dtype=pl.String)
         point, comma = parse_numbers(texts, ".")[0], parse_numbers(texts, ",")[0]
@@ -32,7 +32,7 @@ class MissingCodes(NamedTuple):
         return cls(words, frozenset(numbers), frozenset(texts.str.to_date("%Y-%m-%d", strict=False).drop_nulls()))
 
     def among(self, cells: pl.Series, *, units: bool = True) -> pl.Series:
-        """Return which cells of text are a code, whatever the decimal mark; with `units` also before a unit."""
+        """Return which text cells are a code, whatever the decimal mark; with `units`, also before a unit."""
         found = cells.is_in(list(self.words)).fill_null(value=False)
         if not self.values or not len(cells):
             return found

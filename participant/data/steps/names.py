@@ -1,7 +1,7 @@
-"""Standardise names: from what the source calls a column to a name that a query can use.
+"""Standardise names: turn the source's name of a column into one that a query can use.
 
-A name that is proper stays as it is. Of others, letters with marks lose them, a unit in brackets is taken out and kept,
-and what is no letter or digit becomes an underscore. A name that comes twice gets a number, and the report says so.
+A valid name stays as it is. In others, letters lose their diacritics, a unit in brackets is taken out and kept, and
+anything but letters and digits becomes an underscore. A repeated name gets a number, and the report says so.
 """
 
 import re
@@ -30,12 +30,12 @@ class NamedColumn(NamedTuple):
     """A column of the source.
 
     Attributes:
-        position: in the source, from 0 on.
-        name: by which queries ask for it.
-        header: what the source called it.
-        unit: that stood in the header.
-        notes: what was changed, for the report.
-        doubt: why it may be no column, which its cells decide: it has no name, or its name is a year.
+        position: position in the source, from 0.
+        name: name for queries.
+        header: name in the source.
+        unit: unit found in the header.
+        notes: notes for the report on changes.
+        doubt: reason why it may not be a column, for its cells to settle: no name, or a year as its name.
     """
 
     position: int
@@ -50,8 +50,8 @@ def standardise(header: Sequence[str], declared: Declaration) -> tuple[NamedColu
     """Return the columns to import, with their names.
 
     Raises:
-        HeaderError: a column has no name, or its name looks like a value: then the first line is a row.
-        DeclarationError: a declared column is not there.
+        HeaderError: a column has no proper name, so the first line may be a row.
+        DeclarationError: a declared column is missing.
     """
     doubts = [_doubt(name) for name in header]
     plain = [any(c.isalpha() for c in name) for name in header]
@@ -96,20 +96,20 @@ def _named(position: int, given: str, own: Mapping[str, str]) -> NamedColumn:
 def _check_declared(columns: Sequence[NamedColumn], declared: Declaration) -> None:
     there = {column.name for column in columns}
     if absent := sorted({*declared.columns, *declared.identity} - there):
-        # Without the names that are there: of a file without a header they would be its first patient.
+        # Omits the names found: in a file without a header, they would be its first patient.
         raise DeclarationError(f"the table has no column {some(absent)}; its first line names {len(there)} others")
     if len(there) < len(columns):
         raise HeaderError("two columns have one name also with numbers; declare names for them")
 
 
 class Doubts:
-    """Gathers what tells whether a doubtful column is one."""
+    """Gathers evidence on whether doubtful columns are real."""
 
     def __init__(self, columns: Sequence[NamedColumn], header: int) -> None:
         self._header = header
         self._columns = {column.name: column for column in columns if column.doubt}
         self._filled: set[str] = set()
-        self._counting: dict[str, int | None] = {}  # what the next row number would be, None once one was another
+        self._counting: dict[str, int | None] = {}  # next row number expected, None after a different one
         self._not_years: set[str] = set()
 
     def read(self, cells: pl.DataFrame) -> None:
@@ -129,10 +129,10 @@ class Doubts:
                 self._count(name, cells[name].cast(pl.Int64, strict=False))
 
     def settle(self, columns: Sequence[NamedColumn]) -> tuple[tuple[NamedColumn, ...], tuple[str, ...]]:
-        """Return the columns that are ones, and notes about the others.
+        """Return the columns that proved real, and notes about the others.
 
         Raises:
-            HeaderError: a column without a name has values, or the first line is perhaps a row.
+            HeaderError: a column without a name has values, or the first line may be a row.
         """
         if years := [
             one.position + 1

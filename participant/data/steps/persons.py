@@ -1,4 +1,4 @@
-"""Replace person identifiers: a running number stands for each person, and the identifier is not stored."""
+"""Replace person identifiers by running numbers; the identifiers are not stored."""
 
 import secrets
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class Persons:
-    """Gathers hashes of a column under a key that is drawn for each import, and numbers them by first appearance."""
+    """Gathers hashes of a column under a key drawn for each import, and numbers them by first appearance."""
 
     def __init__(self) -> None:
         self._seed = secrets.randbits(63)
@@ -19,7 +19,7 @@ class Persons:
         self._hashes.append(identifiers.hash(self._seed).to_numpy())
 
     def numbers(self) -> list[pl.Series]:
-        """Return a number for each row, from 1 on, batch by batch."""
+        """Return the person's number for each row, from 1, batch by batch."""
         if not self._hashes:
             return []
         _, first, inverse = np.unique(np.concatenate(self._hashes), return_index=True, return_inverse=True)

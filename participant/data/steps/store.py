@@ -1,4 +1,4 @@
-"""Store: the values of all parts as one Parquet file, each column in the smallest type that holds it."""
+"""Store: write all parts as one Parquet file, each column in the smallest type that holds its values."""
 
 from collections.abc import Sequence
 from hashlib import file_digest
@@ -13,7 +13,7 @@ _INTEGERS = ((pl.Int8, 7), (pl.Int16, 15), (pl.Int32, 31))
 
 
 def store(parts: Sequence[Path], path: Path) -> int:
-    """Write typed parts as one file, batch by batch, and return the number of rows; no file without any."""
+    """Write typed parts as one file, batch by batch, and return the number of rows; write no file if there are none."""
     if not parts:
         return 0
     table = pl.scan_ipc(list(parts))
@@ -35,7 +35,7 @@ def store(parts: Sequence[Path], path: Path) -> int:
 
 
 def counted(path: Path, columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Return the columns with the number of values that each lacks in the stored file."""
+    """Return the columns with their numbers of missing values in the stored file."""
     missing = pl.scan_parquet(path, glob=False).select(pl.all().null_count()).collect(engine="streaming")
     counts = missing.row(0, named=True)
     return tuple(column.model_copy(update={"missing": counts[column.name]}) for column in columns)

@@ -1,10 +1,10 @@
-"""Infer types: what a column is, from all of its cells.
+"""Infer types: decide each column's type from all of its cells.
 
-What a source has typed stays as it is. Text is inferred, and nothing from a part of the rows. A column is numeric if
-every cell is a number in one way of writing numbers; a number with a leading zero, or with more digits than a double
-holds, is taken as a code and stays text. Thousands separators, a decimal comma or a unit are understood if the whole
-column allows one reading, and dates likewise; where two readings are possible the column stays text, and the report
-says what to declare.
+Columns that a source has typed keep their type; text is inferred, and never from part of the rows. A column is numeric
+if every cell is a number in the same notation; a number with a leading zero, or with more digits than a double holds,
+is taken as a code and stays text. Thousands separators, a decimal comma or a unit are understood if the whole column
+allows only one reading, and so are dates; where two readings are possible, the column stays text, and the report says
+what to declare.
 """
 
 from collections.abc import Mapping
@@ -28,20 +28,20 @@ _TIMES = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Reading(NamedTuple):
-    """How the cells of a column become values.
+    """The way in which the cells of a column become values.
 
     Attributes:
-        column: of the source.
-        kind: what they become.
+        column: column of the source.
+        kind: type of the values.
         missing: codes of missing values.
         tokens: words, in lower case, that stand for a missing value as well.
-        decimal: the decimal mark, or None where it is in doubt: then a cell that is two numbers is a bad one.
-        formats: of dates, in the order in which they are tried.
-        moments: a time of day may follow a date, and is left out.
-        units: what one of another unit is in `unit`.
-        unit, label, categories, low, high, required: as declared, or known to the source.
-        declared: the site has said what the column is, so that nothing is taken as missing but what it names.
-        notes: for the report.
+        decimal: decimal mark, or None if in doubt; a cell that can be read as two numbers is then bad.
+        formats: formats of dates, in the order in which they are tried.
+        moments: whether a time of day may follow a date; it is left out.
+        units: conversions of other units to `unit`.
+        unit, label, categories, low, high, required: facts declared or known to the source.
+        declared: whether the site declared the type; then only the codes that it names are taken as missing.
+        notes: notes for the report.
     """
 
     column: NamedColumn
@@ -78,14 +78,14 @@ def decide(
     table: str | None,
     known: SourceColumn | None = None,
 ) -> Reading:
-    """Return how a column is read.
+    """Return the reading of a column.
 
     Args:
-        column: of the source.
-        seen: in its cells.
-        declared: about the table.
-        table: the decimal mark that other columns show, if they agree.
-        known: what the source says about the column.
+        column: column of the source.
+        seen: evidence from its cells.
+        declared: declaration of the table.
+        table: decimal mark that other columns show, if they agree.
+        known: the source's knowledge about the column.
 
     Raises:
         DeclarationError: the declaration contradicts what the source knows.
@@ -119,7 +119,7 @@ def decide(
 
 
 def _in_declared_unit(reading: Reading, told: DeclaredColumn, known: SourceColumn) -> Reading:
-    """Let a declared unit stand for the source's own, such as the seconds of durations."""
+    """Convert the source's own unit, such as the seconds of durations, to a declared one."""
     if not known.unit or not told.unit or told.unit == known.unit:
         return reading
     if known.unit in told.units:
@@ -156,7 +156,7 @@ def _as_declared(
 def _mark(seen: Evidence, table: str | None) -> str | None:
     """Return the one decimal mark that a column can have, None where two are possible.
 
-    Other columns confirm a decimal mark. They never make a group of thousands of it: `1.234` beside `2,5` stays in
+    Other columns confirm a decimal mark. They never turn it into a thousands separator: `1.234` beside `2,5` stays in
     doubt.
     """
     if seen.point or seen.comma:
@@ -190,7 +190,7 @@ def _inferred(reading: Reading, seen: Evidence, decimal: str | None, table: str 
         return reading.noting(*([note] if seen.codes else []))
     gone = seen.gone
     if gone == seen.present:
-        return reading  # a column of dashes says something, perhaps
+        return reading  # a column of dashes may have a meaning
     rest = sum(seen.words.values()) - gone
     if rest:
         return _words(reading, seen, rest)
@@ -207,7 +207,7 @@ def _inferred(reading: Reading, seen: Evidence, decimal: str | None, table: str 
 
 
 def _numbers(reading: Reading, seen: Evidence, decimal: str | None, table: str | None) -> Reading | None:
-    """Return the reading of a column of numbers, of text with the reason if they have no one reading, or None."""
+    """Return the reading of a column of numbers, as text with the reason if ambiguous; None for others."""
     if seen.numeric + seen.gone != seen.present:
         return None
     mark = decimal or _mark(seen, table)
@@ -265,7 +265,7 @@ def _dates(reading: Reading, seen: Evidence) -> Reading | None:
 
 
 def _doubtful(reading: Reading, seen: Evidence) -> Reading:
-    """Say why a column of numbers and dates alone has no one reading."""
+    """Note why a column of only numbers and dates has no single reading."""
     _, dates = date_formats(seen)
     if dates and seen.numeric:
         return reading.noting(f"{seen.numeric:,} numbers and {dates:,} dates: declare the type")
@@ -273,7 +273,7 @@ def _doubtful(reading: Reading, seen: Evidence) -> Reading:
 
 
 def _words(reading: Reading, seen: Evidence, rest: int) -> Reading:
-    """Return the reading of a column with words in it: two words of yes and no, or text."""
+    """Return the reading of a column that contains words: a pair for yes and no, or text."""
     words = {word for word in seen.words if word not in USUAL_MISSING}
     if seen.present == sum(seen.words.values()):
         for pair in BOOLEANS:

@@ -1,4 +1,4 @@
-"""Validate: cells become values, and each that does not is told with its reason."""
+"""Validate: turn cells into values, and report each failure with its reason."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,11 +15,11 @@ _TRUE = [*(pair[0] for pair in BOOLEANS), "1"]
 _FALSE = [*(pair[1] for pair in BOOLEANS), "0"]
 _EXACT = 2**53
 FORMULA = r"^(?:=|[+\-@].*[(!|])"
-"""A text that a spreadsheet would run. A lone sign, as laboratories write it, is none."""
+"""Text that a spreadsheet would run. A lone sign, as laboratories write it, is not such text."""
 
 
 class Complaint(NamedTuple):
-    """Cells of a column that are not what they should be: a mask over the rows, and why."""
+    """Bad cells of a column: a mask over the rows, and the reason."""
 
     rows: pl.Series
     reason: str
@@ -37,8 +37,8 @@ def check(cells: pl.Series, reading: Reading, numbers: pl.Series | None = None) 
 
     Args:
         cells: stripped text, or values that the source has typed.
-        reading: of the column.
-        numbers: of a column of text, what the source has typed as numbers; null for other cells.
+        reading: reading of the column.
+        numbers: for a text column, the cells that the source has typed as numbers; null for others.
     """
     gone = cells.is_null()
     if cells.dtype == pl.String:
@@ -77,13 +77,13 @@ def as_text(cells: pl.Series) -> pl.Series:
 
 
 class _Parsed(NamedTuple):
-    """Numbers of a column, null where a cell is none or missing; and which cells are not plainly one.
+    """Numbers of a column, null for a missing or other cell, and masks of the cells that are not plainly a number.
 
     Attributes:
-        values: the numbers.
-        coded: cells that are a code of a missing value.
-        strange: cells with a unit that is not known.
-        doubtful: cells that are two numbers.
+        values: numbers, in the column's unit.
+        coded: cells that are a code for a missing value.
+        strange: cells with an unknown unit.
+        doubtful: cells that can be read as two numbers.
     """
 
     values: pl.Series
@@ -114,7 +114,7 @@ def _numbers(cells: pl.Series, reading: Reading, numbers: pl.Series | None) -> t
 
 def _parsed(cells: pl.Series, reading: Reading, numbers: pl.Series | None) -> _Parsed:
     nowhere = pl.repeat(value=False, n=len(cells), dtype=pl.Boolean, eager=True)
-    bare = reading.units.get("")  # of numbers without a unit, where the source has one of its own
+    bare = reading.units.get("")  # for numbers without a unit, if the source has its own
     values = _plain(cells, reading.decimal)
     if numbers is not None:
         typed = _where(numbers.cast(pl.Float64), cells.is_not_null())
@@ -140,14 +140,14 @@ def _parsed(cells: pl.Series, reading: Reading, numbers: pl.Series | None) -> _P
     converted = parsed * factor + units.replace_strict(offsets, default=None, return_dtype=pl.Float64)
     return _Parsed(
         values.scatter(rows, _where(_finite(converted), ~coded)),
-        nowhere.clone().scatter(rows, coded),  # in place
+        nowhere.clone().scatter(rows, coded),  # scatter works in place
         nowhere.clone().scatter(rows, parsed.is_not_null() & factor.is_null() & ~coded),
         nowhere.clone().scatter(rows, two),
     )
 
 
 def _plain(cells: pl.Series, decimal: str | None) -> pl.Series:
-    """Return the numbers of cells that are nothing else, null for others."""
+    """Return the numbers in cells that hold nothing else, null for others."""
     if cells.dtype == pl.Date:
         return pl.repeat(None, len(cells), dtype=pl.Float64, eager=True)
     if cells.dtype == pl.String and decimal != ".":

@@ -1,4 +1,4 @@
-"""Verify: what is stored is what was imported - the file's hash, rows, columns, types and missing values."""
+"""Verify: check a stored file's hash, rows, columns, types and missing values against its description."""
 
 from hashlib import file_digest
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Words that stand for a missing value, and pairs that stand for yes and no."""
+"""Words for a missing value, and pairs of words for yes and no."""
 
 ERRORS = frozenset(
     {"#n/a", "#null!", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#getting_data", "#spill!", "#calc!", "#error"}

@@ -1,4 +1,4 @@
-"""Stored datasets: versions on disk, how they are verified, loaded and dropped.
+"""Stored datasets: verifies, loads and drops their versions on disk.
 
-Start with `store.py`; `matching.py` tells which rows of two versions are the same. May import steps and model.
+Start with `store.py`; `matching.py` finds the equal rows of two versions. May import steps and model.
 """

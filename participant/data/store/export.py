@@ -1,4 +1,4 @@
-"""A version of a dataset as a CSV file, compared with what is stored before it bears its name."""
+"""Exports a dataset version as a CSV file, compared with the stored data before it gets its final name."""
 
 import os
 import secrets
@@ -15,7 +15,7 @@ from relay.service.folders import sync_folder
 
 
 class Exported(NamedTuple):
-    """A file that was written: where, of which version, and how many rows, bytes and which SHA-256 it has."""
+    """An exported file: path, version of the dataset, number of rows and bytes, and SHA-256."""
 
     path: Path
     version: int
@@ -28,14 +28,14 @@ def export_csv(datasets: DatasetStore, name: str, place: Path, version: int | No
     """Write a version of a dataset as CSV: UTF-8, commas, a decimal point, dates as 2020-01-31, missing values empty.
 
     Args:
-        datasets: where it is.
-        name: of the dataset.
-        place: the file, or a folder in which it is called `cleaned_NAME_VERSION.csv`. Only its owner can read it.
-        version: by default the newest.
+        datasets: store of the dataset.
+        name: name of the dataset.
+        place: file, or a folder in which it is called `cleaned_NAME_VERSION.csv`. Only its owner can read it.
+        version: version of the dataset; by default the newest.
 
     Raises:
-        NoSuchDatasetError, DamagedDatasetError: as they say.
-        DatasetError: the file is there already, or what was written is not what is stored.
+        NoSuchDatasetError, DamagedDatasetError: as their names say.
+        DatasetError: the file exists, or what was written differs from what is stored.
     """
     described = datasets.verify(name, version)
     path = place / f"cleaned_{name}_{described.version}.csv" if place.is_dir() else place
@@ -62,7 +62,7 @@ def export_csv(datasets: DatasetStore, name: str, place: Path, version: int | No
 
 
 def _print(table: pl.LazyFrame, seed: int) -> tuple[object, ...]:
-    """Return what two tables share only if they are the same: rows, missing values, and a hash of numbered rows."""
+    """Return a table's fingerprint: number of rows, missing values, and a hash of its numbered rows."""
     numbered = table.with_row_index("#")
     facts = numbered.select(
         pl.len().alias("rows"),

@@ -1,7 +1,7 @@
-"""Which rows of two versions of a dataset are the same: by their contents, since a row has no other name.
+"""Finds the equal rows of two versions of a dataset by their contents, since a row has no other identity.
 
-Rows are compared by 64-bit hashes under a seed of the moment: of five million rows two different ones are taken for the
-same with a probability below one in a million.
+Rows are compared by 64-bit hashes under a fresh seed: among five million rows, two different ones are taken for equal
+with a probability below one in a million.
 """
 
 import secrets
@@ -22,7 +22,7 @@ def matched(old: Path, new: Path, columns: Sequence[str]) -> NDArray[np.int64]:
 
     Args:
         old, new: Parquet files.
-        columns: that both have, to compare; without any, no row is the same.
+        columns: columns of both to compare; without any, no rows match.
 
     Returns:
         (rows of the new table,) int64.
@@ -34,10 +34,10 @@ def matched(old: Path, new: Path, columns: Sequence[str]) -> NDArray[np.int64]:
 
 
 def pair(old: Hashes, new: Hashes) -> NDArray[np.int64]:
-    """Return for each new value the position of an equal old one, each of which is taken once, or -1."""
+    """Return for each new value the position of an equal old one, each used once, or -1."""
     old_order, new_order = np.argsort(old, kind="stable"), np.argsort(new, kind="stable")
     old_sorted, new_sorted = old[old_order], new[new_order]
-    nth = np.arange(len(new)) - np.searchsorted(new_sorted, new_sorted)  # among those that are equal to it
+    nth = np.arange(len(new)) - np.searchsorted(new_sorted, new_sorted)  # its rank among equal values
     place = np.searchsorted(old_sorted, new_sorted) + nth
     there = place < np.searchsorted(old_sorted, new_sorted, side="right")
     found = np.full(len(new), -1, np.int64)

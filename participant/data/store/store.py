@@ -1,9 +1,9 @@
-"""The site's datasets: a folder with a folder for each dataset and one for each of its versions.
+"""The site's datasets: one folder for each dataset, with one for each of its versions.
 
     folder/<name>/<version>/data.parquet, description.json, report.html, report.md, report.csv, bad-rows.csv
-    folder/<name>/refused/      report and bad rows of the last import that was refused
+    folder/<name>/refused/      report and bad rows of the last refused import
 
-A version is written aside, synced and moved into place, so it is there whole or not at all, and is never changed. All
+A version is written elsewhere, synced and moved into place, so it exists whole or not at all, and never changes. All
 files belong to one user (0600, folders 0700).
 """
 
@@ -47,10 +47,10 @@ class DatasetStore:
     """The datasets in a folder. Several processes may use one folder.
 
     Args:
-        folder: created (0700) if it is not there.
+        folder: folder of the datasets, created (0700) if missing.
 
     Raises:
-        InsecureFolderError: other users may look into it.
+        InsecureFolderError: other users can read it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,7 +65,7 @@ class DatasetStore:
         return self._folder
 
     def clear(self) -> None:
-        """Clear away what imports that were killed have left."""
+        """Clear away the leftovers of killed imports."""
         with self._exclusively():
             pass
 
@@ -75,10 +75,10 @@ class DatasetStore:
         return tuple(self.describe(name) for name in names if self.versions(name))
 
     def versions(self, name: str) -> tuple[int, ...]:
-        """Return the versions that are there; a dropped one leaves an empty folder.
+        """Return the existing versions; a dropped one leaves an empty folder.
 
         Raises:
-            DatasetNameError: this is no name of a dataset.
+            DatasetNameError: the name is not valid for a dataset.
         """
         _check_name(name)
         return tuple(
@@ -86,10 +86,10 @@ class DatasetStore:
         )
 
     def describe(self, name: str, version: int | None = None) -> Description:
-        """Return what is known about a dataset, by default about its newest version.
+        """Return the description of a dataset's version, by default of the newest.
 
         Raises:
-            NoSuchDatasetError: there is none of that name and version.
+            NoSuchDatasetError: no dataset has that name and version.
             DamagedDatasetError: its description cannot be read.
         """
         folder = self.folder(name, version)
@@ -102,10 +102,10 @@ class DatasetStore:
         return description
 
     def load(self, name: str, columns: Collection[str], version: int | None = None) -> dict[str, Array]:
-        """Return columns as (rows,) float64, NaN where a value is missing. What is stored is verified first.
+        """Return columns as (rows,) float64, NaN where a value is missing. The stored file is verified first.
 
         Raises:
-            NoSuchDatasetError, DamagedDatasetError: as they say.
+            NoSuchDatasetError, DamagedDatasetError: as their names say.
             MissingColumnsError: the dataset lacks a column.
             NotNumericError: a column is a date or text.
         """
@@ -120,16 +120,16 @@ class DatasetStore:
             data = b""
         if sha256(data).hexdigest() != description.data.sha256:
             raise DamagedDatasetError(f"the data of {name} version {description.version} is missing or was changed")
-        import polars as pl  # noqa: PLC0415  # to list datasets needs none
+        import polars as pl  # noqa: PLC0415  # listing datasets does without it
 
         table = pl.read_parquet(BytesIO(data), columns=sorted(set(columns)))
         return {column.name: column.cast(pl.Float64).to_numpy().astype(np.float64) for column in table}
 
     def verify(self, name: str, version: int | None = None) -> Description:
-        """Check that hash, rows, columns, types and missing counts are those of the import.
+        """Check that hash, rows, columns, types and missing counts match the description.
 
         Raises:
-            NoSuchDatasetError, DamagedDatasetError: as they say.
+            NoSuchDatasetError, DamagedDatasetError: as their names say.
         """
         from participant.data.steps.verify import verify  # noqa: PLC0415  # brings polars
 
@@ -141,14 +141,14 @@ class DatasetStore:
         """Remove a version of a dataset, by default all of them. Its number is not used again.
 
         Raises:
-            NoSuchDatasetError: there is none of that name and version.
+            NoSuchDatasetError: no dataset has that name and version.
         """
         with self._exclusively():
             folders = [self.folder(name, one) for one in ((version,) if version else self.versions(name))]
             if not folders:
                 raise NoSuchDatasetError(f"there is no dataset {name}")
             for folder in folders:
-                # The data first: after a crash in between the dataset shows as damaged, and can be dropped again.
+                # The data go first: after a crash in between, the dataset shows as damaged, and can be dropped again.
                 (folder / DATA).unlink(missing_ok=True)
                 for rest in folder.iterdir():
                     if rest.name != DESCRIPTION:
@@ -160,10 +160,10 @@ class DatasetStore:
 
     @contextmanager
     def unfinished(self, name: str) -> Iterator[Path]:
-        """Give a folder for an import to work in; whatever is still there at the end is removed.
+        """Provide a folder for an import to work in; at the end, remove whatever is left of it.
 
         Raises:
-            DatasetNameError: this cannot be the name of a dataset.
+            DatasetNameError: the name is not valid for a dataset.
         """
         _check_name(name)
         with self._exclusively():
@@ -197,11 +197,11 @@ class DatasetStore:
         return described
 
     def next_version(self, name: str) -> int:
-        """Return the number that the next version gets, unless another import is done before."""
+        """Return the number that the next version gets, unless another import finishes first."""
         return max((int(entry.name) for entry in _numbered(self._folder / name)), default=0) + 1
 
     def refuse(self, name: str, folder: Path) -> Path:
-        """Keep the reports of a refused import in place of those of an earlier one, and return where."""
+        """Keep a refused import's reports in place of any earlier ones, and return their folder."""
         with self._exclusively():
             place = self._folder / name / REFUSED
             place.parent.mkdir(mode=0o700, exist_ok=True)
@@ -214,7 +214,7 @@ class DatasetStore:
         """Return the folder of a version, by default of the newest.
 
         Raises:
-            NoSuchDatasetError: there is none of that name and version.
+            NoSuchDatasetError: no dataset has that name and version.
         """
         versions = self.versions(name)
         if not versions:
@@ -225,7 +225,7 @@ class DatasetStore:
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
-        """Let one process change the folder at a time, and clear what an import that was killed has left."""
+        """Let one process at a time change the folder, and clear away the leftovers of killed imports."""
         with open(self._folder / ".lock", "ab", opener=private) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             for leftover in self._folder.glob(f"{_UNFINISHED}*"):
@@ -245,7 +245,7 @@ def _numbered(folder: Path) -> Iterator[Path]:
 
 
 def _lives(folder: Path) -> bool:
-    """Return whether a process works in an import's folder."""
+    """Return whether a process is working in an import's folder."""
     try:
         with open(folder / _ALIVE, "ab", opener=private) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,8 +1,8 @@
 """The single file that a relay's operator hands to a site, so that nobody copies addresses and certificates by hand.
 
-It holds only what could be read off a sheet of paper: the relay's address, the certificate authority it uses and a
+It holds only what could be printed on a sheet of paper: the relay's address, the certificate authority it uses and a
 join token. Keys, passphrases, policy and proxy belong to the site and are never in it, so the worst that a forged
-bundle can do is to lead to another relay, which comparing the twelve words then reveals.
+bundle can do is to point to another relay, which is noticed when the twelve words are compared.
 """
 
 import json
@@ -48,10 +48,10 @@ class Bundle(BaseModel):
     rehearsal: tuple[SecretStr, ...] = ()
 
     def check(self, *, now: float) -> None:
-        """Check what the schema does not express.
+        """Check the rules that the schema does not express.
 
         Raises:
-            BundleError: `relay` is not a relay's address, `ca` is not only certificates, or the token has expired.
+            BundleError: `relay` is not a relay's address, `ca` is not just certificates, or the token has expired.
         """
         place = URL(self.relay)
         if place.scheme not in {"http", "https"} or not place.host or place.user or place.path not in {"", "/"}:

@@ -1,8 +1,8 @@
 """The one form in which this project's clients sign requests, with a verifier much faster than a general library.
 
 The relay verifies a signature on every request, so this is its hottest path. Requests in exactly this form are verified
-here; everything else that RFC 9421 allows goes to the library (`relay.server.http.signatures`), which also says what is
-wrong with it. Tests check both against each other: what is accepted here, the library accepts with the same result.
+here; everything else that RFC 9421 allows goes to the library (`relay.server.http.signatures`), which also explains why
+it is invalid. Tests compare the two: the library accepts whatever is accepted here, with the same result.
 """
 
 import re

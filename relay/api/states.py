@@ -1,4 +1,4 @@
-"""Legal state transitions: one table each for members, runs and what sites report about a run.
+"""Legal state transitions: one table each for members, for runs and for sites' reports about a run.
 
 The store changes states by compare-and-set and refuses transitions that are not in a table. Spec: 04-relay-api §3, §4.
 """

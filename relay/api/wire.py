@@ -1,4 +1,4 @@
-"""Everything that travels between the relay and a site, each as one frozen type: requests and responses.
+"""The requests and responses between the relay and a site, each as one frozen type.
 
 Spec: 04-relay-api. The relay's routes, its OpenAPI document and the client are built from these declarations.
 Requests are strict (an unknown member is refused); responses may gain members, so that an older client can talk to a
@@ -32,7 +32,7 @@ INLINE_FRAME_BYTES = 32 << 10
 MAX_WAIT_S = 30
 """Longest long poll, below the idle timeout of common proxies."""
 MAX_PAGE = 256
-"""Most messages in one response."""
+"""Maximum number of messages in one response."""
 MAX_LEASE_S = 600
 """Longest lease of a run; its holder keeps renewing it."""
 MAX_TERMS_BYTES = 64 << 10
@@ -335,7 +335,7 @@ class Site:
     """An enrolled key.
 
     Attributes:
-        last_seen: seconds since 1970, or None for a site that was never seen after it enrolled.
+        last_seen: seconds since 1970, or None for a site that has not been seen since it enrolled.
         silent_since: when it was last seen, if it is `silent`.
         ending: why it is `ended`.
         predecessor: the key that it replaced.
@@ -559,7 +559,7 @@ class AuditCheckpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class RelayFacts:
-    """What the relay says of itself. `epoch` changes when it is restored; `checkpoint` is None in the first minute."""
+    """The relay's facts about itself. A restore changes `epoch`; `checkpoint` is None in the first minute."""
 
     version: str
     epoch: UUID
@@ -575,7 +575,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_ANSWER)
 class ProblemDocument:
-    """RFC 9457. In a `conflict`, `state` and `received` give the object's current state where it has one."""
+    """A refusal (RFC 9457). In a `conflict`, `state` and `received` give the object's current state if it has one."""
 
     type: str
     title: str

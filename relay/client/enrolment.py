@@ -16,7 +16,7 @@ async def enrol(
 
     Args:
         path: the key file.
-        passphrase: seals a new key, or opens the existing one.
+        passphrase: passphrase that seals a new key or opens the existing one.
         relay: makes the client for an identity.
         token, name: join token from the operator, and the name that others see.
 
@@ -37,7 +37,7 @@ async def rotate(path: Path, passphrase: str, relay: Callable[[Identity], RelayC
 
     Args:
         path: the key file.
-        passphrase: opens the key file and seals the new one.
+        passphrase: passphrase that opens the key file and seals the new one.
         relay: makes the client for an identity.
 
     Raises:

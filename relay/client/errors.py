@@ -26,8 +26,8 @@ class RelayError(SecaggError):
 
 
 class RelayUnavailableError(SecaggError):
-    """The outcome of a request is undecided; it may succeed later.
+    """The outcome of a request is unknown; a retry may succeed.
 
     The relay could not be reached or could not store the request in the time allowed, the two clocks differ, or
-    something on the way (a proxy's page, a modified request) came between.
+    something on the way interfered (a proxy's page, a modified request).
     """

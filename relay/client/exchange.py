@@ -1,7 +1,7 @@
-"""Signed requests, retried as long as that makes sense.
+"""Signed requests, retried for as long as a retry can help.
 
-Spec: 04-relay-api §1. Each try is signed afresh, as signatures live for a minute, but all tries of a write share one
-nonce: if the relay already carried the request out and only the response was lost, it responds again and does nothing.
+Spec: 04-relay-api §1. Each try is signed anew, as signatures expire in a minute, but all tries of a write share one
+nonce: if the relay has carried out the request and only its response was lost, it repeats the response and no more.
 """
 
 import ssl
@@ -33,7 +33,7 @@ from secagg.errors import ParameterError
 from secagg.identity import Identity
 
 MAX_ANSWER_BYTES = 16 << 20
-"""Only payloads are larger; a peer that sends more is a faulty relay or none at all."""
+"""Only payloads are larger; a peer that sends more is a faulty relay or not a relay at all."""
 CONNECT_S = 15.0
 TCP_S = 2.5
 """Time for the TCP connection. With the longest back-off it bounds how late a recovered network is noticed."""
@@ -110,16 +110,16 @@ class Exchange:
 
     Args:
         url: scheme, host and port of the relay. Plain http only for this machine.
-        identity: signs the requests.
+        identity: identity that signs the requests.
         tls: trust store and client certificate.
         proxy: URL of an HTTP proxy; if None, the environment decides (HTTPS_PROXY, NO_PROXY).
         give_up_after_s: time for which one request is retried.
 
     Attributes:
         epoch: the relay's epoch in its last response.
-        failed_tries: number of tries without a response, and of those answered by something other than a relay.
+        failed_tries: number of tries that got no response, or one that was not from a relay.
         answered_at: time of the relay's last response, seconds since 1970.
-        trouble: why the last try failed, or why the relay refuses this identity; "" if neither is so.
+        trouble: why the last try failed, or why the relay refuses this identity; "" if neither applies.
         clock_offset_s: whole seconds by which this machine's clock was ahead of the relay's at its last response.
     """
 
@@ -168,7 +168,7 @@ class Exchange:
     async def stream(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request, with retries if needed, and yield the response before its body arrives.
 
-        A later failure leaves the block as `RelayUnavailableError`; the caller knows where to resume.
+        A later failure is raised in the block as `RelayUnavailableError`; the caller knows where to resume.
         """
         nonce = to_base64url(token_bytes(NONCE_BYTES))
         async with AsyncExitStack() as stack:
@@ -238,7 +238,7 @@ class Exchange:
         self.epoch = epoch
 
     def _note_refusal(self, refusal: RelayError | None) -> None:
-        """Record that a relay which answers takes nothing from this identity: such a site is cut off as well."""
+        """Record a refusal of this identity: although the relay responds, such a site is cut off as well."""
         if refusal is None or refusal.type not in _CUT_OFF:
             return
         self.trouble = f"the relay refuses this site: {refusal}"
@@ -279,7 +279,7 @@ def _error_of(response: aiohttp.ClientResponse, refusal: RelayError | None) -> E
 
 
 def _pause_asked(retry_after: str) -> float:
-    """Parse a `Retry-After`, which a proxy may give as a date; 0 if it is neither."""
+    """Parse a `Retry-After`: seconds or, from some proxies, a date; returns 0 if it is neither."""
     if retry_after.isascii() and retry_after.isdigit():
         return float(retry_after)
     try:

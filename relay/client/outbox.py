@@ -11,7 +11,7 @@ log = logger(__name__)
 
 
 async def deliver(journal: Journal, relay: RelayClient, run: UUID | None = None, *, lease: int | None = None) -> None:
-    """Send the outbox in order, of one run or of all, and forget what the relay acknowledged.
+    """Send the outbox in order, of one run or of all, and remove what the relay has acknowledged.
 
     A frame that the relay refuses for good is logged and dropped: sending it again would be refused again.
 

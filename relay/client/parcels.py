@@ -59,7 +59,7 @@ class Parcel:
     """An opened parcel.
 
     Attributes:
-        id: ID of its message; the `after` of the next call.
+        id: ID of its message, to be passed as `after` in the next call.
         author: key of the site or coordinator that sealed it.
         name: name given by the author.
         text: bytes of a log; b"" for a file.

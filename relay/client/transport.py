@@ -1,7 +1,7 @@
 """The relay's interface as typed methods. Spec: 04-relay-api.
 
-The client checks the form of what the relay says and trusts nothing else in it: people confirm rosters, frames carry
-their author's signature, and a payload counts only if its digest is the one that a signed frame names.
+The client checks only the form of the relay's responses and does not trust their content: people confirm rosters,
+frames carry their author's signature, and a payload counts only if its digest is the one that a signed frame names.
 """
 
 import asyncio
@@ -88,10 +88,10 @@ class ConnectionState:
     """Connection health.
 
     Attributes:
-        failed_tries: tries without a response so far.
+        failed_tries: number of tries without a response so far.
         answered_at: when the relay last responded, seconds since 1970.
         trouble: the current fault, or why the relay refuses this site; "" for none.
-        clock_offset_s: by how much this machine's clock is ahead of the relay's, None before its first response.
+        clock_offset_s: seconds by which this machine's clock is ahead of the relay's; None before its first response.
     """
 
     failed_tries: int
@@ -105,7 +105,7 @@ class RelayClient:
 
     Args:
         url: scheme, host and port of the relay; plain http only for this machine.
-        identity: the site's identity; signs every request.
+        identity: the site's identity, which signs every request.
         ca_file: PEM file of the authority that issued the relay's certificate; None for the system's trust store.
         cert_file, key_file: PEM files of the client certificate, for a relay with mutual TLS.
         proxy: URL of an HTTP proxy; if None, the environment decides (HTTPS_PROXY, NO_PROXY).
@@ -219,7 +219,7 @@ class RelayClient:
             project: the project.
             run: its ID, chosen by the caller.
             name: a name for people to read.
-            task: number of the project's task that it carries out, if any.
+            task: number of the project's task that the run carries out, if any.
             deadline: when the relay ends the run unless its coordinator already has, seconds since 1970.
         """
         wanted = NewRun(name=name, task=task, deadline=deadline)
@@ -288,7 +288,7 @@ class RelayClient:
         """Return the next messages to this site in ascending order of ID.
 
         Args:
-            after: ID of the last message taken.
+            after: ID of the last message received.
             wait: seconds to wait if there is no message; one request waits 30 at most.
             limit: maximum number of messages.
         """

@@ -11,8 +11,8 @@ was interrupted and the other slot is overwritten; any other generation means a 
 used.
 
 Restoring the whole folder restores its keys too. To detect this, a party may keep an anchor: a file elsewhere, outside
-all backups, with the number of committed transactions. It is written after a commit and before anything of it leaves. A
-journal with fewer transactions than its anchor is an old one.
+all backups, with the number of committed transactions. It is written after a commit, before any of it is sent. A
+journal with fewer transactions than its anchor states is an old one.
 """
 
 import fcntl
@@ -67,10 +67,10 @@ class JournalError(SecaggError):
 
 
 class RestoredStateError(JournalError):
-    """A state is not the last one committed: it was restored from a copy, and its epoch is burnt.
+    """A state is not the last one committed: it was restored from a copy, and its epoch must not be used again.
 
     Attributes:
-        run: run whose state it is, if the relay noticed.
+        run: run to which the state belongs, if it was the relay that noticed.
     """
 
     def __init__(self, reason: str, *, run: UUID | None = None) -> None:
@@ -262,7 +262,7 @@ class Journal:
         batch.settle()
 
     def outgoing(self, run: UUID | None = None) -> list[Outgoing]:
-        """Return what is still to be sent, for one run or all, oldest first."""
+        """Return the frames still to be sent, for one run or all, oldest first."""
         rows = self.connection.execute(
             "SELECT id, run, recipient, frame, payload, shared FROM outbox WHERE ?1 IS NULL OR run = ?1 ORDER BY id",
             (None if run is None else str(run),),
@@ -295,7 +295,7 @@ class JournalBatch:
         self._dropped: list[Path] = []
 
     def put(self, name: str, state: bytes) -> None:
-        """Set a machine's state, sealed under a fresh key; once per transaction, since two slots hold two keys."""
+        """Set a machine's state, sealed under a fresh key; at most once per transaction, as there are two key slots."""
         if name in self._put:
             raise JournalError(f"the state of {name} is set twice in one transaction")
         self._put.add(name)
@@ -333,14 +333,14 @@ class JournalBatch:
         self.connection.execute("UPDATE position SET message = ?", (message,))
 
     def settle(self) -> None:
-        """After the commit: overwrite the keys of states that no longer exist."""
+        """Overwrite the keys of states that no longer exist; called after the commit."""
         for slots, generation in self._superseded:
             slots.erase(generation)
         for path in self._dropped:
             _KeySlots(path).destroy()
 
     def discard(self) -> None:
-        """After a rollback: remove what was written outside the database."""
+        """Remove what was written outside the database; called after a rollback."""
         for path in self._written:
             path.unlink(missing_ok=True)
 
@@ -419,7 +419,7 @@ class _Anchor:
     def is_ahead(self, number: int) -> bool:
         """Return whether the journal once had more transactions; an incomplete file counts as yes."""
         if not self._path.exists():
-            return number > 0  # removed or new; setting one up loses the open epochs
+            return number > 0  # removed or new: adding an anchor later loses the open epochs
         content = self._path.read_bytes()
         whole = len(content) == _ANCHOR_BYTES and _checksum(content[:8]) == content[8:]
         return not whole or int.from_bytes(content[:8], "big") > number

@@ -21,7 +21,7 @@ MIN_PASSPHRASE = 12
 
 
 class KeystoreError(ParameterError):
-    """The key file is missing, damaged, already there, or the passphrase does not open it."""
+    """The key file is missing or damaged or already exists, or the passphrase does not open it."""
 
 
 class _KeyFile(Sealed):
@@ -40,7 +40,7 @@ def create(path: Path, passphrase: str) -> Identity:
 
 
 def store(path: Path, seed: bytes, passphrase: str) -> Identity:
-    """Store the identity that belongs to a seed; raises like `create`."""
+    """Store the identity that belongs to a seed; raises the same errors as `create`."""
     if path.exists():
         raise KeystoreError(f"{path} already exists; an identity is never overwritten")
     if len(passphrase) < MIN_PASSPHRASE:
@@ -62,7 +62,7 @@ def unlock(path: Path, passphrase: str) -> Identity:
 
 
 def seed_of(path: Path, passphrase: str) -> bytes:
-    """Return the seed of a stored identity, for a backup; raises like `unlock`."""
+    """Return the seed of a stored identity, for a backup; raises the same errors as `unlock`."""
     content = _read(path)
     try:
         seed = content.open(passphrase)

@@ -56,7 +56,7 @@ RELAY = web.AppKey("relay", Relay)
 LOOK_S = 1.0
 """How often a relay looks for messages written by other processes."""
 ENDINGS_S = 2.0
-"""How often it looks for ended keys, whose long polls and downloads then end too."""
+"""How often a relay looks for ended keys, so as to end their long polls and downloads."""
 LAST_SEEN_S = 5.0
 SWEEP_S = 10.0
 
@@ -69,8 +69,8 @@ _log = logs.logger(__name__)
 def create_app(config: RelayConfig) -> web.Application:
     """Return the relay as an aiohttp application.
 
-    The database is created or upgraded when the application starts, before anything listens; for what that raises see
-    `migrate.prepare`.
+    The database is created or upgraded when the application starts, before anything listens; `migrate.prepare` lists
+    the errors.
 
     Args:
         config: location of the data, and the limits.
@@ -152,7 +152,7 @@ async def _admit(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @contextmanager
 def _serving(request: web.Request) -> Iterator[None]:
-    """Tell the connection that the relay is the one at work, not the peer."""
+    """Tell the connection that the relay is at work, so that the peer does not count as overdue."""
     connection = request.protocol
     if not isinstance(connection, Connection):  # not our server, in tests
         yield
@@ -166,7 +166,7 @@ def _serving(request: web.Request) -> Iterator[None]:
 
 
 async def _serve(request: web.Request, endpoint: object) -> web.StreamResponse:
-    if request.match_info.http_exception is not None:  # unknown path, or not with this method
+    if request.match_info.http_exception is not None:  # unknown path, or a method that it does not allow
         raise request.match_info.http_exception
     if not isinstance(endpoint, Endpoint):  # added to the router without a declaration
         raise Problem(FORBIDDEN, "this endpoint does not declare who may call it")
@@ -265,7 +265,7 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     for job in jobs:
         job.cancel()
     await asyncio.gather(*jobs, return_exceptions=True)
-    with suppress(Exception):  # only observations, not worth failing the shutdown
+    with suppress(Exception):  # these are only observations, not worth a failed shutdown
         await _write_last_seen(relay)
         await house.stop()
     await relay.database.close()

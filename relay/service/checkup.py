@@ -166,7 +166,7 @@ def memory_free(needed: int, why: str) -> Check:
 
 
 def own_user() -> Check:
-    """Does it run as an unprivileged user?"""
+    """Does this process run as an unprivileged user?"""
     return finding(os.geteuid() != 0, f"user {os.geteuid()}", "run the service as its own user, not as root")
 
 

@@ -145,7 +145,7 @@ def run(app: Callable[[], Any], name: str) -> None:
 
 
 def _words(error: OSError) -> str:
-    """Say what the system refused and where; a time-out may have no message, and then its origin says more."""
+    """Say what the system refused and where; a time-out may have no message, in which case its origin says more."""
     said = error.strerror or str(error)
     if not said:
         frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -28,7 +28,7 @@ def private_folder(path: Path) -> Path:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a durable file, readable by this user only, that gets its name or replaces another only once complete."""
+    """Write a durable file, readable by this user only, that appears or replaces another only once complete."""
     fresh = path.with_name(f".{path.name}.new")
     _write(fresh, content, os.O_TRUNC)
     fresh.replace(path)

@@ -1,8 +1,8 @@
 """Structured logs on stderr that cannot leak a secret: JSON for machines, readable lines on a terminal.
 
 Two rules apply before anything is written. A field whose name suggests a secret is replaced, and only plain values are
-shown: bytes appear as their length and any other object as its type, so that nobody has to remember what a frame or a
-key would print. `bind` adds the request or the run to every line of the current task.
+shown: bytes appear as their length and any other object as its type, so that nobody has to remember how a frame or a
+key would be printed. `bind` adds the request or the run to every line of the current task.
 """
 
 import logging

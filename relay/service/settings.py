@@ -1,4 +1,4 @@
-"""A daemon's settings: command line, environment, secret files, TOML file, default; the first one wins.
+"""A daemon's settings: command line, environment, secret files, TOML file, default; the first to set a value wins.
 
 A service subclasses `Settings`, names itself with `service_config`, and adds fields. `load` reads everything and
 rejects unknown keys: otherwise a mistyped key would silently leave a limit at its default.

@@ -183,7 +183,7 @@ def _unsealed(file: IO[bytes], identities: list[Any]) -> Iterator[IO[bytes]]:
 
 
 class _Pump(Thread):
-    """A thread between a pipe and a file; `error` is the exception that it failed with."""
+    """A thread that copies between a pipe and a file; `error` is the exception that it failed with."""
 
     def __init__(self, work: Callable[[], None]) -> None:
         super().__init__(name="backup", daemon=True)

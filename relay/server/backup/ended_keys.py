@@ -1,4 +1,4 @@
-"""Keys that ended after a backup was made: the operator lists them at a restore, and they are ended again first.
+"""Keys that ended after a backup was made: the operator lists them for the restore, which ends them again.
 
 The backup cannot know that they ended. The file has one key per line, or is the output of `secagg-relay audit export`.
 """
@@ -18,7 +18,7 @@ _ACTIONS = {f"site.{ending}": ending for ending in Ending}
 
 
 def read(path: Path) -> dict[bytes, Ending]:
-    """Return the keys listed in a file, each with how it ended; a key on its own counts as `revoked`.
+    """Return the keys listed in a file, with the way each of them ended; a key listed without it counts as `revoked`.
 
     Raises:
         ParameterError: a line is neither a key nor an entry of an exported log; the message says which.

@@ -1,7 +1,7 @@
 """Makes a backup of a running relay, and removes old backups.
 
 Spec: operations §5. The database is copied from one consistent snapshot (SQLite's online backup, or pg_dump with an
-exported snapshot), then the payloads that it marks complete: their bytes never change, and it has their digests.
+exported snapshot), then the payloads marked complete in it, whose bytes never change and whose digests it holds.
 """
 
 import asyncio
@@ -207,7 +207,7 @@ def _copy_sqlite(settings: RelayConfig, copy: Path) -> BackupFacts:
 
 def _copy_postgres(settings: RelayConfig, copy: Path) -> BackupFacts:
     def work(db: Connection) -> BackupFacts:
-        keep_idle(db)  # pg_dump may take long
+        keep_idle(db)  # pg_dump may take a long time
         snapshot = db.scalar(text("SELECT pg_export_snapshot()"))
         postgres_tool(
             "pg_dump",
@@ -245,7 +245,7 @@ def postgres_tool(program: str, url: URL, *arguments: str) -> None:
 async def _add_payloads(
     settings: RelayConfig, archive: ArchiveWriter, payloads: tuple[Payload, ...]
 ) -> dict[str, list[str]]:
-    """Add the payloads' bytes; returns the IDs of those gone since the database was copied, and of rotten ones.
+    """Add the payloads' bytes; returns the IDs of those removed since the database was copied, and of rotten ones.
 
     Payloads in an object store stay there: such stores have their own versioning and copies.
     """

@@ -24,7 +24,7 @@ from secagg.errors import ParameterError, SecaggError
 
 _BATCH = 500
 _COUNTERS = ("message", "token")
-"""Tables whose numbering must continue above every number ever assigned, deleted rows included."""
+"""Tables whose numbering must continue above every number ever assigned, including those of deleted rows."""
 
 
 class MoveError(SecaggError):
@@ -119,7 +119,7 @@ def _described(db: Connection, table: Table) -> Moved:
 
 
 def _spelled(row: Iterable[Any]) -> bytes:
-    """Serialise a row in one way, whichever driver read it."""
+    """Serialise a row in the same way, whichever driver read it."""
     plain = (value if isinstance(value, bytes | int | float | str | None) else str(value) for value in row)
     return repr(tuple(plain)).encode()
 

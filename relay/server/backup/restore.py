@@ -272,7 +272,7 @@ def _require_same(manifest: BackupManifest, found: Mapping[str, Any]) -> None:
 
 
 async def _compare_payloads(settings: RelayConfig, facts: make.BackupFacts, known: set[str]) -> None:
-    """Check the payloads except those known to be gone or rotten since before the backup."""
+    """Check the payloads except those already known as gone or rotten when the backup was made."""
     blobs = BlobFolder(settings.data / "blobs")
     for payload in facts.payloads:
         if str(payload.id) in known:
@@ -282,7 +282,7 @@ async def _compare_payloads(settings: RelayConfig, facts: make.BackupFacts, know
 
 
 def _begin_anew(settings: RelayConfig, file: Path, ended: dict[bytes, Ending]) -> tuple[int, restored.Voided]:
-    """Void what the old epoch left open, then end keys; by then their runs have failed, like all others."""
+    """Void what the old epoch left open, then end the keys, whose runs have by then failed like all others."""
 
     def work(db: Connection) -> tuple[int, restored.Voided]:
         now = time.time()

@@ -50,7 +50,7 @@ def issue(folder: Path, name: str, hosts: Iterable[str], *, days: int) -> list[P
         The files: <name>.pem, <name>.key; existing ones of that name are replaced.
 
     Raises:
-        ParameterError: there is no authority, or the name is not usable for a file.
+        ParameterError: there is no authority, or the name cannot be used as a file name.
     """
     if name == "ca" or not name.replace("-", "").replace("_", "").isalnum():
         raise ParameterError("a certificate's name may contain letters, digits, - and _, and must not be ca")

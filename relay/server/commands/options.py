@@ -12,10 +12,10 @@ from relay.service.command import CommonOptions
 
 @dataclass(frozen=True, slots=True)
 class RelayOptions(CommonOptions):
-    """What most commands of the relay can be told."""
+    """Options that most commands of the relay accept."""
 
     data: Annotated[Path | None, typer.Option("--data", help="folder with the database and the payloads")] = None
 
     def settings(self, **command_line: Any) -> RelayConfig:
-        """Return the settings, with what the command line says beside the common options."""
+        """Return the settings, including values given on the command line beyond the common options."""
         return RelayConfig.load(data=self.data, config=self.config, **command_line)

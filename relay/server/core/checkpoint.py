@@ -1,4 +1,4 @@
-"""Signed checkpoints of the audit log: what to keep elsewhere in order to detect truncation.
+"""Signed checkpoints of the audit log, to be kept elsewhere in order to detect truncation.
 
 Spec: operations §4. A checkpoint states the chain's head after a number of entries. It is signed with the relay's own
 key, generated at its first start and stored outside the database: write access to the database is not enough to sign.

@@ -22,14 +22,14 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 
 class RelayMetrics:
-    """Counts events where they happen.
+    """The metrics, most of them updated as events happen.
 
-    `relay.server.jobs.state_metrics` and `relay.server.process.monitor` set what is measured periodically.
+    `relay.server.jobs.state_metrics` and `relay.server.process.monitor` set the metrics that are measured periodically.
 
     Args:
         data: folder whose disk is watched.
-        waiting_polls: returns the number of waiting long polls.
-        problems: all types of problem.
+        waiting_polls: function that returns the number of waiting long polls.
+        problems: names of all types of problem.
     """
 
     def __init__(self, data: Path, waiting_polls: Callable[[], int], problems: Iterable[str]) -> None:

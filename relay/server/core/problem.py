@@ -69,7 +69,7 @@ class Problem(Exception):  # noqa: N818  # named as in RFC 9457
     """A refusal.
 
     Args:
-        kind: row of the table.
+        kind: kind of problem.
         detail: explanation for people: what was wrong and what to do. Never contains a secret, a body or a token.
         retry_after_s: seconds after which a retry makes sense, if different from the kind's.
         members: further members of the document: `state` or `received`.

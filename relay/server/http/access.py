@@ -1,7 +1,7 @@
 """Authorisation: every route names one of these rules, and no route can be declared without one.
 
-A site that may not know of an object gets the answer for a missing one; a site that may know of it but not do this is
-told so. The rule is checked in the same transaction as the write.
+A site that may not know of an object gets the answer for a missing one; a site that may know of it but lacks permission
+is told so. The rule is checked in the same transaction as the write.
 """
 
 from enum import Enum
@@ -102,7 +102,7 @@ def not_found(what: str) -> Problem:
 
 
 def parse_uuid(text: str, what: str) -> UUID:
-    """Parse an ID in the path, in its only spelling so that each object has one path; raises `not-found`."""
+    """Parse an ID in the path, only in its canonical spelling: each object has one path; raises `not-found`."""
     try:
         number = UUID(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Authentication: first the signature, then the site, and only then is the body read.
+"""Authentication: the signature is checked first, then the site, and only then is the body read.
 
 Spec: 04-relay-api §1. A stranger cannot make the relay read more than the head of a request.
 """

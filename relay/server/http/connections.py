@@ -84,7 +84,7 @@ class Connection(web.RequestHandler):
         self._vouched = self._vouched or signed
 
     def overdue(self, now: float, patience: Patience) -> str | None:
-        """Return what the peer has kept the relay waiting for too long, or None."""
+        """Return what the relay has been waiting for too long, or None if the peer is not overdue."""
         if self._stalled_since is not None and now - self._stalled_since > patience.stall_s:
             return "reading"
         if self._serving:
@@ -145,9 +145,9 @@ class PublicPort(web.BaseSite):
         host, port: address to listen on; port 0 picks any free port.
         addresses: the operator's network policy.
         patience: limits on connections and waiting.
-        tls: returns the context for the next connection; None for plain HTTP.
-        metrics: counts connections, refused and aborted ones separately.
-        common: returns the headers of every response.
+        tls: function that returns the context for the next connection; None for plain HTTP.
+        metrics: counters of connections; refused and aborted ones are counted separately.
+        common: function that returns the headers of every response.
         options: options for aiohttp's `RequestHandler`.
     """
 
@@ -213,7 +213,7 @@ class PublicPort(web.BaseSite):
             try:
                 accepted, peer = await loop.sock_accept(listening)
             except OSError as error:
-                if error.errno in _OUT_OF_HANDLES:  # accepting again immediately would fail again
+                if error.errno in _OUT_OF_HANDLES:  # an immediate retry would fail again
                     _log.error("cannot accept connections", reason=error.strerror)
                     await asyncio.sleep(_LOOK_S)
                 continue
@@ -221,7 +221,7 @@ class PublicPort(web.BaseSite):
             await asyncio.sleep(0)  # otherwise requests wait until a full backlog is emptied
 
     def _admit(self, accepted: socket.socket, address: Address) -> None:
-        """Take a connection, or close it without a response, whose cost is what the limit is meant to save."""
+        """Accept a connection, or close it without a response: the limit is meant to save that cost."""
         trusted = self._addresses.is_trusted(address)
         party = household(address)
         if not trusted and not self._addresses.is_allowed(address):

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """What requests need. Holds no state that another replica would miss.
+    """What the relay provides to requests. It holds no state that another replica would miss.
 
-    `notices` tells other replicas about new messages; None on SQLite, where each polls by itself. `endings` are the
-    keys that are no longer valid, refreshed every two seconds, for requests that last longer. `description` is the
+    `notices` tells other replicas about new messages; None on SQLite, where each replica polls. `endings` are the
+    keys that are no longer valid, refreshed every two seconds, for requests that take longer. `description` is the
     OpenAPI document.
     """
 
@@ -68,11 +68,11 @@ class Call(Generic[Q, B]):
         now: the relay's time, fixed for the whole request.
         path: path parameters.
         query, body: values of the types that the route declares, None where it declares none.
-        project, run, message, blob: what the path names. Set by `access.authorise`, and only if the route's rule is
-            about one; reading another is an error.
+        project, run, message, blob: objects named in the path, set by `access.authorise` if the route's rule concerns
+            them; reading any other is an error.
         leads: whether the signer is the project's coordinator.
         membership: signer's state in the project; None if it is not a member.
-        staged: what the route's stage prepared for the transaction.
+        staged: result that the route's stage prepared for the transaction.
         discarded: payload objects that the transaction discarded, for the stage to remove.
         woken: sites whose long polls are woken once the transaction is durable.
         counts: metrics to count once the transaction is durable; a transaction that ran twice counts once.
@@ -105,7 +105,7 @@ class Call(Generic[Q, B]):
 
 
 AnyCall: TypeAlias = Call[Any, Any]
-"""For what looks at neither query nor body."""
+"""A call for functions that look at neither query nor body."""
 
 
 @dataclass(frozen=True, slots=True)

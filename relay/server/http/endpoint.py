@@ -31,7 +31,7 @@ REQUEST_ID = web.RequestKey("request_id", UUID)
 
 @dataclass(frozen=True, slots=True)
 class EncodedAnswer:
-    """An answer as sent, and as remembered with the nonce of a write."""
+    """An answer as it is sent, and as it is stored with the nonce of a write."""
 
     status: int
     content_type: str
@@ -45,7 +45,7 @@ class Endpoint(Generic[Q, B]):
     """A route together with the relay that serves it.
 
     Args:
-        relay: what requests need.
+        relay: the relay's services to requests.
         route: the declaration.
     """
 
@@ -54,7 +54,7 @@ class Endpoint(Generic[Q, B]):
         self._relay = relay
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request; raises `Problem`, and what the database and the disk raise."""
+        """Answer a request; raises `Problem`, or an error of the database or the disk."""
         signed = None if self.route.access is Access.PUBLIC else authenticate(request)
         call: Call[Q, B] = Call(self._relay, signed.key if signed else b"", "", time.time(), dict(request.match_info))
         request[CALL] = call
@@ -103,7 +103,7 @@ class Endpoint(Generic[Q, B]):
                 self._relay.last_seen.saw(signed.key)
 
     def _cache_key(self, call: Call[Q, B]) -> CacheKey | None:
-        """Return where the signer would write; None if each request must be looked up for a stage to use the result."""
+        """Return where the signer would write; None if a stage needs the result of looking up each request."""
         route = self.route
         if route.writes is None or route.stage is not None or route.access is Access.ENROLLING:
             return None
@@ -242,7 +242,7 @@ def note_problem(request: web.Request, found: Problem) -> None:
 
 
 def _identity(request: web.Request, signed: Signed) -> bytes:
-    """Return the hash of what makes two requests the same, regardless of when they were signed."""
+    """Return a hash that is equal for repetitions of a request, regardless of when they were signed."""
     parts = (request.method, request.raw_path, signed.content_digest)
     return tagged_hash("relay-request", *(part.encode() for part in parts))
 

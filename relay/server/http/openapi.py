@@ -1,4 +1,4 @@
-"""The interface as an OpenAPI 3.1 document, generated from the declarations from which it is served."""
+"""The interface as an OpenAPI 3.1 document, generated from the declarations by which it is served."""
 
 import json
 import re

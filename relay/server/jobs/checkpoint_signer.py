@@ -17,12 +17,12 @@ _log = logs.logger(__name__)
 
 
 class CheckpointSigner:
-    """Called every `LOOK_S` seconds; signs when due.
+    """Signs a checkpoint when one is due; called every `LOOK_S` seconds.
 
     Args:
         identity: the relay's signing key.
         database: database with the log.
-        metrics: receives the number of entries and the time of the last checkpoint.
+        metrics: destination of the number of entries and the time of the last checkpoint.
     """
 
     def __init__(self, identity: Identity, database: Database, metrics: RelayMetrics) -> None:

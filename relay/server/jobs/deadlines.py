@@ -12,14 +12,14 @@ from relay.service import logs
 
 EVERY_S = 10.0
 GRACE_S = 20.0
-"""A live coordinator ends its own runs and gives a better reason."""
+"""Extra time in which a live coordinator ends its own runs, with a better reason."""
 REASON = "deadline"
 
 _log = logs.logger(__name__)
 
 
 class Deadlines:
-    """Called every `EVERY_S` seconds; among several replicas, the first one ends a run."""
+    """Ends overdue runs; called every `EVERY_S` seconds. The first of several replicas to notice a run ends it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -21,11 +21,11 @@ _NAME = "housekeeping"
 _TTL_S = 2.5 * EVERY_S  # a replica that misses two turns counts as gone
 _DAY_S = 86_400.0
 _STEP = 500
-"""Rows removed per transaction, so that other writes get in between."""
+"""Rows removed per transaction, so that other writes can happen in between."""
 _SWEEP_EVERY = 60
 """Turns between two scans of the whole blob store."""
 _ORPHAN_S = 3600.0
-"""Anything stored more recently may be about to be counted."""
+"""Age in seconds of an orphan: anything stored more recently may be about to be counted."""
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Housekeeping:
         self._turns = count()
 
     async def __call__(self) -> None:
-        """Do what is due, if this replica holds the lease."""
+        """Do the work that is due, if this replica holds the lease."""
         lease = await self._take(_TTL_S)
         if lease is None:
             return
@@ -100,7 +100,7 @@ class Housekeeping:
             await self._relay.blobs.discard(blob, pieces)
 
     async def _sweep(self) -> None:
-        """Remove objects that the database does not know: left by a crash, or by the slower of two writers."""
+        """Remove objects unknown to the database, left by a crash or by the slower of two writers."""
         old: list[Stored] = []
         async for found in self._relay.blobs.stored():
             if found.modified < time.time() - _ORPHAN_S:

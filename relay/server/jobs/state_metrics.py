@@ -18,7 +18,7 @@ _NAMED = re.compile(r"^(?:V-\d{4}|relay-restored|cancelled-by-operator|deadline)
 
 
 class StateMetrics:
-    """Called every `EVERY_S` seconds.
+    """Measures the state; called every `EVERY_S` seconds.
 
     Args:
         database: database to count in.
@@ -70,7 +70,7 @@ class StateMetrics:
 def named_reasons(reasons: Mapping[str, int]) -> dict[str, int]:
     """Return the numbers by label. A reason is free text, so only check IDs and the operator's reason become labels.
 
-    A coordinator may write anything; the 20 most frequent names are kept apart and the rest is `other`.
+    A coordinator may write anything; the 20 most frequent names are counted separately and the rest as `other`.
     """
     found: Counter[str] = Counter()
     for reason, number in reasons.items():

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from relay.server.core.problem import RATE_LIMITED, Problem
 
 SHARE = 8
-"""One site may use at most this fraction: a slow sender then delays only its own bodies."""
+"""One site may use at most one part in this many, so that a slow sender delays only its own bodies."""
 
 
 class BodyBudget:

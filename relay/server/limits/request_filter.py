@@ -1,4 +1,4 @@
-"""What a request must pass before any of it is parsed: its address and its rate."""
+"""Checks of a request's address and rate, before any of it is parsed."""
 
 import math
 import time
@@ -14,7 +14,7 @@ ORIGIN = web.RequestKey("origin", str)
 """The request's origin, as reported by trusted proxies."""
 
 _BURST_S = 10
-"""A burst is what the rate allows in this time."""
+"""A burst is as many requests as the rate allows in this time."""
 
 
 class RequestFilter:

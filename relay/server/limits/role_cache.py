@@ -1,14 +1,14 @@
 """Recently admitted signers: a site that writes to the same place again is not looked up before its body is read.
 
-That first look only decides what a body may cost the relay. The transaction checks authorisation again, so a right that
-has just ended permits no write, and every replica knows an ended key within two seconds.
+This first lookup only limits the cost of a body to the relay. The transaction checks authorisation again, so a right
+that has just ended permits no write, and every replica learns of an ended key within two seconds.
 """
 
 KEEP_S = 10.0
 MOST = 1 << 16
 
 CacheKey = tuple[bytes, str, tuple[str, ...]]
-"""Signer, route, and what the path names."""
+"""Signer, route, and the objects named in the path: the place that the signer writes to."""
 
 
 class RoleCache:

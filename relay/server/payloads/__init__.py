@@ -1,4 +1,4 @@
 """Sealed payloads: in a folder or in an object store, behind one interface.
 
-Start with `payload_store.py`; `open.py` is the only place that chooses. May import core.
+Start with `payload_store.py`; `open.py` is the only place that chooses between them. May import core.
 """

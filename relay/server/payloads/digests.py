@@ -1,7 +1,7 @@
 """SHA-256 of payloads as they arrive, so that the last piece need not wait for the whole payload to be read back.
 
-This is only a cache: it lacks what another replica wrote, or this one before a restart, and such a payload is read
-back.
+This is only a cache: it lacks pieces written by another replica, or by this one before a restart; such a payload is
+read back.
 """
 
 from collections import OrderedDict
@@ -19,7 +19,7 @@ class RunningDigests:
         self._running: OrderedDict[UUID, tuple[int, Any]] = OrderedDict()
 
     def after(self, blob: UUID, offset: int, data: bytes) -> Any:
-        """Return a payload's running SHA-256 up to the end of a piece; None if not everything before it was seen here.
+        """Return a payload's running SHA-256 up to the end of a piece; None unless all bytes before it were seen here.
 
         Nothing is stored yet: the piece may turn out not to count and be replaced by another.
         """
@@ -34,7 +34,7 @@ class RunningDigests:
         return running
 
     def keep(self, blob: UUID, end: int, running: Any) -> None:
-        """Store what `after` returned, once the piece that ends at `end` counts; None forgets the payload."""
+        """Store the result of `after`, once the piece that ends at `end` counts; None forgets the payload."""
         self._running.pop(blob, None)
         if running is not None:
             self._running[blob] = (end, running)

@@ -42,7 +42,7 @@ class BlobFolder:
             try:
                 yield FolderWriter(self, handle, path)
             finally:
-                os.close(handle)  # releases the lock, as when the process dies
+                os.close(handle)  # releases the lock, as the end of the process would
 
     async def holds(self, blob: UUID) -> bool:
         """Return whether any bytes of a payload are stored."""
@@ -103,7 +103,7 @@ class BlobFolder:
             raise
 
     def sync_name(self, path: Path) -> None:
-        """Make the names of a file and its subfolder durable. Whoever created them may have been killed before this."""
+        """Make the names of a file and its subfolder durable: their creator may have been killed before doing so."""
         for folder in (self._root, path.parent):
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:

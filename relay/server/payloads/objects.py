@@ -50,7 +50,7 @@ class BlobObjects:
         return total.digest()
 
     async def read(self, blob: UUID, pieces: Sequence[Piece], start: int, stop: int) -> AsyncIterator[bytes]:
-        """Yield the bytes from `start` up to `stop`, few at a time, as slow readers hold what they have not read."""
+        """Yield the bytes from `start` up to `stop`, a few at a time, as slow readers leave them in memory."""
         for piece in pieces:
             first, last = max(start, piece.offset), min(stop, piece.offset + piece.size)
             for at in range(first, last, READ_BYTES):

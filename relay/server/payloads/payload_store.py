@@ -58,7 +58,7 @@ class Blobs(Protocol):
 
     @property
     def failure(self) -> str | None:
-        """Why this process must not acknowledge payloads any more, in words for the operator."""
+        """The reason why this process must not acknowledge any more payloads, in words for the operator."""
 
     def writing(self, blob: UUID) -> AbstractAsyncContextManager[Writer]:
         """Become the writer of a payload; raises BlobBusyError if another process is writing it."""

@@ -10,10 +10,10 @@ class LastSeen:
         self._seen: dict[bytes, float] = {}
 
     def saw(self, site: bytes) -> None:
-        """Record that a site signed a request now."""
+        """Record that a site has just signed a request."""
         self._seen[site] = time.time()
 
     def take(self) -> dict[bytes, float]:
-        """Return what was recorded and start afresh."""
+        """Return the recorded times and clear them."""
         seen, self._seen = self._seen, {}
         return seen

@@ -1,4 +1,4 @@
-"""Wakes long polls: whoever waits for a site's messages is told when there may be some.
+"""Wakes long polls: a poll that waits for a site's messages is told when there may be some.
 
 A wake-up is a hint and never carries a message: the poll queries the database again. Writes in this process wake
 immediately; writes by other processes are found by the relay's periodic check, or by database notifications, which also
@@ -93,7 +93,7 @@ class LongPolls:
         return self._waiting
 
     def close(self) -> None:
-        """End all polls, and later ones immediately: the relay is stopping."""
+        """End all polls now, and later ones as soon as they start: the relay is stopping."""
         self._closed = True
         for polls in self._polls.values():
             for poll in polls:

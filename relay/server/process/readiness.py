@@ -12,7 +12,7 @@ _KEPT_S = 1.0
 
 
 class Readiness:
-    """Answers readiness checks; repeats its last answer within a second, as anyone may ask."""
+    """Answers readiness checks; repeats its last answer for one second, as anyone may ask."""
 
     def __init__(self, config: RelayConfig, database: Database, blobs: Blobs) -> None:
         self._config = config

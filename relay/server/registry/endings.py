@@ -50,7 +50,7 @@ def succeed(db: Connection, site: SiteRow, successor: bytes, *, now: float) -> s
     as nobody has compared the words that include the new key.
 
     Raises:
-        Problem: `conflict` while a run depends on the old key, against which its frames are checked until it ends.
+        Problem: `conflict` while a run depends on the old key: its frames are checked against that key until it ends.
     """
     led, joined = projects.led_by(db, site.key), projects.memberships(db, site.key)
     _refuse_open_runs(db, site, led, joined)

@@ -1,4 +1,4 @@
-"""How a join token begins and ends, once for commands and routes; each step is recorded in the audit log."""
+"""How a join token begins and ends, shared by commands and routes; each step is recorded in the audit log."""
 
 from sqlalchemy import Connection
 
@@ -9,7 +9,7 @@ from secagg.errors import ParameterError
 
 
 def create(db: Connection, *, role: Role, label: str, now: float, expires: float) -> tuple[int, str]:
-    """Create a join token and record it in the audit log; returns its number and its text, which is nowhere else."""
+    """Create a join token and record it in the audit log; returns its number and its text, which is not stored."""
     if not 1 <= len(label) <= 100 or not label.isprintable():
         raise ParameterError("a label must have 1 to 100 printable characters")
     text = new_token()

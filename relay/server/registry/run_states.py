@@ -1,4 +1,4 @@
-"""How a run's state changes, once for commands, jobs and routes; each change is recorded in the audit log."""
+"""How a run's state changes, shared by commands, jobs and routes; each change is recorded in the audit log."""
 
 from uuid import UUID
 

@@ -10,7 +10,7 @@ from relay.server.store import audit as store
 
 
 def read(call: Call[PageQuery, None], db: Connection) -> RouteAnswer:
-    """Return the entries after one, with the heads by which the reader checks the chain."""
+    """Return the entries after a given one, with the heads by which the reader checks the chain."""
     query = call.query
     rows = store.page(db, after=query.after, limit=query.limit)
     return RouteAnswer(200, AuditEntries(entries=[AuditEntry(**row._asdict()) for row in rows]))

@@ -102,7 +102,7 @@ def _must_go_on(call: AnyCall) -> None:
 
 
 def _check_header(call: AnyCall, to: bytes | None, frame: Frame) -> None:
-    """Check the header's two indices with a fixed meaning; the rest are the manifest's, which the relay cannot read."""
+    """Check the header's two indices with a fixed meaning; the relay cannot read the manifest, which has the rest."""
     if (frame.sender == COORDINATOR) != call.leads:
         raise Problem(BAD_FRAME, "the frame's sender index must be 0 if, and only if, the coordinator sends it")
     if (frame.recipient == EVERYONE) != (to is None):

@@ -40,7 +40,7 @@ _log = logs.logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What was stored before the transaction: `end` is the end of the piece, `digest` that of the whole payload.
+    """A piece stored before the transaction: `end` is the end of the piece, `digest` that of the whole payload.
 
     `running` is the SHA-256 up to that point, if known.
     """
@@ -52,7 +52,7 @@ class Staged:
 
 
 def announce(call: Call[None, Announcement], db: Connection) -> RouteAnswer:
-    """Record a payload to come, or return how much of it is stored."""
+    """Record an announced payload, or return how much of it is stored."""
     wanted = call.body
     recipients(call, db, wanted.to)
     hash_ = store.announcement(call.run.id, call.signer, wanted.to, wanted.size, wanted.digest)
@@ -91,7 +91,7 @@ async def stage(call: Call[ChunkQuery, bytes]) -> AsyncIterator[None]:
         async with call.relay.blobs.writing(number) as writer:
             blob = await call.relay.database.read(lambda db: store.find(db, number))
             if blob is not None and blob.received == offset and offset + len(data) <= blob.size:
-                _must_have_room(call, len(data))  # concurrent announcements counted on the same space
+                _must_have_room(call, len(data))  # concurrent announcements may have counted on the same space
                 hashing = asyncio.to_thread(call.relay.digests.after, number, offset, data)
                 piece, running = await asyncio.gather(writer.write(offset, data), hashing)
                 end = offset + len(data)
@@ -105,7 +105,7 @@ async def stage(call: Call[ChunkQuery, bytes]) -> AsyncIterator[None]:
 
 
 async def _counted(call: AnyCall, blob: UUID, staged: Staged) -> None:
-    """Follow up a transaction that counted a piece, or that rejected the whole payload."""
+    """Follow up on a transaction that counted a piece, or that rejected the whole payload."""
     call.relay.digests.keep(blob, staged.end, staged.running if staged.digest is None else None)
     if staged.digest not in {None, call.blob.digest}:
         await call.relay.blobs.discard(blob, call.discarded)

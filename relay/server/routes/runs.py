@@ -100,7 +100,7 @@ def lease(call: Call[None, LeaseRequest], db: Connection) -> RouteAnswer:
 
 
 def check_lease(db: Connection, call: AnyCall, token: int | None) -> None:
-    """Keep a process that lost its lease unnoticed from changing the run, or writing to it, under its successor."""
+    """Keep a process that lost its lease without noticing from changing the run or writing to it."""
     name = _lease_name(call)
     if token is None and leases.is_held(db, name):
         raise Problem(STALE_LEASE, "a process of this coordinator holds the run; send the token of its lease")
@@ -135,7 +135,7 @@ def report(call: Call[None, RunReportBody], db: Connection) -> RouteAnswer:
 
 
 def reports(call: AnyCall, db: Connection) -> RouteAnswer:
-    """Return the states that sites reported for the run: all to its coordinator, its own to a site."""
+    """Return the states that sites reported for the run: all of them to its coordinator, only its own to a site."""
     rows = [row for row in store.reports(db, call.run) if call.leads or row.key == call.signer]
     return RouteAnswer(200, SiteReports(sites=[_report(row) for row in rows]))
 

@@ -101,7 +101,7 @@ def _end(call: AnyCall, db: Connection, ending: Ending, reason: str) -> RouteAns
 
 
 def succeed(call: Call[None, Succession], db: Connection) -> RouteAnswer:
-    """Let the signing key replace the key in the path, which agreed with its own signature."""
+    """Let the signing key replace the key in the path, which signed its consent."""
     wanted = call.body
     old, known = store.find(db, path_key(call)), store.find(db, call.signer)
     try:

@@ -75,7 +75,7 @@ def head(db: Connection) -> tuple[int, bytes]:
 
 
 def page(db: Connection, *, after: int, limit: int) -> list[AuditRow]:
-    """Return the entries after one, in order."""
+    """Return the entries after a given one, in order."""
     return every(AuditRow, db.execute(_BEHIND, {"after": after, "most": limit}))
 
 

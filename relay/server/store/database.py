@@ -20,12 +20,12 @@ class Database(Protocol):
     """A database prepared by `relay.server.store.migrate.prepare`."""
 
     async def write(self, work: Callable[[Connection], T], *, appends: bool = False) -> T:
-        """Run `work` in a transaction: durable when this returns, without a trace if `work` raises.
+        """Run `work` in a transaction: durable when this returns; leaves no trace if `work` raises.
 
         Args:
             work: transaction. Writes are serialised.
             appends: whether `work` only adds rows and advances rows by compare-and-set, with permissions read from what
-                was committed before it began. Such writes need not wait for each other.
+                had been committed before it began. Such writes need not wait for each other.
 
         Raises:
             DatabaseUnavailableError: nothing is known to be stored; the caller may retry.

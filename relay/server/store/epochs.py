@@ -1,6 +1,6 @@
 """The relay's epoch, which changes with every restored backup.
 
-A relay restored from a backup has forgotten what it acknowledged since. It starts a new epoch, visible to everyone who
+A relay restored from a backup has forgotten what it acknowledged later. It starts a new epoch, visible to everyone who
 remembers the old one, and assigns numbers that no earlier epoch can have assigned.
 """
 

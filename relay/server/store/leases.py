@@ -1,6 +1,6 @@
 """Leases: one holder at a time does a job, and a holder that lost the lease is detected by its token.
 
-A lease expires by itself. Its holder may notice too late (its machine slept, its clock stopped), so everything it does
+A lease expires on its own. Its holder may notice too late (its machine slept, its clock stopped), so everything it does
 under the lease carries the lease's token, which increases with each new holder: `is_current`, called in the same
 transaction, rejects older tokens. Times are the database's, so that replicas with different clocks agree.
 """
@@ -64,7 +64,7 @@ def find(db: Connection, name: str) -> LeaseRow | None:
 
 
 def is_current(db: Connection, name: str, token: int) -> bool:
-    """Return whether nobody took the lease after this token's holder; stays true until the transaction ends."""
+    """Return whether no one took the lease after this token's holder; if so, no one can until the transaction ends."""
     found = db.execute(_HELD, {"the_name": name}).first()
     return found is not None and bool(found.token == token)
 

@@ -61,7 +61,7 @@ def slot(run: UUID, sender: bytes, recipient: bytes | None, frame: Frame) -> byt
 
 
 def in_slot(db: Connection, slot_: bytes) -> SlotRow | None:
-    """Return ID, digest and payload of the message in a slot."""
+    """Return the ID, digest and payload of the message in a slot."""
     return first(SlotRow, db.execute(_IN_SLOT, {"the_slot": slot_}))
 
 
@@ -105,11 +105,11 @@ def add(
 
 
 def _turn(readers: list[bytes]) -> tuple[Select[Any], dict[str, int]]:
-    """Return what a message waits for before it takes its ID, in a database with more than one writer.
+    """Return the statement that makes a message wait for its ID, in a database with more than one writer.
 
     Readers continue from the largest ID that they saw, so no message to one of them may later appear with a smaller ID.
-    A message to one site waits for those to the same site and to several; a message to several sites waits for every
-    other.
+    A message to one site waits for messages to the same site or to several; a message to several sites waits for every
+    other message.
     """
     if len(readers) == 1:
         return _AFTER_THOSE_TO_ONE, {"the_reader": int.from_bytes(sha256(readers[0]).digest()[:8], "big", signed=True)}
@@ -133,7 +133,7 @@ def drop_deliveries(db: Connection, reader: bytes) -> None:
 
 
 def find(db: Connection, number: int) -> FrameRow | None:
-    """Return sender and frame of a message."""
+    """Return the sender and the frame of a message."""
     return first(FrameRow, db.execute(_FIND, {"the_message": number}))
 
 
@@ -148,5 +148,5 @@ def newest(db: Connection) -> int:
 
 
 def readers_since(db: Connection, after: int) -> set[bytes]:
-    """Return the sites that have messages after this one."""
+    """Return the sites that have messages with a larger ID."""
     return set(db.scalars(_READERS_SINCE, {"after": after}))

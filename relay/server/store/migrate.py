@@ -42,7 +42,7 @@ async def prepare(config: RelayConfig) -> str | None:
     """Create the data folder, and create or upgrade the database.
 
     Args:
-        config: settings with both locations.
+        config: settings with the locations of both.
 
     Returns:
         The revision upgraded from, "" if the database was created, or None if it was up to date.

@@ -15,14 +15,14 @@ _FORGET = delete(_nonce).where(_nonce.c.created < bindparam("then"))
 
 
 def find(db: Connection, key: bytes, nonce: str) -> NonceRow | None:
-    """Return request and answer of the write with this nonce."""
+    """Return the request and answer of the write with this nonce."""
     return first(NonceRow, db.execute(_FIND, {"the_key": key, "the_nonce": nonce}))
 
 
 def add(
     db: Connection, *, key: bytes, nonce: str, request: bytes, status: int, content_type: str, answer: bytes, now: float
 ) -> None:
-    """Store a write with its answer, in the transaction of its effect."""
+    """Store a write with its answer, in the same transaction as its effect."""
     values = {"key": key, "nonce": nonce, "request": request, "created": now}
     db.execute(_ADD, values | {"status": status, "content_type": content_type, "answer": answer})
 

@@ -1,6 +1,6 @@
 """Wake-ups between replicas: PostgreSQL's LISTEN and NOTIFY carry the keys of sites with new messages.
 
-A notice is only a hint, like every wake-up: a lost one costs a second, until the next look into the database. So
+A notice is only a hint, like every wake-up: a lost one costs a second, until the database is queried again. So
 notices are sent after the commit and in batches; inside a transaction, a notice would make commits wait for each other.
 """
 

@@ -28,7 +28,7 @@ def on_database(settings: RelayConfig, work: Callable[[Connection], T], *, creat
 
 
 def over_view(settings: RelayConfig, work: Callable[[Connection], T]) -> T:
-    """Run a read-only function that may take long, as nobody waits for it. Raises like `on_database`."""
+    """Run a read-only function that may take long, since it blocks nobody. Raises the same errors as `on_database`."""
     return asyncio.run(_run(settings, lambda database: database.read(_checked(work))))
 
 

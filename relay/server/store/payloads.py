@@ -31,7 +31,7 @@ _UNFINISHED = (
 
 
 def announcement(run: UUID, sender: bytes, recipient: bytes | None, size: int, digest: bytes) -> bytes:
-    """Return the hash by which equal announcements become the same payload."""
+    """Return a hash that is the same for equal announcements, so that they share one payload."""
     return tagged_hash("relay-payload", run.bytes, sender, recipient or b"", size.to_bytes(8, "big"), digest)
 
 

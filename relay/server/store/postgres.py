@@ -61,7 +61,7 @@ class PostgresDatabase:
         self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def write(self, work: Callable[[Connection], T], *, appends: bool = False) -> T:
-        """Run `work` in a transaction, again while it fails for a temporary reason."""
+        """Run `work` in a transaction, and rerun it while it fails for a temporary reason."""
 
         def turn(db: Connection) -> T:
             db.execute(_TURN)

@@ -146,7 +146,7 @@ def memberships(db: Connection, site: bytes) -> list[MemberRow]:
 
 
 def lead(db: Connection, project: UUID, coordinator: bytes) -> None:
-    """Make another site lead a project."""
+    """Make another site the coordinator of a project."""
     db.execute(_CHANGE, {"the_project": project, "coordinator": coordinator})
 
 
@@ -161,7 +161,7 @@ def tasks(db: Connection, project: UUID) -> list[TaskRow]:
 
 
 def replace_tasks(db: Connection, project: UUID, *, version: int, tasks: Sequence[tuple[str, bytes]]) -> bool:
-    """Replace the tasks and increment the version if it is still this one; returns False otherwise."""
+    """Replace the tasks and increment the version if it still is `version`; returns False otherwise."""
     there = {"the_project": project, "the_version": version}
     if db.execute(_NEXT_TASKS, there | {"tasks_version": version + 1}).rowcount == 0:
         return False

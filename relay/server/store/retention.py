@@ -42,7 +42,7 @@ def due(db: Connection, *, then: float) -> list[UUID]:
 
 
 def purge(db: Connection, run: UUID, *, most: int, now: float) -> Purged:
-    """Remove at most `most` messages of a run, or then payloads: a step too short to hold up others."""
+    """Remove at most `most` of a run's messages or, after those, its payloads: a step too short to hold up others."""
     messages = list(db.scalars(_MESSAGES, {"the_run": run, "most": most}))
     if messages:
         db.execute(_DELETE_DELIVERIES, {"these": messages})

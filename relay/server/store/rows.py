@@ -1,4 +1,4 @@
-"""What the store's functions return: named tuples with the columns of the tables (`relay.server.store.schema`).
+"""The rows that the store's functions return: named tuples with the tables' columns (`relay.server.store.schema`).
 
 A row of a join has the columns of its first table, then those joined to it.
 """
@@ -155,7 +155,7 @@ class ReportRow(NamedTuple):
 
 
 class NamedReport(NamedTuple):
-    """Of a site that may not have reported yet."""
+    """The last report of a site, which may not have reported yet."""
 
     key: bytes
     name: str
@@ -187,7 +187,7 @@ class SlotRow(NamedTuple):
 
 
 class ListedMessage(NamedTuple):
-    """A message for its reader; a large frame is fetched by itself."""
+    """A message for its reader; a large frame is fetched separately."""
 
     id: int
     run: UUID

@@ -1,4 +1,4 @@
-"""Runs, who takes part in them, and what sites have used of their quotas."""
+"""Runs, their participating sites, and each site's quota usage."""
 
 from uuid import UUID
 
@@ -107,7 +107,7 @@ def reported(db: Connection, run: UUID, site: bytes) -> ReportRow | None:
 
 
 def reports(db: Connection, run: RunRow) -> list[NamedReport]:
-    """Return key, name and last report of each site in the run's roster, sorted by key."""
+    """Return the key, name and last report of each site in the run's roster, sorted by key."""
     row = {"the_run": run.id, "the_project": run.project, "the_version": run.roster_version}
     return every(NamedReport, db.execute(_REPORTS, row))
 

@@ -94,7 +94,7 @@ def needs_sweep(db: Connection, *, then: float) -> bool:
 
 
 def sweep(db: Connection, *, then: float) -> tuple[list[SiteName], list[SiteName]]:
-    """Record which sites were not seen since `then` and which returned; returns key and name of those that changed."""
+    """Record which sites were not seen since `then` and which returned; returns their keys and names."""
     return every(SiteName, db.execute(_SILENCE, {"then": then})), every(SiteName, db.execute(_RETURN))
 
 

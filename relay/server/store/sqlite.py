@@ -58,7 +58,7 @@ class SqliteDatabase:
         return await _in_thread(self._reading, lambda: _view(self._reader, work))
 
     async def alone(self, work: Callable[[Connection], T]) -> T:
-        """Run a schema change: every write is alone here."""
+        """Run a schema change: no two writes overlap here in any case."""
         return await self.write(work)
 
     async def close(self) -> None:

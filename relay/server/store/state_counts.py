@@ -79,8 +79,8 @@ class StateCounts:
     Attributes:
         runs: number of runs by state; states without runs are omitted.
         aborts: number of failed and cancelled runs by the coordinator's or operator's reason.
-        last_activity: by open run, time of its last message or change of state.
-        last_success: time at which a run was last completed, or None.
+        last_activity: time of the last message or change of state of each open run.
+        last_success: time at which a run last completed, or None.
         silent_in_runs: number of sites of open runs not seen for five minutes.
         silent_members: number of members of open projects not seen for a day.
         sites: number of sites by role.

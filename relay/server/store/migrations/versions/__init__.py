@@ -1,1 +1,1 @@
-"""The revisions, one file each, in the order of their numbers. They are never changed: databases were made by them."""
+"""The revisions, one file each, in the order of their numbers. They never change, as databases were made by them."""

@@ -35,7 +35,7 @@ def verify_chain(entries: Iterable[tuple[bytes, bytes]], head: bytes | None = No
 
     Args:
         entries: entries in order, each with the head stored for it.
-        head: head remembered elsewhere; without it a truncated tail goes unnoticed.
+        head: head kept elsewhere; without it, a truncated tail goes unnoticed.
 
     Raises:
         BrokenChainError: at the first entry whose head does not follow, or at the end if `head` differs.

@@ -98,7 +98,7 @@ class Source:
         return part
 
     def count(self) -> int:
-        """Read the u32 count in front of everything whose length is not fixed."""
+        """Read the u32 count that precedes anything of variable length."""
         end = self.at + 4
         if end > len(self.data):
             self.fail("V-0101", "count ends after the last byte")
@@ -117,7 +117,7 @@ class Source:
 
 
 class Wire(ABC, Generic[T]):
-    """How one kind of value is encoded."""
+    """The encoding of one kind of value."""
 
     @abstractmethod
     def write(self, out: bytearray, value: T) -> None:
@@ -312,9 +312,9 @@ class Nested(Wire[R]):
 
 @dataclass(frozen=True, slots=True)
 class Encoded(Wire[bytes]):
-    """A record inside a record, kept as bytes for those who only hash it and pass it on.
+    """A record inside a record, kept as bytes for code that only hashes it and passes it on.
 
-    Reading checks the bytes, so that `kind.decode` accepts them; what is written must come from there or from `encode`.
+    Reading checks the bytes, so that `kind.decode` accepts them; bytes to write come from reading or from `encode`.
     """
 
     kind: "type[Record]"
@@ -470,10 +470,10 @@ def record(cls: type[R]) -> type[R]:
 
 
 class Record:
-    """Base of everything with an encoding: message bodies, frames, states."""
+    """Base of all types with an encoding: message bodies, frames, states."""
 
     __slots__: ClassVar[tuple[str, ...]] = ()
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # `record` makes it
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # set by `record`
 
     def encode(self) -> bytes:
         out = bytearray()
@@ -503,7 +503,7 @@ class Record:
         return cls(**{name: wire.read(source) for name, wire in layout(cls)})
 
     def __repr__(self) -> str:
-        """Show bytes and arrays only by their size, so that no record can print a secret."""
+        """Show only the sizes of bytes and arrays, so that no record can print a secret."""
         shown = (f"{field.name}={_sketch(getattr(self, field.name))}" for field in fields(self))
         return f"{type(self).__name__}({', '.join(shown)})"
 

@@ -20,7 +20,7 @@ _LABEL = "frame"
 
 
 class Slot(NamedTuple):
-    """Where a frame belongs; two different frames of one author in one slot prove equivocation."""
+    """The place of a frame; two different frames of one author in one slot prove equivocation."""
 
     epoch: bytes
     round: int
@@ -52,7 +52,7 @@ class Frame(Kept):
         return Slot(self.epoch, self.round, self.kind, self.sender, self.recipient)
 
     def signed_hash(self) -> bytes:
-        """Return what the signature covers: the hash of header and body."""
+        """Return the hash of header and body, which the signature covers."""
         return tagged_hash("frame", self.header(), self.body)
 
     def header(self) -> bytes:

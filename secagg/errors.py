@@ -72,9 +72,9 @@ class FaultyCoordinatorError(ProtocolError):
 
 
 class FaultyRelayError(ProtocolError):
-    """What arrived is not what its author signed, or belongs elsewhere.
+    """A frame is not what its author signed, or belongs elsewhere.
 
-    The relay, or the network in front of it, changed, misdirected or replaced a frame. This proves nothing against the
+    The relay, or the network in front of it, changed, misdirected or replaced it. This proves nothing against the
     named sender.
     """
 

@@ -1,7 +1,7 @@
-"""Who masks with whom in a large cohort: the degree, the threshold, and a random regular graph.
+"""The pairs that share masks in a large cohort: the degree, the threshold, and a random regular graph.
 
 Spec: 02-protocol §10. Paper: Bell et al. 2020 (SecAgg+). With n sites, k = O(log n) neighbours each are enough if the
-graph is random and nobody chose it. k and the threshold t among a site's neighbours come from the published parameter
+graph is random and chosen by nobody. k and the threshold t among a site's neighbours come from the published parameter
 finder; the graph is a pure function of a seed to which the nonces of all sites contribute.
 """
 
@@ -20,12 +20,12 @@ from secagg.masks import add_keystream
 
 SECURITY_BITS = 40
 CORRECTNESS_BITS = 40
-MAX_DRAWS = 1 << 10  # graphs in a run: each is another chance for an attacker, so 2^-40 becomes 2^-30 at worst
+MAX_DRAWS = 1 << 10  # graphs in a run: each gives an attacker another chance, so 2^-40 becomes 2^-30 at worst
 _INFEASIBLE = 0.9  # fraction of sites corrupt or lost; lost ones count twice if the coordinator is malicious
 
 
 class Parameters(NamedTuple):
-    """Number of neighbours of each site, and how many of them must answer for it."""
+    """The number of neighbours of each site, and the number of them that must answer for it."""
 
     degree: int
     threshold: int
@@ -34,7 +34,7 @@ class Parameters(NamedTuple):
 def find(
     sites: int, *, corrupt: int, lost: int, malicious: bool, correctness_bits: int = CORRECTNESS_BITS
 ) -> Parameters:
-    """Return the least even degree, with its least threshold, that is private and survives the losses.
+    """Return the least even degree, with its least threshold, that gives privacy and survives the losses.
 
     The graph fails to be private with probability at most 2^-40; if `lost` random sites drop out, some site is left
     with too few neighbours with probability at most 2^-correctness_bits.
@@ -120,7 +120,7 @@ def _log_choose(n: int, k: int) -> float:
 
 @record
 class Graph(Record):
-    """Who is whose neighbour, as far as a party needs it: everyone for the coordinator; for a site its own and theirs.
+    """The neighbours that a party needs to know: all for the coordinator; for a site, its own and those of its own.
 
     For the complete graph nothing is listed. Before a sparse one is drawn, the listed sites have no neighbours.
     """
@@ -128,19 +128,19 @@ class Graph(Record):
     neighbours: Annotated[Mapping[int, tuple[int, ...]], Map(U16, Ascending(U16, MAX_SITES), MAX_SITES)]
 
     def ends(self, site: int, sites: Iterable[int]) -> Iterable[int]:
-        """Return the other ends of a site's edges (on the complete graph all `sites`); its vault has a seed each."""
+        """Return the other ends of a site's edges (on the complete graph, `sites`); its vault has a seed for each."""
         return self.neighbours[site] if self.neighbours else sites
 
     def holders(self, dealer: int, listed: Collection[int]) -> list[int]:
-        """Return those of `listed`, ascending, that hold a dealer's shares; the dealer holds shares of the same ones.
+        """Return the sites of `listed`, ascending, that hold a dealer's shares; the dealer holds shares of theirs.
 
-        On the complete graph a dealer holds a share of its own secret. On a sparse graph this would be one holder too
+        On the complete graph a dealer holds a share of its own secret. On a sparse graph, it would be one holder too
         many: told that it survived, it would reveal its seed share while its neighbours were told the opposite.
         """
         return [site for site in self.neighbours[dealer] if site in listed] if self.neighbours else sorted(listed)
 
     def seen_by(self, site: int, listed: Collection[int]) -> list[int]:
-        """Return those of `listed`, ascending, whose frames a site is shown: its neighbours and itself."""
+        """Return the sites of `listed`, ascending, whose frames a site is shown: its neighbours and itself."""
         if not self.neighbours:
             return sorted(listed)
         return [other for other in sorted((*self.neighbours[site], site)) if other in listed]
@@ -152,7 +152,7 @@ COMPLETE = Graph(neighbours={})
 # The graph ---------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4)  # pure and public: drawn once for several parties in a process
+@lru_cache(maxsize=4)  # a pure function of public values: drawn once for several parties in a process
 def draw(seed: bytes, sites: tuple[int, ...], degree: int) -> Mapping[int, tuple[int, ...]]:
     """Return each site's neighbours, ascending, in a random regular graph; determined by the seed.
 
@@ -164,7 +164,7 @@ def draw(seed: bytes, sites: tuple[int, ...], degree: int) -> Mapping[int, tuple
     n = len(sites)
     if not 0 < degree < n or degree % 2:
         raise ParameterError(f"the degree must be even and less than the number of sites ({n}), got {degree}")
-    sparse = 2 * degree < n  # otherwise draw the non-neighbours, as fewer are faster to find
+    sparse = 2 * degree < n  # otherwise draw the non-neighbours, which are fewer and so found faster
     low, high = _edges(seed, n, degree if sparse else n - 1 - degree)
     ends, others = np.append(low, high), np.append(high, low)
     rows = others[np.lexsort((others, ends))].reshape(n, -1).tolist()

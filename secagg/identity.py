@@ -27,7 +27,7 @@ _WORDS = Mnemonic("english")
 
 
 class InvalidSignatureError(SecaggError):
-    """The signature is not the key's for this label and message. Callers turn it into an error that names the blame."""
+    """The signature is not valid for this key, label and message. Callers raise an error that says who is to blame."""
 
 
 class SealError(SecaggError):
@@ -60,14 +60,14 @@ class Identity:
         """Return the 64-byte signature over the signature base of an HTTP request (RFC 9421), which has no label.
 
         Raises:
-            ParameterError: the bytes are not a signature base, which starts with a quotation mark, unlike any label.
+            ParameterError: the bytes are not a signature base, which, unlike any label, starts with a quotation mark.
         """
         if not base.startswith(b'"'):
             raise ParameterError("the bytes are not the signature base of an HTTP request")
         return self._key.sign(base).signature
 
     def secret(self, label: str) -> bytes:
-        """Return 32 secret bytes derived from this identity and a label, the same wherever it is unlocked."""
+        """Return 32 secret bytes derived from this identity and a label, the same on every machine that unlocks it."""
         return tagged_hash(label, bytes(self._key))
 
     def unseal(self, sealed: bytes) -> bytes:
@@ -105,7 +105,7 @@ def key_words(public: bytes) -> str:
 
 @record
 class Roster(Record):
-    """What every officer confirms: the project, its terms' hash, the coordinator's key and all sites' keys.
+    """The roster that every officer confirms: the project, its terms' hash, the coordinator's key and all sites' keys.
 
     `sites` is ascending, so that a roster has one encoding and one fingerprint.
     """

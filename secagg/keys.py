@@ -2,7 +2,7 @@
 
 Spec: 02-protocol §3. HKDF-SHA256 is RFC 5869, X25519 RFC 7748, ML-KEM-768 FIPS 203, AES-256-GCM SP 800-38D, all from
 pyca/cryptography. Each key is derived with the epoch's hash as salt and its own label, and an AEAD key seals only one
-message, so that nonces can be constants.
+message, so nonces can be constant.
 """
 
 from collections.abc import Callable
@@ -28,9 +28,9 @@ _CURVE_PRIME = 2**255 - 19
 _SHA256 = SHA256()
 
 Encapsulate = Callable[[bytes], tuple[bytes, bytes]]
-"""Takes an ML-KEM-768 public key and returns (ciphertext, shared secret).
+"""Function from an ML-KEM-768 public key to (ciphertext, shared secret).
 
-Passed as an argument to the steps that need it, because the library itself draws an encapsulation's randomness.
+It is an argument of the steps that need it, because the library itself draws an encapsulation's randomness.
 """
 
 
@@ -64,7 +64,7 @@ class KeyAgreement:
         return self._curve.exchange(X25519PublicKey.from_public_bytes(public))
 
     def decapsulate(self, ciphertext: bytes) -> bytes:
-        """Return a ciphertext's shared secret; a wrong one gives an unrelated secret (implicit rejection)."""
+        """Return a ciphertext's shared secret; a wrong ciphertext gives an unrelated secret (implicit rejection)."""
         if self._kem is None:
             raise InvalidKeyError("the coordinator has no KEM key; it encapsulates to the sites")
         try:
@@ -149,7 +149,7 @@ def unseal(key: bytes, sealed: bytes, associated: bytes, *, number: int = 0) -> 
     """Return the plaintext of `seal`.
 
     Raises:
-        UnsealError: key, associated data or bytes differ.
+        UnsealError: the key, the associated data or the sealed bytes are not those of `seal`.
     """
     try:
         return AESGCM(key).decrypt(number.to_bytes(12, "big"), sealed, associated)

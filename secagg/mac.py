@@ -1,9 +1,10 @@
 """Lanes that authenticate a sum: linear checks under a key that only the sites share.
 
 Spec: 02-protocol §4. A lane is <rho, x'> mod 2^64: rho comes from a keystream, and x' is a site's m signed integers
-followed by n more, of which its own is 1 and the others are 0. The sums of the lanes must match the published sum and
-the set it covers. They are linear, so they reveal nothing beyond that, even to someone who knows rho. The n entries are
-a one-time pad for <rho, x>: without them the coordinator could publish any multiple of a sum and its lanes, even zeros.
+followed by n more, of which the site's own is 1 and the others are 0. The sums of the lanes must match the published
+sum and the set it covers. They are linear, so they reveal nothing beyond that, even to someone who knows rho. The n
+entries are a one-time pad for <rho, x>: without them the coordinator could publish any multiple of a sum and its lanes,
+even zeros.
 """
 
 from collections.abc import Iterable
@@ -24,7 +25,7 @@ def session_key(kappas: Iterable[bytes], *, epoch: bytes) -> bytes:
 
 
 def presence(sites: Iterable[int], count: int) -> NDArray[np.int64]:
-    """Return the entries that follow a vector's own in its lanes: `count` entries, 1 for each site in the sum."""
+    """Return the entries that the lanes cover after a vector's own: `count` entries, 1 for each site in the sum."""
     marks = np.zeros(count, np.int64)
     marks[[site - 1 for site in sites]] = 1
     return marks

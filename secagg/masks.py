@@ -1,6 +1,6 @@
 """Masks: AES-256-CTR keystream added to lanes in place, and lists of such masks.
 
-Spec: 02-protocol §4. A mask key is used for one vector; lane i takes the keystream's bytes from i * width on, read as a
+Spec: 02-protocol §4. A mask key is used for one vector; lane i takes the keystream's bytes from i * width on, as a
 little-endian integer, so that any slice can be masked separately and a long vector can be split over threads and
 machines. If the processor has AES instructions that Numba may use, the keystream never leaves the registers
 (`kernels.aes`); otherwise OpenSSL generates it in pieces that stay in the cache. Both give the same bytes.
@@ -25,7 +25,7 @@ from secagg.packing import Lanes
 KEY_BYTES = 32
 _DTYPES = (np.dtype(np.uint32), np.dtype(np.uint64))
 _BLOCK = 16
-_MOST_BLOCKS = 1 << 40  # of a keystream; the limit of the kernel's counter
+_MOST_BLOCKS = 1 << 40  # in a keystream; the limit of the kernel's counter
 _PIECE = 1 << 17  # bytes: OpenSSL's keystream and the lanes stay in the second-level cache
 _AT_ONCE = 256  # keys whose streams OpenSSL holds at once
 _WORTH_A_THREAD = 1 << 22  # bytes of keystream: under a millisecond of work, ten times a thread's cost
@@ -36,7 +36,7 @@ Signed: TypeAlias = tuple[bytes, bool]
 
 @record
 class Mask(Record):
-    """One keystream to add, or to subtract with `negate`."""
+    """One keystream to add or, if `negate` is set, to subtract."""
 
     key: Annotated[bytes, Fixed(KEY_BYTES)]
     negate: Annotated[bool, Flag()]
@@ -110,7 +110,7 @@ def _combine(acc: Lanes, signed: Sequence[Signed], start: int) -> None:
 
 @cache
 def _kernel(dtype: "np.dtype[Any]") -> Callable[..., None] | None:
-    """Return the kernel for this type of lanes, or None without AES instructions that Numba may use."""
+    """Return the kernel for this type of lanes, or None if there are no AES instructions that Numba may use."""
     return kernels.aes.accumulate(dtype) if kernels.target.AES_VECTOR_BITS else None  # compiled where it can run
 
 

@@ -22,18 +22,18 @@ MIN_FORGERY_BITS = 64
 MAX_SEGMENTS = 4096
 MAX_LEVELS = 1 << 62
 MAX_ROTATION = 16
-MAX_HOMOMORPHIC_SITES = 256  # so that all sealed shares of a round fit into a frame
+MAX_HOMOMORPHIC_SITES = 256  # so that all sealed shares of a round fit into one frame
 
 
 class Profile(IntEnum):
-    """Which attackers the protocol withstands; a site sets the minimum that it accepts."""
+    """The attackers that the protocol withstands; a site sets the minimum that it accepts."""
 
     SEMI_HONEST = 1
     MALICIOUS = 2
 
 
 class LossRule(IntEnum):
-    """How a lost site affects the rest of a run, since two similar sums reveal their difference."""
+    """The effect of a lost site on the rest of a run, since two similar sums reveal their difference."""
 
     CONTINUE = 1
     PAUSE = 2
@@ -42,18 +42,18 @@ class LossRule(IntEnum):
 
 PROFILES: Mapping[str, Profile] = {"malicious": Profile.MALICIOUS, "semi-honest": Profile.SEMI_HONEST}
 LOSS_RULES: Mapping[str, LossRule] = {rule.name.lower(): rule for rule in LossRule}
-"""By the names that people use."""
+"""The loss rules by the names that people use."""
 
 
 class Beyond(IntEnum):
-    """What a site does with a value beyond the clip: move it to the clip and count it, or decline."""
+    """A site's treatment of a value beyond the clip: move it to the clip and count it, or decline."""
 
     CLIP = 1
     REFUSE = 2
 
 
 class Rounding(IntEnum):
-    """Which level a value between two levels becomes: the nearer one, or a random one with the value as mean."""
+    """The rounding of a value between two levels: to the nearer one, or to a random one with the value as mean."""
 
     NEAREST = 1
     STOCHASTIC = 2
@@ -70,7 +70,7 @@ def default_colluders(sites: int, profile: Profile) -> int:
 
 
 def least_survivors(threshold: int, colluders: int) -> int:
-    """Return the minimum a: sums of fewer sites are never opened."""
+    """Return a, the minimum number of survivors: sums of fewer sites are never opened."""
     return max(threshold, colluders + 2, MIN_SITES)
 
 
@@ -82,7 +82,7 @@ class Floors(Record):
         profile: weakest acceptable profile.
         sites: minimum number of sites in a roster.
         survivors: minimum number of sites in any sum.
-        colluders_one_in: the manifest must tolerate at least ceil(n / this) - 1 colluding sites (malicious profile).
+        colluders_one_in: k, if the manifest must tolerate at least ceil(n / k) - 1 colluders (malicious profile).
     """
 
     profile: Profile = Profile.MALICIOUS
@@ -112,7 +112,7 @@ class Segment(Record):
 
     @property
     def bound(self) -> int:
-        """The largest integer: random rounding reaches the level above a clip that lies between two levels."""
+        """The largest integer: random rounding can reach the level above a clip that lies between two levels."""
         return self.levels + (self.rounding is Rounding.STOCHASTIC)
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""Fixed point: reals to ring integers and back, with clip, step and headroom per entry.
+"""Fixed-point conversion of reals to ring integers and back, with clip, step and headroom per entry.
 
 Spec: 02-protocol §4. With levels = round(clip / step), a value x becomes
 
@@ -10,8 +10,8 @@ Sums never wrap around. Rounded to nearest, an integer is at most levels in abso
 step is at most fl(clip / step), since binary64 division is monotone, and fl(clip / step) <= levels + 1/2; so the
 integer above is at most levels + 1. Let B be that bound (`Segment.bound`) and n the number of sites: the sum S of n
 such integers has |S| <= n B, and every schema must satisfy n B < 2^(b-1) before anything is masked. So S lies between
--2^(b-1) and 2^(b-1), where the centred residue of S mod 2^b is S itself. The bound is tight: with n B = 2^(b-1) the sum
-n B would be read as -n B.
+-2^(b-1) and 2^(b-1), in which range the centred residue of S mod 2^b is S itself. The bound is tight: with
+n B = 2^(b-1) the sum n B would be read as -n B.
 
 The sum of n decoded values differs from the sum of the clipped values by at most n * step / 2 if rounded to nearest;
 with random rounding by less than n * step, with mean 0 and a standard deviation of at most sqrt(n) * step / 2. Random
@@ -35,7 +35,7 @@ Reals = NDArray[np.float64]
 
 
 class Quantized(NamedTuple):
-    """Signed integers of a vector, and how many of its values were moved to the clip."""
+    """Signed integers of a vector, and the number of its values that were moved to the clip."""
 
     values: NDArray[np.int64]
     clipped: int
@@ -73,7 +73,7 @@ def quantize(vector: ArrayLike, schema: Schema, coins: Coins | None = None) -> Q
 
 
 def quantize_slice(reals: Numbers, schema: Schema, start: int, rounding: bytes | None = None) -> Quantized:
-    """Return the integers of entries [start, start + k) of a vector, which is already rotated where its schema says so.
+    """Return the integers of entries [start, start + k) of a vector that is already rotated as its schema says.
 
     Args:
         reals: (k,), these entries.
@@ -109,7 +109,7 @@ def dequantize(values: NDArray[np.int64], schema: Schema, rotation: bytes | None
 
 
 class Quantizer:
-    """Fixed point for vectors with one clip, or one clip per entry, and a given number of bits per value.
+    """Fixed-point conversion of vectors with one clip, or one clip per entry, and a given number of bits per value.
 
     Args:
         clip: positive; a scalar, or (m,) for one per entry.
@@ -212,7 +212,7 @@ def _finite(numbers: Numbers) -> Reals:
 
 
 class _Form(Protocol):
-    """How values become integers: a segment of a schema, or a quantizer."""
+    """The rule by which values become integers: a segment of a schema, or a quantizer."""
 
     @property
     def clip(self) -> float | Reals: ...
@@ -225,7 +225,7 @@ class _Form(Protocol):
 
 
 def _integers(reals: Reals, form: _Form, key: bytes | None, start: int) -> tuple[NDArray[np.int64], int]:
-    """Return the integers of entries from `start` on, and how many of them were moved to the clip."""
+    """Return the integers of entries from `start` on, and the number of them that were moved to the clip."""
     if form.rounding is Rounding.STOCHASTIC:
         return _at_random(reals, form, key, start)
     values = np.empty(len(reals), np.int64)

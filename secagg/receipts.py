@@ -1,10 +1,10 @@
-"""The receipt of a run: what was asked, who committed to which keys, who contributed what, and what came out.
+"""The receipt of a run: the queries, the sites' key commitments and contributions, and the outcome.
 
 Spec: 05-receipts. A coordinator writes an entry with every step it takes, chains the entries by hashes and signs the
 last head. The entries contain what the sites signed in the protocol itself (the epoch's receipts over all key
 commitments, the digests of the masked vectors with the exact query in their context, the sets of survivors), so that a
-coordinator cannot make them up. `verify_receipt` needs only the receipt; whether its roster is the right one is for the
-reader to check, who knows its words.
+coordinator cannot make them up. `verify_receipt` needs only the receipt; whether its roster is the right one is for a
+reader who knows its words to check.
 """
 
 from collections.abc import Callable, Iterable
@@ -49,7 +49,7 @@ class ReceiptError(SecaggError):
     """The receipt is not what the coordinator wrote, or not what its sites signed.
 
     Attributes:
-        entry: 0-based number of the first entry that does not match; None if the whole receipt is concerned.
+        entry: 0-based number of the first entry that does not match; None if the error concerns the whole receipt.
     """
 
     def __init__(self, complaint: str, entry: int | None = None) -> None:
@@ -301,7 +301,7 @@ def _content(entry: Entry) -> Any:
 
 
 class _ReceiptVerifier:
-    """Reads entries in order, checking each against those before it."""
+    """Checks each entry, in order, against those before it."""
 
     def __init__(self) -> None:
         self.begun: Begun | None = None
@@ -340,7 +340,7 @@ class _ReceiptVerifier:
         return Announced, Ended
 
     def _on_announced(self, announced: Announced) -> tuple[type[Record], ...]:
-        assert self.begun is not None  # always the first entry
+        assert self.begun is not None  # set by the first entry
         begun = self.begun
         frame = announced.manifest
         try:

@@ -2,9 +2,9 @@
 
 Spec: 02-protocol §4. A rotated segment is cut from its start into blocks of 2^k entries, and the rest into blocks given
 by the binary digits of its length, largest first. A block x of size n becomes H S x / sqrt(n): S is a diagonal of signs
-fixed by the round's public key, H the Hadamard matrix of Sylvester. This is orthogonal: it preserves a block's norm,
-and sums rotate like their addends. After it, every entry has a magnitude of about |x| / sqrt(n), so one fixed-point
-step suits entries of any size. Everyone knows the signs before a site computes; they hide nothing.
+fixed by the round's public key, H the Hadamard matrix of Sylvester. This map is orthogonal: it preserves a block's
+norm, and sums rotate like their addends. Afterwards, every entry has a magnitude of about |x| / sqrt(n), so one
+fixed-point step suits entries of any size. Everyone knows the signs before a site computes; they hide nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,14 +30,14 @@ def rotated(vector: NDArray[Any], segments: Sequence[Segment], key: bytes | None
     if not any(segment.rotation for segment in segments):
         return vector
     reals = vector.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite afterwards
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller then refuses values that are not finite
         for start, blocks in _blocks(reals, segments):
             blocks[:] = _hadamard(blocks * _signs(start, blocks, key))
     return reals
 
 
 def rotate_back(reals: NDArray[np.float64], segments: Sequence[Segment], key: bytes | None) -> None:
-    """Undo the rotation of a vector, or of a sum of vectors, in place. Raises like `rotated`."""
+    """Undo the rotation of a vector, or of a sum of vectors, in place. Raises the same errors as `rotated`."""
     with np.errstate(over="ignore", invalid="ignore"):
         for start, blocks in _blocks(reals, segments):
             blocks[:] = _hadamard(blocks) * _signs(start, blocks, key)
@@ -68,7 +68,7 @@ def _signs(start: int, blocks: NDArray[np.float64], key: bytes | None) -> NDArra
 
 
 def _hadamard(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return every row times H / sqrt(n). Shape: (k, n), n a power of two.
+    """Return every row multiplied by H / sqrt(n). Shape: (k, n), n a power of two.
 
     Neighbours become sum and difference, and the sums move to the front: after log2(n) passes every entry is back at
     its position, and each pass reads and writes sequentially.

@@ -22,11 +22,11 @@ _SYMBOL = np.dtype("<u2")
 
 
 def split(secret: bytes, *, threshold: int, holders: Sequence[int], rand: bytes) -> list[bytes]:
-    """Return one share per holder, each as long as the secret; any `threshold` of them rebuild it, fewer say nothing.
+    """Return one share per holder, as long as the secret; any `threshold` of them rebuild it, fewer reveal nothing.
 
     Args:
         secret: even, positive number of bytes.
-        threshold: 1 to the number of holders.
+        threshold: number of shares that rebuild the secret, from 1 to the number of holders.
         holders: distinct x values, 1 to 65,535.
         rand: 32 secret random bytes, used for this call only; the polynomials' other coefficients are its AES-256-CTR
             keystream, so they are uniform over the whole field.
@@ -52,7 +52,7 @@ def split(secret: bytes, *, threshold: int, holders: Sequence[int], rand: bytes)
 
 
 def combine(shares: Mapping[int, bytes], threshold: int) -> bytes:
-    """Return the secret from the shares by holder.
+    """Return the secret rebuilt from shares, given by holder.
 
     Shares beyond the threshold are checked: each must lie on the polynomial of the first ones. Exactly `threshold`
     shares always give some result, so the caller must check the secret against its commitment.
@@ -88,7 +88,7 @@ def _points(holders: Sequence[int]) -> NDArray[np.uint16]:
 
 
 def _lagrange(points: NDArray[np.uint16], at: int) -> NDArray[np.uint16]:
-    """Return each point's weight for the value at `at`, which is not among them. All is public, so tables are safe."""
+    """Return each point's weight for the value at `at`, which is none of them. All are public, so tables are safe."""
     logarithm, power = _tables()
     order = len(power)
     numerators = logarithm[points ^ np.uint16(at)]

@@ -71,7 +71,7 @@ class SimulationResult:
 
     Attributes:
         total: (d,) float64, the sum of the survivors' clipped vectors.
-        survivors: 0-based rows in the sum, including those lost before unmasking.
+        survivors: 0-based rows in the sum, including those of sites lost before unmasking.
         clipped: number of values moved to the clip, over all survivors.
         seconds: role -> phase -> seconds of busy time on one core; a participant's are the mean over all.
         bytes_sent: role -> phase -> bytes; a participant's are the mean over all.
@@ -104,13 +104,13 @@ def simulate(
         clip: positive; a number, or (d,) for one per entry.
         value_bits: 2 to 62; the sum differs from that of the clipped vectors by at most
             len(survivors) * clip / (2^value_bits - 2) per entry.
-        drop_before_upload, drop_before_unmask: rows of sites that vanish at that point.
+        drop_before_upload, drop_before_unmask: rows of the sites that drop out at that point.
         neighbours: number of neighbours per site, for cohorts of hundreds and more: an even number for a random regular
             graph that tolerates 5 % corrupt and 5 % lost sites, "auto" for the least such number, None for the complete
             graph. The threshold then refers to neighbourhoods, by default the least private one; the sum carries no
             lanes.
         mode: "he" sums under homomorphic encryption, and the coordinator does not learn the sum; `total` is then what
-            the sites opened. Only on the complete graph; needs the extra `he`.
+            the sites opened. Possible only on the complete graph; needs the extra `he`.
 
     Raises:
         ParameterError: wrong shapes or values, or too few neighbours for privacy; HeadroomError: the sum does not fit
@@ -152,7 +152,7 @@ class Party:
     sent: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
 
     def at(self, kind: type[S]) -> S:
-        """Return the state, which is of this kind by now."""
+        """Return the state, which must be of this kind by now."""
         assert isinstance(self.state, kind)
         return self.state
 
@@ -173,7 +173,7 @@ class SimulatedCohort:
     def of(
         cls, n: int, profile: Profile, terms: "Terms", suite: Suite = Suite.X25519_MLKEM768_AES256, *, rounds: int = 1
     ) -> "SimulatedCohort":
-        """Draw identities, and plan an epoch of this many rounds."""
+        """Generate identities, and plan an epoch of this many rounds."""
         head = Identity(secrets.token_bytes(32))
         identities = sorted((Identity(secrets.token_bytes(32)) for _ in range(n)), key=lambda one: one.public)
         roster = Roster.of(secrets.token_bytes(16), b"simulation", head.public, (one.public for one in identities))
@@ -254,7 +254,7 @@ class SimulatedCohort:
         return np.asarray(learned.total), tuple(site - 1 for site in learned.survivors), clipped
 
     def _open_at_the_sites(self, answering: Collection[int]) -> tuple[NDArray[np.float64], tuple[int, ...]]:
-        """Hand the encrypted sum to the sites and return what they opened, which must be equal."""
+        """Hand the encrypted sum to the sites and return the sum that they opened, which must be the same for all."""
         sends = self._tell(self.coordinator, Publish(self.total))
         opened: list[Learned] = []
         for i in answering:
@@ -266,7 +266,7 @@ class SimulatedCohort:
         return np.asarray(first.total), tuple(site - 1 for site in first.survivors)
 
     def _share_manifest(self, site: Party) -> None:
-        """Let the site share the coordinator's copy of the manifest: n copies of n keys would be gigabytes."""
+        """Let the site share the coordinator's copy of the manifest: n copies of n keys would take gigabytes."""
         state, manifest = site.at(AwaitCohort), self.coordinator.at(AwaitJoins).manifest
         site.state = replace(state, membership=replace(state.membership, manifest=manifest))
 
@@ -287,7 +287,7 @@ class SimulatedCohort:
     def _deliver(
         self, sends: Sequence[Send], present: Collection[int], learned: list[Learned] | None = None
     ) -> list[Send]:
-        """Hand the coordinator's frames to the sites present, and return what these send."""
+        """Hand the coordinator's frames to the sites present, and return the frames that these send."""
         answers = []
         for send in sends:
             data, payload = send.frame.encode(), b"".join(send.payload)
@@ -321,7 +321,7 @@ class SimulatedCohort:
         return step
 
     def _settle(self, party: Party, step: Step) -> list[Send]:
-        """Adopt the next state, store what must be kept, count what is sent."""
+        """Adopt the next state, store the packages to keep, and count the bytes sent."""
         party.state = step.state
         sends = []
         for effect in step.effects:
@@ -366,7 +366,7 @@ def on_complete_graph(n: int, profile: Profile, threshold: int | None) -> Terms:
 
 
 def _sparse(n: int, profile: Profile, threshold: int | None, neighbours: int | Literal["auto"]) -> Terms:
-    """Return terms of a sparse graph that tolerates one corrupt and one lost site in twenty."""
+    """Return the terms of a sparse graph that tolerates one corrupt and one lost site in twenty."""
     bad, malicious = n // ONE_IN, profile is Profile.MALICIOUS
     degree = graph.find(n, corrupt=bad, lost=bad, malicious=malicious).degree if neighbours == "auto" else neighbours
     if degree % 2 or not 0 < degree < n - 1:

@@ -1,8 +1,8 @@
 """Weighted means: a site sends [w x, w], and the sums give sum(w x) / sum(w).
 
 Spec: 02-protocol §4. Nobody learns a site's weight, only the sum of all weights. A weight has a cap, since one site
-with a huge weight would make the mean its own value; a heavier site counts with the cap, in w x and w alike, so that
-the result is still a mean. Both segments refuse values beyond their limit: w x beyond cap * clip, w beyond cap. (A
+with a huge weight would make the mean its own value; a heavier site's weight is cut to the cap, in both w x and w, so
+that the result is still a mean. Both segments refuse values beyond their limit: w x beyond cap * clip, w beyond cap. (A
 rotated entry may be larger than any original entry; it is moved to the clip and counted.)
 
 With n sites, W the sum of their weights, s and s_w the steps of the two segments, and rounding to nearest, an entry m
@@ -25,7 +25,7 @@ Reals = NDArray[np.float64]
 
 
 class Weighted(NamedTuple):
-    """What a site contributes, (m + 1,) float64, and how many of its values were moved to the clip."""
+    """A site's contribution, (m + 1,) float64, and the number of its values that were moved to the clip."""
 
     vector: Reals
     clipped: int
@@ -73,7 +73,7 @@ class WeightedMean:
 
         Args:
             values: (m,) finite numbers.
-            weight: not negative; 0 means taking no part in the mean.
+            weight: weight, not negative; 0 excludes the site from the mean.
 
         Raises:
             ParameterError: NaN or infinity, or a negative weight.

@@ -1,8 +1,8 @@
 """Homomorphic mode: the coordinator adds ciphertexts of masked vectors, and only the sites open the sum.
 
-Spec: 02-protocol §11. What needs no TenSEAL (`parameters`, `slots`, `ciphertext`) is separate from what does (`bfv`,
-`seal`), so that a coordinator that only adds never loads it: `from secagg import he` loads nothing, and the first use
-of `he.bfv` loads TenSEAL. Knows secagg's arithmetic and nothing of the protocol. Start with `parameters.py`.
+Spec: 02-protocol §11. Modules without TenSEAL (`parameters`, `slots`, `ciphertext`) are separate from `bfv` and `seal`,
+which need it, so that a coordinator that only adds never loads it: `from secagg import he` loads nothing, and the first
+use of `he.bfv` loads TenSEAL. Depends on secagg's arithmetic, never on the protocol. Start with `parameters.py`.
 """
 
 from importlib import import_module

@@ -20,7 +20,7 @@ class BfvKey:
     """The secret key derived from a seed; encrypts and opens.
 
     Args:
-        seed: 32 secret bytes for one use: everything under it belongs to one round.
+        seed: 32 secret bytes, used for one round only.
     """
 
     __slots__ = ("_context", "parameters")
@@ -43,7 +43,7 @@ class BfvKey:
         return Ciphertext(self.parameters, seal.residues_of(vector.serialize(), self.parameters).copy())
 
     def open(self, ciphertext: Ciphertext) -> Slots:
-        """Return the slots of a ciphertext with these parameters; under another key they are meaningless.
+        """Return the slots of a ciphertext with these parameters; meaningless if it was made under another key.
 
         Raises:
             ParameterError: it has other parameters.

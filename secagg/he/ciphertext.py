@@ -1,7 +1,7 @@
-"""Ciphertexts as arrays and as bytes: what the coordinator adds, in a format that cannot trip up a library.
+"""Ciphertexts as arrays, which the coordinator adds, and as bytes, in a format that needs no library to parse.
 
 Spec: 02-protocol §11. A ciphertext is two polynomials modulo each prime of q. On the wire each coefficient takes
-exactly the bits of its prime, with no header, context or compression. So a ciphertext has one length, and the only
+exactly the bits of its prime, with no header, context or compression. So all ciphertexts have one length, and the only
 possible defect is a residue that is not reduced; more than two polynomials, another degree or another level have no
 encoding. Bytes from outside never reach any other parser.
 """

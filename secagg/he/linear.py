@@ -1,8 +1,8 @@
-"""What a coordinator can compute on a sum that it cannot see: integer factors, inner products with plain vectors.
+"""Computations on a sum that the coordinator cannot see: integer factors, inner products with plain vectors.
 
 Spec: 02-protocol §11. BFV is linear modulo t, and the masks lie in the slots, so the coordinator's map acts on the
 masks as well: sites that know the map, as part of the query, apply it to the masks that they remove. A weighted mean
-needs no map: its weights are entries of the vectors (`secagg.weighted`). Inner products want one value a slot, and the
+needs no map: its weights are entries of the vectors (`secagg.weighted`). Inner products need one value per slot and the
 parameters `PRODUCTS`.
 """
 
@@ -26,11 +26,11 @@ def check_product(weights: NDArray[np.int64], parties: int, bound: int, paramete
 
     Args:
         weights: (m,) integers.
-        bound: no value of a vector is larger in absolute value.
+        bound: largest absolute value in a vector.
 
     Raises:
-        ParameterError: weights of t / 2 and more.
-        HeadroomError: the result could wrap around modulo t, or the noise be too large; nothing was computed.
+        ParameterError: a weight is t / 2 or more.
+        HeadroomError: the result could wrap around modulo t, or the noise could be too large; nothing was computed.
     """
     t = parameters.plain_modulus
     largest = sum(abs(int(weight)) for weight in weights) * parties * bound
@@ -64,7 +64,7 @@ class Evaluator:
         total = Ciphertext.zero(self.parameters)
         for ciphertext, factors in zip(ciphertexts, padded.reshape(-1, degree), strict=True):
             if not factors.any():
-                continue  # SEAL does not accept a product with zero as a ciphertext
+                continue  # SEAL rejects a product with zero as a ciphertext
             product = self._any.load(ciphertext).mul(factors.tolist())
             total.add(Ciphertext(self.parameters, seal.residues_of(product.serialize(), self.parameters).copy()))
         return total

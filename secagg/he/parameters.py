@@ -9,9 +9,9 @@ modulo all primes but the last; the last belongs to key switching, which is not 
 total stays within the table.
 
 Noise of sums. A fresh ciphertext decrypts to Delta m + e modulo q, with Delta m rounded to the nearest integer and e
-from a centred binomial distribution over 42 coins, so |e| <= 21 and the error of one is at most 21.5. Errors add up:
-after n additions the coefficient nearest to (q / t) m is the right one as long as n * 21.5 < q / (2 t). This is a
-strict bound, not an estimate, and is checked before anything is encrypted.
+from a centred binomial distribution over 42 coins, so |e| <= 21 and the error of one ciphertext is at most 21.5. Errors
+add up: after n additions the coefficient nearest to (q / t) m is the right one as long as n * 21.5 < q / (2 t). This is
+a strict bound, not an estimate, and is checked before anything is encrypted.
 
 Noise of products. Multiplying by a plaintext w with coefficients in (-t/2, t/2) increases the error at most N t / 2
 times; multiplying by an integer c increases it |c| times, and likewise the rounding of Delta m.
@@ -45,7 +45,7 @@ class HeParameters:
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """The primes that a ciphertext is taken modulo."""
+        """The primes of a ciphertext."""
         return self.primes[:-1]
 
     @property
@@ -72,11 +72,11 @@ class HeParameters:
         return (self.modulus // self.plain_modulus - 1) // (2 * NOISE_BOUND + 1)
 
     def check(self, additions: int, *, scale: int = 1, products: int = 0) -> None:
-        """Check that a sum of this many ciphertexts can be opened after the coordinator's work on it.
+        """Check that a sum of this many ciphertexts can be opened after the coordinator has computed on it.
 
         Args:
-            scale: largest integer, in absolute value, by which it multiplies.
-            products: number of ciphertexts that it adds up after multiplying by a vector; 0 for no product.
+            scale: largest integer, in absolute value, by which the coordinator multiplies.
+            products: number of ciphertexts that the coordinator adds after multiplying by a vector; 0 for no product.
 
         Raises:
             ParameterError: the parameters are below 128 bits of security.

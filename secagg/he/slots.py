@@ -25,7 +25,7 @@ _PIECE = 1 << 13  # slots at a time: keystream and sums stay in the second-level
 
 
 class SlotLayout:
-    """Where the values of a schema's vector are: k per slot, then one lane per slot, then zeros."""
+    """The places of the values of a schema's vector: k per slot, then one lane per slot, then zeros."""
 
     __slots__ = ("bits", "lanes", "length", "parameters", "values_a_slot")
 
@@ -77,7 +77,7 @@ def pack_values(values: NDArray[np.int64], layout: SlotLayout) -> Slots:
 
 
 def unpack_values(slots: Slots, layout: SlotLayout, count: int) -> NDArray[np.int64]:
-    """Return the first `count` values of slots, as sums of as many vectors as the schema was checked for."""
+    """Return the first `count` values in slots, which may be sums of as many vectors as the schema was checked for."""
     k, t, unused = layout.values_a_slot, layout.parameters.plain_modulus, np.int64(64 - layout.bits)
     rest = np.where(slots > t // 2, slots - np.uint64(t), slots).view(np.int64)
     values = np.empty((len(slots), k), np.int64)

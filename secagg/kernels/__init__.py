@@ -1,8 +1,8 @@
 """Compiled inner loops: arrays in, arrays out; no exceptions, no mutable globals, no randomness.
 
-`_jit.py` has the only decorator, `target.py` detects what this processor can do. Import the folder, not its modules:
+`_jit.py` has the only decorator, `target.py` detects this processor's features. Import the folder, not its modules:
 `from secagg import kernels` costs nothing, and the first use of `kernels.bits` or another loads Numba, which takes a
-second that most processes never spend. Nothing here imports anything of secagg outside this folder.
+second and is rarely needed. Nothing here imports anything of secagg outside this folder.
 """
 
 from importlib import import_module

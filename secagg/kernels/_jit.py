@@ -1,4 +1,4 @@
-"""The only place that compiles.
+"""The only module that compiles functions.
 
 Signatures are explicit, so that a kernel is compiled when its module is first imported, is cached, and is never
 specialised unexpectedly; the interpreter lock is released, so that threads can work on slices. Division follows C,

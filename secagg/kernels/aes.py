@@ -1,4 +1,4 @@
-"""AES-256-CTR keystream generated in vector registers and added to lanes there, so that it never touches memory.
+"""AES-256-CTR keystream generated in vector registers and added to lanes there, so that it is never written to memory.
 
 Spec: 02-protocol §4. The cipher's rounds are the processor's own instructions, exposed by LLVM as intrinsics: constant
 time, no tables of secrets. A group is eight vectors in flight, enough to hide a round's latency. The steps are named as
@@ -8,7 +8,7 @@ The 256 blocks of a page share two of the fourteen rounds. While counters stay b
 their last byte only with zero bytes, so it alone decides one column; the second round gives every column one byte of
 it.
 ShiftRows, MixColumns and AddRoundKey are linear, so after two rounds block 256 p + i has the state T[i] ^ T[0] ^ S(p),
-where T are the states of page 0 and S(p) is that of block 256 p. Both are read at public addresses. Method:
+where T are the states of page 0 and S(p) is that of block 256 p. Both are read from public addresses. Method:
 counter-mode caching, Bernstein and Schwabe, "New AES software speed records" (2008).
 """
 
@@ -220,7 +220,7 @@ def _accumulate(lanes: Any, start: int, keys: U32Array, negate: NDArray[np.uint8
     edge = np.zeros(group, lanes.dtype)
     at = 0
     while at < lanes.shape[0]:
-        inside = (start + at) % group  # lanes of the first group that are not ours
+        inside = (start + at) % group  # lanes of the first group that lie before ours
         first = (start + at - inside) // in_block
         left = lanes.shape[0] - at
         whole = inside == 0 and left >= group

@@ -29,7 +29,7 @@ def pack(lanes: NDArray[np.unsignedinteger[Any]], bits: int, out: NDArray[np.uin
             out[at] = word
             at += 1
             count -= 64
-            word = (lane >> np.uint64(1)) >> np.uint64(bits - count - 1)  # what is left of the lane, if anything
+            word = (lane >> np.uint64(1)) >> np.uint64(bits - count - 1)  # the rest of the lane, if any
     if count > 0:
         out[at] = word
 
@@ -60,5 +60,5 @@ def unpack(data: NDArray[np.uint8], bits: int, out: NDArray[np.unsignedinteger[A
         else:
             for k in range(min(np.uint64(8), last - at)):
                 value |= np.uint64(data[at + np.uint64(k)]) << np.uint64(8 * k)
-        # A shift by 64 is undefined, hence two steps: nothing comes from the next word if shift is 0.
+        # A shift by 64 is undefined, hence two steps: the next word contributes nothing if shift is 0.
         out[i] = (value >> shift | (beyond << np.uint64(1)) << (np.uint64(63) - shift)) & mask

@@ -1,4 +1,4 @@
-"""Fixed point in one pass: divide by the step, round, clamp to the clip.
+"""Fixed-point conversion in one pass: divide by the step, round, clamp to the clip.
 
 Spec: 02-protocol §4. The compiler turns the branches into selections.
 """

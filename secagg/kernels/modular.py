@@ -27,7 +27,7 @@ def _high(a: np.uint64, b: np.uint64) -> np.uint64:
 
 @kernel(uint64(uint64, uint64, uint64, uint64, uint64))
 def _product(a: np.uint64, b: np.uint64, t: np.uint64, mu: np.uint64, bits: np.uint64) -> np.uint64:
-    """Return a b mod t, of a, b < t."""
+    """Return a b mod t, for a, b < t."""
     low = a * b
     top = _high(a, b) << (np.uint64(66) - bits) | low >> (bits - np.uint64(2))
     rest = low - _high(top << (np.uint64(62) - bits), mu) * t

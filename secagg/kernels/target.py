@@ -1,4 +1,4 @@
-"""What Numba may compile here: the processor's features, limited by NUMBA_CPU_NAME and NUMBA_CPU_FEATURES.
+"""The instructions that Numba may use: the processor's features, limited by NUMBA_CPU_NAME and NUMBA_CPU_FEATURES.
 
 LLVM aborts the process on an instruction that its target lacks, so this is checked before anything is compiled.
 """
@@ -13,7 +13,7 @@ def _aes_vector_bits() -> int:
     compiles = not config.DISABLE_JIT  # type: ignore[attr-defined] # set when Numba is loaded
     if not compiles or not triple.startswith(("x86_64", "aarch64", "arm64")) or not has.get("aes"):
         return 0
-    if not (has.get("vaes") and has.get("avx2")):  # of x86-64
+    if not (has.get("vaes") and has.get("avx2")):  # features of x86-64
         return 128
     return 512 if has.get("avx512f") else 256
 
@@ -23,5 +23,5 @@ AES_VECTOR_BITS = _aes_vector_bits()
 
 
 def threads() -> int:
-    """Return how many threads Numba's setting NUMBA_NUM_THREADS allows; if unset, the cores of this process."""
+    """Return the number of threads that NUMBA_NUM_THREADS allows; if unset, the number of this process's cores."""
     return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined] # set when Numba is loaded

@@ -1,7 +1,7 @@
 """A site's contribution to a round, computed slice by slice: quantise, authenticate, mask, pack, seal.
 
 Spec: 02-protocol §6. Besides the incoming vector and the outgoing sealed chunks, only one slice is in memory, so that a
-hundred million entries need little more than their own space; a rotated vector needs a second copy.
+hundred million entries need little memory beyond their own; a rotated vector needs a second copy.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from secagg.rotation import rotated
 
 
 class Authenticate(Protocol):
-    """Computes the lanes over some integers of a vector, of which the first is entry `start`."""
+    """Computes the lanes over consecutive integers of a vector, the first of which is entry `start`."""
 
     def __call__(self, values: NDArray[np.int64], *, start: int) -> list[int]: ...
 

@@ -1,4 +1,4 @@
-"""The coordinator's side of a homomorphic round, from the sites' sealed shares on: it passes on what it cannot read.
+"""The coordinator's side of a homomorphic round, from the sites' sealed shares on: it forwards what it cannot read.
 
 Spec: 02-protocol §11. It sends every survivor the encrypted sum, the shares that the survivors sealed for each other,
 and the vaults of the lost sites. It learns the opened sum only if the sites publish it.
@@ -60,7 +60,7 @@ def send_opening(state: AwaitSealedShares, event: Publish, inputs: StepInputs) -
 
 
 def on_opened(state: AwaitOpened, received: Received, _inputs: StepInputs) -> Step:
-    """Accept a sum opened by a site; it counts as learned once more sites than may collude published the same one."""
+    """Accept a sum opened by a site; it counts as learned once more sites than may collude publish the same one."""
     frame, current = received.frame, state.current
     site, blame = frame.sender, blame_for(frame.sender)
     if site not in state.survivors:
@@ -85,5 +85,5 @@ def on_opened(state: AwaitOpened, received: Received, _inputs: StepInputs) -> St
 
 
 def close_opened(state: AwaitOpened, _event: Close, _inputs: StepInputs) -> Step:
-    """Stop waiting for opened sums; without an instruction to publish, the sites tell nobody."""
+    """Stop waiting for opened sums; sites that were not told to publish send nobody the sum."""
     return Step(state.idle)

@@ -77,7 +77,7 @@ class Dealer(Record):
 
 @record
 class Prepared(Record):
-    """The epoch is ready for round `next_round`; `survivors` are the sites that may still be asked."""
+    """The epoch is ready for round `next_round`; `survivors` are the sites that may still be asked to contribute."""
 
     manifest: Manifest
     epoch: Hash
@@ -101,7 +101,7 @@ class RoundKeys(Record):
 
 @record
 class OpenRound(Record):
-    """The open round."""
+    """The round that is open."""
 
     round: Round
     context: Hash
@@ -283,7 +283,7 @@ def on_upload(state: AwaitUploads, received: Received, _inputs: StepInputs) -> S
 def open_upload(state: CoordinatorInRound, frame: Frame, payload: bytes | None) -> RingVector | EncryptedVector:
     """Return the masked vector of an upload to the open round, as often as needed; raises V-0704.
 
-    After a crash, what was already added is added again from this.
+    After a crash, the vectors already added are added again from these.
     """
     current, blame = state.current, blame_for(frame.sender)
     root = body_of(Upload, frame, blame).root
@@ -296,7 +296,7 @@ def open_upload(state: CoordinatorInRound, frame: Frame, payload: bytes | None) 
 
 
 def on_decline(state: AwaitUploads, received: Received, _inputs: StepInputs) -> Step:
-    """Record that a site does not contribute to this round."""
+    """Record that a site declines to contribute to this round."""
     frame = received.frame
     site, blame = frame.sender, blame_for(frame.sender)
     if site not in state.current.roster:
@@ -442,7 +442,7 @@ def _left_masks(state: AwaitAnswers, lost: int, secret: bytes, inputs: StepInput
 
 
 def _secrets(state: AwaitAnswers) -> dict[int, bytes]:
-    """Return each dealer's secret; dealers with the same holders (on the complete graph all) are combined together.
+    """Return each dealer's secret; dealers with the same holders (on the complete graph, all) are processed together.
 
     Raises:
         NotEnoughParticipantsError: fewer holders of a dealer's shares answered than the threshold requires.
@@ -462,7 +462,7 @@ def _secrets(state: AwaitAnswers) -> dict[int, bytes]:
     for holders, dealers in alike.items():
         try:
             joined = shamir.combine({h: b"".join(shares[v][h] for v in dealers) for h in holders}, threshold)
-        except ParameterError:  # each share is what its dealer dealt, so a dealer's shares are inconsistent
+        except ParameterError:  # each share matches its dealer's hash, so a dealer's shares are inconsistent
             raise blame_for(_inconsistent(shares, dealers, threshold))(
                 "V-0708", "the shares that it dealt do not lie on one polynomial"
             ) from None
@@ -503,7 +503,7 @@ def publish(state: AwaitTotal, event: Publish, inputs: StepInputs) -> Step:
 
 
 def abandon(state: CoordinatorInRound, _event: Abandon, _inputs: StepInputs) -> Step:
-    """Abandon the round; its number is burnt, and any upload makes it count as released."""
+    """Abandon the round; its number is never used again, and any upload makes it count as released."""
     return Step(state.idle)
 
 
@@ -523,7 +523,7 @@ def with_frame(frames: Mapping[int, Frame], frame: Frame) -> dict[int, Frame]:
 
 
 def _check_loss(idle: Prepared, left: Collection[int]) -> None:
-    """Stop if the manifest's loss rule forbids fewer sites than last time; the sites would refuse too (V-0511)."""
+    """Stop if the manifest's loss rule forbids fewer sites than last time: the sites would refuse anyway (V-0511)."""
     if idle.manifest.loss_rule is LossRule.ABORT and set(left) != set(idle.survivors):
         raise NotEnoughParticipantsError("a site was lost, which ends the run under the manifest's loss rule")
 

@@ -1,4 +1,5 @@
-"""The coordinator's side of an epoch's setup: it collects, checks and closes each step with a list, learning nothing.
+"""The coordinator's side of an epoch's setup: it collects and checks frames, closes each step with a list, and
+learns nothing.
 
 Spec: 02-protocol §5. A site whose frame fails a check is left out of the next list; the error names it. The machine's
 driver decides when a step is closed (all frames have arrived, or time is up).
@@ -136,7 +137,7 @@ class AwaitReceipts(CoordinatorSetup):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The plan of an epoch. What is None is chosen: the safest threshold, and limits as wide as the format allows.
+    """The plan of an epoch. Values of None are chosen: the safest threshold, and limits as wide as the format allows.
 
     Attributes:
         sites: verify keys of the sites to ask, all in the roster.
@@ -144,7 +145,7 @@ class Plan:
         setup_deadline, expires: seconds since 1970.
         degree: degree of a sparse graph, to whose neighbourhoods the threshold then refers; 0 for the complete graph.
         survivors: minimum number of sites in a sum; by default the least safe number.
-        slack: number of sites beyond the threshold that must be left after the setup; with None, no site may be lost.
+        slack: number of sites beyond the threshold that must be left after the setup; None if no site may be lost.
         suite: algorithms of the epoch; the homomorphic suite gives sums that the coordinator does not learn.
     """
 
@@ -173,8 +174,8 @@ def announce(plan: Plan, inputs: StepInputs) -> Step:
 
     Raises:
         ParameterError: the identity is not the roster's coordinator, a site is not in the roster, or homomorphic sums
-            are requested on a sparse graph or for too many sites. Each site decides itself whether the terms are
-            acceptable.
+            are requested on a sparse graph or for too many sites. Each site decides for itself whether the terms
+            are acceptable.
     """
     if inputs.identity.public != plan.roster.coordinator or not set(plan.sites) <= set(plan.roster.sites):
         raise ParameterError("only the roster's coordinator may announce an epoch, and only to sites in the roster")
@@ -328,7 +329,7 @@ def on_encapsulations(state: AwaitEncapsulations, received: Received, _inputs: S
 
 
 def close_encapsulations(state: AwaitEncapsulations, _event: Close, inputs: StepInputs) -> Step:
-    """Pass to each site what the sites of lower index encapsulated to it."""
+    """Pass to each site the ciphertexts that the sites of lower index encapsulated to it."""
     frames = _closed(state)
     slots: dict[int, dict[int, bytes]] = {site: {} for site in frames}
     for site in frames:
@@ -426,7 +427,7 @@ def on_receipt(state: AwaitReceipts, received: Received, _inputs: StepInputs) ->
 
 
 def close_receipts(state: AwaitReceipts, _event: Close, inputs: StepInputs) -> Step:
-    """Choose the members, which all accepted each other, and declare the epoch ready."""
+    """Choose members that all accepted each other, and declare the epoch ready."""
     receipts = {site: body_of(Receipt, frame, blame_for(site)) for site, frame in state.frames.items()}
     members = mutual_members({s: set(r.refused) for s, r in receipts.items()}, state.manifest.colluders)
     settled = replace(state, frames={site: frame for site, frame in state.frames.items() if site in members})
@@ -455,7 +456,7 @@ def close_receipts(state: AwaitReceipts, _event: Close, inputs: StepInputs) -> S
 
 
 def mutual_members(refused: Mapping[int, set[int]], colluders: int) -> set[int]:
-    """Return sites of which none refused another.
+    """Return a set of sites in which none refused another.
 
     A site in conflict with more than n_C others is itself at fault, since at least one of them is honest; among the
     rest, the site with the most conflicts is removed first, and on a tie the one with the higher index.
@@ -479,7 +480,7 @@ P = TypeVar("P", bound=Record)
 
 
 def _collected(state: S, frame: Frame, expected: Iterable[int]) -> S:
-    """Return the state with one more frame; a site has one frame per step, and a repetition changes nothing."""
+    """Return the state with one more frame; a site has one frame per step, and a repeated one changes nothing."""
     if frame.round != 0:
         raise FaultyParticipantError("V-0201", "a frame of the setup must not have a round", party=frame.sender)
     if frame.sender not in expected:
@@ -518,7 +519,7 @@ def _close(
 ) -> tuple[dict[str, Any], tuple[Send, ...]]:
     """Close a step with a list; return the fields common to the next state, and the list for each site.
 
-    The listed frames contain the transcript from before the list.
+    The listed frames contain the transcript as it stood before the list.
     """
     shown = Shown(state.frames)
 

@@ -32,23 +32,23 @@ def transcript_after(
 ) -> bytes:
     """Return the running hash after a step was closed with a list of this kind; it starts as the epoch's hash.
 
-    `root` is the Merkle root over the senders' frames, `bound` what else the list fixes.
+    `root` is the Merkle root over the senders' frames, `bound` the other data that the list fixes.
     """
     return tagged_hash("transcript", transcript, bytes([kind]), _joined(senders), root, *bound)
 
 
 def context_hash(eh: bytes, transcript: bytes, round_: int, open_body: bytes) -> bytes:
-    """Return ctx: what a round is about, down to the exact query. It enters every mask key of the round."""
+    """Return ctx, the hash of a round's terms, down to the exact query. It enters every mask key of the round."""
     return tagged_hash("context", eh, transcript, u32(round_), open_body)
 
 
 def rotation_key(context: bytes) -> bytes:
-    """Return the public key of a round's rotations, which nobody can choose once the round is fixed."""
+    """Return the public key of a round's rotations, which nobody can choose once the round's terms are fixed."""
     return tagged_hash("rotation", context)
 
 
 def survivors_statement(eh: bytes, round_: int, context: bytes, senders: Collection[int], root: bytes) -> bytes:
-    """Return what a survivor signs: the only set of uploads that it will unmask in this round."""
+    """Return the statement that a survivor signs: the only set of uploads that it will unmask in this round."""
     return tagged_hash("consistency", eh, u32(round_), context, _joined(senders), root)
 
 
@@ -57,12 +57,12 @@ def _joined(indices: Collection[int]) -> bytes:
 
 
 def nonces_hash(eh: bytes, commitments: Iterable[bytes]) -> bytes:
-    """Return the hash that covers the nonce commitments of all who joined, in the order of their indices."""
+    """Return the hash over the nonce commitments of all sites that joined, in the order of their indices."""
     return tagged_hash("nonces", eh, b"".join(commitments))
 
 
 def graph_seed(eh: bytes, nonces: Iterable[bytes]) -> bytes:
-    """Return the seed of a sparse graph: from the nonces of all, each committed to before any was revealed."""
+    """Return the seed of a sparse graph, from the nonces of all sites, each committed to before any was revealed."""
     return tagged_hash("graph", eh, b"".join(nonces))
 
 
@@ -90,7 +90,7 @@ def mac_commitment(eh: bytes, site: int, kappa: bytes) -> bytes:
 
 
 def edge_commitment(eh: bytes, round_: int, site: int, other: int, seed: bytes) -> bytes:
-    """Return the commitment to an edge's seed that both ends make; the two must be equal."""
+    """Return the commitment to an edge's seed; both ends make it, and the two must be equal."""
     low, high = (site, other) if site < other else (other, site)
     return sha256(_EDGE + _EDGE_PARTS.pack(32, eh, 4, round_, 2, low, 2, high, SECRET_BYTES, seed)).digest()
 
@@ -161,7 +161,7 @@ def next_channel_chain(chain: bytes, round_: int, eh: bytes) -> bytes:
 
 
 def group_chain(kappas: Iterable[bytes], eh: bytes) -> bytes:
-    """Return the first value of the chain shared by all members and nobody else."""
+    """Return the first value of the chain that all members share with nobody else."""
     return derive(b"".join(kappas), "group-chain", epoch=eh)
 
 
@@ -197,12 +197,12 @@ def vault_bound(eh: bytes, site: int, round_: int) -> bytes:
 
 
 def vector_bound(eh: bytes, kind: int, site: int, round_: int, context: bytes) -> bytes:
-    """Return the associated data of a sealed vector; `site` is the uploading one, 0 for the published sum."""
+    """Return the associated data of a sealed vector; `site` is the uploading site, 0 for the published sum."""
     return tag("vector-seal") + prefixed(eh, bytes([kind]), u16(site), u32(round_), context)
 
 
 def pair_mask(seed: bytes, site: int, other: int, *, round_: int, context: bytes, eh: bytes) -> Mask:
-    """Return the mask that `site` adds for its edge: the end with the lower index adds it, the other subtracts it."""
+    """Return the mask of `site` for its edge to `other`: the end with the lower index adds it, the other subtracts."""
     low, high = sorted((site, other))
     key = derive(seed, "pair-mask", u32(round_), u16(low), u16(high), context, epoch=eh)
     return Mask(key=key, negate=site == high)
@@ -216,7 +216,7 @@ def self_mask(seed: bytes, site: int, *, round_: int, context: bytes, eh: bytes)
 
 
 def group_key(chain: bytes, round_: int, context: bytes, eh: bytes) -> bytes:
-    """Return the members' shared key of a round, from which everything closed to the coordinator is derived."""
+    """Return the members' shared key of a round, from which all keys unknown to the coordinator are derived."""
     return derive(chain, "group-key", u32(round_), context, epoch=eh)
 
 

@@ -30,7 +30,7 @@ from secagg.rotation import rotated
 
 
 class GroupKeys(NamedTuple):
-    """What the members derive from their key of a round: the seed of the secret key, and one key per lane."""
+    """The values that members derive from their key of a round: the seed of the secret key, and one key per lane."""
 
     he_seed: bytes
     lanes: tuple[bytes, ...]
@@ -93,7 +93,7 @@ def contribute_encrypted(
                 lanes[lane] = (lanes[lane] + more) % SUMS.plain_modulus
             filled = np.zeros(SUMS.degree, np.uint64)
             filled[: len(packed)] = packed
-            for lane, total in enumerate(lanes):  # complete once the lanes' place is reached
+            for lane, total in enumerate(lanes):  # complete once the position of the lanes is reached
                 if 0 <= (place := layout.value_slots + lane - start) < SUMS.degree:
                     filled[place] = total
             sl.mask(filled, masks, SUMS.plain_modulus, start=start)
@@ -139,10 +139,10 @@ def open_ciphertexts(payload: bytes, schema: Schema, key: bytes, associated: byt
 
 
 def open_sum(total: EncryptedVector, masks: Sequence[Mask], keys: GroupKeys) -> NDArray[np.int64]:
-    """Return the integers of a sum, from which these masks are removed once it is decrypted.
+    """Return the integers of a sum, which is decrypted and then freed of these masks.
 
     Raises:
-        VectorError: the lanes do not match; nothing is said about the values.
+        VectorError: the lanes do not match; the error reveals nothing about the values.
     """
     layout, he_key = SlotLayout(total.schema, SUMS), he.bfv.BfvKey(keys.he_seed, SUMS)
     opened = np.concatenate([he_key.open(ciphertext) for ciphertext in total.ciphertexts])

@@ -1,7 +1,7 @@
-"""Lists of the sites' signed frames, of which each site is shown its neighbours' and its own.
+"""Lists of the sites' signed frames; each site is shown only its neighbours' and its own.
 
 Spec: 02-protocol §5. A listing names all senders, and its Merkle root covers all their frames: sites that were shown
-different frames of a list still agree on all of it. On the complete graph everything is shown.
+different frames of a list still agree on the whole list. On the complete graph everything is shown.
 """
 
 from bisect import bisect_left
@@ -67,7 +67,7 @@ def read_listing(
     transcript: bytes,
     round_: int = 0,
 ) -> Listed:
-    """Check the frames shown to a site, each against its author's key, and that they are the ones it should see.
+    """Check the frames shown to a site, each against its author's key, and that they are the frames that it should see.
 
     Raises:
         FaultyCoordinatorError: V-0205 and V-0206 as in `forwarded`; V-0207 the frames are not those of the site and its

@@ -1,7 +1,7 @@
-"""How a site opens the sum of a homomorphic round: with the shares that the survivors sealed for each other.
+"""A site's opening of the sum of a homomorphic round, with the shares that the survivors sealed for each other.
 
-Spec: 02-protocol §11. The coordinator passes the shares on but cannot read them; it has the dealers' hashes, and the
-sites do not. So false shares are detected by the others that lie on the same polynomials, and a false secret by the
+Spec: 02-protocol §11. The coordinator passes the shares on but cannot read them; only it has the dealers' hashes.
+So the sites detect false shares by comparison with the others on the same polynomials, and a false secret by the
 sum's lanes.
 """
 
@@ -86,7 +86,7 @@ def _left_masks(state: AwaitOpening, message: Opening) -> list[Mask]:
 
 
 def _shares(state: AwaitOpening, message: Opening) -> dict[int, bytes]:
-    """Return what each holder sealed: its shares of the roster's secrets, in the roster's order."""
+    """Return the shares that each holder sealed: those of the roster's secrets, in the roster's order."""
     membership, current, shares = state.membership, state.current, dict[int, bytes]()
     answers = forwarded(
         message.answers,
@@ -102,7 +102,7 @@ def _shares(state: AwaitOpening, message: Opening) -> dict[int, bytes]:
         try:
             opened = unseal(d.sealed_shares_key(current.group_key, holder, membership.epoch), answer.sealed, bound)
         except UnsealError:
-            continue  # another statement, or nothing at all: not counted
+            continue  # shares for another statement, or none at all: not counted
         if holder in state.survivors and len(opened) == SHARE_BYTES * len(current.roster):
             shares[holder] = opened
     if len(shares) < membership.manifest.threshold:
@@ -111,7 +111,7 @@ def _shares(state: AwaitOpening, message: Opening) -> dict[int, bytes]:
 
 
 def _secrets(state: AwaitOpening, shares: Mapping[int, bytes]) -> dict[int, bytes]:
-    """Return each dealer's secret; a holder without whom all others agree is left out."""
+    """Return each dealer's secret; a holder is left out if all others agree without it."""
     threshold, roster = state.membership.manifest.threshold, state.current.roster
     leaving_out: list[Collection[int]] = [()]
     if len(shares) > threshold + 1:  # they agree by chance with probability 2^-16 per symbol of the secrets

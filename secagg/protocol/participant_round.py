@@ -1,8 +1,8 @@
 """A site's side of a round: one masked vector, one signed set of survivors, one answer.
 
 Spec: 02-protocol §6. Only `AwaitQuorum` (or `AwaitConfirmation`, semi-honest) can produce an answer, and neither its
-successor nor any other state can: for each other site, a site reveals one share, once. Every state within a round also
-accepts the next Open, which closes the round for good; rounds are strictly ascending.
+successor nor any other state can: a site reveals only one share for each other site, once. Every state within a round
+also accepts the next Open, which closes the round for good; rounds are strictly ascending.
 """
 
 from collections.abc import Mapping
@@ -127,7 +127,7 @@ class Closed(Record):
 
 @record
 class AwaitOpen(InEpoch):
-    """Ready for a round. The chains are at `next_round`; rows hold the shares for it and later rounds.
+    """Ready for a round. The chains are at `next_round`; rows hold the shares for this and later rounds.
 
     `survivors` is the set that the next roster must be a subset of: the members, or the last set that this site signed.
     The group's chain exists only in a homomorphic epoch.
@@ -149,8 +149,8 @@ class AwaitOpen(InEpoch):
 class RoundState(Record):
     """One round as this site sees it, with the keys for its remaining messages and its shares for the answer.
 
-    In a homomorphic epoch these keys are for Opened and Opening, and the group's key opens what the sites seal for each
-    other.
+    In a homomorphic epoch these keys are for Opened and Opening, and the group's key opens what the sites seal for one
+    another.
     """
 
     round: Round
@@ -180,7 +180,7 @@ class ParticipantInRound(Listening):
 
 @record
 class InOpenRound(ParticipantInRound):
-    """Base of those of these states that still hold the round's shares."""
+    """Base of the in-round states that still hold the round's shares."""
 
     current: RoundState
 
@@ -222,7 +222,7 @@ class AwaitQuorum(InOpenRound):
 
 @record
 class AwaitOpening(InOpenRound):
-    """The site answered in a homomorphic epoch; its shares are erased, the group's key stays until the sum is open."""
+    """The site answered in a homomorphic epoch; its shares are erased, but the group's key is kept to open the sum."""
 
     survivors: Indices
     statement: Hash
@@ -306,7 +306,7 @@ def _check_open(idle: AwaitOpen, message: Open) -> None:
 
 
 def _masks(idle: AwaitOpen, round_: int, context: bytes, roster: tuple[int, ...]) -> tuple[Mask, ...]:
-    """Return this site's masks; a mask key only exists together with its round's context."""
+    """Return this site's masks; a mask key exists only together with its round's context."""
     membership, eh = idle.membership, idle.membership.epoch
     own = d.self_seed(idle.self_chain, membership.index, round_, eh)
     pairs = (
@@ -411,7 +411,7 @@ def on_survivors(state: AwaitSurvivors, received: Received, _inputs: StepInputs)
         raise FaultyCoordinatorError(
             "V-0510", f"{len(survivors)} survivors, below the minimum of {membership.manifest.survivors}"
         )
-    # Not compared with this round's roster: leaving a site out of a roster counts as losing it as well.
+    # Not compared with this round's roster: a site left out of a roster counts as lost as well.
     if membership.manifest.loss_rule is LossRule.ABORT and survivors != set(state.idle.survivors):
         raise FaultyCoordinatorError("V-0511", "a site was lost, which ends the run under the manifest's loss rule")
     statement = d.survivors_statement(membership.epoch, current.round, current.context, listed.senders, listed.root)
@@ -420,7 +420,7 @@ def on_survivors(state: AwaitSurvivors, received: Received, _inputs: StepInputs)
 
 
 def on_confirm(state: AwaitConfirmation, event: Confirm, inputs: StepInputs) -> Step:
-    """Sign the set of survivors, or answer immediately if nobody signs."""
+    """Sign the set of survivors, or answer immediately if the profile needs no signatures."""
     idle = replace(state.idle, survivors=state.survivors)
     following = AwaitQuorum(
         idle=idle, current=state.current, survivors=state.survivors, statement=state.statement, publish=event.publish
@@ -537,7 +537,7 @@ def on_tick(state: AwaitOpen, event: Tick, _inputs: StepInputs) -> Step:
 
 
 def on_round_tick(state: InOpenRound | AwaitResult, event: Tick, inputs: StepInputs) -> Step:
-    """Leave a round at its deadline: its shares and keys are erased, whatever is still missing."""
+    """Leave a round at its deadline: its shares and keys are erased even if frames are still missing."""
     deadline = state.deadline if isinstance(state, AwaitResult) else state.current.deadline
     if event.now < min(deadline, state.membership.manifest.expires):
         return Step(state)

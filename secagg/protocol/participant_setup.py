@@ -97,7 +97,7 @@ class Outside(Listening):
 
 @record
 class InSetup(InEpoch):
-    """Base of the setup's states. Its frames have no round, which would allow a second slot for a second list."""
+    """Base of the setup's states. Their frames have no round: one would allow a second slot for a second list."""
 
     def admit(self, frame: Frame) -> None:
         InEpoch.admit(self, frame)  # super() would refer to the class before `slots` replaced it
@@ -115,7 +115,7 @@ class AwaitCohort(InSetup):
 
 @record
 class Peer(Record):
-    """What a site needs from another site's prekeys."""
+    """The part of another site's prekeys that a site needs."""
 
     curve: Annotated[bytes, Fixed(32)]
     mac_commitment: Hash
@@ -130,7 +130,7 @@ class InLists(InSetup):
 
 @record
 class AwaitPrekeyList(InLists):
-    """The site sent its keys and commitments. It has the nonce commitments it was shown, and a hash of all of them."""
+    """The site sent its keys and commitments. It holds the nonce commitments it was shown, and a hash of them all."""
 
     nonce_commitments: Secrets
     nonces: Hash
@@ -372,8 +372,8 @@ def on_prekey_list(state: AwaitPrekeyList, received: Received, inputs: StepInput
 def _drawn(state: AwaitPrekeyList, message: PrekeyList, payload: bytes) -> AwaitPrekeyList:
     """Return the state with its place in the graph, which nobody chose: every nonce was committed to, and is present.
 
-    Whoever could omit nonces after learning them could choose among many graphs. So if one is missing the epoch ends
-    here, and the site that withheld it is left out of the next one.
+    A party that could omit nonces after learning them could choose among many graphs. So if one is missing, the epoch
+    ends here, and the site that withheld it is left out of the next one.
     """
     membership, eh = state.membership, state.membership.epoch
     nonces = [payload[at : at + SECRET_BYTES] for at in range(0, len(payload), SECRET_BYTES)]
@@ -414,7 +414,7 @@ def _check_prekeys(
 
 
 def on_encapsulation_list(state: AwaitEncapsulationList, received: Received, inputs: StepInputs) -> Step:
-    """Complete the pair secrets; deal shares of every round's seed and vault key; fill and seal the vaults."""
+    """Complete the pair secrets; deal shares of every round's seed and vault key; then fill and seal the vaults."""
     membership, me = state.membership, state.membership.index
     message = body_of(EncapsulationList, received.frame, FaultyCoordinatorError)
     listed, transcript = _take(
@@ -476,7 +476,7 @@ def _deal(
     chains: Mapping[int, bytes],
     rand: bytes,
 ) -> tuple[Shares, bytes, SharePackage]:
-    """Return what the site signs, its own shares if it holds any, and the payload with all slots and vaults."""
+    """Return the message to sign, the site's own shares if it holds any, and the payload with all slots and vaults."""
     membership, me, eh = state.membership, state.membership.index, state.membership.epoch
     seeds = dict(_self_seeds(membership, state.self_chain))
     vault_secrets = {round_: d.vault_secret(state.vault_seed, me, round_, eh) for round_ in membership.rounds}
@@ -599,7 +599,7 @@ def _open_slot(state: AwaitShareList, dealer: int, header: Shares, slot: ShareSl
 
 
 def on_ready(state: AwaitReady, received: Received, _inputs: StepInputs) -> Step:
-    """Check that all members accepted each other in the same transcript, and keep only what rounds need."""
+    """Check that all members accepted each other in the same transcript, and keep only what the rounds need."""
     membership, me = state.membership, state.membership.index
     message = body_of(Ready, received.frame, FaultyCoordinatorError)
     members = set(message.receipts.senders)
@@ -650,9 +650,9 @@ def _take(
     earlier: Iterable[int],
     bound: Iterable[bytes] = (),
 ) -> tuple[Listed, bytes]:
-    """Check what holds for every list, and return it with the next transcript.
+    """Check the rules common to all lists, and return the list with the next transcript.
 
-    This site's own frame is in it, no new site appears, and enough sites are left.
+    The list must include this site's own frame and no new site, and enough sites must be left.
     """
     membership = state.membership
     listed = read_listing(

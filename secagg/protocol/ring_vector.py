@@ -137,7 +137,7 @@ def open_vector(payload: bytes, schema: Schema, key: bytes, associated: bytes, r
 
 
 def first_lane(schema: Schema) -> int:
-    """Return where the lanes start in the 64-bit keystream: at the next whole cipher block after the elements."""
+    """Return the position of the lanes in the 64-bit keystream: the first whole cipher block after the elements."""
     width = np.dtype(packing.lane_dtype(schema.ring_bits)).itemsize
     return -(-schema.length * width // 16) * 2
 

@@ -34,10 +34,10 @@ RAND_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class StepInputs:
-    """What a step may use besides its state.
+    """The inputs that a step may use besides its state.
 
     Attributes:
-        identity: identity that signs the party's frames.
+        identity: the party's identity, which signs its frames.
         rand: 32 secret bytes, drawn afresh for each step and never reused.
         encapsulate: ML-KEM-768 encapsulation, whose randomness the library draws itself.
         encapsulations, shares, leaves: what the coordinator stored for the sites, by site (see `Keep`). Each entry is
@@ -57,7 +57,7 @@ class StepInputs:
 
 
 Package: TypeAlias = EncapsulationPackage | SharePackage | HeldLeaves
-"""What the coordinator stores: content from one site for others, and hashes to check their answers against."""
+"""Data stored by the coordinator: content from one site for others, and hashes to check their answers against."""
 
 
 class Received(NamedTuple):
@@ -69,7 +69,7 @@ class Received(NamedTuple):
 
 @record
 class Listening(Record):
-    """Base of the states that take messages."""
+    """Base of the states that accept messages."""
 
     @abstractmethod
     def admit(self, frame: Frame) -> None:
@@ -81,7 +81,7 @@ class Listening(Record):
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The time, in seconds since 1970; only this event makes deadlines pass."""
+    """The current time, in seconds since 1970; deadlines pass only through this event."""
 
     now: int
 
@@ -133,14 +133,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """The sum of the round: without the masks from `AwaitTotal`, or in a homomorphic epoch as added up."""
+    """The sum of the round: with the masks from `AwaitTotal` removed, or in a homomorphic epoch still encrypted."""
 
     total: RingVector | EncryptedVector
 
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """The coordinator abandons the round; its number is burnt."""
+    """The coordinator abandons the round; its number is never used again."""
 
 
 Event: TypeAlias = Tick | Contribute | DeclineRound | Confirm | Withhold | Close | Ask | Publish | Abandon
@@ -205,7 +205,7 @@ Handler: TypeAlias = Callable[..., Step]
 # Frames ------------------------------------------------------------------------------------------------------------
 
 Blame: TypeAlias = Callable[[str, str], ProtocolError]
-"""Makes the error for a check ID and a detail: FaultyCoordinatorError, or FaultyParticipantError with its party."""
+"""Function from a check ID and a detail to an error: FaultyCoordinatorError, or FaultyParticipantError for a site."""
 
 M = TypeVar("M", bound=ProtocolMessage)
 

@@ -1,4 +1,4 @@
-"""The only transition table of protocol 1: which state accepts which message or local event, and what it does.
+"""The only transition table of protocol 1: the messages and local events that each state accepts, with handlers.
 
 Spec: 02-protocol §1, whose list of transitions is generated from this table. Anything else is refused: a message with
 V-0001, a local event as the caller's mistake. No handler changes its state; it returns the next one, or raises without
@@ -217,7 +217,7 @@ def receive(state: Record, data: bytes, inputs: StepInputs, payload: bytes | Non
     handler = TABLE.get((type(state), kind))
     if handler is None:
         raise UnexpectedMessageError("V-0001", f"{type(state).__name__} does not accept {kind.__name__}")
-    assert isinstance(state, Listening)  # every state that accepts a message is
+    assert isinstance(state, Listening)  # as is every state that accepts a message
     state.admit(frame)
     return handler(state, Received(frame, payload), inputs)
 
@@ -225,7 +225,7 @@ def receive(state: Record, data: bytes, inputs: StepInputs, payload: bytes | Non
 def payload_bytes(state: Record) -> int:
     """Return the length of the payload that a site in this state expects; 0 for none.
 
-    Whoever fetches payloads for a site should refuse longer ones.
+    Code that fetches payloads for a site should refuse longer ones.
     """
     if isinstance(state, ps.AwaitPrekeyList):
         return SECRET_BYTES * len(state.listed)

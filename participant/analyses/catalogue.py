@@ -1,7 +1,7 @@
 """Analyses: pooled estimators, composed from sums over the sites, one module each.
 
-Each module offers a specification, which people write as a TOML table, and a result; `ANALYSES` maps the name that the
-table gives as `analysis` to the specification.
+Each module offers a specification, which people write as a TOML table, and a result; `ANALYSES` maps the name in the
+table's member `analysis` to the specification.
 """
 
 import json
@@ -75,7 +75,7 @@ def parse_spec(document: Mapping[str, Any]) -> TableSpec:
     """Read the specification of an analysis, as `tomllib` returns it.
 
     Raises:
-        SpecError: it names no known analysis, or a member is invalid; the message says which.
+        SpecError: the document names no known analysis, or a member is invalid; the message says which.
     """
     try:
         text = json.dumps(document)  # JSON has TOML's types, and arrays become tuples

@@ -1,4 +1,4 @@
-"""What all regression results share: estimates, their uncertainty, and a table."""
+"""The common base of regression results: estimates, their uncertainty, and a table."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class CoefficientResult(AnalysisResult, ABC):
         names: names of the covariates; ``1`` is the intercept, if there is one.
         coef, se, covariance: estimates, standard errors, (p, p) covariance.
         p: two-sided p-values.
-        lower, upper: 95 % confidence interval of what is `drawn`: the coefficient, or the ratio exp(coefficient).
+        lower, upper: 95 % confidence interval of the column `drawn`: the coefficient, or the ratio exp(coefficient).
         rows: number of rows across all sites.
         sites: names of the contributing sites.
         warnings: caveats for the reader of the result.

@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 class _LossError(Exception):
-    """A sum covers fewer sites than the previous one of its cohort, which is the argument."""
+    """A sum covers fewer sites than the cohort's previous sum; the argument is the cohort."""
 
 
 class _OneCohort(SumAround):
-    """Secure sums until a site is lost."""
+    """A cohort's secure sum, which interrupts the analysis when a site is lost."""
 
     def __init__(self, secure_sum: SecureSum) -> None:
         super().__init__(secure_sum)

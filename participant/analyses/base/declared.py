@@ -1,4 +1,4 @@
-"""Warnings about values beyond a column's declared range or levels, which the sums count."""
+"""Warnings about values, counted in the sums, beyond a column's declared range or levels."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -18,7 +18,7 @@ def warn_of_outside(columns: Iterable[str], outside: Iterable[float]) -> Iterato
 
 
 def warn_of_other_codes(by: Sequence[Category], counts: Array) -> Iterator[str]:
-    """Yield a warning for each category with rows of undeclared codes; the last cell of `counts` counts them."""
+    """Yield a warning for each category with undeclared codes; the last cell of `counts` counts their rows."""
     for axis, category in enumerate(by):
         others = float(np.take(counts, -1, axis).sum())
         if round(others):
@@ -31,17 +31,17 @@ def levels_of(category: Category) -> tuple[str, ...]:
 
 
 def refusal(complaint: str, warnings: Iterable[str]) -> NoRowsError:
-    """Return the error for too few rows, with warnings about hidden or omitted ones."""
+    """Return the error for too few rows, with warnings about hidden or omitted rows."""
     return NoRowsError("; ".join([complaint, *warnings]))
 
 
 def occurring(category: Category, rows: Array, warnings: Iterable[str]) -> tuple[NDArray[np.intp], list[str]]:
-    """Return the positions of the levels that have rows, and a warning that names the others.
+    """Return the positions of the levels that have rows, and a warning that names the levels without rows.
 
     Args:
         category: category with the levels.
         rows: (L,) number of rows of each level across all sites.
-        warnings: warnings about rows that are not among these.
+        warnings: warnings about rows that `rows` does not count.
 
     Raises:
         NoRowsError: fewer than two levels have rows.

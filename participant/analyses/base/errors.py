@@ -1,4 +1,4 @@
-"""Why an analysis has no result: each error is one situation, with a message that tells the analyst how to proceed."""
+"""Reasons why an analysis has no result: one error per situation, whose message tells the analyst how to proceed."""
 
 from collections.abc import Iterable
 
@@ -10,23 +10,23 @@ class SpecError(ParameterError):
 
 
 class AnalysisError(SecaggError):
-    """The sites' data, or the course of the run, allow no result."""
+    """The sites' data or the course of the run do not allow a result."""
 
 
 class NoRowsError(AnalysisError):
-    """Across all sites, no row meets the filter and is complete."""
+    """No row at any site is complete and meets the filter."""
 
 
 class NoEventsError(AnalysisError):
-    """Across all sites, no event lies on the grid."""
+    """No site has an event on the grid."""
 
 
 class CodingError(AnalysisError):
-    """Some site codes the outcome differently from the agreement: negative times, or event codes other than 0 and 1."""
+    """Some site does not code the outcome as agreed: it has negative times, or event codes other than 0 and 1."""
 
 
 class CohortError(AnalysisError):
-    """A sum covers a site that an earlier one did not; within a run, a cohort may only shrink."""
+    """A sum covers a site that an earlier sum did not; within a run, a cohort may only shrink."""
 
 
 class EmptyClusterError(AnalysisError):

@@ -1,4 +1,4 @@
-"""What all specifications of a model by formula share."""
+"""The common base of specifications that give a model as a formula."""
 
 from abc import ABC
 from typing import Annotated
@@ -40,7 +40,7 @@ class FormulaSpec(TableSpec, ABC):
             raise SpecError(str(error)) from None
 
     def model(self) -> tuple[Numeric, Design]:
-        """Return outcome and design.
+        """Return the outcome and the design.
 
         Raises:
             SpecError: the formula is invalid, or its outcome is not numeric.

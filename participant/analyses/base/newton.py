@@ -1,4 +1,4 @@
-"""Steps of Newton's method and Fisher scoring, and the diagnosis if there is none."""
+"""Steps of Newton's method and Fisher scoring, and the diagnosis if no step exists."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from participant.analyses.base.secure_sum import SecureSum
 from participant.statistics.language.layout import Array
 
 COLLINEAR = 1e-9  # smallest eigenvalue of the information, scaled to unit diagonal
-INVOLVED = 1e-3  # least weight in the eigenvector of a covariate that is named
+INVOLVED = 1e-3  # smallest weight in the eigenvector at which an error names a covariate
 VANISHED = 1e-6  # relative to a parameter's information at the start
 
 
@@ -17,7 +17,7 @@ def check_identifiable(names: Sequence[str], information: Array, secure_sum: Sec
     """Check that the initial information, (p, p), identifies the parameters.
 
     Raises:
-        CollinearityError: it does not; the error names the parameters involved.
+        CollinearityError: some parameters are not identified; the error names those involved.
     """
     diagonal = np.diag(information)
     if flat := [name for name, value in zip(names, diagonal, strict=True) if value <= 0]:

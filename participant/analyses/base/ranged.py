@@ -1,7 +1,7 @@
-"""Sums within ranges found by a secure round: as fine as the sites' numbers allow, and never clipped unnoticed.
+"""Sums within ranges found by a secure round: as precise as the sites' numbers allow, and never clipped unnoticed.
 
-One round of `ranges` precedes one of the statistic within them. If an entry was clipped to its range, because the rows
-at a site changed in between, the sum is discarded and requested again with new ranges.
+A round of `ranges` precedes the statistic's own round. If an entry is clipped to its range, because rows at a site have
+changed in between, the sum is discarded and requested again with new ranges.
 """
 
 from participant.analyses.base.errors import PrecisionError

@@ -1,8 +1,8 @@
-"""What every analysis returns: plain numbers, the sites behind them, and text for people.
+"""The result of every analysis: plain numbers, the sites that contributed to them, and text for people.
 
 A result defines its own contents (`title`, `facts`, `table`, `formats`, `notes`, `drawn`) and inherits its summary for
-terminals, its notebook view and its data frame. It imports no plotting: `coordinator.report.plots` draws what a
-result provides.
+terminals, its notebook view and its data frame. It imports no plotting library: `coordinator.report.plots` draws the
+figures of results.
 """
 
 from abc import ABC, abstractmethod
@@ -21,8 +21,8 @@ class AnalysisResult(ABC):
 
     Attributes:
         analysis: name of the analysis, as in its specification.
-        formats: columns of the table in the summary, each with its format (see `text_table`); empty for a table that is
-            too long to read.
+        formats: columns of the summary's table, each with its format (see `text_table`); empty if the table is too long
+            to read.
         drawn: column that a figure shows for each row, between `lower` and `upper`; "" for none.
         sites: names of the contributing sites, sorted.
         warnings: caveats for the reader of the result.
@@ -42,7 +42,7 @@ class AnalysisResult(ABC):
 
     @property
     def title(self) -> str:
-        """What the result is, in one line."""
+        """A one-line description of the result."""
         return self.analysis
 
     def facts(self) -> dict[str, Any]:

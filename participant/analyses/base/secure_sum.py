@@ -1,7 +1,7 @@
-"""What an analysis needs from outside: the sum of a statistic over the sites.
+"""The only input of an analysis besides its specification: sums of statistics over the sites.
 
-An analysis is a pure coroutine over it: given the same sums, it asks the same queries in the same order, so a restarted
-coordinator replays it from the sums in its journal. Tests use a plain sum.
+An analysis is a coroutine that depends on nothing else: given the same sums, it asks the same queries in the same
+order, so a restarted coordinator replays it from the sums in its journal. Tests use a plain sum.
 """
 
 from abc import ABC, abstractmethod
@@ -28,7 +28,7 @@ class Sum:
 
 
 class SecureSum(ABC):
-    """Sums a statistic over the sites of a run; within a run the set of sites only shrinks.
+    """The secure sum of a statistic over the sites of a run; during a run, the set of sites can only shrink.
 
     Attributes:
         value_bits: bits of a quantised real value that fit the run's ring and number of sites.
@@ -41,17 +41,17 @@ class SecureSum(ABC):
         """Return the sum; raises the run's errors, which analyses never catch."""
 
     def below(self, value: float, limit: float) -> bool:
-        """Return whether a value is at most its limit, for decisions about the next query.
+        """Return whether a value is at most its limit, for a decision about the next query.
 
         An analysis compares results of linear algebra, logarithms or exponentials here, since two machines may round
         these to either side of a limit. A site that replays the analysis accepts both decisions. Sums themselves, and
-        what arithmetic and square roots make of them, are the same everywhere and are compared directly.
+        results of arithmetic and square roots on them, are the same everywhere and are compared directly.
         """
         return bool(value <= limit)
 
 
 class SumAround(SecureSum):
-    """A secure sum that asks another one; what decides there decides here."""
+    """A secure sum that queries another one, and leaves decisions to it."""
 
     def __init__(self, secure_sum: SecureSum) -> None:
         self._secure_sum = secure_sum
@@ -64,8 +64,8 @@ class SumAround(SecureSum):
 def value_bits_for(sites: int, ring_bits: int = MAX_RING_BITS) -> int:
     """Return the largest number of value bits v for which the sum of `sites` sites fits a ring.
 
-    A value has at most 2^(v-1) levels on either side (`Layout.segments`), which requires sites * 2^(v-1) < 2^(b-1).
-    More bits than the 53 of a double are useful: they count from the bound of a sum, which the sum itself seldom
-    approaches.
+    A value has at most 2^(v-1) levels on either side of zero (`Layout.segments`). This requires sites * 2^(v-1) <
+    2^(b-1). More bits than the 53 of a double are useful: the leading ones represent the bound of a sum, which the sum
+    itself seldom approaches.
     """
     return min(MAX_VALUE_BITS, ring_bits - sites.bit_length())

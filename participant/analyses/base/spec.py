@@ -1,4 +1,4 @@
-"""What all specifications of an analysis share. People write them as tables of a TOML file."""
+"""The common base of specifications of an analysis, which people write as tables of a TOML file."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ class TableSpec(Strict, ABC):
     """Analysis of the rows of one dataset.
 
     Attributes:
-        analysis: name of the analysis; every analysis narrows this to its own.
-        single_sum: whether one sum suffices, so that the analysis can end with only the sites holding it.
+        analysis: name of the analysis; each subclass permits only its own.
+        single_sum: whether one sum suffices, so that the analysis works even if only the sites learn the sum.
         dataset: name of the dataset at every site.
         filter: conditions that a row must meet.
         missing: treatment of missing values: rows that lack a named column are left out.
         minimum_persons: floor below which a site sends zeros; its policy can require one.
         row_limit: maximum number of rows of a site's dataset. Bounds follow from it, so choose it as small as is safe.
-        value_bits: bits of a quantised real value; None for as many as fit the run.
+        value_bits: number of bits of a quantised real value; None for as many as fit the run.
     """
 
     analysis: str

@@ -27,7 +27,7 @@ class Summary:
         title: heading, one line.
         facts: numbers and text above the table, by name.
         rows: rows of the table, cells by column.
-        formats: columns to show, each with its format (see `text_table`); without any there is no table.
+        formats: columns to show, each with its format (see `text_table`); no table if empty.
         notes: lines below the table.
         warnings: caveats for the reader of the result.
     """

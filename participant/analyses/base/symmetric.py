@@ -1,4 +1,4 @@
-"""Symmetric matrices, of which statistics send only one half."""
+"""Symmetric matrices, of which statistics send only the upper triangle."""
 
 import numpy as np
 

@@ -1,8 +1,8 @@
-"""Joint Wald tests of several coefficients, and which coefficients belong to a term of a design.
+"""Joint Wald tests of several coefficients, and the coefficients of each term of a design.
 
     F = b' C^-1 b / q        for q coefficients b with covariance C
 
-In a linear model this is exactly the F test of the residual sums of squares without and with the term.
+In a linear model this is exactly the F test that compares the residual sums of squares without and with the term.
 
 Source: Seber, Lee 2003, "Linear Regression Analysis", section 4.3.
 """
@@ -30,6 +30,6 @@ def terms_of(design: Design) -> Mapping[str, list[int]]:
 
 
 def wald_f(coef: Array, covariance: Array, which: Sequence[int]) -> float:
-    """Return F of some coefficients; its degrees of freedom are their number and those of the residuals."""
+    """Return the F of some coefficients; its degrees of freedom are their number and the residual ones."""
     b = coef[which]
     return float(b @ np.linalg.solve(covariance[np.ix_(which, which)], b)) / len(b)

@@ -1,5 +1,4 @@
 """Descriptions of columns: moments, quantiles, histograms.
 
-One file an analysis, found by `participant.analyses.catalogue`. May import regression,
-survival, sums and base.
+One file per analysis, found by `participant.analyses.catalogue`. May import regression, survival, sums and base.
 """

@@ -1,14 +1,14 @@
 """The descriptive table of a cohort: rows, missing values, means, spreads and quantiles; rows of each level.
 
-For a number, over the rows that have it: rows with and without it, mean, standard deviation (with n - 1), standard
-error, and, if a `width` is given, quantiles (`quantiles` explains which, and how they are found; they are exact for
-values on a grid of that width, and off by less than it for others). For a category: rows of each level and their share
-among the rows with one of the levels. Missing values are handled by variable: a row that lacks one still counts for the
-others.
+For a number, over the rows that have it: numbers of rows with and without it, mean, standard deviation (with n - 1),
+standard error, and, if a `width` is given, quantiles (`quantiles` explains which, and how they are found; they are
+exact for values on a grid of that width, and off by less than it for others). For a category: rows of each level and
+their share among the rows with one of the levels. Missing values are handled separately for each variable: a row that
+lacks one still counts for the others.
 
-Rounds: one of counts; for each number one of moments and, with a width, about two of histograms (about ten with a
-floor); for each category one. Disclosure: that of `counts`, `moments`, `histogram` and `contingency`. A quantile is a
-value that one person has, to within its width.
+Rounds: one for counts; for each number one for moments and, with a width, about two for histograms (about ten with a
+floor); for each category one. Disclosure: that of `counts`, `moments`, `histogram` and `contingency`. A quantile is one
+person's value, to within the width.
 
     analysis = "descriptive"
     dataset = "lung"
@@ -46,7 +46,7 @@ from participant.statistics.vocabulary.histogram import Measured
 
 
 class Described(Variable):
-    """A number with its declared range; `width` is that of its quantiles' grid, None for no quantiles."""
+    """A number with its declared range; `width` is the grid width for its quantiles, or None for no quantiles."""
 
     width: FiniteFloat | None = Field(default=None, gt=0)
 
@@ -99,7 +99,7 @@ class Number(NamedTuple):
 
 
 class Level(NamedTuple):
-    """A category's level: its rows, and their share among those with a declared level."""
+    """A category's level: its number of rows, and their share among rows with a declared level."""
 
     name: str
     rows: int
@@ -187,7 +187,7 @@ async def _describe(spec: DescriptiveSpec, secure_sum: SecureSum) -> Descriptive
 
 
 class _Table:
-    """The table so far."""
+    """The table under construction."""
 
     def __init__(self, spec: DescriptiveSpec, secure_sum: SecureSum, counts: Sum) -> None:
         self._spec, self._secure_sum, self._counts = spec, secure_sum, counts

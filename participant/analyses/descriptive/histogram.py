@@ -1,8 +1,8 @@
-"""Histograms: numbers of rows with a variable in each of several intervals of equal width, also by group.
+"""Histograms: numbers of rows whose value lies in each of several intervals of equal width, optionally by group.
 
 With origin o and width w, interval i holds the rows with o + (i - 1) w < x <= o + i w; values at the lower end of the
-range belong to the first one. The result also has their density, count / (rows of the group w). The counts are
-whole numbers and exact.
+range belong to the first one. The result also has the densities, count / (rows of the group w). The counts are whole
+numbers and exact.
 
 One round. Disclosure: that of `histogram`: a site hides intervals of fewer than `minimum_persons` rows, and similarly
 small neighbours; the counts then cover the remaining rows, and a warning says so. Wider intervals keep
@@ -44,7 +44,7 @@ class HistogramSpec(TableSpec):
 
     Attributes:
         variable: variable with its declared range.
-        origin, width, bins: start, width and number of the intervals; two more hold what lies beyond them.
+        origin, width, bins: start, width and number of the intervals; two more hold the rows beyond them.
         by: category whose levels are counted separately, or None.
     """
 

@@ -6,7 +6,7 @@ group is the fit at the covariates' means over all rows; with L its coefficients
 covariance of the estimates. The adjustment assumes equal slopes in all groups, which is
 tested by the F of all products C(by):covariate in a second fit.
 
-Rounds: about three for each of the two fits; convergence as in `glm`. If a site is lost between them, both are
+Rounds: about three for each of the two fits; convergence as in `glm`. If a site is lost between the fits, both are
 repeated. Disclosure: that of `glm-score`; a site with fewer than three rows for each coefficient sends zeros.
 
     analysis = "ancova"
@@ -54,7 +54,7 @@ def _few_levels(by: Category) -> Category:
 
 
 class AncovaSpec(TableSpec):
-    """`outcome`, with its declared range, in the groups of `by`, adjusted for `covariates`; rows with other codes of
+    """An `outcome`, with its declared range, in the groups of `by`, adjusted for `covariates`; rows with other codes of
     `by` are left out.
     """
 
@@ -68,7 +68,7 @@ class AncovaSpec(TableSpec):
         return await analyse_covariance(self, secure_sum)
 
     def model(self, join: str) -> GlmSpec:
-        """Return the model that joins groups and covariates by ``+``, or by ``*`` for products too."""
+        """Return the model that joins groups and covariates by ``+``, or by ``*`` to include their products."""
         covariates = " + ".join(one.column for one in self.covariates)
         common = self.model_dump(exclude={"analysis", "outcome", "by", "covariates", "filter"})
         # A row with another code would count as the first level.
@@ -110,7 +110,7 @@ class AncovaResult(AnalysisResult):
     Attributes:
         sources: lines of the groups, each covariate, and the residual.
         means: adjusted mean of each group.
-        at: covariate means to which they are adjusted.
+        at: covariate means to which the means are adjusted.
         slopes: test of equal slopes; None if a group does not determine its own slope.
         coefficients: common slopes of the covariates.
         r_squared: share of the variance explained.
@@ -140,7 +140,7 @@ class AncovaResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return the variance table, one dict for each source; None if it has no test."""
+        """Return the variance table, one dict for each source; None in place of a test that a source does not have."""
         return [source._asdict() for source in self.sources]
 
     @property

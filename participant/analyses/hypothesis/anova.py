@@ -86,7 +86,7 @@ class AnovaSource(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A group: rows, mean and standard deviation, if there are enough rows."""
+    """A group: number of rows, mean and standard deviation, each if there are enough rows."""
 
     name: str
     rows: int
@@ -113,7 +113,7 @@ class AnovaResult(AnalysisResult):
         type: type of the sums of squares.
         sources: lines of the terms and of the residual.
         groups: all combinations of levels that occur.
-        welch: Welch's F for one factor if each level has two rows and varies, else None.
+        welch: Welch's F, for one factor each of whose levels has two rows and varies; otherwise None.
         bartlett: test of equal variances in the groups, under the same condition.
         r_squared: share of the variance explained.
         rows: number of rows in the analysis.
@@ -143,7 +143,7 @@ class AnovaResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return the variance table, one dict for each source; None if it has no test."""
+        """Return the variance table, one dict for each source; None in place of a test that a source does not have."""
         return [source._asdict() for source in self.sources]
 
     @property
@@ -206,12 +206,12 @@ class _Fit(NamedTuple):
     df: int
 
 
-Term = tuple[int, ...]  # positions of its factors
+Term = tuple[int, ...]  # positions of the term's factors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Cells:
-    """Cells with rows; arrays are (C,).
+    """The C cells that have rows; arrays are (C,).
 
     Attributes:
         names: names of the factors.

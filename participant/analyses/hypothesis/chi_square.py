@@ -8,7 +8,7 @@ With n_ij rows in row i and column j of the table, e_ij = n_i. n_.j / n, and df 
     residual   (n_ij - e_ij) / sqrt(e_ij (1 - n_i. / n) (1 - n_.j / n))
 
 For 2 by 2, with cells a, b, c, d by rows: the odds ratio ad / bc, and the ratio of the risks of the first column,
-a/(a + b) over c/(c + d), with Woolf's and Katz's intervals; they exist if no cell that they divide by is empty. The
+a/(a + b) over c/(c + d), with Woolf's and Katz's intervals; they exist unless they would divide by an empty cell. The
 counts are whole numbers and exact, so these are the pooled tests.
 
 One round. Disclosure: that of `contingency`: a site hides cells of fewer than `minimum_persons` rows; the test then
@@ -69,7 +69,7 @@ class ChiSquareResult(AnalysisResult):
 
     Attributes:
         row_levels, column_levels: names of the levels.
-        counts, expected, residuals: rows, rows expected under independence, adjusted residuals.
+        counts, expected, residuals: numbers of rows, numbers expected under independence, adjusted residuals.
         statistic, df, p: Pearson's chi-square, degrees of freedom, p-value.
         g, g_p: the likelihood-ratio statistic and its p-value.
         cramers_v: strength of the association, 0 to 1.

@@ -160,7 +160,7 @@ async def correlate(spec: CorrelationSpec, secure_sum: SecureSum) -> Correlation
 
 
 class _Squares(NamedTuple):
-    """Rows; sums of squares and products about the means, (v, v); bounds on the error of the squares, (v,)."""
+    """Number of rows; sums of squares and products about the means, (v, v); error bounds of the squares, (v,)."""
 
     rows: int
     about_means: Array

@@ -1,13 +1,13 @@
 """Fisher's exact test of a 2 by 2 table.
 
-Given its margins, the count a in the first cell of a table with odds ratio w has the noncentral hypergeometric
+Given the margins of a table with odds ratio w, the count a in its first cell has a noncentral hypergeometric
 distribution. The two-sided p-value is the probability, at w = 1, of all tables no more probable than the observed one;
-the one-sided ones are those of at most, or at least, a. The odds ratio is the conditional maximum-likelihood estimate,
-its interval the w at which a is at the 2.5 % ends (Clopper-Pearson); both as in R. scipy computes them from the pooled
-counts, which are whole numbers and exact.
+the one-sided p-values are the probabilities of at most, or at least, a. The odds ratio is the conditional
+maximum-likelihood estimate; its interval ends at the w for which a has a tail probability of 2.5 % (Clopper-Pearson);
+both as in R. scipy computes them from the pooled counts, which are whole numbers and exact.
 
-One round. Disclosure: that of `contingency`. This test is for small cells, which a floor hides: if a
-site hid some, the test covers the remaining rows, and a warning says so.
+One round. Disclosure: that of `contingency`. This test is meant for small cells, which a floor hides: if a site hides
+cells, the test covers the remaining rows, and a warning says so.
 
     analysis = "fisher"
     dataset = "lung"
@@ -35,7 +35,7 @@ from participant.statistics.models.design import Category
 
 
 class FisherSpec(TableSpec):
-    """`row` and `column` with two levels each; `alternative` hypothesis to an odds ratio of 1."""
+    """Categories `row` and `column` with two levels each; `alternative` hypothesis to an odds ratio of 1."""
 
     analysis: Literal["fisher"] = "fisher"
     single_sum: ClassVar[bool] = True

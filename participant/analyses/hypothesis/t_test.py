@@ -7,9 +7,9 @@ With n, m and v the number, mean and variance of the rows (of each group), and d
     two-sample   t = (m1 - m2 - d) / sqrt(v (1/n1 + 1/n2))        df = n1 + n2 - 2, v the pooled variance
     welch        t = (m1 - m2 - d) / sqrt(v1/n1 + v2/n2)          df = (v1/n1 + v2/n2)^2 / sum of (vi/ni)^2 / (ni - 1)
 
-The 95 % interval is for the mean, or difference of means; Cohen's d divides the estimate less `null` by the standard
-deviation that the test uses (for Welch, the root of the mean variance). These are the pooled tests: number, mean and
-variance across all sites are exact up to rounding (`group_moments`).
+The 95 % interval is for the mean, or difference of means; Cohen's d is the estimate minus `null`, divided by the
+standard deviation that the test uses (for Welch, the root of the mean variance). These are the pooled tests: number,
+mean and variance across all sites are exact up to rounding (`group_moments`).
 
 One round (two more if ranges must be found); nothing iterates. Disclosure: that of `moments`, `class-moments` or
 `gram`; a site hides a group of fewer than `minimum_persons` rows, and usually the other one as well.
@@ -54,7 +54,7 @@ class TTestSpec(TableSpec):
     Attributes:
         kind: kind of the test.
         variable: variable whose mean is tested.
-        by: for two-sample and Welch: category with two levels; the difference is the first less the second.
+        by: for two-sample and Welch: category with two levels; the difference is the first minus the second.
         paired_with: for paired: variable to subtract, row by row.
         null: mean, or difference of means, under the null hypothesis.
         alternative: alternative hypothesis.
@@ -86,7 +86,7 @@ class TTestSpec(TableSpec):
 
 
 class GroupSummary(NamedTuple):
-    """Summary of one group: the rows of a level, of a column, or of a difference."""
+    """Summary of one group: the rows with a level, or the values of a column or of a difference."""
 
     name: str
     rows: int

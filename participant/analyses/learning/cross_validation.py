@@ -1,8 +1,8 @@
 """Cross-validation of a predictive model on the rows of all sites.
 
-The rows are divided into folds by their own values (`folds`), exactly as for one pooled table. For each fold, the model
-is fitted to the rows of all others (a generalised linear model, naive Bayes for two classes, or a linear support vector
-machine), and assessed on the rows of the fold:
+The rows are divided into folds by their own values (`folds`), exactly as in one pooled table. For each fold, the model
+is fitted to the rows of all other folds (a generalised linear model, naive Bayes for two classes, or a linear support
+vector machine), and assessed on the rows of the fold:
 
     deviance   mean deviance of a row, by family: the mean squared error for the gaussian
     log loss   for two classes: half of that
@@ -12,12 +12,14 @@ machine), and assessed on the rows of the fold:
 Support vector machines predict no probability, so they have no deviance. The last line covers all folds: deviance and
 accuracy over all their rows.
 
-Rounds: those of the fit and two for each fold. If a site is lost, the analysis starts over, so all folds cover the same
-rows. Convergence is that of the fits. A fold that cannot be fitted, or lacks a class, raises an error that names it.
+Rounds: for each fold, those of the fit and two more. If a site is lost, the analysis starts over, so all folds cover
+the same rows. Convergence is that of the fits. A fold that cannot be fitted, or lacks a class, raises an error that
+names it.
 
-Disclosure: that of the fits and histograms, for each fold. Two fits differ by two folds, and a fit from one of all rows
-by one: the difference of their sums is a sum over a fold, at least about a twentieth of the rows. A site checks every
-query against `minimum_persons`, and their differences against its ledger. With small sites, use few folds.
+Disclosure: that of the fits and histograms, for each fold. Two fits differ by two folds, and a fit differs from one of
+all rows by one fold: the latter's difference in sums is a sum over a fold, which has at least about a twentieth of the
+rows. A site checks every query against `minimum_persons`, and their differences against its ledger. With small sites,
+use few folds.
 
     analysis = "cross-validation"
     dataset = "lung"
@@ -75,7 +77,7 @@ class CrossValidationSpec(PredictiveSpec):
 
 @dataclass(frozen=True, slots=True)
 class FoldResult:
-    """A model's performance on rows that it was not fitted to; None if not applicable, as the module explains."""
+    """A model's performance on rows that it was not fitted to; None for measures that do not apply."""
 
     rows: int
     deviance: float | None
@@ -135,7 +137,7 @@ class CrossValidationResult(AnalysisResult):
 
 
 class _Assessed(NamedTuple):
-    """A fold's sums: its loss unless the model gives a score, its curve if there are two classes."""
+    """A fold's sums: its loss, unless the model yields a score, and its curve, if there are two classes."""
 
     loss: Loss | None
     curve: Curve | None

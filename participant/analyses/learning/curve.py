@@ -1,15 +1,15 @@
-"""How well predictions discriminate two classes, from one secure histogram by class.
+"""Discrimination of two classes by predictions, from one secure histogram by class.
 
 The predicted probabilities of the rows of both classes are counted in B equal bins of [0, 1]. With p_b and n_b rows of
-the predicted class and of the other in bin b, P and N in total, and N_b of the latter below bin b:
+the predicted class and of the other class in bin b, P and N in total, and N_b rows of the other class below bin b:
 
     sensitivity, specificity     at the edges between the bins: rows above, and at or below
     AUC   = sum of p_b (N_b + n_b / 2) / (P N)            the trapezoidal area, ties by halves
     its bounds: n_b / 2 replaced by 0 and by n_b          they enclose the area of the raw predictions
     SE    by DeLong's structural components, as for tied scores
 
-The area is exact for the binned predictions. A score of a support vector machine is binned by its logistic
-function, which preserves the order of rows.
+The area is exact for the binned predictions. The score of a support vector machine is binned after applying the
+logistic function, which preserves the order of rows.
 
 Sources: Hanley, McNeil 1982, Radiology 143:29; DeLong, DeLong, Clarke-Pearson 1988, Biometrics 44:837.
 """
@@ -96,7 +96,7 @@ class Curve:
         return sqrt(sum(parts))
 
     def _beaten(self, ties: float) -> Array:
-        """Share of the other class below a row in each bin, (B,); ties count by this factor."""
+        """Share of the other class below a row in each bin, (B,); ties count with the factor `ties`."""
         negatives = self.counts[0]
         beaten: Array = (negatives.cumsum() - negatives + ties * negatives) / negatives.sum()
         return beaten

@@ -5,7 +5,7 @@
 
 The calibration's intercept and slope (Cox) come from a logistic regression on eta. At s b + a e, with b the
 coefficients and e the intercept's unit vector, score U and information I of the whole design give those of (a, s): U_e,
-b.U, and I_ee, (I b)_e, b'I b. So it is exact, and needs no sums other than those of `glm-score`.
+b.U, and I_ee, (I b)_e, b'I b. So the calibration is exact, and needs no sums other than those of `glm-score`.
 
 Sources: Cox 1958, Biometrika 45:562; Van Calster et al. 2019, BMC Med 17:230.
 """
@@ -31,7 +31,7 @@ WIDE = 1e9  # limit of a gaussian linear predictor, beyond all declared ranges
 
 
 class Loss(NamedTuple):
-    """Mean deviance of a row, with the number of rows, the sites and warnings."""
+    """Mean deviance per row, with the number of rows, the sites and warnings."""
 
     rows: int
     deviance: float

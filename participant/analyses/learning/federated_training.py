@@ -1,7 +1,7 @@
-"""Federated training: a model is trained at the sites and averaged by secure sums, round after round.
+"""Federated training: each site trains a model, and secure sums average the updates, round after round.
 
 In each round, every site trains from the same weights w on its own n_i rows, with a trainer installed there
-(`participant.statistics.vocabulary.training`), and sends its update u_i; with N the rows of all sites,
+(`participant.statistics.vocabulary.training`), and sends its update u_i; with N the number of rows of all sites,
 
     D = sum of n_i u_i / N                                the average update, weighted by rows
     fedavg, fedprox:  w <- w + rate D
@@ -11,13 +11,13 @@ In each round, every site trains from the same weights w on its own n_i rows, wi
 FedProx differs at the sites: `proximal` mu adds mu / 2 |w_i - w|^2 to their objective. Loss and accuracy at w are
 secure sums of the same round. Nobody sees n_i or u_i: only N and N D are disclosed, the latter up to quantisation.
 
-Convergence: training ends after `rounds` rounds, or when the loss falls by less than its share `tolerance` (0: never).
-One more round then assesses the model, on the held-out rows or on all. A lost site is missing from the averages from
-then on. After an interruption, training resumes from the sums in the journal, and another run can start from the
+Convergence: training ends after `rounds` rounds, or when the loss falls by less than the share `tolerance` of itself
+(0: never). One more round then assesses the model, on the held-out rows or on all. A lost site is left out of all later
+averages. After an interruption, training resumes from the sums in the journal, and another run can start from the
 weights of a saved model.
 
-Disclosure: the average update of each round. A model with many weights can memorise rows, and T
-rounds disclose more than one. The terms should limit the number of rounds, and `filter` should stay empty.
+Disclosure: the average update of each round. A model with many weights can memorise rows, and several rounds disclose
+more than one. The terms should limit the number of rounds, and `filter` should stay empty.
 
     analysis = "federated-training"
     dataset = "lung"
@@ -113,7 +113,7 @@ class TrainedModel(Strict):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a model from a file, or from a run's result as JSON, which has the same members and more.
+        """Read a model from a file, or from a run's JSON result, which contains the same members.
 
         Raises:
             SpecError: the file does not exist, or holds no model.
@@ -131,7 +131,7 @@ class TrainedModel(Strict):
 
 
 class ModelFile(Strict):
-    """A saved model. It is read at once, so that the run keeps its weights whatever happens to the file."""
+    """A saved model. The file is read at once, so that later changes to it do not affect the run."""
 
     kind: Literal["file"] = "file"
     path: str
@@ -157,7 +157,7 @@ class FederatedTrainingSpec(FormulaSpec):
         beta1, beta2, tau: parameters of FedAdam.
         clip: largest Euclidean norm of a site's update; longer ones are clipped and counted.
         loss_limit: largest mean loss that a site reports.
-        tolerance: relative fall of the loss below which training stops.
+        tolerance: relative decrease of the loss below which training stops.
         start: initial weights; `{kind = "file", path = "model.json"}` uses those of a saved model.
         size: number of weights; None asks the trainer, which must then be installed here as well.
         held_out: folds, the first of which is held out to assess the model; None for none.
@@ -194,7 +194,7 @@ class FederatedTrainingSpec(FormulaSpec):
     def first_weights(self, names: tuple[str, ...], size: int) -> Array:
         """Return the initial weights for these covariates; raises SpecError for a saved model with others."""
         start = self.start
-        assert not isinstance(start, ModelFile)  # `_read` has replaced it by its model
+        assert not isinstance(start, ModelFile)  # `_read` has replaced the file by its model
         if isinstance(start, TrainedModel) and (start.trainer, start.names) != (self.trainer, names):
             raise SpecError(
                 f"the initial model was trained with {start.trainer} on other covariates: {', '.join(start.names)}"
@@ -224,8 +224,8 @@ class FederatedTrainingResult(AnalysisResult):
         names: covariates in the trainer's order.
         weights: (m,) weights of the trained model.
         rounds: rows, loss and accuracy at the start of each round, over the training rows.
-        assessed: the same for the trained model, over the held-out rows or over all; None if no site has
-            enough of them.
+        assessed: the same for the trained model, over the held-out rows or all rows; None if no site has enough such
+            rows.
         held_out: whether rows were held out.
         sites: names of the sites that contributed to the last round.
         warnings: caveats for the reader of the result.
@@ -368,7 +368,7 @@ class _Federation:
 
 
 class _Step:
-    """The coordinator's step from the average update; FedAdam remembers earlier ones."""
+    """The coordinator's step from the average update; FedAdam remembers earlier updates."""
 
     def __init__(self, spec: FederatedTrainingSpec) -> None:
         self._spec = spec

@@ -1,8 +1,8 @@
 """Folds of the rows of all sites, for cross-validation and held-out rows.
 
-A row's own values determine its fold (`participant.statistics.language.conditions.Fold`): the folds are
-those of one pooled table, however the rows are distributed over the sites, and no site discloses which rows are
-in which fold. Rows with equal values stay together, so no fold is tested on copies of its training rows.
+A row's own values determine its fold (`participant.statistics.language.conditions.Fold`), so the folds are those of one
+pooled table, however its rows are distributed over sites, and no site discloses which rows are in which fold. Rows with
+equal values stay together, so no fold is tested on copies of its training rows.
 """
 
 from typing import Annotated
@@ -19,7 +19,8 @@ class Folds(Strict):
     Attributes:
         of: number of folds.
         seed: seed that determines the folds.
-        by: columns whose values determine the fold, for example a person's identifier; default: all of the model.
+        by: columns whose values determine the fold, for example a person's identifier; default: all columns of the
+            model.
     """
 
     of: int = Field(default=5, ge=2, le=MAX_FOLDS)

@@ -1,5 +1,5 @@
 """Regression: linear, generalised linear, penalised, ordinal and negative binomial.
 
-One file an analysis, found by `participant.analyses.catalogue`. Start with `glm.py`, on which most of them rest. May
+One file per analysis, found by `participant.analyses.catalogue`. Start with `glm.py`, on which most of them rest. May
 import sums and base, and nothing of survival.
 """

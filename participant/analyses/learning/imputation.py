@@ -8,21 +8,21 @@ observed, and parameters are drawn:
     gaussian    s^2 = RSS / X,  X chi-square with df = n - p degrees of freedom;   b ~ N(estimate, s^2 (Z'Z)^-1)
     binomial    b ~ N(estimate, I^-1)
 
-With these, the sites impute c. Then the model is fitted to the completed rows, and the m fits are pooled (Rubin): with
-coefficients q_i, covariances U_i, their means Q and U, and the between-imputation covariance B,
+With these parameters, the sites impute c. Then the model is fitted to the completed rows, and the m fits are pooled
+(Rubin): with coefficients q_i, covariances U_i, their means Q and U, and the between-imputation covariance B,
 
     T = U + (1 + 1 / m) B,   l = (1 + 1 / m) B_jj / T_jj,   old = (m - 1) / l^2,
     seen = (f + 1) / (f + 3) f (1 - l)  with f = n - p,   df = old seen / (old + seen)     (Barnard, Rubin)
 
 for estimates, standard errors and t tests. Missing information: (r + 2 / (df + 3)) / (r + 1), r = l / (1 - l).
 
-Convergence is not tested. Such chains mix in few turns if few values are missing; use more iterations if columns
-are missing together, and check that estimates move by less than `monte_carlo`, the standard error due to finite m.
-All draws, here and at the sites, follow from `seed`.
+Convergence is not tested. Such chains mix within few turns if few values are missing; use more iterations if columns
+are often missing together, and check that estimates move by less than `monte_carlo`, the standard error due to finite
+m. All draws, here and at the sites, follow from `seed`.
 
 Rounds: m (iterations (1 for each gaussian column, 3 to 6 for each binomial one) + those of the model) plus two. If a
-site is lost, the analysis starts over. Disclosure: see `participant.statistics.vocabulary.imputed`; a column that fewer
-than `minimum_persons` rows of a site lack is not imputed there, and these rows are left out.
+site is lost, the analysis starts over. Disclosure: see `participant.statistics.vocabulary.imputed`; if fewer than
+`minimum_persons` rows of a site lack a column, it is not imputed there, and these rows are left out.
 
     analysis = "imputation"
     dataset = "lung"
@@ -76,7 +76,7 @@ _SHARED = ("dataset", "filter", "minimum_persons", "row_limit", "value_bits", "n
 
 
 class Gap(Strict):
-    """A column to impute, one of `numbers`; a binomial one holds 0 and 1."""
+    """A column to impute, one of `numbers`; a binomial column holds 0 and 1."""
 
     column: Name
     family: Literal["gaussian", "binomial"] = "gaussian"
@@ -86,10 +86,10 @@ class ImputationSpec(TableSpec):
     """The columns to impute, their predictors, and the model of interest.
 
     Attributes:
-        numbers, categories: variables of the equations with ranges and levels, including the model's; rows must be
-            complete in those that are not imputed.
+        numbers, categories: variables of the equations and the model, with ranges and levels; rows must be complete in
+            those that are not imputed.
         gaps: columns to impute, in the order of their turns.
-        model: table of a generalised linear model (`analysis = "glm"`) by formula; all else belongs outside it.
+        model: table of a generalised linear model (`analysis = "glm"`) by formula; all other members belong outside it.
         imputations: number of imputations m.
         iterations: number of turns of each column before the model is fitted.
         seed: seed of all draws.
@@ -150,7 +150,7 @@ class ImputationSpec(TableSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImputationResult(CoefficientResult):
-    """The pooled fit: the attributes of every regression, and these.
+    """The pooled fit, with these attributes in addition to those of every regression.
 
     Attributes:
         statistic, df, p: coef / se, degrees of freedom, two-sided p-value from t.
@@ -237,7 +237,7 @@ class _Completed:
         self.draws: tuple[Draw, ...] = ()
 
     def where(self, observed: str | None) -> "_CompletedSum":
-        """Return sums over the rows as currently completed, or only over those in which `observed` was present."""
+        """Return a secure sum over all rows as completed so far, or only over those in which `observed` was present."""
         return _CompletedSum(self._spec, self._equations, self.draws, self._seed, observed, self._secure_sum)
 
 

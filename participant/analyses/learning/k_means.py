@@ -1,20 +1,20 @@
 """k-means on the rows of all sites: Lloyd's algorithm on secure sums, with initial centres that reveal no row.
 
 Each row belongs to the nearest of k centres; a step moves every centre to the mean of its rows
-(`participant.statistics.vocabulary.kmeans`), so from equal centres the steps are those of one pooled table. Variables
-are first scaled by the pooled mean and standard deviation, unless `standardise` is false.
+(`participant.statistics.vocabulary.kmeans`). From the same centres, the steps are therefore those of one pooled table.
+Variables are first scaled by the pooled mean and standard deviation, unless `standardise` is false.
 
 Default initial centres: the algorithm runs with one centre, the mean of all rows. Then, until there are k, the centre
-with the largest sum of squared distances is split in two, along a direction that `seed` fixes, by half of its root mean
-squared distance, and the algorithm runs again (Linde, Buzo and Gray's splitting). Unlike k-means++, it needs only sums,
-and no row becomes a centre. Of several `starts`, the one with the least inertia is kept.
+with the largest sum of squared distances is split in two, along a direction determined by `seed`, by half of its root
+mean squared distance, and the algorithm runs again (Linde, Buzo and Gray's splitting). Unlike k-means++, it needs only
+sums, and no row becomes a centre. Of several `starts`, the one with the lowest inertia is kept.
 
 A centre without rows takes half of the centre with the largest sum of squared distances, split in the same way. If this
 continues, or all distances are 0, there are fewer than k distinct rows, and the analysis fails.
 
 Convergence: no centre moves by more than 1e-9 in any scaled variable, or by the possible effect of rounding; while
-centres are still being split, 1e-2. After `steps` steps it ends as it is, with a warning. If a site is lost, it starts
-over with the remaining rows. About ten rounds for each centre.
+centres are still being split, the limit is 1e-2. After `steps` steps the algorithm stops as it is, with a warning. If a
+site is lost, it starts over with the remaining rows. Rounds: about ten for each centre.
 
 Disclosure: rows and means of the clusters, at every step; a site hides clusters in which it has fewer than
 `minimum_persons` rows. The centres in a query come from sums, never from a row.
@@ -61,7 +61,7 @@ class KMeansSpec(TableSpec):
     Attributes:
         variables: numeric variables with their ranges.
         clusters: number of clusters k.
-        standardise: whether to scale by the pooled mean and standard deviation; a constant keeps its scale.
+        standardise: whether to scale by the pooled mean and standard deviation; a constant variable keeps its scale.
         centres: initial centres in the variables' units, or None.
         starts: number of sets of initial centres, each with its own directions.
         seed: seed of the directions.
@@ -160,7 +160,7 @@ class _Scaled(NamedTuple):
 
 
 class _State(NamedTuple):
-    """Queried centres (k, p), in scaled variables, and the sums at them."""
+    """The queried centres, (k, p), in scaled variables, and the sums at these centres."""
 
     centres: Array
     answer: Sum
@@ -171,7 +171,7 @@ class _State(NamedTuple):
 
     @property
     def means(self) -> Array:
-        """Mean of the rows of each centre, (k, p); without rows, the centre."""
+        """Mean of the rows of each centre, (k, p); the centre itself if it has no rows."""
         counts = self.counts[:, np.newaxis]
         means: Array = np.where(counts > 0, self.answer.values["sums"].T / np.maximum(counts, 1), self.centres)
         return means
@@ -267,7 +267,7 @@ class _Lloyd:
         return largest
 
     def split(self, state: _State, draw: np.random.Generator) -> Array:  # noqa: TID251
-        """Return one more centre: the one with the largest sum of squared distances becomes two."""
+        """Return the centres with one more: the one with the largest sum of squared distances becomes two."""
         largest = self._largest(state)
         apart = self._apart(state, largest, draw)
         before, (centre, *after) = state.means[:largest], state.means[largest:]

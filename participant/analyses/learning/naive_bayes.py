@@ -1,4 +1,4 @@
-"""Naive Bayes on the rows of all sites: numbers are normal, categories multinomial, independent within each class.
+"""Naive Bayes on the rows of all sites: normal numbers and multinomial categories, independent within each class.
 
 With n_c of the n rows in class c, and n_cl of them with level l of a category of L levels:
 
@@ -8,11 +8,11 @@ With n_c of the n rows in class c, and n_cl of them with level l of a category o
 
     log odds     of the second of two classes:  log p_2 / p_1 + sum of differences of log densities
 
-as in scikit-learn's `GaussianNB` and `CategoricalNB` on one pooled table. A class that only one site has counts
-like any other. The analysis fails for a class that no site has, and if no number varies.
+as in scikit-learn's `GaussianNB` and `CategoricalNB` on one pooled table. A class that only one site has counts like
+any other. The analysis fails if no site has rows of some class, or if no number varies.
 
 One round of `contingency` for each category, and one of `class-moments` if there are numbers; nothing
-iterates. If a site is lost, it starts over. Disclosure: that of these statistics: rows, means
+iterates. If a site is lost, the analysis starts over. Disclosure: that of these statistics: rows, means
 and variances of each class. A site leaves out cells of fewer than `minimum_persons` rows, and cells that one row
 dominates, according to `dominance`; a warning says so.
 
@@ -61,7 +61,8 @@ class NaiveBayesSpec(TableSpec):
         categories: categories with their levels.
         smoothing: number of rows added to each level of a category in each class.
         variance_floor: share of the largest variance of a number, added to every variance.
-        dominance: share of a cell's sum above which one row dominates it, so that the site leaves it out; 1 for never.
+        dominance: share of a cell's sum above which one row dominates the cell, and the site leaves it out; 1 for
+            never.
     """
 
     analysis: Literal["naive-bayes"] = "naive-bayes"
@@ -99,7 +100,7 @@ class NaiveBayesResult(AnalysisResult):
         classes: names of the classes.
         prior: (k,) prior probabilities.
         numbers: names of the numbers.
-        mean, variance: (k, p) means, and variances including the addition.
+        mean, variance: (k, p) means, and variances including the addition e.
         levels: names of the levels of each category.
         probability: for each category, the probability of each level, (k, L).
         counts: (k,) number of rows of each class.
@@ -130,7 +131,7 @@ class NaiveBayesResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return for each class a row with its prior, then one for each number and each level of a category."""
+        """Return, for each class, a row with its prior, then one for each number and each level of a category."""
         empty = {"mean": None, "sd": None, "probability": None}
         rows = []
         for c, name in enumerate(self.classes):
@@ -256,7 +257,7 @@ def _normal(spec: NaiveBayesSpec, sums: Mapping[str, Array], counts: Array) -> t
     overall = second.sum(axis=1) / counts.sum() - (first.sum(axis=1) / counts.sum()) ** 2
     added = spec.variance_floor * float(overall.max())
     half = np.array([(one.high - one.low) / 2 for one in spec.numbers])
-    flat = np.flatnonzero((variance + added <= 1e-15 * half**2).any(axis=0))  # rounding's residue of a zero variance
+    flat = np.flatnonzero((variance + added <= 1e-15 * half**2).any(axis=0))  # what rounding leaves of a zero variance
     if flat.size:
         names = [spec.numbers[j].column for j in flat]
         raise CollinearityError(names, "constant in some class, which then excludes every other value; leave it out")

@@ -41,7 +41,7 @@ from participant.statistics.models.design import Design, Numeric
 from participant.statistics.models.variables import Variable, distinct
 
 MAX_VARIABLES = 255
-CLOSE = 1e-6  # share of the largest variance; components with closer variances have no individual directions
+CLOSE = 1e-6  # share of the largest variance; components with closer variances have no well-defined directions
 
 
 class PcaSpec(TableSpec):

@@ -1,4 +1,4 @@
-"""Analyses of a model's predictions: the specification holds its table `model`, which is fitted first or given."""
+"""Analyses of a model's predictions: the specification contains the table `model`, which is fitted first or given."""
 
 import json
 from abc import ABC
@@ -25,7 +25,7 @@ _SAID_OUTSIDE = ("dataset", "filter", "minimum_persons", "row_limit", "value_bit
 
 
 class GivenSpec(FormulaSpec):
-    """A model that is given rather than fitted, for example a published score.
+    """A model with given coefficients, for example a published score.
 
     Attributes:
         family: family of the outcome.

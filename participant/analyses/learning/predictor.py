@@ -1,6 +1,6 @@
-"""Predictors: a fitted model's prediction for a row, as a linear predictor in covariates that every site can compute.
+"""Predictors: fitted models as linear predictors in covariates that every site can compute.
 
-A linear predictor lets a model be assessed on any rows by the sums that regressions use, however it was fitted:
+However a model was fitted, its linear predictor allows it to be assessed on any rows by the sums that regressions use:
 its deviance by `glm-score`, its ROC curve and calibration by `histogram`. No row leaves its site.
 """
 
@@ -19,13 +19,12 @@ class Predictor:
     """A fitted model.
 
     Attributes:
-        family: family whose mean the linear predictor yields; for a score without probabilities also `binomial`, whose
+        family: family whose mean the linear predictor yields; `binomial` also for a score without probabilities, as its
             mean preserves the order of rows.
         alpha: overdispersion of the negative binomial, otherwise 0.
         design, coefficients: covariates, and the coefficient of each.
         outcome: predicted quantity; 0 or 1 for two classes.
-        classes: column of the outcome with its two codes, the predicted one last; None if it is a
-            number.
+        classes: column of the outcome with its two codes, the predicted one last; None if the outcome is a number.
         margin: whether the linear predictor is a score whose sign is the class, rather than a logit.
     """
 
@@ -47,7 +46,7 @@ def two_classes(outcome: Numeric) -> Category:
     """Return the classes of an outcome coded 0 and 1.
 
     Raises:
-        SpecError: it is coded differently.
+        SpecError: the outcome is coded differently.
     """
     if outcome != Numeric(column=outcome.column, low=0, high=1):
         raise SpecError(f"the outcome {outcome.column} must be coded 0 and 1, with the range 0 to 1")
@@ -61,6 +60,6 @@ def indicator(classes: Category) -> Numeric:
 
 
 def joined(parts: list[tuple[Design, Array]]) -> tuple[Design, Array]:
-    """Return a sum of linear predictors as one."""
+    """Return the sum of several linear predictors as a single one."""
     terms = tuple(term for design, _ in parts for term in design.terms)
     return Design(terms=terms), np.concatenate([coefficients for _, coefficients in parts])

@@ -1,14 +1,14 @@
 """ROC curve and calibration of predictions on the rows of all sites, by secure histograms.
 
 The model is fitted first, or given, for example a published score to be validated. Its predictions never leave a
-site: they are counted in `bins` bins by class (`curve` has the formulas). For probabilities, there is also calibration
-in `groups` groups of about equal size, merged from the bins, with mean prediction and share of events; intercept and
-slope of calibration; and log loss (`deviance`). On the rows that the model was fitted to, intercept and slope are 0 and
-1 by construction, and the curve is too optimistic; for honest ones, see `cross-validation`.
+site: they are counted in `bins` bins by class (`curve` has the formulas). For probabilities, the result also contains
+calibration in `groups` groups of about equal size, merged from the bins, with mean prediction and share of events;
+intercept and slope of calibration; and log loss (`deviance`). On the rows that the model was fitted to, intercept and
+slope are 0 and 1 by construction, and the curve is too optimistic; for unbiased ones, see `cross-validation`.
 
 Rounds: those of the fit, one for the histogram, one for the loss, about four for the calibration. Only fit and
 calibration iterate. If a site is lost, the analysis starts over. Disclosure: rows and mean predictions in each bin; a
-site hides bins of fewer than `minimum_persons` rows, so with small sites, fewer bins show more; a warning says what was
+site hides bins of fewer than `minimum_persons` rows, so with small sites, fewer bins show more. A warning says what was
 hidden.
 
     analysis = "roc"

@@ -5,15 +5,16 @@ estimate minimises
 
     f(b) = sum of b_j^2 / 2 over j  +  cost sum over the rows of max(0, 1 - s b.z)^2
 
-where the intercept is left out of the first sum, unless `penalise_intercept`: then f is the objective of liblinear and
-the default of scikit-learn's `LinearSVC`. The penalty applies to unscaled coefficients: bring covariates of different
-spread to one scale in the formula. The minimum is unique, even with collinear covariates and separated
-classes.
+where the intercept is left out of the first sum. With `penalise_intercept` it is included, and f is the objective of
+liblinear and, by default, of scikit-learn's `LinearSVC`. The penalty applies to unscaled coefficients, so bring
+covariates of different spread to one scale in the formula. The minimum is unique, even with collinear covariates and
+separated classes.
 
-Newton's steps b <- b - H^-1 g with the generalised Hessian H = D + cost sum of 2 z z' over the rows within the margin,
-from b = 0; each takes one or two rounds of `hinge`: if proven bounds make the sums too coarse, ranges are found first.
+The fit takes Newton steps b <- b - H^-1 g with the generalised Hessian H = D + cost sum of 2 z z' over the rows within
+the margin, from b = 0; each takes one or two rounds of `hinge`: if proven bounds make the sums too coarse, ranges are
+found first.
 
-Convergence: f is quadratic as long as the same rows are within the margin, so a few steps suffice: they end when the
+Convergence: f is quadratic as long as the same rows are within the margin, so a few steps suffice. They end when the
 predicted decrease, g' H^-1 g / 2, is below 1e-14 of f, or below the possible effect of rounding; that step is still
 taken. A step is halved while it raises f.
 
@@ -59,7 +60,7 @@ from participant.statistics.vocabulary.hinge import HingeParams
 
 TOLERANCE = 1e-14  # of the objective
 FINE = 1e-10  # effect of rounding on a step, as a share of the objective's root, that triggers a round of ranges
-COARSE = 1e-4  # and that is refused
+COARSE = 1e-4  # effect of rounding that is refused
 MAX_STEPS = 50
 MAX_HALVINGS = 30
 
@@ -90,7 +91,7 @@ class LinearSvmResult(AnalysisResult):
         coef: (p,) coefficients.
         objective: objective f before the last step.
         margin: half the width between the two classes' margins, 1 / |b| without the intercept.
-        within: number of rows within the margin or beyond it, the support vectors.
+        within: number of support vectors, the rows within the margin or beyond it.
         rows: number of rows across all sites.
         iterations: number of evaluations of the sums.
         sites: names of the contributing sites.
@@ -143,7 +144,7 @@ class _Point(NamedTuple):
 
     @property
     def step(self) -> Array:
-        """Newton's step; if no row is within the margin, nothing determines the intercept, and it stays."""
+        """Newton's step; if no row is within the margin, nothing determines the intercept, so it stays unchanged."""
         return -np.linalg.lstsq(self.hessian, self.gradient, rcond=None)[0].astype(np.float64)
 
     @property
@@ -176,7 +177,7 @@ async def fit_svm(spec: LinearSvmSpec, secure_sum: SecureSum) -> LinearSvmResult
 
 
 def scores(spec: LinearSvmSpec, result: LinearSvmResult) -> Predictor:
-    """Return the scores of rows as a predictor."""
+    """Return the machine's score of a row as a predictor."""
     outcome, design = spec.model()
     return Predictor(
         family="binomial",

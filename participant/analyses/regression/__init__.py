@@ -1,5 +1,5 @@
 """Regression: linear, generalised linear, penalised, ordinal and negative binomial.
 
 One file per analysis, found by `participant.analyses.catalogue`. Start with `glm.py`, on which most of them rest. May
-import sums and base, and nothing of survival.
+import sums and base, but not survival.
 """

@@ -1,24 +1,24 @@
 """Generalised linear models on the rows of all sites, from sums alone: linear, logistic, Poisson, negative binomial and
 gamma regression.
 
-The estimator is the pooled one, by Fisher scoring: b <- b + I^-1 U with the score U and the expected information I of
-all rows (`participant.statistics.vocabulary.glm_score`). With p parameters and W observations - the rows, or the sum of
-weights that are frequencies -
+The estimator is the pooled one, computed by Fisher scoring: b <- b + I^-1 U with the score U and the expected
+information I of all rows (`participant.statistics.vocabulary.glm_score`). With p parameters and W observations - the
+rows, or the sum of weights that are frequencies -
 
     dispersion = Pearson's chi-square / (W - p)     gaussian and gamma; 1 for the others
     cov        = dispersion I^-1
     p-values   from t with W - p degrees of freedom if the dispersion is estimated, otherwise from the normal
 
 The log-likelihood is that of the family: for the gaussian at the dispersion deviance / n, for the gamma at the
-estimated one, and for both NaN if there are weights. AIC and BIC count p parameters, as in statsmodels. With
-the gaussian family this is ordinary, or weighted, least squares.
+estimated dispersion; both are NaN with weights. AIC and BIC count p parameters, as in statsmodels. With the gaussian
+family this is ordinary, or weighted, least squares.
 
 Rounds: one of moments for the starting value (an intercept at the link of the mean outcome), then one or two for each
 step, about six: if the bounds proven from ranges make the sums too coarse, a round of `ranges` precedes it. The
 linear predictor is clipped at a limit that doubles whenever some row exceeds it.
 
 Convergence: the next step is below 1e-8 standard errors, or below the possible effect of rounding; that step is
-still taken. A step is halved while it raises the deviance. A site that is lost takes its rows out of the fit.
+still taken. A step is halved while it raises the deviance. If a site is lost, its rows leave the fit.
 
 Disclosure: that of `glm-score` and of `moments`.
 
@@ -72,10 +72,10 @@ TOLERANCE = 1e-8  # standard errors
 MAX_STEPS = 50
 MAX_HALVINGS = 12
 FINE = 1e-7  # effect of rounding on an estimate, in standard errors, that triggers a round of ranges
-COARSE = 1e-3  # and that is refused
+COARSE = 1e-3  # effect of rounding that is refused
 EXACT = 1e-13  # share of the squares of the fit; smaller residuals count as zero
 FIRST_LIMIT = 8.0  # of the linear predictor
-ENDLESS = 10.0  # a covariate's part of a linear predictor that exceeds all limits
+ENDLESS = 10.0  # contribution of a covariate to a linear predictor that exceeds all limits
 WIDE = 1e6  # the same for the gaussian family, where it makes no sum coarser than the declared ranges do
 
 _ESTIMATED = ("gaussian", "gamma")
@@ -101,8 +101,8 @@ class GlmSpec(FormulaSpec):
         alpha: overdispersion of the negative binomial, otherwise 0.
         offset: column added to the linear predictor, or None; with ``log = true``, its logarithm.
         weight: column of weights, or None.
-        weights_are: ``frequency``: a row stands for as many as its weight; or ``precision``: the variance of its
-            outcome is that of others divided by its weight. The estimates agree, the degrees of freedom do not.
+        weights_are: ``frequency``: the weight is the number of rows that a row stands for; or ``precision``: the
+            variance of an outcome is inversely proportional to the weight. Estimates agree, degrees of freedom do not.
     """
 
     analysis: Literal["glm"] = "glm"
@@ -123,10 +123,10 @@ class GlmSpec(FormulaSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GlmResult(CoefficientResult):
-    """The fit: the attributes of every regression, and these.
+    """The fit, with these attributes in addition to those of every regression.
 
     Attributes:
-        family: of the outcome.
+        family: family of the outcome.
         statistic, p: coef / se and its two-sided p-value, from t if the dispersion is estimated.
         lower, upper: 95 % confidence interval of the coefficient.
         ratio, ratio_lower, ratio_upper: exp of these: odds ratios (binomial), rate ratios or ratios of means; NaN for
@@ -135,7 +135,7 @@ class GlmResult(CoefficientResult):
         deviance, pearson: goodness of fit; pearson / df above 1 indicates overdispersion if the dispersion is 1.
         null_deviance: deviance with intercept and offset only; NaN without an intercept, or with a given start.
         likelihood_ratio, likelihood_ratio_p: joint test of all coefficients but the intercept; None if the dispersion
-            is estimated, or the model has no intercept or nothing else.
+            is estimated, or the model has no intercept or no other covariate.
         df: residual degrees of freedom.
         log_likelihood, aic, bic: values at the estimate.
         iterations: number of evaluations of the score.
@@ -385,7 +385,7 @@ async def _null_deviance(spec: GlmSpec, score: _Score, first: _Point, point: _Po
     for _ in range(MAX_STEPS):
         move = here.score[one] / here.information[one, one]
         gain = float(move * here.score[one])
-        # A gaussian deviance is quadratic, so the gain of a step is known without taking it.
+        # A gaussian deviance is quadratic, so the gain of a step is known in advance.
         if spec.family == "gaussian" or score.below(sqrt(gain), max(TOLERANCE, here.rounding)):
             return here.sums["deviance"] - gain, here.sites
         here = await score.at(here.b + move * (np.arange(len(here.b)) == one))

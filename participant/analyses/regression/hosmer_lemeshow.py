@@ -1,11 +1,11 @@
-"""Hosmer and Lemeshow's test: do predicted risks fit the events, from low to high risk?
+"""Hosmer and Lemeshow's test: do predicted risks agree with the events, from low to high risk?
 
 The rows are sorted by predicted risk and divided at its quantiles into G groups of about equal size. With n rows, o
 events and e the sum of predicted risks in a group:
 
     statistic = sum of (o - e)^2 / (e (1 - e / n))          chi-square, with G - 2 degrees of freedom
 
-The quantiles are those of `quantiles`, on a grid of 0.0001; rows of equal risk stay together, so there can be fewer
+The quantiles are those of `quantiles`, on a grid of 0.0001; rows of equal risk stay together, so there may be fewer
 groups than requested. One round of `histogram` by the outcome then counts the groups and sums their risks.
 If the sites' floor hides a group, there is no test.
 

@@ -13,13 +13,13 @@ Convergence: descent ends when no coefficient moves by more than 1e-10 of the la
 are solved for exactly, b_A = G_AA^-1 (c_A - a sign b_A), and accepted if signs and optimality conditions
 hold.
 
-By default there are 100 penalties, equally spaced on a logarithmic scale, from the smallest that leaves no covariate
-in down to a thousandth of it. The penalty with the least
+By default there are 100 penalties, equally spaced on a logarithmic scale, from the smallest at which all coefficients
+are zero, down to a thousandth of it. The penalty with the least
 
     bic(a) = n log(2 pi v) + RSS / v + log(n) k
 
-is `best`, with k the number of nonzero coefficients and v the residual variance of least squares. There are
-no standard errors: those that ignore the selection of the covariates would be too small.
+is `best`, with k the number of nonzero coefficients and v the residual variance of least squares. There are no standard
+errors: any that ignored the selection of covariates would be too small.
 
 One round (three if ranges must be found). Disclosure: that of `participant.statistics.vocabulary.gram`; the sums do
 not depend on the penalty, so a path costs and discloses no more than one fit.
@@ -68,10 +68,11 @@ class LassoSpec(PenalisedSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LassoResult(PenalisedResult):
-    """The path: the attributes of every penalised model, and these.
+    """The path, with these attributes in addition to those of every penalised model.
 
     Attributes:
-        nonzero, bic: (k,) as the module defines them; bic is NaN if least squares has no unique solution.
+        nonzero, bic: (k,) number of nonzero coefficients, and criterion; bic is NaN if least squares has no unique
+            solution.
         best: index of the penalty with the least bic; without bic, the last one.
     """
 
@@ -164,7 +165,7 @@ def _descended(gram: Array, moment: Array, penalty: float, start: Array, largest
 
 
 def _solved(gram: Array, moment: Array, penalty: float, b: Array, largest: float) -> Array:
-    """Return the exact solution with the signs of `b`, or `b` itself if they do not hold."""
+    """Return the exact solution with the signs of `b`, or `b` itself if that solution has other signs."""
     kept = np.flatnonzero(b)
     exact = np.zeros(len(b))
     try:
@@ -176,7 +177,7 @@ def _solved(gram: Array, moment: Array, penalty: float, b: Array, largest: float
 
 
 def _bic(least_squares: PenalisedProblem, residual: Array, nonzero: Array) -> Array:
-    """Return the criterion, (k,), with the residual variance of least squares."""
+    """Return the bic of each penalty, (k,), using the residual variance of least squares."""
     rows, p = least_squares.rows, len(least_squares.names)
     if rows <= p + 1 or np.linalg.matrix_rank(least_squares.gram, hermitian=True) < p:
         return np.full(len(residual), np.nan)

@@ -16,9 +16,9 @@ Residuals y - fit are described by their quantiles at 5, 25, 50, 75 and 95 %, on
 explains how they are found), next to those of a normal distribution, and by the number beyond eight s. No single
 residual is disclosed. `residuals = false` omits them and their histograms.
 
-Rounds: about three for the fit, and those of the quantiles. Convergence as in `glm`: a quadratic reaches its minimum in
-one step; the second corrects its rounding. If a site is lost midway, everything starts over with those that
-remain. Disclosure: that of `glm-score` and `histogram`.
+Rounds: about three for the fit, and those of the quantiles. Convergence as in `glm`: one step reaches the minimum of a
+quadratic; the second corrects its rounding. If a site is lost midway, everything starts over with the remaining sites.
+Disclosure: that of `glm-score` and `histogram`.
 
     analysis = "linear"
     dataset = "lung"
@@ -58,13 +58,13 @@ from participant.statistics.vocabulary.histogram import Predicted
 
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 REACH = 8.0  # residual standard deviations; residuals beyond are counted
-GRID = 100  # steps of a residual standard deviation
-INFLATED = 10.0  # VIF from which a warning says so
+GRID = 100  # grid steps per residual standard deviation
+INFLATED = 10.0  # VIF at or above which a warning says so
 
 
 class LinearSpec(FormulaSpec):
-    """A linear model as a formula; `weight` is a column of precisions, as in `glm`, or None; `residuals` says whether
-    to describe them.
+    """A linear model as a formula; `weight` is a column of precisions, as in `glm`, or None; `residuals` states whether
+    to describe the residuals.
     """
 
     analysis: Literal["linear"] = "linear"
@@ -90,7 +90,7 @@ class TermTest(NamedTuple):
 
 
 class Residual(NamedTuple):
-    """A quantile of the residuals, None if the floor hides it, and that of a normal distribution."""
+    """A quantile of the residuals, None if the floor hides it, and the same quantile of a normal distribution."""
 
     share: float
     value: float | None
@@ -99,7 +99,7 @@ class Residual(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LinearResult(CoefficientResult):
-    """The fit: the attributes of every regression, and these.
+    """The fit, with these attributes in addition to those of every regression.
 
     Attributes:
         outcome: name of the outcome.

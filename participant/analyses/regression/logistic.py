@@ -1,7 +1,7 @@
-"""Logistic regression as papers report it: odds ratios, the likelihood-ratio test, and the calibration of risks.
+"""Logistic regression as reported in papers: odds ratios, the likelihood-ratio test, and the calibration of risks.
 
-The fit is that of `glm` with the binomial family; see there for formulas, rounds, convergence and refusals. From
-the log-likelihoods l of the fit and l0 of the intercept alone, with q slopes and n rows:
+The fit is that of `glm` with the binomial family; see there for formulas, rounds, convergence and refusals. With the
+log-likelihoods l of the fit and l0 of the intercept alone, q slopes and n rows:
 
     likelihood ratio  2 (l - l0)                      chi-square, with q degrees of freedom
     McFadden's R2     1 - l / l0
@@ -42,7 +42,7 @@ from participant.statistics.vocabulary.histogram import Predicted
 
 
 class LogisticSpec(FormulaSpec):
-    """A logistic model as a formula, for an outcome of 0 or 1; `groups` of Hosmer and Lemeshow's test, or 0."""
+    """A logistic model as a formula, for an outcome of 0 or 1; `groups` for Hosmer and Lemeshow's test, or 0."""
 
     analysis: Literal["logistic"] = "logistic"
     groups: int = Field(default=10, ge=0, le=100)
@@ -58,7 +58,7 @@ class LogisticSpec(FormulaSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LogisticResult(CoefficientResult):
-    """The fit: the attributes of every regression, and these.
+    """The fit, with these attributes in addition to those of every regression.
 
     Attributes:
         outcome: name of the outcome.

@@ -4,20 +4,20 @@ For a given alpha, the coefficients are those of `glm`. With l(alpha) the profil
 estimate maximises l. As a smooth function of t = log alpha, l is close to a polynomial through its
 values at a few Chebyshev points:
 
-    1. t starts at the moment estimate of a Poisson fit, alpha = (Pearson's chi-square - (n - p)) / sum of means 2. five
-    points within 1 of t locate the maximum to about 0.01; while it is at an end, t moves there 3. seven points within
-    0.2 of it locate the maximum to about 1e-9, and the second derivative gives the standard error
-       of t; that of alpha is alpha se(t), its 95 % interval exp(t +- 1.96 se(t))
+    1. t starts at the moment estimate of a Poisson fit, alpha = (Pearson's chi-square - (n - p)) / sum of means
+    2. five points within 1 of t locate the maximum to about 0.01; while it is at an end, t moves there
+    3. seven points within 0.2 of it locate the maximum to about 1e-9, and the second derivative gives the standard
+       error of t; that of alpha is alpha se(t), its 95 % interval exp(t +- 1.96 se(t))
 
 Comparing values alone would locate the maximum to 1e-5 at best; the derivative of a polynomial avoids that
 loss. The coefficients' standard errors come from the expected information at the estimate, in which coefficients
-and alpha are orthogonal. The likelihood ratio against the Poisson model has half of its mass at 0, so its p-value is
-half that of chi-square with one degree of freedom. AIC and BIC count alpha as a parameter.
+and alpha are orthogonal. Under the Poisson model, half of the likelihood ratio's distribution is at 0, so its p-value
+is half that of chi-square with one degree of freedom. AIC and BIC count alpha as a parameter.
 
 Rounds: two or three for each of fourteen fits, each starting from earlier ones. Convergence: as in `glm`; if only l is
-needed, to 1e-5 standard errors, which is 1e-10 of l. Counts that vary no more than Poisson's are refused, as l rises
-towards alpha = 0. If a site is lost midway, everything starts over with the remaining sites. Disclosure: that of
-`glm-score`.
+needed, to 1e-5 standard errors, which is 1e-10 of l. Counts that vary no more than Poisson counts are refused, as l
+then increases towards alpha = 0. If a site is lost midway, everything starts over with the remaining sites. Disclosure:
+that of `glm-score`.
 
     analysis = "negative-binomial"
     dataset = "lung"
@@ -54,11 +54,11 @@ ENOUGH = 1e-5  # precision of coefficients, in standard errors, if only l is nee
 
 
 class NotOverdispersedError(AnalysisError):
-    """The counts vary no more than Poisson's; there is no alpha above 0."""
+    """The counts vary no more than Poisson counts, so there is no estimate of alpha above 0."""
 
 
 class NegativeBinomialSpec(FormulaSpec):
-    """A model of counts as a formula; `offset` of the linear predictor, for example the logarithm of a time at risk."""
+    """A model of counts as a formula; its `offset` is, for example, the logarithm of a time at risk."""
 
     analysis: Literal["negative-binomial"] = "negative-binomial"
     offset: Offset | None = None
@@ -75,7 +75,7 @@ class NegativeBinomialSpec(FormulaSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NegativeBinomialResult(CoefficientResult):
-    """The fit: the attributes of every regression, and these.
+    """The fit, with these attributes in addition to those of every regression.
 
     Attributes:
         outcome: name of the outcome.

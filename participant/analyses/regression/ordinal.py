@@ -64,7 +64,7 @@ TOLERANCE = 1e-8  # standard errors
 MAX_STEPS = 50
 MAX_HALVINGS = 12
 FINE = 1e-7  # effect of rounding on an estimate, in standard errors, that triggers a round of ranges
-COARSE = 1e-3  # and that is refused
+COARSE = 1e-3  # effect of rounding that is refused
 FIRST_LIMIT = 8.0  # of the linear predictor
 
 _SEPARATED = (
@@ -99,7 +99,7 @@ class OrdinalSpec(FormulaSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OrdinalResult(CoefficientResult):
-    """The fit: the attributes of every regression, and these.
+    """The fit, with these attributes in addition to those of every regression.
 
     Attributes:
         outcome: column of the outcome.
@@ -189,7 +189,7 @@ class _Point(NamedTuple):
         log_likelihood, score, information: (), (J + p,), (J + p, J + p).
         score_error: (J + p,), bound on the effect of rounding.
         levels: (J + 1,) number of rows of each level.
-        outside, sites, withheld: clipped values, sites and withheld rows of the answer.
+        outside, sites, withheld: clipped values, contributing sites and withheld rows of the answer.
     """
 
     at: Array
@@ -264,7 +264,7 @@ class _Score:
             self._limit = min(2 * self._limit, MAX_LIMIT)
 
     def step(self, first: _Point, point: _Point) -> Array:
-        """Return the step. If only the information about cuts has vanished, any covariate may have separated them."""
+        """Return the step. If only information about cuts has vanished, any covariate may have separated the levels."""
         try:
             return newton_step(self.names, first.information, point.information, point.score)
         except SeparationError as error:

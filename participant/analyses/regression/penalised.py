@@ -1,4 +1,4 @@
-"""What ridge and lasso share: a linear model by formula with penalised coefficients, from one Gram matrix.
+"""The common base of ridge and lasso: a linear model by formula with penalised coefficients, from one Gram matrix.
 
 The covariates are centred at their pooled means, and the intercept is not penalised. By default, the covariates are
 divided by their pooled standard deviations (divisor n), so that the penalty treats all units alike; coefficients are
@@ -47,7 +47,7 @@ class PenalisedResult(AnalysisResult, ABC):
         intercepts, r_squared: (k,) intercepts and shares of the variance explained.
         best: index of the chosen penalty.
         coef, intercept, penalty: values for that penalty.
-        standardised: (k, p) path for covariates divided by their standard deviations, if they were.
+        standardised: (k, p) path in standardised covariates, if they were standardised.
         rows: number of rows across all sites.
         sites: names of the contributing sites.
         warnings: caveats for the reader of the result.

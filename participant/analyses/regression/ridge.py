@@ -40,7 +40,7 @@ from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.regression.penalised import PenalisedResult, PenalisedSpec, problem
 from participant.statistics.language.layout import Array
 
-PENALTIES = np.logspace(3, -6, 100)  # of the largest eigenvalue
+PENALTIES = np.logspace(3, -6, 100)  # as multiples of the largest eigenvalue
 
 
 class RidgeSpec(PenalisedSpec):
@@ -55,10 +55,10 @@ class RidgeSpec(PenalisedSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RidgeResult(PenalisedResult):
-    """The fits: the attributes of every penalised model, and these.
+    """The fits, with these attributes in addition to those of every penalised model.
 
     Attributes:
-        df, gcv: (k,) as the module defines them.
+        df, gcv: (k,) effective numbers of parameters, and generalised cross-validation.
         best: index of the penalty with the least gcv.
     """
 

@@ -1,4 +1,4 @@
 """Sums that several analyses ask for: second moments, moments by group, cross tables, quantiles.
 
-Coroutines over a `SecureSum` that give numbers and no result of their own. May import base alone.
+They are coroutines over a `SecureSum` that return numbers rather than results. May import only base.
 """

@@ -14,7 +14,7 @@ from participant.statistics.vocabulary.contingency import ContingencyParams
 
 
 class CrossTable(NamedTuple):
-    """Counts of rows, (R, C), for the levels that occur; a warning names the levels that no row has."""
+    """Counts of rows, (R, C), for the levels that occur; a warning names the levels without rows."""
 
     counts: Array
     rows: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Number of rows, mean and sum of squares about the mean, of variables or of cells of categories, from secure sums.
+"""Number of rows, mean and sum of squares about the mean, for variables or for cells of categories, from secure sums.
 
 With sums s of x - m and q of (x - m)^2 over n rows, where m is the middle of the declared range:
 
@@ -7,7 +7,8 @@ With sums s of x - m and q of (x - m)^2 over n rows, where m is the middle of th
 
 The difference loses digits if the mean is far from the middle compared with the spread. The loss is bounded: squares
 within ten times the bound count as zero, so that a constant is recognised as such, and squares with fewer than seven
-remaining digits are refused. If the fixed point would cost digits, a round of `ranges` first makes the sums finer.
+remaining digits are refused. If the fixed-point encoding would lose digits, a round of `ranges` first makes the sums
+more precise.
 
 Source: Chan, Golub, LeVeque 1983, "Algorithms for computing the sample variance", on shifted data.
 """
@@ -33,20 +34,20 @@ from participant.statistics.vocabulary.class_moments import ClassMomentsParams
 from participant.statistics.vocabulary.moments import MomentsParams
 
 DOUBLES = 2e-15  # loss of sums of doubles, relative to their terms
-FINE = 1e-9  # share of the squares that the fixed point may cost before a round of ranges
+FINE = 1e-9  # share of the squares that the fixed point may lose before a round of ranges
 COARSE = 1e-7  # largest share of the squares that may be lost
-NOISE = 10.0  # times the possible loss; smaller squares count as zero
+NOISE = 10.0  # multiple of the possible loss; smaller squares count as zero
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GroupMoments:
-    """Arrays have one entry for each variable, or for each cell.
+    """Moments by variable or by cell; arrays have one entry for each.
 
     Attributes:
         rows: numbers of rows.
         means: means; NaN without rows.
         squares: sums of squares about the mean; 0 if all values are equal.
-        quantised, lost: bounds on the error of `squares`: from the fixed point alone, and with that of doubles.
+        quantised, lost: bounds on the error of `squares`: from the fixed point alone, and from doubles as well.
         of_cells: whether the entries are cells of one variable rather than variables.
         sites: names of the contributing sites.
         warnings: warnings about rows missing from the sums, and clipped values.
@@ -152,7 +153,7 @@ async def difference_of(spec: TableSpec, secure_sum: SecureSum, x: Variable, y: 
 
 
 class _Sums(NamedTuple):
-    """Sums about the middle, the magnitude of the terms in the second sums, and the steps of both."""
+    """First and second sums about the middle, the magnitude of the second sums' terms, and the steps of both sums."""
 
     rows: Array
     first: Array

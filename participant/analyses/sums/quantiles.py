@@ -9,15 +9,16 @@ the width for others. No series of rounds discloses more than counts on this gri
 
 A round asks for the counts between a few edges inside each quantile's bracket (lo, hi], which contains it. A site with
 few rows between two edges hides them (`participant.statistics.evaluation.suppression`), so a round counts only some
-rows. Let h be the number hidden, of the n that a first round with its edge at the top has counted. At an edge with c
+rows. Let h be the number of hidden rows, of the n that a first round counts by an edge at the top. At an edge with c
 visible rows at or below it, the true number is between c and c + h; so
 
     lo = the last edge with c + h < ceil(a n)         hi = the first edge with c >= ceil(a n)
 
 hold wherever the hidden rows are. Without a floor, a round asks for hundreds of edges, and two rounds suffice. With a
-floor, it asks for as many as should leave enough rows between them; then for one in each bracket; then for one alone,
-at the middle of a bracket or at its quarters. A bracket that stays open is returned as it is, with a warning: the floor
-hides the rest. If a site is lost, the search starts over with the remaining sites.
+floor, the first rounds ask for as many edges as should leave enough rows between them; later ones for one edge in each
+bracket; and the last ones for a single edge, at the middle or a quarter of a bracket. A bracket that stays open is
+returned as it is, with a warning: the floor hides the rest. If a site is lost, the search starts over with the
+remaining sites.
 
 Sources: Hyndman, Fan 1996, Am Stat 50:361, definition 1; Willenborg, de Waal 2001, "Elements of Statistical Disclosure
 Control", section 1.4, for bounds on suppressed counts.
@@ -39,7 +40,7 @@ from participant.statistics.evaluation.registry import HISTOGRAM
 from participant.statistics.language.layout import Array
 from participant.statistics.vocabulary.histogram import MAX_EDGES, MAX_GRID, HistogramParams, Measured, Predicted
 
-ROOM = 4  # times the floor: average number of rows that a bin should hold at each site
+ROOM = 4  # average number of rows that a bin should hold at each site, as a multiple of the floor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,7 +49,7 @@ class Quantiles:
 
     Attributes:
         values: grid points; each quantile lies in (lower, value].
-        lower: lower ends, one width below the values, or more if the floor hides the rest.
+        lower: lower ends, one width below the values, or further if the floor hides the rest.
         known: whether each quantile is known to within the width.
         rows: number of rows.
         outside: number of values clipped to the quantity's range.
@@ -88,7 +89,7 @@ async def find_quantiles(
 
 
 class _Search:
-    """The brackets (lo, hi] of all quantiles, as grid points; -1 is below all."""
+    """The brackets (lo, hi] of all quantiles, as grid points; -1 is below all values."""
 
     def __init__(
         self,

@@ -5,8 +5,8 @@ With the sums n, s and G of 1, z and z z' (`participant.statistics.vocabulary.gr
 
     mean = s / n,   cross = G - n mean mean'
 
-Rounds: one, or three if the bounds proven from declared ranges make the sums coarse (`ranged`). The effect of
-rounding on a variance is bounded, and refused unless it is small.
+Rounds: one, or three if the bounds proven from declared ranges make the sums coarse (`ranged`). The effect of rounding
+on a variance is bounded, and the sums are refused unless it is small.
 """
 
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from participant.statistics.models.design import INTERCEPT, Design
 from participant.statistics.models.model import ModelParams
 
 FINE = 1e-13  # share of a variance that rounding may change before a round of ranges
-COARSE = 1e-7  # and at all
+COARSE = 1e-7  # largest share that rounding may change
 CONSTANT = 1e-12  # share of the mean square; a column with a smaller variance is constant
 HARDLY = 1e-8  # share of the declared range; a column with a smaller standard deviation is constant, too
 

@@ -5,15 +5,15 @@ ties on the agreed grid, with separate risk sets for each stratum (`partial_like
 
 Rounds: one of moments (covariates are standardised by pooled means and standard deviations), one of event counts (the
 later rounds ask only for grid times with an event, and for tie sums only at times with two or more),
-then one for each Newton step, about five (and one more whenever a patient's weight exceeds its expected limit), and one
-for the test of proportional hazards, if requested (`proportional_hazards`).
+then one for each Newton step, about five (plus one whenever a patient's weight exceeds its expected limit), and one for
+the test of proportional hazards, if requested (`proportional_hazards`).
 
 Convergence: Newton's method from b = 0, halving a step while it lowers the likelihood. The fit has converged when
 the next step is below 1e-6 standard errors (in the norm of the information) or below the possible effect of rounding;
-that step is still taken, since it costs no round. A site that is lost midway takes its rows out of the fit:
-the estimate, its standard errors and both likelihoods cover the sites of the last round.
+that step is still taken, since it costs no round. If a site is lost midway, its rows leave the fit: the estimate, its
+standard errors and both likelihoods cover the sites of the last round.
 
-Disclosure: see the three statistics; that of the risk sets on a fine grid is considerable. An example:
+Disclosure: see the three statistics; on a fine grid, the risk sets disclose a great deal. An example:
 
     analysis = "cox"
     dataset = "lung"
@@ -122,7 +122,7 @@ class CoxSpec(SurvivalSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CoxResult(CoefficientResult):
-    """The fit: the attributes of every regression, and these.
+    """The fit, with these attributes in addition to those of every regression.
 
     Attributes:
         coef: log hazard ratios per unit of the covariate.
@@ -137,7 +137,7 @@ class CoxResult(CoefficientResult):
         events: number of events across all sites.
         iterations: number of evaluations of the likelihood, one round each.
         rounding: bound on the effect of quantisation on an estimate, in standard errors.
-        ties, strata: treatment of ties; columns of the strata.
+        ties, strata: treatment of ties; columns that form the strata.
         proportional_hazards: tests of proportional hazards, or None.
     """
 
@@ -280,8 +280,8 @@ def _standardised(covariates: tuple[Variable, ...], centre: Array, scale: Array)
 
 
 class _EventTimes(NamedTuple):
-    """Times with an event in any stratum, and those with several, as `cox-risk-sets` numbers them; counts of
-    events and rows at risk over all strata, (K,) each; the contributing sites, and what they withheld.
+    """Times with an event in any stratum, and those with several, in the numbering of `cox-risk-sets`; counts of events
+    and rows at risk over all strata, (K,) each; the contributing sites, and warnings about withheld rows.
     """
 
     at: tuple[int, ...]
@@ -299,7 +299,7 @@ async def _event_times(spec: CoxSpec, secure_sum: SecureSum) -> _EventTimes:
     events, at_risk = (answer.values[name].reshape(-1, spec.grid.count) for name in ("events", "at_risk"))
     if not events.any():
         raise NoEventsError("across all sites, no event lies on the grid, so there is nothing to fit")
-    # In each stratum, the first number stands for no time.
+    # In each stratum, the first number does not stand for a time.
     numbered = np.pad(events, ((0, 0), (1, 0))).ravel()
     return _EventTimes(
         at=tuple(np.flatnonzero(numbered > 0).tolist()),
@@ -312,7 +312,7 @@ async def _event_times(spec: CoxSpec, secure_sum: SecureSum) -> _EventTimes:
 
 
 def _other_codes(spec: CoxSpec, rows: Array) -> list[str]:
-    """Return a warning if `rows`, (strata,), counts any outside the declared levels."""
+    """Return a warning if `rows`, (strata,), counts rows outside the declared levels."""
     declared = rows.reshape(cells_of(spec.strata))[tuple(slice(-1) for _ in spec.strata)]
     if not (other := round(float(rows.sum() - declared.sum()))):
         return []

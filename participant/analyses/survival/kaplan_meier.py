@@ -5,8 +5,8 @@
     band   = S(k)^exp(+- 1.96 g),  g = sqrt(sum above) / log S(k)                 (log-log, pointwise 95 %)
     median = the first grid time with S <= 1/2; its interval ends where the band crosses 1/2
 
-with d_j events and n_j rows at risk at grid time j across all sites. Where S is 1 the band is [1, 1]; where it is 0
-there is none (NaN). The curve is exact on the grid; within an interval nothing is known.
+with d_j events and n_j rows at risk at grid time j across all sites. Where S is 1, the band is [1, 1]; where S is 0,
+there is no band (NaN). The curve is exact on the grid; nothing is known within an interval.
 
 A worked example: of six patients, one has the event at time 1, one is censored at 2, one has it at 2 and two at 4; then
 S is 5/6, 5/6 4/5 = 2/3 and 2/3 1/3 = 2/9. As a specification:
@@ -42,7 +42,7 @@ from participant.statistics.vocabulary.event_counts import EventCountsParams
 
 
 class KaplanMeierSpec(SurvivalSpec):
-    """`complete`: further columns in which a row must be complete, for the curve of a regression's patients."""
+    """A survival curve; `complete` names further columns that rows must have, to match a regression's patients."""
 
     single_sum: ClassVar[bool] = True
     analysis: Literal["kaplan-meier"] = "kaplan-meier"
@@ -64,7 +64,7 @@ class KaplanMeierResult(AnalysisResult):
         lower, upper: pointwise 95 % band.
         at_risk: rows with this time or a later one.
         events: rows with an event at this time.
-        censored: rows censored at this time; at the last one, also all who stayed longer.
+        censored: rows censored at this time; at the last time, also all rows with a longer time.
         median: median survival, None if the curve stays above one half.
         median_lower, median_upper: 95 % interval of the median, None if the band does not cross one half.
         rows: number of rows across all sites.
@@ -92,7 +92,7 @@ class KaplanMeierResult(AnalysisResult):
     warnings: tuple[str, ...]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row for each time, as plain numbers; None if the band does not exist."""
+        """Return one row for each time, as plain numbers; None where the band does not exist."""
         columns = {
             "time": self.times,
             "at_risk": self.at_risk,

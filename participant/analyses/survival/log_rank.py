@@ -11,9 +11,9 @@ and U' V^- U is chi-square with the rank of V as degrees of freedom: the groups 
 the stratified test, U and V are sums over the strata, each with its own risk sets; the curves cover all strata.
 Weights: 1 for log-rank, n_k for Wilcoxon (Gehan-Breslow), the root of n_k for Tarone-Ware.
 
-A worked example: two groups of two, with events at 1 and 2 in the first, at 3 and 4 in the second. The first group
+A worked example: two groups of two, with events at 1 and 2 in the first and at 3 and 4 in the second. The first group
 is expected to have 2/4 + 1/3 = 5/6 events and has 2, V = 1/4 + 2/9 = 17/36, and (7/6)^2 / (17/36) = 2.88, p = 0.09. As
-people ask for it:
+a specification:
 
     analysis = "log-rank"
     dataset = "lung"
@@ -52,7 +52,7 @@ from participant.statistics.models.design import Category
 from participant.statistics.models.special import chdtrc
 from participant.statistics.vocabulary.event_counts import EventCountsParams
 
-SINGULAR = 1e-9  # share of the largest eigenvalue that rounding leaves of one that is 0
+SINGULAR = 1e-9  # share of the largest eigenvalue that rounding may leave of a zero eigenvalue
 
 Weighting = Literal["log-rank", "wilcoxon", "tarone-ware"]
 
@@ -222,7 +222,7 @@ def _compared(events: Array, at_risk: Array, weighting: Weighting) -> tuple[Arra
 
 
 def _other_codes(spec: LogRankSpec, rows: Array) -> list[str]:
-    """Return warnings if `rows`, by group and strata, counts any outside the declared levels."""
+    """Return warnings if `rows`, by group and strata, counts rows outside the declared levels."""
     found = []
     if other := round(float(rows[-1].sum())):
         found.append(

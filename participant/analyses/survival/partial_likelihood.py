@@ -7,8 +7,8 @@ T0, T1, T2 the same over D(k), and f = i / d_k for i = 0 ... d_k - 1:
     score       = sum of z over D(k)   - sum of m,               m = (S1 - f T1) / (S0 - f T0)
     information = sum of (S2 - f T2) / (S0 - f T0) - m m'
 
-where every sum also runs over the grid times, and the last ones over i. This is Efron's treatment of ties; without tie
-sums, T is 0 and it is Breslow's. The grid times of several strata are concatenated.
+where every sum also runs over the grid times, and those with f also over i. This is Efron's treatment of ties; without
+tie sums, T is 0 and it is Breslow's. The grid times of several strata are concatenated.
 
 Sources: Breslow 1974, Biometrics 30:89; Efron 1977, J Am Stat Assoc 72:557; Therneau, Grambsch 2000, "Modeling survival
 data", section 3.3.
@@ -129,10 +129,10 @@ def risk_sets(params: CoxRiskSetsParams, sums: Mapping[str, Array]) -> RiskSets:
     events = np.rint(sums["events"]).astype(np.int64)
     tied = np.searchsorted(params.at, params.tied)
     tied0, tied1, tied2 = (_at_all_times(sums[name], tied, len(events)) for name in ("tied0", "tied1", "tied2"))
-    time = np.repeat(np.arange(len(events)), events)  # of each event, in order
+    time = np.repeat(np.arange(len(events)), events)  # position of each event's time, in order
     f = (np.arange(len(time)) - np.repeat(np.cumsum(events) - events, events)) / events[time]
     total = sums["risk0"][time] - f * tied0[time]
-    with np.errstate(divide="ignore", invalid="ignore"):  # callers refuse a risk set without weight
+    with np.errstate(divide="ignore", invalid="ignore"):  # callers reject risk sets without weight
         means = (sums["risk1"][:, time] - f * tied1[:, time]) / total
     return RiskSets(time, f, total, means, sums["risk2"], tied2)
 

@@ -8,14 +8,15 @@ With g a function of time, centred over the d events, s = z - m the Schoenfeld r
     score_j    = u_j^2 / (K - H V H)_jj                   the score test of z_j g(t) as a further covariate
     global     = u' (K - H V H)^-1 u                      of all of them at once
 
-are chi-square with 1 degree of freedom, the last one with p. Here H and K are the information with each event's part
-weighted by g and g^2. The first test approximates each event's part of the information by I / d, as Grambsch and
-Therneau did in 1994, and as lifelines does; the second does not, and is better if risk sets change much over time.
+are chi-square with 1 degree of freedom, or p degrees for the last one. Here H and K are the information with each
+event's part weighted by g and g^2. The first test approximates each event's part of the information by I / d, as
+Grambsch and Therneau did in 1994 and lifelines does; the second does not, and is better if risk sets change greatly
+over time.
 
 If events fall on too few grid times to show a trend, for example on a single one, there is no test.
 
-g(t) is the time itself, its logarithm, the mean rank of the event among all events, or 1 - S(t) with S the survival of
-all rows by Kaplan-Meier.
+g(t) is the time itself, its logarithm, the mean rank of the event among all events, or 1 - S(t), with S the
+Kaplan-Meier survival of all rows.
 
 A worked example: of two patients with z = 0 and z = 1, the one with z = 1 dies at time 1 and the other
 at time 2; at b = 0 the only risk set with both has m = 1/2, and s = 1/2.
@@ -81,8 +82,8 @@ def trend_of(transform: Transform, grid: Grid, events: Array, at_risk: Array) ->
 def proportional_hazards(
     params: CoxRiskSetsParams, sums: Mapping[str, Array], transform: Transform
 ) -> ProportionalHazards | None:
-    """Return the tests from the sums of `cox-risk-sets` at the estimate; `params.trend` is g. None if the times
-    of the events show no trend.
+    """Return the tests from the sums of `cox-risk-sets` at the estimate; `params.trend` is g. None if the event times
+    cannot show a trend.
     """
     risk = risk_sets(params, sums)
     g = np.array(params.trend)[risk.time]

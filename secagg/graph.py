@@ -120,7 +120,7 @@ def _log_choose(n: int, k: int) -> float:
 
 @record
 class Graph(Record):
-    """The neighbours that a party needs to know: all for the coordinator; for a site, its own and those of its own.
+    """The neighbours that a party needs to know: all for the coordinator; for a site, its own and theirs.
 
     For the complete graph nothing is listed. Before a sparse one is drawn, the listed sites have no neighbours.
     """
@@ -132,7 +132,7 @@ class Graph(Record):
         return self.neighbours[site] if self.neighbours else sites
 
     def holders(self, dealer: int, listed: Collection[int]) -> list[int]:
-        """Return the sites of `listed`, ascending, that hold a dealer's shares; the dealer holds shares of theirs.
+        """Return the sites of `listed`, ascending, that hold a dealer's shares and whose shares the dealer holds.
 
         On the complete graph a dealer holds a share of its own secret. On a sparse graph, it would be one holder too
         many: told that it survived, it would reveal its seed share while its neighbours were told the opposite.

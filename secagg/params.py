@@ -33,7 +33,7 @@ class Profile(IntEnum):
 
 
 class LossRule(IntEnum):
-    """The effect of a lost site on the rest of a run, since two similar sums reveal their difference."""
+    """The rule by which a lost site restricts the rest of a run, as two similar sums reveal their difference."""
 
     CONTINUE = 1
     PAUSE = 2

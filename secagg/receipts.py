@@ -215,7 +215,7 @@ class RoundShown:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptFindings:
-    """What a valid receipt shows.
+    """The facts that a valid receipt shows.
 
     Attributes:
         epochs: numbers of the epochs that completed their setup.

@@ -73,7 +73,7 @@ class WeightedMean:
 
         Args:
             values: (m,) finite numbers.
-            weight: weight, not negative; 0 excludes the site from the mean.
+            weight: nonnegative number; 0 excludes the site from the mean.
 
         Raises:
             ParameterError: NaN or infinity, or a negative weight.

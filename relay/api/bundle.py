@@ -26,7 +26,7 @@ class BundleError(ParameterError):
 
 
 class Bundle(BaseModel):
-    """How a site reaches a relay.
+    """The data with which a site reaches a relay.
 
     Attributes:
         relay: the relay's address; https unless it is this machine.

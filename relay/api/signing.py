@@ -48,7 +48,7 @@ class RequestHead:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a valid signature attests: the signer's key, the nonce, the body's digest and the time of signing."""
+    """The content of a valid signature: the signer's key, the nonce, the body's digest and the time of signing."""
 
     key: bytes
     nonce: str

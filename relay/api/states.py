@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What an enrolled key may do, fixed by its join token. The last two take no part in projects and see none."""
+    """The role of an enrolled key, fixed by its join token. The last two take no part in projects and see none."""
 
     SITE = "site"
     COORDINATOR = "coordinator"
@@ -19,7 +19,7 @@ TAKES_PART = frozenset({Role.SITE, Role.COORDINATOR})
 
 
 class Liveness(StrEnum):
-    """Whether a site has been seen recently."""
+    """A site's liveness: whether it has been seen recently."""
 
     CONNECTED = "connected"
     SILENT = "silent"
@@ -27,7 +27,7 @@ class Liveness(StrEnum):
 
 
 class Ending(StrEnum):
-    """Why a key is no longer valid. An ended key never becomes valid again."""
+    """The reason why a key is no longer valid. An ended key never becomes valid again."""
 
     REVOKED = "revoked"
     ROTATED = "rotated"
@@ -42,7 +42,7 @@ class ProjectState(StrEnum):
 
 
 class MemberState(StrEnum):
-    """Where a member stands in a project."""
+    """The state of a member in a project."""
 
     INVITED = "invited"
     JOINED = "joined"
@@ -52,7 +52,7 @@ class MemberState(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a run stands; the last three states are final."""
+    """The state of a run; the last three are final."""
 
     CREATED = "created"
     PREPARING = "preparing"
@@ -64,7 +64,7 @@ class RunState(StrEnum):
 
 
 class Cause(StrEnum):
-    """What moves a member from one state to another."""
+    """The cause of a change in a member's state."""
 
     INVITATION = "invitation"  # by the coordinator
     ANSWER = "answer"  # by the site itself

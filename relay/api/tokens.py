@@ -1,4 +1,4 @@
-"""Join tokens: their format, and what the relay stores of them.
+"""Join tokens: their format, and the hash that the relay stores.
 
 A token has 256 random bits: it cannot be guessed from a list, so a salt or a slow hash would add nothing to its
 SHA-256.

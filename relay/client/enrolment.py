@@ -1,4 +1,4 @@
-"""How a party creates its identity, enrols at a relay, rotates its key and leaves."""
+"""A party's identity: creating it, enrolling it at a relay, rotating its key, and leaving."""
 
 from collections.abc import Callable
 from pathlib import Path

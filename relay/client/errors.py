@@ -1,4 +1,4 @@
-"""What can go wrong between a site and the relay."""
+"""Errors of requests from a site to the relay."""
 
 from secagg.errors import SecaggError
 

@@ -54,9 +54,9 @@ if TYPE_CHECKING:
 RELAY = web.AppKey("relay", Relay)
 
 LOOK_S = 1.0
-"""How often a relay looks for messages written by other processes."""
+"""Seconds between two checks for messages written by other processes."""
 ENDINGS_S = 2.0
-"""How often a relay looks for ended keys, so as to end their long polls and downloads."""
+"""Seconds between two checks for ended keys, whose long polls and downloads are then ended."""
 LAST_SEEN_S = 5.0
 SWEEP_S = 10.0
 

@@ -1,1 +1,1 @@
-"""What all three daemons share: settings, private folders, redacted logs, the admin port, signals, crash points."""
+"""Shared by all three daemons: settings, private folders, redacted logs, the admin port, signals, crash points."""

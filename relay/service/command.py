@@ -1,4 +1,4 @@
-"""What all commands share: how they are found, their common options, and how they report.
+"""Shared by all commands: how they are found, their common options, and how they report.
 
 A program is a table in its `cli.py`: the name of each command or group, its module and its line of help. Nothing is
 imported before it is called, so that `--help` and each command load only what they need. The modules register their

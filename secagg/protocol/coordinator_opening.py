@@ -85,5 +85,5 @@ def on_opened(state: AwaitOpened, received: Received, _inputs: StepInputs) -> St
 
 
 def close_opened(state: AwaitOpened, _event: Close, _inputs: StepInputs) -> Step:
-    """Stop waiting for opened sums; sites that were not told to publish send nobody the sum."""
+    """Stop waiting for opened sums; sites that were not told to publish keep the sum to themselves."""
     return Step(state.idle)

@@ -1,5 +1,4 @@
-"""The coordinator's side of an epoch's setup: it collects and checks frames, closes each step with a list, and
-learns nothing.
+"""The coordinator's side of an epoch's setup: it checks frames, closes each step with a list, and learns nothing.
 
 Spec: 02-protocol §5. A site whose frame fails a check is left out of the next list; the error names it. The machine's
 driver decides when a step is closed (all frames have arrived, or time is up).
@@ -137,7 +136,7 @@ class AwaitReceipts(CoordinatorSetup):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The plan of an epoch. Values of None are chosen: the safest threshold, and limits as wide as the format allows.
+    """The plan of an epoch. None means a default: the safest threshold, and limits as wide as the format allows.
 
     Attributes:
         sites: verify keys of the sites to ask, all in the roster.

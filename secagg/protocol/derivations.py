@@ -216,7 +216,7 @@ def self_mask(seed: bytes, site: int, *, round_: int, context: bytes, eh: bytes)
 
 
 def group_key(chain: bytes, round_: int, context: bytes, eh: bytes) -> bytes:
-    """Return the members' shared key of a round, from which all keys unknown to the coordinator are derived."""
+    """Return the members' shared key of a round, from which everything hidden from the coordinator is derived."""
     return derive(chain, "group-key", u32(round_), context, epoch=eh)
 
 

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class BackupManifest:
-    """What a backup claims to hold, and the key of the relay that signed it."""
+    """The content that a backup claims to hold, and the key of the relay that signed it."""
 
     says: Mapping[str, Any]
     key: bytes

@@ -1,4 +1,4 @@
-"""Where a request comes from, through which proxies, and whether that address may use the relay.
+"""The address that a request comes from, behind any proxies, and whether it may use the relay.
 
 `X-Forwarded-For` counts only from trusted proxies and is read from the right: everything left of the first address that
 is not a trusted proxy may be forged.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """What the relay provides to requests. It holds no state that another replica would miss.
+    """The relay's services to requests. It holds no state that another replica would miss.
 
     `notices` tells other replicas about new messages; None on SQLite, where each replica polls. `endings` are the
     keys that are no longer valid, refreshed every two seconds, for requests that take longer. `description` is the

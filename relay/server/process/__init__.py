@@ -1,4 +1,4 @@
-"""What only the serving process knows: its epoch, readiness, long polls, sites seen, its own load.
+"""State that only the serving process has: its epoch, readiness, long polls, sites seen, its own load.
 
 May import store, payloads and core.
 """

@@ -1,4 +1,4 @@
-"""When each site was last seen: kept in memory and written periodically, as losing it is harmless."""
+"""The times when sites were last seen, kept in memory and written periodically, as losing them is harmless."""
 
 import time
 

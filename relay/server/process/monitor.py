@@ -1,4 +1,4 @@
-"""What a process can observe about itself: a slow event loop, and a clock that jumps or disagrees with the sites."""
+"""A process's observations of itself: a slow event loop, and a clock that jumps or disagrees with the sites."""
 
 import asyncio
 import time

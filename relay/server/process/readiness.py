@@ -1,4 +1,4 @@
-"""Whether the relay can do its work: the database accepts writes and the disk has room."""
+"""The relay's readiness: whether the database accepts writes and the disk has room."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The life of keys, join tokens and runs: how each begins, changes and ends, shared by commands, jobs and routes.
+"""The life cycle of keys, join tokens and runs, shared by commands, jobs and routes.
 
 Functions over an open connection that change rows and record the change in the audit log. May import store and core.
 """

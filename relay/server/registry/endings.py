@@ -1,4 +1,4 @@
-"""How a key ends: revoked by the operator, deregistered, or replaced by its successor. Spec: 04-relay-api §2.
+"""The end of a key: revoked by the operator, deregistered, or replaced by its successor. Spec: 04-relay-api §2.
 
 An ended key is refused for ever and leaves nothing waiting for it: no membership, no project without a coordinator, no
 open run of such a project, no undelivered message.

@@ -1,4 +1,4 @@
-"""How a join token begins and ends, shared by commands and routes; each step is recorded in the audit log."""
+"""The beginning and end of join tokens, for commands and routes; each step is recorded in the audit log."""
 
 from sqlalchemy import Connection
 

@@ -1,4 +1,4 @@
-"""How a run's state changes, shared by commands, jobs and routes; each change is recorded in the audit log."""
+"""Changes of a run's state, for commands, jobs and routes; each is recorded in the audit log."""
 
 from uuid import UUID
 

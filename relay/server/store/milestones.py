@@ -1,4 +1,4 @@
-"""When recurring work (backups, audit checks) last succeeded, in whichever process."""
+"""The times when recurring work (backups, audit checks) last succeeded, in any process."""
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 

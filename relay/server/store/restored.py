@@ -1,4 +1,4 @@
-"""What must be forgotten in the database of a restored backup, so that nothing that counts once counts twice.
+"""Voids state in the database of a restored backup, so that nothing that must count once counts twice.
 
 Spec: operations §3.
 """
@@ -33,7 +33,7 @@ _MESSAGES_A_SECOND = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Voided:
-    """What was voided: the new epoch's row, and the numbers of runs, tokens and stored writes."""
+    """The result of `void`: the new epoch's row, and the numbers of voided runs, tokens and stored writes."""
 
     epoch: EpochRow
     runs: int

@@ -29,7 +29,7 @@ _DONE = update(_run).where(_run.c.id == _of_run)
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What a step removed: messages, and payloads with the pieces whose objects must go; `done` if nothing is left."""
+    """Content removed by a step: messages, and payloads with pieces whose objects must go; `done` if none is left."""
 
     messages: int
     blobs: list[tuple[UUID, list[Piece]]]

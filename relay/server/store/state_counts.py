@@ -74,7 +74,7 @@ SILENT_MEMBER_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class StateCounts:
-    """What the database held at one point in time.
+    """Counts of the database's content at one point in time.
 
     Attributes:
         runs: number of runs by state; states without runs are omitted.

@@ -1,4 +1,4 @@
-"""How alembic runs: on the connection, and inside the transaction, that `relay.server.store.migrate` hands over."""
+"""Runs alembic on the connection, and inside the transaction, that `relay.server.store.migrate` hands over."""
 
 from alembic import context
 

@@ -10,7 +10,7 @@ from participant.statistics.language.layout import Array
 
 COLLINEAR = 1e-9  # smallest eigenvalue of the information, scaled to unit diagonal
 INVOLVED = 1e-3  # smallest weight in the eigenvector at which an error names a covariate
-VANISHED = 1e-6  # relative to a parameter's information at the start
+VANISHED = 1e-6  # share of a parameter's information at the start
 
 
 def check_identifiable(names: Sequence[str], information: Array, secure_sum: SecureSum) -> None:

@@ -123,7 +123,7 @@ async def correlate(spec: CorrelationSpec, secure_sum: SecureSum) -> Correlation
         PrecisionError: the declared ranges make the sums too coarse.
     """
     terms: list[tuple[Numeric, ...]] = [()]
-    for one in spec.variables:  # from -1 to 1
+    for one in spec.variables:  # scaled to the range from -1 to 1
         middle, half = one.low + (one.high - one.low) / 2, (one.high - one.low) / 2
         terms.append((Numeric(**one.model_dump(), centre=middle, scale=half),))
     params = ModelParams(design=Design(terms=tuple(terms)), weight=None, row_limit=spec.row_limit)

@@ -26,7 +26,7 @@ from participant.statistics.language.layout import Array
 from participant.statistics.vocabulary.glm_score import MAX_LIMIT, GlmScoreParams
 
 MAX_STEPS = 25
-SETTLED = 1e-9  # standard errors
+SETTLED = 1e-9  # largest last step, in standard errors
 WIDE = 1e9  # limit of a gaussian linear predictor, beyond all declared ranges
 
 

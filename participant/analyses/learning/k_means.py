@@ -50,9 +50,9 @@ from participant.statistics.vocabulary.kmeans import MAX_CENTRES, MAX_VARIABLES,
 from participant.statistics.vocabulary.moments import MomentsParams
 
 TOLERANCE = 1e-9
-ROUGH = 1e-2  # while centres are still being split
+ROUGH = 1e-2  # largest last move while centres are still being split
 MAX_RESCUES = 10
-FLAT = 1e-12  # variance of a constant, in squares of half the declared range
+FLAT = 1e-12  # largest variance of a constant, relative to the square of half the declared range
 
 
 class KMeansSpec(TableSpec):

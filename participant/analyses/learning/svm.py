@@ -58,9 +58,9 @@ from participant.statistics.language.layout import Array
 from participant.statistics.vocabulary.contingency import ContingencyParams
 from participant.statistics.vocabulary.hinge import HingeParams
 
-TOLERANCE = 1e-14  # of the objective
+TOLERANCE = 1e-14  # predicted decrease at which the fit ends, as a share of the objective
 FINE = 1e-10  # effect of rounding on a step, as a share of the objective's root, that triggers a round of ranges
-COARSE = 1e-4  # effect of rounding that is refused
+COARSE = 1e-4  # such an effect above which the sums are refused
 MAX_STEPS = 50
 MAX_HALVINGS = 30
 

@@ -68,13 +68,13 @@ from participant.statistics.models.variables import Variable
 from participant.statistics.vocabulary.glm_score import MAX_LIMIT, GlmScoreParams
 from participant.statistics.vocabulary.moments import MomentsParams
 
-TOLERANCE = 1e-8  # standard errors
+TOLERANCE = 1e-8  # largest last step, in standard errors
 MAX_STEPS = 50
 MAX_HALVINGS = 12
 FINE = 1e-7  # effect of rounding on an estimate, in standard errors, that triggers a round of ranges
-COARSE = 1e-3  # effect of rounding that is refused
+COARSE = 1e-3  # such an effect above which the sums are refused
 EXACT = 1e-13  # share of the squares of the fit; smaller residuals count as zero
-FIRST_LIMIT = 8.0  # of the linear predictor
+FIRST_LIMIT = 8.0  # initial limit of the linear predictor
 ENDLESS = 10.0  # contribution of a covariate to a linear predictor that exceeds all limits
 WIDE = 1e6  # the same for the gaussian family, where it makes no sum coarser than the declared ranges do
 

@@ -26,7 +26,7 @@ from participant.statistics.models.design import Category, Numeric
 from participant.statistics.models.special import chdtrc
 from participant.statistics.vocabulary.histogram import HistogramParams, Predicted
 
-GRID = 1e-4  # of predicted risks
+GRID = 1e-4  # grid width of predicted risks
 FEW = 5.0  # expected events or non-events below which a group is small
 
 

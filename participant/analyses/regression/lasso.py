@@ -50,8 +50,8 @@ from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.regression.penalised import PenalisedProblem, PenalisedResult, PenalisedSpec, problem
 from participant.statistics.language.layout import Array
 
-PENALTIES = np.logspace(0, -3, 100)  # of the largest penalty
-TOLERANCE = 1e-10  # of the largest coefficient
+PENALTIES = np.logspace(0, -3, 100)  # as shares of the largest penalty
+TOLERANCE = 1e-10  # largest last move, as a share of the largest coefficient
 OPTIMAL = 1e-9  # share of the largest penalty by which an optimality condition may be missed
 MAX_SWEEPS = 100_000
 

@@ -49,7 +49,7 @@ from participant.statistics.language.layout import Array
 from participant.statistics.models.special import chdtrc, ndtri
 
 WIDE, NARROW = (1.0, 5), (0.2, 7)  # half the width of an interval of t, and its number of points
-LEAST, MOST = log(1e-6), log(1e4)  # of t
+LEAST, MOST = log(1e-6), log(1e4)  # limits of t
 ENOUGH = 1e-5  # precision of coefficients, in standard errors, if only l is needed
 
 
@@ -168,7 +168,7 @@ class _Profile:
 
     def __init__(self, spec: NegativeBinomialSpec, secure_sum: SecureSum) -> None:
         self._spec, self._secure_sum = spec, secure_sum
-        self._fits: dict[float, GlmResult] = {}  # by t
+        self._fits: dict[float, GlmResult] = {}  # keyed by t
         self._count = 0
 
     async def maximise(self) -> NegativeBinomialResult:

@@ -60,12 +60,12 @@ from participant.statistics.models.special import chdtrc, logit, ndtr, ndtri
 from participant.statistics.vocabulary.glm_score import MAX_LIMIT
 from participant.statistics.vocabulary.ordinal_score import MAX_CUT, OrdinalScoreParams
 
-TOLERANCE = 1e-8  # standard errors
+TOLERANCE = 1e-8  # largest last step, in standard errors
 MAX_STEPS = 50
 MAX_HALVINGS = 12
 FINE = 1e-7  # effect of rounding on an estimate, in standard errors, that triggers a round of ranges
-COARSE = 1e-3  # effect of rounding that is refused
-FIRST_LIMIT = 8.0  # of the linear predictor
+COARSE = 1e-3  # such an effect above which the sums are refused
+FIRST_LIMIT = 8.0  # initial limit of the linear predictor
 
 _SEPARATED = (
     "the estimate grows without bound; these probably separate the levels. If their values are just large, like years, "

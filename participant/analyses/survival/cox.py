@@ -75,12 +75,12 @@ MAX_HALVINGS = 10
 COARSE = 1e-3  # largest effect of rounding on an estimate, in standard errors
 CONSTANT = 1e-6  # share of the declared range; a column with a smaller standard deviation is constant
 COLLINEAR = 1e-7  # smallest eigenvalue of the information, scaled to unit diagonal
-STILL_MOVING = 0.01  # standard deviations of a covariate
-VANISHED = 1e-4  # share of the information at the start
+STILL_MOVING = 0.01  # step of a coefficient, per standard deviation of its covariate
+VANISHED = 1e-4  # share of a direction's information at the start
 UNBELIEVABLE = 5.0  # log hazard ratio per standard deviation
 REACH = 6.0  # expected limit of b.z, in units of |b|; doubled whenever a row exceeds it
-FEW_EVENTS = 10  # per covariate
-NOT_PROPORTIONAL = 0.05  # p-value
+FEW_EVENTS = 10  # events per covariate below which a warning says so
+NOT_PROPORTIONAL = 0.05  # p-value below which a warning says so
 
 _SEPARATED = (
     "the estimate grows without bound; probably no event, or every event, falls on one side of these columns' values. "

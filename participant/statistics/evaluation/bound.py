@@ -55,7 +55,7 @@ class BoundQuery:
 
     @property
     def disclosure(self) -> Disclosure:
-        """What the answer discloses."""
+        """The disclosure of the answer."""
         return replace(self.statistic.disclosure(self.params), filtered=bool(self.query.filter))
 
     @property

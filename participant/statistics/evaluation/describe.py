@@ -9,7 +9,7 @@ from participant.statistics.language.inner import names_in
 
 @dataclass(frozen=True, slots=True)
 class InWords:
-    """What a site would compute and send.
+    """The computation that a site would carry out and the numbers that it would send, in words.
 
     Attributes:
         statistic: name and version of the statistic.
@@ -18,7 +18,7 @@ class InWords:
         rows: rows that the query covers, in a sentence.
         numbers: number of masked entries that leave the site.
         floor: treatment of small groups, in a sentence.
-        tells: what the sum across all sites discloses, in a few sentences.
+        tells: disclosure by the sum across all sites, in a few sentences.
     """
 
     statistic: str

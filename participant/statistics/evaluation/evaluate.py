@@ -79,7 +79,7 @@ def evaluate(bound: BoundQuery, table: Columns, rows: NDArray[np.bool_] | None =
     Args:
         bound: the query.
         table: all rows of at least the columns `query.needs`, (rows,) float64, NaN for a missing value.
-        rows: rows to answer with, all of them `usable`; default: `rows_asked`.
+        rows: rows to answer with, all `usable`; default: `rows_asked`.
 
     Returns:
         (d,) float64, finite, every entry within the bounds of the query's layout.

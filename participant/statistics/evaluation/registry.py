@@ -61,7 +61,7 @@ def statistic_of(query: Query) -> Statistic[Any]:
     """Return the statistic that a query asks for.
 
     Raises:
-        QueryError: there is no statistic of that name.
+        QueryError: there is no statistic with that name.
     """
     try:
         return STATISTICS[query.statistic]

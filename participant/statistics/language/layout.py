@@ -170,7 +170,7 @@ class Layout:
         """Return the arrays of a vector or of a sum of vectors.
 
         Raises:
-            ParameterError: the vector has another length.
+            ParameterError: the vector's length is not that of the layout.
         """
         if vector.shape != (self.length,):
             raise ParameterError(f"the vector must have {self.length} entries; its shape is {vector.shape}")

@@ -61,7 +61,7 @@ def _few(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
 
 
 class Query(Strict):
-    """One statistic over the rows of one dataset.
+    """A request for one statistic over the rows of one dataset.
 
     Attributes:
         statistic: name of the statistic in the vocabulary.

@@ -27,7 +27,7 @@ Columns = Mapping[str, Array]
 
 
 class Params(Strict):
-    """Base of a statistic's parameters. No field has a default: one meaning, one encoding.
+    """Base class of a statistic's parameters. No field has a default, so each meaning has one encoding.
 
     Attributes:
         row_limit: maximum number of rows of a site's dataset. It determines the bounds of the sums; a small limit makes
@@ -41,7 +41,7 @@ P = TypeVar("P", bound=Params)
 
 
 class Statistic(ABC, Generic[P]):
-    """One entry of the vocabulary.
+    """Base class of all statistics in the vocabulary.
 
     Attributes:
         name: name in queries.

@@ -36,7 +36,7 @@ MAX_FACTORS = 8
 
 
 class Untransformed(Strict):
-    """x itself."""
+    """The value x itself."""
 
     kind: Literal["identity"] = "identity"
 

@@ -103,6 +103,6 @@ class Family:
         corners = np.array(list(product(y, eta)))
         with np.errstate(over="ignore", invalid="ignore"):  # a layout refuses infinite bounds
             parts = self.parts(corners[:, 0], corners[:, 1])
-            if self.name == "binomial":  # these two are largest for m and y at one half
+            if self.name == "binomial":  # these two are largest where m and y are one half
                 parts = parts._replace(weight=np.array([0.25]), own=np.array([np.log(2)]))
             return Parts(*(np.abs(part).max() for part in parts))

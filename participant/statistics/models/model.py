@@ -28,7 +28,7 @@ class ModelParams(Params):
 
     @property
     def beside(self) -> tuple[Numeric, ...]:
-        """Single columns read in addition to the design; the weight is the last one."""
+        """Single columns read in addition to the design, with the weight last."""
         return (self.weight,) if self.weight else ()
 
     @property

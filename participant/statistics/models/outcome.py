@@ -38,7 +38,7 @@ class Grid(Strict):
 
 
 class Observed(NamedTuple):
-    """Rows on the grid.
+    """Rows placed on the grid.
 
     Attributes:
         grid_time: (rows,) int64, grid time of event or censoring; count + 1 for times beyond the grid.

@@ -95,7 +95,7 @@ class ClassMoments(Statistic[ClassMomentsParams]):
             dominated |= largest > params.dominance * np.bincount(cell, above, size)
         kept = {name: column[~dominated[cell]] for name, column in columns.items()}
         arrays = dict(super().total(params, kept))
-        # Values outside are counted over all rows, as the count does not belong to a cell.
+        # Values outside their range are counted over all rows, as this count does not belong to a cell.
         return arrays | {
             "dominated": np.array(np.count_nonzero(dominated), np.float64),
             "outside": self._outside(params, columns),

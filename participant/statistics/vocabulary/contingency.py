@@ -1,4 +1,4 @@
-"""Contingency tables: how many rows have each combination of levels.
+"""Contingency tables: numbers of rows with each combination of levels.
 
     counts = rows of each combination    (L_1 + 1, ..., L_k + 1)    whole numbers
 

@@ -103,7 +103,7 @@ class CoxRiskSetsParams(Params):
 
     @property
     def stride(self) -> int:
-        """Distance between the numbers of a grid time in one stratum and in the next."""
+        """Difference between the numbers of the same grid time in consecutive strata."""
         return self.outcome.grid.count + 1
 
     @property
@@ -158,7 +158,7 @@ class CoxRiskSets(Statistic[CoxRiskSetsParams]):
         time = stratum * params.stride + grid_time
         at = np.array(params.at)
         stratum_at = (at - 1) // params.stride
-        # Within its stratum, a row belongs to an initial segment of the risk sets.
+        # Within its stratum, a row belongs to the risk sets of all times up to its own.
         in_risk_sets = np.searchsorted(at, time, side="right")
         in_risk_sets[np.append(-1, stratum_at)[in_risk_sets] != stratum] = 0
         slot, asked = _slots(at, time)

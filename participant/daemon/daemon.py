@@ -146,7 +146,7 @@ class Daemon:
                 self._burn(name, str(error))
 
     async def _void_old_mail(self) -> None:
-        """After a restore, end every run with mail at the relay; it began before and is over for this site."""
+        """After a restore, end every run with mail at the relay; it began before the restore and is over here."""
         while messages := await self._relay.messages(self._journal.position):
             with self._journal.transaction() as batch:
                 for message in messages:
@@ -176,7 +176,7 @@ class Daemon:
             for site_run in list(self._runs.values()):
                 await self._act(site_run)
         over = dict(self._over)
-        # Where runs follow each other there is always mail to wait for: what ended is not to wait for a quiet moment.
+        # Where runs follow each other, mail never pauses: ended runs must not wait for a quiet moment.
         wait_s = 0.0 if over else self._config.poll_s
         messages = await self._relay.messages(self._journal.position, wait_s)
         async with self._working:
@@ -224,7 +224,7 @@ class Daemon:
         """Return a payload; the frame that it came with binds it by a hash of its own.
 
         Raises:
-            RefusedError: it is, or turns out to be, longer than what the site waits for.
+            RefusedError: its stated or actual length exceeds what the site expects.
         """
         taken, most_bytes = bytearray(), payload_bytes(state)
         if reference.size <= most_bytes:
@@ -274,7 +274,7 @@ class Daemon:
             crashpoint(f"round-{state.current.round}-{step}ed")
 
     async def _contribute(self, site_run: SiteRun, state: AwaitVector) -> None:
-        """Contribute the requested vector, wait until that is allowed, or decline with a reason that may be told."""
+        """Contribute the requested vector, wait until that is allowed, or decline with a disclosable reason."""
         round_ = state.current.round
         try:
             bound = BoundQuery.decode(state.open.query)
@@ -300,10 +300,10 @@ class Daemon:
         self._success.set_to_current_time()
 
     async def _computed(self, bound: BoundQuery, version: int | None, earlier: Sequence[RowSet], key: bytes) -> Answer:
-        """Compute an answer; any unexpected error of a statistic or trainer on this site's rows becomes one refusal.
+        """Compute an answer; any unexpected error of a statistic or trainer on this site's rows becomes a refusal.
 
-        Its text is fixed, as the error may depend on a patient, and the daemon carries on: if it ended, it would end
-        again at every start, and the other sites would see that as well.
+        Its text is always the same, as the error may depend on a patient. The daemon carries on: if it stopped, it
+        would stop again at every start, and the other sites would see that as well.
         """
         try:
             return await asyncio.to_thread(answer, bound, self._store, earlier, key, version)
@@ -381,7 +381,7 @@ class Daemon:
         run_logs.expire(self._config.data, now=time.time())
 
     async def _tick(self) -> None:
-        """Tell every machine the time; an epoch that is over leaves the journal together with its secrets."""
+        """Tell every machine the time; an epoch that is over is deleted from the journal with its secrets."""
         async with self._working:
             for site_run in self._runs.values():
                 site_run.tell(Tick(int(time.time())))

@@ -50,7 +50,7 @@ class RunContext:
     project: UUID
     coordinator: bytes
     terms: ProjectTerms
-    roster: int  # sites in it
+    roster: int  # number of sites in it
 
     @property
     def offer(self) -> Offer:

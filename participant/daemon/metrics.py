@@ -1,4 +1,4 @@
-"""Gauges for monitoring beside the daemon's own counters: relay connection, waiting work, disk, process.
+"""Gauges for monitoring, in addition to the daemon's own counters: relay connection, waiting work, disk, process.
 
 specs/operations.md defines names and labels. Labels never carry a run, project, site or path.
 """

@@ -1,4 +1,4 @@
-"""Whether a question follows from its project's plan: replays each run from the sums that this site verified.
+"""Checks that a question follows from its project's plan by replaying each run from the sums that this site verified.
 
 A refusal here depends on the plan, on published sums and on the tasks started so far: the coordinator knows all of
 this, and none of it concerns this site's rows.
@@ -86,10 +86,10 @@ def _releases(plan: Plan) -> Mapping[str, int]:
 
 
 def _used(plan: Plan, answers: Iterable[tuple[tuple[str, int], frozenset[str]]]) -> list[tuple[tuple[str, int], str]]:
-    """Return which tasks were begun, and where: of several that one can be, that with the most releases left counts.
+    """Return the tasks that were begun, with their places; of several candidates, that with the most releases left.
 
-    Each answer narrows what its task can be. One that cannot be the task before it, at the same place of a run, is of
-    another one: the first was given up there.
+    Each answer narrows the candidates for its task. One that fits no candidate left at its place of a run belongs to
+    another task: the earlier one was given up there.
     """
     begun: dict[tuple[str, int], list[frozenset[str]]] = {}
     for place, names in answers:

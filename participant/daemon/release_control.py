@@ -1,4 +1,4 @@
-"""What must hold before this site answers a query or signs a set of survivors.
+"""Checks what must hold before this site answers a query or signs a set of survivors.
 
 Every decision rests on public facts or the site's own records: terms, manifest, query, clock, ledger, and officers'
 decisions. Nothing here looks at a patient's row, so neither a refusal nor a wait discloses anything about one (pitfall
@@ -21,7 +21,7 @@ from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector
 
 @dataclass(frozen=True, slots=True)
 class ReleaseControl:
-    """The site's policy applied to its records."""
+    """Applies the site's policy to its records."""
 
     policy: Policy
     ledger: Ledger

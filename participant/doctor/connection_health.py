@@ -1,4 +1,4 @@
-"""Probes the path to the relay step by step to find what fails first: proxy, name, connection, TLS, answer.
+"""Probes the path to the relay step by step to find the first one that fails: proxy, name, connection, TLS, answer.
 
 The daemon's own client would only report that it could not reach the relay. The probe signs nothing and never retries.
 """

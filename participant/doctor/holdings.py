@@ -22,7 +22,7 @@ def identity(look: Look) -> Check:
 
 
 def passphrase(look: Look) -> Check:
-    """Does it unlock the key without anybody at a terminal?"""
+    """Does the passphrase unlock the key without anybody at a terminal?"""
     return finding(look.identity, "it unlocks the key")
 
 

@@ -1,4 +1,4 @@
-"""What the checks of one examination share, each fetched once."""
+"""Resources shared by the checks of one examination, each fetched once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

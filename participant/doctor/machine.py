@@ -23,7 +23,7 @@ _HOST = "127.0.0.1"
 
 
 def settings(look: Look) -> Check:
-    """Are they valid, and are the files that they name usable?"""
+    """Are the settings valid, and are the files that they name usable?"""
     settings_writer.check(look.settings)
     named = bool(look.settings.relay)
     detail = f"the relay is {look.settings.relay}" if named else "no relay is configured"
@@ -35,7 +35,7 @@ def settings(look: Look) -> Check:
 
 
 def settings_file_private(look: Look) -> Check:
-    """Is it hidden from other users? It may hold a proxy's password."""
+    """Is the settings file hidden from other users? It may hold a proxy's password."""
     path = file.place(look.settings.config)
     if not path.is_file():
         return finding(True, f"there is none at {path}; the environment and the defaults apply")
@@ -43,7 +43,7 @@ def settings_file_private(look: Look) -> Check:
 
 
 def data_folder(look: Look) -> Check:
-    """Does it exist?"""
+    """Does the data folder exist?"""
     data = look.settings.data
     return finding(
         data.is_dir(), str(data), "secagg-participant enroll creates it; or name the right one: configure --data"
@@ -151,7 +151,7 @@ def admin_port(look: Look) -> Check:
 
 
 def daemon(look: Look) -> Check:
-    """Is it running and ready?"""
+    """Is the daemon running and ready?"""
     status, said = checkup.ask_admin(_HOST, look.settings.admin_port, "readyz")
     remedy = "run systemctl start secagg-participant; if that fails, read its log: journalctl -u secagg-participant"
     return finding(status == 200, said or f"no daemon answers on port {look.settings.admin_port}", remedy)

@@ -1,4 +1,4 @@
-"""Checks of the path to the relay and of its answers. Checks behind a broken step only report it."""
+"""Checks of the path to the relay and of its answers. Checks after a broken step only report that step."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""A site's answer to a query: its vector, over rows that keep their distance from those of earlier answers."""
+"""A site's answer to a query: a vector over rows that equal those of earlier answers or keep their distance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from participant.statistics.language.query import Query
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What leaves for a query, and what the site remembers of it.
+    """The answer to a query, and the site's record of it.
 
     Attributes:
         query: the query answered.
@@ -25,8 +25,8 @@ class Answer:
         vector: (d,) float64.
         rows: name of the rows that went into the answer.
         moved: number of persons by which they differ from the rows asked for.
-        to_remember: these rows, unless they are below the floor so that nothing of them left; also rows of earlier
-                answers, as far as this version holds them, that were not yet on record.
+        to_remember: row sets to record: these rows, unless they are below the floor, so that nothing about them left;
+                also earlier answers' rows, as far as this version holds them, that were not yet on record.
     """
 
     query: Query
@@ -71,7 +71,7 @@ def answer(
 
 
 def distances(bound: BoundQuery, store: DatasetStore, earlier: Sequence[RowSet]) -> dict[str, int]:
-    """Return the distance in persons of the requested rows from each earlier answer's, by the latter's name.
+    """Return the distance, in persons, of the requested rows from those of each earlier answer, by its name.
 
     Raises the same errors as `answer`.
     """
@@ -90,7 +90,7 @@ def _opened(
 
 
 def carry(store: DatasetStore, described: Description, earlier: Sequence[RowSet]) -> tuple[RowSet, ...]:
-    """Return other versions' row sets as far as this version holds their rows, skipping those already carried over.
+    """Return other versions' row sets, limited to rows that this version holds, without those already carried over.
 
     Versions whose data were dropped cannot be compared.
     """

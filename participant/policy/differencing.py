@@ -1,4 +1,4 @@
-"""Two nearly equal answers reveal what they differ in. A site's own records let it prevent that.
+"""Two nearly equal answers reveal the difference between them. A site's own records let it prevent that.
 
 **Rows.** A question about 200 patients and one about 199 of them together tell about the one. A site must not refuse
 the second: whoever sees the refusal learns that somebody is in the difference (pitfall 31 of
@@ -89,7 +89,7 @@ def _pack(rows: Mask) -> bytes:
 
 
 class People:
-    """Maps rows to persons: one each, or by the dataset's person identifiers."""
+    """Maps rows to persons: one person each, or by the dataset's person identifiers."""
 
     def __init__(self, numbers: Array | None = None) -> None:
         self._codes: NDArray[np.int64] | None = None
@@ -123,7 +123,7 @@ class Earlier(NamedTuple):
 
 
 def distance(one: Mask, other: Earlier, people: People) -> int:
-    """Return how many persons are in one answer but not in the other; the larger of both directions."""
+    """Return how many persons are in one answer but not in the other; the larger count of both directions."""
     return max(people.count(one & ~other.rows), people.count(other.rows & ~one) + other.gone)
 
 
@@ -187,7 +187,7 @@ def nearest(keys: frozenset[bytes], signed: Iterable[SignedSet], least: int) -> 
 
 
 class AnsweredRows:
-    """What this site answered and signed for each dataset, in the participant's journal."""
+    """Records what this site answered and signed for each dataset, in the participant's journal."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -200,7 +200,7 @@ class AnsweredRows:
         return [RowSet(*row) for row in rows]
 
     def answer(self, dataset: str, row_sets: Iterable[RowSet]) -> None:
-        """Note an answer's row sets, in the transaction that makes it durable."""
+        """Record an answer's row sets, in the transaction that makes it durable."""
         self._connection.executemany(
             "INSERT OR IGNORE INTO answered VALUES (?, ?, ?, ?, ?)",
             [(dataset, one.version, one.origin, one.packed, one.gone) for one in row_sets],
@@ -222,7 +222,7 @@ class AnsweredRows:
         return [SignedSet(_split(keys), UUID(run), bool(retired)) for keys, run, retired in rows]
 
     def sign(self, dataset: str, run: UUID, keys: Iterable[bytes], *, instead_of: Iterable[bytes] = ()) -> None:
-        """Note a set of survivors in the transaction that signs it; it may replace an earlier, larger one."""
+        """Record a set of survivors in the transaction that signs it; it may replace an earlier, larger one."""
         joined, replaced = (b"".join(sorted(one)) for one in (keys, instead_of))
         if replaced and replaced != joined:
             self._connection.execute(
@@ -234,7 +234,7 @@ class AnsweredRows:
         )
 
     def relearn(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Note the survivor sets of ledger entries: a restored journal has no other record of them."""
+        """Record the survivor sets of ledger entries: a restored journal has no other record of them."""
         last: dict[str, tuple[bytes, ...]] = {}
         for entry in entries:
             if entry["what"] == "survivors" and "dataset" in entry:

@@ -1,7 +1,7 @@
-"""What a run asks, in plain words and as JSON: what would leave, its floors, its cost, and which answers it is near to.
+"""Explains what a run asks, in words and as JSON: what would leave, its floors and cost, and which answers it is near.
 
-This is for the officer who decides. It uses this site's own records and data and sends nothing; what it says about rows
-is for the site alone.
+This is for the officer who decides. It uses this site's own records and data and sends nothing; its facts about rows
+are for the site alone.
 """
 
 import time

@@ -1,8 +1,8 @@
-"""What this site allows, whatever others ask: pure decisions on public grounds.
+"""Decides what this site allows, whatever others ask: pure functions of public facts.
 
 A decision never depends on what the rows would yield, only on the project's terms, the dataset's description, the
 manifest, the query, the ledger and the clock: a site that stayed away because of a small cell would disclose that the
-cell is small. Only the rule `near_answers` lets a policy choose otherwise. A refusal names every rule that it rests on.
+cell is small. Only the rule `near_answers` lets a policy choose otherwise. A refusal names every rule behind it.
 The JSON schema for editors is `participant/policy/policy.schema.json`.
 """
 
@@ -40,7 +40,7 @@ class RefusedError(ParameterError):
     """The site refuses; the message may be shown to the coordinator.
 
     Attributes:
-        rules: names of the policy rules that forbid it, with which the message begins; empty where no policy could
+        rules: names of the policy rules that forbid the request, which begin the message; empty if no policy could
             allow it.
     """
 
@@ -309,7 +309,7 @@ class Policy(Strict):
         return opens(self.schedule, self.time_zone, now)
 
     def least_difference(self, manifest: Manifest) -> int:
-        """Return by how many sites two different sets of survivors must differ at least."""
+        """Return the least number of sites by which two different sets of survivors must differ."""
         return manifest.colluders + 2 if self.minimum_site_difference is None else self.minimum_site_difference
 
 
@@ -319,7 +319,7 @@ def schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """Return the schema as published."""
+    """Return the schema's text as published."""
     return json.dumps(schema(), indent=2) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""When a site computes: windows of weekdays and hours, in the site's own time zone. Pure: the time is an argument."""
+"""The schedule of a site: windows of weekdays and hours, in the site's own time zone. Pure: the time is an argument."""
 
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Literal

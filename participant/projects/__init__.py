@@ -1,4 +1,4 @@
 """Projects from the site's side: invitations, the roster that an officer confirms, the catalogue entry.
 
-Start with `confirmation.py`. May import policy and what is below it; knows no settings.
+Start with `confirmation.py`. May import policy and everything below it, but not settings.
 """

@@ -1,6 +1,6 @@
 """The site's entry in a project's catalogue, derived from its dataset's description and signed for the coordinator.
 
-It never reads the rows: an entry holds what the description says, in bands.
+It never reads the rows: an entry holds facts from the description, with counts in bands.
 """
 
 import time
@@ -72,7 +72,7 @@ def entry(project: UUID, terms: ProjectTerms, described: Description) -> Catalog
 
 
 def export_entry(made: CatalogueEntry, identity: Identity, journal: Journal, path: Path) -> None:
-    """Sign an entry into a file, after noting in the ledger that it leaves."""
+    """Write a signed entry to a file, after recording in the ledger that it leaves."""
     signed = SignedEntry.sign(made, identity).encode()
     _note(made, journal)
     write_new(path, signed)

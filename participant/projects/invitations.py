@@ -28,7 +28,7 @@ class Invitations:
         self._waits: dict[UUID, str] = {}
 
     async def answer(self) -> None:
-        """Answer every open invitation, where that is possible yet."""
+        """Answer every open invitation that can be answered yet."""
         for summary in await self._relay.projects():
             if summary.membership is not MemberState.INVITED:
                 continue

@@ -1,7 +1,7 @@
-"""A project's plan as an officer reads it before he agrees: each task in words, and what the review finds.
+"""A project's plan as an officer reads it before agreeing: each task in words, and what the review finds.
 
 The review also covers the site's own rows. Those findings are for the officer alone: they are shown here
-and go nowhere.
+and sent nowhere.
 """
 
 from typing import Any, NamedTuple

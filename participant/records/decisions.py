@@ -1,4 +1,4 @@
-"""What waits for this site's officer, what the officer decided, and whether the site is paused.
+"""Records what waits for this site's officer, what the officer decided, and whether the site is paused.
 
 Daemon and commands share this through the journal: the daemon writes what waits and reads the decisions, the commands
 do the opposite. A decision is about what the officer was shown, in one run: a set of sites, or a question by its
@@ -27,12 +27,12 @@ WHOLE_RUN = b""  # the subject of a decision about all queries of a run, never a
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Something that the daemon may not do yet.
+    """An action that the daemon may not take yet.
 
     Attributes:
-        subject: what a decision would be about.
+        subject: hash of what a decision would be about.
         rules: names of the policy rules behind the wait.
-        words: the reason, for people.
+        words: reason for the wait, for people.
         deadline: end of the round for this site, seconds since 1970.
         query: the query that waits for its answer, or None.
         sites: keys of the survivors that wait for this site's signature; empty if none do.
@@ -56,7 +56,7 @@ class Waiting:
 
 
 def subject_of_query(query: Query) -> bytes:
-    """Return what an approval of a query is about: statistic, dataset, columns, rows and floor.
+    """Return the subject of a query's approval: statistic, dataset, columns, rows and floor.
 
     Parameters are left out: an iterative analysis changes them every round, and the project's terms bound them.
     """
@@ -65,7 +65,7 @@ def subject_of_query(query: Query) -> bytes:
 
 
 def subject_of_set(keys: Iterable[bytes]) -> bytes:
-    """Return what an approval of survivors is about: exactly these sites."""
+    """Return the subject of an approval of survivors: exactly these sites."""
     return sha256(b"survivors" + b"".join(sorted(keys))).digest()
 
 
@@ -75,7 +75,7 @@ class Decisions:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    # What waits
+    # Waiting actions
 
     def wait(self, waiting: Waiting) -> None:
         """Record that a run waits."""
@@ -103,16 +103,16 @@ class Decisions:
         """Record that nothing of a run waits any longer."""
         self._connection.execute("DELETE FROM waiting WHERE run = ?", (str(run),))
 
-    # What was decided
+    # Decisions
 
     def decide(self, run: UUID, subject: bytes, *, approved: bool) -> None:
-        """Note a decision. A later one replaces an earlier one; one about the whole run replaces all of that run."""
+        """Record a decision. A later one replaces an earlier one; one about the whole run replaces all of that run."""
         if subject == WHOLE_RUN:
             self._connection.execute("DELETE FROM decision WHERE run = ?", (str(run),))
         self._connection.execute("INSERT OR REPLACE INTO decision VALUES (?, ?, ?)", (str(run), subject, approved))
 
     def of(self, run: UUID, subject: bytes) -> bool | None:
-        """Return whether exactly this was approved or denied; None if undecided."""
+        """Return whether exactly this subject was approved or denied; None if undecided."""
         row = self._connection.execute(
             "SELECT approved FROM decision WHERE run = ? AND subject = ?", (str(run), subject)
         ).fetchone()

@@ -1,6 +1,6 @@
-"""The ledger, in the daemon's own database: everything that ever left this site, and which rosters it confirmed.
+"""The ledger, in the daemon's own database: everything that ever left this site, and the rosters that it confirmed.
 
-A release enters in the transaction that makes the upload durable, before its first byte leaves, whether or not the
+A release is entered in the transaction that makes the upload durable, before its first byte leaves, whether or not the
 coordinator can open it later. A hash chain over the entries reveals any removal or change.
 
 `TABLES` declares the tables of all modules of this package and of `participant.policy.differencing`: they share one
@@ -122,7 +122,7 @@ class Ledger:
         self._connection = connection
 
     def enter(self, entry: dict[str, Any]) -> None:
-        """Append an entry of plain JSON values: what left, never the values themselves."""
+        """Append an entry in plain JSON: a description of what left, never the values themselves."""
         row = self._connection.execute("SELECT number, head FROM release ORDER BY number DESC LIMIT 1").fetchone()
         number, head = row or (0, GENESIS)
         data = json.dumps(entry, sort_keys=True, separators=(",", ":")).encode()
@@ -157,7 +157,7 @@ class Ledger:
         return int(row[0])
 
     def tasks(self, project: UUID) -> list[tuple[tuple[str, int], frozenset[str]]]:
-        """Return, for each answer that followed a plan, its run with the task's number there, and which it can be."""
+        """Return, for each answer that followed a plan, its run, its task's number there, and which tasks it can be."""
         rows = self._connection.execute(
             f"SELECT {_RUN}, {_TASK} FROM release WHERE {_PROJECT} = ? AND {_TASK} IS NOT NULL ORDER BY number",  # noqa: S608 - ours
             (str(project),),
@@ -197,7 +197,7 @@ class Ledger:
         )
 
     def roots(self, run: UUID) -> dict[int, bytes]:
-        """Return the roots of the sums that this site holds of a run, by round; empty if an older version kept one."""
+        """Return the roots of a run's sums that this site holds, by round; empty if an older version kept the sum."""
         rows = self._connection.execute("SELECT round, root FROM result WHERE run = ?", (str(run),))
         return dict(rows.fetchall())
 
@@ -239,14 +239,14 @@ class Ledger:
         return UUID(row[0]) if row else None
 
     def join_epoch(self, run: UUID, project: UUID, number: int) -> None:
-        """Note an epoch that this site joined."""
+        """Record an epoch that this site joined."""
         self._connection.execute(
             "INSERT INTO epoch (run, project, last) VALUES (?1, ?2, ?3) ON CONFLICT (run) DO UPDATE SET last = ?3",
             (str(run), str(project), number),
         )
 
     def void(self, run: UUID, project: UUID) -> None:
-        """End a run for this site, which never joins one of its epochs (again)."""
+        """End a run for this site, which joins none of its epochs again."""
         self.join_epoch(run, project, NEVER_AGAIN)
 
     def runs(self) -> list[tuple[UUID, UUID]]:
@@ -255,7 +255,7 @@ class Ledger:
         return [(UUID(run), UUID(project)) for run, project in rows]
 
     def begin_again(self, chain: list[tuple[bytes, bytes]], runs: list[tuple[UUID, UUID]], made: float) -> None:
-        """Fill an empty journal with what a backup held; every run in it is over.
+        """Fill an empty journal from a backup; every run in it counts as over.
 
         Raises:
             BrokenChainError: the backup's entries are not an intact chain.
@@ -268,7 +268,7 @@ class Ledger:
         self._connection.execute("INSERT INTO restored VALUES (1, ?)", (made,))
 
     def note_backup(self, at: float) -> None:
-        """Note when the identity was backed up."""
+        """Record when the identity was backed up."""
         self._connection.execute("INSERT OR REPLACE INTO milestone VALUES ('backup', ?)", (at,))
 
     def backed_up(self) -> float | None:
@@ -291,7 +291,7 @@ class Ledger:
         return tuple(keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES))
 
     def keep_survivors(self, run: UUID, keys: Iterable[bytes]) -> None:
-        """Note a set of survivors that this site confirmed."""
+        """Record a set of survivors that this site confirmed."""
         self._connection.execute("UPDATE epoch SET survivors = ? WHERE run = ?", (b"".join(keys), str(run)))
 
     def joined(self) -> list[tuple[UUID, UUID, str]]:
@@ -300,5 +300,5 @@ class Ledger:
         return [(UUID(run), UUID(project), ended) for run, project, ended in rows]
 
     def end_run(self, run: UUID, state: str) -> None:
-        """Note the final state of a run."""
+        """Record the final state of a run."""
         self._connection.execute("UPDATE epoch SET ended = ? WHERE run = ?", (state, str(run)))

@@ -56,7 +56,7 @@ class Receipts:
         )
 
     def awaited(self) -> dict[UUID, UUID]:
-        """Return the runs that this site took part in and has no receipt for, with their projects."""
+        """Return the runs in which this site took part but has no receipt yet, with their projects."""
         rows = self._connection.execute("SELECT run, project FROM epoch WHERE run NOT IN (SELECT run FROM receipt)")
         return {UUID(run): UUID(project) for run, project in rows}
 

@@ -1,4 +1,4 @@
-"""The sums that this site holds, each with the query that it answers; the lanes verified them, whoever opened them."""
+"""The sums that this site holds, each with its query; the authentication lanes verified them, whoever opened them."""
 
 from dataclasses import dataclass
 from typing import Any

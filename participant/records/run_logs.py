@@ -1,4 +1,4 @@
-"""What the daemon logged about each run, kept for the site's own staff and, if they send it, for the coordinator.
+"""The daemon's log of each run, kept for the site's own staff and, if they send it, for the coordinator.
 
 These are the log's own lines, redacted like it: no values, no keys. Each run has a file of at most `MOST_BYTES`, kept
 for a limited number of days.

@@ -1,5 +1,5 @@
-"""A rehearsal: made-up sites carry out a whole sum through the real relay and this machine's line.
+"""A rehearsal: made-up sites carry out a complete sum through the real relay and this machine's connection.
 
-One file. It touches nothing of the site: it imports the relay's client and the protocol, and no other folder of the
+It touches nothing of the site: its one module imports the relay's client and the protocol, and no other folder of the
 participant.
 """

@@ -1,8 +1,8 @@
 """A rehearsal: a complete secure sum of made-up sites through the real relay and this machine's connection, with
 drop-outs.
 
-The parties get fresh keys and enrol with tokens that the relay's operator made for the purpose. They leave the relay
-when it is over, and nothing of them is stored. They run the real protocol, in the malicious profile, on the same state
+The parties get fresh keys and enrol with tokens that the relay's operator issued for the purpose. At the end they leave
+the relay, and nothing about them is stored. They run the real protocol, in the malicious profile, on the same state
 machines as a real run, and the sum is compared with the plain one. One site drops out before its upload and one
 after it.
 """
@@ -101,7 +101,7 @@ class Rehearsal:
         self._vectors = (np.frombuffer(low, "<u4").reshape(-1, NUMBERS) % HIGHEST).astype(np.float64)
 
     async def play(self) -> RehearsalOutcome:
-        """Play the rehearsal, from enrolment to departure.
+        """Run the rehearsal, from enrolment to departure.
 
         Raises:
             RelayError, RelayUnavailableError: the relay refused something, or is unreachable.
@@ -258,7 +258,7 @@ class Rehearsal:
 
 
 class _Coordinator:
-    """The coordinator's machine, with what it keeps beside its states."""
+    """The coordinator's machine, with the data that it keeps beside its states."""
 
     def __init__(self, lead: _Party, roster: Roster, run: UUID) -> None:
         self.lead, self._roster, self._run = lead, roster, run

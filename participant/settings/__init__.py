@@ -1,4 +1,4 @@
-"""Settings, the file that holds them, passphrase, key backups, and what a command opens: identity, relay, journal.
+"""Settings, the file that holds them, passphrase, key backups, and a command's resources: identity, relay, journal.
 
 Start with `config.py`, which imports no transport. May import policy, records and data.
 """

@@ -1,4 +1,4 @@
-"""Opening the journal alone, for a command that needs neither relay nor passphrase."""
+"""Opens the journal alone, for a command that needs neither relay nor passphrase."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ def opened(settings: ParticipantConfig) -> Iterator[Journal]:
 
 @contextmanager
 def alone(settings: ParticipantConfig) -> Iterator[None]:
-    """Keep the daemon from using this identity meanwhile; raises JournalError if one is running."""
+    """Keep the daemon from using this identity while the block runs; raises JournalError if one is running."""
     with opened(settings) as journal:
         journal.lock()
         yield

@@ -1,7 +1,7 @@
-"""What a site's backup contains, and what a restore does.
+"""Backs up a site, and restores it from a backup.
 
 A backup holds the identity, the settings, the policy, the authority's certificates, and the ledger with the runs it
-knows. It holds no state of an epoch, which would let used masks be used again. So a restore begins with no epoch,
+knows. It holds no epoch state, which would let masks be used twice. So a restore begins with no epoch,
 counts every run that the backup knows or that has mail at the relay as over for this site, and asks the officers to
 confirm their projects again. Ledger entries made after the backup are lost; an entry records the restore.
 """

@@ -17,7 +17,7 @@ _COMMAND_S = 60
 
 
 class PassphraseError(ParameterError):
-    """The settings do not yield the passphrase; the message never holds any of it."""
+    """The settings do not yield the passphrase; the message contains no part of it."""
 
 
 def passphrase(settings: ParticipantConfig, *, new: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""What commands work with: identity, relay and journal."""
+"""The resources of a command: identity, relay and journal."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SiteSession:
-    """What a command works with."""
+    """The resources of one command."""
 
     identity: Identity
     relay: RelayClient

@@ -1,4 +1,4 @@
-"""The settings file: where it is, and what it says to every start, also by a service manager.
+"""The settings file: its place, and its contents, which apply to every start, even by a service manager.
 
 It is TOML, with one line for each setting that differs from its default and the setting's meaning above it. It never
 contains a passphrase, only where to find one.

@@ -1,4 +1,4 @@
-"""Writing the settings file for `configure` and `enroll`, once all that it says was checked."""
+"""Writes the settings file for `configure` and `enroll`, after checking all of its contents."""
 
 import json
 from collections.abc import Mapping

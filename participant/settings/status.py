@@ -15,7 +15,7 @@ from secagg.identity import key_words
 
 
 def status(settings: ParticipantConfig) -> dict[str, Any]:
-    """Return the facts; raises KeystoreError if the site is not enrolled, BrokenChainError for an altered ledger."""
+    """Return the status; raises KeystoreError if the site is not enrolled, BrokenChainError for an altered ledger."""
     public = keystore.public_of(settings.identity)
     alive, said = ask_admin("127.0.0.1", settings.admin_port, "readyz")
     with closing(Journal(settings.data, TABLES)) as journal:

@@ -76,7 +76,7 @@ class LinearRegression(GradientDescent):
 
 
 class LogisticRegression(GradientDescent):
-    """For outcomes from 0 to 1."""
+    """Logistic regression for outcomes from 0 to 1."""
 
     def mean(self, linear: Array) -> Array:
         result: Array = expit(linear)

@@ -34,7 +34,7 @@ class SgdSettings(Strict):
 
 
 class SgdLogisticRegression:
-    """For the outcomes 0 and 1."""
+    """Logistic regression for the outcomes 0 and 1."""
 
     Settings = SgdSettings
 

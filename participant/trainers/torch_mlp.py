@@ -26,7 +26,7 @@ class MlpSettings(Strict):
 
 
 class Mlp:
-    """For outcomes from 0 to 1."""
+    """A neural network for outcomes from 0 to 1."""
 
     Settings = MlpSettings
 

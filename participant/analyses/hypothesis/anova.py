@@ -1,6 +1,6 @@
 """Analysis of variance with one or two factors, balanced or not.
 
-The sums yield number n, mean m and sum of squares s of each cell. A model of the cells leaves
+The sums yield the number n, mean m and sum of squares s of each cell. A model of the cells leaves
 
     RSS = sum of s + sum of n (m - fit)^2          fit by least squares over the cells, weighted by n
 
@@ -11,8 +11,8 @@ of the residuals of the full model. With factors A and B the models are, by `typ
     1    A, then B given A, then A:B              2    each given all that do not contain it
     3    each given all others, with contrasts that sum to zero
 
-With one factor all types agree, and Welch's F (for unequal variances) and Bartlett's test of equal variances come
-with it. The sums cover all rows, so these are the pooled tests.
+With one factor, all types agree, and the result also has Welch's F (for unequal variances) and Bartlett's test of equal
+variances. The sums cover all rows, so these are the pooled tests.
 
 One round (two more if ranges must be found); nothing iterates. Disclosure: that of `class-moments`; a site hides
 cells of fewer than `minimum_persons` rows, and the analysis then covers the remaining rows.

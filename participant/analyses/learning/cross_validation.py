@@ -16,8 +16,8 @@ Rounds: for each fold, those of the fit and two more. If a site is lost, the ana
 the same rows. Convergence is that of the fits. A fold that cannot be fitted, or lacks a class, raises an error that
 names it.
 
-Disclosure: that of the fits and histograms, for each fold. Two fits differ by two folds, and a fit differs from one of
-all rows by one fold: the latter's difference in sums is a sum over a fold, which has at least about a twentieth of the
+Disclosure: that of the fits and histograms, for each fold. Two fits differ by two folds. A fit and one of all rows
+differ by one fold, so the difference of their sums is a sum over that fold, which has at least about a twentieth of the
 rows. A site checks every query against `minimum_persons`, and their differences against its ledger. With small sites,
 use few folds.
 

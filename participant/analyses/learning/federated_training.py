@@ -73,7 +73,7 @@ class Zeros(Strict):
 
 
 class Drawn(Strict):
-    """Normal weights with standard deviation `scale`, fixed by `seed`, for neural networks."""
+    """Normally distributed weights with standard deviation `scale`, determined by `seed`, for neural networks."""
 
     kind: Literal["drawn"] = "drawn"
     scale: FiniteFloat = Field(gt=0)

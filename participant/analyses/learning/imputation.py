@@ -17,7 +17,7 @@ With these parameters, the sites impute c. Then the model is fitted to the compl
 for estimates, standard errors and t tests. Missing information: (r + 2 / (df + 3)) / (r + 1), r = l / (1 - l).
 
 Convergence is not tested. Such chains mix within few turns if few values are missing; use more iterations if columns
-are often missing together, and check that estimates move by less than `monte_carlo`, the standard error due to finite
+are often missing together, and check that estimates change by less than `monte_carlo`, the standard error due to finite
 m. All draws, here and at the sites, follow from `seed`.
 
 Rounds: m (iterations (1 for each gaussian column, 3 to 6 for each binomial one) + those of the model) plus two. If a

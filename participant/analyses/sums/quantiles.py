@@ -8,9 +8,9 @@ This inverts the empirical distribution. It is exact for values on the grid (age
 the width for others. No series of rounds discloses more than counts on this grid.
 
 A round asks for the counts between a few edges inside each quantile's bracket (lo, hi], which contains it. A site with
-few rows between two edges hides them (`participant.statistics.evaluation.suppression`), so a round counts only some
-rows. Let h be the number of hidden rows, of the n that a first round counts by an edge at the top. At an edge with c
-visible rows at or below it, the true number is between c and c + h; so
+few rows between two edges hides these rows (`participant.statistics.evaluation.suppression`), so a round counts only
+some rows. Let h be the number of hidden rows, of the n that a first round counts by an edge at the top. At an edge with
+c visible rows at or below it, the true number is between c and c + h; so
 
     lo = the last edge with c + h < ceil(a n)         hi = the first edge with c >= ceil(a n)
 

@@ -19,8 +19,8 @@ f - 1. The tests search all small tables for a counterexample. For f = 2 there a
 row each.
 
 What this does not guarantee: somebody may still learn that some cell is small. A zero may be genuine. Above all, rules
-for one release do not protect several: two filters that each cover many patients, but differ by one, disclose that
-patient by subtraction. A site uses its ledger to keep the rows of its answers apart
+for one release do not protect a series of releases: two filters that each cover many patients, but differ by one,
+disclose that patient by subtraction. A site uses its ledger to keep the rows of its answers apart
 (`participant.policy.differencing`). Only terms that fix what may be asked prevent a range or bound from changing
 slightly between queries over the same rows.
 

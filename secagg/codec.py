@@ -128,7 +128,7 @@ class Wire(ABC, Generic[T]):
         """Read one value; raises DecodeError."""
 
     def skip(self, source: Source) -> None:
-        """Check one value like `read`, and move past it."""
+        """Check one value as `read` does, and move past it."""
         self.read(source)
 
     @abstractmethod
@@ -137,7 +137,7 @@ class Wire(ABC, Generic[T]):
 
     @property
     def code(self) -> str:
-        """Return the `struct` format of such values if all have one size and any bytes are valid, else ""."""
+        """Return the `struct` format of these values if all have the same size and accept any bytes, else ""."""
         return ""
 
 

@@ -67,7 +67,7 @@ def least_threshold(sites: int, degree: int, *, corrupt: int, lost: int, malicio
 
 
 def is_private(sites: int, graph: Parameters, *, corrupt: int, lost: int, malicious: bool) -> bool:
-    """Return whether a graph over this many sites is sparse, and tolerates these corrupt and lost sites."""
+    """Return whether a graph over this many sites is sparse, and tolerates this many corrupt and lost sites."""
     if graph.degree % 2 or not 0 < graph.degree < sites - 1:
         return False
     least = least_threshold(sites, graph.degree, corrupt=corrupt, lost=lost, malicious=malicious)

@@ -89,7 +89,7 @@ class ConnectionState:
 
     Attributes:
         failed_tries: number of tries without a response so far.
-        answered_at: when the relay last responded, seconds since 1970.
+        answered_at: time of the relay's last response, seconds since 1970.
         trouble: the current fault, or why the relay refuses this site; "" for none.
         clock_offset_s: seconds by which this machine's clock is ahead of the relay's; None before its first response.
     """
@@ -236,9 +236,9 @@ class RelayClient:
     async def change_run(
         self, run: UUID, from_: RunState | str, to: RunState | str, reason: str = "", *, lease: int | None = None
     ) -> RelayRun:
-        """Change a run's state if it still is `from_`; else RelayError `conflict`, whose `state` is the current one.
+        """Change a run's state if it is still `from_`; otherwise raises `conflict`, with the current one as `state`.
 
-        `lease` is the token of this process's lease; RelayError `stale-lease` if another process holds the run.
+        `lease` is the token of this process's lease; raises `stale-lease` if another process holds the run.
         """
         change = RunChange(**{"from": RunState(from_)}, to=RunState(to), reason=reason, lease=lease)
         return await self._send(RelayRun, "POST", f"/v1/runs/{run}/state", change)
@@ -259,7 +259,7 @@ class RelayClient:
     async def report(
         self, run: UUID, from_: SiteState | str, to: SiteState | str, *, round_: int = 0, reason: str = ""
     ) -> SiteReport:
-        """Report this site's state in a run if it still is `from_`; else RelayError `conflict` with the current one."""
+        """Report this site's state in a run if it is still `from_`; else raises `conflict` with the current one."""
         wanted = RunReportBody(**{"from": SiteState(from_)}, to=SiteState(to), round=round_, reason=reason)
         return await self._send(SiteReport, "POST", f"/v1/runs/{run}/report", wanted)
 

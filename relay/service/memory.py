@@ -1,6 +1,6 @@
 """Keeps process memory away from the disk and from other processes, as far as a process can.
 
-Python copies bytes freely and never overwrites them, so keys cannot be wiped from memory. What remains is to keep
+Python copies bytes freely and never overwrites them, so keys cannot be wiped from memory. A process can only keep
 others out: no core dump is written, and no other process of the same user may attach. Root still can, and so can anyone
 with access to the machine's memory; disabling swap is up to the service manager (`MemorySwapMax=0`).
 """

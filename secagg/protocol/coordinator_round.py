@@ -207,7 +207,7 @@ def ask(state: Prepared, event: Ask, inputs: StepInputs) -> Step:
 
     Raises:
         ParameterError, HeadroomError: the schema is not valid for this many sites, or exceeds the manifest's limits.
-        NotEnoughParticipantsError: fewer sites than the manifest's minimum number of survivors, or no round is left.
+        NotEnoughParticipantsError: there are fewer sites than the manifest's minimum of survivors, or no round is left.
     """
     manifest, round_ = state.manifest, state.next_round
     roster = event.roster or state.survivors

@@ -415,7 +415,7 @@ def close_shares(state: AwaitShares, _event: Close, inputs: StepInputs) -> Step:
 
 
 def on_receipt(state: AwaitReceipts, received: Received, _inputs: StepInputs) -> Step:
-    """Record whom a site accepted and refused."""
+    """Record the dealers that a site accepted and refused."""
     site, blame = received.frame.sender, blame_for(received.frame.sender)
     receipt = body_of(Receipt, received.frame, blame)
     following = _collected(state, received.frame, state.shares)

@@ -116,7 +116,7 @@ def open_ciphertexts(payload: bytes, schema: Schema, key: bytes, associated: byt
     """Return the encrypted vector of a payload; the counterpart of `secagg.protocol.ring_vector.open_vector`.
 
     Raises:
-        VectorError: wrong length, seal or digest, or an invalid ciphertext; nothing was added anywhere.
+        VectorError: wrong length, seal or digest, or an invalid ciphertext; nothing was added to a total.
     """
     count, size = SlotLayout(schema, SUMS).ciphertexts, SUMS.ciphertext_bytes
     if len(payload) != sealed_bytes(schema):

@@ -111,7 +111,7 @@ def open_vector(payload: bytes, schema: Schema, key: bytes, associated: bytes, r
         root: digest that the author signed.
 
     Raises:
-        VectorError: wrong length, seal or digest, or spare bits set; nothing was added anywhere.
+        VectorError: wrong length, seal or digest, or spare bits set; nothing was added to a total.
     """
     sizes = list(_chunk_sizes(schema))
     if len(payload) != sealed_bytes(schema):

@@ -95,7 +95,7 @@ class ArchiveWriter:
 
 @contextmanager
 def writing(path: Path, recipients: list[Any]) -> Iterator[ArchiveWriter]:
-    """Write an archive to a new file, which gets its name only once it is complete and durable.
+    """Write an archive to a new file, which appears under its name only once it is complete and durable.
 
     Args:
         path: path of the archive.

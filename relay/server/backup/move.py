@@ -49,7 +49,7 @@ def move(source: RelayConfig, target: RelayConfig) -> list[Moved]:
 
     Raises:
         ParameterError: the folder contains no relay, or the target already has sites.
-        SchemaError: the source has another schema than this release, or was already moved.
+        SchemaError: the source's schema is not this release's, or it was already moved.
         DatabaseBusyError: a relay is still writing to the source.
         MoveError: the copy differs.
     """

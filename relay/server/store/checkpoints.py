@@ -1,4 +1,4 @@
-"""Signed checkpoints of the audit log, one for each length at which it was signed."""
+"""Signed checkpoints of the audit log, one for each length at which the log was signed."""
 
 from sqlalchemy import Connection, bindparam, desc, insert, select, update
 

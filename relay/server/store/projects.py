@@ -111,7 +111,7 @@ def move_member(
     reason: str = "",
     roster_version: int | None = None,
 ) -> bool:
-    """Change a member's state if it still is `from_`; returns False otherwise."""
+    """Change a member's state if it is still `from_`; returns False otherwise."""
     there = {"the_project": project, "the_site": site, "the_state": from_}
     values = {"state": to, "reason": reason, "roster_version": roster_version, "updated": now}
     return db.execute(_MOVE, there | values).rowcount == 1
@@ -161,7 +161,7 @@ def tasks(db: Connection, project: UUID) -> list[TaskRow]:
 
 
 def replace_tasks(db: Connection, project: UUID, *, version: int, tasks: Sequence[tuple[str, bytes]]) -> bool:
-    """Replace the tasks and increment the version if it still is `version`; returns False otherwise."""
+    """Replace the tasks and increment the version if it is still `version`; returns False otherwise."""
     there = {"the_project": project, "the_version": version}
     if db.execute(_NEXT_TASKS, there | {"tasks_version": version + 1}).rowcount == 0:
         return False

@@ -118,7 +118,7 @@ def of_project(db: Connection, project: UUID) -> list[RunRow]:
 
 
 def change(db: Connection, run: UUID, *, from_: RunState, to: RunState, reason: str, now: float) -> bool:
-    """Change a run's state if it still is `from_`; returns False otherwise."""
+    """Change a run's state if it is still `from_`; returns False otherwise."""
     values = {"state": to, "reason": reason, "updated": now}
     return db.execute(_CHANGE, {"the_run": run, "the_state": from_} | values).rowcount == 1
 

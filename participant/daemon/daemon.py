@@ -131,7 +131,7 @@ class Daemon:
                 await asyncio.sleep(PAUSE_S)
 
     def _load(self) -> None:
-        """Resume what the journal holds. An epoch whose state was restored from a copy is abandoned."""
+        """Resume the epochs in the journal. An epoch whose state was restored from a copy is abandoned."""
         for name in self._journal.machines():
             run = UUID(name.partition(".")[0])
             project = self._ledger.project_of(run)
@@ -256,7 +256,7 @@ class Daemon:
         return SiteRun.invited(context, frame, confirmed, self._policy, self._journal, self._identity)
 
     async def _act(self, site_run: SiteRun) -> None:
-        """Do what the machine expects of this site, and send the outcome."""
+        """Take the action that the machine expects of this site, and send the outcome."""
         with bind(run=str(site_run.context.run)):
             state, began = site_run.state, time.monotonic()
             if isinstance(state, AwaitVector):
@@ -381,7 +381,7 @@ class Daemon:
         run_logs.expire(self._config.data, now=time.time())
 
     async def _tick(self) -> None:
-        """Tell every machine the time; an epoch that is over is deleted from the journal with its secrets."""
+        """Pass the time to every machine; an epoch that is over is deleted from the journal with its secrets."""
         async with self._working:
             for site_run in self._runs.values():
                 site_run.tell(Tick(int(time.time())))

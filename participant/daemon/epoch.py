@@ -181,7 +181,7 @@ class SiteRun:
         self._ledger.keep_result(self.context.run, learned.round, learned.survivors, total.tobytes(), learned.root)
 
     def _note(self, before: Record, after: Record, answer: Answer | None, task: Occurrence | None) -> None:
-        """Enter into the ledger what this transition commits the site to, and settle what was waiting."""
+        """Enter this transition's commitments into the ledger, and settle any action that was waiting for it."""
         if isinstance(before, (AwaitVector, AwaitConfirmation)) and type(after) is not type(before):
             self._decisions.settle(self.context.run)
         if isinstance(after, AwaitCohort):

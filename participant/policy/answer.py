@@ -24,7 +24,7 @@ class Answer:
         dataset_version: version of the dataset that answered it.
         vector: (d,) float64.
         rows: name of the rows that went into the answer.
-        moved: number of persons by which they differ from the rows asked for.
+        moved: number of persons by which these rows differ from those asked for.
         to_remember: row sets to record: these rows, unless they are below the floor, so that nothing about them left;
                 also earlier answers' rows, as far as this version holds them, that were not yet on record.
     """

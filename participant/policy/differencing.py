@@ -1,32 +1,32 @@
 """Two nearly equal answers reveal the difference between them. A site's own records let it prevent that.
 
-**Rows.** A question about 200 patients and one about 199 of them together tell about the one. A site must not refuse
-the second: whoever sees the refusal learns that somebody is in the difference (pitfall 31 of
-`specs/00-threat-model.md`). So it makes rows that would differ by too little equal, or different by enough, inside the
-vector. No lane counts such changes, since a count would tell the same. With a floor of f persons (`minimum_persons`,
-which the policy requires of queries), the rows of an answer either equal those of each earlier answer from this
-dataset, or one of the two holds at least f persons who are not in the other. Where the rows that a query asks for do
-not satisfy this:
+**Rows.** A question about 200 patients and one about 199 of them together reveal the data of the one. A site must not
+refuse the second: whoever sees the refusal learns that somebody is in the difference (pitfall 31 of
+`specs/00-threat-model.md`). So where rows would differ by too little, the site makes them equal, or different enough,
+before it computes the vector. No lane counts such changes, since a count would reveal the same. With a floor of f
+persons (`minimum_persons`, which the policy requires of queries), the rows of an answer and those of each earlier
+answer from this dataset are either equal, or one of the two sets holds at least f persons who are not in the other. If
+the rows that a query asks for do not satisfy this:
 
 - the site answers with the rows of the nearest earlier answer, if they have the values that the query needs;
 - otherwise it leaves out further persons, chosen by a key of its own, until the difference is large enough.
 
-The sum is then off by fewer than f persons of this site for each earlier answer that is near; the ledger says so to the
-site alone. A policy may instead refuse such a query by name (`near_answers`), and disclose that much. Queries without a
+The sum is then off by fewer than f persons of this site for each near earlier answer; only the site's own ledger says
+so. A policy may instead refuse such a query openly (`near_answers`), which discloses that much. Queries without a
 floor, which the policy must allow (`single_persons`), are answered exactly. Versions of a dataset are compared by the
 contents of their rows: an added patient is left out until f have been added, and a withdrawn one takes f - 1 others
 along.
 
-**Sites.** The same question over n sites and over n - 1 of them reveals the vector of the missing one (pitfall 30). Who
-is in a sum is public, so here a site may refuse visibly. It signs a set of survivors only if that set equals one that
-it signed before for this dataset, in any run and project, or differs from each of them by at least n_C + 2 sites:
+**Sites.** The same question over n sites and over n - 1 of them reveals the vector of the missing one (pitfall 30). The
+sites in a sum are public, so here a site may refuse visibly. It signs a set of survivors only if that set equals one
+that it signed before for this dataset, in any run and project, or differs from each of them by at least n_C + 2 sites:
 colluders who come and go account for n_C. Where the run's loss rule is `continue`, the site signs a set that shrinks
-within the run, which replaces the one before: only the smaller one may recur. An officer may approve a set refused on
+within the run, which replaces the previous one: only the smaller one may recur. An officer may approve a set refused on
 these grounds, unless the policy says `abort`.
 
-**What several answers still reveal.** The rules bound the difference of two answers, not what three or more give
+**What several answers still reveal.** The rules bound the difference of two answers, not what three or more reveal
 together: counts of A and B, of A or B, and of A and B jointly can be far from each other and still yield to linear
-algebra, and so can many regressions over the same rows; the budget bounds their number. A person who is in no two near
+algebra, and so can many regressions over the same rows; the budget bounds their number. A person in no pair of near
 answers is protected by the floor alone. The site does not know what it released of a version whose data were dropped
 before a later one was compared with it, nor, after a restore from a backup of the key, which rows its answers used.
 Colluders who change their keys between two runs count twice.

@@ -81,5 +81,5 @@ async def leave(relay: RelayClient, journal: Journal, project: UUID) -> None:
 
 
 def confirmed(journal: Journal, project: UUID) -> ConfirmedProject | None:
-    """Return what this site's officer confirmed, or None."""
+    """Return a project as this site's officer confirmed it, or None."""
     return Ledger(journal.connection).confirmed(project)

@@ -49,7 +49,7 @@ class Waiting:
     sites: tuple[bytes, ...] = ()
 
     def asks_the_same_as(self, other: "Waiting") -> bool:
-        """Tell whether both wait for the same thing; words may differ, since a schedule's change with time."""
+        """Return whether both wait for the same thing; words may differ, since those of a schedule change with time."""
         return all(
             getattr(self, name) == getattr(other, name) for name in ("run", "round", "subject", "rules", "deadline")
         )
@@ -78,7 +78,7 @@ class Decisions:
     # Waiting actions
 
     def wait(self, waiting: Waiting) -> None:
-        """Record that a run waits."""
+        """Record a waiting action."""
         facts = {
             "rules": waiting.rules,
             "words": waiting.words,
@@ -89,14 +89,14 @@ class Decisions:
         self._connection.execute("INSERT OR REPLACE INTO waiting VALUES (?, ?, ?, ?, ?, ?)", (*row, json.dumps(facts)))
 
     def waiting(self) -> list[Waiting]:
-        """Return everything that waits, nearest deadline first."""
+        """Return all waiting actions, nearest deadline first."""
         rows = self._connection.execute(
             "SELECT run, project, round, subject, deadline, facts FROM waiting ORDER BY deadline"
         ).fetchall()
         return [_waiting(*row) for row in rows]
 
     def waiting_of(self, run: UUID) -> Waiting | None:
-        """Return what waits in a run, or None."""
+        """Return a run's waiting action, or None."""
         return next((one for one in self.waiting() if one.run == run), None)
 
     def settle(self, run: UUID) -> None:
@@ -126,7 +126,7 @@ class Decisions:
     # Pause
 
     def is_paused(self) -> bool:
-        """Whether the site is paused: it reads, computes, signs and sends nothing."""
+        """Whether the site is paused, so that it reads, computes, signs and sends nothing."""
         return self._connection.execute("SELECT 1 FROM paused").fetchone() is not None
 
     def pause(self) -> None:

@@ -202,7 +202,7 @@ class Ledger:
         return dict(rows.fetchall())
 
     def results(self) -> list[tuple[UUID, int, bytes]]:
-        """Return run, round and sum (little-endian float64) of everything that `keep_result` kept."""
+        """Return run, round and sum (little-endian float64) of every result kept by `keep_result`."""
         rows = self._connection.execute("SELECT run, round, total FROM result ORDER BY rowid").fetchall()
         return [(UUID(run), round_, total) for run, round_, total in rows]
 
@@ -214,7 +214,7 @@ class Ledger:
         )
 
     def confirmed(self, project: UUID) -> ConfirmedProject | None:
-        """Return what the officer confirmed for a project, or None."""
+        """Return a project as the officer confirmed it, or None."""
         row = self._connection.execute(
             "SELECT roster, terms FROM confirmed WHERE project = ?", (str(project),)
         ).fetchone()
@@ -277,7 +277,7 @@ class Ledger:
         return float(row[0]) if row else None
 
     def is_restored(self) -> bool:
-        """Tell whether mail from before a restore must still be voided."""
+        """Return whether mail from before a restore must still be voided."""
         return self._connection.execute("SELECT 1 FROM restored").fetchone() is not None
 
     def settle_restore(self) -> None:

@@ -48,7 +48,7 @@ class ParticipantConfig(Settings):
 
     @property
     def tls(self) -> "Tls":
-        """How to verify the relay's certificate, and which client certificate to present."""
+        """The settings for verifying the relay's certificate, and the client certificate to present."""
         from relay.client.exchange import Tls  # noqa: PLC0415  # most commands read settings and ask no relay
 
         return Tls(ca_file=self.ca_file, cert_file=self.cert_file, key_file=self.key_file)

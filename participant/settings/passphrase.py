@@ -1,4 +1,4 @@
-"""Where the identity key's passphrase comes from: a setting, a file, a command, or a prompt on the terminal.
+"""Gets the identity key's passphrase from a setting, a file, a command, or a prompt on the terminal.
 
 A service manager provides a file (systemd's `LoadCredential`, a Kubernetes secret); a command queries a keyring, for
 example `["secret-tool", "lookup", "service", "secagg"]`.

@@ -27,7 +27,7 @@ class DescentSettings(Strict):
 
 
 class GradientDescent(ABC):
-    """One weight for each covariate; any intercept is a column of the design."""
+    """Gradient descent with one weight for each covariate; any intercept is a column of the design."""
 
     Settings = DescentSettings
 

@@ -24,7 +24,7 @@ _KNOWN = f"^(?:{_TERM}|{_INNER}(?:[/.*·]{_INNER})+)$"
 
 
 def known(units: pl.Series) -> pl.Series:
-    """Return which of these texts are units."""
+    """Return a mask of the texts that are units."""
     return units.str.replace_all("\u03bc", "\u00b5").str.contains(_KNOWN)
 
 

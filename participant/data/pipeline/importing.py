@@ -31,7 +31,7 @@ from participant.data.store.store import DATA, DatasetStore
 
 
 class Imported(NamedTuple):
-    """The outcome of an import: the new version, the folder with its report, and the report's facts."""
+    """The outcome of an import: the new version, the folder with its report, and the facts in the report."""
 
     description: Description
     folder: Path

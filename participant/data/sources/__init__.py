@@ -36,7 +36,7 @@ class Batch(NamedTuple):
         cells: one column for each of the source's columns so far, named by position: "0", "1" ...; text or typed.
         faults: lines that are not rows.
         read: number of bytes (of a file) or rows read so far, for the progress.
-        numbers: by the name of a text column, the cells that the source typed as numbers: Int64 or Float64, null for
+        numbers: the cells that the source typed as numbers, by text column's name: Int64 or Float64, null for
             the others. The text of each number is exact.
     """
 
@@ -48,7 +48,7 @@ class Batch(NamedTuple):
 
 
 class SourceColumn(NamedTuple):
-    """A source's knowledge about a column, complete once it was read.
+    """A source's knowledge about a column, complete once it has been read.
 
     Attributes:
         label, unit: label and unit in words; empty if it has none.
@@ -102,10 +102,10 @@ class TableSource(Protocol):
         """Yield the rows. Raises SourceError."""
 
     def known(self) -> Mapping[int, SourceColumn]:
-        """Return the source's knowledge about its columns, by position, once it was read."""
+        """Return the source's knowledge about its columns, by position, once it has been read."""
 
     def origin(self) -> Origin:
-        """Return the record of the source, once it was read."""
+        """Return the record of the source, once it has been read."""
 
 
 def check_columns(count: int) -> None:

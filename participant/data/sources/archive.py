@@ -34,7 +34,7 @@ class Hidden(NamedTuple):
     """Cells of a sheet that a library shows as empty. Rows and columns count from 0.
 
     Attributes:
-        errors: by row, columns and texts of errors, such as #DIV/0!.
+        errors: column and text of each error, such as #DIV/0!, by row.
         unvalued: rows and columns of formulas without a stored value.
     """
 

@@ -18,7 +18,7 @@ _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, N
 
 
 def packing(path: Path) -> Packing | None:
-    """Return how a file is compressed, by its first bytes; None if it is not."""
+    """Return a file's compression, judged by its first bytes; None if there is none."""
     with path.open("rb") as file:
         head = file.read(8)
     return next((kind for sign, kind in _SIGNS.items() if head.startswith(sign)), None)

@@ -65,8 +65,8 @@ class StatisticsFile:
     """A file of a statistics package.
 
     Args:
-        path: the file.
-        form: its format.
+        path: path of the file.
+        form: format of the file.
         encoding: encoding of its texts; by default as the file says.
 
     Raises:
@@ -121,7 +121,7 @@ class StatisticsFile:
         return Origin(_PACKAGES[self._form], self._path.name, self._path.stat().st_size, digest, tuple(notes))
 
     def _column(self, at: int, name: str, values: Sequence[Any]) -> pl.Series:
-        """Return the values of a column in its type, and note what is known about it."""
+        """Return the values of a column in its type, and record the facts known about it."""
         labels = self._about.variable_value_labels.get(name, {})
         reasons: Counter[str] = Counter()
         label = self._about.column_names_to_labels.get(name) or ""

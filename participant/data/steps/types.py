@@ -265,7 +265,7 @@ def _dates(reading: Reading, seen: Evidence) -> Reading | None:
 
 
 def _doubtful(reading: Reading, seen: Evidence) -> Reading:
-    """Note why a column of only numbers and dates has no single reading."""
+    """Add a note on why a column of only numbers and dates has no single reading."""
     _, dates = date_formats(seen)
     if dates and seen.numeric:
         return reading.noting(f"{seen.numeric:,} numbers and {dates:,} dates: declare the type")

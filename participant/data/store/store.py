@@ -102,7 +102,7 @@ class DatasetStore:
         return description
 
     def load(self, name: str, columns: Collection[str], version: int | None = None) -> dict[str, Array]:
-        """Return columns as (rows,) float64, NaN where a value is missing. The stored file is verified first.
+        """Return columns by name, (rows,) float64, NaN where a value is missing. The stored file is verified first.
 
         Raises:
             NoSuchDatasetError, DamagedDatasetError: as their names say.

@@ -1,4 +1,4 @@
-"""What analyses ask on this machine, as JSON: `python -m tests.support.asked ANALYSIS...`, in another process."""
+"""Prints the queries that analyses ask on this machine, as JSON: `python -m tests.support.asked ANALYSIS...`."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from tests.unit.participant.study.test_replay import Recorded
 
 
 def main(analyses: list[str]) -> None:
-    """Print, by analysis, each query with its sum and its sites."""
+    """Print each query with its sum and sites, by analysis."""
     found = {}
     for example in EXAMPLES:
         if example["analysis"] in analyses:

@@ -1,4 +1,4 @@
-"""A coordinator with many sites, whose daemons all run in this process, at a real relay in another one.
+"""A coordinator with many sites, whose daemons all run in this process, and a real relay in another process.
 
     async with cohort(folder, sites=5) as there:
         project = await there.project()
@@ -6,8 +6,8 @@
             run = await there.begin(session, project)
             report = await carry_out(run, await sealed(session.relay, project), session, nowhere)
 
-Processes of their own would do the same in ten times the time, most of it imports. Identities are not sealed under a
-passphrase, and officers do not compare words; everything else is what runs in life.
+Separate processes would take ten times as long, most of it for imports. Identities are not sealed under a passphrase,
+and officers do not compare words; everything else runs as in production.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ class CohortSite:
 
     @property
     def uploads(self) -> list[dict[str, Any]]:
-        """What its ledger has of vectors that left it."""
+        """The ledger's entries for vectors that the site uploaded."""
         journal = Journal(self.folder, TABLES)
         try:
             return [entry for entry in Ledger(journal.connection).entries() if entry["what"] == "upload"]
@@ -80,19 +80,19 @@ class Cohort:
         return Identity(self.seed)
 
     def settings(self, name: str = "office", **more: Any) -> CoordinatorConfig:
-        """Settings of the coordinator, with its data in a folder of this name."""
+        """Return the coordinator's settings, with its data in a folder of this name."""
         return CoordinatorConfig(relay=self.relay.url, data=self.folder / name, **{**PACE, **more})
 
     @asynccontextmanager
     async def session(self, name: str = "office", **more: Any) -> AsyncIterator[Session]:
-        """The coordinator at work in a folder of this name."""
+        """Open a session of the coordinator in a folder of this name."""
         settings = self.settings(name, **more)
         settings.data.mkdir(mode=0o700, exist_ok=True)
         async with at_work(settings, self.head) as session:
             yield session
 
     async def project(self, sites: Iterable[CohortSite] | None = None, **terms: Any) -> UUID:
-        """A project with a roster of these sites, or of all, that everybody confirmed."""
+        """Create a project with a roster of these sites, or of all, which everybody has confirmed."""
         members = self.sites if sites is None else list(sites)
         said = {"purpose": "a test", "dataset": "lung", "columns": ("age", "status", "time"), "loss_rule": "continue"}
         agreed = ProjectTerms.model_validate({**said, "statistics": ("event-counts", "moments"), **terms}).encode()
@@ -115,18 +115,18 @@ class Cohort:
         return project
 
     async def begin(self, session: Session, project: UUID, *tasks: dict[str, Any], **order: Any) -> UUID:
-        """Enter a run of one Kaplan-Meier curve, or of these tasks."""
+        """Enter a run of these tasks, by default one Kaplan-Meier curve."""
         specs = tuple(parse_spec(task) for task in tasks or (KAPLAN_MEIER,))
         return begin(session, await sealed(session.relay, project), Order(tasks=specs, **order))
 
     def wake(self, *sites: CohortSite) -> None:
-        """Start the daemons of these sites, or of all that sleep."""
+        """Start the daemons of these sites, or of all that are stopped."""
         for site in sites or self.sites:
             if site.working is None:
                 site.working = asyncio.create_task(_work(site, self.relay.url))
 
     async def sleep(self, *sites: CohortSite) -> None:
-        """Stop daemons where they stand."""
+        """Stop the sites' daemons in the middle of whatever they do."""
         for site in sites:
             if site.working is not None:
                 site.working.cancel()
@@ -135,7 +135,7 @@ class Cohort:
                 site.working = None
 
     def assert_pooled(self, report: RunOutcome, sites: Iterable[CohortSite] | None = None) -> None:
-        """Every result is the curve of one table with the patients of these sites, or of all."""
+        """Assert that every result is the pooled curve of the patients of these sites, or of all."""
         chosen = self.sites if sites is None else list(sites)
         oracle = pooled_kaplan_meier(pooled(site.columns for site in chosen), SPEC)  # type: ignore[arg-type]
         for result in report.results:
@@ -144,7 +144,7 @@ class Cohort:
             np.testing.assert_allclose(result.survival[at], oracle.survival, atol=1e-12)
 
     def assert_nobody_masked_twice(self) -> None:
-        """No site made a second vector for the query of a run, or a second frame for a place in one."""
+        """Assert that no site made a second vector for a query of a run, or a second frame for a slot."""
         for site in self.sites:
             asked = [(entry["run"], str(entry["query"])) for entry in site.uploads]
             assert len(asked) == len(set(asked)), site.name
@@ -154,7 +154,7 @@ class Cohort:
 
 @asynccontextmanager
 async def cohort(folder: Path, *, sites: int, seed: bytes | None = None) -> AsyncIterator[Cohort]:
-    """Start a relay, enrol a coordinator and so many sites, and wake their daemons."""
+    """Start a relay, enrol a coordinator and this many sites, and start their daemons."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # nothing else runs yet
     seed = seed or os.urandom(32)
     head = Identity(seed)

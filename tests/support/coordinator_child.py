@@ -1,9 +1,9 @@
-"""Coordinators as processes that die: forked from a server that has everything imported, so that a life costs little.
+"""Coordinator processes that are killed: forked from a server that has everything imported, so that starts are cheap.
 
     killed = await life(settings, seed, role, run, point)
 
 A child works on a run as `secagg-coordinator resume` does, or waits for runs to take over as `standby` does, until it
-is done or comes to the point at which it is to die by SIGKILL.
+is done or reaches the point at which it is killed by SIGKILL.
 """
 
 import asyncio
@@ -42,10 +42,10 @@ _processes.set_forkserver_preload([__name__])
 
 
 async def life(settings: dict[str, Any], seed: bytes, role: Role, run: UUID, point: str) -> bool:
-    """Let a coordinator live; tells whether it died at its point rather than ended by itself.
+    """Run a coordinator process; returns whether it died at its point rather than finished.
 
     Raises:
-        AssertionError: it hung, or ended in another way.
+        AssertionError: it hung, or ended in some other way.
     """
     child = _processes.Process(target=_live, args=(settings, seed, role, run, point))
     child.start()
@@ -76,7 +76,7 @@ def _live(settings: dict[str, Any], seed: bytes, role: Role, run: UUID, point: s
 async def _resume(session: Session, run: UUID) -> None:
     try:
         await carry_out(run, await sealed(session.relay, session.records.get(run).project), session, nowhere)
-    except SecaggError:  # by whatever name: journal and relay say how the run ended
+    except SecaggError:  # any error will do: journal and relay record how the run ended
         return
 
 

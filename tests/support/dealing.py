@@ -1,4 +1,4 @@
-"""A dealer that deals wrongly: its slots and vaults, changed and signed anew."""
+"""A dishonest dealer: its slots and vaults, changed and signed again."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ def dealt(
     vaults: Sequence[bytes] | None = None,
     **header: object,
 ) -> Parcel:
-    """Return a dealer's Shares with other slots or vaults, whose hashes it signs as they should be."""
+    """Return a dealer's Shares with other slots or vaults, whose true hashes it signs."""
     package, state = package_of(play, dealer), play.state(dealer)
     changed = {holder: slot.encode() for holder, slot in (slots or {}).items()}
     package = replace(package, slots={**package.slots, **changed}, vaults=tuple(vaults or package.vaults))
@@ -41,7 +41,7 @@ def dealt(
 
 
 def shown(play: Play, dealer: int, slot: ShareSlot, *, holder: int = 1, **header: object) -> Parcel:
-    """Return the list of shares in which a dealer signed another slot for a holder, past the coordinator's checks."""
+    """Return a list of shares with another dealer-signed slot for a holder, bypassing the coordinator's checks."""
     slots = {**package_of(play, dealer).slots, holder: slot.encode()}
     tree = merkle.Tree(slots.values())
     forged = play.forge(Shares, dealer, root=tree.root, **header).frame
@@ -52,7 +52,7 @@ def shown(play: Play, dealer: int, slot: ShareSlot, *, holder: int = 1, **header
 
 
 def resealed(play: Play, dealer: int, holder: int, change: Callable[[bytes], bytes]) -> ShareSlot:
-    """Return a slot with a changed plaintext under the right key; the leaf hashes stay."""
+    """Return a slot with a changed plaintext under the right key and unchanged leaf hashes."""
     state, slot = play.state(holder), slot_of(play, dealer, holder)
     bound = d.share_bound(state.membership.epoch, dealer, holder, state.membership.rounds)
     key = state.share_keys[dealer]
@@ -60,7 +60,7 @@ def resealed(play: Play, dealer: int, holder: int, change: Callable[[bytes], byt
 
 
 def redealt(play: Play, dealer: int, holder: int, change: Callable[[bytes], bytes]) -> ShareSlot:
-    """Return a slot with changed shares under the right key, and leaf hashes that fit them."""
+    """Return a slot with changed shares under the right key and matching leaf hashes."""
     eh, rounds = play.state(holder).membership.epoch, play.state(holder).membership.rounds
     slot = resealed(play, dealer, holder, lambda plain: change(plain[:-32]) + plain[-32:])
     plain = unseal(play.state(holder).share_keys[dealer], slot.sealed, d.share_bound(eh, dealer, holder, rounds))

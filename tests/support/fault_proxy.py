@@ -1,10 +1,10 @@
-"""A proxy before a relay that misbehaves by plan: for tests of clients.
+"""A proxy in front of a relay that misbehaves according to a plan, for tests of clients.
 
     async with FaultProxy.before(relay.url) as proxy:
         proxy.plan = ["reset", "lose", "pass"]
 
-Each request takes the next word of the plan; when the plan is over, requests pass. The relay's signatures cover path
-and query and not the host, so a request that goes through the proxy unchanged is valid.
+Each request takes the next word of the plan; after the last word, requests pass. Request signatures cover path and
+query but not the host, so a request that goes through the proxy unchanged is valid.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class FaultProxy:
                 await runner.cleanup()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        path = URL(request.raw_path, encoded=True)  # absolute where the client speaks to a forward proxy
+        path = URL(request.raw_path, encoded=True)  # absolute if the client uses a forward proxy
         self.seen.append((request.method, str(path.relative() if path.absolute else path), dict(request.headers)))
         word, _, argument = (self.plan.pop(0) if self.plan else "pass").partition(":")
         if word == "reset":

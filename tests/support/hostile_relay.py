@@ -1,8 +1,8 @@
-"""Parties that survive crashes, and a relay that is trusted for nothing.
+"""Parties that survive crashes, and a relay that is not trusted at all.
 
-A driver does what a daemon does: fetch, step, make state and outbox durable in one commit, send. A crash before the
-commit loses the step, and nothing was sent; after a crash that follows the commit, what was to be sent is sent again,
-byte by byte. The relay keeps what waits for whom, and whoever plays it decides what is delivered, when, and how often.
+A driver acts like a daemon: fetch, step, make state and outbox durable in one commit, send. A crash before the commit
+loses the step, and nothing was sent; after a crash that follows the commit, the outbox is sent again, byte for byte.
+The relay keeps the waiting parcels; whoever plays it decides what is delivered, when, and how often.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Action = Callable[[Party], list[Parcel]]
 
 @dataclass
 class Relay:
-    """Every parcel that was posted, by slot; what was ever to be delivered to whom, and what still is."""
+    """A relay: every posted parcel by slot, all deliveries that were ever due, and those still waiting."""
 
     sites: range
     slots: dict[Slot, Parcel] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Relay:
     waiting: list[tuple[int, Parcel]] = field(default_factory=list)
 
     def post(self, parcel: Parcel) -> None:
-        """Take a parcel; an honest author has one for a slot, frame and payload, however often it sends it."""
+        """Take a parcel; however often an honest author sends it, frame and payload are the same for a slot."""
         known = self.slots.setdefault(parcel.frame.slot, parcel)
         assert known == parcel, f"an honest party sent two different parcels for one slot: {known} and {parcel}"
         recipient = parcel.frame.recipient
@@ -40,7 +40,7 @@ class Relay:
 
 @dataclass
 class Driver:
-    """A party with its journal: the durable state, and what the last step that sent anything has sent."""
+    """A party with its journal: the durable state, and the parcels of the last step that sent any."""
 
     party: Party
     relay: Relay
@@ -55,7 +55,7 @@ class Driver:
         return self.party.state
 
     def step(self, action: Action) -> SecaggError | list[Effect]:
-        """Take a step, commit it, send; return its effects, or the error, which must have changed nothing."""
+        """Take a step, commit it and send; return its effects, or the error, which must leave the state unchanged."""
         trial = self.party.copy()
         try:
             sent = action(trial)
@@ -70,7 +70,7 @@ class Driver:
         return effects
 
     def crash_within(self, action: Action) -> None:
-        """Take a step and crash before the commit: whatever it drew is never drawn again, and nothing was sent."""
+        """Take a step and crash before the commit: its randomness is never drawn again, and nothing was sent."""
         trial = self.party.copy()
         with suppress(SecaggError):
             action(trial)
@@ -78,7 +78,7 @@ class Driver:
         self.restart()
 
     def restart(self) -> None:
-        """Come back from the journal, and send again what may not have arrived."""
+        """Restart from the journal, and resend parcels that may not have arrived."""
         self.party.state = decode_state(self.journal)
         for parcel in self.outbox:
             self.relay.post(parcel)

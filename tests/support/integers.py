@@ -6,7 +6,7 @@ FIELD = 0x1100B  # x^16 + x^12 + x^3 + x + 1
 
 
 def times(a: int, b: int) -> int:
-    """Multiply in GF(2^16), by hand."""
+    """Return the product in GF(2^16), computed bit by bit."""
     product = 0
     for bit in range(16):
         product ^= (a << bit) * (b >> bit & 1)
@@ -24,7 +24,7 @@ def inverse(a: int) -> int:
 
 
 def polynomial(coefficients: Sequence[int], x: int) -> int:
-    """Evaluate, the constant term first."""
+    """Return the polynomial's value at x; the constant term comes first."""
     result = 0
     for coefficient in reversed(coefficients):
         result = times(result, x) ^ coefficient

@@ -1,7 +1,7 @@
-"""One path of the keystream against OpenSSL, in a process of its own: prints the vector bits that it ran with.
+"""Tests one path of the keystream against OpenSSL in its own process; prints the vector bits that it ran with.
 
-Every length from 0 to 5,000 lanes, at eight alignments in memory; every start over two groups of the widest vectors,
-at three lengths; with both signs in turn.
+It covers every length from 0 to 5,000 lanes at eight memory alignments, and every start within two groups of the
+widest vectors at three lengths, with both signs in turn.
 """
 
 import sys
@@ -17,7 +17,7 @@ from secagg.kernels.target import AES_VECTOR_BITS
 
 KEY = bytes(range(32))
 LENGTHS = range(5001)
-ALIGNMENTS = range(8)  # lanes: 32 or 64 bytes, the widest alignment that a load could ask for
+ALIGNMENTS = range(8)  # in lanes: 32 or 64 bytes, the widest alignment that a load can require
 STARTS = range(2 * 8 * 64 // 4 + 2)
 
 

@@ -37,7 +37,7 @@ POLICY = 'without_plan = "answer"\nloss_rule = "continue"\nsingle_persons = true
 
 
 def table(seed: int, rows: int = 20) -> dict[str, np.ndarray]:
-    """A table of a site: times up to 200 days, two thirds with an event."""
+    """Return a site's table: times up to 200 days, two thirds with an event."""
     draw = np.random.default_rng(seed)  # noqa: TID251 - made-up patients
     return {
         "time": np.ceil(draw.exponential(80, rows)).clip(1, 200),
@@ -76,7 +76,7 @@ class Network:
     async def invited(self, terms: str = TERMS, unfit: Collection[str] = ()) -> tuple[str, dict[str, dict[str, str]]]:
         """Create a project, invite everybody and return its ID with the members once all have answered.
 
-        Those whose data do not fit do not answer: their logs say why.
+        Sites in `unfit`, whose data do not fit the terms, do not answer; their logs say why.
         """
         path = self.stage.folder / "terms.toml"
         path.write_text(terms)
@@ -104,7 +104,7 @@ class Network:
         return await self.coordinator("run", project, str(path), "--no-progress", *options, **environment)
 
     def nurse(self, name: str) -> None:
-        """Restart a site whenever it dies, without the point at which it was to die, as a service manager would."""
+        """Restart a site whenever it dies, as a service manager would, but without its crash point."""
         self._nurses.append(asyncio.create_task(self._watch(self.hospital(name))))
 
     async def _watch(self, hospital: Hospital) -> None:

@@ -1,10 +1,10 @@
-"""Sites that are killed again and again, and start at once where they were.
+"""Sites that are killed again and again, and restart at once where they left off.
 
     python -m tests.support.nursery SEED SITES.json
 
 One process has loaded everything and forks a daemon for each site, so that a start takes milliseconds and many lives
-fit into a minute. Each life ends by SIGKILL: at a labelled point, at its nth passage, or after some time. A line of
-JSON on stdout for each death says by what; at SIGTERM all end.
+fit into a minute. Each life ends by SIGKILL: at the nth passage of a labelled point, or after some time. Each death
+prints a line of JSON with its cause on stdout; SIGTERM ends all.
 """
 
 import asyncio
@@ -30,14 +30,14 @@ POINTS = (
 
 
 class Ward:
-    """A site and its present life."""
+    """A site and its current process."""
 
     def __init__(self, config: ParticipantConfig, identity: Identity, log: Path) -> None:
         self.config, self.identity, self.log = config, identity, log
         self.child, self.until, self.plan = 0, 0.0, ""
 
     def start(self, dice: Random) -> None:
-        """Begin a life, and decide how it will end. Some are long, so that the work goes on."""
+        """Start a process, and decide how it will end. Some lives are long, so that the work progresses."""
         point = dice.choice(POINTS) if dice.random() < 0.4 else ""
         passage = dice.randint(1, 6) if point.startswith(("journal", "outbox")) else 1
         lasts = dice.choice((0.2, 0.5, 1.0, 2.0, 8.0)) * dice.uniform(0.5, 1.5)

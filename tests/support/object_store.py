@@ -1,4 +1,4 @@
-"""An S3 endpoint over real HTTP, as a process of its own."""
+"""An S3 endpoint over real HTTP, in its own process."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ START_S = 60
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """A running endpoint. `environment` is what clients of S3 look for."""
+    """A running endpoint. `environment` has the variables that S3 clients read."""
 
     endpoint: str
 
@@ -46,7 +46,7 @@ class ObjectStore:
         }
 
     def bucket(self) -> str:
-        """Make a bucket and return its URL."""
+        """Create a bucket and return its URL."""
         name = f"relay-{uuid4().hex}"
         with urlopen(Request(f"{self.endpoint}/{name}", method="PUT")):
             return f"s3://{name}/payloads"
@@ -64,6 +64,6 @@ class ObjectStore:
 
 
 def export(environment: dict[str, str], monkeypatch) -> None:
-    """Set what clients of S3 look for in this process."""
+    """Set the variables that S3 clients read in this process."""
     for name, value in environment.items():
         monkeypatch.setitem(os.environ, name, value)

@@ -1,4 +1,4 @@
-"""One machine as its driver sees it: frames and events in, frames out, and a record of all that it went through."""
+"""One state machine as its driver sees it: frames and events in, frames out, and a record of its history."""
 
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -19,7 +19,7 @@ Vector = RingVector | EncryptedVector
 
 
 class Parcel(NamedTuple):
-    """A frame on its way, with the payload beside it."""
+    """A frame in transit, with its payload."""
 
     frame: Frame
     payload: bytes = b""
@@ -30,7 +30,7 @@ KINDS = (EncapsulationPackage, SharePackage, HeldLeaves)
 
 @dataclass
 class Party:
-    """One machine: its identity, its state, and all that it went through and gave out."""
+    """One state machine: its identity, state, history and output."""
 
     index: int
     identity: Identity
@@ -66,7 +66,7 @@ class Party:
         return self.settle(tell(self.state, event, self.inputs()))
 
     def settle(self, step: Step) -> list[Parcel]:
-        """Take the next state, keep what is to be kept, and return what is to be sent."""
+        """Adopt the step's state, store its packages, and return the parcels to send."""
         self.past.append(self.state)
         self.state = step.state
         self.effects += step.effects
@@ -81,7 +81,7 @@ class Party:
         return sent
 
     def was(self, kind: type[Record], count: int = 1) -> Any:
-        """Return the state of this kind that the party was in, for the `count`-th time."""
+        """Return the `count`-th state of this kind that the party was in."""
         return [state for state in (*self.past, self.state) if type(state) is kind][count - 1]
 
     def copy(self) -> "Party":
@@ -95,7 +95,7 @@ class Party:
 
 
 def sum_of(total: Vector | None, vector: Vector) -> Any:
-    """Return a fresh total: what a driver adds up, without changing an array that an earlier snapshot holds."""
+    """Return a new total, so that arrays in earlier snapshots stay unchanged."""
     result: Any = type(vector).zeros(vector.schema)
     for part in (total, vector):
         if part is not None:
@@ -109,7 +109,7 @@ def _encapsulation(_party: int, public: bytes) -> tuple[bytes, bytes]:
 
 
 def revealed(before: Any, answer: Frame) -> dict[int, int]:
-    """Return of which secret each share is that a site gives in its answer: SEED_SHARE or VAULT_SHARE, by dealer."""
+    """Return, by dealer, which secret a site's answer reveals a share of: SEED_SHARE or VAULT_SHARE."""
     current = before.current
     shares = Unmask.decode(keys.unseal(current.answer_key, answer.body, answer.header())).shares
     assert set(shares) == set(current.roster)

@@ -1,4 +1,4 @@
-"""A secure sum without the security: what the sites would send, added up in the open."""
+"""A secure sum without the security: the vectors that sites would send, added in the clear."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
@@ -14,12 +14,12 @@ from participant.statistics.language.statistic import Columns
 
 
 class PlainSum(SecureSum):
-    """Adds the vectors of the sites, as reals or through the round's fixed point.
+    """Adds the sites' vectors, as reals or in the round's fixed-point representation.
 
     Args:
-        tables: by the site's name.
-        quantised: encode, add as integers, decode.
-        lost: for each round in turn, the sites that are lost in it and stay away.
+        tables: tables by site name.
+        quantised: whether to encode, add as integers and decode.
+        lost: for each round in turn, the sites that are lost in it and never return.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class PlainSum(SecureSum):
         self._lost = chain(lost, repeat(set()))
 
     async def __call__(self, query: BoundQuery) -> Sum:
-        asked = BoundQuery.decode(query.encode())  # as a site reads it
+        asked = BoundQuery.decode(query.encode())  # as a site parses it
         self.queries.append(asked.query)
         gone = next(self._lost)
         self.tables = {site: table for site, table in self.tables.items() if site not in gone}

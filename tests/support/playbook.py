@@ -1,15 +1,15 @@
-"""A cohort of the pure machines, one message at a time, and the words to attack it.
+"""A cohort of the pure state machines, run one message at a time, with methods to attack it.
 
-A `Play` is a coordinator and n sites whose keys and randomness come out of one seed. It runs to any message of the
-protocol; from there a test takes what is on its way, forges frames that are correctly signed but wrong, and says who
-must refuse them and how:
+A `Play` is a coordinator and n sites whose keys and randomness come from one seed. It runs to any message of the
+protocol; from there a test takes the messages in transit, forges frames that are correctly signed but wrong, and says
+who must refuse them and how:
 
     play = at(Survivors, n=4)
     uploads = play.listed(Survivors)
     play.refuses(1, play.forge_list(Survivors, uploads[:2]), FaultyCoordinatorError, "V-0510")
 
 `refuses` asserts the class of the error, the check's ID and the party that it names, and that the state is unchanged.
-Encapsulations are the one thing that the seed does not decide (the library draws them); they are drawn once a process.
+Only encapsulations do not follow from the seed, since the library draws them; they are drawn once per process.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -110,12 +110,12 @@ SCHEMA = Schema(ring_bits=11, mac_lanes=2, segments=(Segment(count=3, clip=8.0, 
 
 
 class Play:
-    """A cohort in some step of the protocol: `stage` is the kind of message that is on its way.
+    """A cohort in some step of the protocol: `stage` is the kind of message in transit.
 
     Args:
-        n: sites; site i of the manifest is party i, the coordinator is party 0.
-        seed: of all keys and all randomness.
-        absent: sites that take part in nothing from the first message on.
+        n: number of sites; site i of the manifest is party i, the coordinator is party 0.
+        seed: seed of all keys and all randomness.
+        absent: sites that never take part, from the first message on.
         terms: fields of the `Plan`, such as `threshold` or `loss_rule`.
     """
 
@@ -163,7 +163,7 @@ class Play:
         return f"Play({', '.join(f'{name}={value}' for name, value in self.options.items())}) at {self.stage.__name__}"
 
     def copy(self) -> "Play":
-        """Return a play that goes on from here by itself."""
+        """Return an independent play that continues from here."""
         other = copy(self)
         other.parties = {index: party.copy() for index, party in self.parties.items()}
         other.mail = {kind: list(parcels) for kind, parcels in self.mail.items()}
@@ -178,17 +178,17 @@ class Play:
     def is_homomorphic(self) -> bool:
         return self.plan.suite is Suite.X25519_MLKEM768_AES256_BFV
 
-    # Going on ------------------------------------------------------------------------------------------------------
+    # Running -------------------------------------------------------------------------------------------------------
 
     def until(self, kind: type[ProtocolMessage]) -> "Play":
-        """Go on until the next messages of this kind are on their way, and nobody has received one."""
+        """Run until the next messages of this kind are in transit, and nobody has received one."""
         self.advance()
         while self.stage is not kind:
             self.advance()
         return self
 
     def advance(self) -> None:
-        """Deliver what is on its way to those who are there, and let them answer."""
+        """Deliver all messages in transit to the parties present, and post their answers."""
         delivered, sent = self.stage, []
         for parcel in self.mail[delivered]:
             for index in self._receivers(parcel.frame):
@@ -197,7 +197,7 @@ class Play:
         self._post(sent, self.after(delivered))
 
     def after(self, kind: type[ProtocolMessage]) -> type[ProtocolMessage]:
-        """Return the kind of message that follows in this play; a round follows a round."""
+        """Return the kind of message that follows in this play; each round is followed by another."""
         merged = self.plan.profile is Profile.SEMI_HONEST and not self.is_sparse
         steps = [one for one in ORDER if not (merged and one in {Consistency, Quorum})]
         left_out = (Unmask, Result) if self.is_homomorphic else HOMOMORPHIC
@@ -205,7 +205,7 @@ class Play:
         return Open if kind is steps[-1] else steps[steps.index(kind) + 1]
 
     def _went_on(self, delivered: type[ProtocolMessage]) -> Iterator[Parcel]:
-        """Tell the parties what their drivers would tell them after this delivery."""
+        """Give the parties the events that their drivers would give them after this delivery."""
         coordinator = self.parties[COORDINATOR]
         if delivered in {Open, Survivors}:
             for site in sorted(self.present):
@@ -241,7 +241,7 @@ class Play:
         self.stage = stage
         self.mail[stage] = sent
 
-    # Looking -------------------------------------------------------------------------------------------------------
+    # Querying ------------------------------------------------------------------------------------------------------
 
     def state(self, index: int) -> Any:
         return self.parties[index].state
@@ -263,7 +263,7 @@ class Play:
         return kind.decode(body)
 
     def listed(self, kind: type[ProtocolMessage], to: int = 1) -> tuple[Frame, ...]:
-        """Return the sites' frames in a list of the coordinator's."""
+        """Return the sites' frames in one of the coordinator's lists."""
         found = getattr(self.message(kind, to=to), LISTS[kind])
         return found if kind is Quorum else found.frames
 
@@ -272,13 +272,13 @@ class Play:
         return quantize(self.vectors[site], self.schema).values.tolist()
 
     def masked(self, site: int) -> RingVector:
-        """Return the masked vector of a site's upload, as the coordinator opens it."""
+        """Return the masked vector in a site's upload, as the coordinator opens it."""
         parcel, current = self.parcel(Upload, site), self._round_of_coordinator()
         bound = d.vector_bound(self.epoch, Upload.KIND, site, current.round, current.context)
         return open_vector(parcel.payload, self.schema, self.key(Upload, site), bound, self.message(Upload, site).root)
 
     def key(self, kind: type[ProtocolMessage], site: int) -> bytes:
-        """Return the channel's key for the message of this kind that is on its way between coordinator and site."""
+        """Return the channel key for the message of this kind in transit between coordinator and site."""
         if kind is Open:
             chain, eh = self.state(site).channel_chain, self.epoch
             return d.channel_key(chain, self.frame(Open, to=site).round, Open.KIND, eh)
@@ -308,11 +308,11 @@ class Play:
         at: Mapping[str, Any] | None = None,
         **changes: Any,
     ) -> Parcel:
-        """Return a parcel with another content, signed by its sender.
+        """Return a parcel with different content, signed by its sender.
 
         Args:
-            payload: another payload than the one that was sent.
-            author: the party that signs, or a number that is no party's for a stranger.
+            payload: payload to replace the one that was sent.
+            author: party that signs, or a number that belongs to no party for a stranger.
             at: other header fields: kind, epoch, transcript, round_, sender, recipient. Another sender also signs.
             changes: other fields of the message.
         """
@@ -335,7 +335,7 @@ class Play:
         key: bytes | None = None,
         at: Mapping[str, Any] | None = None,
     ) -> Frame:
-        """Return a frame of any message in the place of another frame, signed by its sender or by another author."""
+        """Return a frame of any message in place of another frame, signed by its sender or by another author."""
         return self.resign(replace(like, kind=message.KIND), message.encode(), author=author, key=key, at=at)
 
     def resign(
@@ -347,7 +347,7 @@ class Play:
         key: bytes | None = None,
         at: Mapping[str, Any] | None = None,
     ) -> Frame:
-        """Return the frame with another body, sealed where there is a key, and signed anew."""
+        """Return the frame with another body, sealed if there is a key, and signed again."""
         place = {
             "kind": frame.kind,
             "epoch": frame.epoch,
@@ -364,7 +364,7 @@ class Play:
         return self.parties[index].identity if index in self.parties else self.stranger
 
     def swap(self, kind: type[ProtocolMessage], sender: int, forged: Parcel) -> None:
-        """Let a party send this instead of what it sent, and believe that it did."""
+        """Replace a party's parcel in transit; the party believes that it sent the replacement."""
         sent = self.parcel(kind, sender)
         self.mail[kind] = [forged if parcel is sent else parcel for parcel in self.mail[kind]]
         party = self.parties[sender]
@@ -383,7 +383,7 @@ class Play:
         *,
         blames: int | None = None,
     ) -> None:
-        """Assert that a party refuses this with exactly this error, and that its state is as it was."""
+        """Assert that a party refuses this with exactly this error, and that its state is unchanged."""
         data, payload = (parcel, None) if isinstance(parcel, bytes) else (parcel.frame.encode(), parcel.payload)
         party = self.parties[index]
         self._raises(party, lambda: receive(party.state, data, party.inputs(), payload), (error, check, blames))
@@ -391,7 +391,7 @@ class Play:
     def denies(
         self, index: int, event: Event, error: type[SecaggError], check: str | None = None, *, blames: int | None = None
     ) -> None:
-        """Assert that a party raises exactly this on a local event, and that its state is as it was."""
+        """Assert that a party raises exactly this on a local event, and that its state is unchanged."""
         party = self.parties[index]
         self._raises(party, lambda: tell(party.state, event, party.inputs()), (error, check, blames))
 
@@ -404,13 +404,13 @@ class Play:
 
 
 def offered(play: Play, **terms: Any) -> Parcel:
-    """Return the manifest with other terms, under the name that is its hash."""
+    """Return the manifest with other terms, named by its own hash."""
     manifest = replace(play.message(Manifest), **terms)
     return play.forge(Manifest, at={"epoch": d.epoch_hash(manifest.encode())}, **terms)
 
 
 def listing(frames: Collection[Frame]) -> Listing:
-    """Return a list of which everything is shown."""
+    """Return a list that shows all its frames."""
     return Listing(senders=tuple(sorted({frame.sender for frame in frames})), frames=tuple(frames), siblings=())
 
 
@@ -427,7 +427,7 @@ def _identity(root: bytes, name: bytes) -> Identity:
 
 
 def at(kind: type[ProtocolMessage], **options: Any) -> Play:
-    """Return a play whose messages of this kind are on their way for the first time."""
+    """Return a play whose messages of this kind are in transit for the first time."""
     return _played(kind, tuple(sorted(options.items()))).copy()
 
 

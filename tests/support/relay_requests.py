@@ -1,4 +1,4 @@
-"""Requests to a relay by hand, so that each part of one can be wrong."""
+"""Hand-made requests to a relay, so that each part of one can be wrong."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class Answer:
 
     @property
     def problem(self) -> str:
-        """The type of the problem, without the prefix of all."""
+        """The type of the problem, without the common prefix."""
         assert self.headers["Content-Type"] == PROBLEM, (self.status, self.body)
         document = self.json
         assert document["status"] == self.status
@@ -49,7 +49,7 @@ class Answer:
 
 @dataclass
 class Signature:
-    """What is signed and how. Independent of `relay.api.signing.sign`, and signed with another library."""
+    """The signed parts and the way of signing, independent of `relay.api.signing.sign` and by another library."""
 
     identity_seed: bytes
     nonce: str | None = field(default_factory=new_nonce)
@@ -110,7 +110,7 @@ async def send(
 
 
 async def send_raw(method: str, url: str, body: bytes, headers: dict[str, str]) -> Answer:
-    """Send these very headers and this body."""
+    """Send exactly these headers and this body."""
     async with (
         aiohttp.ClientSession(auto_decompress=False) as session,
         session.request(

@@ -1,4 +1,4 @@
-"""A relay with a project on it: two coordinators, three sites of which two stand in the roster, one run."""
+"""A relay with a project: two coordinators, three sites of which two are in the roster, and one run."""
 
 import os
 import time
@@ -28,7 +28,7 @@ class Scene:
 
     @classmethod
     async def on(cls, relay: RelayProcess) -> "Scene":
-        """Make a scene on a running relay, by the store's own functions: a dozen requests would take longer."""
+        """Create a scene on a running relay with the store's own functions, which is faster than a dozen requests."""
         scene = cls(relay)
 
         def enrol(db) -> None:
@@ -51,7 +51,7 @@ class Scene:
         return FullClient(self.relay.url, identity, **{"give_up_after_s": 20.0} | options)
 
     async def make_project(self, project: UUID) -> UUID:
-        """A project with a roster of `first` and `second`, which both confirmed."""
+        """Create a project with a roster of `first` and `second`, which both have confirmed."""
         members = [self.first.public, self.second.public]
 
         def make(db) -> None:
@@ -68,7 +68,7 @@ class Scene:
         return project
 
     async def make_run(self, run: UUID, state: RunState = RunState.RUNNING) -> UUID:
-        """A run of the scene's project, in this state."""
+        """Create a run of the scene's project in this state."""
 
         def make(db) -> None:
             runs.add(db, run=run, project=self.project, roster_version=1, name="run", now=time.time())
@@ -79,7 +79,7 @@ class Scene:
         return run
 
     def frame(self, author: Identity, *, kind: int = 1, round_: int = 0, body: bytes = b"sealed", **header) -> bytes:
-        """A frame with the header that fits its author: to all from the coordinator, else to the coordinator."""
+        """Return a frame with the right header for its author: the coordinator sends to all, others to it."""
         leads = author is self.coordinator
         fitting = {"sender": 0, "recipient": EVERYONE} if leads else {"sender": 1, "recipient": 0}
         return sign(author, body, kind=kind, epoch=EPOCH, round_=round_, **fitting | header).encode()

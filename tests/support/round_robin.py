@@ -1,4 +1,4 @@
-"""A proxy that hands requests to several relays in turn, and to the next one where one does not answer."""
+"""A proxy that passes requests to several relays in turn, and to the next one if a relay does not answer."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ _HOP = {"host", "connection", "transfer-encoding", "content-length", "keep-alive
 
 @dataclass
 class RoundRobin:
-    """Hides the relays behind one address. `served` counts what each of them answered."""
+    """Hides the relays behind one address. `served` counts the requests that each has answered."""
 
     targets: list[str]
     url: str = ""

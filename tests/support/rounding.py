@@ -1,4 +1,4 @@
-"""Another machine's arithmetic: linear algebra, logarithms and exponentials that differ in their last places."""
+"""Another machine's arithmetic: linear algebra, logarithms and exponentials with different last digits."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _MODULES = {
 
 @contextmanager
 def other_rounding(seed: int) -> Iterator[None]:
-    """Let results of linear algebra and of elementary functions be off by a few units in the last place."""
+    """Make results of linear algebra and elementary functions differ by a few units in the last place."""
     chance = np.random.default_rng(seed)  # noqa: TID251 - of a test
 
     def off(value: Any) -> Any:

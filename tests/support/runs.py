@@ -18,6 +18,6 @@ TERMS = ProjectTerms(
 
 @cache
 def lung_run() -> RunReport:
-    """Return a run of a Cox model and its curve, in a project with a name that a page has to escape."""
+    """Return a run of a Cox model and its curve, in a project whose name a page has to escape."""
     with connect(simulate=lung_by_institution(), terms=TERMS, progress=False) as session:
         return session.project(HOSTILE).run(COX, KAPLAN_MEIER)

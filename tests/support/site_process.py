@@ -1,4 +1,4 @@
-"""A site of its own at a relay: its folder, its settings, its commands in this process, its daemon as another one."""
+"""A site at a relay: its folder and settings; its commands run in this process, its daemon in another."""
 
 import asyncio
 import inspect
@@ -28,7 +28,7 @@ PASSPHRASE = "correct horse battery staple"
 
 @dataclass
 class Site:
-    """A site in a folder of its own; nothing of the settings of whoever runs the tests."""
+    """A site in its own folder, without any settings from the environment of the tests."""
 
     folder: Path
     relay: str = ""
@@ -61,7 +61,7 @@ class Site:
 
     @property
     def config(self) -> ParticipantConfig:
-        """Its settings, as far as they stand in the environment."""
+        """The site's settings, as given by its environment."""
         return ParticipantConfig(data=self.data, relay=self.relay, passphrase=PASSPHRASE)
 
     def told(self, *words: str | Path, **options: Any) -> Result:
@@ -77,11 +77,11 @@ class Site:
         return found
 
     def takes_over(self, identity: Identity) -> bytes:
-        """Be whom the relay knows already, by the key of a scene's party; return the public key."""
+        """Adopt the key of a party that the relay already knows; return the public key."""
         return keystore.store(self.data / "identity.json", identity._key.encode(), PASSPHRASE).public
 
     def start(self, **environment: str) -> None:
-        """Start the daemon and wait until it says that it works."""
+        """Start the daemon and wait until it reports that it is running."""
         mine = {name: value for name, value in os.environ.items() if not name.startswith("SECAGG_")}
         with (self.folder / "daemon.log").open("a") as log:
             self.process = subprocess.Popen(
@@ -96,7 +96,7 @@ class Site:
         self.admin_port = json.loads(line)["admin_port"]
 
     def end(self) -> int | None:
-        """End the daemon, if it runs, and return its exit code."""
+        """Stop the daemon if it is running, and return its exit code."""
         if self.process is None:
             return None
         self.process.terminate()
@@ -106,13 +106,13 @@ class Site:
         return code
 
     async def admin(self, path: str) -> tuple[int, str]:
-        """Ask the daemon's admin port."""
+        """Send a request to the daemon's admin port."""
         url = f"http://127.0.0.1:{self.admin_port}/{path}"
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
             return answer.status, await answer.text()
 
     async def metric(self, series: str) -> float:
-        """The value of a series now, 0 where there is none."""
+        """Return the current value of a series, or 0 if it does not exist."""
         for line in (await self.admin("metrics"))[1].splitlines():
             name, _, value = line.rpartition(" ")
             if name == f"secagg_participant_{series}":
@@ -124,7 +124,7 @@ class Site:
 
 
 async def until(is_so: Callable[[], Any], within_s: float = 30) -> None:
-    """Look again and again whether something is so, and fail where it does not come to be."""
+    """Poll until something is true, and fail if it does not become true in time."""
     deadline = time.monotonic() + within_s
     while True:
         found = is_so()
@@ -136,7 +136,7 @@ async def until(is_so: Callable[[], Any], within_s: float = 30) -> None:
 
 @contextmanager
 def site_in(folder: Path, relay: str = "", **more: str) -> Iterator[Site]:
-    """A site that is ended with the block."""
+    """Provide a site whose daemon is stopped at the end of the block."""
     folder.mkdir(parents=True, exist_ok=True)
     site = Site(folder, relay, more)
     try:

@@ -14,7 +14,7 @@ from tests.support.playbook import EXPIRES, SCHEMA, Play, at
 
 @cache
 def runs() -> tuple[Play, ...]:
-    """Return plays that together went through every state: with and without losses, in both profiles, to the end."""
+    """Return complete plays that together go through every state: with and without losses, in both profiles."""
     plays = []
     for profile in Profile:
         for lost in ((), (4,)):
@@ -39,7 +39,7 @@ def runs() -> tuple[Play, ...]:
 
 @cache
 def sparse_run() -> Play:
-    """Return a play that went through a whole round on a sparse graph."""
+    """Return a play that has gone through a whole round on a sparse graph."""
     schema = replace(SCHEMA, mac_lanes=0, ring_bits=12)
     return at(Result, n=9, rounds=2, schema=schema, degree=6, threshold=5, colluders=2, survivors=6).copy().until(Open)
 

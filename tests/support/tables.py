@@ -14,7 +14,7 @@ NOW = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 
 
 def import_csv(store: DatasetStore, name: str, path: Path, **declared: Any) -> Description:
-    """Import a file; keywords are what is declared about it."""
+    """Import a file; the keywords are the data manager's declarations about it."""
     return imported(store, name, path, **declared).description
 
 
@@ -27,7 +27,7 @@ def imported(
     separator: str | None = None,
     **declared: Any,
 ) -> Imported:
-    """Import a file and return all that came of it."""
+    """Import a file and return the complete result."""
     source = CsvSource(path, encoding=encoding, separator=separator)
     declaration = Declaration.model_validate(declared, strict=False)
     return import_table(store, name, source, imported_at=NOW, declared=declaration)

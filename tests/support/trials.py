@@ -21,13 +21,13 @@ def lung() -> Columns:
 
 @cache
 def rossi() -> Columns:
-    """432 people in 52 weeks: ties at almost every event time."""
+    """Return 432 people followed for 52 weeks, with ties at almost every event time."""
     return _columns(load_rossi())
 
 
 @cache
 def gbsg2() -> Columns:
-    """686 patients with skewed covariates."""
+    """Return 686 patients with skewed covariates."""
     patients = load_gbsg2()
     return _columns(
         patients.assign(
@@ -86,7 +86,7 @@ TRIALS = {
 
 
 def split(table: Columns, parts: int, seed: int) -> dict[str, Columns]:
-    """Return the rows dealt out at random; a part may stay empty."""
+    """Return the rows, distributed at random; a part may stay empty."""
     site = np.random.default_rng(seed).integers(parts, size=rows(table))  # noqa: TID251 - deals out test data
     return {f"site-{part}": take(table, site == part) for part in range(parts)}
 

@@ -59,7 +59,7 @@ def design(dataset: str, formula: str) -> Design:
 
 @dataclass(frozen=True)
 class Spoilt:
-    """A real table, some of its values missing, a column constant or empty, some values beyond their ranges."""
+    """A real table with some values missing, a column constant or empty, and some values out of range."""
 
     trial: str
     seed: int
@@ -114,7 +114,7 @@ def _numeric(variable: Variable, **more) -> Numeric:
 
 @st.composite
 def asked(draw, spec, names=ROW_STATISTICS):
-    """A statistic and its parameters."""
+    """Draw a statistic and its parameters."""
     name = draw(st.sampled_from(names))
     limit = {"row_limit": spec.row_limit}
     covariates = spec.covariates
@@ -239,7 +239,7 @@ def asked(draw, spec, names=ROW_STATISTICS):
 
 
 def _others(spec) -> Design:
-    """An intercept and all covariates but the first."""
+    """Return a design with an intercept and all covariates but the first."""
     return Design(terms=((), *((_numeric(one),) for one in spec.covariates[1:])))
 
 
@@ -269,7 +269,7 @@ def _cox(draw, spec, strata, limit):
 
 
 def conditions(columns) -> st.SearchStrategy:
-    """Row filters, also nested and negated."""
+    """Return a strategy for row filters, including nested and negated ones."""
     comparisons = st.builds(
         Comparison,
         column=st.sampled_from(columns),

@@ -75,7 +75,7 @@ class RowSet:
         return cls(version, sha256(f"{version}.".encode() + packed).hexdigest()[:16], packed)
 
     def carried(self, version: int, rows: Mask, gone: int) -> "RowSet":
-        """Return this set as far as another version holds it."""
+        """Return the part of this set that another version holds."""
         return RowSet(version, self.origin, _pack(rows), gone)
 
     def rows(self, count: int) -> Mask:

@@ -1,6 +1,6 @@
 """Explains what a run asks, in words and as JSON: what would leave, its floors and cost, and which answers it is near.
 
-This is for the officer who decides. It uses this site's own records and data and sends nothing; its facts about rows
+Written for the officer who decides. It uses this site's own records and data and sends nothing; its facts about rows
 are for the site alone.
 """
 
@@ -32,7 +32,7 @@ def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) ->
     """Return what a run asks: the waiting question, or else each question that it has asked.
 
     Raises:
-        ParameterError: this site takes part in no such run, or the run has asked nothing yet.
+        ParameterError: this site does not take part in the run, or the run has asked nothing yet.
         BrokenChainError: a ledger entry was altered.
     """
     ledger, records = Ledger(journal.connection), AnsweredRows(journal.connection)

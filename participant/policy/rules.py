@@ -50,7 +50,7 @@ class RefusedError(ParameterError):
 
 
 class UnfitDatasetError(RefusedError):
-    """The site's own dataset does not fit a project. The message is for the site alone: it says what the site has."""
+    """The site's own dataset does not fit a project. The message is for the site alone: it says what the site holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +324,7 @@ def schema_text() -> str:
 
 
 # The rules ---------------------------------------------------------------------------------------------------------
-# Each returns what is wrong, or "".
+# Each returns a description of the violation, or "".
 
 
 def _project(policy: Policy, offer: Offer) -> str:
@@ -413,7 +413,7 @@ def _agreed_profile(manifest: Manifest, terms: ProjectTerms) -> str:
 
 
 def _epoch_days(policy: Policy, asked: AskedEpoch) -> str:
-    # Each round's deadline is held against the end of its epoch, so this bounds them as well.
+    # No round's deadline is later than the end of its epoch, so this bounds the rounds as well.
     if asked.manifest.expires - asked.now <= policy.epoch_days * 86_400:
         return ""
     return f"the epoch would keep its secrets longer than the {policy.epoch_days} days that the policy allows"

@@ -1,7 +1,7 @@
 """Records what waits for this site's officer, what the officer decided, and whether the site is paused.
 
-Daemon and commands share this through the journal: the daemon writes what waits and reads the decisions, the commands
-do the opposite. A decision is about what the officer was shown, in one run: a set of sites, or a question by its
+Daemon and commands share these records through the journal: the daemon writes what waits and reads the decisions, the
+commands do the opposite. A decision covers what the officer was shown, in one run: a set of sites, or a question by its
 statistic, dataset, columns, rows and floor. The same question with other parameters, as in later rounds of an iterative
 analysis, is covered by the same decision; a question that differs in anything else waits for its own. A decision may
 also be about the whole run (`WHOLE_RUN`). The tables, `waiting`, `decision` and `paused`, are declared in `ledger.py`.

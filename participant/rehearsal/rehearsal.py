@@ -140,7 +140,7 @@ class Rehearsal:
             enrolled.append(party)
 
     async def _agree(self, parties: list[_Party]) -> None:
-        """Create a project, its roster and a run, as people would; each party confirms what it sees itself."""
+        """Create a project, its roster and a run, as people would; each party confirms its own view of them."""
         lead, *sites = parties
         terms = b"a rehearsal"
         await lead.relay.create_project(self._project, "rehearsal", terms)

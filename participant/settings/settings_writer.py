@@ -39,7 +39,7 @@ def write(path: Path, changes: Mapping[str, Any]) -> ParticipantConfig:
 
 
 def check(settings: ParticipantConfig) -> None:
-    """Check what the settings name: address, certificates, policy, passphrase file; raises ParameterError.
+    """Check the objects that the settings name: address, certificates, policy, passphrase file; raises ParameterError.
 
     This does not contact the relay; `doctor` does.
     """

@@ -1,4 +1,4 @@
-"""Progress of an import: a bar for people, JSON lines for programs, with names, counts and seconds alone."""
+"""Progress of an import: a bar for people, JSON lines for programs, with only names, counts and seconds."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Chooses the source: a database by its address, a file by its content, whatever its name says."""
+"""Chooses the source: a database by its address, a file by its content, whatever its name."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -44,7 +44,7 @@ class CsvSource:
     Args:
         path: the file.
         separator: cell separator; by default the comma, semicolon, tab or bar on which all lines agree.
-        encoding: text encoding; by default UTF-8, or as an initial byte-order mark says.
+        encoding: text encoding; by default that of an initial byte-order mark, or else UTF-8.
 
     Raises:
         SourceError: the file is missing, empty, or not text in this encoding.

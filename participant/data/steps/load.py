@@ -33,7 +33,7 @@ class StagedTable:
     Attributes:
         parts: files with one batch each: line numbers and named columns, text or typed.
         rows: number of rows in all parts, without the bad ones of this step.
-        columns: columns that proved real by their cells.
+        columns: columns that their cells show to be real.
         notes: notes about the others.
         seen: evidence of the types, by name.
         duplicates, persons: data gathered for these steps.

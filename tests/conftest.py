@@ -1,4 +1,4 @@
-"""Programs start by a fork; randomised tests have no deadline, and their seeds are printed, also of those that pass."""
+"""Programs start by a fork; randomised tests have no deadline, and print their seeds even if they pass."""
 
 import logging
 

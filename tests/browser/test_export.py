@@ -1,4 +1,4 @@
-"""The page of a run in a real browser."""
+"""A run's exported page in a real browser."""
 
 import re
 import shutil

@@ -1,8 +1,8 @@
-"""Attacks by questions that a coordinator chooses: each is carried out and its gain measured; with a plan it is none.
+"""Attacks by queries that a coordinator chooses: each is carried out and its gain measured; with a plan there is none.
 
 *Before* is a project without a plan whose sites answer: the attack runs on the sums of real statistics, with the floors
-that the default policy asks for. *After* is the same question in a project with a plan: every site declines it, before
-it computes anything, on grounds that have nothing to do with its rows.
+that the default policy requires. *After* is the same query in a project with a plan: every site declines it before it
+computes anything, for reasons independent of its rows.
 """
 
 import asyncio

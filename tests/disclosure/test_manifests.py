@@ -1,6 +1,6 @@
-"""Attacks by the manifest: an epoch of chosen sites, and one that is weaker than the terms that officers confirmed.
+"""Attacks by the manifest: an epoch of chosen sites, and an epoch weaker than the terms that officers confirmed.
 
-*Before* is what the protocol by itself lets pass (`Outside`, with the same policy's floors); *after* is a site's whole
+*Before* shows that the protocol alone accepts it (`Outside`, with the same policy's floors); *after* is a site's whole
 decision. The manifests are the coordinator's real, signed ones.
 """
 

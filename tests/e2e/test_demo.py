@@ -1,4 +1,4 @@
-"""The demonstration itself, as a stranger runs it."""
+"""The demonstration, run as a newcomer would run it."""
 
 import json
 import subprocess

@@ -1,7 +1,7 @@
-"""From nothing to the first approved sum by the README's steps alone: its own lines, in its order, with real processes.
+"""From nothing to the first approved sum by the README's steps alone: its commands, in order, with real processes.
 
-What a person would do with the files' places is done here by substitution: paths, the project's ID, and the twelve
-words that come by telephone. The time it took stands in the report of the test run; nothing is asserted about it.
+Values that a person would fill in are substituted here: paths, the project's ID, and the twelve words that come by
+telephone. The report of the test run shows the time taken; no test asserts it.
 """
 
 import asyncio

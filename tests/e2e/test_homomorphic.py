@@ -1,4 +1,4 @@
-"""Sums that the coordinator adds and cannot read: real processes, a site that is lost, a coordinator that is killed."""
+"""Sums that the coordinator adds but cannot read: real processes, one site lost, one coordinator killed."""
 
 import sqlite3
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""One analysis by every way that leads to it: notebook, program, file, command, and the simulation beforehand."""
+"""One analysis through every interface: notebook, program, file, command, and the simulation beforehand."""
 
 import asyncio
 import contextlib

@@ -1,7 +1,7 @@
 """Sites die at labelled points and at random moments, over whole runs: nothing is lost, doubled or different.
 
-`KILLS` in the environment makes the deaths more, `ROUNDS` the rounds of a run, and `SECONDS` bounds them (`make
-crash-sites`); `SEED` chooses their moments.
+In the environment, `KILLS` sets the number of deaths, `ROUNDS` the rounds of a run, `SECONDS` the time limit (`make
+crash-sites`), and `SEED` the moments.
 """
 
 import asyncio

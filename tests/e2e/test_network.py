@@ -1,4 +1,4 @@
-"""Whole runs over real processes: who may not take part does not, and whoever is killed loses and doubles nothing."""
+"""Whole runs over real processes: parties that may not take part do not, and killed ones lose and repeat nothing."""
 
 import signal
 import sqlite3

@@ -1,4 +1,4 @@
-"""Two replicas on one PostgreSQL behind a round-robin: clients see one relay, also when one of the two is killed."""
+"""Two replicas on one PostgreSQL behind a round-robin: clients see one relay, even when one of the two is killed."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Tables in the formats of many programs: each is read without loss, or the report names what is different."""
+"""Tables in the formats of many programs: each is read without loss, or the report names the differences."""
 
 from datetime import date
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Any table, and any way to spoil one: what is read is the truth, or the report says what is not."""
+"""Any table, corrupted in any way: it is read correctly, or the report says what is not."""
 
 from datetime import date
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Writers of tables: each makes a file, or fills a database, as people's programs do."""
+"""Writers of tables: each writes a file, or fills a database, as commonly used programs do."""
 
 import bz2
 import gzip

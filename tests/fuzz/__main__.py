@@ -1,4 +1,4 @@
-"""Fuzz the core for a time: python -m tests.fuzz --seconds 60 [--seed S] [--case N]."""
+"""Fuzz the core for a given time: python -m tests.fuzz --seconds 60 [--seed S] [--case N]."""
 
 import argparse
 import os

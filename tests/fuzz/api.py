@@ -1,8 +1,8 @@
-"""Fuzz the relay's interface by its own description: python -m tests.fuzz.api [--cases N] [--seconds S] [--seed S].
+"""Fuzz the relay's interface from its own description: python -m tests.fuzz.api [--cases N] [--seconds S] [--seed S].
 
-schemathesis makes requests of every endpoint, right and wrong ones, from the served OpenAPI document; each is signed by
-somebody in some role and may name things that exist. Whatever comes: an answer that the description declares, in its
-form, and never a 5xx.
+schemathesis generates valid and invalid requests for every endpoint from the served OpenAPI document; each is signed by
+somebody in some role and may name existing objects. Every response must have a status and form that the description
+declares, and never be a 5xx.
 """
 
 import argparse

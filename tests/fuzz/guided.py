@@ -1,7 +1,7 @@
 """Fuzz every decoder, guided by coverage: python -m tests.fuzz.guided --seconds 60 [libFuzzer's options].
 
-Needs atheris, which is not among the development packages, since it is there for some platforms only; `make fuzz`
-installs it where it is. An input that raises anything but a ProtocolError, or takes more than 64 MiB of memory above
+Needs atheris, which is not among the development packages, since only some platforms have it; `make fuzz` installs it
+where available. An input that raises anything but a ProtocolError, or takes more than 64 MiB of memory above
 the start, ends the run and is written to the working folder.
 """
 

@@ -1,9 +1,9 @@
-"""Inputs of the coverage-guided fuzzer: a first byte that names a decoder, and the bytes for it.
+"""Inputs of the coverage-guided fuzzer: a first byte that selects a target, and the bytes for it.
 
-The first byte is a message's kind for its own decoder; a kind and 128 for the same bytes as the body of a correctly
-signed, and sealed, frame, handed to a machine of a real run that takes it; a kind and 192 for a machine of a run on a
-sparse graph; or one of the numbers below. These stay as they are, so that the inputs kept in `corpus/` keep their
-meaning.
+The first byte is a message's kind, for that message's decoder; a kind plus 128, for the same bytes as the body of a
+correctly signed and sealed frame that is passed to a state machine of a real run; a kind plus 192, for a machine of a
+run on a sparse graph; or one of the numbers below. The numbers never change, so that the inputs kept in `corpus/` keep
+their meaning.
 """
 
 from collections.abc import Iterator

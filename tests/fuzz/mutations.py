@@ -1,6 +1,6 @@
-"""Changes to valid messages: bytes flipped, cut, added, spliced and lied about; fields set to what nobody expects.
+"""Changes to valid messages: bytes flipped, cut, added or spliced, false lengths, fields with unexpected values.
 
-Every change comes out of one generator, so that a case can be repeated from its seed.
+Every change comes from one generator, so that a case can be repeated from its seed.
 """
 
 import random  # noqa: TID251 changes are to be repeatable, not secret

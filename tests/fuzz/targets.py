@@ -1,9 +1,9 @@
-"""Invariant: any bytes give a new state or a ProtocolError, nothing else, and an error leaves the state as it was.
+"""Invariant: any bytes give a new state or a ProtocolError, nothing else, and an error leaves the state unchanged.
 
-The corpus is every transition of real runs: a state, and the frame that it took. A case changes the frame, signs it and
-what is forwarded in it with the right keys, seals it and binds its payload as its author would, and hands it to the
-machine; what is accepted goes on for a step. Other cases hand changed bytes to every decoder, which must refuse them or
-give a record of exactly these bytes.
+The corpus is every transition of real runs: a state, and the frame that it accepted. A case changes the frame, signs it
+and all forwarded frames in it with the right keys, seals it and binds its payload as its author would, and passes it to
+the state machine; an accepted frame is followed for one more step. Other cases pass changed bytes to every decoder,
+which must refuse them or return a record of exactly these bytes.
 """
 
 from collections.abc import Callable

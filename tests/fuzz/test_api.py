@@ -1,4 +1,4 @@
-"""A few hundred requests of the long run (`make fuzz-api`), to every endpoint."""
+"""A few hundred requests from the long run (`make fuzz-api`), covering every endpoint."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""The inputs that the guided fuzzer found worth keeping, and an honest one of every kind, without the fuzzer."""
+"""The inputs that the guided fuzzer kept, and an honest input of every kind, run without the fuzzer."""
 
 import pytest
 

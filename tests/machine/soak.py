@@ -1,7 +1,6 @@
-"""Cohorts behind a hostile relay for as long as one likes: python -m tests.machine.soak --minutes 60 [--seed S].
+"""Cohorts behind a hostile relay for any length of time: python -m tests.machine.soak --minutes 60 [--seed S].
 
-Every storm has a seed of its own, one more than the last; after a failure, `--seed` with the one that was printed last
-runs it again.
+Every storm's seed is one more than the last; after a failure, `--seed` with the last printed seed repeats it.
 """
 
 import argparse

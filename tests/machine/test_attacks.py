@@ -1,4 +1,4 @@
-"""Attacks that no single frame shows, carried through, and what they give.
+"""Attacks that no single frame reveals, carried out in full, and their gain.
 
 Pitfalls and recipes have the numbers of specs/00-threat-model.md, here and in all tests.
 """

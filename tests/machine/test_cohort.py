@@ -1,7 +1,7 @@
-"""A whole cohort of honest parties behind a hostile relay, with crashes at any point: safety always, liveness never.
+"""A whole cohort of honest parties behind a hostile relay, with crashes at any point: tests safety, not liveness.
 
-Site i contributes the i-th unit vector, so that a sum is right only if every entry is 0 or 1 as the survivors say.
-Nobody sends two frames for a slot, all answers of a round are for one set, and nobody is blamed but the relay.
+Site i contributes the i-th unit vector, so that a sum is right only if each entry is 1 for a survivor and 0
+otherwise. Nobody sends two frames for a slot, all answers of a round are for one set, and only the relay is blamed.
 """
 
 import secrets

@@ -1,6 +1,6 @@
-"""When each secret of a site is gone, and what relay and coordinator together never hold.
+"""When each of a site's secrets is erased, and which secrets relay and coordinator together never hold.
 
-Pitfall 26: who seizes a site's disk opens nothing that is over. Pitfalls 3, 8 and 28, by what the states hold.
+Pitfall 26: seizing a site's disk opens no finished round. Pitfalls 3, 8 and 28, judged by the content of the states.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Local events that a driver gets wrong, or too early: a named error, and the state as it was."""
+"""Local events that a driver sends wrongly or too early: a named error, and an unchanged state."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Whole homomorphic rounds: sums are the plain ones, and who pools what it recorded sees masks."""
+"""Whole homomorphic rounds: sums equal the plain ones, and parties that pool their records see only masks."""
 
 import numpy as np
 import pytest

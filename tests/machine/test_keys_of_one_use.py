@@ -1,4 +1,4 @@
-"""Seeds, masks and seals over whole runs: a key is whole and fresh, does one thing once, and tells of no other."""
+"""Seeds, masks and seals over whole runs: a key is complete and fresh, is used once, and reveals no other."""
 
 from collections import Counter, defaultdict
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""The model of epoch and round: what it says holds does, and the search is able to find every break (specs/model)."""
+"""The model of epoch and round (specs/model): its properties hold, and the search can find every violation."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""What the protocol cannot prevent, or leaves to a site's policy, shown to happen (specs/00-threat-model.md §3, §4)."""
+"""Shows that attacks succeed which the protocol leaves open or to a site's policy (specs/00-threat-model.md §3, §4)."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A party that is restored from its encoded state at every single step sends the same bytes, and learns the same."""
+"""A party restored from its encoded state at every step sends the same bytes and learns the same sums."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A whole cohort on a sparse graph: who deals to whom, who answers for whom, and never with both secrets of a site."""
+"""A whole cohort on a sparse graph: dealers, holders, and answers that never reveal both secrets of a site."""
 
 from dataclasses import replace
 

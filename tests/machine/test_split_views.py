@@ -1,7 +1,7 @@
 """Pitfalls 2 and 24: a coordinator that shows different survivors to different sites, with some sites on its side.
 
-Every way to do so is tried. With at most 2t - n - 1 colluders no site is opened; with one more the attack succeeds,
-which proves that this test would see it.
+Every way to do so is tried. With at most 2t - n - 1 colluders, no site's vector is opened; with one more the attack
+succeeds, which proves that this test can detect it.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The transition table is complete: every state is there, comes back from its encoding, and takes nothing else."""
+"""The transition table is complete: it has every state, each survives encoding and accepts only listed messages."""
 
 from dataclasses import fields, is_dataclass
 from typing import Any

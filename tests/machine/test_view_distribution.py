@@ -1,12 +1,12 @@
-"""What coordinator, relay and a colluding site see together depends on the honest vectors through their sum alone.
+"""The joint view of coordinator, relay and a colluding site depends on the honest vectors only through their sum.
 
-Whole rounds of the machines over a tiny ring. The adversary takes off each honest upload all masks that it knows:
-those that the answers opened, and those that its site shares. What is left, entries and check lanes beside the lanes'
-own key, falls into a cell. For two inputs with one honest sum the counts of all cells must come from one distribution:
-chi-square of two samples, with a false alarm once in 10^7 comparisons. Inputs whose sums differ, and rounds in which
-one kind of mask is left out, must be told apart by the very same comparison.
+Runs whole rounds of the state machines over a tiny ring. The adversary removes from each honest upload all masks that
+it knows: those that the answers opened, and those that its site shares. The remainder (entries and check lanes, with
+the lanes' own key) determines a cell. For two inputs with the same honest sum, the counts of all cells must come from
+one distribution: chi-square of two samples, with one false alarm in 10^7 comparisons. The same comparison must
+distinguish inputs whose sums differ, and rounds without one kind of mask.
 
-Keys and randomness come out of the seeds that are printed; only the encapsulations are the library's own.
+Keys and randomness come from the printed seeds; only the encapsulations are drawn by the library.
 """
 
 from collections import Counter

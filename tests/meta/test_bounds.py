@@ -1,4 +1,4 @@
-"""The bounds that the specification counts are the ones that its inequalities and the published numbers give."""
+"""The bounds in the specification follow from its inequalities and agree with the published numbers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The IDs of specs/03-checks.md, of the code and of the tests are the same, and so are the errors they speak of."""
+"""specs/03-checks.md, the code and the tests have the same check IDs and the same errors."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Commands answer at once: each loads what it needs, told by names of modules; lines of help are the commands' own."""
+"""Commands start fast: each loads only the modules it needs, and the lists of commands show their own help texts."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""What the data protection officer is told rests on tests that exist, and names commands that do."""
+"""The data protection officer's page cites only tests and commands that exist."""
 
 import ast
 import re

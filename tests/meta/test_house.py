@@ -1,6 +1,6 @@
-"""The house can be read: no circles of files or folders, every folder says what it is, a class name has one meaning.
+"""The code base is navigable: no import cycles, every folder describes itself, every class name has one meaning.
 
-The circles are counted over the import graph itself, in which an import inside a function is an arrow like any other.
+The cycles are counted in the import graph itself, in which an import inside a function is an edge like any other.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""What an import costs: the bare package loads nothing, and the relay never loads a compiler."""
+"""The cost of imports: the bare package loads nothing, and the relay never loads a compiler."""
 
 import subprocess
 import sys

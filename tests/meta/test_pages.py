@@ -1,4 +1,4 @@
-"""What pages say of the repository is true: named files exist, and functions are in the file named with them."""
+"""The pages describe the repository correctly: named files exist, and contain the functions named with them."""
 
 import ast
 import re

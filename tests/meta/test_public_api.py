@@ -1,4 +1,4 @@
-"""What secagg/README.md calls stable is there, and takes the arguments that it took."""
+"""The functions that secagg/README.md calls stable exist, with unchanged arguments."""
 
 import inspect
 import re

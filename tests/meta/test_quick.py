@@ -1,4 +1,4 @@
-"""The tests that `make quick` runs are there."""
+"""The tests that `make quick` runs exist."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the pages show runs as it stands there."""
+"""The pages' examples run as shown."""
 
 import re
 import tomllib

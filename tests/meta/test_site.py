@@ -1,6 +1,6 @@
 """The documentation site: it builds without a warning, and its pages need nothing from elsewhere.
 
-A strict build fails for a link or an anchor that leads nowhere, so that this holds for every page and every inclusion.
+A strict build fails on a link or anchor without a target, so this covers every page and every inclusion.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The tables of the specification are those of the code: layouts with their limits, transitions, bounds."""
+"""The specification's tables match the code: layouts with their limits, transitions, bounds."""
 
 import pytest
 

@@ -1,6 +1,6 @@
 """Each pitfall and recipe of the threat model has tests that name it in their docstrings, and tests name no other.
 
-The checks that an item lists are those whose tests name it, and what is outside of the protocol is shown to happen.
+The checks that an item lists are those whose tests name it, and attacks outside the protocol are shown to succeed.
 """
 
 import ast

@@ -1,12 +1,12 @@
-"""Do the tests notice small faults? python -m tests.mutation --minutes 15 [--seed S] [--only shamir]
+"""Do the tests detect small faults? python -m tests.mutation --minutes 15 [--seed S] [--only shamir]
 
 Draws mutants of the protocol, its messages, the codec and Shamir's scheme without repetition until the time is over,
-runs the tests on each one, those that speak of its module first, and prints the share that was noticed. A mutant that
-passes them all survives: a test is missing, or the fault makes no difference. Those that make none are explained in
-survivors.md, and are left out of the draw.
+runs the tests on each one, those that mention its module first, and prints the share detected. A mutant that passes
+them all survives: a test is missing, or the fault makes no difference. Mutants that make no difference are explained
+in survivors.md, and are never drawn.
 
-A mutant is never written anywhere: a fork of this process, in which nothing of `secagg` is loaded yet, imports the
-faulty text in the module's place.
+A mutant is never written to disk: a fork of this process, in which nothing of `secagg` is loaded yet, imports the
+faulty text in place of the module.
 """
 
 import argparse

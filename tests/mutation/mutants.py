@@ -1,8 +1,8 @@
-"""Small faults in a module's code: every place where one can be made, one fault a mutant.
+"""Small faults in a module's code: every place where one can be made, one fault per mutant.
 
 A mutant is the module's text with one node of its syntax tree changed: a comparison turned or shifted, a condition that
-is always or never met, a number off by one, an operator for its neighbour, a check or a call left out. Docstrings,
-annotations and messages of errors stay, since no test should depend on them.
+is always or never met, a number off by one, a similar operator, a check or a call left out. Docstrings, annotations
+and error messages stay, since no test should depend on them.
 """
 
 import ast

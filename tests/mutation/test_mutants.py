@@ -1,4 +1,4 @@
-"""The mutants of a text are all its small faults, one each; and a faulty module is found before the true one."""
+"""The mutants of a text are all its small faults, one each; and a faulty module is imported before the real one."""
 
 import ast
 import importlib

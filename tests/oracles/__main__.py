@@ -1,4 +1,4 @@
-"""Compare every analysis with its oracle, print the table and keep it: python -m tests.oracles [NAME ...]."""
+"""Compare every analysis with its oracle, print the table and store it: python -m tests.oracles [NAME ...]."""
 
 import argparse
 import asyncio

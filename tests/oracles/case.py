@@ -1,4 +1,4 @@
-"""A case: an analysis over the sites of a data set, beside a trusted library on all their rows in one table.
+"""A case: an analysis over the sites of a data set, compared with a trusted library on all their rows in one table.
 
     @case(LUNG, ROSSI)
     async def cox(spec: CoxSpec, sites: Sites) -> list[Agreement]:
@@ -6,9 +6,9 @@
         expected = pooled_cox(sites.pooled(), spec)
         return [coefficients(result.coef, expected.coef), p_values(result.p, expected.p)]
 
-That is all a family of analyses adds, in a module of its own in `cases`. The decorator is given one specification for
-each data set, whose name is the specification's `dataset` (`data` has the tables). The function's name tells variants
-of one analysis apart.
+A family of analyses needs no more than this, in a module of its own in `cases`. The decorator takes one specification
+per data set, whose name is the specification's `dataset` (`data` has the tables). The function's name distinguishes
+variants of one analysis.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,6 +1,6 @@
-"""Real data sets as tables, and as the tables of their centres or of made-up sites.
+"""Real data sets as tables, split by their centres or over made-up sites.
 
-Only lung comes with its centres: the nine institutions with ten patients or more. All others are dealt out at random.
+Only lung comes with its centres: the nine institutions with ten patients or more. All others are split at random.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Ranges that a secure round finds: they hold at every site, are close, and nothing that was cut goes unnoticed."""
+"""Ranges that a secure round finds: they hold at every site, are tight, and no clipping goes unnoticed."""
 
 import numpy as np
 import pytest

@@ -1,8 +1,9 @@
-"""The secure sum is the plain sum, for cohorts of 3 to 50 sites that lose some on the way.
+"""The secure sum is the plain sum, for cohorts of 3 to 50 sites that lose some during the run.
 
-A value x becomes k = round(x / step), limited to the clip, with |k step - clip(x)| <= step / 2. Beside that there is
-the rounding of binary64: of step, of x / step, of a value at the clip, and of the sum times step, each at most 2^-53 of
-the clip a site. So a sum over s survivors is within s (step / 2 + 6 clip 2^-53) of the exact sum of the clipped values.
+A value x becomes k = round(x / step), limited to the clip, with |k step - clip(x)| <= step / 2. In addition there
+is the rounding of binary64: of step, of x / step, of a value at the clip, and of the sum times step, each at most
+2^-53 of the clip per site. So a sum over s survivors is within s (step / 2 + 6 clip 2^-53) of the exact sum of the
+clipped values.
 """
 
 from collections.abc import Sequence

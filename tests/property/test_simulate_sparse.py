@@ -1,6 +1,6 @@
-"""On a sparse graph the secure sum is the plain sum, too: whole cohorts with drop-outs, bit for bit.
+"""On a sparse graph the secure sum also equals the plain sum: whole cohorts with drop-outs, bit for bit.
 
-With a clip of 127 and 8 bits a value the step is 1, so that integers come back as they are.
+With a clip of 127 and 8 bits per value the step is 1, so that integers are returned exactly.
 """
 
 import numpy as np

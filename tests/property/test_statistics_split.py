@@ -1,4 +1,4 @@
-"""A statistic adds up: over any split of the rows, the sites' values sum to the value on all rows."""
+"""Statistics are additive: for any split of the rows, the sites' values sum to the value on all rows."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The floor under search: no release of a site's cells tells of fewer persons than it promises."""
+"""Searches for violations of the floor: no release of a site's cells describes fewer persons than promised."""
 
 from collections import defaultdict
 from itertools import combinations, product

@@ -1,4 +1,4 @@
-"""Terms, schemas, shares and sums of a homomorphic epoch that a party refuses."""
+"""Terms, schemas, shares and sums that a party refuses in a homomorphic epoch."""
 
 from collections.abc import Callable
 from dataclasses import replace

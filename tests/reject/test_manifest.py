@@ -1,4 +1,4 @@
-"""V-03xx: terms of an epoch that a site refuses: the peer does not choose its security."""
+"""V-03xx: epoch terms that a site refuses: the peer cannot choose the site's security."""
 
 from dataclasses import replace
 

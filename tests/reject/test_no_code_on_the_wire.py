@@ -1,4 +1,4 @@
-"""Recipe 26: bytes are never code. What could run them is in none of the packages, and a canary stays silent."""
+"""Recipe 26: bytes are never code. No package contains anything that could run them, and a canary stays silent."""
 
 import ast
 import pickle  # noqa: TID251 makes what nobody may load

@@ -1,4 +1,4 @@
-"""V-07xx: uploads, signatures, answers and vaults that the coordinator refuses. Each names the site."""
+"""V-07xx: uploads, signatures, answers and vaults that the coordinator refuses. Each refusal names the site."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""V-06xx: what the coordinator refuses of a site in the setup. Each names the site."""
+"""V-06xx: messages that the coordinator refuses from a site during setup. Each refusal names the site."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""V-04xx: lists, keys and shares that a site refuses in the setup, and dealers that it refuses in its receipt."""
+"""V-04xx: lists, keys and shares that a site refuses during setup, and dealers that it refuses in its receipt."""
 
 from dataclasses import replace
 

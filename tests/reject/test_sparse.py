@@ -1,4 +1,4 @@
-"""What a sparse graph adds to the checks: lists that are shown in part, a seed that nobody chose, own neighbours.
+"""Checks that a sparse graph adds: lists shown in part, a seed that nobody chose, a site's own neighbours.
 
 Nine sites with six neighbours each, five of which must answer; two sites may collude and three be lost.
 """

@@ -1,4 +1,4 @@
-"""V-0001, V-01xx: bytes that are no message, and messages out of place."""
+"""V-0001, V-01xx: bytes that are not a message, and messages out of place."""
 
 import pytest
 

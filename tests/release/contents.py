@@ -1,4 +1,4 @@
-"""Building the two archives of a release, and what has to be in the wheel and what must not."""
+"""Builds the two archives of a release, and checks what the wheel must and must not contain."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Clean environments with the wheel and one extra, and what is tried in them."""
+"""Clean environments with the wheel and one extra, and the checks that run in them."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""What each extra promises: programs that run, and modules that import, with nothing else installed."""
+"""The promises of each extra: programs that run, and modules that import, with nothing else installed."""
 
 import re
 import tomllib

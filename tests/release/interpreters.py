@@ -1,4 +1,4 @@
-"""The tests that matter most, under each Python that the classifiers name: python -m tests.release.interpreters."""
+"""The most important tests, under each Python that the classifiers name: python -m tests.release.interpreters."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a release carries and says of itself. `make dist` and `make interpreters` try it; they need a package index."""
+"""A release's contents and metadata. `make dist` and `make interpreters` try them out; they need a package index."""
 
 import re
 import sys

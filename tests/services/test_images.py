@@ -1,7 +1,7 @@
-"""Wheel and images hold what belongs in them and nothing else of the tree, in which canaries are planted.
+"""Wheel and images contain what belongs in them and nothing else of the tree, in which canaries are planted.
 
-The base image needs a registry. Here the one stage begins empty and only copies, with buildah; what `RUN` makes of that
-adds no file of the tree.
+The base image needs a registry. Here the one stage starts empty and only copies, with buildah; `RUN` steps add no file
+of the tree.
 """
 
 import io

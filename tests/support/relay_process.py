@@ -156,7 +156,7 @@ class RelayProcess:
         return self._end(None)
 
     def _settings(self) -> dict[str, str]:
-        """Return the relay's settings, without any from the environment of the tests."""
+        """Return the relay's environment, without the secagg settings of whoever runs the tests."""
         mine = {name: value for name, value in os.environ.items() if not name.startswith("SECAGG_")}
         named = {} if self.database is None else {"SECAGG_RELAY_DATABASE": self.database}
         return mine | named | {"XDG_CONFIG_HOME": str(self.data.with_name("no-config"))}

@@ -1,4 +1,4 @@
-"""The vectors of version 1 as Python values: bytes are hex in the files, and stay so until a test asks."""
+"""The test vectors of version 1 as Python values; bytes are hex in the files, and stay so until a test decodes them."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Readers for the published vectors that `cryptography_vectors` carries."""
+"""Readers for the published vectors in `cryptography_vectors`."""
 
 from collections.abc import Iterator
 

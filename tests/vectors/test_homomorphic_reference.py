@@ -1,4 +1,4 @@
-"""The core's ciphertexts open under the reference, and the reference's under the core: both ways through the bytes."""
+"""The reference opens the core's ciphertexts, and the core the reference's, both from their encoded bytes."""
 
 import numpy as np
 

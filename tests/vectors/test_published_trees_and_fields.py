@@ -1,4 +1,4 @@
-"""Merkle trees against the tree heads of Certificate Transparency's reference; the field and its shares by law."""
+"""Merkle trees against tree heads from Certificate Transparency's reference; the field and its shares by their laws."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Derivations, hashes, trees and arithmetic give what the reference gives."""
+"""Derivations, hashes, trees and arithmetic give the same results as the reference."""
 
 from hashlib import sha256
 

@@ -1,4 +1,4 @@
-"""The reference makes the stored vectors again, byte for byte, and needs nothing of secagg for it."""
+"""The reference regenerates the stored vectors, byte for byte, without using anything of secagg."""
 
 import subprocess
 import sys

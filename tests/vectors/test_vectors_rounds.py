@@ -1,4 +1,4 @@
-"""The machines, given the same randomness, send the reference's frames and payloads byte for byte."""
+"""Given the same randomness, the state machines send the reference's frames and payloads, byte for byte."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every vector file has the form that its schema says, and every schema has files."""
+"""Every vector file conforms to its schema, and every schema has files."""
 
 import json
 

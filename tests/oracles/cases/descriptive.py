@@ -1,4 +1,4 @@
-"""Descriptions of a cohort beside pandas and numpy."""
+"""Descriptions of a cohort, compared with pandas and numpy."""
 
 import numpy as np
 import pandas as pd

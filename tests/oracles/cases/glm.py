@@ -1,4 +1,4 @@
-"""Generalised linear models beside statsmodels."""
+"""Generalised linear models, compared with statsmodels."""
 
 import numpy as np
 import statsmodels.api as sm

@@ -1,4 +1,4 @@
-"""Tests of means and tables beside scipy and statsmodels."""
+"""Tests of means and tables, compared with scipy and statsmodels."""
 
 import pandas as pd
 import statsmodels.api as sm

@@ -1,4 +1,4 @@
-"""Learning from rows beside scikit-learn, and beside the plain methods in numpy."""
+"""Machine learning, compared with scikit-learn and with the plain methods in numpy."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Correlations and linear models beside scipy and statsmodels."""
+"""Correlations and linear models, compared with scipy and statsmodels."""
 
 from itertools import combinations
 

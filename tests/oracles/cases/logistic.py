@@ -1,4 +1,4 @@
-"""Logistic and negative binomial regression beside statsmodels."""
+"""Logistic and negative binomial regression, compared with statsmodels."""
 
 import numpy as np
 import statsmodels.api as sm

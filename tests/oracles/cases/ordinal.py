@@ -1,4 +1,4 @@
-"""Ordinal logistic regression beside statsmodels."""
+"""Ordinal logistic regression, compared with statsmodels."""
 
 import numpy as np
 from statsmodels.miscmodels.ordinal_model import OrderedModel

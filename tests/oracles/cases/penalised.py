@@ -1,4 +1,4 @@
-"""Ridge, lasso and principal components beside scikit-learn."""
+"""Ridge, lasso and principal components, compared with scikit-learn."""
 
 import numpy as np
 from sklearn.decomposition import PCA

@@ -1,4 +1,4 @@
-"""Survival analyses beside lifelines and statsmodels, on the grid of the specification."""
+"""Survival analyses, compared with lifelines and statsmodels on the specification's grid."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The commands of runs and of duty, as people type them; each is a process of its own in life, a thread here."""
+"""Commands for runs and operation, as people type them; each runs in a thread here instead of its own process."""
 
 import asyncio
 import json

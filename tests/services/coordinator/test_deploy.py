@@ -1,6 +1,6 @@
-"""The files of a coordinator's deployment, held against what the standby really does.
+"""The files of a coordinator's deployment, compared with the standby's actual behaviour.
 
-Not run here, as they need an engine for containers and a cluster: the image and the manifest. They are parsed and
+The image and the manifest are not run here, since they need a container engine and a cluster. They are parsed and
 checked for the rules below.
 """
 

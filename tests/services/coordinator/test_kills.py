@@ -1,6 +1,6 @@
-"""Coordinators and standbys killed at labelled points: each run ends right or by name, and nobody masks twice.
+"""Coordinators and standbys killed at labelled points: each run ends correctly or with a named error; no masking twice.
 
-`make kills KILLS=300` takes more of them, for MINUTES at most.
+`make kills KILLS=300` kills more of them, for at most MINUTES.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Runs from their order to a named end, in the journal and at the relay: whatever happens to them on the way."""
+"""Runs from their order to a named end, in the journal and at the relay, whatever happens in between."""
 
 import asyncio
 import time

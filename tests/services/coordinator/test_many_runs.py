@@ -1,6 +1,6 @@
-"""Runs of different projects at once over one relay, with sites that take part in several: all right, none left behind.
+"""Concurrent runs of several projects over one relay, with shared sites: all are correct, and none is starved.
 
-`make many-runs RUNS=20 SITES=30` is the large one; it prints how evenly the runs went forward.
+`make many-runs RUNS=20 SITES=30` is the large test; it prints how evenly the runs progressed.
 """
 
 import asyncio

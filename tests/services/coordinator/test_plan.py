@@ -1,4 +1,4 @@
-"""A project with a study plan, with real daemons at a real relay: they answer what follows from it, and no more."""
+"""A project with a study plan, with real daemons at a real relay: they answer only queries that follow from it."""
 
 import asyncio
 from collections.abc import Callable

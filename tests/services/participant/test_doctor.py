@@ -1,4 +1,4 @@
-"""What hospital IT asks a site about itself: every check with its remedy, and an exit code that says where it hurts."""
+"""The site's self-checks for hospital IT: every check with its remedy, and an exit code that locates the problem."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The key's life: a backup has no epoch in it, and a restore ends every one that there was."""
+"""The key's life cycle: a backup contains no epoch, and a restore ends every existing one."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The line of a hospital: a proxy with a password, a private authority, IPv6 - and all of it lost and found again."""
+"""A hospital's connection: a proxy with a password, a private authority, IPv6; each lost and restored."""
 
 import asyncio
 import os

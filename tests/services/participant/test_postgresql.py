@@ -1,4 +1,4 @@
-"""A table of a real PostgreSQL becomes a dataset, each value in its type."""
+"""A table from a real PostgreSQL database becomes a dataset, with the right type for each value."""
 
 from datetime import date
 from pathlib import Path

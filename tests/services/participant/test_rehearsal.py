@@ -1,4 +1,4 @@
-"""A rehearsal through a real relay: the sum is right, and nothing of it is left."""
+"""A rehearsal through a real relay: the sum is right, and the rehearsal leaves no traces."""
 
 import json
 

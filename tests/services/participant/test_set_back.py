@@ -1,4 +1,4 @@
-"""A site that was set back unseen says something else than before: the relay refuses it, and the epoch is burnt."""
+"""A site silently reset to an old state contradicts itself: the relay refuses it, and the epoch is burnt."""
 
 import asyncio
 

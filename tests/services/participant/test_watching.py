@@ -1,4 +1,4 @@
-"""What a site's own people see of its daemon: health, metrics, logs of runs, and who else may read those."""
+"""What a site's staff can see of its daemon: health, metrics, logs of runs, and who else may read the logs."""
 
 import asyncio
 import json

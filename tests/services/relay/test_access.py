@@ -1,4 +1,4 @@
-"""What is not declared is not served, and a declaration names who may call it (`test_roles` tries everybody)."""
+"""Only declared endpoints are served, and each declaration names who may call it (`test_roles` tries everybody)."""
 
 import json
 

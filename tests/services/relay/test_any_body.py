@@ -1,4 +1,4 @@
-"""Whatever a site sends, it gets an answer that the description declares, and never a 5xx."""
+"""Whatever a site sends, it gets a response that the description declares, and never a 5xx."""
 
 import asyncio
 import json

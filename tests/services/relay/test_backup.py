@@ -1,4 +1,4 @@
-"""The backup drill: a backup under writes, restored elsewhere, and sites that notice; then everything that is wrong."""
+"""The backup drill: a backup under writes, restored elsewhere, and detected by the sites; then every invalid backup."""
 
 import asyncio
 import io

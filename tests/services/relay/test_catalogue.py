@@ -1,4 +1,4 @@
-"""A project's catalogue through a real relay: asked for, answered by sites, and sealed on the way."""
+"""A project's catalogue through a real relay: requested, answered by sites, and sealed in transit."""
 
 import pytest
 

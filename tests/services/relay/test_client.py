@@ -1,4 +1,4 @@
-"""The client on a bad line: what is tried again, what is not, and that nothing happens twice."""
+"""The client on a bad connection: what it retries, what it does not, and that nothing happens twice."""
 
 import asyncio
 import datetime as dt

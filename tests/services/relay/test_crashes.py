@@ -1,7 +1,7 @@
-"""SIGKILL at labelled points and at random moments: what was acknowledged is there, once and whole.
+"""SIGKILL at labelled points and at random moments: every acknowledged write is stored, once and complete.
 
-What was not acknowledged can be said again. On both databases; `KILLS` in the environment makes the random kills more
-(`make crash`), and `SEED` chooses their moments.
+Unacknowledged writes can be repeated. Runs on both databases; in the environment, `KILLS` sets the number of random
+kills (`make crash`), and `SEED` their moments.
 """
 
 import asyncio

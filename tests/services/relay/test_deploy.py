@@ -1,6 +1,6 @@
-"""The files of a deployment: linted by the tools of their makers, and held against what the relay really does.
+"""The files of a deployment: linted with their vendors' tools, and compared with the relay's actual behaviour.
 
-Not run here, as it needs an engine for containers: the image and the compose file. They are parsed and checked for the
+The image and the compose file are not run here, since they need a container engine. They are parsed and checked for the
 rules below.
 """
 

@@ -1,4 +1,4 @@
-"""What an operator asks a relay about itself: `doctor` and `admin`."""
+"""The operator's commands for inspecting a relay: `doctor` and `admin`."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""The relay's edge: who may come, how often, how many at a time, and how long the slow are waited for."""
+"""The relay's edge: who may connect, how often, how many at a time, and how long it waits for slow clients."""
 
 import asyncio
 import contextlib

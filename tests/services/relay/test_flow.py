@@ -1,4 +1,4 @@
-"""Every endpoint by the typed client: what succeeds, and what a repeated request gets."""
+"""Every endpoint through the typed client: requests that succeed, and the responses to repeated ones."""
 
 import os
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""What begins, changes and ends: keys, tokens, labels, silence, tasks, repeated runs, what sites report."""
+"""Life cycles: keys, tokens, labels, silent sites, tasks, repeated runs, and the sites' reports."""
 
 import asyncio
 import contextlib

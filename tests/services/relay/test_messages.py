@@ -1,4 +1,4 @@
-"""The rules of messages: what a frame must be, its slot, its order, and waiting for it."""
+"""The rules for messages: a frame's form, slot and order, and waiting for it."""
 
 import asyncio
 import os

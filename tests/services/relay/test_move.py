@@ -1,4 +1,4 @@
-"""A relay moves from SQLite to PostgreSQL: same rows, same answers, numbers that go on, and nothing by halves."""
+"""A relay moves from SQLite to PostgreSQL: same rows, same answers, continued numbering, and no partial moves."""
 
 import asyncio
 import json

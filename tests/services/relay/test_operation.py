@@ -1,4 +1,4 @@
-"""The relay as an operator meets it: commands, health, limits on bodies, an orderly end."""
+"""The relay as its operator sees it: commands, health, limits on bodies, orderly shutdown."""
 
 import asyncio
 import json

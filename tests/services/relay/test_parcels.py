@@ -1,4 +1,4 @@
-"""Logs and files that only their addressee opens."""
+"""Logs and files that only their addressee can open."""
 
 import os
 from dataclasses import replace

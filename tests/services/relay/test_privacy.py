@@ -1,4 +1,4 @@
-"""What the relay is given and may not show: markers in bodies, payloads, terms and tokens are not in its logs."""
+"""Data that the relay receives but may not show: markers in bodies, payloads, terms and tokens never reach its logs."""
 
 import os
 from base64 import b64encode, urlsafe_b64encode

@@ -1,7 +1,7 @@
-"""The matrix: every endpoint of the served description by everybody. What has no row here may not be served.
+"""The access matrix: everybody calls every endpoint of the served description. An endpoint without a row is an error.
 
-A row says for whom an endpoint works; who is not named gets the refusal that stands beside. The rows are written from
-the specification and know nothing of `relay.server.http.access`.
+A row says for whom an endpoint works; all others get the refusal named in it. The rows are written from the
+specification, independently of `relay.server.http.access`.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Payloads in an object store, what is removed when, and what happens when the disk fails."""
+"""Payloads in an object store, when each is removed, and what happens when the disk fails."""
 
 import asyncio
 import errno

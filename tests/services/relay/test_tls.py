@@ -1,4 +1,4 @@
-"""TLS at the relay itself: a private authority, new certificates while it serves, certificates of clients."""
+"""TLS at the relay itself: a private authority, new certificates while it serves, client certificates."""
 
 import asyncio
 import contextlib

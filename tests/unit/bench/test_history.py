@@ -1,4 +1,4 @@
-"""Results are appended, found again, drawn, and told."""
+"""Results are appended, found again, plotted, and summarised in words."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The study of key-additive encryption: its transform against the schoolbook, its sums against Python's integers."""
+"""The study of key-additive encryption: its transform against the schoolbook's, its sums against Python integers."""
 
 import numpy as np
 import pytest

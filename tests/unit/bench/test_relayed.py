@@ -1,4 +1,4 @@
-"""The two rounds through a real relay, on a tiny size: they find the same sum, and the row says so in its shape."""
+"""The two rounds through a real relay, at a tiny size: both find the same sum, and the row has the usual shape."""
 
 from bench.relayed import measured
 

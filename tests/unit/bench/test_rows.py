@@ -1,4 +1,4 @@
-"""What a measurement prints has one shape; how fast anything is, no test says."""
+"""All benchmarks print rows of the same shape; no test asserts any speed."""
 
 import json
 

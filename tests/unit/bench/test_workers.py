@@ -1,4 +1,4 @@
-"""Candidates: no time without a right sum, and the peers' versions are pinned by hash."""
+"""Candidates: nothing is timed without a correct sum, and the peers' versions are pinned by hash."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What a process loads: the relay no arithmetic and no key, its client no server."""
+"""What a process loads: the relay loads no arithmetic and no keys, its client no server."""
 
 import json
 import subprocess

@@ -1,7 +1,7 @@
 """The kernel's instructions for AArch64, compiled here and run under QEMU, give OpenSSL's keystream.
 
-What is compiled are the pieces that the kernel is made of: counters, rounds before and after the state of a page, and
-SubWord. A program in C puts them together for one key, and its output is compared with OpenSSL's.
+The test compiles the kernel's building blocks: counters, rounds before and after the state of a page, and SubWord. A C
+program combines them for one key, and its output is compared with OpenSSL's.
 """
 
 import shutil

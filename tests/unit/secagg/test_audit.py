@@ -1,4 +1,4 @@
-"""Hash chains: what was deleted, edited, added or moved shows."""
+"""Hash chains: any deleted, edited, added or moved entry is detected."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A contribution made in slices is the one made of the whole vector."""
+"""A contribution made in slices equals the one made from the whole vector."""
 
 from functools import partial
 

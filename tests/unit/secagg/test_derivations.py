@@ -1,4 +1,4 @@
-"""Every secret, commitment and hash depends on every field, and no two of them are ever the same."""
+"""Every secret, commitment and hash depends on every field, and no two are ever the same."""
 
 from inspect import signature
 

@@ -1,4 +1,4 @@
-"""Frames: what is signed, what a slot is, and what does not parse."""
+"""Frames: the signed content, the slot, and bytes that do not parse."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Keys: what is refused, what a derived key depends on, and what a seal holds together."""
+"""Keys: refusals, the inputs of a derived key, and everything that a seal binds together."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Each way to make the keystream, forced in a process of its own, gives OpenSSL's bytes and never ends the process."""
+"""Each way to make the keystream, forced in its own process, gives OpenSSL's bytes and never crashes."""
 
 import os
 import subprocess

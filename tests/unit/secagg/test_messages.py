@@ -1,4 +1,4 @@
-"""Which messages are one frame for everyone: the more a site must not be shown, the fewer."""
+"""Which messages are one frame for everyone: the more must be hidden from a site, the fewer they are."""
 
 from secagg.messages import MESSAGES, Cohort, Manifest, Quorum, Ready, Survivors
 from tests.support.playbook import at

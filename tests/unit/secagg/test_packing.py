@@ -1,4 +1,4 @@
-"""Packed elements against a stream of bits in plain integers."""
+"""Packed elements, compared with a bit stream in plain integers."""
 
 import numpy as np
 import pytest

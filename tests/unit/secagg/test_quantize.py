@@ -1,4 +1,4 @@
-"""Fixed point: edges of the clip, ties, head-room, and what cannot be summed."""
+"""Fixed point: edges of the clip, ties, head-room, and values that cannot be summed."""
 
 import itertools
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Receipts: what holds is shown, and what was changed, cut off, moved or taken from elsewhere is refused by name."""
+"""Receipts: valid ones verify; changed, truncated, reordered or foreign content is refused with a named check."""
 
 from dataclasses import replace
 from typing import Any

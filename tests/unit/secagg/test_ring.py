@@ -1,4 +1,4 @@
-"""The ring of integers mod 2^b against plain integers."""
+"""The ring of integers mod 2^b, compared with plain integers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Vectors as they are masked, sealed in chunks, opened and added."""
+"""Vectors that are masked, sealed in chunks, opened and added."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Rotation: orthogonal, linear, of the blocks that the specification cuts, and undone exactly where it is asked for."""
+"""Rotation: orthogonal, linear, with the specification's blocks, and undone exactly where requested."""
 
 from dataclasses import replace
 

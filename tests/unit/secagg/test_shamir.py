@@ -1,4 +1,4 @@
-"""Shamir's shares against a second implementation in plain integers."""
+"""Shamir's shares, compared with a second implementation in plain integers."""
 
 from itertools import combinations
 

@@ -1,4 +1,4 @@
-"""Commands for runs that need no relay: simulated runs, and looking at a journal."""
+"""Commands for runs that need no relay: simulated runs, and inspecting a journal."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The search of the relay finds what was leaked on purpose, in every form, and nothing else."""
+"""The search of the relay finds secrets leaked on purpose, in every form, and nothing else."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""The demonstration's plan is the analyses that its oracle is for."""
+"""The demonstration's plan consists of the analyses that its oracle covers."""
 
 from coordinator.demo.demonstrate import PLAN
 from coordinator.demo.lung import COX, KAPLAN_MEIER

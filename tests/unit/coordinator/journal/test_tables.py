@@ -1,4 +1,4 @@
-"""The coordinator's tables: packages come back one by one, as they were kept."""
+"""The coordinator's tables: packages are read back one by one, as they were stored."""
 
 import sqlite3
 from uuid import UUID

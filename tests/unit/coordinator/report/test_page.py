@@ -1,4 +1,4 @@
-"""The page of a run: complete, escaped, and in need of nothing else."""
+"""A run's page: complete, escaped, and self-contained."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Earlier runs: what was learnt gives the same results again, and no other run's tasks."""
+"""Earlier runs: stored sums give the same results again, but only for the run's own tasks."""
 
 from pathlib import Path
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""The coordinator's driver between two epochs of a run: whom it asks again, and with what slack."""
+"""The coordinator's driver between two epochs of a run: the sites it asks again, and the slack."""
 
 import asyncio
 from pathlib import Path

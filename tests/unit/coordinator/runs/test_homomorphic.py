@@ -1,4 +1,4 @@
-"""Homomorphic projects at the coordinator: bounds that are said in time, and a report without sums."""
+"""Homomorphic projects at the coordinator: bounds reported in time, and a report without sums."""
 
 from dataclasses import replace
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Simulated runs: what a real run's quantisation, floors, terms and thresholds make of the same tables."""
+"""Simulated runs: the effect of a real run's quantisation, floors, terms and thresholds on the same tables."""
 
 import asyncio
 from pathlib import Path

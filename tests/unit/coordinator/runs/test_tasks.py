@@ -1,4 +1,4 @@
-"""Task files: one analysis or several, and clear words for what is wrong."""
+"""Task files: one analysis or several, and clear messages for errors."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Masks taken away here, and by one, two and four workers: the same total bit for bit."""
+"""Masks removed here, and by one, two and four workers: the same total bit for bit."""
 
 import os
 from datetime import UTC, datetime, timedelta

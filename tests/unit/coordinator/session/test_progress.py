@@ -1,4 +1,4 @@
-"""What happens in a run, in a terminal: lines for milestones, a bar for the sites that are waited for."""
+"""A run's progress in a terminal: lines for milestones, and a bar for the sites still awaited."""
 
 from io import StringIO
 

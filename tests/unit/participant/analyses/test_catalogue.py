@@ -1,4 +1,4 @@
-"""Specifications as people write them, and running the analysis that one names."""
+"""Specifications as people write them, and running the analysis that a specification names."""
 
 import tomllib
 

@@ -1,6 +1,6 @@
-"""What real cohorts hold in store: the pooled answer, or a refusal that says why; never nonsense.
+"""Edge cases from real cohorts: each gives the pooled answer or a refusal with its reason, never nonsense.
 
-The analyses of survival have more of these in their own tests.
+The survival analyses have more of them in their own tests.
 """
 
 from typing import Any

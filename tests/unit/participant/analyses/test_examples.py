@@ -1,4 +1,4 @@
-"""The worked examples in the modules of the analyses: each runs over the nine institutions of the lung trial."""
+"""The worked examples in the analyses' modules: each runs over the nine institutions of the lung trial."""
 
 import json
 import pkgutil

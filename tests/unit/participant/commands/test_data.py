@@ -1,4 +1,4 @@
-"""The data manager's commands, and that nothing of a table is in what they print, log or describe."""
+"""The data manager's commands: they print, log and describe no values of a table."""
 
 import json
 from pathlib import Path

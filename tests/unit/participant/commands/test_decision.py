@@ -1,4 +1,4 @@
-"""The officer's commands, as they are typed, on a journal that a daemon may hold."""
+"""The officer's commands, as typed, on a journal that a daemon may have open."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The daemon of one site of a cohort: what it does not do before it may, and what ends that. Its relay is a list.
+"""The daemon of one site in a cohort: what it may not do yet, and what permits it. Its relay is a list.
 
 Decisions come from a second journal on the same folder, as from a command in another process.
 """

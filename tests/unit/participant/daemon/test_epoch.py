@@ -1,4 +1,4 @@
-"""A site's machine in its journal, in the place of one site of a cohort: what the ledger keeps of it."""
+"""A site's state machine in its journal, as one site of a cohort, and the ledger's record of it."""
 
 from pathlib import Path
 from uuid import UUID

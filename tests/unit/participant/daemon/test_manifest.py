@@ -1,4 +1,4 @@
-"""An epoch at a site: a manifest that is not what the officer confirmed changes nothing."""
+"""An epoch at a site: a manifest that differs from the officer's confirmation changes nothing."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A plan at a site: each question is held against the sums that the ledger has, by a new daemon as well."""
+"""A plan at a site: each query is checked against the sums in the ledger, even by a new daemon."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a site does against differences of nearly equal answers: rows are kept apart inside the vector, sets visibly."""
+"""A site's defence against differencing nearly equal answers: rows are kept apart inside the vector, sets visibly."""
 
 from collections.abc import Iterator
 from pathlib import Path

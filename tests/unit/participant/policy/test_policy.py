@@ -1,4 +1,4 @@
-"""What a site allows: whom it joins, what it answers, and that its decisions are on public grounds.
+"""A site's policy: which projects it joins, what it answers, and that its decisions rest on public grounds.
 
 Rule by rule, alone and in combination: `test_policy_rules`.
 """

@@ -1,7 +1,7 @@
 """Every rule of a policy's schema, with a request that breaks it; and any two of them, broken together.
 
-A request is all that a coordinator can ask of a site, from the invitation to the set of survivors. One that breaks
-nothing is changed as little as breaks the rule, or the policy is; what each step refuses then names the rule.
+A request is everything that a coordinator can ask of a site, from the invitation to the set of survivors. A compliant
+request, or the policy, is changed just enough to break the rule; the refusal in each step must then name the rule.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""A catalogue tells which site has what, in bands, and takes nobody's word but a member's."""
+"""A catalogue tells which site has which variables, in bands, and accepts entries only from members."""
 
 from pathlib import Path
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""The ledger: entries in order, and a changed past that shows."""
+"""The ledger: entries in order, and any change to past entries is detected."""
 
 from pathlib import Path
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Receipts at a site: held against its own ledger, and kept with what is wrong about them."""
+"""Receipts at a site: checked against its own ledger, and stored with any faults found."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The sums that a site has, with the queries that they answer."""
+"""The sums that a site stores, with the queries that they answer."""
 
 from pathlib import Path
 from uuid import UUID

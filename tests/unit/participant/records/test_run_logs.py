@@ -1,4 +1,4 @@
-"""Logs of runs: a file each, of its own lines alone, for a month after the last of them."""
+"""Logs of runs: one file per run, with only its own lines, kept for a month after the last line."""
 
 import json
 import logging

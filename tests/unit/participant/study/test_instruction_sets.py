@@ -1,4 +1,4 @@
-"""Replay across processors: a coordinator without vector instructions, with another kernel of its linear algebra."""
+"""Replay across processors: a coordinator without vector instructions, and with another linear-algebra kernel."""
 
 import json
 import os

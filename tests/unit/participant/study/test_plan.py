@@ -1,4 +1,4 @@
-"""Plans: one encoding of one meaning, and an error that names the place in the file."""
+"""Plans: one encoding for each meaning, and errors that name the place in the file."""
 
 import json
 from pathlib import Path

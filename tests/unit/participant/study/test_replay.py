@@ -1,6 +1,6 @@
-"""Replay: what an honest coordinator asks follows, whatever its machine rounds; what it chooses itself does not.
+"""Replay: an honest coordinator's queries follow, however its machine rounds; queries of its own choice do not.
 
-`make replay` does more of it: RUNS of each analysis, QUERIES that are not the ones that follow.
+`make replay` tests more: RUNS of each analysis, and QUERIES that do not follow.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The review of a plan: each shape that singles out persons is found, with its task; plain plans are left alone."""
+"""The review of a plan: each pattern that singles out persons is found, with its task; harmless plans pass."""
 
 from typing import Any
 

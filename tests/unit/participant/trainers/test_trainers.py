@@ -1,4 +1,4 @@
-"""Trainers: installed by name, never brought; their updates are those of plain training."""
+"""Trainers: installed locally and chosen by name, never sent; their updates equal those of plain training."""
 
 import numpy as np
 import pytest

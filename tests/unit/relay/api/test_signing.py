@@ -1,4 +1,4 @@
-"""The fast reading of our own signatures against the library's: what the one accepts, the other accepts alike."""
+"""Our fast signature parser against the library's: both accept the same signatures."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The tables are the specification's: its lines are read here."""
+"""The tables of states equal the specification's, whose lines are parsed here."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""What the client makes of a `Retry-After`, and of files that do not serve for TLS."""
+"""How the client handles `Retry-After`, and files that are unusable for TLS."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

@@ -1,7 +1,7 @@
-"""Outages of one second to one hour on a simulated clock: whoever waits for the relay is back within five seconds.
+"""Outages of one second to one hour on a simulated clock: every waiting client reconnects within five seconds.
 
-The clock is the event loop's, which leaps to the next thing that is due; the line is simulated as it fails in life: a
-port that refuses, a cable that swallows everything, and a connection that stays open with nobody at its other end.
+The clock is the event loop's, which jumps to the next scheduled event. The connection fails in realistic ways: a port
+that refuses, a cable that swallows everything, and a connection that stays open with nobody at the other end.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The journal: everything or nothing, sealed states that cannot come back, one daemon a folder."""
+"""The journal: atomic commits, sealed states that cannot be restored, one daemon per folder."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Disks that fail or fill up, and files that are torn: the journal says so, and never gives an older state."""
+"""Disks that fail or fill up, and torn files: the journal reports them, and never returns an older state."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""The identity at rest: one passphrase opens it, nothing else does, and no file says more than it must."""
+"""The identity at rest: one passphrase opens it, nothing else does, and no file reveals more than it must."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Nothing secret gets through to the output, whoever logs it and however."""
+"""No secret reaches the output, whoever logs it and however."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Recipe 36: no core is dumped, and a neighbour of the same user cannot look into a daemon's memory."""
+"""Recipe 36: no core is dumped, and another process of the same user cannot read a daemon's memory."""
 
 import os
 import signal

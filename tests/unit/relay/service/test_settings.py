@@ -1,4 +1,4 @@
-"""Command line, environment, secret file, TOML file, default: the first wins, and what nobody asked for is refused."""
+"""Command line, environment, secret file, TOML file, default: the first wins, and unknown settings are refused."""
 
 import pytest
 from pydantic import Field, SecretStr

@@ -1,4 +1,4 @@
-"""Encryption under a derived key, against a decryption in Python's integers, and bytes that are no ciphertext."""
+"""Encryption under a derived key, checked by decryption in Python integers, and bytes that are not a ciphertext."""
 
 import time
 import tracemalloc

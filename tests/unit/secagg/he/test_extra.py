@@ -1,4 +1,4 @@
-"""Whether the extra for homomorphic encryption is there is found out without loading it."""
+"""The extra for homomorphic encryption is detected without loading it."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Slots, masks and lanes modulo t, against Python's integers and a keystream of OpenSSL."""
+"""Slots, masks and lanes modulo t, against Python integers and OpenSSL's keystream."""
 
 import numpy as np
 import pytest

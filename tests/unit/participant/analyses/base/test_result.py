@@ -1,4 +1,4 @@
-"""What all results have in common: summaries, pages, data frames and figures out of what each says of itself."""
+"""The common parts of all results: summaries, pages, data frames and figures, derived from each one's description."""
 
 import sys
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Quantiles, histograms and the description of a cohort: what a floor hides, odd tables, sites that are lost."""
+"""Quantiles, histograms and the description of a cohort: cells hidden by a floor, odd tables, lost sites."""
 
 import numpy as np
 import pytest

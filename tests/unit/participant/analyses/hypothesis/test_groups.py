@@ -1,4 +1,4 @@
-"""Tests of means and tables where the data are odd; `tests/oracles` compares them on real ones."""
+"""Tests of means and tables on unusual data; `tests/oracles` compares them on real data."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""ROC curves, calibration and cross-validation: edges of the data, and the models that can be assessed."""
+"""ROC curves, calibration and cross-validation: edge cases, and the models that can be assessed."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Federated training over secure sums against the same methods in plain numpy, and against pooled training."""
+"""Federated training over secure sums, compared with the same methods in plain numpy and with pooled training."""
 
 import json
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Multiple imputation over secure sums: the completed rows' own fits, Rubin's rules, and what is refused."""
+"""Multiple imputation over secure sums: fits of the completed rows, Rubin's rules, and refusals."""
 
 from itertools import groupby
 

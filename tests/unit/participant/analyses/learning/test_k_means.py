@@ -1,4 +1,4 @@
-"""k-means over secure sums: edges of the data. `tests/oracles` has it beside scikit-learn."""
+"""k-means over secure sums: edge cases. `tests/oracles` compares it with scikit-learn."""
 
 import numpy as np
 import pytest

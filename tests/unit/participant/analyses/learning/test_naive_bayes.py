@@ -1,4 +1,4 @@
-"""Naive Bayes over secure sums: edges of the data. `tests/oracles` has it beside scikit-learn."""
+"""Naive Bayes over secure sums: edge cases. `tests/oracles` compares it with scikit-learn."""
 
 import numpy as np
 import pytest

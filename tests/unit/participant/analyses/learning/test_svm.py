@@ -1,4 +1,4 @@
-"""The linear support vector machine over secure sums: edges of the data. `tests/oracles` has it beside liblinear."""
+"""The linear support vector machine over secure sums: edge cases. `tests/oracles` compares it with liblinear."""
 
 import numpy as np
 import pytest

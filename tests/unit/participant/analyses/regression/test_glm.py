@@ -1,4 +1,4 @@
-"""Generalised linear models over secure sums against statsmodels on the pooled rows."""
+"""Generalised linear models over secure sums, compared with statsmodels on the pooled rows."""
 
 import numpy as np
 import pytest

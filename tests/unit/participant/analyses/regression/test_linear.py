@@ -1,4 +1,4 @@
-"""Correlation, linear regression and analysis of covariance where the data are odd."""
+"""Correlation, linear regression and analysis of covariance on unusual data."""
 
 from itertools import pairwise
 

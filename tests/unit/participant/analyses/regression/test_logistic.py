@@ -1,4 +1,4 @@
-"""Logistic and negative binomial regression where data are odd, hidden or lost; what `glm` says beside estimates."""
+"""Logistic and negative binomial regression on unusual, hidden or lost data; what `glm` reports besides estimates."""
 
 import numpy as np
 import pytest

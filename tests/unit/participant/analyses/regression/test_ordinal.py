@@ -1,4 +1,4 @@
-"""Ordinal logistic regression: beside logistic regression, over lost sites, and when there is no fit.
+"""Ordinal logistic regression: compared with logistic regression, with lost sites, and without a fit.
 
 Its oracle is in `tests/oracles/cases/ordinal.py`.
 """

@@ -1,4 +1,4 @@
-"""Ridge, lasso and principal components: their examples, odd data, and when there is nothing to fit.
+"""Ridge, lasso and principal components: their examples, unusual data, and nothing to fit.
 
 Their oracles are in `tests/oracles/cases/penalised.py`.
 """

@@ -1,4 +1,4 @@
-"""Cox's regression from sums over sites: the pooled fit, and every way in which there is none."""
+"""Cox regression from sums over sites: the pooled fit, and every reason for having none."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Survival by groups: the example of the module, odd groups, and when there is nothing to compare."""
+"""Survival by groups: the module's example, unusual groups, and nothing to compare."""
 
 import numpy as np
 import pytest

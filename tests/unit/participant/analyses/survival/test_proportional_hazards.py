@@ -1,4 +1,4 @@
-"""The functions of time that proportional hazards are tested against, and the example of the module."""
+"""The functions of time used to test proportional hazards, and the module's example."""
 
 import numpy as np
 import pytest

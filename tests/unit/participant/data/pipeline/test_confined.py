@@ -1,4 +1,4 @@
-"""An import ends at its limits, in words, and takes nobody with it."""
+"""An import that exceeds its limits ends with a clear message, and harms no other process."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A table as it comes from a ward, in four encodings: what the data manager reads about it."""
+"""A raw table from a ward, in four encodings, and the report that the data manager reads."""
 
 import re
 from html.parser import HTMLParser

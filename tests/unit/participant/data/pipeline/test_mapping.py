@@ -1,4 +1,4 @@
-"""A site's columns become a project's variables: once, checked, and with every later import."""
+"""A site's columns become a project's variables: mapped and checked once, then applied to every later import."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Tables that people have, and what is in them: each was once read as something else without a word, or refused."""
+"""Real-world tables and their true content: each was once silently misread, or refused."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta

@@ -1,4 +1,4 @@
-"""CSV files as hospitals have them: what is read, what is refused, and that no refusal shows a value."""
+"""CSV files as hospitals have them: which are read, which are refused, and that no refusal shows a value."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""Hostile files are refused with a clear word, in bounded time and memory: each in a process of its own with a limit.
+"""Hostile files are refused with a clear message, in bounded time and memory, each in its own limited process.
 
-The limit is on the address space above that of the process once everything is loaded, so that a refusal that first
-takes what the file asks for fails here.
+The limit applies to address space in addition to that of the process once everything is loaded, so that a refusal
+fails here if it first allocates what the file asks for.
 """
 
 import json

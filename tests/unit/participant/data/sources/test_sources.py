@@ -1,4 +1,4 @@
-"""Parquet, Excel, SQL and MongoDB give the dataset that the same table as CSV gives."""
+"""Parquet, Excel, SQL and MongoDB give the same dataset as the same table in CSV."""
 
 from collections.abc import Callable
 from datetime import date

@@ -1,4 +1,4 @@
-"""What a column is taken for, from all of its cells; and that reading it so loses nothing."""
+"""A column's type is inferred from all of its cells, and reading it as that type loses nothing."""
 
 from datetime import date
 from math import isclose, isfinite

@@ -1,4 +1,4 @@
-"""A dataset as a CSV file: the same table, or no file."""
+"""Exporting a dataset as a CSV file: the same table, or no file."""
 
 from datetime import date
 from pathlib import Path

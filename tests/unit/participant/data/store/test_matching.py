@@ -1,4 +1,4 @@
-"""Rows of two versions of a dataset are the same by their contents."""
+"""Rows of two versions of a dataset are matched by their contents."""
 
 from pathlib import Path
 

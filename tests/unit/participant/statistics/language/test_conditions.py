@@ -1,4 +1,4 @@
-"""Row filters: what they keep, and one encoding for one meaning."""
+"""Row filters: which rows they keep, and one encoding for each meaning."""
 
 import struct
 

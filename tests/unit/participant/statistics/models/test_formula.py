@@ -1,4 +1,4 @@
-"""Formulas: the design that formulaic itself would make, and a clear word for all that is beyond the subset."""
+"""Formulas: the same design as formulaic's, and a clear message for anything beyond the supported subset."""
 
 import numpy as np
 import pandas as pd

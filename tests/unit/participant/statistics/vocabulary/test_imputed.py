@@ -1,4 +1,4 @@
-"""Statistics of rows whose gaps are filled: how, in which rows, and what the floor keeps back."""
+"""Statistics of rows with imputed values: how, in which rows, and what the floor withholds."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Sums of models against statsmodels, scikit-learn and lifelines at the same point, on pooled rows of real tables."""
+"""Model sums, compared with statsmodels, scikit-learn and lifelines at the same point on pooled rows of real tables."""
 
 import numpy as np
 import pandas as pd

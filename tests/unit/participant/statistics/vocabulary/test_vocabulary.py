@@ -1,4 +1,4 @@
-"""Each statistic against numbers that were worked out by hand, and against sums written out row by row."""
+"""Each statistic, compared with numbers worked out by hand and with sums written out row by row."""
 
 import numpy as np
 import pytest

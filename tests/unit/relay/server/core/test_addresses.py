@@ -1,4 +1,4 @@
-"""Whose request it is, when some of those who say so are not to be believed."""
+"""The client address of a request, when some proxies that report it cannot be trusted."""
 
 from ipaddress import ip_address, ip_network
 

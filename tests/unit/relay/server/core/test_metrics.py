@@ -1,4 +1,4 @@
-"""What the metrics say of the database, the reasons of runs, and the process, without a server."""
+"""Metrics of the database, of the reasons of runs, and of the process, without a server."""
 
 import asyncio
 

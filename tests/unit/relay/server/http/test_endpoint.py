@@ -1,4 +1,4 @@
-"""What a request costs before the relay knows that it may be made."""
+"""The cost of a request before the relay knows that it is permitted."""
 
 import asyncio
 import json

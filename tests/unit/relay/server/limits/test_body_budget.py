@@ -1,4 +1,4 @@
-"""Bodies take no more memory than they may, and give it back."""
+"""Bodies take no more memory than their budget, and give it back."""
 
 from contextlib import ExitStack
 

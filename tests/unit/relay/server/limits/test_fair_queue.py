@@ -1,4 +1,4 @@
-"""Parties take turns, nobody is forgotten, and a turn that was given up is not lost."""
+"""Parties take turns, nobody is starved, and an abandoned turn passes to the next."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The generic cell rate algorithm against a bucket that is filled drop by drop."""
+"""The generic cell rate algorithm, compared with a token bucket filled step by step."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Who was let in lately, and for how long."""
+"""The cache of recently admitted identities, and how long an entry lasts."""
 
 from relay.server.limits.role_cache import KEEP_S, MOST, RoleCache
 

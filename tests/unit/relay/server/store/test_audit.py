@@ -1,4 +1,4 @@
-"""The audit log shows every change to what is written in it."""
+"""The audit log reveals every change to its entries."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""A database gets this release's schema, or is left alone."""
+"""A database is migrated to this release's schema, or left unchanged."""
 
 import asyncio
 

@@ -113,7 +113,7 @@ class Ring:
 
 
 RING = Ring(4096, (1125899906826241, 1125899906629633), bits=28, packed=3)
-"""For 20-bit values of up to 256 sites: 100 bits a coefficient for 84 bits of sums."""
+"""Ring for 20-bit values of up to 256 sites: 100 bits per coefficient, for 84 bits of sums."""
 
 
 @cache

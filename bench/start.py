@@ -23,7 +23,7 @@ _PROGRAMS = {
 _HELP = "import sys; sys.argv[1:] = ['--help']; from {module}.cli import main; main()"
 _ALL = "from importlib import import_module; from pkgutil import iter_modules; import {module} as package; "
 _EVERY = _ALL + "[import_module('{module}.' + found.name) for found in iter_modules(package.__path__)]; " + _HELP
-"""What a program spends that imports its commands before it knows which one is called."""
+"""Imports all commands of a program, as if before it knew which one is called."""
 
 
 def rows() -> list[Row]:

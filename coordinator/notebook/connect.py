@@ -35,7 +35,7 @@ from participant.study.terms import ProjectTerms
 from secagg.errors import ParameterError
 
 Task: TypeAlias = TableSpec | Mapping[str, Any] | str | Path
-"""A specification, its members as a mapping, or a TOML or JSON file with one or more."""
+"""A specification, a mapping of its members, or a TOML or JSON file with one or more specifications."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from relay.client.transport import RelayClient
 from secagg.identity import Identity
 
 NAME = "daemon.jsonl"
-"""Name of the parcel that holds a site's log of a run."""
+"""Name of the parcel that contains a site's log of a run."""
 
 
 @dataclass(frozen=True, slots=True)

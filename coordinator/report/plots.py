@@ -279,4 +279,4 @@ _FIGURES: dict[type[AnalysisResult], Callable[[Any], Picture]] = {
     RidgeResult: _path_of,
     RocResult: _roc_of,
 }
-"""Results with their own kind of figure; every other result that names what is `drawn` has a forest plot."""
+"""Results with their own kind of figure; all others that have `drawn` are shown as a forest plot."""

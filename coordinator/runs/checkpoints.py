@@ -35,7 +35,7 @@ from secagg.protocol.table import decode_state
 
 CHECKPOINT = FIRST_PARCEL + 2
 MOST_INLINE_BYTES = 1 << 20
-"""A larger checkpoint travels as a payload."""
+"""Largest checkpoint sent inside a message; a larger one travels as a payload."""
 _INLINE, _APART = b"\x00", b"\x01"
 _RUN = (
     "project", "name", "tasks", "task", "sites", "value_bits", "quorum", "began", "deadline", "repeats", "position",

@@ -1,4 +1,4 @@
-"""How a run ends or stops without a result."""
+"""Errors with which a run ends or stops without a result."""
 
 from uuid import UUID
 

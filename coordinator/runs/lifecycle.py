@@ -40,14 +40,14 @@ from relay.service.logs import bind, logger
 from secagg.errors import NotEnoughParticipantsError, ParameterError, SecaggError
 
 LOOK_S = 0.5
-"""Interval at which the watch looks at the clock and at what commands request."""
+"""Interval at which the watch checks the clock and the requests of commands."""
 ASK_S = 5.0
-"""How long the watch waits for the relay: an unreachable relay must not keep it from the clock."""
+"""Longest time the watch waits for the relay: an unreachable relay must not keep it from the clock."""
 SETTLE_S = 20.0
-"""How long a process that ends a run tries to tell the relay, which ends overdue runs itself."""
+"""Longest time a process that ends a run tries to tell the relay, which ends overdue runs itself."""
 AWAY_S = 2.0
 LATE_S = 60.0
-"""A run reaches a final state at most this long after its deadline."""
+"""Longest time after its deadline in which a run reaches a final state."""
 DEADLINE = "deadline"
 
 _log = logger(__name__)

@@ -30,7 +30,7 @@ from secagg.params import MIN_SITES, Profile, Schema, Segment, default_threshold
 from secagg.quantize import dequantize, quantize
 
 Tables = Mapping[Any, Any]
-"""By site name: a data frame, or any other mapping from column names to arrays."""
+"""Tables by site name; each is a data frame, or any other mapping from column names to arrays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from relay.service.logs import bind, logger
 from secagg.errors import SecaggError
 
 WORKED_ON = frozenset({RunState.CREATED, RunState.PREPARING, RunState.RUNNING})
-"""A paused run waits for a person."""
+"""States in which a process should execute the run; a paused run waits for a person."""
 LEFT = "its coordinator is gone and left no checkpoint"
 
 _log = logger(__name__)

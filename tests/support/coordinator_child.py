@@ -34,7 +34,7 @@ POINTS = {
     "checkpoint-stored": 12,
     "before-unmask": 2,
 }
-"""Where a child may die, and about how often a run of a few rounds passes there."""
+"""Points at which a child may die, and about how often a run of a few rounds passes each."""
 LIFE_S = 120.0
 
 _processes = multiprocessing.get_context("forkserver")

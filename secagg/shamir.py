@@ -52,7 +52,7 @@ def split(secret: bytes, *, threshold: int, holders: Sequence[int], rand: bytes)
 
 
 def combine(shares: Mapping[int, bytes], threshold: int) -> bytes:
-    """Return the secret rebuilt from shares, given by holder.
+    """Return the secret rebuilt from shares, which are keyed by holder.
 
     Shares beyond the threshold are checked: each must lie on the polynomial of the first ones. Exactly `threshold`
     shares always give some result, so the caller must check the secret against its commitment.

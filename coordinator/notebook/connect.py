@@ -140,7 +140,7 @@ async def connect_async(
         yield AsyncAnalystSession(Simulation(simulate, read, lost or {}), progress=progress)
         return
     if terms is not None or lost:
-        raise ParameterError("terms and lost are for a simulation only; add simulate=, or remove them")
+        raise ParameterError("terms= and lost= apply only to a simulation; add simulate=, or remove them")
     loaded = CoordinatorConfig.load(**settings)
     loaded.require_relay()
     async with opened(loaded, passphrase(loaded)) as session:

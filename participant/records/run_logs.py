@@ -50,7 +50,7 @@ def of_run(data: Path, run: UUID) -> bytes:
 
 
 def expire(data: Path, *, now: float) -> None:
-    """Remove the logs of runs without a new line for a month; a failure to remove one never stops work."""
+    """Remove the logs of runs that have logged nothing for a month; failing to remove one never stops work."""
     for path in (data / FOLDER).glob("*.jsonl"):
         with suppress(OSError):
             if now - path.stat().st_mtime > KEPT_DAYS * 86_400:

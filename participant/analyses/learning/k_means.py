@@ -84,7 +84,7 @@ class KMeansSpec(TableSpec):
             if [len(centre) for centre in self.centres] != [len(self.variables)] * self.clusters:
                 raise ValueError("give one centre for each cluster, with one coordinate for each variable")
             if self.starts > 1:
-                raise ValueError("given centres allow only one start")
+                raise ValueError("when initial centres are given, the number of starts must be 1")
         return self
 
     async def analyse(self, secure_sum: SecureSum) -> "KMeansResult":

@@ -13,12 +13,12 @@ With eta the linear predictor, m = m(eta) the mean, V(m) the variance up to the 
     weight    = m'^2 / V                  expected information = sum of weight z z'
     deviance  = 2 (l(y; y) - l(y; m))     with dispersion 1
     pearson   = (y - m)^2 / V
-    own       = l(y; y) with dispersion 1; 0 for the gaussian, and log y for the gamma: the rest of a likelihood with an
-                estimated dispersion
+    own       = l(y; y) for families with dispersion 1; 0 for the gaussian and log y for the gamma, whose log-likelihood
+                is put together from it and the estimated dispersion
 
-As functions of y and of eta, deviance is convex, pull is monotone, and pearson falls to 0 and rises again; own falls as
-y grows (except for the binomial), and does not depend on eta. So each has its largest absolute value at a corner of the
-box of y and eta, which yields the bounds.
+As functions of y and of eta, deviance is convex, pull is monotone, and pearson falls to 0 and rises again. own does not
+depend on eta and is monotone in y, except for the binomial: least at y = 1/2, and 0 at both ends. So each has
+its largest absolute value at a corner of the box of y and eta (or at one half), which yields the bounds.
 
 Source: McCullagh, Nelder 1989, "Generalized Linear Models", chapter 2; Hilbe 2011, "Negative Binomial Regression",
 chapter 8.
@@ -48,7 +48,7 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A family; `alpha` is the negative binomial's a, and unused otherwise."""
+    """A family. `alpha` is the parameter a of the negative binomial; other families ignore it."""
 
     name: FamilyName
     alpha: float = 0.0

@@ -1,7 +1,7 @@
 """Event counts on the agreed grid, for Kaplan-Meier and log-rank.
 
-For grid times k = 1 ... K (see `outcome`), in each cell of the grouping categories (groups, strata, or none), each of
-which has one more cell than levels, for rows with another code, over the complete rows:
+Counted over the complete rows, for grid times k = 1 ... K (see `outcome`) and in each cell of the grouping categories
+(groups, strata, or none). A category with L levels has L + 1 cells; the extra one holds the rows with any other code.
 
     events  = d_k, number of events at k                        (L_1 + 1, ..., K)
     at_risk = n_k, number of rows whose time is k or later      (L_1 + 1, ..., K)

@@ -112,7 +112,10 @@ async def test_no_rows() -> None:
     ("changes", "complaint"),
     [
         ({"centres": [[0, 0]]}, "one centre for each cluster"),
-        ({"centres": [[0, 0]], "clusters": 1, "starts": 2}, "given centres allow only one start"),
+        (
+            {"centres": [[0, 0]], "clusters": 1, "starts": 2},
+            "when initial centres are given, the number of starts must be 1",
+        ),
         ({"variables": [{"column": "x", "low": 0, "high": 1}] * 2}, "listed twice"),
     ],
 )

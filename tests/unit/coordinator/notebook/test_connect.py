@@ -71,7 +71,7 @@ def test_an_error_of_the_run_comes_through() -> None:
 def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(ParameterError, match="takes no settings; remove relay"):
         connect(simulate=SITES, relay="https://relay.example.org")
-    with pytest.raises(ParameterError, match="for a simulation"):
+    with pytest.raises(ParameterError, match="only to a simulation"):
         connect(lost={1: ["west"]})
     with pytest.raises(SettingsError, match="unknown setting"):
         connect(colour="blue")

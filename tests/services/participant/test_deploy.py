@@ -150,6 +150,21 @@ def test_a_bundle_that_is_whole_is_verified(bundle):
     assert (done.returncode, done.stdout) == (0, "verify: 6 files, all as built\n"), done.stderr
 
 
+@pytest.mark.parametrize("replaced", [(), ("verify.sh", "install.sh"), ("verify.sh", "install.sh", "SHA256SUMS")])
+def test_the_commands_of_the_readme_need_no_script_of_the_bundle(bundle, replaced):
+    """Whoever replaces files replaces the script that would notice; the list anew, and its number is another."""
+    folder, number = bundle
+    readme = (DEPLOY.parent / "README.md").read_text()
+    (line,) = (one.strip() for one in readme.splitlines() if "sha256sum --check" in one)
+    for name in replaced:
+        if name == "SHA256SUMS":
+            listed(folder)
+        else:
+            (folder / name).write_text("#!/bin/sh\necho 'verify: all as built'\n")
+    done = run("sh", "-c", line.replace("NUMBER", number), cwd=folder)
+    assert (done.returncode == 0) is (not replaced), done.stderr
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [

@@ -307,7 +307,7 @@ class Daemon:
         """
         try:
             return await asyncio.to_thread(answer, bound, self._store, earlier, key, version)
-        except (ParameterError, DatasetError, OSError):
+        except (ParameterError, DatasetError):
             raise
         except Exception as error:
             log.exception("computation-failed", statistic=bound.query.statistic)

@@ -28,24 +28,24 @@ class PlanControl:
         self._ledger = ledger
         self._runs: dict[UUID, tuple[RunReplay, int]] = {}  # with the last round whose sum it has seen
 
-    def task(self, query: BoundQuery, place: RunContext) -> Occurrence | None:
+    def task(self, query: BoundQuery, context: RunContext) -> Occurrence | None:
         """Return the task of the plan that a question belongs to, None in a project without a plan.
 
         Args:
             query: the question.
-            place: run and project of the question.
+            context: run and project of the question.
 
         Raises:
             RefusedError: the question does not follow from the plan and the sums so far.
         """
-        plan = place.terms.plan
+        plan = context.terms.plan
         if plan is None:
             return None
-        replay = self._replay(place)
-        used = _used(plan, self._ledger.tasks(place.project))
+        replay = self._replay(context)
+        used = _used(plan, self._ledger.tasks(context.project))
 
         def is_left(name: str, number: int) -> bool:
-            begun = ((str(place.run), number), name) in used  # asked again after a round without a sum
+            begun = ((str(context.run), number), name) in used  # asked again after a round without a sum
             return begun or sum(one == name for _, one in used) < _releases(plan)[name]
 
         found = replay.follows(query, is_left)
@@ -61,23 +61,23 @@ class PlanControl:
         """Drop the replay of a run that is over."""
         self._runs.pop(run, None)
 
-    def version(self, place: RunContext) -> int | None:
+    def version(self, context: RunContext) -> int | None:
         """Return the dataset version used to answer a project's questions, None for the newest."""
-        frozen = place.terms.plan is not None and place.terms.plan.data == "frozen"
-        return self._ledger.first_version(place.project) if frozen else None
+        frozen = context.terms.plan is not None and context.terms.plan.data == "frozen"
+        return self._ledger.first_version(context.project) if frozen else None
 
-    def _replay(self, place: RunContext) -> RunReplay:
+    def _replay(self, context: RunContext) -> RunReplay:
         """Return the replay of a run, up to the last sum that this site has."""
-        known = self._runs.pop(place.run, None)
-        replay, last = (RunReplay.of(place.terms, place.roster), 0) if known is None else known
-        for round_, upload, survivors, total in self._ledger.sums_after(place.project, place.run, last):
+        known = self._runs.pop(context.run, None)
+        replay, last = (RunReplay.of(context.terms, context.roster), 0) if known is None else known
+        for round_, upload, survivors, total in self._ledger.sums_after(context.project, context.run, last):
             query = BoundQuery.decode(canonical(upload["query"]))
             values = query.layout.unflatten(np.frombuffer(total, "<f8").astype(np.float64))
             replay.observe(query, values, tuple(sorted(survivors["sites"])))
             last = round_
         while len(self._runs) >= MAX_RUNS:
             del self._runs[next(iter(self._runs))]
-        self._runs[place.run] = (replay, last)
+        self._runs[context.run] = (replay, last)
         return replay
 
 

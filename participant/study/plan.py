@@ -72,14 +72,12 @@ class Plan(Strict):
         row_limit: maximum number of rows of a site's dataset.
         data: `frozen`: all answers use the version of the dataset that the first one used; `growing`: each uses
             the newest.
-        missing_share: share of rows that may be missing from a result before its reader is warned.
     """
 
     tasks: Annotated[tuple[Task, ...], Field(min_length=1, max_length=MAX_TASKS)]
     minimum_persons: int = Field(ge=1, le=MAX_PERSONS)
     row_limit: int = Field(ge=1, le=MAX_ROWS)
     data: Literal["frozen", "growing"] = "frozen"
-    missing_share: float = Field(default=0.02, ge=0, le=1)
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:

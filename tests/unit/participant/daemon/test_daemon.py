@@ -299,7 +299,14 @@ def test_outside_of_its_hours_a_site_waits(started: Any, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "error", [ZeroDivisionError("age of patient 7"), MemoryError(), np.linalg.LinAlgError("x"), RecursionError()]
+    "error",
+    [
+        ZeroDivisionError("age of patient 7"),
+        MemoryError(),
+        OSError("weights of patient 7"),
+        np.linalg.LinAlgError("x"),
+        RecursionError(),
+    ],
 )
 def test_whatever_a_computation_raises_is_declined_with_a_fixed_text(
     started: Any, monkeypatch: pytest.MonkeyPatch, error: Exception

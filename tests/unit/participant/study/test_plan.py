@@ -116,7 +116,6 @@ def test_a_plan_that_names_a_file_is_refused_before_the_file_is_looked_at(tmp_pa
             "minimum_persons": 5,
             "row_limit": 1000,
             "data": "frozen",
-            "missing_share": 0.02,
         }
     }
     with pytest.raises(TermsError, match="rather than name a file"):

@@ -86,9 +86,13 @@ class TaskInWords:
 
 
 def code_of(terms: ProjectTerms) -> str:
-    """Return the code of a plan and its terms, with which an officer confirms having read them."""
+    """Return the code of a plan and its terms, with which an officer confirms having read them.
+
+    Its 160 bits make two plans of one code infeasible to find (2^80 tries): with a short code, a coordinator could show
+    one plan and have another agreed to.
+    """
     digest = sha256(terms.encode()).hexdigest()
-    return f"{digest[:4]}-{digest[4:8]}"
+    return "-".join(digest[at : at + 4] for at in range(0, 40, 4))
 
 
 def check(terms: ProjectTerms) -> None:

@@ -98,4 +98,5 @@ def test_tasks_are_described_in_words() -> None:
 
 def test_another_plan_has_another_code() -> None:
     assert code_of(planned(TABLE)) == code_of(planned(TABLE))
+    assert len(code_of(planned(TABLE)).replace("-", "")) * 4 == 160  # a collision takes 2^80 tries
     assert len({code_of(planned(TABLE, minimum_persons=floor)) for floor in (5, 6, 7)}) == 3

@@ -97,6 +97,6 @@ def _rows(table: Columns, spec: SurvivalSpec, further: tuple[str, ...], *, on_gr
     if on_grid:
         last = spec.grid.width * spec.grid.count
         late = rows[spec.time] > last
-        grid_times = np.ceil(rows[spec.time] / spec.grid.width).clip(lower=1) * spec.grid.width
+        grid_times = np.ceil(rows[spec.time] / spec.grid.width) * spec.grid.width
         rows = rows.assign(**{spec.time: grid_times.clip(upper=last), spec.event: rows[spec.event].where(~late, 0.0)})
     return rows

@@ -250,7 +250,7 @@ def grids(spec) -> st.SearchStrategy[Grid]:
 def _cox(draw, spec, strata, limit):
     outcome = spec.outcome.model_copy(update={"grid": draw(grids(spec))})
     count, cells = outcome.grid.count, int(np.prod([len(one.levels) + 1 for one in strata]))
-    times = st.tuples(st.integers(0, cells - 1), st.integers(1, count)).map(lambda at: at[0] * (count + 1) + at[1])
+    times = st.tuples(st.integers(0, cells - 1), st.integers(0, count)).map(lambda at: at[0] * (count + 2) + at[1])
     at = draw(st.lists(times, min_size=1, max_size=12, unique=True).map(sorted))
     standard = tuple(
         (_numeric(one, centre=(one.low + one.high) / 2, scale=(one.high - one.low) / 4),) for one in spec.covariates

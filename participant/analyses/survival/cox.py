@@ -47,6 +47,7 @@ from participant.analyses.base.errors import (
     NoRowsError,
     PrecisionError,
     SeparationError,
+    SpecError,
     too_coarse,
 )
 from participant.analyses.base.secure_sum import SecureSum, Sum
@@ -223,6 +224,7 @@ async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
         CollinearityError, SeparationError, ConvergenceError: there is no estimate, or no unique one.
         PrecisionError: the sums are too coarse; the message says what helps.
         CohortError: a site joined in the middle of the run.
+        SpecError: the test of proportional hazards needs the logarithm of an event's time, which is 0.
         ParameterError: a range, coefficient or size exceeds what a query can hold.
     """
     centre, scale = await _standardisation(spec, secure_sum)
@@ -281,7 +283,7 @@ def _standardised(covariates: tuple[Variable, ...], centre: Array, scale: Array)
 
 class _EventTimes(NamedTuple):
     """Times with an event in any stratum, and those with several, in the numbering of `cox-risk-sets`; counts of events
-    and rows at risk over all strata, (K,) each; the contributing sites, and warnings about withheld rows.
+    and rows at risk over all strata, (K + 1,) each; the contributing sites, and warnings about withheld rows.
     """
 
     at: tuple[int, ...]
@@ -296,11 +298,13 @@ async def _event_times(spec: CoxSpec, secure_sum: SecureSum) -> _EventTimes:
     params = EventCountsParams(outcome=spec.outcome, by=spec.strata, row_limit=spec.row_limit)
     answer = await secure_sum(spec.ask(EVENT_COUNTS, params, secure_sum.value_bits, complete=spec.complete))
     spec.check_coding(answer.values["outside"])
-    events, at_risk = (answer.values[name].reshape(-1, spec.grid.count) for name in ("events", "at_risk"))
+    events, at_risk = (answer.values[name].reshape(-1, spec.grid.count + 1) for name in ("events", "at_risk"))
     if not events.any():
         raise NoEventsError("across all sites, no event lies on the grid, so there is nothing to fit")
-    # In each stratum, the first number does not stand for a time.
-    numbered = np.pad(events, ((0, 0), (1, 0))).ravel()
+    if spec.proportional_hazards == "log" and events[:, 0].any():
+        raise SpecError("some events are at time 0, which has no logarithm; use another proportional_hazards")
+    # In each stratum, the last number stands for times beyond the grid.
+    numbered = np.pad(events, ((0, 0), (0, 1))).ravel()
     return _EventTimes(
         at=tuple(np.flatnonzero(numbered > 0).tolist()),
         tied=tuple(np.flatnonzero(numbered > 1).tolist()) if spec.ties == "efron" else (),
@@ -364,7 +368,7 @@ class _Likelihood:
 
     async def trend(self, transform: Transform, beta: Array, times: _EventTimes) -> ProportionalHazards | None:
         """Return the tests of proportional hazards at the estimate `beta`, or None if there are none."""
-        g = np.append(0.0, trend_of(transform, self._spec.grid, times.events, times.at_risk))
+        g = trend_of(transform, self._spec.grid, times.events, times.at_risk)
         params, answer = await self._ask(beta, g[np.array(self._params.at) % self._params.stride])
         return proportional_hazards(params, answer.values, transform)
 

@@ -5,8 +5,9 @@
     band   = S(k)^exp(+- 1.96 g),  g = sqrt(sum above) / log S(k)                 (log-log, pointwise 95 %)
     median = the first grid time with S <= 1/2; its interval ends where the band crosses 1/2
 
-with d_j events and n_j rows at risk at grid time j across all sites. Where S is 1, the band is [1, 1]; where S is 0,
-there is no band (NaN). The curve is exact on the grid; nothing is known within an interval.
+with d_j events and n_j rows at risk at grid time j across all sites; j = 0 is time 0 itself, where rows may leave too.
+Where S is 1, the band is [1, 1]; where S is 0, there is no band (NaN). The curve is exact on the grid; nothing is known
+within an interval.
 
 A worked example: of six patients, one has the event at time 1, one is censored at 2, one has it at 2 and two at 4; then
 S is 5/6, 5/6 4/5 = 2/3 and 2/3 1/3 = 2/9. As a specification:
@@ -142,18 +143,18 @@ async def estimate_kaplan_meier(spec: KaplanMeierSpec, secure_sum: SecureSum) ->
 def curve_of(
     spec: SurvivalSpec, events: Array, at_risk: Array, sites: tuple[str, ...], warnings: tuple[str, ...]
 ) -> KaplanMeierResult:
-    """Return the curve for counts at the grid times, (K,) each."""
+    """Return the curve for counts at time 0 and the grid times, (K + 1,) each."""
     survival, se, lower, upper = _curve(events, at_risk)
-    times = np.append(0.0, spec.grid.times)
+    times = spec.grid.times
     return KaplanMeierResult(
         times=times,
         survival=survival,
         se=se,
         lower=lower,
         upper=upper,
-        at_risk=np.append(at_risk[0], at_risk),
-        events=np.append(0.0, events),
-        censored=np.append(0.0, at_risk - events - np.append(at_risk[1:], 0.0)),
+        at_risk=at_risk,
+        events=events,
+        censored=at_risk - events - np.append(at_risk[1:], 0.0),
         median=_first_below_half(times, survival),
         median_lower=_first_below_half(times, lower),
         median_upper=_first_below_half(times, upper),
@@ -168,9 +169,9 @@ def _curve(events: Array, at_risk: Array) -> tuple[Array, Array, Array, Array]:
     """Return survival, standard error and band at time 0 and the grid times, (K + 1,) each."""
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 once no row is at risk; log 0 where nobody survives
         hazard = np.where(at_risk > 0, events / at_risk, 0.0)
-        survival = np.append(1.0, np.cumprod(1 - hazard))
+        survival = np.cumprod(1 - hazard)
         terms = np.where(events > 0, events / (at_risk * (at_risk - events)), 0.0)
-        greenwood = np.sqrt(np.append(0.0, np.cumsum(terms)))
+        greenwood = np.sqrt(np.cumsum(terms))
         margin = float(ndtri(0.975)) * greenwood / np.log(survival)  # not positive
         lower, upper = survival ** np.exp(-margin), survival ** np.exp(margin)
     certain, nobody = survival == 1, survival == 0  # exact: a product of ones, or one with a zero

@@ -173,7 +173,7 @@ async def compare_survival(spec: LogRankSpec, secure_sum: SecureSum) -> LogRankR
     warnings = spec.warn_of_withheld(answer.values) + _other_codes(spec, answer.values["at_risk"][..., 0])
     levels = len(spec.group.levels)
     at_risk, events = (
-        answer.values[name][:levels].reshape(levels, -1, spec.grid.count) for name in ("at_risk", "events")
+        answer.values[name][:levels].reshape(levels, -1, spec.grid.count + 1) for name in ("at_risk", "events")
     )
     names = [f"{spec.group.column}[{level:g}]" for level in spec.group.levels]
     present = at_risk[..., 0].sum(axis=1) > 0

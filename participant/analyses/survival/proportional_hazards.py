@@ -65,12 +65,14 @@ class ProportionalHazards:
 
 
 def trend_of(transform: Transform, grid: Grid, events: Array, at_risk: Array) -> Array:
-    """Return g at every grid time, (K,), centred over the events; the counts, (K,), cover all strata."""
+    """Return g at time 0 and every grid time, (K + 1,), centred over the events; the counts, (K + 1,), cover all
+    strata. With the logarithm, no event may be at time 0.
+    """
     match transform:
         case "identity":
             g = grid.times
         case "log":
-            g = np.array(np.log(grid.times))
+            g = np.log(np.maximum(grid.times, grid.width))
         case "rank":
             g = np.array(np.cumsum(events) - (events - 1) / 2)
         case "km":

@@ -1,8 +1,9 @@
 """Times to an event on an agreed grid.
 
 Grid time k stands for the interval ((k-1) * width, k * width], k = 1 ... count: an event within an interval counts at
-the interval's end. Rows beyond the last grid time are censored there. Without a grid, exact times would leave the site,
-nearly one for each event; on a grid, patients share times.
+the interval's end. Grid time 0 stands for time 0 alone: rows that leave there are not at risk in the first interval.
+Rows beyond the last grid time are censored there. Without a grid, exact times would leave the site, nearly one for each
+event; on a grid, patients share times.
 """
 
 from typing import NamedTuple
@@ -27,14 +28,14 @@ class Grid(Strict):
 
     @property
     def times(self) -> Array:
-        """The grid times, (count,) float64."""
-        return self.width * np.arange(1, self.count + 1, dtype=np.float64)
+        """Time 0 and the grid times, (count + 1,) float64."""
+        return self.width * np.arange(self.count + 1, dtype=np.float64)
 
     def index(self, times: Array) -> NDArray[np.int64]:
-        """Return the grid time of each time, starting at 1; count + 1 stands for later times. Time 0 belongs to 1."""
+        """Return the grid time of each time, 0 for time 0; count + 1 stands for later times."""
         with np.errstate(over="ignore"):  # a huge time over a tiny width is infinite, hence beyond the grid
             intervals = np.ceil(times / self.width - _SLACK)
-        return np.clip(intervals, 1, self.count + 1).astype(np.int64)
+        return np.clip(intervals, 0, self.count + 1).astype(np.int64)
 
 
 class Observed(NamedTuple):

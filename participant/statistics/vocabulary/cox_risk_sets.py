@@ -17,10 +17,10 @@ in `at` and the T in `tied`, a subset of `at`, over the complete rows:
     heavier   = number of rows with beta . z > limit ()       whole number
     outside   = values outside their range or levels, of each column of the design, then as in `outcome`, (2,)
 
-Strata have separate risk sets. Time k of stratum s = 0, 1, ... (the cells of the categories in `strata`, in C
-order) has the number s (grid times + 1) + k in `at` and `tied`, and R and D hold only rows of that stratum; everything
-else is unchanged. Without tie sums (`tied` empty), the sums are those of Breslow's treatment of ties. `event_trend` is
-for Grambsch and Therneau's test of proportional hazards.
+Strata have separate risk sets. Time k = 0, 1, ... of stratum s = 0, 1, ... (the cells of the categories in `strata`, in
+C order) has the number s (grid times + 2) + k in `at` and `tied`, and R and D hold only rows of that stratum;
+everything else is unchanged. Without tie sums (`tied` empty), the sums are those of Breslow's treatment of ties.
+`event_trend` is for Grambsch and Therneau's test of proportional hazards.
 
 Score and information are computed in `participant.analyses.survival.partial_likelihood`. Grid times without an event
 add nothing to the likelihood, and those with one event need no tie sums; so an analysis names in `at` and `tied` only
@@ -92,8 +92,8 @@ class CoxRiskSetsParams(Params):
             if any(first >= second for first, second in pairwise(times)):
                 raise ValueError("grid times must ascend")
         for time in self.at:
-            stratum, before = divmod(time - 1, self.stride)
-            if not 0 <= stratum < prod(cells_of(self.strata)) or before >= self.outcome.grid.count:
+            stratum, grid_time = divmod(time, self.stride)
+            if not 0 <= stratum < prod(cells_of(self.strata)) or grid_time > self.outcome.grid.count:
                 raise ValueError("a time is not on the grid")
         if not set(self.tied) <= set(self.at):
             raise ValueError("the times in `tied` must also be in `at`")
@@ -103,8 +103,10 @@ class CoxRiskSetsParams(Params):
 
     @property
     def stride(self) -> int:
-        """Difference between the numbers of the same grid time in consecutive strata."""
-        return self.outcome.grid.count + 1
+        """Difference between the numbers of the same grid time in consecutive strata. The last number of each stratum
+        stands for times beyond the grid.
+        """
+        return self.outcome.grid.count + 2
 
     @property
     def log_weight_bound(self) -> float:
@@ -116,7 +118,7 @@ class CoxRiskSets(Statistic[CoxRiskSetsParams]):
     """Risk-set sums; the module's docstring describes the blocks."""
 
     name = "cox-risk-sets"
-    version = 2
+    version = 3
     Params = CoxRiskSetsParams
 
     def columns(self, params: CoxRiskSetsParams) -> tuple[str, ...]:
@@ -157,7 +159,7 @@ class CoxRiskSets(Statistic[CoxRiskSetsParams]):
         stratum = cell_of(params.strata, columns)
         time = stratum * params.stride + grid_time
         at = np.array(params.at)
-        stratum_at = (at - 1) // params.stride
+        stratum_at = at // params.stride
         # Within its stratum, a row belongs to the risk sets of all times up to its own.
         in_risk_sets = np.searchsorted(at, time, side="right")
         in_risk_sets[np.append(-1, stratum_at)[in_risk_sets] != stratum] = 0

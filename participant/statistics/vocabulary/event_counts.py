@@ -1,10 +1,11 @@
 """Event counts on the agreed grid, for Kaplan-Meier and log-rank.
 
-Counted over the complete rows, for grid times k = 1 ... K (see `outcome`) and in each cell of the grouping categories
-(groups, strata, or none). A category with L levels has L + 1 cells; the extra one holds the rows with any other code.
+Counted over the complete rows, for time 0 and the grid times k = 1 ... K (see `outcome`), and in each cell of the
+grouping categories (groups, strata, or none). A category with L levels has L + 1 cells; the extra one holds the rows
+with any other code.
 
-    events  = d_k, number of events at k                        (L_1 + 1, ..., K)
-    at_risk = n_k, number of rows whose time is k or later      (L_1 + 1, ..., K)
+    events  = d_k, number of events at k                        (L_1 + 1, ..., K + 1)
+    at_risk = n_k, number of rows whose time is k or later      (L_1 + 1, ..., K + 1)
     outside = rows with a negative time; rows with an event code other than 0 and 1      (2,)
 
 A row that is censored at k is at risk at k, as usual. Every site counts at every grid time, even at one without an
@@ -42,14 +43,14 @@ class EventCountsParams(Params):
 
     @property
     def cells(self) -> tuple[int, ...]:
-        return (*cells_of(self.by), self.outcome.grid.count)
+        return (*cells_of(self.by), self.outcome.grid.count + 1)
 
 
 class EventCounts(Statistic[EventCountsParams]):
     """Event counts; the module's docstring describes the blocks."""
 
     name = "event-counts"
-    version = 2
+    version = 3
     Params = EventCountsParams
 
     def columns(self, params: EventCountsParams) -> tuple[str, ...]:
@@ -75,8 +76,8 @@ class EventCounts(Statistic[EventCountsParams]):
         leaving = np.bincount(slot, minlength=size).reshape(*groups, slots)
         events = np.bincount(slot[event], minlength=size).reshape(*groups, slots)
         return {
-            "events": events[..., 1:-1].astype(np.float64),
-            "at_risk": np.cumsum(leaving[..., ::-1], axis=-1)[..., ::-1][..., 1:-1].astype(np.float64),
+            "events": events[..., :-1].astype(np.float64),
+            "at_risk": np.cumsum(leaving[..., ::-1], axis=-1)[..., ::-1][..., :-1].astype(np.float64),
             "outside": outside,
         }
 

@@ -61,7 +61,7 @@ def on_grid(spec: SurvivalSpec, sites: Sites, *columns: str) -> pd.DataFrame:
     """Return the complete rows, their times on the grid."""
     rows = sites.rows(spec, spec.time, spec.event, *columns)
     late = rows[spec.time] > spec.grid.width * spec.grid.count
-    rows[spec.time] = np.ceil(rows[spec.time] / spec.grid.width).clip(1, spec.grid.count) * spec.grid.width
+    rows[spec.time] = np.ceil(rows[spec.time] / spec.grid.width).clip(upper=spec.grid.count) * spec.grid.width
     rows.loc[late, spec.event] = 0.0
     return rows
 

@@ -44,7 +44,7 @@ def test_the_page_has_every_number_and_what_it_rests_on() -> None:
     assert "128 to 255" in text  # the cohort, in a band
     assert "ab" * 32 in text
     assert "begun 1970-01-01 00:00 UTC" in text
-    assert len(re.findall("cox-risk-sets \\(version 2\\)", text)) == sum(
+    assert len(re.findall("cox-risk-sets \\(version 3\\)", text)) == sum(
         asked.query.statistic == "cox-risk-sets" for asked, _ in run.answers
     )
     assert "statistic moments" in text

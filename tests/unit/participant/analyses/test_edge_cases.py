@@ -6,9 +6,12 @@ The survival analyses have more of them in their own tests.
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from lifelines import CoxPHFitter, KaplanMeierFitter
+from lifelines.statistics import multivariate_logrank_test
 
-from participant.analyses.base.errors import CollinearityError, NoEventsError, NoRowsError, SeparationError
+from participant.analyses.base.errors import CollinearityError, NoEventsError, NoRowsError, SeparationError, SpecError
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.catalogue import parse_spec
 from participant.statistics.language.statistic import Columns
@@ -155,3 +158,39 @@ async def test_a_site_below_the_floor_is_said(name: str) -> None:
     sites = split(gbsg2(), 2, 0) | {"tiny": take(gbsg2(), np.arange(ROWS) < 3)}
     result = await ask(name, sites, minimum_persons=5)
     assert result.warnings[0].startswith("1 sites have 1 to 4 rows")
+
+
+AT_ZERO = {
+    "time": np.array([0, 0, 0, 0, 1, 1, 2, 3, 5, 8, 9, 10.0]),
+    "cens": np.array([0, 0, 0, 0, 1, 1, 1, 0, 1, 1, 0, 1.0]),
+    "horTh": np.array([0, 0, 0, 0, 1, 0, 1, 0, 1, 0, 1, 1.0]),
+    "tsize": np.arange(12.0) * 7 % 5,
+}
+DEAD_AT_ZERO = AT_ZERO | {"cens": AT_ZERO["cens"] + (np.arange(12) < 2)}
+DAYS = {"grid": {"width": 1, "count": 10}, "row_limit": 12}
+
+
+@pytest.mark.parametrize("table", [AT_ZERO, DEAD_AT_ZERO], ids=["censored", "dead"])
+async def test_rows_that_leave_at_time_0_are_not_at_risk_later(table: Columns) -> None:
+    """They are in the curve and the tests as in lifelines, with a time of their own before the first interval."""
+    sites = split(table, 3, 0)
+    curve = await ask("kaplan-meier", sites, **DAYS)
+    oracle = KaplanMeierFitter().fit(table["time"], table["cens"])
+    np.testing.assert_allclose(curve.survival, oracle.survival_function_at_times(np.arange(11.0)), rtol=1e-12)
+    assert curve.median == oracle.median_survival_time_
+    test = await ask("log-rank", sites, **DAYS)
+    expected = multivariate_logrank_test(table["time"], table["horTh"], table["cens"])
+    assert test.statistic == pytest.approx(expected.test_statistic, rel=1e-9)
+    changes = DAYS | {"covariates": [NUMBERS[1]], "proportional_hazards": "rank"}
+    fit = await ask("cox", sites, **changes)
+    frame = pd.DataFrame({name: table[name] for name in ("time", "cens", "tsize")})
+    pooled = CoxPHFitter().fit(frame, "time", "cens", fit_options={"precision": 1e-12})
+    assert fit.coef[0] == pytest.approx(pooled.params_["tsize"], rel=1e-6)
+    assert fit.log_likelihood == pytest.approx(pooled.log_likelihood_, rel=1e-9)
+
+
+async def test_an_event_at_time_0_has_no_logarithm() -> None:
+    changes = DAYS | {"covariates": [NUMBERS[1]], "proportional_hazards": "log"}
+    assert (await ask("cox", {"all": AT_ZERO}, **changes)).proportional_hazards is not None
+    with pytest.raises(SpecError, match="use another proportional_hazards"):
+        await ask("cox", {"all": DEAD_AT_ZERO}, **changes)

@@ -192,7 +192,7 @@ def query_with(params: dict, **changes) -> Query:
         (query_with({"more": 1}), "more"),
         (query_with({"outcome": {"time": "time", "event": "status", "grid": {"width": 0, "count": 3}}}), "width"),
         (query_with({"outcome": {"time": "time", "event": "status", "grid": {"width": 7, "count": 10**6}}}), "count"),
-        (query_with({}, version=3), "version 2; the query asks for 3"),
+        (query_with({}, version=4), "version 3; the query asks for 4"),
         (query_with({}, columns=("time",)), "does not declare all columns that event-counts reads: status"),
         (query_with({}, missing="keep"), "does not accept missing"),
     ],
@@ -217,7 +217,7 @@ def test_a_query_that_cannot_be_made() -> None:
     ("changes", "complaint"),
     [
         ({"at": (3, 1)}, "ascend"),
-        ({"at": (0, 1)}, "not on the grid"),
+        ({"at": (-1, 1)}, "not on the grid"),
         ({"at": (1, 4), "tied": ()}, "not on the grid"),
         ({"tied": (2,)}, "also be in `at`"),
         ({"beta": ()}, "one coefficient for each of the 1 covariates"),
@@ -227,7 +227,7 @@ def test_a_query_that_cannot_be_made() -> None:
         ({"design": Design(terms=((), *COX.design.terms)), "beta": (0.0, 0.5)}, "no intercept"),
         ({"trend": (1.0,)}, "one weight for each time"),
         ({"strata": (Category(column="sex", levels=(1, 2)),), "at": (3, 4), "tied": ()}, "not on the grid"),
-        ({"strata": (Category(column="sex", levels=(1, 2)),), "at": (3, 12), "tied": ()}, "not on the grid"),
+        ({"strata": (Category(column="sex", levels=(1, 2)),), "at": (3, 15), "tied": ()}, "not on the grid"),
     ],
 )
 def test_cox_params_are_refused(changes: dict, complaint: str) -> None:

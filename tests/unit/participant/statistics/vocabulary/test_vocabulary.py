@@ -50,9 +50,9 @@ def test_moments_move_values_to_the_range_and_count_them() -> None:
 
 def test_event_counts() -> None:
     result = answer(EVENT_COUNTS, CURVE)
-    # Time 0 and 7 fall on grid time 1, 7.1 and 14 on 2, 15 on 3, 99 is censored at 3; one row has no status.
-    assert result["events"].tolist() == [2, 1, 1]
-    assert result["at_risk"].tolist() == [6, 4, 2]
+    # Time 0 stays at 0, 7 falls on grid time 1, 7.1 and 14 on 2, 15 on 3, 99 is censored at 3; one row has no status.
+    assert result["events"].tolist() == [1, 1, 1, 1]
+    assert result["at_risk"].tolist() == [6, 5, 4, 2]
     assert result["outside"].tolist() == [0, 0]
 
 
@@ -60,7 +60,7 @@ def test_odd_outcomes_are_counted_and_refuse_nothing() -> None:
     table = {"time": np.array([-1.0, 3.0, 3.0]), "status": np.array([1.0, 2.0, 1.0])}
     result = answer(EVENT_COUNTS, CURVE, table)
     assert result["outside"].tolist() == [1, 1]
-    assert (result["events"].tolist(), result["at_risk"].tolist()) == ([2, 0, 0], [3, 0, 0])
+    assert (result["events"].tolist(), result["at_risk"].tolist()) == ([1, 1, 0, 0], [3, 2, 0, 0])
 
 
 @pytest.mark.parametrize(("width", "time", "expected"), [(0.1, 1.1, 11), (0.1, 0.7, 7), (0.2, 0.6, 3), (7, 7.001, 2)])

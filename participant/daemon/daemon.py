@@ -36,12 +36,13 @@ from secagg.codec import Record
 from secagg.errors import ParameterError, ProtocolError
 from secagg.identity import Identity
 from secagg.messages import Manifest
-from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector, Closed
-from secagg.protocol.step import Confirm, Contribute, DeclineRound, Tick, Withhold
+from secagg.protocol.participant_round import AwaitConfirmation, AwaitRelease, AwaitVector, Closed
+from secagg.protocol.step import Confirm, Contribute, DeclineRound, Release, Tick, Withhold
 from secagg.protocol.table import payload_bytes
 
 log = logger(__name__)
 
+_STEPS: Mapping[type, str] = {AwaitVector: "upload", AwaitConfirmation: "confirm", AwaitRelease: "release"}
 TICK_S = 1.0
 EXPIRY_S = 3600.0  # between checks for expired run logs
 _GONE = "gone"  # the relay no longer knows the run
@@ -264,12 +265,15 @@ class Daemon:
                 await self._contribute(site_run, state)
             elif isinstance(state, AwaitConfirmation):
                 self._confirm(site_run, state)
+            elif isinstance(state, AwaitRelease):
+                crashpoint(f"round-{state.current.round}-learned")
+                site_run.tell(Release())
             else:
                 return
             if site_run.state is state:  # an officer or the schedule has to allow it first
                 return
             await deliver(self._journal, self._relay)
-            step = "upload" if isinstance(state, AwaitVector) else "confirm"
+            step = _STEPS[type(state)]
             self._seconds.labels(step).observe(time.monotonic() - began)
             crashpoint(f"round-{state.current.round}-{step}ed")
 

@@ -30,6 +30,7 @@ from secagg.protocol.participant_round import (
     AwaitConfirmation,
     AwaitOpening,
     AwaitQuorum,
+    AwaitRelease,
     AwaitResult,
     AwaitSurvivors,
     AwaitVector,
@@ -157,7 +158,7 @@ class SiteRun:
                     )
                 elif isinstance(effect, Learned):
                     self._keep(effect)
-                    if isinstance(before, AwaitOpening) and before.publish:
+                    if isinstance(before, AwaitRelease):
                         self._enter("published", round=effect.round, numbers=before.current.schema.length)
             self._note(before, step.state, answer, task)
         self.state = step.state

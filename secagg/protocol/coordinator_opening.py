@@ -1,7 +1,7 @@
 """The coordinator's side of a homomorphic round, from the sites' sealed shares on: it forwards what it cannot read.
 
 Spec: 02-protocol §11. It sends every survivor the encrypted sum, the shares that the survivors sealed for each other,
-and the vaults of the lost sites. It learns the opened sum only if the sites publish it.
+and the vaults of the lost sites. It learns of the opened sum only what the sites publish.
 """
 
 from dataclasses import replace
@@ -12,9 +12,9 @@ from secagg.messages import Opened, Opening, SealedShares
 from secagg.protocol import derivations as d
 from secagg.protocol.coordinator_round import AwaitOpened, AwaitSealedShares, is_repeated, place_of, send, with_frame
 from secagg.protocol.encrypted_vector import EncryptedVector, seal_ciphertexts
+from secagg.protocol.published import reveal
 from secagg.protocol.ring_vector import VectorError, open_vector
 from secagg.protocol.step import Close, Learned, Publish, Received, Step, StepInputs, blame_for, body_of, sealed_body_of
-from secagg.quantize import dequantize
 
 
 def on_sealed_shares(state: AwaitSealedShares, received: Received, _inputs: StepInputs) -> Step:
@@ -74,13 +74,13 @@ def on_opened(state: AwaitOpened, received: Received, _inputs: StepInputs) -> St
     bound = d.vector_bound(state.idle.epoch, Opened.KIND, site, current.round, current.context)
     try:
         total = open_vector(received.payload or b"", bare, message.key, bound, message.root)
-    except VectorError as error:
+        reals = reveal(total.values(), bare, d.rotation_key(current.context))
+    except (VectorError, ParameterError) as error:
         raise blame("V-0711", str(error)) from None
     roots = dict(sorted({**state.roots, site: message.root}.items()))
     following = replace(state, roots=roots)
     if site in state.roots or list(roots.values()).count(message.root) != state.idle.manifest.colluders + 1:
         return Step(following)
-    reals = dequantize(total.values(), current.schema, d.rotation_key(current.context))
     return Step(following, (Learned(current.round, state.survivors, reals, message.root),))
 
 

@@ -9,9 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from secagg import ring, shamir
+from secagg import shamir
 from secagg.envelope import COORDINATOR
 from secagg.errors import FaultyCoordinatorError, ParameterError
 from secagg.keys import UnsealError, unseal
@@ -20,14 +19,17 @@ from secagg.messages import SECRET_BYTES, SHARE_BYTES, Opened, Opening, SealedSh
 from secagg.protocol import derivations as d
 from secagg.protocol.encrypted_vector import GroupKeys, open_ciphertexts, open_sum
 from secagg.protocol.listing import forwarded
-from secagg.protocol.participant_round import AwaitOpening, check_round, frame_of
+from secagg.protocol.participant_round import AwaitOpening, AwaitRelease, check_round, frame_of
+from secagg.protocol.published import conceal, reveal
 from secagg.protocol.ring_vector import RingVector, VectorError, seal_vector
-from secagg.protocol.step import Learned, Received, Send, Step, StepInputs, body_of, sealed_body_of
+from secagg.protocol.step import Learned, Received, Release, Send, Step, StepInputs, body_of, sealed_body_of
 from secagg.quantize import dequantize
 
 
-def on_opening(state: AwaitOpening, received: Received, inputs: StepInputs) -> Step:
-    """Open the encrypted sum with the shares of a quorum, check its lanes, and publish it if requested.
+def on_opening(state: AwaitOpening, received: Received, _inputs: StepInputs) -> Step:
+    """Open the encrypted sum with the shares of a quorum and check its lanes.
+
+    A site that publishes keeps the sum until its rules have said which entries to hide (`on_release`).
 
     Whatever the coordinator did to the ciphertexts, a false sum matches each lane with probability at most 2^-58.
     """
@@ -46,22 +48,36 @@ def on_opening(state: AwaitOpening, received: Received, inputs: StepInputs) -> S
         values = open_sum(total, masks, GroupKeys.of(current.group_key, current.schema.mac_lanes, membership.epoch))
     except VectorError as error:
         raise FaultyCoordinatorError("V-0518", str(error)) from None
-    reals = dequantize(values, current.schema, d.rotation_key(current.context))
-    learned = Learned(current.round, state.survivors, reals, message.root)
     if not state.publish:
-        return Step(state.idle, (learned,))
-    return Step(state.idle, (learned, _published(state, values, inputs)))
+        reals = dequantize(values, current.schema, d.rotation_key(current.context))
+        return Step(state.idle, (Learned(current.round, state.survivors, reals, message.root),))
+    following = AwaitRelease(
+        idle=state.idle,
+        current=replace(current, group_key=b""),
+        survivors=state.survivors,
+        statement=state.statement,
+        root=message.root,
+        total=values.astype("<i8").tobytes(),
+    )
+    return Step(following)
 
 
-def _published(state: AwaitOpening, values: NDArray[np.int64], inputs: StepInputs) -> Send:
-    """Return the opened sum, sealed to the coordinator."""
+def on_release(state: AwaitRelease, event: Release, inputs: StepInputs) -> Step:
+    """Publish the opened sum without the entries that the site's rules hide, and forget those.
+
+    Raises:
+        ParameterError: what to hide does not fit the sum. The state is unchanged.
+    """
     membership, current, key = state.membership, state.current, d.draw(inputs.rand, "opened-key")
     bare = replace(current.schema, mac_lanes=0)
-    vector = RingVector(bare, ring.embed(values, bare.ring_bits), np.zeros(0, np.uint64))
+    vector = RingVector(bare, conceal(state.values, event.hidden, bare), np.zeros(0, np.uint64))
     bound = d.vector_bound(membership.epoch, Opened.KIND, membership.index, current.round, current.context)
     sealed = seal_vector(vector, key, bound)
     message = Opened(statement=state.statement, root=sealed.root, key=key)
-    return Send(frame_of(state, message, current.round, inputs, key=current.answer_key), sealed.chunks)
+    reals = reveal(vector.values(), bare, d.rotation_key(current.context))
+    learned = Learned(current.round, state.survivors, reals, state.root)
+    frame = frame_of(state, message, current.round, inputs, key=current.answer_key)
+    return Step(state.idle, (learned, Send(frame, sealed.chunks)))
 
 
 def _left_masks(state: AwaitOpening, message: Opening) -> list[Mask]:

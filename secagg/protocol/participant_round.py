@@ -11,6 +11,7 @@ from functools import partial
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secagg import mac
 from secagg.codec import U16, U32, U64, Blob, Fixed, Flag, Hash, Map, Nested, Record, Round, Seq, Text, record
@@ -40,7 +41,7 @@ from secagg.messages import (
     Upload,
     last_kinds,
 )
-from secagg.params import MAX_ROUNDS, LossRule, Profile, Schema
+from secagg.params import MAX_LANES, MAX_ROUNDS, LossRule, Profile, Schema
 from secagg.protocol import derivations as d
 from secagg.protocol.contribution import Authenticate, contribute
 from secagg.protocol.encrypted_vector import GroupKeys, contribute_encrypted
@@ -62,7 +63,7 @@ from secagg.protocol.step import (
     sealed_body_of,
     signed,
 )
-from secagg.quantize import Coins, dequantize
+from secagg.quantize import Coins, Reals, dequantize
 
 Keys = Annotated[Mapping[int, bytes], Map(U16, Fixed(32), MAX_SITES)]
 Row = Annotated[Mapping[int, bytes], Map(U16, Fixed(2 * SHARE_BYTES), MAX_SITES)]
@@ -227,6 +228,29 @@ class AwaitOpening(InOpenRound):
     survivors: Indices
     statement: Hash
     publish: Annotated[bool, Flag()]
+
+
+@record
+class AwaitRelease(InOpenRound):
+    """The site opened the sum and checked it; the site's rules decide which entries it publishes.
+
+    `total` holds the opened integers, little-endian int64. The group's key is erased.
+    """
+
+    survivors: Indices
+    statement: Hash
+    root: Hash
+    total: Annotated[bytes, Blob(8 * MAX_LANES)]
+
+    @property
+    def values(self) -> NDArray[np.int64]:
+        """The opened integers, (m,) int64."""
+        return np.frombuffer(self.total, "<i8").astype(np.int64)
+
+    @property
+    def reals(self) -> Reals:
+        """The opened sum, (m,) float64."""
+        return dequantize(self.values, self.current.schema, d.rotation_key(self.current.context))
 
 
 @record

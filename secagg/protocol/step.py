@@ -105,10 +105,22 @@ class Confirm:
     """The site's policy agrees to unmask the proposed set of survivors.
 
     Attributes:
-        publish: in a homomorphic epoch, whether to send the coordinator the opened sum.
+        publish: in a homomorphic epoch, whether to send the coordinator the opened sum (`Release`).
     """
 
     publish: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The site publishes the sum that it opened, without the entries that its rules hide.
+
+    Attributes:
+        hidden: entries to hide, (m,) bool; or one bool for all. Sites publish the same sum only if they hide the same
+            entries, so the rule must be a function of the opened sum and of public facts.
+    """
+
+    hidden: ArrayLike = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +155,7 @@ class Abandon:
     """The coordinator abandons the round; its number is never used again."""
 
 
-Event: TypeAlias = Tick | Contribute | DeclineRound | Confirm | Withhold | Close | Ask | Publish | Abandon
+Event: TypeAlias = Tick | Contribute | DeclineRound | Confirm | Release | Withhold | Close | Ask | Publish | Abandon
 
 # Effects -----------------------------------------------------------------------------------------------------------
 
@@ -179,7 +191,7 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A round's sum, verified as far as this party can. Shape of total: (m,) float64.
+    """A round's sum, verified as far as this party can. Shape of total: (m,) float64, NaN where the sites hid an entry.
 
     `root` names the payload that contained it: that of Result, Opening or Opened.
     """

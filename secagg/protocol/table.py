@@ -12,8 +12,9 @@ A site                                                     The coordinator
   ─Survivors→ AwaitConfirmation ─Confirm→ AwaitQuorum        ─Close→ AwaitAnswers ─Close→ AwaitTotal
   ─Quorum→ AwaitResult ─Result→ AwaitOpen                    ─Publish→ Prepared
 
-In a homomorphic epoch AwaitQuorum ─Quorum→ AwaitOpening ─Opening→ AwaitOpen, and AwaitSignatures ─Close→
-AwaitSealedShares ─Publish→ AwaitOpened ─Opened, Close→ Prepared.
+In a homomorphic epoch AwaitQuorum ─Quorum→ AwaitOpening ─Opening→ AwaitOpen, or, at sites that publish, AwaitOpening
+─Opening→ AwaitRelease ─Release→ AwaitOpen; and AwaitSignatures ─Close→ AwaitSealedShares ─Publish→ AwaitOpened ─Opened,
+Close→ Prepared.
 """
 
 from typing import TypeAlias
@@ -66,6 +67,7 @@ from secagg.protocol.step import (
     Listening,
     Publish,
     Received,
+    Release,
     Step,
     StepInputs,
     Tick,
@@ -86,6 +88,7 @@ ParticipantState: TypeAlias = (
     | pr.AwaitQuorum
     | pr.AwaitResult
     | pr.AwaitOpening
+    | pr.AwaitRelease
     | pr.Closed
 )
 CoordinatorState: TypeAlias = (
@@ -139,6 +142,9 @@ TABLE: dict[tuple[type[Record], type], Handler] = {
     (pr.AwaitOpening, Opening): op.on_opening,
     (pr.AwaitOpening, Open): pr.on_open,
     (pr.AwaitOpening, Tick): pr.on_round_tick,
+    (pr.AwaitRelease, Release): op.on_release,
+    (pr.AwaitRelease, Open): pr.on_open,
+    (pr.AwaitRelease, Tick): pr.on_round_tick,
     # The coordinator: setup
     (cs.AwaitJoins, Join): cs.on_join,
     (cs.AwaitJoins, Close): cs.close_joins,
@@ -200,6 +206,7 @@ STATES: tuple[type[Record], ...] = (
     pr.AwaitOpening,
     cr.AwaitSealedShares,
     cr.AwaitOpened,
+    pr.AwaitRelease,
 )
 
 

@@ -28,6 +28,11 @@ def slots(values: Sequence[int], bits: int) -> list[int]:
     return [sum(x << bits * j for j, x in enumerate(values[i : i + k])) % T for i in range(0, len(values), k)]
 
 
+def published(values: Sequence[int], hidden: Sequence[bool], bits: int) -> bytes:
+    """The elements of an Opened: those of the sum, and 2^(b-1) where it is hidden."""
+    return pack([1 << bits - 1 if h else x % (1 << bits) for x, h in zip(values, hidden, strict=True)], bits)
+
+
 def lane(key: bytes, packed: Sequence[int]) -> int:
     return sum(rho * s for rho, s in zip(residues(key, len(packed)), packed, strict=True)) % T
 

@@ -23,10 +23,11 @@ from secagg.protocol.encrypted_vector import (
     open_sum,
 )
 from secagg.protocol.ring_vector import VectorError
-from secagg.protocol.step import Learned, StepInputs
+from secagg.protocol.step import Learned, Release, StepInputs, Tick
+from secagg.protocol.table import decode_state, encode_state, tell
 from secagg.quantize import Coins, quantize
 from secagg.simulate import simulate
-from tests.support.playbook import Play, at
+from tests.support.playbook import ROUND_DEADLINE, Play, at
 
 BFV = Suite.X25519_MLKEM768_AES256_BFV
 
@@ -138,6 +139,43 @@ def test_sites_learn_and_the_coordinator_only_what_is_published(profile):
     play.advance()
     (published,) = [effect for effect in play.parties[0].effects if isinstance(effect, Learned)]
     assert np.asarray(published.total).tolist() == np.asarray(learned.total).tolist()
+
+
+def test_hidden_entries_reach_nobody_but_the_sites_that_opened_them():
+    """The coordinator and the sites' own records hold NaN for them; the state that held them is gone."""
+    play = play_to(Opening, rounds=2)
+    play.hidden = [False, True, False]
+    play.until(Opened)
+    opened = play.parties[1].was(pr.AwaitRelease)
+    assert opened.reals[1] == -15.0
+    assert opened.current.group_key == b""
+    assert opened.total not in play.state(1).encode()
+    play.advance()
+    for party in play.parties.values():
+        (learned,) = [effect for effect in party.effects if isinstance(effect, Learned)]
+        np.testing.assert_array_equal(learned.total, [7.5, np.nan, 0.3125])
+
+
+def test_a_round_that_ends_before_the_release_publishes_nothing():
+    play = play_to(Opening, rounds=2)
+    site = play.parties[1]
+    site.receive(play.parcel(Opening, to=1))
+    site.tell(Tick(ROUND_DEADLINE))
+    assert isinstance(site.state, pr.AwaitOpen)
+    assert not any(isinstance(effect, Learned) for effect in site.effects)
+
+
+def test_a_site_that_dies_between_opening_and_release_publishes_the_same_bytes():
+    play = play_to(Opening)
+    site = play.parties[1]
+    site.receive(play.parcel(Opening, to=1))
+    inputs, hidden = site.inputs(), Release([True, False, False])
+    before = tell(site.state, hidden, inputs)
+    after = tell(decode_state(encode_state(site.state)), hidden, inputs)
+    learned, sent = after.effects
+    assert sent == before.effects[1]
+    np.testing.assert_array_equal(learned.total, before.effects[0].total)
+    assert after.state == before.state
 
 
 def test_keys_of_rounds_are_apart_and_erased():

@@ -10,7 +10,18 @@ from secagg import envelope
 from secagg.errors import DecodeError, ParameterError, StateError, UnexpectedMessageError
 from secagg.messages import MESSAGES
 from secagg.protocol.ring_vector import RingVector
-from secagg.protocol.step import Abandon, Ask, Close, Confirm, Contribute, DeclineRound, Publish, Tick, Withhold
+from secagg.protocol.step import (
+    Abandon,
+    Ask,
+    Close,
+    Confirm,
+    Contribute,
+    DeclineRound,
+    Publish,
+    Release,
+    Tick,
+    Withhold,
+)
 from secagg.protocol.table import STATES, TABLE, decode_state, encode_state, receive, tell
 from tests.support.playbook import QUERY, ROUND_DEADLINE, SCHEMA
 from tests.support.states import frames, runs, states
@@ -20,6 +31,7 @@ EVENTS = (
     Contribute([0.0, 0.0, 0.0]),
     DeclineRound("no"),
     Confirm(),
+    Release(),
     Withhold(),
     Close(),
     Ask(QUERY, SCHEMA, ROUND_DEADLINE),

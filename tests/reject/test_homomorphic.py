@@ -17,12 +17,12 @@ from secagg.errors import (
 )
 from secagg.he.parameters import SUMS
 from secagg.messages import Manifest, Open, Opened, Opening, SealedShares, Suite, Upload
-from secagg.params import MAX_HOMOMORPHIC_SITES, Profile
+from secagg.params import MAX_HOMOMORPHIC_SITES, Profile, Segment
 from secagg.protocol import derivations as d
 from secagg.protocol.encrypted_vector import EncryptedVector, open_ciphertexts, seal_ciphertexts
 from secagg.protocol.participant_setup import AwaitPrekeyList
 from secagg.protocol.ring_vector import RingVector, open_vector, seal_vector
-from secagg.protocol.step import Ask, Learned, Publish
+from secagg.protocol.step import Ask, Learned, Publish, Release
 from tests.support.playbook import QUERY, ROUND_DEADLINE, SCHEMA, Parcel, Play, at, offered
 
 BFV = Suite.X25519_MLKEM768_AES256_BFV
@@ -180,8 +180,7 @@ def test_one_holder_with_false_shares_is_left_out():
     frames = list(play.message(Opening).answers)
     frames[2] = false_shares(play, frames[2])
     play.parties[1].receive(opening(play, answers=tuple(frames)))
-    (learned,) = [effect for effect in play.parties[1].effects if isinstance(effect, Learned)]
-    assert np.asarray(learned.total).tolist() == np.sum(list(play.vectors.values()), axis=0).tolist()
+    assert play.state(1).reals.tolist() == np.sum(list(play.vectors.values()), axis=0).tolist()
 
 
 def test_V_0517_shares_for_less_than_the_roster_do_not_count():
@@ -252,6 +251,38 @@ def test_V_0711_an_opened_sum_that_is_not_its_digest_or_set():
     for changes in ({"statement": OTHER}, {"root": OTHER}, {"key": OTHER}):
         play.refuses(0, play.forge(Opened, 2, **changes), FaultyParticipantError, "V-0711", blames=2)
     play.refuses(0, play.forge(Opened, 2, payload=b""), FaultyParticipantError, "V-0711", blames=2)
+
+
+def test_V_0711_a_rotated_sum_hidden_in_part():
+    """Its entries are mixtures of the vector's, so a hidden one says nothing about any of them."""
+    rotated = Segment(count=2, clip=8.0, step=0.0625, rotation=1)
+    play = he(Opened, schema=replace(SCHEMA, segments=(rotated, replace(rotated, count=1, rotation=0))))
+    current, bare = play.state(0).current, replace(play.schema, mac_lanes=0)
+    bound = d.vector_bound(play.epoch, Opened.KIND, 2, current.round, current.context)
+    vector = RingVector(bare, np.array([1, 2, 1 << (bare.ring_bits - 1)], np.uint32), np.zeros(0, np.uint64))
+    sealed = seal_vector(vector, OTHER, bound)
+    forged = play.forge(Opened, 2, payload=b"".join(sealed.chunks), root=sealed.root, key=OTHER)
+    play.refuses(0, forged, FaultyParticipantError, "V-0711", blames=2)
+
+
+def test_hidden_entries_that_do_not_fit_the_sum():
+    play = he(Opening)
+    play.parties[1].receive(play.parcel(Opening, to=1))
+    play.denies(1, Release([True]), ParameterError)
+    play.denies(1, Release([[False] * 3]), ParameterError)
+
+
+def test_a_site_that_hides_less_than_the_others_is_not_believed():
+    """One site of five publishes what the others hide: the coordinator accepts what two publish alike."""
+    play = he(Opening)
+    for site in range(1, 6):
+        play.parties[site].receive(play.parcel(Opening, to=site))
+    parcels = {site: play.parties[site].tell(Release([False, site != 1, False]))[0] for site in range(1, 6)}
+    coordinator = play.parties[0]
+    for site in (1, 2, 3):
+        coordinator.receive(parcels[site])
+    (learned,) = (effect for effect in coordinator.effects if isinstance(effect, Learned))
+    assert np.isnan(learned.total).tolist() == [False, True, False]
 
 
 def test_the_coordinator_learns_what_more_sites_than_may_collude_agree_on():

@@ -54,9 +54,10 @@ from secagg.messages import Encapsulations as EncapsulationsMessage
 from secagg.params import Floors, LossRule, Profile, Schema, Segment
 from secagg.protocol import derivations as d
 from secagg.protocol.coordinator_setup import Plan, announce
+from secagg.protocol.participant_round import AwaitRelease
 from secagg.protocol.participant_setup import Outside
 from secagg.protocol.ring_vector import RingVector, open_vector
-from secagg.protocol.step import Ask, Close, Confirm, Contribute, Event, Publish, Step
+from secagg.protocol.step import Ask, Close, Confirm, Contribute, Event, Publish, Release, Step
 from secagg.protocol.table import encode_state, receive, tell
 from secagg.quantize import quantize
 from tests.support.party import Parcel, Party, sum_of
@@ -136,6 +137,7 @@ class Play:
         self.options |= {"absent": tuple(absent)} | terms
         self.n, self.schema, self.asked = n, schema, roster
         self.present = set(range(1, n + 1)) - set(absent)
+        self.hidden = [False] * schema.length  # entries that the sites do not publish
         self.vectors = {site: [0.5 * site, -1.0 * site, 0.0625] for site in range(1, n + 1)}
         root = sha256(b"play %d" % seed).digest()
         head, self.stranger = _identity(root, b"coordinator"), _identity(root, b"stranger")
@@ -214,6 +216,10 @@ class Play:
                     yield from party.tell(Contribute(self.vectors[site]))
                 elif delivered is Survivors:
                     yield from party.tell(Confirm(publish=self.is_homomorphic))
+        elif delivered is Opening:
+            for party in (self.parties[site] for site in sorted(self.present)):
+                if isinstance(party.state, AwaitRelease):
+                    yield from party.tell(Release(self.hidden))
         elif delivered is SealedShares:
             yield from coordinator.tell(Publish(sum_of(None, coordinator.total)))
         elif delivered in {Ready, Result, Opened}:

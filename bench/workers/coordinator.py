@@ -10,6 +10,7 @@ from bench.workers.pipe import serve
 from bench.workers.work import left
 from coordinator.journal.schema import TABLES
 from coordinator.journal.tables import RunTables
+from relay.party.migrations import migrate
 from secagg.masks import Mask
 from secagg.protocol.coordinator_round import AwaitTotal, AwaitUploads
 from secagg.protocol.ring_vector import RingVector
@@ -36,8 +37,7 @@ class Round:
     def keep_packages(self, path: str) -> None:
         """Store every site's packages as the driver does, in its journal on disk."""
         journal = sqlite3.connect(path, isolation_level=None)
-        for statement in TABLES:
-            journal.execute(statement)
+        migrate(journal, TABLES)
         tables = RunTables(journal, UUID(int=1))
         for site in self.state.survivors:
             tables.keep(site, self.epoch.package(site))

@@ -53,7 +53,7 @@ def _keys(name: str, folder: Path, passphrase: str) -> Iterator[Canary]:
     identity = keystore.unlock(folder / "identity.json", passphrase)
     seed = identity._key.encode()  # noqa: SLF001  # nothing else may ask an identity for its seed
     yield from of_secret(f"the identity key of {name}", seed)
-    journal = Journal(folder, ())
+    journal = Journal(folder, {})
     try:
         journal.lock()
         for machine in journal.machines():

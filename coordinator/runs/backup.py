@@ -18,8 +18,9 @@ from coordinator.journal.schema import TABLES
 from coordinator.session.config import CoordinatorConfig
 from relay.party import keystore
 from relay.party.journal import Journal
+from relay.party.migrations import NewerTablesError, migrate
 from relay.party.sealed import MAX_BYTES, Sealed, WrongPassphraseError, seal
-from relay.service.folders import private_folder, write_new
+from relay.service.folders import write_new
 from secagg.errors import ParameterError
 
 FORMAT = 1
@@ -72,7 +73,8 @@ def restore(settings: CoordinatorConfig, passphrase: str, source: Path) -> dict[
     """Restore a backup into an empty data folder; returns a summary.
 
     Raises:
-        CoordinatorBackupError: the folder is in use, the file is not a backup, or the passphrase does not open it.
+        CoordinatorBackupError: the folder is in use, the file is not a backup, a newer release made it, or the
+            passphrase does not open it.
     """
     if settings.identity.exists() or (settings.data / "journal.sqlite").exists():
         raise CoordinatorBackupError(f"{settings.data} already holds a coordinator; restore into an empty folder")
@@ -85,14 +87,19 @@ def restore(settings: CoordinatorConfig, passphrase: str, source: Path) -> dict[
         raise CoordinatorBackupError(f"{source} is damaged or is not a backup of a coordinator") from None
     if file.format != FORMAT:
         raise CoordinatorBackupError(f"{source} has format {file.format}; this release reads format {FORMAT}")
-    private_folder(settings.data)
-    with closing(sqlite3.connect(":memory:")) as copy, closing(Journal(settings.data, TABLES)) as journal:
+    with closing(sqlite3.connect(":memory:")) as copy:
         copy.deserialize(content)
-        copy.backup(journal.connection)
-        records = RunRecords(journal.connection)
-        known = records.all()
-        open_runs = [record.run for record in known if not record.is_over]
-        for run in open_runs:
-            records.restored(run)
+        try:
+            migrate(copy, TABLES)
+        except NewerTablesError as error:
+            raise CoordinatorBackupError(f"{source} cannot be restored: {error}") from None
+        copy.commit()
+        with closing(Journal(settings.data, TABLES)) as journal:
+            copy.backup(journal.connection)
+            records = RunRecords(journal.connection)
+            known = records.all()
+            open_runs = [record.run for record in known if not record.is_over]
+            for run in open_runs:
+                records.restored(run)
     write_new(settings.identity, file.identity.encode())
     return {"made": file.made, "runs": len(known), "open": [str(run) for run in open_runs]}

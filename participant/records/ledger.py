@@ -3,8 +3,8 @@
 A release is entered in the transaction that makes the upload durable, before its first byte leaves, whether or not the
 coordinator can open it later. A hash chain over the entries reveals any removal or change.
 
-`TABLES` declares the tables of all modules of this package and of `participant.policy.differencing`: they share one
-journal, whose migrations are applied in this order and are only ever appended to.
+`TABLES` declares the tables of all modules of this package and of `participant.policy.differencing`, which share one
+journal, by numbered migrations: published ones never change, a change is a new one.
 """
 
 import json
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from relay.party.migrations import Migrations, columns
 from secagg.audit import GENESIS, link, verify_chain
 from secagg.identity import KEY_BYTES, Roster
 
@@ -22,50 +23,59 @@ _PROJECT, _DATASET, _AT, _RUN, _ROUND, _TASK, _VERSION = (
     for path in ("project", "query.dataset", "at", "run", "round", "task", "dataset_version")
 )
 
-TABLES = (
-    """CREATE TABLE IF NOT EXISTS release (
+
+def _add_survivors(connection: sqlite3.Connection) -> None:
+    """Add the keys of the last set of survivors that the site confirmed in a run.
+
+    Journals from before migrations were numbered have the column or not.
+    """
+    if "survivors" not in columns(connection, "epoch"):
+        connection.execute("ALTER TABLE epoch ADD COLUMN survivors BLOB NOT NULL DEFAULT x''")
+
+
+TABLES: Migrations = {
+    1: """CREATE TABLE IF NOT EXISTS release (
         number INTEGER PRIMARY KEY,   -- counts from 1 without gaps
         entry  BLOB NOT NULL,         -- JSON: what left, when, for which project, run and round
         head   BLOB NOT NULL          -- head of the hash chain after this entry
     ) STRICT""",
-    """CREATE TABLE IF NOT EXISTS confirmed (
+    2: """CREATE TABLE IF NOT EXISTS confirmed (
         project TEXT PRIMARY KEY,     -- UUID
         roster  BLOB NOT NULL,        -- the encoded roster whose words the officer compared
         terms   BLOB NOT NULL         -- the bytes of the terms that the roster names
     ) STRICT""",
-    """CREATE TABLE IF NOT EXISTS epoch (
+    3: """CREATE TABLE IF NOT EXISTS epoch (
         run       TEXT PRIMARY KEY,   -- UUID
         project   TEXT NOT NULL,
         last      INTEGER NOT NULL    -- number of the last epoch that this site joined: never one up to it again
     ) STRICT""",
-    """CREATE TABLE IF NOT EXISTS result (
+    4: """CREATE TABLE IF NOT EXISTS result (
         run       TEXT NOT NULL,      -- UUID
         round     INTEGER NOT NULL,
         survivors TEXT NOT NULL,      -- JSON: indices of the sites in the sum
         total     BLOB NOT NULL,      -- the sum, little-endian float64
         PRIMARY KEY (run, round)
     ) STRICT""",
-    # keys of the last set of survivors that the site confirmed in this run
-    "ALTER TABLE epoch ADD COLUMN survivors BLOB NOT NULL DEFAULT x''",
-    """CREATE TABLE IF NOT EXISTS restored (
+    5: _add_survivors,
+    6: """CREATE TABLE IF NOT EXISTS restored (
         only INTEGER PRIMARY KEY CHECK (only = 1),
         made REAL NOT NULL            -- time of the backup that this journal was restored from; mail from
                                       -- before the restore must still be voided
     ) STRICT""",
-    """CREATE TABLE IF NOT EXISTS milestone (
+    7: """CREATE TABLE IF NOT EXISTS milestone (
         name TEXT PRIMARY KEY,        -- backup
         at   REAL NOT NULL            -- time it was last reached, seconds since 1970
     ) STRICT""",
-    """CREATE TABLE IF NOT EXISTS receipt (
+    8: """CREATE TABLE IF NOT EXISTS receipt (
         run   TEXT PRIMARY KEY,       -- UUID
         data  BLOB NOT NULL,          -- as the coordinator sent it
         fault TEXT NOT NULL,          -- why this site refuses it; empty if it is valid
         at    REAL NOT NULL           -- time of arrival, seconds since 1970
     ) STRICT""",
     # final state of the run as the relay showed it, if known
-    "ALTER TABLE epoch ADD COLUMN ended TEXT NOT NULL DEFAULT ''",
-    f"CREATE INDEX release_of ON release ({_PROJECT}, {_DATASET}, {_AT})",
-    """CREATE TABLE waiting (
+    9: "ALTER TABLE epoch ADD COLUMN ended TEXT NOT NULL DEFAULT ''",
+    10: f"CREATE INDEX release_of ON release ({_PROJECT}, {_DATASET}, {_AT})",
+    11: """CREATE TABLE waiting (
         run      TEXT PRIMARY KEY,    -- UUID
         project  TEXT NOT NULL,       -- UUID
         round    INTEGER NOT NULL,
@@ -73,14 +83,14 @@ TABLES = (
         deadline INTEGER NOT NULL,    -- seconds since 1970
         facts    TEXT NOT NULL        -- JSON: rules and reason of the wait, and the query or the sites
     ) STRICT""",
-    """CREATE TABLE decision (
+    12: """CREATE TABLE decision (
         run      TEXT NOT NULL,       -- UUID
         subject  BLOB NOT NULL,       -- as in waiting; empty for all queries of the run
         approved INTEGER NOT NULL,
         PRIMARY KEY (run, subject)
     ) STRICT""",
-    "CREATE TABLE paused (only INTEGER PRIMARY KEY CHECK (only = 1)) STRICT",  # one row while the site is paused
-    """CREATE TABLE answered (
+    13: "CREATE TABLE paused (only INTEGER PRIMARY KEY CHECK (only = 1)) STRICT",  # one row while the site is paused
+    14: """CREATE TABLE answered (
         dataset  TEXT NOT NULL,
         version  INTEGER NOT NULL,    -- of the dataset
         origin   TEXT NOT NULL,       -- name of the rows of an answer, as in the entries of uploads
@@ -88,20 +98,20 @@ TABLES = (
         gone     INTEGER NOT NULL,    -- persons of that answer who are not in this version
         PRIMARY KEY (dataset, version, origin)
     ) STRICT""",
-    """CREATE TABLE signed_set (
+    15: """CREATE TABLE signed_set (
         dataset  TEXT NOT NULL,
         keys     BLOB NOT NULL,       -- keys of survivors that this site confirmed, ascending
         run      TEXT NOT NULL,       -- UUID of the first run with this set
         retired  INTEGER NOT NULL,    -- 1 once a smaller set of the same run has replaced it
         PRIMARY KEY (dataset, keys)
     ) STRICT""",
-    """CREATE TABLE own_key (
+    16: """CREATE TABLE own_key (
         only     INTEGER PRIMARY KEY CHECK (only = 1),
         key      BLOB NOT NULL        -- determines which rows answers leave out; never leaves this site
     ) STRICT""",
     # root of the payload that brought the sum; empty for sums kept by an older version
-    "ALTER TABLE result ADD COLUMN root BLOB NOT NULL DEFAULT x''",
-)
+    17: "ALTER TABLE result ADD COLUMN root BLOB NOT NULL DEFAULT x''",
+}
 
 NEVER_AGAIN = (1 << 32) - 1
 """The largest epoch number: a run that has reached it is over for this site."""

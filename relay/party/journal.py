@@ -18,8 +18,8 @@ journal with fewer transactions than its anchor states is an old one.
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -28,11 +28,16 @@ from uuid import UUID
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
+from relay.party.migrations import Migrations, NewerTablesError, migrate, pending, version
 from relay.service.crashpoints import crashpoint
 from relay.service.folders import private_folder, sync_folder
 from secagg.errors import SecaggError
 
 FILE_NAME = "journal.sqlite"
+COPY_NAME = "journal.before-upgrade-{}.sqlite"
+"""Name of the copy that an upgrade keeps; the number is the journal's before it."""
+
+# Tables of every journal; a change of them is a migration of both parties.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS machine (
     name       TEXT PRIMARY KEY,           -- the run's ID
@@ -66,6 +71,10 @@ class JournalError(SecaggError):
     """The journal cannot be used; the message says what to do."""
 
 
+class NewerJournalError(JournalError):
+    """A newer release wrote the journal; nothing was changed."""
+
+
 class RestoredStateError(JournalError):
     """A state is not the last one committed: it was restored from a copy, and its epoch must not be used again.
 
@@ -95,26 +104,37 @@ class Journal:
 
     Args:
         folder: folder of this party alone.
-        tables: statements that create the party's own tables and change them release by release, each run once; empty
-            if its tables are not needed.
+        tables: migrations of the party's own tables; empty if its tables are not needed.
         anchor: file outside the folder that reveals a restored folder; None for no anchor.
+
+    Raises:
+        NewerJournalError: a newer release wrote the journal.
+        JournalError: the journal is damaged, or a process of an earlier release still uses it.
     """
 
-    def __init__(self, folder: Path, tables: Sequence[str], anchor: Path | None = None) -> None:
+    def __init__(self, folder: Path, tables: Migrations, anchor: Path | None = None) -> None:
         self._folder = private_folder(folder)
         self._spool = private_folder(folder / "spool")
         self._keys = private_folder(folder / "keys")
         os.close(os.open(folder / FILE_NAME, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would use the umask
         self.connection = sqlite3.connect(folder / FILE_NAME, isolation_level=None, timeout=30)
         try:
+            waiting = pending(self.connection, tables)  # first: a newer journal is not touched at all
+            is_new = not self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = FULL")
             self.connection.execute("PRAGMA foreign_keys = ON")
             self.connection.executescript(_SCHEMA)
-            self._upgrade(tables)
+            if waiting:
+                self._upgrade(tables, keep=not is_new)
         except sqlite3.OperationalError:  # in use, or the disk is full: not the file's fault
             self.connection.close()
             raise
+        except NewerTablesError as error:
+            self.connection.close()
+            raise NewerJournalError(
+                f"{folder / FILE_NAME} cannot be used: {error}. Nothing was changed; install that release"
+            ) from None
         except sqlite3.DatabaseError as error:
             self.connection.close()
             raise self._damaged(str(error)) from None
@@ -126,24 +146,38 @@ class Journal:
         self._set_back = False
         self._held: set[str] = set()
 
-    def _upgrade(self, tables: Sequence[str]) -> None:
-        """Run the statements that this journal has not seen; the file's `user_version` counts those it has."""
-        if not tables or self._seen() == len(tables):
-            return
-        if self._seen() > len(tables):
-            raise JournalError(f"{self._folder / FILE_NAME} was written by a newer release; install that release")
+    def _upgrade(self, tables: Migrations, *, keep: bool) -> None:
+        """Run the pending migrations in one transaction, after a copy of the journal unless it is new."""
         self.connection.execute("BEGIN IMMEDIATE")  # a daemon and a command may open it simultaneously
         try:
-            for statement in tables[self._seen() :]:
-                self.connection.execute(statement)
-            self.connection.execute(f"PRAGMA user_version = {len(tables)}")
+            if keep and pending(self.connection, tables):
+                # A running process of the earlier release would go on with tables that are no longer its own.
+                os.close(
+                    self._locked("lock", fcntl.LOCK_EX, f"a process of an earlier release is using {self._folder}")
+                )
+                self._keep_copy(version(self.connection))
+            migrate(self.connection, tables)
         except BaseException:
             self.connection.execute("ROLLBACK")
             raise
         self.connection.execute("COMMIT")
 
-    def _seen(self) -> int:
-        return int(self.connection.execute("PRAGMA user_version").fetchone()[0])
+    def _keep_copy(self, seen: int) -> None:
+        """Copy the journal, as it was before the open transaction, to a file of its own; older copies go.
+
+        What such a copy says about running epochs is sealed under keys that later transitions overwrite.
+        """
+        target = self._folder / COPY_NAME.format(seen)
+        fresh = target.with_suffix(".new")
+        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        with closing(sqlite3.connect(self._folder / FILE_NAME)) as source, closing(sqlite3.connect(fresh)) as copy:
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file without a log beside it
+        fresh.replace(target)
+        sync_folder(self._folder)
+        for older in self._folder.glob(COPY_NAME.format("*")):
+            if older != target:
+                older.unlink()
 
     def close(self) -> None:
         self.connection.close()

@@ -8,14 +8,14 @@ import pytest
 
 from coordinator.journal.schema import TABLES
 from coordinator.journal.tables import ReleasedSum, RunTables
+from relay.party.migrations import migrate
 from secagg.messages import HeldLeaves, SharePackage
 
 
 @pytest.fixture
 def tables():
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    for statement in TABLES:
-        connection.execute(statement)
+    migrate(connection, TABLES)
     yield RunTables(connection, UUID(int=1))
     connection.close()
 

@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def journal(folder: Path) -> Iterator[Journal]:
-    opened = Journal(folder, ())
+    opened = Journal(folder, {})
     opened.lock()
     yield opened
     opened.close()
@@ -145,11 +145,11 @@ def test_a_second_daemon_is_refused_and_a_command_without_the_lock_reads_no_stat
     """Recipe 9: two daemons with one identity."""
     with journal.transaction() as batch:
         batch.put("run", b"state")
-    other = Journal(folder, ())
+    other = Journal(folder, {})
     with pytest.raises(JournalError, match="another process is using"):
         other.lock()
     other.close()
-    command = Journal(folder, ())
+    command = Journal(folder, {})
     with pytest.raises(JournalError, match="lock"):
         command.state("run")
     assert command.machines() == ["run"]
@@ -159,23 +159,23 @@ def test_a_second_daemon_is_refused_and_a_command_without_the_lock_reads_no_stat
 def test_tables_of_an_earlier_release_are_brought_up_to_date_and_those_of_a_newer_one_refused(folder: Path) -> None:
     create = "CREATE TABLE IF NOT EXISTS own (a INTEGER) STRICT"
     change = "ALTER TABLE own ADD COLUMN b INTEGER DEFAULT 7"
-    earlier = Journal(folder, (create,))
+    earlier = Journal(folder, {1: create})
     earlier.connection.execute("INSERT INTO own VALUES (1)")
     earlier.connection.execute("PRAGMA user_version = 0")  # as before statements were counted
     earlier.close()
     for _ in range(2):
-        journal = Journal(folder, (create, change))
+        journal = Journal(folder, {1: create, 2: change})
         assert journal.connection.execute("SELECT a, b FROM own").fetchall() == [(1, 7)]
         journal.close()
     with pytest.raises(JournalError, match="a newer release"):
-        Journal(folder, (create,))
-    Journal(folder, ()).close()
+        Journal(folder, {1: create})
+    Journal(folder, {}).close()
 
 
 def test_a_change_that_fails_leaves_the_journal_as_it_was(folder: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
-        Journal(folder, ("CREATE TABLE own (a INTEGER) STRICT", "ALTER TABLE none ADD COLUMN b"))
-    journal = Journal(folder, ("CREATE TABLE own (a INTEGER) STRICT",))
+        Journal(folder, {1: "CREATE TABLE own (a INTEGER) STRICT", 2: "ALTER TABLE none ADD COLUMN b"})
+    journal = Journal(folder, {1: "CREATE TABLE own (a INTEGER) STRICT"})
     assert journal.connection.execute("SELECT count(*) FROM own").fetchone() == (0,)
     journal.close()
 
@@ -191,7 +191,7 @@ import sys
 from pathlib import Path
 from uuid import UUID
 from relay.party.journal import Journal
-journal = Journal(Path(sys.argv[1]), ())
+journal = Journal(Path(sys.argv[1]), {})
 journal.lock()
 start = int(journal.state("run")) if journal.machines() else 0
 for number in range(start + 1, start + 100):
@@ -210,7 +210,7 @@ def test_kill_at_each_labelled_point_keeps_state_outbox_and_position_equal(point
         ended = subprocess.run([sys.executable, "-c", _WRITER, str(folder)], env=environment, check=False)
         assert ended.returncode == -signal.SIGKILL
         committed += passage if point == "journal-after-commit" else passage - 1
-        journal = Journal(folder, ())
+        journal = Journal(folder, {})
         journal.lock()
         if committed:
             assert journal.state("run") == b"%d" % committed
@@ -230,7 +230,7 @@ def test_kill_at_random_moments_loses_no_committed_state(folder: Path) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        journal = Journal(folder, ())
+        journal = Journal(folder, {})
         journal.lock()
         if journal.machines():
             number = int(journal.state("run"))
@@ -253,7 +253,7 @@ def test_a_folder_that_was_set_back_as_a_whole_is_noticed_by_its_anchor(folder: 
     anchor = tmp_path / "cache" / "anchor"
 
     def opened() -> Journal:
-        journal = Journal(folder, (), anchor)
+        journal = Journal(folder, {}, anchor)
         journal.lock()
         return journal
 
@@ -287,13 +287,13 @@ def test_an_anchor_that_is_gone_or_damaged_is_taken_for_a_restore(
     folder: Path, tmp_path: Path, content: bytes | None
 ) -> None:
     anchor = tmp_path / "cache" / "anchor"
-    journal = Journal(folder, (), anchor)
+    journal = Journal(folder, {}, anchor)
     journal.lock()
     with journal.transaction() as batch:
         batch.put("run", b"state 1")
     journal.close()
     anchor.unlink() if content is None else anchor.write_bytes(content)
-    journal = Journal(folder, (), anchor)
+    journal = Journal(folder, {}, anchor)
     journal.lock()
     with pytest.raises(RestoredStateError):
         journal.state("run")
@@ -303,7 +303,7 @@ def test_an_anchor_that_is_gone_or_damaged_is_taken_for_a_restore(
 def test_a_commit_that_was_killed_before_its_anchor_is_no_restore(folder: Path, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from relay.party.journal import Journal\n"
-        "j = Journal(Path(sys.argv[1]), (), Path(sys.argv[2])); j.lock()\n"
+        "j = Journal(Path(sys.argv[1]), {}, Path(sys.argv[2])); j.lock()\n"
         "for n in range(3):\n"
         "    with j.transaction() as batch: batch.put('run', f'state {n}'.encode())\n"
     )
@@ -313,7 +313,7 @@ def test_a_commit_that_was_killed_before_its_anchor_is_no_restore(folder: Path, 
             [sys.executable, "-c", program, *map(str, place)], env={**os.environ, "SECAGG_CRASH_AT": point}, check=False
         )
         assert done.returncode == -signal.SIGKILL
-        journal = Journal(place[0], (), place[1])
+        journal = Journal(place[0], {}, place[1])
         journal.lock()
         assert journal.state("run") == state
         journal.close()

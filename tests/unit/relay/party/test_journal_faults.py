@@ -20,7 +20,7 @@ PROGRAM = f"""
 import sys
 from pathlib import Path
 from relay.party.journal import Journal
-journal = Journal(Path(sys.argv[1]), (), Path(sys.argv[2]))
+journal = Journal(Path(sys.argv[1]), {{}}, Path(sys.argv[2]))
 journal.lock()
 print("opened", flush=True)
 for step in range(1, {STEPS + 1}):
@@ -33,7 +33,7 @@ for step in range(1, {STEPS + 1}):
 
 def written(folder: Path) -> None:
     """A journal whose last state is that of the last step."""
-    journal = Journal(folder, ())
+    journal = Journal(folder, {})
     journal.lock()
     for step in range(1, STEPS + 1):
         with journal.transaction() as batch:
@@ -44,7 +44,7 @@ def written(folder: Path) -> None:
 def found(folder: Path, anchor: Path | None = None) -> bytes | None:
     """The state that a start after a fault finds, None where the journal says that there is none to go on with."""
     try:
-        journal = Journal(folder, (), anchor)
+        journal = Journal(folder, {}, anchor)
     except JournalError:
         return None
     try:
@@ -87,7 +87,7 @@ def test_the_nth_call_fails(tmp_path, call):
 def test_a_disk_that_is_full_changes_nothing_and_goes_on_when_there_is_room(tmp_path):
     """Recipe 4: no file may grow for a while."""
     folder = tmp_path / "party"
-    journal = Journal(folder, ())
+    journal = Journal(folder, {})
     journal.lock()
     with journal.transaction() as batch:
         batch.put("run", b"state 1")
@@ -102,7 +102,7 @@ def test_a_disk_that_is_full_changes_nothing_and_goes_on_when_there_is_room(tmp_
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     journal.close()
     assert found(folder) == b"state 1"
-    journal = Journal(folder, ())
+    journal = Journal(folder, {})
     journal.lock()
     with journal.transaction() as batch:
         batch.put("run", b"state 3")
@@ -118,7 +118,7 @@ def test_a_journal_that_was_damaged_is_refused_with_a_word_of_what_to_do(tmp_pat
     for at, damage in ((0, b"\xff" * 64), (4096, b"\xff" * 4096)):
         (folder / "journal.sqlite").write_bytes(content[:at] + damage + content[at + len(damage) :])
         with pytest.raises(JournalError, match=r"is damaged: .* move the folder away"):
-            journal = Journal(folder, ())
+            journal = Journal(folder, {})
             try:
                 journal.lock()
             finally:
@@ -131,7 +131,7 @@ def test_a_journal_that_was_damaged_is_refused_with_a_word_of_what_to_do(tmp_pat
 def test_a_file_that_is_torn_at_any_place_gives_the_last_state_or_none(tmp_path, name):
     """Recipe 6: never an older one, with which a mask would come twice."""
     folder, torn = tmp_path / "whole", tmp_path / "torn"
-    journal = Journal(folder, ())
+    journal = Journal(folder, {})
     journal.lock()
     for step in range(1, STEPS + 1):
         with journal.transaction() as batch:
@@ -153,7 +153,7 @@ def test_a_command_that_holds_the_journal_is_waited_for(tmp_path):
     """Recipe 8: a writer waits for another one, and loses nothing."""
     folder = tmp_path / "party"
     written(folder)
-    journal = Journal(folder, ())
+    journal = Journal(folder, {})
     other = sqlite3.connect(folder / "journal.sqlite", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
 

@@ -1,0 +1,50 @@
+PRAGMA user_version = 3;
+BEGIN TRANSACTION;
+CREATE TABLE answer (
+        run       TEXT NOT NULL,
+        position  INTEGER NOT NULL,
+        query     BLOB NOT NULL,
+        round     INTEGER NOT NULL,
+        ring_bits INTEGER NOT NULL,
+        survivors TEXT NOT NULL,
+        total     BLOB NOT NULL,
+        PRIMARY KEY (run, position)
+    ) STRICT;
+INSERT INTO "answer" VALUES('00000000-0000-0000-0000-000000000002',0,X'7175657279',1,60,'["north", "south", "west"]',X'000000000000F03F0000000000000040');
+INSERT INTO "answer" VALUES('00000000-0000-0000-0000-000000000004',0,X'7175657279',1,60,'["north", "south", "west"]',X'000000000000F03F0000000000000040');
+CREATE TABLE epoch (
+        run     TEXT NOT NULL,
+        number  INTEGER NOT NULL,
+        next    INTEGER NOT NULL,
+        PRIMARY KEY (run, number)
+    ) STRICT;
+INSERT INTO "epoch" VALUES('00000000-0000-0000-0000-000000000002',1,9);
+INSERT INTO "epoch" VALUES('00000000-0000-0000-0000-000000000004',1,9);
+CREATE TABLE machine (
+    name       TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    sealed     BLOB NOT NULL
+) STRICT;
+INSERT INTO "machine" VALUES('00000000-0000-0000-0000-000000000004',1,X'87C0093D5773BCA621294758F66AB9B292C2C738A880C4343A6AB5D75C691C74A86366304702745D7968F246E33971');
+CREATE TABLE outbox (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    run        TEXT NOT NULL,
+    recipient  BLOB,
+    frame      BLOB NOT NULL,
+    payload    TEXT,
+    shared     INTEGER NOT NULL
+) STRICT;
+CREATE TABLE package (
+        machine TEXT NOT NULL,
+        kind    TEXT NOT NULL,
+        site    INTEGER NOT NULL,
+        data    BLOB NOT NULL,
+        PRIMARY KEY (machine, kind, site)
+    ) STRICT;
+CREATE TABLE position (
+    only       INTEGER PRIMARY KEY CHECK (only = 1),
+    message    INTEGER NOT NULL
+) STRICT;
+INSERT INTO "position" VALUES(1,0);
+DELETE FROM "sqlite_sequence";
+COMMIT;

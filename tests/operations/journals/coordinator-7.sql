@@ -1,0 +1,106 @@
+PRAGMA user_version = 7;
+BEGIN TRANSACTION;
+CREATE TABLE answer (
+        run       TEXT NOT NULL,
+        position  INTEGER NOT NULL,
+        query     BLOB NOT NULL,
+        round     INTEGER NOT NULL,
+        ring_bits INTEGER NOT NULL,
+        survivors TEXT NOT NULL,
+        total     BLOB NOT NULL,
+        PRIMARY KEY (run, position)
+    ) STRICT;
+INSERT INTO "answer" VALUES('00000000-0000-0000-0000-000000000002',0,X'7175657279',1,60,'["north", "south", "west"]',X'000000000000F03F0000000000000040');
+INSERT INTO "answer" VALUES('00000000-0000-0000-0000-000000000004',0,X'7175657279',1,60,'["north", "south", "west"]',X'000000000000F03F0000000000000040');
+CREATE TABLE commits (
+    only       INTEGER PRIMARY KEY CHECK (only = 1),
+    number     INTEGER NOT NULL
+) STRICT;
+INSERT INTO "commits" VALUES(1,3);
+CREATE TABLE epoch (
+        run     TEXT NOT NULL,
+        number  INTEGER NOT NULL,
+        next    INTEGER NOT NULL,
+        PRIMARY KEY (run, number)
+    ) STRICT;
+INSERT INTO "epoch" VALUES('00000000-0000-0000-0000-000000000002',1,9);
+INSERT INTO "epoch" VALUES('00000000-0000-0000-0000-000000000004',1,9);
+CREATE TABLE machine (
+    name       TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    sealed     BLOB NOT NULL
+) STRICT;
+INSERT INTO "machine" VALUES('00000000-0000-0000-0000-000000000004',1,X'6247D7165B114824E5B087B97221DCA5CBF704B89941979B4CB33F5CB242A043E52F6939457AB029834AB4B68B680A');
+CREATE TABLE outbox (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    run        TEXT NOT NULL,
+    recipient  BLOB,
+    frame      BLOB NOT NULL,
+    payload    TEXT,
+    shared     INTEGER NOT NULL
+) STRICT;
+CREATE TABLE package (
+        machine TEXT NOT NULL,
+        kind    TEXT NOT NULL,
+        site    INTEGER NOT NULL,
+        data    BLOB NOT NULL,
+        PRIMARY KEY (machine, kind, site)
+    ) STRICT;
+CREATE TABLE position (
+    only       INTEGER PRIMARY KEY CHECK (only = 1),
+    message    INTEGER NOT NULL
+) STRICT;
+INSERT INTO "position" VALUES(1,0);
+CREATE TABLE receipt (
+        run    TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        kind   INTEGER NOT NULL,
+        body   BLOB NOT NULL,
+        head   BLOB NOT NULL,
+        PRIMARY KEY (run, number)
+    ) STRICT;
+CREATE TABLE run (
+        run        TEXT PRIMARY KEY,
+        project    TEXT NOT NULL,
+        name       TEXT NOT NULL,
+        terms      BLOB NOT NULL,
+        tasks      TEXT NOT NULL,
+        task       INTEGER,
+        sites      TEXT NOT NULL,
+        value_bits INTEGER NOT NULL,
+        quorum     INTEGER NOT NULL,
+        began      REAL NOT NULL,
+        deadline   REAL NOT NULL,
+        ended      REAL,
+        repeats    TEXT,
+        state      TEXT NOT NULL,
+        reason     TEXT NOT NULL,
+        told       INTEGER NOT NULL,
+        wish       TEXT NOT NULL,
+        position   INTEGER NOT NULL,
+        burnt      INTEGER NOT NULL,
+        version    INTEGER NOT NULL,
+        stored     INTEGER NOT NULL,
+        stored_answers INTEGER NOT NULL,
+        stored_entries INTEGER NOT NULL,
+        stored_epoch   INTEGER NOT NULL
+    ) STRICT;
+INSERT INTO "run" VALUES('00000000-0000-0000-0000-000000000002','00000000-0000-0000-0000-000000000001','lung',X'7B226E616D65223A20226C756E67227D','[{"analysis": "kaplan_meier", "dataset": "lung", "time": "time", "event": "status", "horizon": 1000, "interval": 50}]',NULL,'["0202020202020202020202020202020202020202020202020202020202020202", "0303030303030303030303030303030303030303030303030303030303030303", "0404040404040404040404040404040404040404040404040404040404040404"]',53,3,1764000002.0,1764086400.0,1.79614211692157840728e+09,NULL,'completed','',1,'',0,0,1,0,0,0,0);
+INSERT INTO "run" VALUES('00000000-0000-0000-0000-000000000003','00000000-0000-0000-0000-000000000001','lung',X'7B226E616D65223A20226C756E67227D','[{"analysis": "kaplan_meier", "dataset": "lung", "time": "time", "event": "status", "horizon": 1000, "interval": 50}]',NULL,'["0202020202020202020202020202020202020202020202020202020202020202", "0303030303030303030303030303030303030303030303030303030303030303", "0404040404040404040404040404040404040404040404040404040404040404"]',53,3,1764000003.0,1764086400.0,1.79614211692285966875e+09,NULL,'failed','too few sites',1,'',0,0,1,0,0,0,0);
+INSERT INTO "run" VALUES('00000000-0000-0000-0000-000000000004','00000000-0000-0000-0000-000000000001','lung',X'7B226E616D65223A20226C756E67227D','[{"analysis": "kaplan_meier", "dataset": "lung", "time": "time", "event": "status", "horizon": 1000, "interval": 50}]',NULL,'["0202020202020202020202020202020202020202020202020202020202020202", "0303030303030303030303030303030303030303030303030303030303030303", "0404040404040404040404040404040404040404040404040404040404040404"]',53,3,1764000004.0,1764086400.0,NULL,NULL,'running','',0,'',0,0,1,0,0,0,0);
+CREATE TABLE turn (
+        run       TEXT PRIMARY KEY,
+        position  INTEGER NOT NULL,
+        query     BLOB NOT NULL,
+        deadline  INTEGER NOT NULL,
+        seed      BLOB NOT NULL
+    ) STRICT;
+CREATE TABLE upload (
+        run       TEXT NOT NULL,
+        site      INTEGER NOT NULL,
+        frame     BLOB NOT NULL,
+        payload   TEXT NOT NULL,
+        PRIMARY KEY (run, site)
+    ) STRICT;
+DELETE FROM "sqlite_sequence";
+COMMIT;

@@ -3,14 +3,15 @@ gamma regression.
 
 The estimator is the pooled one, computed by Fisher scoring: b <- b + I^-1 U with the score U and the expected
 information I of all rows (`participant.statistics.vocabulary.glm_score`). With p parameters and W observations - the
-rows, or the sum of weights that are frequencies -
+rows, or the sum of weights that are frequencies; a row of weight 0 is none -
 
     dispersion = Pearson's chi-square / (W - p)     gaussian and gamma; 1 for the others
     cov        = dispersion I^-1
     p-values   from t with W - p degrees of freedom if the dispersion is estimated, otherwise from the normal
 
-The log-likelihood is that of the family: for the gaussian at the dispersion deviance / n, for the gamma at the
-estimated dispersion; both are NaN with weights. AIC and BIC count p parameters, as in statsmodels. With the gaussian
+The log-likelihood is that of the family: for the gaussian at the dispersion deviance / W, for the gamma at the
+estimated dispersion; both are NaN with weights that are precisions. AIC and BIC count p parameters, as in statsmodels,
+and BIC W observations. With the gaussian
 family this is ordinary, or weighted, least squares.
 
 Rounds: one of moments for the starting value (an intercept at the link of the mean outcome), then one or two for each
@@ -413,15 +414,15 @@ def _dispersion(spec: GlmSpec, point: _Point) -> float:
 
 
 def _log_likelihood(spec: GlmSpec, sums: dict[str, float], dispersion: float) -> float:
-    rows, deviance, own = sums["rows"], sums["deviance"], sums["own"]
+    count, deviance, own = spec.count(sums), sums["deviance"], sums["own"]
     if spec.family not in _ESTIMATED:
         return own - deviance / 2
-    if spec.weight or deviance <= 0:
+    if (spec.weight and spec.weights_are == "precision") or deviance <= 0:
         return nan
     if spec.family == "gaussian":
-        return -rows / 2 * (log(2 * pi * deviance / rows) + 1)
+        return -count / 2 * (log(2 * pi * deviance / count) + 1)
     shape = 1 / dispersion
-    return float(rows * (shape * log(shape) - gammaln(shape)) - shape * (deviance / 2 + rows) - own)
+    return float(count * (shape * log(shape) - gammaln(shape)) - shape * (deviance / 2 + count) - own)
 
 
 def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array, null_deviance: float) -> GlmResult:
@@ -466,7 +467,7 @@ def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array, null_deviance
         df=df,
         log_likelihood=log_likelihood,
         aic=2 * p - 2 * log_likelihood,
-        bic=p * log(sums["rows"]) - 2 * log_likelihood,
+        bic=p * log(spec.count(sums)) - 2 * log_likelihood,
         rows=round(sums["rows"]),
         iterations=score.evaluations,
         rounding=point.rounding,

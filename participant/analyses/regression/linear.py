@@ -51,6 +51,7 @@ from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.wald import terms_of, wald_f
 from participant.analyses.regression.glm import GlmResult, GlmSpec, fit_glm
 from participant.analyses.sums.quantiles import Quantiles, find_quantiles
+from participant.statistics.language.conditions import Comparison
 from participant.statistics.language.layout import Array
 from participant.statistics.models.special import fdtrc, ndtri
 from participant.statistics.models.variables import Variable
@@ -198,7 +199,8 @@ async def fit_linear(spec: LinearSpec, secure_sum: SecureSum) -> LinearResult:
 async def _fit_with_residuals(spec: LinearSpec, secure_sum: SecureSum) -> LinearResult:
     fit = await fit_glm(spec.as_glm(), secure_sum)
     width = sqrt(fit.dispersion) / GRID
-    return _result(spec, fit, await find_quantiles(spec, secure_sum, _residual(spec, fit), SHARES, width))
+    fitted = spec.narrowed(Comparison(column=spec.weight.column, op=">", value=0.0)) if spec.weight else spec
+    return _result(spec, fit, await find_quantiles(fitted, secure_sum, _residual(spec, fit), SHARES, width))
 
 
 def _residual(spec: LinearSpec, fit: GlmResult) -> Predicted:

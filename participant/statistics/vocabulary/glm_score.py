@@ -14,6 +14,8 @@ eta = coefficients . z + o, and pull, weight, deviance, pearson and own as in `f
     outside     = values outside their range or levels: of each column of the design, then of the outcome, the offset
                   and the weight, if there are any; whole numbers
 
+A row of weight 0 is left out, as if it were missing: it counts nowhere.
+
 The log-likelihood with dispersion 1 is own - deviance / 2 (binomial, Poisson, negative binomial). Bounds: as in
 `cox_risk_sets`, the corner of the declared ranges is far from every patient, so eta is clipped at `limit`, and the
 affected rows are counted in `beyond`; the sums are the model's only if that count is zero.
@@ -25,6 +27,7 @@ for sums over sites.
 from typing import Annotated, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, model_validator
 
 from participant.statistics.language.disclosure import Disclosure, of_model
@@ -85,7 +88,7 @@ class GlmScore(Statistic[GlmScoreParams]):
     """Score and information; the module's docstring describes the blocks."""
 
     name = "glm-score"
-    version = 1
+    version = 2
     Params = GlmScoreParams
 
     def columns(self, params: GlmScoreParams) -> tuple[str, ...]:
@@ -109,6 +112,10 @@ class GlmScore(Statistic[GlmScoreParams]):
                 Block("outside", (len(params.columns),), limit, exact=True),
             )
         )
+
+    def usable(self, params: GlmScoreParams, columns: Columns) -> NDArray[np.bool_]:
+        there = super().usable(params, columns)
+        return there & (single(params.weight, columns) > 0) if params.weight else there
 
     def compute(self, params: GlmScoreParams, columns: Columns) -> Arrays:
         coded, w = params.design.coded(columns), params.weights(columns)

@@ -82,6 +82,39 @@ async def test_offset_weight_and_filter() -> None:
     np.testing.assert_allclose(result.se, oracle.bse, rtol=1e-6)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+async def test_frequency_weights_are_the_rows_that_a_row_stands_for(family: str) -> None:
+    """The fit of the table written out: every number that counts rows; rows of weight 0 are not there."""
+    table, (outcome, oracle_family) = gbsg2(), FAMILIES[family]
+    times = np.arange(686) % 4
+    weight = Variable(column="times", low=0, high=3)
+    asked = spec(family, f"{outcome} ~ age", weight=weight)
+    result = await fit_glm(asked, PlainSum(split(table | {"times": times.astype(float)}, 3, 1), quantised=True))
+    written = {name: np.repeat(column, times) for name, column in table.items()}
+    oracle = sm.GLM(written[outcome], sm.add_constant(written["age"]), oracle_family).fit(tol=1e-14, maxiter=200)
+    np.testing.assert_allclose(result.coef, oracle.params, rtol=1e-6)
+    np.testing.assert_allclose(result.se, oracle.bse, rtol=1e-6)
+    mine = (result.log_likelihood, result.aic, result.bic, result.df, result.dispersion, result.pearson)
+    theirs = (oracle.llf, oracle.aic, oracle.bic_llf, oracle.df_resid, oracle.scale, oracle.pearson_chi2)
+    np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+    assert result.rows == np.count_nonzero(times)
+
+
+async def test_a_row_of_weight_0_is_no_observation_of_a_weighted_mean() -> None:
+    table = {"y": np.array([1.0, 2, 4, 7, 50]), "x": np.array([1.0, 2, 3, 5, 90]), "w": np.array([1.0, 2, 1, 3, 0])}
+    asked = spec(
+        "gaussian",
+        "y ~ x",
+        numbers=(Variable(column="y", low=0, high=99), Variable(column="x", low=0, high=99)),
+        weight=Variable(column="w", low=0, high=9),
+        weights_are="precision",
+    )
+    result = await fit_glm(asked, PlainSum({"all": table}))
+    oracle = sm.WLS(table["y"][:4], sm.add_constant(table["x"][:4]), table["w"][:4]).fit()
+    np.testing.assert_allclose(result.se, oracle.bse, rtol=1e-7)
+    assert (result.rows, result.df) == (4, 2)
+
+
 async def test_a_site_that_is_lost_takes_its_rows_out() -> None:
     sites = split(gbsg2(), 5, 2)
     result = await fit_glm(spec(), PlainSum(sites, lost=[set(), set(), {"site-3"}]))

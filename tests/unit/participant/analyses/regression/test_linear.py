@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from statsmodels.formula.api import ols
+from statsmodels.formula.api import ols, wls
 
 from coordinator.report.plots import plot
 from participant.analyses.base.errors import CollinearityError, NoRowsError, PrecisionError, SpecError
@@ -143,6 +143,19 @@ async def test_weights_say_what_they_are() -> None:
     np.testing.assert_allclose(precision.coef, frequency.coef)
     light = rows | {"w": rows["w"] / 1000}
     assert (await GlmSpec(weights_are="precision", **common).analyse(PlainSum({"all": light}))).df == 88
+
+
+async def test_rows_of_weight_0_are_in_neither_the_fit_nor_its_residuals() -> None:
+    rows = table() | {"w": np.tile([0.0, 2.0, 3.0], 30)}
+    result = await linear("y ~ x", weight=Variable(column="w", low=0, high=3)).analyse(PlainSum(parted(rows, 40)))
+    some = {name: column[rows["w"] > 0] for name, column in rows.items()}
+    oracle = wls("y ~ x", pd.DataFrame(some), weights=some["w"]).fit()
+    assert (result.rows, result.df, result.warnings) == (60, oracle.df_resid, ())
+    np.testing.assert_allclose(
+        [result.r_squared, result.adjusted_r_squared, result.f, result.sigma**2],
+        [oracle.rsquared, oracle.rsquared_adj, oracle.fvalue, oracle.scale],
+        rtol=1e-8,
+    )
 
 
 def ancova(**changes: object) -> AncovaSpec:

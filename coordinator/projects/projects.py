@@ -54,7 +54,7 @@ def read_terms(path: Path, said: Mapping[str, object] | None = None) -> ProjectT
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is not a TOML file: {error}") from None
     except ValidationError as error:
-        raise SpecError(f"{path}: {in_words(error)}") from None
+        raise SpecError(f"{path}: {in_words(error, ProjectTerms)}") from None
     check(terms)
     return terms
 

@@ -87,4 +87,6 @@ def parse_spec(document: Mapping[str, Any]) -> TableSpec:
     try:
         return ANALYSES[name].model_validate_json(text)
     except ValidationError as error:
-        raise SpecError(f"the specification of the analysis {name} is invalid: {in_words(error)}") from None
+        raise SpecError(
+            f"the specification of the analysis {name} is invalid: {in_words(error, ANALYSES[name])}"
+        ) from None

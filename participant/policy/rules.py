@@ -214,7 +214,7 @@ class Policy(Strict):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise PolicyError(f"{path} is not a valid TOML file: {error}") from None
         except ValidationError as error:
-            raise PolicyError(f"{path}: {in_words(error)}") from None
+            raise PolicyError(f"{path}: {in_words(error, cls)}") from None
 
     @property
     def floors(self) -> Floors:

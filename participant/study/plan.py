@@ -20,13 +20,14 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
 
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.catalogue import ANALYSES
 from participant.statistics.language.conditions import NAME_PATTERN, Strict
 from participant.statistics.language.query import MAX_PERSONS, canonical
 from participant.statistics.language.statistic import MAX_ROWS
+from secagg import complaints
 from secagg.errors import ParameterError
 
 MAX_TASKS = 64
@@ -169,12 +170,11 @@ def _validated(model: type[M], document: Mapping[str, Any], place: str) -> M:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        raise PlanError("; ".join(_complaints(error, place))) from None
+        raise PlanError("; ".join(_findings(error, place, model))) from None
 
 
-def _complaints(error: ValidationError, place: str) -> Iterable[str]:
-    for item in error.errors(include_input=False, include_url=False, include_context=False)[:5]:
-        words = item["msg"].removeprefix("Value error, ")
+def _findings(error: ValidationError, place: str, model: type[BaseModel]) -> Iterable[str]:
+    for item in error.errors(include_input=False, include_url=False)[:5]:
         where = place + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"])
         where = ascii(where.removeprefix(".")[:120])[1:-1]
-        yield f"{where}: {words}" if where else words
+        yield complaints.in_words(where, item, model)

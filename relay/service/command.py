@@ -13,7 +13,6 @@ commands with `Commands`, where one parameter stands for all the options that a 
 import inspect
 import json
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
@@ -26,6 +25,8 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from relay.service.folders import private_umask
+from relay.service.system_errors import in_words
+from secagg import __version__
 from secagg.errors import SecaggError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -70,12 +71,34 @@ class _LazyGroup(TyperGroup):
 def lazy_group(name: str, help_: str | None, package: str, table: Mapping[str, Subcommand]) -> typer.Typer:
     """Return a program, or a group within one, whose commands are imported from a package's modules when called."""
     group = type("_Listed", (_LazyGroup,), {"package": package, "table": table})
-    app = typer.Typer(name=name, cls=group, help=help_, no_args_is_help=True, pretty_exceptions_enable=False)
-    app.callback()(_nothing)  # makes it a group although no command is registered
+    app = typer.Typer(
+        name=name,
+        cls=group,
+        help=help_,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},  # commands inherit it
+    )
+    app.callback()(_program if name.startswith("secagg-") else _group)  # a callback makes it a group
     return app
 
 
-def _nothing() -> None:
+def _show_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"{__version__}\n")
+        raise typer.Exit
+
+
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def _group() -> None:
     pass
 
 
@@ -140,17 +163,8 @@ def run(app: Callable[[], Any], name: str) -> None:
         sys.stderr.write(f"{name}: {error}\n")
         sys.exit(1)
     except OSError as error:
-        sys.stderr.write(f"{name}: {_words(error)}\n")
+        sys.stderr.write(f"{name}: {in_words(error)}\n")
         sys.exit(1)
-
-
-def _words(error: OSError) -> str:
-    """Say what the system refused and where; a time-out may have no message, in which case its origin says more."""
-    said = error.strerror or str(error)
-    if not said:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        said = f"{type(error).__name__} in {frame.name} ({Path(frame.filename).name}, line {frame.lineno})"
-    return f"{said}: {error.filename}" if error.filename else said
 
 
 def report(facts: dict[str, Any], words: str, *, as_json: bool) -> None:

@@ -5,7 +5,8 @@ rejects unknown keys: otherwise a mistyped key would silently leave a limit at i
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Any, Self
@@ -20,6 +21,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from relay.service.system_errors import in_words
+from secagg import complaints
 from secagg.errors import ParameterError
 
 _APPLICATION = "secagg"
@@ -76,8 +79,6 @@ class Settings(BaseSettings):
             raise SettingsError("; ".join(_explain(cls, problem) for problem in error.errors())) from None
         except TOMLDecodeError as error:
             raise SettingsError(f"config: the file is not valid TOML: {error}") from None
-        except OSError as error:  # a secret's file; the message names it
-            raise SettingsError(str(error)) from None
 
     @classmethod
     def settings_customise_sources(
@@ -116,8 +117,17 @@ def _from_files(settings: type[BaseSettings], environment: Mapping[str, str]) ->
     values = {}
     for field in settings.model_fields:
         if path := environment.get(f"{_prefix(settings)}{field}_file".upper()):
-            values[field] = Path(path).read_text(encoding="utf-8").rstrip("\n")
+            values[field] = _content(path, f"{_prefix(settings)}{field}_file".upper())
     return values
+
+
+def _content(path: str, setting: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\n")
+    except OSError as error:
+        raise SettingsError(f"{setting}: {in_words(error)}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{setting}: {path} is not text in UTF-8") from None
 
 
 def _refuse_unknown(settings: type[BaseSettings], environment: Mapping[str, str]) -> None:
@@ -125,11 +135,16 @@ def _refuse_unknown(settings: type[BaseSettings], environment: Mapping[str, str]
     known |= {f"{name}_FILE" for name in known}
     unknown = sorted(name for name in environment if name.startswith(_prefix(settings)) and name not in known)
     if unknown:
-        raise SettingsError(f"unknown settings in the environment: {', '.join(unknown)}")
+        raise SettingsError(
+            f"unknown settings in the environment: {', '.join(_meant(name, known) for name in unknown)}"
+        )
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"{name} (did you mean {near[0]}?)" if near else name
 
 
 def _explain(settings: type[BaseSettings], problem: Any) -> str:
     name = ".".join(str(part) for part in problem["loc"]) or "settings"
-    if problem["type"] == "extra_forbidden":
-        return f"{name}: unknown setting; known settings: {', '.join(sorted(settings.model_fields))}"
-    return f"{name}: {problem['msg']}"
+    return complaints.in_words(name, problem, settings)

@@ -120,7 +120,7 @@ class Declaration(Strict):
         try:
             return cls.model_validate(content, strict=False)
         except ValidationError as error:
-            raise DeclarationError(f"{path.name}: {in_words(error)}") from None
+            raise DeclarationError(f"{path.name}: {in_words(error, cls)}") from None
 
     def allowing(self, bad_rows: float) -> Self:
         """Return the declaration with another share of bad rows.

@@ -82,7 +82,7 @@ class Mapping(Strict):
         try:
             return cls.model_validate(content, strict=False)
         except ValidationError as error:
-            raise DeclarationError(f"{path.name}: {in_words(error)}") from None
+            raise DeclarationError(f"{path.name}: {in_words(error, cls)}") from None
 
     @property
     def digest(self) -> str:

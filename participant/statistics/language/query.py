@@ -9,7 +9,7 @@ refused.
 from typing import Annotated, Any, Literal
 
 import rfc8785
-from pydantic import AfterValidator, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError
 
 from participant.statistics.language.conditions import (
     MAX_COMPARISONS,
@@ -20,6 +20,7 @@ from participant.statistics.language.conditions import (
     comparisons,
     ordered,
 )
+from secagg import complaints
 from secagg.errors import ParameterError
 
 __all__ = [
@@ -158,12 +159,15 @@ def _as_double(value: int) -> float:
         raise QueryError("a number exceeds the range of a double") from None
 
 
-def in_words(error: ValidationError) -> str:
-    """Return pydantic's findings as `place: complaint`, without the values themselves."""
-    return "; ".join(
-        f"{_place(item['loc'])}: {item['msg']}"
-        for item in error.errors(include_input=False, include_url=False, include_context=False)[:5]
-    )
+def in_words(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """Return pydantic's findings, each with its place, and without the values themselves.
+
+    Args:
+        error: the findings.
+        model: model that refused the value; names that are nearly those it knows are then suggested.
+    """
+    found = error.errors(include_input=False, include_url=False)[:5]
+    return "; ".join(complaints.in_words(_place(item["loc"]), item, model) for item in found)
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

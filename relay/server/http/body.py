@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from relay.api.wire import CHUNK_BYTES, parse
 from relay.server.core.problem import BAD_FRAME, BAD_REQUEST, Problem
-from secagg import envelope
+from secagg import complaints, envelope
 from secagg.errors import DecodeError
 from secagg.identity import InvalidSignatureError
 
@@ -91,4 +91,4 @@ def explain(where: str, error: ValidationError) -> str:
     """Say what is wrong with a parsed value: the member's name and the rule, never a value."""
     first = error.errors(include_input=False, include_url=False)[0]
     name = ".".join(str(part) for part in first["loc"][:3])
-    return f"{where}{f', {name[:60]}' if name else ''}: {first['msg']}"
+    return complaints.in_words(f"{where}{f', {name[:60]}' if name else ''}", first)

@@ -73,7 +73,7 @@ def test_what_does_not_fit_together_is_refused() -> None:
         connect(simulate=SITES, relay="https://relay.example.org")
     with pytest.raises(ParameterError, match="only to a simulation"):
         connect(lost={1: ["west"]})
-    with pytest.raises(SettingsError, match="unknown setting"):
+    with pytest.raises(SettingsError, match="colour is unknown"):
         connect(colour="blue")
 
 

@@ -53,7 +53,7 @@ def test_a_private_folder(tmp_path):
     [
         (TimeoutError(), "name: TimeoutError in fail (test_service.py, line "),
         (TimeoutError("the relay did not answer"), "name: the relay did not answer\n"),
-        (FileNotFoundError(2, "No such file or directory", "/x"), "name: No such file or directory: /x\n"),
+        (FileNotFoundError(2, "No such file or directory", "/x"), "name: there is no file /x\n"),
     ],
     ids=["silent", "with words", "with a file"],
 )

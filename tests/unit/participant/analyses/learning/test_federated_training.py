@@ -297,7 +297,7 @@ async def test_a_network_in_pytorch_is_trained() -> None:
         ({"proximal": 0.1}, SpecError, "proximal must be above 0 for fedprox"),
         ({"method": "fedprox"}, SpecError, "proximal must be above 0 for fedprox"),
         ({"start": {"kind": "file", "path": "/nowhere/model.json"}}, SpecError, "cannot be read"),
-        ({"start": {"kind": "file"}}, SpecError, "start.file.path: Field required"),
+        ({"start": {"kind": "file"}}, SpecError, "start.file.path is missing"),
         ({"trainer": "their-own"}, SpecError, "give the number of weights as size"),
         ({"settings": {"epochs": 1}}, SpecError, "settings of sklearn-sgd are invalid"),
         ({"filter": [{"column": "radius", "op": ">", "value": 99}]}, NoRowsError, "no row"),

@@ -107,7 +107,7 @@ def test_values_that_a_definition_does_not_allow_are_bad_rows(store: DatasetStor
         (MAPPING.replace("variables.sex", "variables.gender"), "defines no variable gender"),
         (MAPPING.replace("w = 2", "w = 3"), "sex: the project has no category 3"),
         (MAPPING.replace("factor = 0.001", "factor = 0"), "a factor must not be 0"),
-        (MAPPING.replace("factor", "times"), "Extra inputs"),
+        (MAPPING.replace("factor", "times"), "is unknown; known are categories, column, factor, offset"),
         (MAPPING.replace('"Gewicht"', '"Masse"'), "no column Masse"),
         (MAPPING.replace('"Gewicht"', '"Geschlecht"'), "weight: column Geschlecht is text and cannot be real"),
         (MAPPING.replace("categories = { m = 1, w = 2 }", ""), "say which number each value is"),

@@ -131,7 +131,7 @@ def test_cells_of_our_own_lists_are_disarmed(cell: str, safe: str) -> None:
         ("[columns.a]\ntype = 'category'", "a category needs categories"),
         ("[columns.a]\ntype = 'text'\nunit = 'kg'", "belong to numbers"),
         ("[columns.a]\nunits = { g = 0 }", "a factor must not be 0"),
-        ("column = 1", "column: Extra inputs"),
+        ("column = 1", "column is unknown; did you mean columns"),
         ("bad_rows = 1.0", "bad_rows"),
         ("not toml", "not a TOML file"),
     ],

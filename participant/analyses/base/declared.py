@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from participant.analyses.base.errors import NoRowsError
+from participant.analyses.base.errors import CodingError, NoRowsError
 from participant.statistics.language.layout import Array
 from participant.statistics.models.design import Category
 
@@ -23,6 +23,15 @@ def warn_of_other_codes(by: Sequence[Category], counts: Array) -> Iterator[str]:
         others = float(np.take(counts, -1, axis).sum())
         if round(others):
             yield f"{others:.0f} rows have a code of {category.column} that is not a declared level; they are left out"
+
+
+def check_binary(column: str, odd: float) -> None:
+    """Raise CodingError if some rows, `odd` of them across all sites, have another value of a column than 0 and 1."""
+    if round(odd):
+        raise CodingError(
+            f"across all sites, {odd:.0f} rows have a value of {column} other than 0 and 1; recode them, or leave them "
+            f"out by a filter. A formula can name the value that counts as 1, for example I({column} == 2)"
+        )
 
 
 def levels_of(category: Category) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ class NoEventsError(AnalysisError):
 
 
 class CodingError(AnalysisError):
-    """Some site does not code the outcome as agreed: it has negative times, or event codes other than 0 and 1."""
+    """Some site does not code the outcome as agreed: negative times, or binary outcomes other than 0 and 1."""
 
 
 class CohortError(AnalysisError):

@@ -48,7 +48,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from participant.analyses.base.cohort import over_one_cohort
-from participant.analyses.base.errors import AnalysisError, FoldError
+from participant.analyses.base.errors import AnalysisError, CodingError, FoldError
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.learning.curve import Curve, complete, curve_of
@@ -170,6 +170,8 @@ async def cross_validate(spec: CrossValidationSpec, secure_sum: SecureSum) -> Cr
     for number in range(spec.folds.of):
         try:
             assessed.append(await _assess(spec, number, secure_sum))
+        except CodingError:  # of all rows, not of a fold
+            raise
         except AnalysisError as error:
             raise FoldError(f"fold {number}: {error}") from error
     curves = [one.curve for one in assessed if one.curve]

@@ -19,13 +19,14 @@ from math import sqrt
 
 import numpy as np
 
-from participant.analyses.base.declared import warn_of_other_codes
+from participant.analyses.base.declared import check_binary, warn_of_other_codes
 from participant.analyses.base.errors import NoRowsError, SpecError
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.learning.predictor import Predictor
 from participant.statistics.evaluation.registry import HISTOGRAM
 from participant.statistics.language.layout import Array
+from participant.statistics.models.design import Untransformed
 from participant.statistics.vocabulary.histogram import HistogramParams, Predicted
 
 
@@ -122,6 +123,7 @@ async def curve_of(spec: TableSpec, predictor: Predictor, bins: int, secure_sum:
 
     Raises:
         SpecError: the predictor is not for two classes, or exceeds the declared ranges.
+        CodingError: a binary outcome has other values than 0 and 1.
     """
     if predictor.classes is None:
         raise SpecError("an ROC curve needs an outcome with two classes; this one is numeric")
@@ -149,6 +151,8 @@ async def curve_of(spec: TableSpec, predictor: Predictor, bins: int, secure_sum:
         raise SpecError(f"the model does not fit the declared ranges: {error}") from None
     answer = await secure_sum(spec.ask(HISTOGRAM, params, secure_sum.value_bits, complete=predictor.columns))
     values = answer.values
+    if predictor.outcome.function == Untransformed():  # otherwise its classes are levels, and other codes are left out
+        check_binary(predictor.outcome.column, float(values["counts"][-1].sum()))
     return Curve(
         counts=values["counts"][:-1],
         sums=values["sums"][:-1],

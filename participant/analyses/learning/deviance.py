@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from participant.analyses.base.declared import refusal
+from participant.analyses.base.declared import check_binary, refusal
 from participant.analyses.base.errors import SpecError
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
@@ -54,6 +54,7 @@ async def mean_deviance(spec: TableSpec, predictor: Predictor, secure_sum: Secur
 
     Raises:
         NoRowsError: no row meets the filter and has all values.
+        CodingError: a binary outcome has other values than 0 and 1.
         SpecError: the predictor exceeds the declared ranges.
     """
     answer = await _ask(spec, predictor, predictor.coefficients, secure_sum)
@@ -110,4 +111,5 @@ async def _ask(spec: TableSpec, predictor: Predictor, coefficients: Array, secur
     if answer.values["rows"] < 1:
         few = spec.warn_of_withheld(answer.values, of_model=True)
         raise refusal("across all sites, no row meets the filter and has all values", few)
+    check_binary(predictor.outcome.column, float(answer.values["uncoded"]))
     return answer

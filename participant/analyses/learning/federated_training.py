@@ -46,7 +46,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, FiniteFloat, JsonValue, ValidationError, model_validator
 
-from participant.analyses.base.declared import refusal
+from participant.analyses.base.declared import check_binary, refusal, warn_of_outside
 from participant.analyses.base.errors import ConvergenceError, SpecError
 from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.result import AnalysisResult
@@ -290,6 +290,7 @@ async def train(spec: FederatedTrainingSpec, secure_sum: SecureSum) -> Federated
         SpecError: the formula, the number of weights and the initial model do not match.
         NoRowsError: across all sites, no row meets the filter and has all values.
         ConvergenceError: training failed at all sites.
+        CodingError: the outcome is a class, and other than 0 and 1 in some rows.
     """
     federation = _Federation(spec, secure_sum)
     weights, step = federation.start(), _Step(spec)
@@ -298,12 +299,15 @@ async def train(spec: FederatedTrainingSpec, secure_sum: SecureSum) -> Federated
     for number in range(1, spec.rounds + 1):
         answer = await federation.ask(weights, "train")
         _check_rows(spec, answer)
+        check_binary(federation.outcome, float(answer.values["uncoded"]))
         history.append(_metrics(answer))
         warnings += _complaints(number, answer)
+        beyond = answer.values["outside"]
         weights = weights + step.of(answer.values["update"] / answer.values["rows"])
         if number > 1 and _has_settled(history, spec.tolerance):
             break
     answer = await federation.ask(weights, "assess")
+    check_binary(federation.outcome, float(answer.values["uncoded"]))
     return FederatedTrainingResult(
         method=spec.method,
         trainer=spec.trainer,
@@ -314,7 +318,11 @@ async def train(spec: FederatedTrainingSpec, secure_sum: SecureSum) -> Federated
         assessed=_metrics(answer) if answer.values["rows"] else None,
         held_out=spec.held_out is not None,
         sites=answer.sites,
-        warnings=(*spec.warn_of_withheld(answer.values, of_model=True), *warnings),
+        warnings=(
+            *spec.warn_of_withheld(answer.values, of_model=True),
+            *warn_of_outside(federation.columns, beyond),
+            *warnings,
+        ),
     )
 
 
@@ -326,6 +334,8 @@ class _Federation:
         self._secure_sum = secure_sum
         self._outcome, self._design = spec.model()
         self.names = self._design.names
+        self.outcome = self._outcome.column
+        self.columns = (*self._design.columns, self.outcome)
 
     def start(self) -> Array:
         return self._spec.first_weights(self.names, self._spec.size or self._size())

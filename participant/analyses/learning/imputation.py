@@ -56,7 +56,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from participant.analyses.base.coefficients import CoefficientResult
 from participant.analyses.base.cohort import over_one_cohort
-from participant.analyses.base.errors import AnalysisError, EquationError, NoRowsError
+from participant.analyses.base.errors import AnalysisError, CodingError, EquationError, NoRowsError
 from participant.analyses.base.secure_sum import SecureSum, Sum, SumAround
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.learning.predictive import columns_of
@@ -305,6 +305,8 @@ async def _equation(spec: ImputationSpec, gap: Gap, secure_sum: SecureSum) -> Eq
 async def _fit(spec: ImputationSpec, gap: Gap, rows: _CompletedSum) -> GlmResult:
     try:
         return await fit_glm(spec.equation(gap), rows)
+    except CodingError:  # of all rows
+        raise
     except AnalysisError as error:
         raise EquationError(f"the equation of {gap.column} cannot be fitted: {error}") from error
 

@@ -44,8 +44,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, FiniteFloat
 
-from participant.analyses.base.declared import warn_of_outside
-from participant.analyses.base.errors import CodingError, ConvergenceError, NoRowsError, SpecError, too_coarse
+from participant.analyses.base.declared import check_binary, warn_of_outside
+from participant.analyses.base.errors import ConvergenceError, NoRowsError, SpecError, too_coarse
 from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.ranged import ranged
 from participant.analyses.base.result import AnalysisResult
@@ -207,10 +207,7 @@ class _Machine:
         params = ContingencyParams(by=(self._classes,), row_limit=self._spec.row_limit)
         query = self._spec.ask(CONTINGENCY, params, self._secure_sum.value_bits, complete=self.design.columns)
         zero, one, other = (await self._secure_sum(query)).values["counts"]
-        if other:
-            raise CodingError(
-                f"across all sites, {other:.0f} rows have a value of {self.outcome.column} other than 0 and 1"
-            )
+        check_binary(self.outcome.column, float(other))
         if not zero or not one:
             what = (
                 "across all sites, all rows are of one class"

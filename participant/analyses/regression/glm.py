@@ -45,7 +45,7 @@ import numpy as np
 from pydantic import Field, FiniteFloat
 
 from participant.analyses.base.coefficients import CoefficientResult, known, p_text
-from participant.analyses.base.declared import refusal, warn_of_outside
+from participant.analyses.base.declared import check_binary, refusal, warn_of_outside
 from participant.analyses.base.errors import (
     CollinearityError,
     ConvergenceError,
@@ -253,6 +253,7 @@ async def fit_glm(
 
     Raises:
         SpecError: the formula or the family does not fit the declared ranges.
+        CodingError: with the binomial family and no weights, some outcome is neither 0 nor 1.
         NoRowsError: across all sites, no row meets the filter and has all values.
         CollinearityError, SeparationError, ConvergenceError: there is no estimate, or no unique one.
         PrecisionError: the sums are too coarse; the message says what helps.
@@ -292,6 +293,7 @@ class _Score:
         """Return the sums at `b`; asks again with a higher limit if some row exceeds it."""
         while True:
             answered, answer = await self._ask(self._query(b))
+            check_binary(self.outcome.column, float(answer.values["uncoded"]))
             if not answer.values["beyond"]:
                 return self._point(b, answered, answer)
             if self._limit >= (1e9 if self._spec.family == "gaussian" else MAX_LIMIT):
@@ -353,9 +355,12 @@ class _Score:
 
 
 async def _start(spec: GlmSpec, score: _Score, secure_sum: SecureSum) -> Array:
-    """Return the initial coefficients: the link of the mean outcome as intercept, zeros elsewhere."""
+    """Return the initial coefficients: the link of the mean outcome as intercept, zeros elsewhere.
+
+    A transformed outcome begins at zeros, as the moments are those of its column.
+    """
     start = np.zeros(len(score.names))
-    if "1" not in score.names or spec.family == "gaussian":
+    if "1" not in score.names or spec.family == "gaussian" or score.outcome.function != Untransformed():
         return start
     low, high = score.outcome.low, score.outcome.high
     outcome = Variable(column=score.outcome.column, low=low, high=high)

@@ -9,7 +9,7 @@ from pydantic import FiniteFloat, model_validator
 from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array
 from participant.statistics.language.statistic import Columns, Params
-from participant.statistics.models.design import Coded, Design, Numeric
+from participant.statistics.models.design import Coded, Design, Numeric, Untransformed
 
 MAX_LINEAR = 1e6  # keeps every linear predictor finite
 
@@ -75,6 +75,14 @@ def linear(coefficients: Iterable[float], values: Array) -> Array:
     for coefficient, value in zip(coefficients, values, strict=True):
         eta += coefficient * value
     return eta
+
+
+def other_than_binary(factor: Numeric, columns: Columns) -> float:
+    """Return the number of values of a single column other than 0 and 1; an indicator of it has no others."""
+    if factor.function != Untransformed():
+        return 0.0
+    given = columns[factor.column]
+    return float(np.count_nonzero((given != 0) & (given != 1)))
 
 
 def single(factor: Numeric, columns: Columns) -> Array:

@@ -24,7 +24,7 @@ class Assessed(NamedTuple):
 
     Attributes:
         loss: mean loss per row, without penalty; NaN or infinity if it is undefined.
-        correct: number of rows whose class is predicted correctly; None if the outcome is not a class.
+        correct: number of rows whose class, 0 or 1, is predicted correctly; None if the outcome is not a class.
     """
 
     loss: float

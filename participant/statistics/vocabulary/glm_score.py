@@ -13,6 +13,8 @@ eta = coefficients . z + o, and pull, weight, deviance, pearson and own as in `f
     beyond      = rows with |eta| > limit    ()      whole number
     outside     = values outside their range or levels: of each column of the design, then of the outcome, the offset
                   and the weight, if there are any; whole numbers
+    uncoded     = outcomes other than 0 and 1, for the binomial family; 0 if it has weights: then an outcome between is
+                  the share of trials that succeeded     ()      whole number
 
 A row of weight 0 is left out, as if it were missing: it counts nowhere.
 
@@ -36,7 +38,7 @@ from participant.statistics.language.layout import Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Statistic
 from participant.statistics.models.design import Numeric, cross_bounds, cross_sums
 from participant.statistics.models.families import Family, FamilyName
-from participant.statistics.models.model import LinearParams, single
+from participant.statistics.models.model import LinearParams, other_than_binary, single
 
 MAX_LIMIT = 100.0  # its exponential is far beyond any mean
 
@@ -75,6 +77,11 @@ class GlmScoreParams(LinearParams):
         return (self.outcome, *((self.offset,) if self.offset else ()), *super().beside)
 
     @property
+    def is_binary(self) -> bool:
+        """Whether the outcome is a class rather than a number or a share."""
+        return self.family == "binomial" and self.weight is None
+
+    @property
     def eta_bounds(self) -> tuple[float, float]:
         """Least and largest linear predictor, including the offset, inside the declared ranges and the limit."""
         low, high = self.design.linear_bounds(np.array(self.coefficients))
@@ -110,6 +117,7 @@ class GlmScore(Statistic[GlmScoreParams]):
                 *(Block(name, (), bound or 1.0) for name, bound in sums.items()),  # an entry whose bound is 0 is 0
                 Block("beyond", (), limit, exact=True),
                 Block("outside", (len(params.columns),), limit, exact=True),
+                Block("uncoded", (), limit, exact=True),
             )
         )
 
@@ -134,6 +142,7 @@ class GlmScore(Statistic[GlmScoreParams]):
             "own": w @ part.own,
             "beyond": np.array(np.count_nonzero(eta != inside), np.float64),
             "outside": params.outside(coded, columns),
+            "uncoded": np.array(other_than_binary(params.outcome, columns) if params.is_binary else 0.0),
         }
 
     def persons(self, params: GlmScoreParams, columns: Columns) -> int:
@@ -147,5 +156,16 @@ class GlmScore(Statistic[GlmScoreParams]):
             f"Score, information and fit of a {params.family} model of {params.outcome.names[0]} by "
             f"{', '.join(params.design.names)} at given coefficients, over the complete rows of all sites that meet "
             "the filter. Several rounds at other coefficients disclose other weightings of the same rows.",
-            blocks=("rows", "weights", "score", "information", "deviance", "pearson", "own", "beyond", "outside"),
+            blocks=(
+                "rows",
+                "weights",
+                "score",
+                "information",
+                "deviance",
+                "pearson",
+                "own",
+                "beyond",
+                "outside",
+                "uncoded",
+            ),
         )

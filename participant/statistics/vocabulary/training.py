@@ -10,6 +10,8 @@ u = (w' - w) min(1, clip / |w' - w|), so that no site moves the model further th
     correct    = those of them whose class w predicts correctly            ()      whole number
     cut        = sites whose update was longer than `clip`                 ()      whole number
     failed     = sites whose trainer returned NaN or infinity, and that send zeros for all else     ()    whole number
+    outside    = values outside their range or levels, of each column of the design, then of the outcome; whole numbers
+    uncoded    = outcomes other than 0 and 1 among the classified                   ()      whole number
 
 The average over all rows is update / rows. For one step of gradient descent at rate 1, it is minus the gradient.
 Updates are not additive over rows: their sum over sites depends on which site has which rows, and equals the pooled
@@ -33,7 +35,7 @@ from participant.statistics.language.layout import Arrays, Block, Layout
 from participant.statistics.language.query import Json, QueryError, canonical, in_words
 from participant.statistics.language.statistic import Columns, Params, Statistic
 from participant.statistics.models.design import Design, Numeric
-from participant.statistics.models.model import single
+from participant.statistics.models.model import other_than_binary
 from participant.statistics.models.trainer import trainer
 from secagg.errors import ParameterError
 
@@ -67,7 +69,7 @@ class Training(Statistic[TrainingParams]):
     """Training; the module's docstring describes the blocks."""
 
     name = "training"
-    version = 1
+    version = 2
     Params = TrainingParams
 
     def columns(self, params: TrainingParams) -> tuple[str, ...]:
@@ -84,6 +86,8 @@ class Training(Statistic[TrainingParams]):
                 Block("correct", (), limit, exact=True),
                 Block("cut", (), 1.0, exact=True),
                 Block("failed", (), 1.0, exact=True),
+                Block("outside", (len(self.columns(params)),), limit, exact=True),
+                Block("uncoded", (), limit, exact=True),
             )
         )
 
@@ -106,12 +110,14 @@ class Training(Statistic[TrainingParams]):
         size = chosen.size(len(params.design.names), settings)
         if size != len(params.weights):
             raise QueryError(f"this model has {size} weights, but the query gives {len(params.weights)}")
-        old, outcome = np.array(params.weights), single(params.outcome, columns)
+        old, (values, outside) = np.array(params.weights), params.outcome.coded(columns)
+        outcome, beyond = values[0], outside[params.outcome.column]
         rows = len(outcome)
         nothing = {block.name: np.zeros(block.shape) for block in self.layout(params).blocks}
         if not rows:
             return nothing
-        z = params.design.coded(columns).z.T
+        coded = params.design.coded(columns)
+        z = coded.z.T
         loss, correct = chosen.assess(old, z, outcome, settings)
         new = chosen.train(old, z, outcome, settings) if params.purpose == "train" else old
         if new.shape != old.shape:
@@ -130,6 +136,8 @@ class Training(Statistic[TrainingParams]):
             "correct": np.array(float(min(max(correct or 0, 0), rows))),
             "cut": np.array(float(length > params.clip)),
             "failed": np.array(0.0),
+            "outside": np.append(params.design.count_outside(coded), np.count_nonzero(beyond)),
+            "uncoded": np.array(0.0 if correct is None else other_than_binary(params.outcome, columns)),
         }
 
     def persons(self, params: TrainingParams, columns: Columns) -> int:
@@ -152,7 +160,7 @@ class Training(Statistic[TrainingParams]):
             tells=tells,
             groups=(
                 Group(
-                    blocks=("rows", "update", "loss", "classified", "correct"),
+                    blocks=("rows", "update", "loss", "classified", "correct", "outside", "uncoded"),
                     people="complete rows that meet the filter",
                     reveals=Reveals.VALUES,
                     one_person=False,

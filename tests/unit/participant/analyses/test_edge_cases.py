@@ -8,10 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from lifelines import CoxPHFitter, KaplanMeierFitter
 from lifelines.statistics import multivariate_logrank_test
 
-from participant.analyses.base.errors import CollinearityError, NoEventsError, NoRowsError, SeparationError, SpecError
+from participant.analyses.base.errors import (
+    CodingError,
+    CollinearityError,
+    NoEventsError,
+    NoRowsError,
+    SeparationError,
+    SpecError,
+)
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.catalogue import parse_spec
 from participant.statistics.language.statistic import Columns
@@ -158,6 +166,61 @@ async def test_a_site_below_the_floor_is_said(name: str) -> None:
     sites = split(gbsg2(), 2, 0) | {"tiny": take(gbsg2(), np.arange(ROWS) < 3)}
     result = await ask(name, sites, minimum_persons=5)
     assert result.warnings[0].startswith("1 sites have 1 to 4 rows")
+
+
+BINARY = {
+    "glm": ASKED["logistic"],
+    "logistic": MODEL | {"analysis": "logistic", "formula": "cens ~ age"},
+    "linear-svm": MODEL | {"analysis": "linear-svm", "formula": "cens ~ age"},
+    "roc": RECORDS
+    | {
+        "analysis": "roc",
+        "model": {"analysis": "given", "formula": "cens ~ age", "numbers": NUMBERS, "coefficients": [-1, 0.02]},
+    },
+    "cross-validation": RECORDS
+    | {
+        "analysis": "cross-validation",
+        "model": {"analysis": "glm", "family": "binomial", "formula": "cens ~ age", "numbers": NUMBERS},
+    },
+    "federated-training": MODEL
+    | {
+        "analysis": "federated-training",
+        "formula": "cens ~ age",
+        "trainer": "logistic-regression",
+        "settings": {"steps": 1, "rate": 1e-4, "penalty": 0.0, "proximal": 0.0},
+        "rounds": 1,
+        "clip": 10.0,
+        "loss_limit": 50.0,
+    },
+    "imputation": MODEL
+    | {
+        "analysis": "imputation",
+        "gaps": [{"column": "cens", "family": "binomial"}],
+        "model": {"analysis": "glm", "formula": "tsize ~ cens"},
+        "imputations": 2,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [{"cens": 1 + gbsg2()["cens"]}, {"cens": np.where(np.arange(ROWS) < 2, 9, gbsg2()["cens"])}],
+    ids=["1 and 2", "two nines"],
+)
+@pytest.mark.parametrize("name", BINARY)
+async def test_a_binary_outcome_with_other_codes_is_refused(name: str, codes: Columns) -> None:
+    with pytest.raises(CodingError, match="rows have a value of cens other than 0 and 1"):
+        await parse_spec(BINARY[name]).analyse(PlainSum(split(changed(**codes), 3, 0), quantised=True))
+
+
+async def test_a_share_of_trials_is_an_outcome_with_weights() -> None:
+    shares = changed(cens=np.arange(ROWS) % 5 / 4, trials=4.0)
+    weight = {"weight": {"column": "trials", "low": 0, "high": 9}, "formula": "cens ~ age"}
+    fit = await ask("logistic", split(shares, 3, 0), **weight)
+    oracle = sm.GLM(
+        shares["cens"], sm.add_constant(shares["age"]), sm.families.Binomial(), freq_weights=shares["trials"]
+    )
+    np.testing.assert_allclose(fit.coef, oracle.fit(tol=1e-14).params, rtol=1e-6)
 
 
 AT_ZERO = {

@@ -24,6 +24,8 @@ MAX_SITES = 65_534  # 0 is the coordinator, 65,535 means everyone
 PublicKey = Annotated[bytes, Fixed(KEY_BYTES)]
 
 _WORDS = Mnemonic("english")
+_KNOWN_WORDS = frozenset(_WORDS.wordlist)
+_SLIPS = 2  # so few wrong words are a slip of the tongue or the hand, two of them perhaps swapped
 
 
 class InvalidSignatureError(SecaggError):
@@ -142,17 +144,29 @@ class Roster(Record):
         """Check the words typed by an officer.
 
         Raises:
-            ParameterError: the words are not this roster's; the message says whether one was mistyped.
+            ParameterError: the words are not this roster's; the message says which were mistyped.
         """
-        given = " ".join(words.lower().split())
-        if given == self.words():
+        given, own = words.lower().replace(",", " ").split(), self.words().split()
+        if given == own:
             return
-        if not _WORDS.check(given):
-            raise ParameterError("the checksum of these words is wrong; a word is mistyped or missing")
+        if len(given) != len(own):
+            raise ParameterError(f"{len(given)} words were typed, and there are {len(own)}; nothing was confirmed")
+        if unknown := [f"{word[:20]!r}" for word in given if word not in _KNOWN_WORDS]:
+            raise ParameterError(f"mistyped: {', '.join(unknown)} cannot be among the words; nothing was confirmed")
+        if not _WORDS.check(" ".join(given)):
+            raise ParameterError(f"the checksum of these words is wrong: {_slip(given, own)}; nothing was confirmed")
         raise ParameterError(
             "the words do not match this roster: its terms changed, or someone was added, removed or replaced. "
             "Do not accept this project; contact the coordinator's officer over a channel that you trust"
         )
+
+
+def _slip(given: list[str], own: list[str]) -> str:
+    """Name the words that were mistyped. Another roster's words would differ nearly everywhere."""
+    wrong = [place for place, (typed, word) in enumerate(zip(given, own, strict=True), start=1) if typed != word]
+    if len(wrong) > _SLIPS:
+        return "several are mistyped, or they are not this roster's"
+    return f"{' and '.join(f'word {place} ({given[place - 1]})' for place in wrong)} was misheard, mistyped or swapped"
 
 
 def _words(digest: bytes) -> str:

@@ -8,6 +8,7 @@ from aiohttp import web
 from coordinator.session.session import Session
 from relay.client.transport import RelayUnavailableError
 from relay.service.admin import admin_app
+from relay.service.ports import opening
 
 
 @asynccontextmanager
@@ -28,7 +29,8 @@ async def admin_port(session: Session, default: int | None = None) -> AsyncItera
     runner = web.AppRunner(admin_app(session.metrics.registry, readiness), access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        with opening("admin_port", port):
+            await web.TCPSite(runner, "127.0.0.1", port).start()
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()

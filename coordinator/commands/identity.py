@@ -30,7 +30,7 @@ def enroll(
     """
     settings = common.settings(relay=relay)
     settings.require_relay()
-    secret = settings.passphrase.get_secret_value()
+    secret = passphrase(settings, new=not settings.identity.exists())
     identity, site = asyncio.run(enrolment.enrol(settings.identity, secret, settings.client, token=token, name=name))
     words = key_words(identity.public)
     facts = {"name": site.name, "key": identity.public.hex(), "words": words}

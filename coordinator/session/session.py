@@ -20,6 +20,7 @@ from relay.client.transport import RelayClient
 from relay.party import keystore
 from relay.party.journal import Journal
 from relay.service import logs
+from secagg.errors import ParameterError
 from secagg.identity import Identity
 
 T = TypeVar("T")
@@ -74,12 +75,20 @@ async def at_work(settings: CoordinatorConfig, identity: Identity) -> AsyncItera
             )
 
 
-def passphrase(settings: CoordinatorConfig) -> str:
-    """Return the identity's passphrase from the settings, or ask for it on a terminal."""
-    secret = settings.passphrase.get_secret_value()
-    if not secret and sys.stdin.isatty():
-        return str(typer.prompt("passphrase of the identity", hide_input=True))
-    return secret
+def passphrase(settings: CoordinatorConfig, *, new: bool = False) -> str:
+    """Return the identity's passphrase from the settings, or ask for it on a terminal, twice for a new one.
+
+    Raises:
+        ParameterError: there is none, and no terminal to ask on.
+    """
+    if secret := settings.passphrase.get_secret_value():
+        return secret
+    if sys.stdin.isatty():
+        return str(typer.prompt("passphrase of the identity", hide_input=True, confirmation_prompt=new))
+    raise ParameterError(
+        "no passphrase is given: name a file that holds it with SECAGG_COORDINATOR_PASSPHRASE_FILE, "
+        "or type the command on a terminal, which asks for it"
+    )
 
 
 def _holder(settings: CoordinatorConfig) -> str:

@@ -1,5 +1,6 @@
 """The daemon's process: lock, admin port, signals."""
 
+import asyncio
 import json
 import logging
 import sys
@@ -12,11 +13,16 @@ from participant.policy.rules import Policy
 from participant.records.ledger import TABLES
 from participant.records.run_logs import RunLogs
 from participant.settings.config import ParticipantConfig
+from relay.client.transport import RelayClient, RelayError, RelayUnavailableError
 from relay.party.journal import Journal
 from relay.service import logs, systemd
 from relay.service.admin import admin_app
+from relay.service.ports import opening
 from relay.service.signals import stop_requested
+from secagg.errors import ParameterError
 from secagg.identity import Identity
+
+_ASK_S = 3.0
 
 
 async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool) -> None:
@@ -25,6 +31,7 @@ async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool
     Raises:
         PolicyError: the policy file is missing or invalid; the daemon never falls back to another policy.
         JournalError: another daemon uses the data folder.
+        ParameterError: the relay does not know this key.
     """
     policy = Policy() if config.policy is None else Policy.read(config.policy)
     logs.configure("participant", level=config.log_level)
@@ -35,11 +42,13 @@ async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool
     journal = Journal(config.data, TABLES, config.anchor)
     journal.lock()
     async with config.client(identity) as relay:
+        await _check_enrolled(relay, config.relay)
         daemon = Daemon(config, identity, journal, relay, policy)
         metrics.watch(daemon.registry, config, journal, relay)
         runner = web.AppRunner(admin_app(daemon.registry, daemon.readiness), access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", config.admin_port).start()
+        with opening("admin_port", config.admin_port):
+            await web.TCPSite(runner, "127.0.0.1", config.admin_port).start()
         try:
             if announce:
                 port = runner.addresses[0][1]
@@ -51,3 +60,17 @@ async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool
             logging.getLogger().removeHandler(kept)
             await runner.cleanup()
             journal.close()
+
+
+async def _check_enrolled(relay: RelayClient, address: str) -> None:
+    """Refuse to wait for work that can never come. A relay that does not answer now may answer later."""
+    try:
+        await asyncio.wait_for(relay.sites(), _ASK_S)
+    except RelayError as error:
+        if error.type == "unknown-site":
+            raise ParameterError(
+                f"this site's key is not enrolled at {address}: run secagg-participant enroll with a token of that "
+                "relay, or correct the setting relay"
+            ) from None
+    except (RelayUnavailableError, TimeoutError):
+        pass

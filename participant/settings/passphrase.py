@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from participant.settings.config import ParticipantConfig
+from relay.service.system_errors import in_words
 from secagg.errors import ParameterError
 
 _COMMAND_S = 60
@@ -24,7 +25,7 @@ def passphrase(settings: ParticipantConfig, *, new: bool = False) -> str:
     """Return the identity's passphrase. Prompts if no setting provides it, twice for a new one.
 
     Raises:
-        PassphraseError: the file is readable by everybody or cannot be read, or the command failed.
+        PassphraseError: there is none, the file is readable by everybody or cannot be read, or the command failed.
     """
     # SECAGG_PARTICIPANT_PASSPHRASE_FILE fills both settings; check the file's permissions all the same.
     if settings.passphrase_file is not None:
@@ -36,7 +37,10 @@ def passphrase(settings: ParticipantConfig, *, new: bool = False) -> str:
         return _of_command(settings.passphrase_command)
     if sys.stdin.isatty():
         return str(typer.prompt("passphrase of the identity", hide_input=True, confirmation_prompt=new))
-    return ""
+    raise PassphraseError(
+        "no passphrase is given: set passphrase_file, for example with SECAGG_PARTICIPANT_PASSPHRASE_FILE, "
+        "or type the command on a terminal, which asks for it"
+    )
 
 
 def _of_file(path: Path) -> str:
@@ -45,7 +49,7 @@ def _of_file(path: Path) -> str:
             raise PassphraseError(f"every user of this machine can access {path}; run: chmod o= {path}")
         return path.read_text(encoding="utf-8").rstrip("\n")
     except OSError as error:
-        raise PassphraseError(f"cannot read the passphrase file: {error.strerror}: {path}") from None
+        raise PassphraseError(f"passphrase_file: {in_words(error)}") from None
 
 
 def _of_command(words: tuple[str, ...]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from relay.api.tokens import check_form
 from relay.api.wire import KEY_ROTATION
 from relay.client.transport import RelayClient, Site
 from relay.party import keystore
@@ -21,9 +22,11 @@ async def enrol(
         token, name: join token from the operator, and the name that others see.
 
     Raises:
+        ParameterError: the token does not have the form of one.
         KeystoreError: the identity cannot be stored or opened.
         RelayError, RelayUnavailableError: the token is not valid, or the relay cannot be reached.
     """
+    check_form(token)
     identity = keystore.unlock_or_create(path, passphrase)
     async with relay(identity) as client:
         return identity, await client.enrol(token, name)

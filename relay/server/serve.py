@@ -18,6 +18,7 @@ from relay.server.core.tls import Certificate
 from relay.server.http.connections import Patience, PublicPort
 from relay.service import logs, systemd
 from relay.service.admin import admin_app
+from relay.service.ports import opening
 from relay.service.signals import stop_requested
 
 _ADMIN_SHUTDOWN_S = 1.0
@@ -126,7 +127,8 @@ async def _listening(app: web.Application, host: str, port: int, shutdown_s: flo
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_s)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
+        with opening("admin_port", port):
+            await web.TCPSite(runner, host, port, backlog=1024).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

@@ -24,9 +24,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+from relay.service import system_errors
 from relay.service.folders import private_umask
-from relay.service.system_errors import in_words
-from secagg import __version__
+from secagg import __version__, complaints
 from secagg.errors import SecaggError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -163,7 +163,14 @@ def run(app: Callable[[], Any], name: str) -> None:
         sys.stderr.write(f"{name}: {error}\n")
         sys.exit(1)
     except OSError as error:
-        sys.stderr.write(f"{name}: {in_words(error)}\n")
+        sys.stderr.write(f"{name}: {system_errors.in_words(error)}\n")
+        sys.exit(1)
+    except ValueError as error:  # a value that no message of the wire may hold, such as a name of 200 characters
+        problems = getattr(error, "errors", None)
+        if problems is None:
+            raise
+        said = (complaints.in_words(".".join(map(str, one["loc"])), one) for one in problems(include_input=False))
+        sys.stderr.write(f"{name}: {'; '.join(said)}\n")
         sys.exit(1)
 
 

@@ -48,7 +48,8 @@ def test_help_loads_nothing_that_it_does_not_show(program, tmp_path):
     assert modules & (COMPUTES | SPEAKS | STORES | SETTINGS | {"numpy", "nacl", "cryptography"}) == set()
     own = {name for name in modules if name.startswith(("relay.", "participant.", "coordinator.", "secagg."))}
     assert own <= {PROGRAMS[program], *_parents(PROGRAMS[program]), "relay.service", "relay.service.command",
-                   "relay.service.folders", "relay.service.system_errors", "secagg.errors"}  # fmt: skip
+                   "relay.service.folders", "relay.service.system_errors",
+                   "secagg.complaints", "secagg.errors"}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from relay.server.core.addresses import Address, Addresses, Network, household, 
 from relay.server.core.metrics import RelayMetrics
 from relay.server.core.problem import BAD_REQUEST, Problem, respond
 from relay.service import logs
+from relay.service.ports import opening
 
 _LOOK_S = 1.0
 _WRITE_BUFFER_BYTES = 64 << 10
@@ -197,7 +198,8 @@ class PublicPort(web.BaseSite):
         loop = asyncio.get_running_loop()
         places = await loop.getaddrinfo(self._host or None, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, _, _, _, place in dict.fromkeys(places):
-            made = socket.create_server((place[0], self.port), family=family, backlog=1024)
+            with opening("port", self.port):
+                made = socket.create_server((place[0], self.port), family=family, backlog=1024)
             made.setblocking(False)
             self._sockets.append(made)
             self.port = made.getsockname()[1]  # the next address family uses the same port

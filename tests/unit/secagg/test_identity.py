@@ -2,6 +2,7 @@
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from mnemonic import Mnemonic
 from nacl.public import SealedBox
 from nacl.signing import VerifyKey
 
@@ -134,18 +135,42 @@ def test_words_as_people_type_them():
     roster().confirm(f"  {words.upper()}\n")
     roster().confirm(words.replace(" ", "   "))
 
+    roster().confirm(words.replace(" ", ", "))
 
-@pytest.mark.parametrize("typed", ["", "abandon", "abandon " * 12, "not words at all", "ÄÖÜ 你好 \0", "zoo " * 5000])
-def test_words_that_are_mistyped(typed):
-    with pytest.raises(ParameterError, match="mistyped"):
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("", "0 words were typed, and there are 12"),
+        ("abandon", "1 words were typed"),
+        ("abandon " * 12, "several are mistyped, or they are not this roster's"),
+        ("zoo " * 5000, "5000 words were typed"),
+        ("ÄÖÜ 你好 \0 " * 4, "mistyped: 'äöü', '你好', '.x00'"),
+    ],
+)
+def test_words_that_are_mistyped(typed, said):
+    with pytest.raises(ParameterError, match=said):
         roster().confirm(typed)
 
 
-def test_words_with_one_wrong_word():
-    first, *others = roster().words().split()
-    wrong = "zebra" if first != "zebra" else "zero"
-    with pytest.raises(ParameterError):
+def test_a_wrong_word_is_named_with_its_place():
+    others = roster().words().split()[1:]
+    wrong = next(word for word in ("zebra", "zero", "zone") if not valid([word, *others]))
+    with pytest.raises(ParameterError, match=rf"word 1 \({wrong}\) was misheard"):
         roster().confirm(" ".join([wrong, *others]))
+    with pytest.raises(ParameterError, match="mistyped: 'zebrra' cannot be among the words"):
+        roster().confirm(" ".join(["zebrra", *others]))
+
+
+def test_swapped_words_are_named():
+    first, second, *others = roster().words().split()
+    assert not valid([second, first, *others])
+    with pytest.raises(ParameterError, match=rf"word 1 \({second}\) and word 2 \({first}\)"):
+        roster().confirm(" ".join([second, first, *others]))
+
+
+def valid(words):
+    return Mnemonic("english").check(" ".join(words))
 
 
 def test_words_of_another_roster():

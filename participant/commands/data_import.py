@@ -23,6 +23,7 @@ from participant.data.store.store import DatasetStore
 from participant.projects.confirmation import View, view
 from participant.settings.session import SiteSession, in_session
 from relay.service.command import Commands
+from relay.service.memory import Limits
 from secagg.errors import ParameterError
 
 app = Commands()
@@ -83,7 +84,7 @@ def import_(
             imported_at=datetime.now(UTC),
             mapped=mapping,
             pictures=pictures,
-            limits=confined.Limits(memory_mib=settings.import_memory_mib, minutes=settings.import_minutes),
+            limits=Limits(memory_mib=settings.import_memory_mib, minutes=settings.import_minutes),
             show=show,
         )
     _report(done, common)

@@ -6,18 +6,18 @@ as the same bytes; whatever was not committed never happened.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from participant.daemon.computation import Computation
 from participant.daemon.epoch import RunContext, SiteRun, machine_name
 from participant.daemon.plan_control import PlanControl
 from participant.daemon.release_control import ReleaseControl
 from participant.data.model.errors import DatasetError
 from participant.data.store.store import DatasetStore
-from participant.policy.answer import Answer, answer
-from participant.policy.differencing import AnsweredRows, RowSet
+from participant.policy.differencing import AnsweredRows
 from participant.policy.rules import Policy, RefusedError
 from participant.projects.invitations import Invitations
 from participant.records import receipts, run_logs
@@ -47,7 +47,6 @@ TICK_S = 1.0
 EXPIRY_S = 3600.0  # between checks for expired run logs
 _GONE = "gone"  # the relay no longer knows the run
 _ENDED = {*(state.value for state in FINAL_RUN), _GONE}
-COMPUTATION_FAILED = "this site could not compute its answer; its own log says why"
 PAUSE_S = 2.0  # after failing to reach the relay; the transport has already retried several times by then
 
 
@@ -55,7 +54,13 @@ class Daemon:
     """A participant's main loop."""
 
     def __init__(
-        self, config: ParticipantConfig, identity: Identity, journal: Journal, relay: RelayClient, policy: Policy
+        self,
+        config: ParticipantConfig,
+        identity: Identity,
+        journal: Journal,
+        relay: RelayClient,
+        policy: Policy,
+        computation: Computation,
     ) -> None:
         self._config = config
         self._identity = identity
@@ -72,6 +77,9 @@ class Daemon:
         self._runs: dict[str, SiteRun] = {}
         self._over: dict[UUID, str] = {}  # runs that have ended at the relay
         self._working = asyncio.Lock()
+        self._computation = computation
+        self._answering = asyncio.Lock()  # until an answer is recorded: the next one must keep its distance from it
+        self._contributions: dict[str, tuple[AwaitVector, asyncio.Task[None]]] = {}
         self.registry = CollectorRegistry()
         self._rounds = Counter(
             "secagg_participant_rounds_total", "Rounds, by what this site did", ["did"], registry=self.registry
@@ -100,17 +108,21 @@ class Daemon:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set."""
         self._load()
-        async with asyncio.TaskGroup() as tasks:
-            work = [
-                tasks.create_task(self._forever(self._read_mail)),
-                tasks.create_task(self._forever(self._invitations, pause_s=self._config.invitations_s)),
-                tasks.create_task(self._forever(self._receipts, pause_s=self._config.invitations_s)),
-                tasks.create_task(self._forever(self._tick, pause_s=TICK_S)),
-                tasks.create_task(self._forever(self._expire_logs, pause_s=EXPIRY_S)),
-            ]
-            await stop.wait()
-            for task in work:
-                task.cancel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                work = [
+                    tasks.create_task(self._forever(self._read_mail)),
+                    tasks.create_task(self._forever(self._invitations, pause_s=self._config.invitations_s)),
+                    tasks.create_task(self._forever(self._receipts, pause_s=self._config.invitations_s)),
+                    tasks.create_task(self._forever(self._tick, pause_s=TICK_S)),
+                    tasks.create_task(self._forever(self._expire_logs, pause_s=EXPIRY_S)),
+                ]
+                await stop.wait()
+                for task in work:
+                    task.cancel()
+        finally:
+            for _, contribution in self._contributions.values():
+                contribution.cancel()
 
     async def readiness(self) -> str | None:
         """Return None while the relay answers, else the reason why it does not."""
@@ -119,17 +131,20 @@ class Daemon:
 
     async def _forever(self, work: Callable[[], Awaitable[None]], *, pause_s: float = 0.0) -> None:
         while True:
-            try:
-                await work()
-                await asyncio.sleep(pause_s)
-            except RestoredStateError as error:
-                for name in self._journal.machines():
-                    if name.startswith(f"{error.run}."):
-                        self._burn(name, str(error))
-                        self._runs.pop(name, None)
-            except (RelayUnavailableError, RelayError) as error:
-                log.warning("relay-trouble", detail=str(error))
-                await asyncio.sleep(PAUSE_S)
+            await self._once(work)
+            await asyncio.sleep(pause_s)
+
+    async def _once(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except RestoredStateError as error:
+            for name in self._journal.machines():
+                if name.startswith(f"{error.run}."):
+                    self._burn(name, str(error))
+                    self._runs.pop(name, None)
+        except (RelayUnavailableError, RelayError) as error:
+            log.warning("relay-trouble", detail=str(error))
+            await asyncio.sleep(PAUSE_S)
 
     def _load(self) -> None:
         """Resume the epochs in the journal. An epoch whose state was restored from a copy is abandoned."""
@@ -254,35 +269,66 @@ class Daemon:
         if confirmed is None:
             raise RefusedError("no officer of this site has confirmed the project's roster")
         context = RunContext.of(message.run, message.project, confirmed)
+        self._computation.warm()  # while the epoch is set up
         return SiteRun.invited(context, frame, confirmed, self._policy, self._journal, self._identity)
 
     async def _act(self, site_run: SiteRun) -> None:
         """Take the action that the machine expects of this site, and send the outcome."""
+        self._reap()
         with bind(run=str(site_run.context.run)):
             state, began = site_run.state, time.monotonic()
             if isinstance(state, AwaitVector):
-                crashpoint(f"round-{state.current.round}-opened")
-                await self._contribute(site_run, state)
+                if site_run.name not in self._contributions:
+                    task = asyncio.create_task(self._once(lambda: self._contribute(site_run, state, began)))
+                    self._contributions[site_run.name] = (state, task)
             elif isinstance(state, AwaitConfirmation):
                 self._confirm(site_run, state)
+                await self._sent(site_run, state, state.current.round, began)
             elif isinstance(state, AwaitRelease):
                 crashpoint(f"round-{state.current.round}-learned")
                 site_run.tell(Release())
-            else:
-                return
-            if site_run.state is state:  # an officer or the schedule has to allow it first
-                return
-            await deliver(self._journal, self._relay)
-            step = _STEPS[type(state)]
-            self._seconds.labels(step).observe(time.monotonic() - began)
-            crashpoint(f"round-{state.current.round}-{step}ed")
+                await self._sent(site_run, state, state.current.round, began)
 
-    async def _contribute(self, site_run: SiteRun, state: AwaitVector) -> None:
-        """Contribute the requested vector, wait until that is allowed, or decline with a disclosable reason."""
+    def _reap(self) -> None:
+        """Forget contributions that are over, and stop those that nobody waits for any more.
+
+        Raises whatever a contribution did not expect: it ends the daemon as an error anywhere else does.
+        """
+        for name, (state, task) in list(self._contributions.items()):
+            if task.done():
+                del self._contributions[name]
+                task.result()
+            elif name not in self._runs or self._runs[name].state is not state:
+                del self._contributions[name]
+                task.cancel()
+
+    async def _sent(self, site_run: SiteRun, before: Record, round_: int, began: float) -> None:
+        """Send the outcome of an action, unless an officer or the schedule has to allow it first."""
+        if site_run.state is before:
+            return
+        await deliver(self._journal, self._relay)
+        step = _STEPS[type(before)]
+        self._seconds.labels(step).observe(time.monotonic() - began)
+        crashpoint(f"round-{round_}-{step}ed")
+
+    async def _contribute(self, site_run: SiteRun, state: AwaitVector, began: float) -> None:
+        """Contribute the requested vector, wait until that is allowed, or decline with a disclosable reason.
+
+        Mail is read meanwhile. Answers are computed one at a time.
+        """
+        async with self._answering:
+            crashpoint(f"round-{state.current.round}-opened")
+            await self._answer(site_run, state)
+        async with self._working:
+            await self._sent(site_run, state, state.current.round, began)
+
+    async def _answer(self, site_run: SiteRun, state: AwaitVector) -> None:
         round_ = state.current.round
         try:
             bound = BoundQuery.decode(state.open.query)
-            query, task = bound.query, self._plans.task(bound, site_run.context)
+            query, task = bound.query, await self._plans.task(bound, site_run.context)
+            if not self._awaits(site_run, state):
+                return
             if (waiting := self._release_control.query(bound, site_run.context, state, time.time())) is not None:
                 self._wait(waiting)
                 return
@@ -290,32 +336,27 @@ class Daemon:
             if bound.segments != state.open.schema.segments:
                 raise RefusedError("the round's schema does not match its query")
             earlier, key = self._records.row_sets(query.dataset), self._records.key()
-            made = await self._computed(bound, self._plans.version(site_run.context), earlier, key)
+            version = self._plans.version(site_run.context)
+            made = await self._computation.answer(bound, self._config.datasets, earlier, key, version)
             self._release_control.answer(made)
+            if not self._awaits(site_run, state):
+                return
             site_run.tell(Contribute(made.vector), answer=made, task=task)
         except (ParameterError, DatasetError) as refusal:
             log.warning("round-declined", round=round_, detail=str(refusal))
             self._count_refusal(refusal)
             self._rounds.labels("declined").inc()
-            site_run.tell(DeclineRound(_for_the_wire(str(refusal))))
+            if self._awaits(site_run, state):
+                site_run.tell(DeclineRound(_for_the_wire(str(refusal))))
             return
         log.info("round-contributed", round=round_, statistic=query.statistic, numbers=state.current.schema.length)
         self._rounds.labels("contributed").inc()
         self._success.set_to_current_time()
 
-    async def _computed(self, bound: BoundQuery, version: int | None, earlier: Sequence[RowSet], key: bytes) -> Answer:
-        """Compute an answer; any unexpected error of a statistic or trainer on this site's rows becomes a refusal.
-
-        Its text is always the same, as the error may depend on a patient. The daemon carries on: if it stopped, it
-        would stop again at every start, and the other sites would see that as well.
-        """
-        try:
-            return await asyncio.to_thread(answer, bound, self._store, earlier, key, version)
-        except (ParameterError, DatasetError):
-            raise
-        except Exception as error:
-            log.exception("computation-failed", statistic=bound.query.statistic)
-            raise RefusedError(COMPUTATION_FAILED) from error
+    def _awaits(self, site_run: SiteRun, state: AwaitVector) -> bool:
+        """Return whether a run still waits for the vector that was computed meanwhile, and this site may send it."""
+        is_current = self._runs.get(site_run.name) is site_run and site_run.state is state
+        return is_current and not self._decisions.is_paused()
 
     def _confirm(self, site_run: SiteRun, state: AwaitConfirmation) -> None:
         """Sign the set of survivors, wait for an officer where the rules require one, or withhold."""
@@ -387,6 +428,7 @@ class Daemon:
     async def _tick(self) -> None:
         """Pass the time to every machine; an epoch that is over is deleted from the journal with its secrets."""
         async with self._working:
+            self._reap()
             for site_run in self._runs.values():
                 site_run.tell(Tick(int(time.time())))
             self._runs = {n: one for n, one in self._runs.items() if not isinstance(one.state, Closed)}

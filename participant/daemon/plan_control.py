@@ -1,11 +1,15 @@
 """Checks that a question follows from its project's plan by replaying each run from the sums that this site verified.
 
+Replays run in a thread, so the daemon's mail is read meanwhile; what they read of the ledger is fetched before.
+
 A refusal here depends on the plan, on published sums and on the tasks started so far: the coordinator knows all of
 this, and none of it concerns this site's rows.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -26,9 +30,9 @@ class PlanControl:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._runs: dict[UUID, tuple[RunReplay, int]] = {}  # with the last round whose sum it has seen
+        self._runs: dict[UUID, tuple[RunReplay | None, int]] = {}  # with the last round whose sum it has seen
 
-    def task(self, query: BoundQuery, context: RunContext) -> Occurrence | None:
+    async def task(self, query: BoundQuery, context: RunContext) -> Occurrence | None:
         """Return the task of the plan that a question belongs to, None in a project without a plan.
 
         Args:
@@ -41,14 +45,20 @@ class PlanControl:
         plan = context.terms.plan
         if plan is None:
             return None
-        replay = self._replay(context)
         used = _used(plan, self._ledger.tasks(context.project))
 
         def is_left(name: str, number: int) -> bool:
             begun = ((str(context.run), number), name) in used  # asked again after a round without a sum
             return begun or sum(one == name for _, one in used) < _releases(plan)[name]
 
-        found = replay.follows(query, is_left)
+        # Out of the cache meanwhile: if this is cancelled, the thread's replay is not used again.
+        replay, last = self._runs.pop(context.run, (None, 0))
+        replay = replay or RunReplay.of(context.terms, context.roster)
+        sums = self._ledger.sums_after(context.project, context.run, last)
+        found = await asyncio.to_thread(_replayed, replay, sums, query, is_left)
+        while len(self._runs) >= MAX_RUNS:
+            del self._runs[next(iter(self._runs))]
+        self._runs[context.run] = (replay, sums[-1][0] if sums else last)
         if found is None:
             raise RefusedError(
                 "the question does not follow from the project's plan and the sums so far, or its task has no releases "
@@ -66,19 +76,19 @@ class PlanControl:
         frozen = context.terms.plan is not None and context.terms.plan.data == "frozen"
         return self._ledger.first_version(context.project) if frozen else None
 
-    def _replay(self, context: RunContext) -> RunReplay:
-        """Return the replay of a run, up to the last sum that this site has."""
-        known = self._runs.pop(context.run, None)
-        replay, last = (RunReplay.of(context.terms, context.roster), 0) if known is None else known
-        for round_, upload, survivors, total in self._ledger.sums_after(context.project, context.run, last):
-            query = BoundQuery.decode(canonical(upload["query"]))
-            values = query.layout.unflatten(np.frombuffer(total, "<f8").astype(np.float64))
-            replay.observe(query, values, tuple(sorted(survivors["sites"])))
-            last = round_
-        while len(self._runs) >= MAX_RUNS:
-            del self._runs[next(iter(self._runs))]
-        self._runs[context.run] = (replay, last)
-        return replay
+
+def _replayed(
+    replay: RunReplay,
+    sums: Sequence[tuple[int, Mapping[str, Any], Mapping[str, Any], bytes]],
+    query: BoundQuery,
+    is_left: Callable[[str, int], bool],
+) -> Occurrence | None:
+    """Feed a run's new sums to its replay, and return the task that its next question belongs to."""
+    for _, upload, survivors, total in sums:
+        asked = BoundQuery.decode(canonical(upload["query"]))
+        values = asked.layout.unflatten(np.frombuffer(total, "<f8").astype(np.float64))
+        replay.observe(asked, values, tuple(sorted(survivors["sites"])))
+    return replay.follows(query, is_left)
 
 
 def _releases(plan: Plan) -> Mapping[str, int]:

@@ -8,6 +8,7 @@ import sys
 from aiohttp import web
 
 from participant.daemon import metrics
+from participant.daemon.computation import Computation
 from participant.daemon.daemon import Daemon
 from participant.policy.rules import Policy
 from participant.records.ledger import TABLES
@@ -17,6 +18,7 @@ from relay.client.transport import RelayClient, RelayError, RelayUnavailableErro
 from relay.party.journal import Journal
 from relay.service import logs, systemd
 from relay.service.admin import admin_app
+from relay.service.memory import Limits
 from relay.service.ports import opening
 from relay.service.signals import stop_requested
 from secagg.errors import ParameterError
@@ -41,9 +43,11 @@ async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool
     stop = stop_requested()
     journal = Journal(config.data, TABLES, config.anchor)
     journal.lock()
+    limits = Limits(memory_mib=config.computation_memory_mib, minutes=config.computation_minutes)
     async with config.client(identity) as relay:
         await _check_enrolled(relay, config.relay)
-        daemon = Daemon(config, identity, journal, relay, policy)
+        computation = Computation(limits)
+        daemon = Daemon(config, identity, journal, relay, policy, computation)
         metrics.watch(daemon.registry, config, journal, relay)
         runner = web.AppRunner(admin_app(daemon.registry, daemon.readiness), access_log=None)
         await runner.setup()
@@ -55,7 +59,8 @@ async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool
                 sys.stdout.write(json.dumps({"event": "ready", "admin_port": port}) + "\n")
                 sys.stdout.flush()
             async with systemd.watched():
-                await daemon.run(stop)
+                with computation:
+                    await daemon.run(stop)
         finally:
             logging.getLogger().removeHandler(kept)
             await runner.cleanup()

@@ -38,6 +38,8 @@ class ParticipantConfig(Settings):
     admin_port: int = Field(default=8451, ge=0, le=65535, description="port for health and metrics; 0 picks any")
     import_memory_mib: int = Field(default=4096, ge=256, description="memory that an import may use, in MiB")
     import_minutes: float = Field(default=240, gt=0, description="minutes that an import may take")
+    computation_memory_mib: int = Field(default=4096, ge=256, description="memory that an answer may use, in MiB")
+    computation_minutes: float = Field(default=60, gt=0, description="minutes that computing an answer may take")
     poll_s: float = Field(default=30, gt=0, le=30, description="longest wait for messages, in seconds")
     invitations_s: float = Field(default=30, gt=0, description="seconds between checks for new invitations")
 

@@ -7,13 +7,14 @@ must agree to a millionth of their array's largest entry.
 
 If such a number decides how an analysis continues (has it converged?) and lies within a millionth of its limit, an
 honest coordinator may have decided either way. On a mismatch, the replay goes back and reverses such decisions, latest
-first.
+first, among the courses that ask all that was asked. A coroutine cannot go back, so each attempt begins anew; however
+many questions do not follow, the attempts of a run together take at most `ATTEMPTS` times as long as the run itself.
 
 Nothing here looks at rows, so every party to the run can tell which questions follow.
 """
 
 from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ from participant.study.terms import ProjectTerms
 TOLERANCE = 1e-6
 """Tolerance as a share of an array's largest entry, and of a limit at which a decision may go either way."""
 ATTEMPTS = 64
-"""Maximum number of decision sequences tried for one question."""
+"""Steps that replays with other decisions may take together, for each step of the run."""
 
 
 def is_same(asked: BoundQuery, expected: BoundQuery) -> bool:
@@ -106,8 +107,6 @@ class Replay:
     """
 
     def __init__(self, spec: TableSpec, value_bits: int, told: Sequence[bool] = ()) -> None:
-        self._spec = spec
-        self._sums: list[Sum] = []
         self._secure_sum = _Replayed(value_bits, told)
         self._told = len(told)
         self.failure: Exception | None = None
@@ -116,24 +115,11 @@ class Replay:
 
     def feed(self, answer: Sum) -> None:
         """Continue with the sum that answers the expected question."""
-        self._sums.append(answer)
         self.expected = self._next(answer)
 
-    def ways(self) -> Iterator["Replay"]:
-        """Yield this replay, then a bounded number of others that decide differently on values near their limit."""
-        yield self
-        waiting, attempts = [self], 1
-        while waiting:
-            for told in waiting.pop().otherwise():
-                if attempts == ATTEMPTS:
-                    return
-                attempts += 1
-                other = Replay(self._spec, self._secure_sum.value_bits, told)
-                for answer in self._sums:
-                    if other.expected is not None:
-                        other.feed(answer)
-                waiting.append(other)
-                yield other
+    def asks(self, query: BoundQuery) -> bool:
+        """Return whether a query is the expected one."""
+        return self.expected is not None and is_same(query, self.expected)
 
     def otherwise(self) -> Iterator[list[bool]]:
         """Yield this replay's decisions with one of its own reversed, latest first."""
@@ -165,12 +151,22 @@ class Occurrence:
     number: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Path:
-    """One interpretation of a run: the tasks that it has finished, and the current one."""
+    """One interpretation of a run: the tasks that it has finished, and the current one.
+
+    Attributes:
+        number: number of tasks that it has finished.
+        task: the current task.
+        begun: number of sums of the run before the current task.
+        value_bits: its number of bits per value.
+        replay: replay of the current task.
+    """
 
     number: int
-    name: str
+    task: NamedSpec
+    begun: int
+    value_bits: int
     replay: Replay
 
 
@@ -188,6 +184,8 @@ class RunReplay:
         self._tasks = tasks
         self._value_bits = value_bits
         self._paths: list[_Path] = []
+        self._sums: list[tuple[BoundQuery, Sum]] = []
+        self._steps = 0  # taken by replays with other decisions
 
     @classmethod
     def of(cls, terms: ProjectTerms, roster: int) -> "RunReplay":
@@ -212,32 +210,33 @@ class RunReplay:
             return None
         self._paths = found
         last = max(path.number for path in found)
-        return Occurrence(tuple(dict.fromkeys(path.name for path in found if path.number == last)), last)
+        return Occurrence(tuple(dict.fromkeys(path.task.name for path in found if path.number == last)), last)
 
     def observe(self, query: BoundQuery, values: Mapping[str, Array], sites: tuple[str, ...]) -> None:
         """Record the sum that answers a question that followed."""
-        self._paths = self._read(query, lambda _name, _number: True)
+        self._paths, answer = self._read(query, lambda _name, _number: True), Sum(values, sites)
+        self._sums.append((query, answer))
         for path in self._paths:
-            path.replay.feed(Sum(values, sites))
+            path.replay.feed(answer)
 
     def _read(self, query: BoundQuery, is_left: Callable[[str, int], bool]) -> list[_Path]:
         found = [*self._going_on(query)]
-        begun = {(path.name, path.number) for path in found}
+        begun = {(path.task.name, path.number) for path in found}
         for number in self._beginnings(other_ways=not found):
-            for name, spec in self._tasks:
+            for task in self._tasks:
+                name, spec = task
                 if (name, number) in begun or not is_left(name, number) or not self._is_of_run(query, spec):
                     continue
                 replay = Replay(spec, query.query.value_bits)
-                if replay.expected is not None and is_same(query, replay.expected):
-                    found.append(_Path(number, name, replay))
+                if replay.asks(query):
+                    found.append(_Path(number, task, len(self._sums), query.query.value_bits, replay))
         return found
 
     def _going_on(self, query: BoundQuery) -> Iterator[_Path]:
         for path in self._paths:
-            for replay in path.replay.ways():
-                if replay.expected is not None and is_same(query, replay.expected):
-                    yield _Path(path.number, path.name, replay)
-                    break
+            way = next((way for way in self._ways(path) if way.asks(query)), None)
+            if way is not None:
+                yield replace(path, replay=way)
 
     def _beginnings(self, *, other_ways: bool) -> list[int]:
         """Return the possible numbers of a task that begins now: those after tasks that have ended."""
@@ -245,8 +244,32 @@ class RunReplay:
             return [0]
         ended = {path.number + 1 for path in self._paths if path.replay.expected is None}
         if not ended and other_ways:
-            ended = {path.number + 1 for path in self._paths if any(way.expected is None for way in path.replay.ways())}
+            ended = {path.number + 1 for path in self._paths if any(way.expected is None for way in self._ways(path))}
         return sorted(ended)
+
+    def _ways(self, path: _Path) -> Iterator[Replay]:
+        """Yield a path's replay, then those that decide differently on values near their limit and ask the same."""
+        yield path.replay
+        waiting = [path.replay]
+        while waiting:
+            for told in waiting.pop().otherwise():
+                if self._steps > ATTEMPTS * (len(self._sums) + 1):
+                    return
+                other = Replay(path.task.spec, path.value_bits, told)
+                is_possible = self._feed(other, path.begun)
+                waiting.append(other)
+                if is_possible:
+                    yield other
+
+    def _feed(self, replay: Replay, begun: int) -> bool:
+        """Feed the run's sums to a replay, and return whether it asks all that was asked."""
+        for query, answer in self._sums[begun:]:
+            self._steps += 1
+            if not replay.asks(query):
+                return False
+            replay.feed(answer)
+        self._steps += 1
+        return True
 
     def _is_of_run(self, query: BoundQuery, spec: TableSpec) -> bool:
         return spec.value_bits is not None or query.query.value_bits in self._value_bits

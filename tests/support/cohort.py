@@ -28,6 +28,7 @@ from coordinator.runs.lifecycle import Order, RunOutcome, begin
 from coordinator.session.config import CoordinatorConfig
 from coordinator.session.session import Session, at_work
 from participant.analyses.catalogue import parse_spec
+from participant.daemon.computation import Computation
 from participant.daemon.daemon import Daemon
 from participant.data.store.store import DatasetStore
 from participant.policy.rules import Policy
@@ -37,6 +38,7 @@ from participant.study.terms import ProjectTerms
 from relay.client.transport import MemberState
 from relay.party.journal import Journal
 from relay.server.store import sites as relay_sites
+from relay.service.memory import Limits
 from secagg.identity import Identity, Roster
 from tests.support.network import KAPLAN_MEIER, table, written
 from tests.support.relay_process import RelayProcess, apart
@@ -73,6 +75,7 @@ class Cohort:
     relay: RelayProcess
     seed: bytes
     sites: list[CohortSite]
+    computation: Computation  # of all sites
 
     @property
     def head(self) -> Identity:
@@ -123,7 +126,7 @@ class Cohort:
         """Start the daemons of these sites, or of all that are stopped."""
         for site in sites or self.sites:
             if site.working is None:
-                site.working = asyncio.create_task(_work(site, self.relay.url))
+                site.working = asyncio.create_task(_work(site, self.relay.url, self.computation))
 
     async def sleep(self, *sites: CohortSite) -> None:
         """Stop the sites' daemons in the middle of whatever they do."""
@@ -159,7 +162,8 @@ async def cohort(folder: Path, *, sites: int, seed: bytes | None = None) -> Asyn
     seed = seed or os.urandom(32)
     head = Identity(seed)
     members = [_site(folder, f"site {i:02}", seed=i) for i in range(1, sites + 1)]
-    with RelayProcess.start(folder / "relay", environment=_UNLIMITED) as relay:
+    limits = Limits(memory_mib=4096, minutes=5)
+    with RelayProcess.start(folder / "relay", environment=_UNLIMITED) as relay, Computation(limits) as computation:
 
         def enrol(db: Any) -> None:
             relay_sites.add(db, key=head.public, name="office", role="coordinator", now=time.time())
@@ -167,7 +171,7 @@ async def cohort(folder: Path, *, sites: int, seed: bytes | None = None) -> Asyn
                 relay_sites.add(db, key=site.identity.public, name=site.name, role="site", now=time.time())
 
         relay.transact(enrol)
-        there = Cohort(folder, relay, seed, members)
+        there = Cohort(folder, relay, seed, members, computation)
         there.wake()
         try:
             yield there
@@ -186,12 +190,12 @@ def _site(folder: Path, name: str, seed: int) -> CohortSite:
     return CohortSite(name, own, Identity(os.urandom(32)), columns)
 
 
-async def _work(site: CohortSite, url: str) -> None:
+async def _work(site: CohortSite, url: str, computation: Computation) -> None:
     config = ParticipantConfig(data=site.folder, relay=url, invitations_s=3600)
     journal = Journal(site.folder, TABLES)
     journal.lock()
     try:
         async with config.client(site.identity) as relay:
-            await Daemon(config, site.identity, journal, relay, POLICY).run(asyncio.Event())
+            await Daemon(config, site.identity, journal, relay, POLICY, computation).run(asyncio.Event())
     finally:
         journal.close()

@@ -35,6 +35,7 @@ PACKAGES = {
     "relay": ("relay",),  # it never loads a compiler
     "participant": ("secagg", "relay", "participant", "coordinator"),
     "coordinator": ("secagg", "relay", "participant", "coordinator"),
+    "participant.daemon.computation": ("secagg", "relay", "participant", "coordinator"),
 }
 """Packages that are loaded for each program."""
 NOT_LOADED = ("secagg.he", "participant.trainers", "relay.server.store.migrations.env", "coordinator.demo")
@@ -108,7 +109,7 @@ def _start(process: subprocess.Popen, *arguments: Any) -> None:
     if not _gives_the_same(asked):
         _execute_child(process, *arguments)
         return
-    program, *words = asked["args"][2:]
+    program, *words = _module(asked["args"])
     environment = dict(os.environ if asked["env"] is None else asked["env"])
     folder = os.fspath(asked["cwd"] or Path.cwd())
     request = {"program": program, "words": words, "environment": environment, "folder": folder}
@@ -117,6 +118,14 @@ def _start(process: subprocess.Popen, *arguments: Any) -> None:
     process._close_pipe_fds(
         *(asked[name] for name in ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite"))
     )
+
+
+def _module(args: Sequence[str]) -> list[str]:
+    """Return the module that Python is asked to run and its arguments, or nothing."""
+    words = [*args[1:]]
+    if words[:1] == ["-P"]:  # what is loaded already came from nowhere else
+        del words[0]
+    return words[1:] if words[:1] == ["-m"] else []
 
 
 def _streams(asked: Mapping[str, Any]) -> list[int]:
@@ -129,8 +138,8 @@ def _gives_the_same(asked: Mapping[str, Any]) -> bool:
     if not isinstance(args, list | tuple) or not all(isinstance(word, str) for word in args):
         return False
     return (
-        list(args[:2]) == [sys.executable, "-m"]
-        and args[2] in PACKAGES
+        args[0] == sys.executable
+        and (_module(args) or [""])[0] in PACKAGES
         and all(asked[name] == usual for name, usual in PLAIN.items())
         and all(name.startswith(READ_LATE) for name, _ in environment.items() ^ _environment.items())
         and not any(os.isatty(stream) for stream in _streams(asked)[:2])
@@ -173,9 +182,11 @@ def _become(
     from relay.service import crashpoints
 
     importlib.reload(crashpoints)  # it reads a variable
-    if (program, *words[:1]) == ("coordinator", "demo"):
+    if (program, *words[:1]) in {("coordinator", "demo"), ("participant", "start")}:
         _start_from_here()
     sys.argv = [program, *words]
+    if "." in program:
+        del sys.modules[program]  # as it is in a process that has not loaded it yet
     runpy.run_module(program, run_name="__main__", alter_sys=True)
     sys.exit()  # unwinds from wherever the server was forked
 

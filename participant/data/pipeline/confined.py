@@ -8,11 +8,10 @@ that the process returns is code.
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import traceback
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from threading import Timer
@@ -26,20 +25,8 @@ from participant.data.model.progress import Show
 from participant.data.model.summary import ImportSummary
 from participant.data.sources.choose import Options, open_source
 from participant.data.store.store import DatasetStore
+from relay.service.memory import Limits, limit_memory
 from secagg.errors import SecaggError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Limits on an import's resources.
-
-    Attributes:
-        memory_mib: address space beyond that of the process before it reads.
-        minutes: duration from start to end.
-    """
-
-    memory_mib: int
-    minutes: float
 
 
 def run(
@@ -149,7 +136,7 @@ def _work(request: dict[str, Any], out: TextIO) -> None:
     from participant.data.pipeline.importing import import_table  # noqa: PLC0415 - the waiting process needs none of it
     from participant.data.pipeline.mapping import of_version  # noqa: PLC0415
 
-    _bound(request["memory_mib"])
+    limit_memory(request["memory_mib"])
 
     def say(**message: Any) -> None:
         out.write(json.dumps(message) + "\n")
@@ -188,17 +175,6 @@ def _work(request: dict[str, Any], out: TextIO) -> None:
             bad=done.facts.bad,
             repeated=done.facts.repeated,
         )
-
-
-def _bound(memory_mib: int) -> None:
-    """Limit the address space, where the system can."""
-    try:
-        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    except OSError:
-        return  # not Linux; other systems do not enforce this limit
-    limit = used + (memory_mib << 20)
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
 
 
 def _main() -> None:

@@ -4,12 +4,14 @@ import asyncio
 
 import pytest
 
+from participant.daemon.computation import Computation
 from participant.daemon.daemon import Daemon
 from participant.policy.rules import Policy
 from participant.records.ledger import TABLES
 from participant.settings.config import ParticipantConfig
 from relay.client.outbox import deliver
 from relay.party.journal import Journal, RestoredStateError
+from relay.service.memory import Limits
 from tests.support.relay_scene import Scene
 
 
@@ -32,7 +34,8 @@ async def test_another_frame_for_the_same_place_burns_the_epoch(relay, tmp_path)
         assert journal.outgoing() == []  # it is not tried again
 
         config = ParticipantConfig(data=tmp_path / "site", relay=relay.url)
-        daemon, tries = Daemon(config, scene.first, journal, client, Policy()), []
+        computation = Computation(Limits(memory_mib=1024, minutes=1))
+        daemon, tries = Daemon(config, scene.first, journal, client, Policy(), computation), []
 
         async def work() -> None:
             tries.append(1)

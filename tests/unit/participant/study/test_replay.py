@@ -26,7 +26,7 @@ from participant.statistics.evaluation.registry import COUNTS
 from participant.statistics.language.query import Query, canonical
 from participant.statistics.vocabulary.counts import CountsParams
 from participant.study.plan import NamedSpec
-from participant.study.replay import TOLERANCE, Occurrence, RunReplay
+from participant.study.replay import ATTEMPTS, TOLERANCE, Occurrence, Replay, RunReplay
 from secagg.errors import ParameterError
 from tests.support.plain_sum import PlainSum
 from tests.support.rounding import other_rounding
@@ -195,6 +195,22 @@ async def test_a_decision_at_its_limit_may_go_both_ways_and_no_other(
     sums = Zeros(below=below)
     await spec.analyse(sums)
     assert follows_all(spec, sums) is (either or below == [value <= 1] * 3)
+
+
+async def test_questions_that_do_not_follow_cost_a_bounded_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve decisions at their limit make thousands of courses, and every wrong question would try them all."""
+    spec, decided = Deciding(dataset="lung", row_limit=100, value=1.0, decisions=12), [True, False] * 6
+    sums, replay = Zeros(below=decided), RunReplay([NamedSpec("task", spec)], {40})
+    await spec.analyse(sums)
+    for query in sums.asked[:-1]:
+        assert replay.follows(query, always) is not None
+        replay.observe(query, query.layout.unflatten(np.zeros(query.layout.length)), ("a", "b", "c"))
+    steps, one_step = [], Replay._next
+    monkeypatch.setattr(Replay, "_next", lambda self, answer: steps.append(1) or one_step(self, answer))
+    wrong = bind(sums.asked[-1].query.model_copy(update={"dataset": "other"}))
+    for _ in range(50):
+        assert replay.follows(wrong, always) is None
+    assert ATTEMPTS < len(steps) <= (ATTEMPTS + 2) * (len(sums.asked) + 1)
 
 
 # Queries that are not the one that follows -----------------------------------------------------------------------

@@ -11,9 +11,9 @@ import pytest
 from participant.data.model.declaration import Declaration
 from participant.data.model.errors import BadRowsError, HeaderError, ImportLimitError, SourceError
 from participant.data.pipeline import confined
-from participant.data.pipeline.confined import Limits
 from participant.data.sources.choose import Options
 from participant.data.store.store import DatasetStore
+from relay.service.memory import Limits
 from tests.support.tables import NOW
 
 

@@ -58,6 +58,12 @@ class HosmerLemeshow:
     sites: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    @classmethod
+    def without(cls, sites: tuple[str, ...], reason: str) -> "HosmerLemeshow":
+        """Return the outcome of a test that cannot be made."""
+        text = f"no Hosmer-Lemeshow test: {reason}; ask for fewer `groups`, or leave them out"
+        return cls(statistic=None, df=0, p=None, groups=(), sites=sites, warnings=(text,))
+
 
 async def hosmer_lemeshow(
     spec: TableSpec, secure_sum: SecureSum, risk: Predicted, outcome: Numeric, groups: int
@@ -70,7 +76,7 @@ async def hosmer_lemeshow(
     shares = [(i + 1) / groups for i in range(groups - 1)]
     found = await find_quantiles(spec, secure_sum, risk, shares, GRID)
     if not found.known.all():
-        return _none(found.sites, "the sites hide small groups by risk")
+        return HosmerLemeshow.without(found.sites, "the sites hide small groups by risk")
     edges = sorted({round(value / GRID) for value in found.values.tolist()})
     params = HistogramParams(
         quantity=risk,
@@ -84,13 +90,13 @@ async def hosmer_lemeshow(
     answer = await secure_sum(spec.ask(HISTOGRAM, params, secure_sum.value_bits))
     counts, sums = answer.values["counts"], answer.values["sums"].sum(axis=0)
     if np.max(answer.values.get("suppressed", 0.0)):
-        return _none(answer.sites, "the sites hide small groups by risk and outcome")
+        return HosmerLemeshow.without(answer.sites, "the sites hide small groups by risk and outcome")
     if counts[-1].any():
-        return _none(answer.sites, f"{outcome.column} has values other than 0 and 1")
+        return HosmerLemeshow.without(answer.sites, f"{outcome.column} has values other than 0 and 1")
     filled = counts.any(axis=0)
     rows, events, expected = counts.sum(axis=0)[filled], counts[1][filled], sums[filled]
     if len(rows) < 3:
-        return _none(answer.sites, "fewer than three groups differ in risk")
+        return HosmerLemeshow.without(answer.sites, "fewer than three groups differ in risk")
     ends = np.array([0, *edges, round(1 / GRID)]) * GRID
     statistic = float(((events - expected) ** 2 / (expected * (1 - expected / rows))).sum())
     small = int((np.minimum(expected, rows - expected) < FEW).sum())
@@ -107,8 +113,3 @@ async def hosmer_lemeshow(
         if small
         else (),
     )
-
-
-def _none(sites: tuple[str, ...], reason: str) -> HosmerLemeshow:
-    text = f"no Hosmer-Lemeshow test: {reason}; set `groups` to fewer, or to 0 for no test"
-    return HosmerLemeshow(statistic=None, df=0, p=None, groups=(), sites=sites, warnings=(text,))

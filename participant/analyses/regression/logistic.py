@@ -5,11 +5,12 @@ log-likelihoods l of the fit and l0 of the intercept alone, q slopes and n rows:
 
     likelihood ratio  2 (l - l0)                      chi-square, with q degrees of freedom
     McFadden's R2     1 - l / l0
-    Hosmer-Lemeshow   with `groups` groups by predicted risk (`hosmer_lemeshow`); 0 groups omit it
+    Hosmer-Lemeshow   with `groups` groups by predicted risk (`hosmer_lemeshow`), if asked for
 
-Rounds: those of `glm`, and about four (without a floor) for Hosmer and Lemeshow's test. If a site is lost midway,
-everything starts over with the remaining sites. Disclosure: that of `glm-score`, and of `histogram` by risk and
-outcome.
+Rounds: those of `glm`. Hosmer and Lemeshow's test takes about four more, and up to a hundred under a floor, where it
+searches the groups' limits by halving. If a site is lost midway, everything starts over with the remaining sites; if
+too few are left for the test, the fit stands without it. Disclosure: that of `glm-score`, and of `histogram` by risk
+and outcome.
 
     analysis = "logistic"
     dataset = "lung"
@@ -39,13 +40,14 @@ from participant.analyses.regression.glm import GlmResult, GlmSpec, fit_glm
 from participant.analyses.regression.hosmer_lemeshow import HosmerLemeshow, RiskGroup, hosmer_lemeshow
 from participant.statistics.language.layout import Array
 from participant.statistics.vocabulary.histogram import Predicted
+from secagg.errors import NotEnoughParticipantsError
 
 
 class LogisticSpec(FormulaSpec):
-    """A logistic model as a formula, for an outcome of 0 or 1; `groups` for Hosmer and Lemeshow's test, or 0."""
+    """A logistic model as a formula, for an outcome of 0 or 1; `groups`, often 10, for Hosmer and Lemeshow's test."""
 
     analysis: Literal["logistic"] = "logistic"
-    groups: int = Field(default=10, ge=0, le=100)
+    groups: int = Field(default=0, ge=0, le=100)
 
     async def analyse(self, secure_sum: SecureSum) -> "LogisticResult":
         """Run the analysis; raises the same errors as `fit_logistic`."""
@@ -160,7 +162,11 @@ async def _fit_and_test(spec: LogisticSpec, groups: int, secure_sum: SecureSum) 
         low=0.0,
         high=1.0,
     )
-    return _result(spec, fit, await hosmer_lemeshow(spec, secure_sum, risk, outcome, groups))
+    try:
+        tested = await hosmer_lemeshow(spec, secure_sum, risk, outcome, groups)
+    except NotEnoughParticipantsError as error:  # the fit is finished, and stays
+        tested = HosmerLemeshow.without(fit.sites, str(error))
+    return _result(spec, fit, tested)
 
 
 def _result(spec: LogisticSpec, fit: GlmResult, tested: HosmerLemeshow | None) -> LogisticResult:

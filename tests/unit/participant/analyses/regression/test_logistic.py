@@ -5,12 +5,15 @@ import pytest
 import statsmodels.api as sm
 
 from participant.analyses.base.errors import CollinearityError, SeparationError
+from participant.analyses.base.secure_sum import Sum
 from participant.analyses.regression.glm import GlmSpec, Offset, fit_glm
 from participant.analyses.regression.logistic import LogisticSpec
 from participant.analyses.regression.negative_binomial import NegativeBinomialSpec, NotOverdispersedError
+from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.language.statistic import Columns
 from participant.statistics.models.design import Category
 from participant.statistics.models.variables import Variable
+from secagg.errors import NotEnoughParticipantsError
 from tests.support.plain_sum import PlainSum
 from tests.support.trials import gbsg2, split
 
@@ -22,7 +25,7 @@ PLAIN = {"dataset": "gbsg2", "row_limit": 1000, "minimum_persons": 1}
 
 
 def logistic(formula: str = "cens ~ age + C(tgrade)", **changes: object) -> LogisticSpec:
-    given = {"formula": formula, "numbers": (AGE, EVENT, NODES), "categories": (GRADE,)}
+    given = {"formula": formula, "numbers": (AGE, EVENT, NODES), "categories": (GRADE,), "groups": 10}
     return LogisticSpec.model_validate(given | PLAIN | changes)
 
 
@@ -181,3 +184,27 @@ async def test_a_lost_site_begins_the_search_again(round_: int) -> None:
     alone = await counts().analyse(PlainSum({"all": left}))
     np.testing.assert_allclose([*result.coef, result.alpha], [*alone.coef, alone.alpha], rtol=1e-7)
     assert result.rows == len(left["age"])
+
+
+class LosesSites(PlainSum):
+    """Sums until the fit is finished: too few sites are left for any other statistic."""
+
+    async def __call__(self, query: BoundQuery) -> Sum:
+        if query.statistic.name == "histogram":
+            raise NotEnoughParticipantsError("2 sites are left, fewer than 3")
+        return await super().__call__(query)
+
+
+async def test_a_finished_fit_is_not_lost_to_the_test_that_follows() -> None:
+    result = await logistic().analyse(LosesSites(split(gbsg2(), 3, 1)))
+    alone = await logistic(groups=0).analyse(PlainSum(split(gbsg2(), 3, 1)))
+    np.testing.assert_array_equal(result.coef, alone.coef)
+    assert result.hosmer_lemeshow is None
+    assert any("no Hosmer-Lemeshow test: 2 sites are left" in text for text in result.warnings)
+
+
+async def test_a_default_fit_asks_for_nothing_beside_the_model() -> None:
+    sites = PlainSum(split(gbsg2(), 3, 1))
+    await LogisticSpec.model_validate(logistic(minimum_persons=5).model_dump(exclude={"groups"})).analyse(sites)
+    assert {query.statistic for query in sites.queries} <= {"moments", "glm-score", "ranges"}
+    assert len(sites.queries) <= 12

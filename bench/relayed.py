@@ -7,6 +7,7 @@ has neither masks nor the messages that unmask. The setup of the epoch is not ti
 """
 
 import asyncio
+import math
 import os
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
@@ -34,7 +35,7 @@ from secagg.protocol.participant_setup import Outside
 from secagg.protocol.step import Confirm, Contribute, Event, Send, Step, StepInputs
 from secagg.protocol.table import encode_state, receive, tell
 
-PACE = Timeouts(step_s=600, grace_s=600, epoch_s=7200)
+PACE = Timeouts(step_s=600, grace_s=600, officer_s=0, epoch_s=7200, run_ends=math.inf)
 T = TypeVar("T")
 
 

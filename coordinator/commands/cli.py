@@ -16,6 +16,9 @@ app = lazy_group(
             "Show which of the project's variables each site has, their coding, and the approximate number of rows.",
         ),
         "run": Subcommand("run", "Run analyses over the sites that confirmed the roster, and print the results."),
+        "status": Subcommand(
+            "runs", "Show a run's state and how each site stands in it: who waits for whom, who declined, and why."
+        ),
         "runs": Subcommand("runs", "List this coordinator's runs, newest first."),
         "show": Subcommand(
             "show",

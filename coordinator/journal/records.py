@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 RequestedAction = Literal["", "pause", "cancel"]
 
 MAX_REASON = 200
+_WITH_WAITS = (
+    "SELECT run.*, EXISTS (SELECT 1 FROM standing WHERE standing.run = run.run AND how = 'waiting') AS waits FROM run"
+)
 _SAME = (
     "name", "terms", "task", "value_bits", "quorum", "began", "deadline", "ended", "reason", "wish", "position",
 )  # fmt: skip
@@ -43,6 +46,7 @@ class RunRecord:
         told: whether the relay knows this state.
         wish: action that a command has requested of the executing process.
         position: ID of the last message that the run has processed.
+        waits: whether it waits for a site's officer or schedule.
     """
 
     run: UUID
@@ -63,6 +67,12 @@ class RunRecord:
     told: bool = False
     wish: RequestedAction = ""
     position: int = 0
+    waits: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The state as people and programs read it: a running run may be `waiting`."""
+        return "waiting" if self.waits and self.state is RunState.RUNNING else self.state.value
 
     @property
     def specs(self) -> "tuple[TableSpec, ...]":
@@ -87,7 +97,7 @@ class RunRecord:
             "project": self.name,
             "analyses": list(self.analyses),
             "task": self.task,
-            "outcome": self.state.value,
+            "outcome": self.shown,
             "detail": self.reason,
             "began": self.began,
             "deadline": self.deadline,
@@ -132,7 +142,7 @@ class RunRecords:
 
     def get(self, run: UUID) -> RunRecord:
         """Return a run; raises ParameterError if the journal does not have it."""
-        found = _records(self._connection.execute("SELECT * FROM run WHERE run = ?", (str(run),)))
+        found = _records(self._connection.execute(f"{_WITH_WAITS} WHERE run.run = ?", (str(run),)))
         if not found:
             raise ParameterError(
                 f"this coordinator's journal has no run {run}; list the runs with: secagg-coordinator runs"
@@ -141,7 +151,7 @@ class RunRecords:
 
     def all(self) -> list[RunRecord]:
         """Return all runs, newest first."""
-        return _records(self._connection.execute("SELECT * FROM run ORDER BY began DESC"))
+        return _records(self._connection.execute(f"{_WITH_WAITS} ORDER BY began DESC"))
 
     def move(self, run: UUID, state: RunState, reason: str = "", *, told: bool = False) -> None:
         """Enter a new state of a run unless the run is in a final state."""
@@ -205,5 +215,6 @@ def _record(row: dict[str, Any]) -> RunRecord:
         repeats=None if row["repeats"] is None else UUID(row["repeats"]),
         state=RunState(row["state"]),
         told=bool(row["told"]),
+        waits=bool(row["waits"]),
         **{name: row[name] for name in _SAME},
     )

@@ -101,4 +101,14 @@ TABLES: Migrations = {
         PRIMARY KEY (run, number)
     ) STRICT""",
     8: _mend_early_runs,
+    9: """CREATE TABLE standing (
+        run    TEXT NOT NULL,          -- UUID
+        site   TEXT NOT NULL,          -- name of the site
+        how    TEXT NOT NULL,          -- see coordinator.journal.standings.How
+        round  INTEGER NOT NULL,       -- number of the round concerned, 0 during setup
+        reason TEXT NOT NULL,          -- reason that the site gave, or what it did not send
+        until  REAL,                   -- the run waits for the site until then, seconds since 1970
+        since  REAL NOT NULL,          -- time at which this was noted
+        PRIMARY KEY (run, site)
+    ) STRICT""",
 }

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from coordinator.session.mailbox import Subscription
 from relay.client.outbox import deliver
-from relay.client.transport import Message, RelayClient
+from relay.client.transport import Message, RelayClient, SiteReport
 from relay.party.journal import Journal
 
 
@@ -50,6 +50,10 @@ class RunChannel:
         if self._checkpoints is not None:
             await self._checkpoints.store(self.lease)
         await deliver(self._journal, self._relay, self._run, lease=self.lease)
+
+    async def reports(self) -> list[SiteReport]:
+        """Return what the sites reported last about their part in the run."""
+        return await self._relay.reports(self._run)
 
     async def next(self, wait_s: float) -> Message | None:
         """Return the run's next message, or None if none arrives in time."""

@@ -20,10 +20,12 @@ from uuid import UUID
 import numpy as np
 
 from coordinator.journal.receipts import ReceiptLog
+from coordinator.journal.standings import SAID, How, SiteStandings, in_words
 from coordinator.journal.tables import AddedUpload, PendingRound, ReleasedSum, RunTables
 from coordinator.runs.channel import RunChannel
 from coordinator.runs.unmasking import ClusterError, Recover, here
 from coordinator.session.progress import Event, Show, What
+from relay.api.states import SiteState
 from relay.client.transport import Message
 from relay.party.journal import Journal, JournalBatch
 from relay.service.crashpoints import crashpoint
@@ -50,15 +52,26 @@ from secagg.protocol.table import decode_state, encode_state, receive, tell
 S = TypeVar("S", bound=Record)
 
 POLL_S = 1.0  # longest single wait for mail, so that grace periods and deadlines are noticed
+LOOK_S = 1.0  # interval at which it reads what sites report that have not answered
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Waiting times in seconds: for all sites in a step, and for the last ones once enough have answered."""
+    """Waiting times in seconds.
+
+    Attributes:
+        step_s: for all sites in a step.
+        grace_s: for the last ones once enough have answered.
+        officer_s: for sites that report that their officer or their schedule must first allow a step.
+        epoch_s: until an epoch's secrets are erased.
+        run_ends: deadline of the run, seconds since 1970.
+    """
 
     step_s: float
     grace_s: float
+    officer_s: float
     epoch_s: int
+    run_ends: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,8 @@ class Driver:
         self._journal = journal
         self._tables = RunTables(journal.connection, run)
         self._receipt = ReceiptLog(journal.connection, run)
+        self._standings = SiteStandings(journal.connection, run)
+        self._old_reports: dict[bytes, float | None] = {}  # time of each site's report about an earlier epoch
         self._channel = channel
         self._timeouts = timeouts
         self._show = show
@@ -141,11 +156,16 @@ class Driver:
             NotEnoughParticipantsError: too few sites answered in some step.
         """
         if not self._goes_on():
+            if self._tables.last_epoch()[0]:
+                self._old_reports = {one.key: one.updated for one in await self._channel.reports()}
             self._announce(sites, rounds, quorum, **terms)
         await self._channel.deliver()
         while isinstance(setup := self._state, cs.CoordinatorSetup):
             await self._wait(_AWAITED[type(setup)], _expected(setup), enough=setup.least_members)
-            self._tell(Close())
+            try:
+                self._tell(Close())
+            except NotEnoughParticipantsError as error:
+                raise self._with_reasons(error) from error
             await self._channel.deliver()
         ready = self._at(cr.Prepared)
         self._say(
@@ -182,6 +202,7 @@ class Driver:
         with self._commit(step):
             self._tables.forget_packages()
             self._tables.begin_epoch(number + 1, first + rounds)
+            self._standings.begin(self._participants.names[key] for key in sites)
 
     def _slack(self, loss_rule: LossRule | None) -> int | None:
         """Return the next epoch's slack: after an earlier epoch it may lose no site, unless the rule is `continue`.
@@ -227,6 +248,10 @@ class Driver:
                 self._say("refused", site=self._name(error.party or 0), detail=str(error))
                 self._excluded.add(error.party or 0)
                 self._give_up("a site dealt wrong shares or a wrong vault")
+            except NotEnoughParticipantsError as error:
+                named = self._with_reasons(error)
+                self._give_up(str(named))
+                raise named from error
             except AbortError as error:
                 self._give_up(str(error))
                 raise
@@ -244,7 +269,9 @@ class Driver:
     def _open(self, query: bytes, schema: Schema, position: int) -> None:
         idle = self._at(cr.Prepared)
         roster = tuple(site for site in idle.survivors if site not in self._excluded)
-        deadline = int(time.time() + 4 * (self._timeouts.step_s + self._timeouts.grace_s)) + 1
+        steps_s = 4 * (self._timeouts.step_s + self._timeouts.grace_s)
+        officers_s = 2 * self._timeouts.officer_s  # one decides about the question, and one about the survivors
+        deadline = int(min(time.time() + steps_s + officers_s, self._timeouts.run_ends, idle.manifest.expires)) + 1
         self._total = _zeros(idle.manifest, schema)
         self._answering = None
         with self._commit(tell(idle, Ask(query, schema, deadline, roster), self._inputs())):
@@ -264,6 +291,7 @@ class Driver:
         self._total = None
         answer = self._tables.answer(position, query)
         assert answer is not None  # entered just now
+        self._standings.settle(answer.survivors)
         lost = len(roster) - len(answer.survivors)
         detail = f"sum over {len(answer.survivors)} sites" + (f", {lost} lost on the way" if lost else "")
         self._say("round-done", round_=number, detail=detail if learn else f"{detail}; the sites hold it")
@@ -349,29 +377,81 @@ class Driver:
     # Waiting -------------------------------------------------------------------------------------------------------
 
     async def _wait(self, step: str, expected: Collection[int], *, enough: int) -> None:
-        """Read mail until all expected sites answered, or enough did and the grace period is over, or time is up."""
+        """Read mail until all expected sites answered, or enough did and the grace period is over, or time is up.
+
+        A site that reports that it waits for its officer is given `officer_s`, unless its answer is not needed; one
+        that reports a refusal is not waited for, and nobody is once too few are left.
+        """
         self._say(
             "step", step=step, round_=self._round, detail=f"waiting for {len(expected)} sites", sites=len(expected)
         )
-        began = time.monotonic()
+        began = looked = time.monotonic()
         heard = self._heard()
         enough_since = began if len(heard) >= enough else None
-        while missing := set(expected) - heard:
+        reported = _Reported(frozenset(), frozenset())
+        while missing := (silent := set(expected) - heard) - reported.refused:
             now = time.monotonic()
             ends = began + self._timeouts.step_s
             if enough_since is not None:
                 ends = min(ends, enough_since + self._timeouts.grace_s)
+            if reported.waiting & missing and (enough_since is None or step in _LOSES):
+                ends = max(ends, began + self._timeouts.officer_s)
             if now >= ends:
                 for site in sorted(missing):
-                    detail = f"sent no {step} in time"
-                    self._say("lost", step=step, round_=self._round, site=self._name(site), detail=detail)
+                    self._miss(site, step, waited=site in reported.waiting)
                 return
+            if len(set(expected) - reported.refused) < enough:
+                return
+            if now >= looked + LOOK_S:
+                looked, reported = now, await self._look(silent, began + self._timeouts.officer_s - now)
             message = await self._channel.next(min(POLL_S, ends - now))
             if message is not None:
                 await self._take(message, step)
             heard = self._heard()
             if enough_since is None and len(heard) >= enough:
                 enough_since = time.monotonic()
+
+    async def _look(self, silent: Collection[int], left_s: float) -> "_Reported":
+        """Note what sites that have not answered report about this step.
+
+        Args:
+            silent: the sites.
+            left_s: seconds for which they are still waited for.
+        """
+        sites = self._manifest_sites(self._state)
+        pending = self._tables.pending()
+        until = min(time.time() + left_s, pending.deadline if pending and self._round else self._timeouts.run_ends)
+        reports = {one.key: one for one in await self._channel.reports()}
+        found: dict[SiteState, set[int]] = {SiteState.WAITING: set(), SiteState.REFUSED: set()}
+        for site in sorted(silent):
+            report = reports.get(sites[site - 1])
+            if report is None or not report.reason or report.round != self._round or report.state not in found:
+                continue
+            if report.updated == self._old_reports.get(report.key):
+                continue
+            found[report.state].add(site)
+            how: How = "waiting" if report.state is SiteState.WAITING else "refused"
+            self._stands(site, how, report.reason, until=until if how == "waiting" else None)
+        return _Reported(frozenset(found[SiteState.WAITING]), frozenset(found[SiteState.REFUSED]))
+
+    def _miss(self, site: int, step: str, *, waited: bool) -> None:
+        """Note that a site did not answer in time; one that waited for a decision is not said to be lost."""
+        if waited:
+            [reason] = [one.reason for one in self._standings.all() if one.site == self._name(site)]
+            self._stands(site, "undecided", reason)
+        else:
+            self._stands(site, "lost", f"sent no {step} in time")
+
+    def _stands(self, site: int, how: How, reason: str = "", *, until: float | None = None) -> None:
+        """Enter how a site stands in the run, and show it if it is new."""
+        name = self._name(site)
+        if self._standings.note(name, how, round_=self._round, reason=reason, until=until):
+            self._say(_SHOWN[how], round_=self._round, site=name, detail=f"{SAID[how]}{reason}")
+
+    def _with_reasons(self, error: NotEnoughParticipantsError) -> NotEnoughParticipantsError:
+        """Return the error with the sites that did not contribute, each with its reason."""
+        reasons = in_words(self._standings.all())
+        return NotEnoughParticipantsError(f"{error}; {reasons}") if reasons else error
 
     def _heard(self) -> set[int]:
         """Return the sites that have answered in the current step, including those that declined."""
@@ -410,9 +490,13 @@ class Driver:
         for effect in done.effects:
             if isinstance(effect, Add):
                 self._total.add(effect.vector)
+        frame = envelope.parse(data)
+        if isinstance(self._state, cr.AwaitUploads) and frame.sender in self._state.declined:
+            self._stands(frame.sender, "declined", self._state.declined[frame.sender])
+        else:
+            self._stands(frame.sender, "taking-part")
         self.bytes_heard[name] = self.bytes_heard.get(name, 0) + len(data) + len(payload or b"")
-        kind = envelope.parse(data).kind
-        self._say("heard", step=step, round_=self._round, site=name, detail=str(kind))
+        self._say("heard", step=step, round_=self._round, site=name, detail=str(frame.kind))
 
     # Helpers -------------------------------------------------------------------------------------------------------
 
@@ -499,6 +583,25 @@ _AWAITED: dict[type[cs.CoordinatorSetup], str] = {
     cs.AwaitShares: "Shares",
     cs.AwaitReceipts: "Receipt",
 }
+
+
+_LOSES = {"Upload"}  # steps in which a site whose answer comes too late is left out of the sum
+
+_SHOWN: dict[How, What] = {
+    "taking-part": "goes-on",
+    "waiting": "waiting",
+    "undecided": "waiting",
+    "declined": "declined",
+    "refused": "declined",
+    "lost": "lost",
+}
+
+
+class _Reported(NamedTuple):
+    """Sites that have not answered a step: those that report that they wait, and those that refuse it."""
+
+    waiting: frozenset[int]
+    refused: frozenset[int]
 
 
 def _expected(setup: cs.CoordinatorSetup) -> Collection[int]:

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 from coordinator.journal.receipts import ReceiptLog, conclude
 from coordinator.journal.records import RequestedAction, RunRecord
+from coordinator.journal.standings import SiteStandings
 from coordinator.journal.tables import ReleasedSum, RunTables
 from coordinator.projects.projects import SealedProject
 from coordinator.runs.channel import RunChannel
@@ -276,7 +277,7 @@ class _Work:
     async def _analyses(self, record: RunRecord, channel: RunChannel) -> RunOutcome:
         session, settings = self._session, self._session.settings
         tables = RunTables(session.journal.connection, self._run)
-        timeouts = Timeouts(settings.step_s, settings.grace_s, settings.epoch_s)
+        timeouts = Timeouts(settings.step_s, settings.grace_s, settings.officer_s, settings.epoch_s, record.deadline)
         participants = Participants(self._sealed.roster, self._sealed.names)
         driver = Driver(
             self._run,
@@ -458,6 +459,7 @@ def forget_run(session: Session, run: UUID) -> None:
         batch.retract(run)
         tables.forget_packages()
         tables.close_round()
+        SiteStandings(batch.connection, run).end()
 
 
 async def stop(session: Session, run: UUID, action: RequestedAction) -> None:

@@ -30,6 +30,11 @@ class CoordinatorConfig(Settings):
     proxy: str | None = Field(default=None, description="HTTPS proxy; by default, that of the environment")
     step_s: float = Field(default=120, gt=0, description="longest wait in seconds for the sites in each step")
     grace_s: float = Field(default=15, ge=0, description="wait in seconds for the last sites once enough have answered")
+    officer_s: float = Field(
+        default=28_800,
+        ge=0,
+        description="longest wait in seconds for sites whose officer or schedule must first allow a step",
+    )
     rounds: int = Field(default=32, ge=1, description="number of rounds an epoch prepares")
     epoch_s: int = Field(default=86_400, ge=60, description="seconds until an epoch's secrets are erased")
     run_s: float = Field(default=86_400, ge=1, description="seconds a run may take before it is ended")

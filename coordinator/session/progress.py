@@ -21,6 +21,9 @@ What = Literal[
     "heard",
     "refused",
     "lost",
+    "waiting",
+    "goes-on",
+    "declined",
     "epoch-ready",
     "round-opened",
     "cluster-failed",
@@ -69,8 +72,10 @@ def in_words(console: Console) -> Show:
         site, detail = escape(event.site), escape(event.detail)  # text from others, not markup
         if event.what in {"round-opened", "cluster-failed", "round-done", "epoch-ready", "round-abandoned"}:
             console.print(f"[dim]{event.seconds:7.2f} s[/dim]  {place}: {detail}")
-        elif event.what in {"lost", "refused"}:
+        elif event.what in {"lost", "refused", "declined"}:
             console.print(f"[dim]{event.seconds:7.2f} s[/dim]  {place}: [red]{site}[/red] {detail}")
+        elif event.what in {"waiting", "goes-on"}:
+            console.print(f"[dim]{event.seconds:7.2f} s[/dim]  {place}: [yellow]{site}[/yellow] {detail}")
 
     return show
 

@@ -15,6 +15,7 @@ from participant.daemon.computation import Computation
 from participant.daemon.epoch import RunContext, SiteRun, machine_name
 from participant.daemon.plan_control import PlanControl
 from participant.daemon.release_control import ReleaseControl
+from participant.daemon.reporter import Reporter, for_the_wire
 from participant.data.model.errors import DatasetError
 from participant.data.store.store import DatasetStore
 from participant.policy.differencing import AnsweredRows
@@ -25,7 +26,7 @@ from participant.records.decisions import Decisions, Waiting
 from participant.records.ledger import Ledger
 from participant.settings.config import ParticipantConfig
 from participant.statistics.evaluation.bound import BoundQuery
-from relay.api.states import FINAL_RUN, SiteState
+from relay.api.states import FINAL_RUN
 from relay.client.outbox import deliver
 from relay.client.transport import Message, PayloadRef, RelayClient, RelayError, RelayUnavailableError
 from relay.party.journal import Journal, RestoredStateError
@@ -74,6 +75,7 @@ class Daemon:
         self._release_control = ReleaseControl(policy, self._ledger, self._records, self._decisions)
         self._store = DatasetStore(config.datasets)
         self._answers = Invitations(relay, self._store, policy)
+        self._reports = Reporter(relay)
         self._runs: dict[str, SiteRun] = {}
         self._over: dict[UUID, str] = {}  # runs that have ended at the relay
         self._working = asyncio.Lock()
@@ -115,6 +117,7 @@ class Daemon:
                     tasks.create_task(self._forever(self._invitations, pause_s=self._config.invitations_s)),
                     tasks.create_task(self._forever(self._receipts, pause_s=self._config.invitations_s)),
                     tasks.create_task(self._forever(self._tick, pause_s=TICK_S)),
+                    tasks.create_task(self._forever(self._report, pause_s=TICK_S)),
                     tasks.create_task(self._forever(self._expire_logs, pause_s=EXPIRY_S)),
                 ]
                 await stop.wait()
@@ -221,20 +224,18 @@ class Daemon:
             log.warning("frame-refused", check=check, detail=str(refusal), error=type(refusal).__name__)
             with self._journal.transaction() as batch:
                 batch.read_to(message.id)
-            if isinstance(refusal, RefusedError) and refusal.rules:
-                await self._report(message.run, refusal)
+            if isinstance(refusal, RefusedError) and refusal.rules:  # the protocol has no frame to tell the coordinator
+                self._reports.refuse(message.run, 0, str(refusal))
             return
         kept = set(self._journal.machines())
         self._runs = {n: one for n, one in {**self._runs, site_run.name: site_run}.items() if n in kept}
         await deliver(self._journal, self._relay)
         await self._act(site_run)
 
-    async def _report(self, run: UUID, refusal: RefusedError) -> None:
-        """Report at the relay which rules a manifest breaks; the protocol has no frame to tell the coordinator."""
-        try:
-            await self._relay.report(run, SiteState.WAITING, SiteState.REFUSED, reason=_for_the_wire(str(refusal)))
-        except RelayError as error:  # this site has already reported a state for this run
-            log.info("refusal-not-reported", run=run, type=error.type)
+    async def _report(self) -> None:
+        """Tell the coordinators what waits or was refused. A paused site sends nothing."""
+        if not self._decisions.is_paused():
+            await self._reports.send(self._decisions.waiting())
 
     async def _payload(self, reference: PayloadRef, state: Record) -> bytes:
         """Return a payload; the frame that it came with binds it by a hash of its own.
@@ -267,7 +268,7 @@ class Daemon:
             raise RefusedError("the frame belongs to an epoch that this site is not part of")
         confirmed = self._ledger.confirmed(message.project)
         if confirmed is None:
-            raise RefusedError("no officer of this site has confirmed the project's roster")
+            raise RefusedError("no officer of this site has agreed to the project's roster and plan", "agree")
         context = RunContext.of(message.run, message.project, confirmed)
         self._computation.warm()  # while the epoch is set up
         return SiteRun.invited(context, frame, confirmed, self._policy, self._journal, self._identity)
@@ -347,7 +348,7 @@ class Daemon:
             self._count_refusal(refusal)
             self._rounds.labels("declined").inc()
             if self._awaits(site_run, state):
-                site_run.tell(DeclineRound(_for_the_wire(str(refusal))))
+                site_run.tell(DeclineRound(for_the_wire(str(refusal))))
             return
         log.info("round-contributed", round=round_, statistic=query.statistic, numbers=state.current.schema.length)
         self._rounds.labels("contributed").inc()
@@ -367,6 +368,7 @@ class Daemon:
             log.warning("survivors-not-signed", round=state.current.round, lost=lost, detail=str(refusal))
             self._count_refusal(refusal)
             self._rounds.labels("withheld").inc()
+            self._reports.refuse(site_run.context.run, state.current.round, str(refusal))
             site_run.tell(Withhold())
             return
         if waiting is not None:
@@ -416,6 +418,7 @@ class Daemon:
         for run in over:
             self._over.pop(run, None)
             self._plans.forget(run)
+            self._reports.forget(run)
 
     async def _receipts(self) -> None:
         if self._decisions.is_paused():
@@ -438,8 +441,3 @@ class Daemon:
             for site_run in list(self._runs.values()):
                 if site_run.context.run in waiting:
                     await self._act(site_run)
-
-
-def _for_the_wire(reason: str) -> str:
-    """Return a reason in the form that the protocol carries: printable ASCII, at most 200 characters."""
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in reason)[:200]

@@ -15,6 +15,7 @@ from participant.policy.rules import AskedQuery, Policy, RefusedError
 from participant.records.decisions import Decisions, Waiting, subject_of_query, subject_of_set
 from participant.records.ledger import Ledger
 from participant.statistics.evaluation.bound import BoundQuery
+from relay.service.dates import utc
 from secagg.params import LossRule
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector
 
@@ -53,7 +54,7 @@ class ReleaseControl:
             )
         if begins > now:
             rules.append("schedule")
-            words.append(f"this site's schedule allows computing again in {(begins - now) / 3600:.1f} hours")
+            words.append(f"this site's schedule allows computing again at {utc(begins)}")
         if not rules:
             return None
         return Waiting(
@@ -63,6 +64,7 @@ class ReleaseControl:
             subject=subject_of_query(query),
             rules=tuple(rules),
             words="; ".join(words),
+            public=str(RefusedError("; ".join(words), *rules)),
             deadline=state.current.deadline,
             query=query,
         )
@@ -87,11 +89,12 @@ class ReleaseControl:
         decided = self.decisions.of(context.run, subject)
         if decided is False:
             raise RefusedError("an officer of this site denied the request")
-        rules, words = [], []
+        rules, words, public = [], [], []
         lost = set(state.idle.survivors) - set(state.survivors)
         if lost and manifest.loss_rule is not LossRule.CONTINUE:
             rules.append("loss_rule")
             words.append(f"sites lost: {len(lost)}")
+            public.append(f"the sum is without {_sites(len(lost))} lost in this run")
         signed = set(self.ledger.survivors(context.run))
         shrinks = manifest.loss_rule is LossRule.CONTINUE and set(keys) < signed
         least = self.policy.least_difference(manifest)
@@ -99,10 +102,11 @@ class ReleaseControl:
         if near is not None and not shrinks:
             rules.append("minimum_site_difference")
             words.append(_too_near(near, frozenset(keys), least))
+            public.append(_too_near_in_public(near, frozenset(keys), least))
         if not rules:
             return None
         if self.policy.loss_rule == "abort":  # even if an officer approved it under an earlier policy
-            raise RefusedError("; ".join(words), *rules)
+            raise RefusedError("; ".join(public), *rules)
         if decided:
             return None
         return Waiting(
@@ -112,6 +116,7 @@ class ReleaseControl:
             subject=subject,
             rules=tuple(rules),
             words="; ".join(words),
+            public=str(RefusedError(f"an officer must decide: {'; '.join(public)}", *rules)),
             deadline=state.current.deadline,
             sites=keys,
         )
@@ -121,10 +126,24 @@ def _too_near(near: SignedSet, keys: frozenset[bytes], least: int) -> str:
     """Return why a set of sites is too near to one that this site signed."""
     if differ := len(near.keys ^ keys):
         return (
-            f"the set differs from one of run {near.run} by {differ} site{'s'[: differ > 1]}, at least {least} are "
+            f"the set differs from one of run {near.run} by {_sites(differ)}, at least {least} are "
             "required: the two sums would reveal the difference"
         )
     return (
         f"run {near.run} replaced this very set by a smaller one after a loss: another sum over all of it would tell "
         "the sum of the sites that were lost"
     )
+
+
+def _too_near_in_public(near: SignedSet, keys: frozenset[bytes], least: int) -> str:
+    """Return the same for the coordinator: the earlier sum may belong to another project, so it stays unnamed."""
+    if differ := len(near.keys ^ keys):
+        return (
+            f"its sites differ from those of an earlier sum of the dataset by {_sites(differ)}, at least {least} are "
+            "required"
+        )
+    return "a smaller set of sites replaced this one in an earlier run, after a loss"
+
+
+def _sites(number: int) -> str:
+    return f"{number} site{'s'[: number > 1]}"

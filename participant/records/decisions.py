@@ -32,7 +32,8 @@ class Waiting:
     Attributes:
         subject: hash of what a decision would be about.
         rules: names of the policy rules behind the wait.
-        words: reason for the wait, for people.
+        words: reason for the wait, for this site's officer.
+        public: the reason as the coordinator reads it.
         deadline: end of the round for this site, seconds since 1970.
         query: the query that waits for its answer, or None.
         sites: keys of the survivors that wait for this site's signature; empty if none do.
@@ -44,6 +45,7 @@ class Waiting:
     subject: bytes
     rules: tuple[str, ...]
     words: str
+    public: str
     deadline: int
     query: Query | None = None
     sites: tuple[bytes, ...] = ()
@@ -82,6 +84,7 @@ class Decisions:
         facts = {
             "rules": waiting.rules,
             "words": waiting.words,
+            "public": waiting.public,
             "query": waiting.query.model_dump(mode="json") if waiting.query else None,
             "sites": [key.hex() for key in waiting.sites],
         }
@@ -186,4 +189,5 @@ def _waiting(run: str, project: str, round_: int, subject: bytes, deadline: int,
     query = None if said["query"] is None else Query.decode(canonical(said["query"]))
     sites = tuple(bytes.fromhex(key) for key in said["sites"])
     rules = tuple(said["rules"])
-    return Waiting(UUID(run), UUID(project), round_, bytes(subject), rules, said["words"], deadline, query, sites)
+    words, public = said["words"], said.get("public", "")  # a journal of an earlier version holds no public reason
+    return Waiting(UUID(run), UUID(project), round_, bytes(subject), rules, words, public, deadline, query, sites)

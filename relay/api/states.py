@@ -108,7 +108,11 @@ RUN: dict[RunState, frozenset[RunState]] = {
 
 
 class SiteState(StrEnum):
-    """The state that a site reports for a run; a site that has reported nothing is waiting."""
+    """The state that a site reports for a run; a site that has reported nothing is waiting.
+
+    A site that reports that it is waiting gives the reason: an officer of the site, or its schedule, must first allow
+    what the run asks.
+    """
 
     WAITING = "waiting"
     READY = "ready"
@@ -119,10 +123,12 @@ class SiteState(StrEnum):
 
 
 SITE: dict[SiteState, frozenset[SiteState]] = {
-    SiteState.WAITING: frozenset({SiteState.READY, SiteState.REFUSED, SiteState.FAILED}),
-    SiteState.READY: frozenset({SiteState.WORKING, SiteState.DONE, SiteState.REFUSED, SiteState.FAILED}),
+    SiteState.WAITING: frozenset({SiteState.WAITING, SiteState.READY, SiteState.REFUSED, SiteState.FAILED}),
+    SiteState.READY: frozenset(
+        {SiteState.WAITING, SiteState.WORKING, SiteState.DONE, SiteState.REFUSED, SiteState.FAILED}
+    ),
     SiteState.WORKING: frozenset({SiteState.READY, SiteState.DONE, SiteState.FAILED}),
     SiteState.DONE: frozenset(),
-    SiteState.REFUSED: frozenset(),
+    SiteState.REFUSED: frozenset({SiteState.WAITING, SiteState.READY, SiteState.REFUSED}),
     SiteState.FAILED: frozenset({SiteState.WAITING}),
 }

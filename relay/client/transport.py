@@ -45,6 +45,7 @@ from relay.api.wire import (
     SealedRoster,
     Site,
     SiteReport,
+    SiteReports,
     Sites,
     Succession,
     encode,
@@ -255,6 +256,10 @@ class RelayClient:
             RelayError: `stale-lease` while another process of this coordinator holds the lease.
         """
         return await self._send(RunLease, "PUT", f"/v1/runs/{run}/lease", LeaseRequest(holder=holder, ttl_s=ttl_s))
+
+    async def reports(self, run: UUID) -> list[SiteReport]:
+        """Return what the sites of a run reported last: all of them to its coordinator, only its own to a site."""
+        return list((await self._send(SiteReports, "GET", f"/v1/runs/{run}/reports")).sites)
 
     async def report(
         self, run: UUID, from_: SiteState | str, to: SiteState | str, *, round_: int = 0, reason: str = ""

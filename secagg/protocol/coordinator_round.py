@@ -313,10 +313,7 @@ def close_uploads(state: AwaitUploads, _event: Close, inputs: StepInputs) -> Ste
     """Propose the sites whose uploads were added as the survivors of this round."""
     manifest, current = state.idle.manifest, state.current
     if len(state.uploads) < max(manifest.survivors, manifest.threshold):
-        reasons = "".join(f"; declined: {reason}" for reason in sorted(set(state.declined.values())))
-        raise NotEnoughParticipantsError(
-            f"{len(state.uploads)} sites uploaded; {manifest.survivors} are needed{reasons}"
-        )
+        raise NotEnoughParticipantsError(f"{len(state.uploads)} sites uploaded; {manifest.survivors} are needed")
     _check_loss(state.idle, state.uploads)
     survivors, shown = tuple(state.uploads), Shown(state.uploads)
     statement = d.survivors_statement(state.idle.epoch, current.round, current.context, survivors, shown.root)

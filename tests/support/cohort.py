@@ -58,6 +58,7 @@ class CohortSite:
     identity: Identity
     columns: Mapping[str, np.ndarray]
     working: asyncio.Task[None] | None = None
+    policy: Policy = POLICY
 
     @property
     def uploads(self) -> list[dict[str, Any]]:
@@ -196,6 +197,6 @@ async def _work(site: CohortSite, url: str, computation: Computation) -> None:
     journal.lock()
     try:
         async with config.client(site.identity) as relay:
-            await Daemon(config, site.identity, journal, relay, POLICY, computation).run(asyncio.Event())
+            await Daemon(config, site.identity, journal, relay, site.policy, computation).run(asyncio.Event())
     finally:
         journal.close()

@@ -15,8 +15,6 @@ from relay.api.wire import (
     RelayProject,
     Revocation,
     Site,
-    SiteReport,
-    SiteReports,
     TokenRotation,
     to_base64url,
 )
@@ -71,7 +69,3 @@ class FullClient(RelayClient):
     async def close_project(self, project: UUID) -> RelayProject:
         """Close a project: no more invitations, rosters or runs."""
         return await self._send(RelayProject, "POST", f"/v1/projects/{project}/close")
-
-    async def reports(self, run: UUID) -> list[SiteReport]:
-        """Return the reports of a run's sites: all of them to its coordinator, only its own to a site."""
-        return (await self._send(SiteReports, "GET", f"/v1/runs/{run}/reports")).sites

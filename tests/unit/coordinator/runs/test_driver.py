@@ -1,6 +1,7 @@
 """The coordinator's driver between two epochs of a run: the sites it asks again, and the slack."""
 
 import asyncio
+import math
 from pathlib import Path
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from coordinator.journal.schema import TABLES
 from coordinator.runs.channel import RunChannel
 from coordinator.runs.driver import Driver, Participants, Timeouts
 from coordinator.session.mailbox import Subscription
+from relay.client.transport import SiteReport
 from relay.party.journal import Journal
 from secagg.envelope import Frame
 from secagg.errors import NotEnoughParticipantsError
@@ -28,6 +30,9 @@ class Deaf:
     async def post_message(self, _run, _recipient, frame, _blob, *, lease) -> None:
         self.frames.append(Frame.decode(frame))
 
+    async def reports(self, _run) -> list[SiteReport]:
+        return []
+
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
@@ -45,7 +50,7 @@ def next_manifest(journal: Journal, play: Play | None, rule: LossRule) -> Manife
     there = play or at(Manifest, n=4)
     names = {key: f"site {i}" for i, key in enumerate(there.plan.sites, 1)}
     relay, head = Deaf(), there.parties[0].identity
-    pace = Timeouts(step_s=0, grace_s=0, epoch_s=100)
+    pace = Timeouts(step_s=0, grace_s=0, officer_s=0, epoch_s=100, run_ends=math.inf)
     run = UUID(bytes=RUN)
     line = RunChannel(run, journal, relay, Subscription(0))
     driver = Driver(run, Participants(there.roster, names), head, journal, line, pace, lambda _: None)

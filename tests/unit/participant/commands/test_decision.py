@@ -65,7 +65,7 @@ def journal(site: Site) -> Iterator[Journal]:
 
 def wait(journal: Journal, query: Query | None = None, sites: tuple[bytes, ...] = ()) -> Waiting:
     subject = subject_of_query(query) if query else subject_of_set(sites)
-    waiting = Waiting(RUN, PROJECT, 3, subject, ("approve_first",), "an officer decides", DEADLINE, query, sites)
+    waiting = Waiting(RUN, PROJECT, 3, subject, ("approve_first",), "an officer decides", "", DEADLINE, query, sites)
     with journal.transaction() as batch:
         Decisions(batch.connection).wait(waiting)
     return waiting

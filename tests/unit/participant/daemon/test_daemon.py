@@ -31,9 +31,9 @@ from participant.statistics.language.conditions import Comparison
 from participant.statistics.models.variables import Variable
 from participant.statistics.vocabulary.moments import MomentsParams
 from participant.study.terms import ProjectTerms
-from relay.api.states import RunState, SiteState
+from relay.api.states import SITE, RunState, SiteState
 from relay.api.wire import PayloadRef
-from relay.client.transport import Message
+from relay.client.transport import Message, RelayError, RelayUnavailableError
 from relay.party.journal import Journal
 from relay.service.memory import Limits
 from secagg.envelope import Frame
@@ -72,7 +72,8 @@ class RelayOfOne:
         self.downloads: list[str] = []
         self.waits: list[float] = []
         self.state = RunState.RUNNING
-        self.reports: list[tuple[SiteState, str]] = []
+        self.reports: list[tuple[SiteState, int, str]] = []
+        self.report_errors: list[Exception] = []
 
     def put(self, parcel: Parcel) -> None:
         number = len(self.mail) + 1
@@ -111,8 +112,11 @@ class RelayOfOne:
     async def run(self, _run: UUID) -> Any:
         return SimpleNamespace(state=self.state)
 
-    async def report(self, _run: UUID, _from: SiteState, to: SiteState, *, reason: str) -> None:
-        self.reports.append((to, reason))
+    async def report(self, _run: UUID, from_: SiteState, to: SiteState, *, round_: int, reason: str) -> None:
+        if self.report_errors:
+            raise self.report_errors.pop(0)
+        assert to in SITE[from_]
+        self.reports.append((to, round_, reason))
 
     async def projects(self) -> list[Any]:
         return []
@@ -156,6 +160,12 @@ class Site:
 
     def ticks(self) -> list[Parcel]:
         return self._after(self.daemon._tick())
+
+    def told(self) -> list[tuple[SiteState, int, str]]:
+        """What the daemon reports at the relay now."""
+        before = len(self.relay.reports)
+        asyncio.run(self.daemon._report())
+        return self.relay.reports[before:]
 
     def looks_at_runs(self) -> None:
         self._after(self.daemon._invitations())
@@ -466,10 +476,12 @@ def test_a_smaller_set_that_is_denied_is_not_signed(started: Any) -> None:
     play, site = started(Policy(without_plan="answer", minimum_site_difference=1))
     lose_one(play)
     site.receive(play.parcel(Survivors))
+    assert [state for state, *_ in site.told()] == [SiteState.WAITING]
     site.decides(approved=False)
     assert site.ticks() == []
     assert isinstance(site.state, AwaitOpen)
     assert site.entered() == ["upload", "denied"]
+    assert site.told() == [(SiteState.REFUSED, 1, "an officer of this site denied the request")]
 
 
 def test_a_policy_that_says_abort_asks_nobody(started: Any) -> None:
@@ -505,8 +517,42 @@ def test_a_set_that_is_too_near_to_that_of_another_run_waits_for_an_officer(star
     assert site.receive(play.parcel(Survivors)) == []
     assert site.waiting.rules == ("minimum_site_difference",)
     assert f"one of run {other} by 1 site, at least 3" in site.waiting.words
+    [(state, round_, reason)] = site.told()
+    assert (state, round_) == (SiteState.WAITING, site.state.current.round)
+    assert reason == (
+        "minimum_site_difference: an officer must decide: its sites differ from those of an earlier sum of the dataset "
+        "by 1 site, at least 3 are required"
+    )  # of which run, perhaps of another project, is for this site alone
+    assert site.told() == []
     site.decides(approved=True)
     assert kinds(site.ticks()) == [Consistency]
+    assert site.told() == [(SiteState.READY, round_, "")]
+    assert site.told() == []
+
+
+def test_what_waits_is_reported_until_the_relay_has_it_and_by_the_state_that_it_knows(started: Any) -> None:
+    play, site = started(Policy(without_plan="answer", approve_first=True))
+    play.until(Open)
+    site.receive(play.parcel(Open))
+    site.relay.report_errors = [RelayUnavailableError("away")]
+    with pytest.raises(RelayUnavailableError):  # the daemon's loop tries again
+        site.told()
+    site.relay.report_errors = [RelayError("conflict", 409, "this site is ready", state="ready")]  # an earlier process
+    [(state, _, reason)] = site.told()
+    assert (state, reason) == (
+        SiteState.WAITING,
+        "approve_first: an officer must approve the run's questions before this site answers",
+    )
+    site.restarts()
+    assert [state for state, *_ in site.told()] == [SiteState.WAITING]
+    decisions.set_pause(site.commands, paused=True)
+    site.decides(approved=True)
+    assert site.told() == []
+    decisions.set_pause(site.commands, paused=False)
+    assert kinds(site.ticks()) == [Upload]
+    site.relay.report_errors = [RelayError("conflict", 409, "the run is over")]
+    assert site.told() == []
+    assert site.told() == []
 
 
 def test_a_set_that_lost_a_site_waits_by_that_reason(started: Any) -> None:
@@ -590,9 +636,9 @@ def test_the_sum_of_a_run_that_ended_is_still_read(started: Any) -> None:
 def test_a_manifest_below_a_floor_is_refused_by_the_rule_s_name(started: Any) -> None:
     play, site = started(Policy(without_plan="answer", minimum_sites=SITES + 1))
     assert site.receive(play.parcel(Manifest)) == []
-    assert site.relay.reports == [
-        (SiteState.REFUSED, "minimum_sites: the roster has 6 sites; the policy requires at least 7")
-    ]
+    refused = (SiteState.REFUSED, 0, "minimum_sites: the roster has 6 sites; the policy requires at least 7")
+    assert site.told() == [refused]
+    assert site.told() == []
     assert site.journal.machines() == []
     count = site.daemon.registry.get_sample_value
     assert count("secagg_participant_refusals_total", {"rule": "minimum_sites"}) == 1

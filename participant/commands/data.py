@@ -24,7 +24,7 @@ app = lazy_group(
             "data_look", "Check that a dataset is as it was imported: hash, rows, types, missing values."
         ),
         "export": Subcommand(
-            "data_export", "Write a dataset as a CSV file that only you can read, and check it against what is stored."
+            "data_export", "Write a dataset as a CSV file or a MongoDB collection, and check it against what is stored."
         ),
         "drop": Subcommand("data_drop", "Remove a dataset or one version of it. Version numbers are never reused."),
         "catalogue": Subcommand(

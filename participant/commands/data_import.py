@@ -1,8 +1,5 @@
 """`secagg-participant data import` and `map`: what makes a new version of a dataset."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +7,9 @@ from uuid import UUID
 
 import typer
 
-from participant.commands.options import DatasetName, SiteOptions
-from participant.data.model import progress as shown
+from participant.commands.options import DatasetName, ShowProgress, SiteOptions
 from participant.data.model.declaration import Declaration
-from participant.data.model.progress import Show
+from participant.data.model.progress import shown
 from participant.data.model.summary import ImportSummary
 from participant.data.pipeline import confined
 from participant.data.pipeline.importing import map_dataset
@@ -31,7 +27,6 @@ app = Commands()
 BadRows = Annotated[
     float | None, typer.Option(help="share of rows that may be dropped as bad, for example 0.01; default: none")
 ]
-ShowProgress = Annotated[bool, typer.Option("--progress/--no-progress", help="show progress on stderr")]
 
 
 @app.command("import")
@@ -74,7 +69,7 @@ def import_(
     options = Options(
         separator=separator, encoding=encoding, sheet=sheet, table=table, query=query, collection=collection
     )
-    with _shown(progress=progress, as_json=common.as_json) as show:
+    with shown(wanted=progress, as_json=common.as_json) as show:
         done = confined.run(
             DatasetStore(settings.datasets),
             name,
@@ -108,7 +103,7 @@ def map_(
     store = DatasetStore(common.settings().datasets)
     known = definitions_of(definitions) if definitions else _view(UUID(str(project)), common).terms.variables
     read = Mapping.read(mapping, known)
-    with _shown(progress=progress, as_json=common.as_json) as show:
+    with shown(wanted=progress, as_json=common.as_json) as show:
         done = map_dataset(store, name, read, mapped_at=datetime.now(UTC), bad_rows=bad_rows or 0.0, show=show)
     _report(done.summary, common)
 
@@ -124,17 +119,6 @@ def _place(source: str | None, url_file: Path | None) -> str:
     if (source is None) == (url_file is None):
         raise ParameterError("name a file or a database address, or use --url-file with a file that holds the address")
     return source if source is not None else Path(str(url_file)).read_text(encoding="utf-8").strip()
-
-
-@contextmanager
-def _shown(*, progress: bool, as_json: bool) -> Iterator[Show]:
-    if not progress:
-        yield shown.nowhere
-    elif as_json or not sys.stderr.isatty():
-        yield shown.as_json()
-    else:
-        with shown.on_terminal() as show:
-            yield show
 
 
 def _report(done: ImportSummary, common: SiteOptions) -> None:

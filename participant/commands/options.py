@@ -11,6 +11,7 @@ from participant.settings.config import ParticipantConfig
 from relay.service.command import CommonOptions
 
 DatasetName = Annotated[str, typer.Argument(help="name of the dataset")]
+ShowProgress = Annotated[bool, typer.Option("--progress/--no-progress", help="show progress on stderr")]
 ProjectId = Annotated[UUID, typer.Argument(help="ID of the project, as shown by: project list")]
 RunId = Annotated[UUID, typer.Argument(help="ID of the run, as shown by: runs")]
 

@@ -14,6 +14,7 @@ from participant.analyses.catalogue import ANALYSES, parse_spec
 from participant.analyses.regression.glm import GlmSpec
 from participant.data.model.declaration import Declaration
 from participant.data.pipeline.mapping import Mapping
+from participant.data.store.documents import Paths
 from participant.policy.rules import Policy
 from participant.statistics import __doc__ as vocabulary
 from participant.statistics.evaluation.registry import STATISTICS
@@ -133,9 +134,10 @@ def test_the_analyst_s_examples_are_valid(tmp_path: Path) -> None:
 
 
 def test_the_hospital_s_examples_are_valid() -> None:
-    declaration, mapping, policy = map(tomllib.loads, blocks("participant/README.md", "toml"))
+    declaration, mapping, paths, policy = map(tomllib.loads, blocks("participant/README.md", "toml"))
     Policy.model_validate(policy, strict=False)
     Declaration.model_validate(declaration, strict=False)
+    Paths.model_validate(paths, strict=False)
     types = {
         "weight": {"type": "real"},
         "sex": {"type": "category", "categories": [{"number": n, "label": "x"} for n in (1, 2)]},

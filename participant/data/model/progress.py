@@ -1,4 +1,4 @@
-"""Progress of an import: a bar for people, JSON lines for programs, with only names, counts and seconds."""
+"""Progress of an import or export: a bar for people, JSON lines for programs, with only names, counts and seconds."""
 
 import json
 import sys
@@ -40,7 +40,7 @@ def nowhere(step: str, done: int, of: int | None, rows: int) -> None:
     """Show nothing."""
 
 
-def as_json() -> Show:
+def lines() -> Show:
     """Return a printer of JSON lines on stderr, at most two a second in a step."""
     last: dict[str, float] = {}
 
@@ -53,6 +53,18 @@ def as_json() -> Show:
         sys.stderr.flush()
 
     return show
+
+
+@contextmanager
+def shown(*, wanted: bool, as_json: bool) -> Iterator[Show]:
+    """Show progress on stderr: bars on a terminal, otherwise or with `as_json` lines of JSON; nothing if not wanted."""
+    if not wanted:
+        yield nowhere
+    elif as_json or not sys.stderr.isatty():
+        yield lines()
+    else:
+        with on_terminal() as show:
+            yield show
 
 
 @contextmanager

@@ -52,19 +52,7 @@ class MongoSource:
         Raises:
             SourceError: pymongo is not installed, the name is incomplete, or the server does not answer.
         """
-        try:
-            from pymongo import MongoClient  # noqa: PLC0415 - an extra
-            from pymongo.errors import PyMongoError  # noqa: PLC0415
-        except ImportError:
-            raise SourceError("MongoDB needs the extra: pip install 'secagg[mongo]'") from None
-        database, _, collection = name.partition(".")
-        if not collection:
-            raise SourceError("name the collection with --collection database.collection")
-        try:
-            client: Any = MongoClient(url, serverSelectionTimeoutMS=10_000)
-            return cls(client[database][collection])
-        except PyMongoError as error:
-            raise SourceError(f"MongoDB cannot be read ({type(error).__name__})") from None
+        return cls(connected(url, name, "--collection"))
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -93,6 +81,32 @@ class MongoSource:
             raise
         except Exception as error:  # noqa: BLE001 - a driver's words may quote the address
             raise SourceError(f"the collection cannot be read ({type(error).__name__})") from None
+
+
+def connected(url: str, name: str, option: str) -> Any:
+    """Return a collection of pymongo.
+
+    Args:
+        url: address, mongodb://... ; it may hold a password and is never stored.
+        name: name in the form database.collection.
+        option: option of the command that names it, for the message.
+
+    Raises:
+        SourceError: pymongo is not installed, the name is incomplete, or the address is not valid.
+    """
+    try:
+        from pymongo import MongoClient  # noqa: PLC0415 - an extra
+        from pymongo.errors import PyMongoError  # noqa: PLC0415
+    except ImportError:
+        raise SourceError("MongoDB needs the extra: pip install 'secagg[mongo]'") from None
+    database, _, collection = name.partition(".")
+    if not collection:
+        raise SourceError(f"name the collection with {option} database.collection")
+    try:
+        client: Any = MongoClient(url, serverSelectionTimeoutMS=10_000)
+        return client[database][collection]
+    except PyMongoError as error:
+        raise SourceError(f"the address of MongoDB is not valid ({type(error).__name__})") from None
 
 
 def _flat(document: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:

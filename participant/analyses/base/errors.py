@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from pydantic import ValidationError
+
 from secagg.errors import ParameterError, SecaggError
 
 
@@ -72,3 +74,9 @@ class SeparationError(ColumnsError, ConvergenceError):
 def too_coarse(what: str) -> PrecisionError:
     """Return the error for sums that are too coarse, with advice."""
     return PrecisionError(f"{what}; use more value_bits, a smaller row_limit or narrower declared ranges")
+
+
+def beyond_ranges(error: ValidationError) -> SpecError:
+    """Return the error for a model whose parameters no query can hold, in pydantic's words but not its layout."""
+    complaints = (item["msg"].removeprefix("Value error, ") for item in error.errors(include_url=False))
+    return SpecError(f"the model does not fit the declared ranges: {'; '.join(complaints)}")

@@ -25,6 +25,9 @@ def check_identifiable(names: Sequence[str], information: Array, secure_sum: Sec
     values, vectors = np.linalg.eigh(information / np.sqrt(np.outer(diagonal, diagonal)))
     if secure_sum.below(values[0], COLLINEAR):
         involved = [name for name, part in zip(names, vectors[:, 0], strict=True) if abs(part) > INVOLVED]
+        if len(involved) == 2 and "1" in involved:
+            involved.remove("1")
+            raise CollinearityError(involved, "the same value in all rows; leave it out")
         raise CollinearityError(
             involved, "these are collinear: one is a linear combination of the others; leave one out"
         )

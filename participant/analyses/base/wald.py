@@ -31,5 +31,7 @@ def terms_of(design: Design) -> Mapping[str, list[int]]:
 
 def wald_f(coef: Array, covariance: Array, which: Sequence[int]) -> float:
     """Return the F of some coefficients; its degrees of freedom are their number and the residual ones."""
-    b = coef[which]
-    return float(b @ np.linalg.solve(covariance[np.ix_(which, which)], b)) / len(b)
+    inside = covariance[np.ix_(which, which)]
+    se = np.sqrt(np.diag(inside))  # units cancel, which keeps a year and its square apart
+    b = coef[which] / se
+    return float(b @ np.linalg.solve(inside / np.outer(se, se), b)) / len(b)

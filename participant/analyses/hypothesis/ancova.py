@@ -37,7 +37,7 @@ from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.base.text_table import text_table
 from participant.analyses.base.wald import terms_of, wald_f
-from participant.analyses.regression.glm import GlmResult, GlmSpec, fit_glm
+from participant.analyses.regression.glm import Fitted, GlmResult, GlmSpec, fit_glm, fit_with_moments
 from participant.statistics.language.conditions import AnyOf, Comparison
 from participant.statistics.models.design import Category
 from participant.statistics.models.special import fdtrc, stdtrit
@@ -172,10 +172,11 @@ async def _fit_both(spec: AncovaSpec, secure_sum: SecureSum) -> AncovaResult:
         products: GlmResult | None = await fit_glm(spec.model("*"), secure_sum)
     except CollinearityError:
         products = None
-    return _result(spec, await fit_glm(spec.model("+"), secure_sum), products)
+    return _result(spec, await fit_with_moments(spec.model("+"), secure_sum), products)
 
 
-def _result(spec: AncovaSpec, fit: GlmResult, products: GlmResult | None) -> AncovaResult:
+def _result(spec: AncovaSpec, fitted: Fitted, products: GlmResult | None) -> AncovaResult:
+    fit = fitted.result
     terms = terms_of(spec.model("+").model()[1])
     sources = [_source(fit, name, which) for name, which in terms.items()]
     everything = [i for which in terms.values() for i in which]
@@ -184,7 +185,7 @@ def _result(spec: AncovaSpec, fit: GlmResult, products: GlmResult | None) -> Anc
     if products is not None:
         joint = [i for name, which in terms_of(spec.model("*").model()[1]).items() if ":" in name for i in which]
         slopes = _source(products, "equal slopes", joint)
-    at = _covariate_means(spec, fit)
+    at = {one.column: float(fitted.means[fit.names.index(one.column)]) for one in spec.covariates}
     return AncovaResult(
         sources=(*sources, AncovaSource("residual", fit.deviance, round(fit.df), None, None, None)),
         means=_adjusted(spec, fit, at),
@@ -202,13 +203,6 @@ def _source(fit: GlmResult, name: str, which: list[int]) -> AncovaSource:
     f, df = wald_f(fit.coef, fit.covariance, which), len(which)
     squares = f * df * fit.dispersion
     return AncovaSource(name, squares, df, f, float(fdtrc(df, fit.df, f)), squares / (squares + fit.deviance))
-
-
-def _covariate_means(spec: AncovaSpec, fit: GlmResult) -> dict[str, float]:
-    information = np.linalg.inv(fit.covariance / fit.dispersion)
-    one = fit.names.index("1")
-    means = information[one] / information[one, one]
-    return {covariate.column: float(means[fit.names.index(covariate.column)]) for covariate in spec.covariates}
 
 
 def _adjusted(spec: AncovaSpec, fit: GlmResult, at: Mapping[str, float]) -> tuple[AdjustedMean, ...]:

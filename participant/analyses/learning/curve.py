@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
+from pydantic import ValidationError
 
 from participant.analyses.base.declared import check_binary, warn_of_other_codes
-from participant.analyses.base.errors import NoRowsError, SpecError
+from participant.analyses.base.errors import NoRowsError, SpecError, beyond_ranges
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.learning.predictor import Predictor
@@ -147,8 +148,8 @@ async def curve_of(spec: TableSpec, predictor: Predictor, bins: int, secure_sum:
             sums=True,
             row_limit=spec.row_limit,
         )
-    except ValueError as error:
-        raise SpecError(f"the model does not fit the declared ranges: {error}") from None
+    except ValidationError as error:
+        raise beyond_ranges(error) from None
     answer = await secure_sum(spec.ask(HISTOGRAM, params, secure_sum.value_bits, complete=predictor.columns))
     values = answer.values
     if predictor.outcome.function == Untransformed():  # otherwise its classes are levels, and other codes are left out

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from pydantic import ValidationError
 
 from participant.analyses.base.declared import check_binary, refusal
-from participant.analyses.base.errors import SpecError
+from participant.analyses.base.errors import beyond_ranges
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.base.symmetric import symmetric
@@ -105,8 +106,8 @@ async def _ask(spec: TableSpec, predictor: Predictor, coefficients: Array, secur
             limit=WIDE if predictor.family == "gaussian" else MAX_LIMIT,
             row_limit=spec.row_limit,
         )
-    except ValueError as error:
-        raise SpecError(f"the model does not fit the declared ranges: {error}") from None
+    except ValidationError as error:
+        raise beyond_ranges(error) from None
     answer = await secure_sum(spec.ask(GLM_SCORE, params, secure_sum.value_bits))
     if answer.values["rows"] < 1:
         few = spec.warn_of_withheld(answer.values, of_model=True)

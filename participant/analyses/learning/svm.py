@@ -42,14 +42,15 @@ from math import sqrt
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, ValidationError
 
 from participant.analyses.base.declared import check_binary, warn_of_outside
-from participant.analyses.base.errors import ConvergenceError, NoRowsError, SpecError, too_coarse
+from participant.analyses.base.errors import ConvergenceError, NoRowsError, beyond_ranges, too_coarse
 from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.ranged import ranged
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum
+from participant.analyses.base.standardised import Standardised
 from participant.analyses.base.symmetric import symmetric
 from participant.analyses.learning.predictor import Predictor, two_classes
 from participant.statistics.evaluation.bound import BoundQuery
@@ -190,18 +191,25 @@ def scores(spec: LinearSvmSpec, result: LinearSvmResult) -> Predictor:
 
 
 class _Machine:
-    """The sums over the sites at given coefficients."""
+    """The sums over the sites at given coefficients of the standardised design."""
 
     def __init__(self, spec: LinearSvmSpec, secure_sum: SecureSum) -> None:
         self._spec = spec
         self._secure_sum = secure_sum
-        self.outcome, self.design = spec.model()
+        self.outcome, design = spec.model()
         self._classes = two_classes(self.outcome)
-        self.names = self.design.names
+        self._standard = Standardised.of(design)
+        self.design, self.names = self._standard.design, self._standard.design.names
         free = np.array([name == "1" and not spec.penalise_intercept for name in self.names])
-        self._penalised = np.where(free, 0.0, 1.0)
+        # The penalty is that of the coefficients that were asked for, as a quadratic form in those of the sums.
+        self._penalty = (self._standard.back.T * np.where(free, 0.0, 1.0)) @ self._standard.back
         self.evaluations = 0
         self.below = secure_sum.below
+
+    def outside(self, b: Array) -> Array:
+        """Return the coefficients of the design that was asked for, (p,)."""
+        coefficients: Array = self._standard.back @ b
+        return coefficients
 
     async def check_classes(self) -> None:
         params = ContingencyParams(by=(self._classes,), row_limit=self._spec.row_limit)
@@ -234,8 +242,8 @@ class _Machine:
                 loss="squared-hinge",
                 row_limit=self._spec.row_limit,
             )
-        except ValueError as error:
-            raise SpecError(f"the model does not fit the declared ranges: {error}") from None
+        except ValidationError as error:
+            raise beyond_ranges(error) from None
         return self._spec.ask(HINGE, params, self._secure_sum.value_bits)
 
     def _point(self, b: Array, query: BoundQuery, answer: Sum) -> _Point:
@@ -244,9 +252,9 @@ class _Machine:
             raise NoRowsError("across all sites, no row meets the filter and has all values")
         return _Point(
             b=b,
-            objective=float(self._penalised @ b**2 / 2 + cost * values["loss"]),
-            gradient=self._penalised * b + cost * values["gradient"],
-            hessian=np.diag(self._penalised) + cost * symmetric(values["curvature"], len(b)),
+            objective=float(b @ self._penalty @ b / 2 + cost * values["loss"]),
+            gradient=self._penalty @ b + cost * values["gradient"],
+            hessian=self._penalty + cost * symmetric(values["curvature"], len(b)),
             gradient_error=cost * len(answer.sites) / 2 * query.steps["gradient"],
             answer=answer,
         )
@@ -263,7 +271,7 @@ async def _descend(machine: _Machine, point: _Point, step: Array) -> _Point:
 
 
 def _result(spec: LinearSvmSpec, machine: _Machine, point: _Point, b: Array) -> LinearSvmResult:
-    values = point.answer.values
+    values, b = point.answer.values, machine.outside(b)
     length = float(np.linalg.norm([value for name, value in zip(machine.names, b, strict=True) if name != "1"]))
     columns = (*machine.design.columns, machine.outcome.column)
     return LinearSvmResult(

@@ -14,6 +14,9 @@ estimated dispersion; both are NaN with weights that are precisions. AIC and BIC
 and BIC W observations. With the gaussian
 family this is ordinary, or weighted, least squares.
 
+Inside the fit, covariates and the outcome of the gaussian family are on the scale of their declared ranges
+(`standardised`), so that neither large outcomes nor covariates with many digits in common lose precision.
+
 Rounds: one of moments for the starting value (an intercept at the link of the mean outcome), then one or two for each
 step, about six: if the bounds proven from ranges make the sums too coarse, a round of `ranges` precedes it. The
 linear predictor is clipped at a limit that doubles whenever some row exceeds it.
@@ -42,7 +45,7 @@ from math import isnan, log, nan, pi, sqrt
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, ValidationError
 
 from participant.analyses.base.coefficients import CoefficientResult, known, p_text
 from participant.analyses.base.declared import check_binary, refusal, warn_of_outside
@@ -51,13 +54,14 @@ from participant.analyses.base.errors import (
     ConvergenceError,
     PrecisionError,
     SeparationError,
-    SpecError,
+    beyond_ranges,
     too_coarse,
 )
 from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.newton import check_identifiable, newton_step
 from participant.analyses.base.ranged import ranged
 from participant.analyses.base.secure_sum import SecureSum, Sum
+from participant.analyses.base.standardised import Standardised, standardised_outcome
 from participant.analyses.base.symmetric import symmetric
 from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import GLM_SCORE, MOMENTS
@@ -240,9 +244,26 @@ class _Point(NamedTuple):
         return float((self.score_error / np.sqrt(diagonal)).max()) if (diagonal > 0).all() else np.inf
 
 
+class Fitted(NamedTuple):
+    """A fit, with the means of its covariates and their sums of squares about these, (p,) each; NaN without an
+    intercept.
+    """
+
+    result: GlmResult
+    means: Array
+    squares: Array
+
+
 async def fit_glm(
     spec: GlmSpec, secure_sum: SecureSum, start: Array | None = None, tolerance: float = TOLERANCE
 ) -> GlmResult:
+    """Fit the model that `spec` describes. Arguments and errors are those of `fit_with_moments`."""
+    return (await fit_with_moments(spec, secure_sum, start, tolerance)).result
+
+
+async def fit_with_moments(
+    spec: GlmSpec, secure_sum: SecureSum, start: Array | None = None, tolerance: float = TOLERANCE
+) -> Fitted:
     """Fit the model that `spec` describes.
 
     Args:
@@ -259,7 +280,7 @@ async def fit_glm(
         PrecisionError: the sums are too coarse; the message says what helps.
     """
     score = _Score(spec, secure_sum)
-    first = point = await score.at(await _start(spec, score, secure_sum) if start is None else start)
+    first = point = await score.at(await _start(spec, score, secure_sum) if start is None else score.inside(start))
     check_identifiable(score.names, first.information, secure_sum)
     if not secure_sum.below(first.rounding, COARSE):
         raise too_coarse(f"rounding could move an estimate by {first.rounding:.1g} standard errors")
@@ -270,7 +291,7 @@ async def fit_glm(
         if secure_sum.below(decrement, max(tolerance, point.rounding / scale) * scale):
             null, sites = (nan, point.sites) if start is not None else await _null_deviance(spec, score, first, point)
             if sites == point.sites:
-                return _result(spec, score, point, point.b + step, null)
+                return Fitted(_result(spec, score, point, point.b + step, null), *score.moments(point))
             point = await score.at(point.b + step)  # a site was lost in the meantime
             continue
         point = await _descend(score, point, step)
@@ -278,16 +299,63 @@ async def fit_glm(
 
 
 class _Score:
-    """The sums over the sites at given coefficients."""
+    """The sums over the sites at given coefficients of the standardised design.
+
+    Attributes:
+        outcome, design: outcome and design, standardised.
+        names: names of the covariates.
+        unit, shift: scale of the outcome, and its centre in its own units.
+        evaluations: number of evaluations so far.
+        below: decides comparisons with a limit, as in `SecureSum`.
+    """
 
     def __init__(self, spec: GlmSpec, secure_sum: SecureSum) -> None:
         self._spec = spec
         self._secure_sum = secure_sum
-        self.outcome, self.design = spec.model()
+        given, design = spec.model()
+        self._standard = Standardised.of(design)
+        self.design = self._standard.design
         self.names = self.design.names
+        gaussian = spec.family == "gaussian"
+        self.outcome = standardised_outcome(given, centred="1" in self.names) if gaussian else given
+        self.unit = self.outcome.scale / given.scale
+        self.shift = (self.outcome.centre - given.centre) / given.scale
         self._limit = WIDE if spec.family == "gaussian" else FIRST_LIMIT
         self.evaluations = 0
         self.below = secure_sum.below
+
+    def inside(self, b: Array) -> Array:
+        """Return the coefficients of the standardised design and outcome, (p,)."""
+        return self._standard.inside((b - self.shift * self._one) / self.unit)
+
+    def outside(self, b: Array) -> Array:
+        """Return the coefficients of the design and outcome that were asked for, (p,)."""
+        coefficients: Array = self.unit * (self._standard.back @ b) + self.shift * self._one
+        return coefficients
+
+    def covariance(self, information: Array) -> Array:
+        """Return the covariance of the coefficients that were asked for, with dispersion 1 of the outcome in its own
+        units, (p, p).
+        """
+        inverse: Array = np.linalg.inv(information).astype(np.float64)
+        return self._standard.covariance(inverse)
+
+    def moments(self, point: _Point) -> tuple[Array, Array]:
+        """Return the means of the covariates and their sums of squares about these, (p,) each; NaN without an
+        intercept.
+        """
+        if "1" not in self.names:
+            return np.full(len(self.names), nan), np.full(len(self.names), nan)
+        sums = point.information @ self._one
+        weight = float(sums @ self._one)
+        about = point.information - np.outer(sums, sums) / weight
+        return self._standard.means(sums / weight), np.diag(self._standard.products(about)).copy()
+
+    @property
+    def _one(self) -> Array:
+        """The unit vector of the intercept, (p,); zeros without one."""
+        one: Array = np.array([float(name == "1") for name in self.names])
+        return one
 
     async def at(self, b: Array) -> _Point:
         """Return the sums at `b`; asks again with a higher limit if some row exceeds it."""
@@ -328,13 +396,13 @@ class _Score:
                 design=self.design,
                 coefficients=tuple(b.tolist()),
                 outcome=self.outcome,
-                offset=spec.offset.factor if spec.offset else None,
+                offset=spec.offset.factor.model_copy(update={"scale": self.unit}) if spec.offset else None,
                 weight=Numeric(**spec.weight.model_dump()) if spec.weight else None,
                 limit=self._limit,
                 row_limit=spec.row_limit,
             )
-        except ValueError as error:
-            raise SpecError(f"the model does not fit the declared ranges: {error}") from None
+        except ValidationError as error:
+            raise beyond_ranges(error) from None
         return spec.ask(GLM_SCORE, params, self._secure_sum.value_bits)
 
     def _point(self, b: Array, query: BoundQuery, answer: Sum) -> _Point:
@@ -437,12 +505,16 @@ def _result(spec: GlmSpec, score: _Score, point: _Point, b: Array, null_deviance
     df = spec.count(sums) - p
     if df <= 0:
         raise refusal(f"{sums['rows']:.0f} rows across all sites are too few for {p} coefficients", point.withheld)
-    estimated, dispersion = spec.family in _ESTIMATED, _dispersion(spec, point)
+    estimated = spec.family in _ESTIMATED
     scale = float(b @ point.information @ b) if spec.family == "gaussian" else sums["weights"]
     if estimated and score.below(sums["pearson"], EXACT * scale):
         name = score.outcome.column
         raise CollinearityError((name,), "constant, or determined by the covariates without error; there is no test")
-    covariance: Array = dispersion * np.linalg.inv(point.information).astype(np.float64)
+    square = score.unit**2
+    sums = sums | {name: square * sums[name] for name in ("deviance", "pearson")}
+    dispersion, null_deviance = _dispersion(spec, point) * (square if estimated else 1.0), null_deviance * square
+    b = score.outside(b)
+    covariance: Array = dispersion * score.covariance(point.information)
     se: Array = np.sqrt(np.diag(covariance))
     statistic = b / se
     tail = stdtr(df, -np.abs(statistic)) if estimated else ndtr(-np.abs(statistic))

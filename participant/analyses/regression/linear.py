@@ -8,7 +8,7 @@ residual sum of squares RSS, and the information I = X' W X:
     F     = Wald's joint F of all slopes, with q and n - p degrees of freedom      (`wald`)
     R2    = q F / (q F + n - p)             adjusted: 1 - (1 - R2) (n - p + q) / (n - p)
     terms = Wald's F of the coefficients of each term, given all others
-    VIF   = (I^-1)_jj (I_jj - I_1j^2 / I_11)
+    VIF   = (I^-1)_jj (I_jj - I_1j^2 / I_11)                the covariate's sum of squares about its mean in brackets
 
 These are the usual statistics, computed from the coefficients rather than from differences of large sums of squares.
 
@@ -49,7 +49,7 @@ from participant.analyses.base.cohort import over_one_cohort
 from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.wald import terms_of, wald_f
-from participant.analyses.regression.glm import GlmResult, GlmSpec, fit_glm
+from participant.analyses.regression.glm import Fitted, GlmResult, GlmSpec, fit_with_moments
 from participant.analyses.sums.quantiles import Quantiles, find_quantiles
 from participant.statistics.language.conditions import Comparison
 from participant.statistics.language.layout import Array
@@ -190,17 +190,18 @@ class LinearResult(CoefficientResult):
 
 
 async def fit_linear(spec: LinearSpec, secure_sum: SecureSum) -> LinearResult:
-    """Fit the model that `spec` describes. Raises the same errors as `fit_glm`."""
+    """Fit the model that `spec` describes. Raises the same errors as `fit_with_moments`."""
     if not spec.residuals:
-        return _result(spec, await fit_glm(spec.as_glm(), secure_sum), None)
+        return _result(spec, await fit_with_moments(spec.as_glm(), secure_sum), None)
     return await over_one_cohort(partial(_fit_with_residuals, spec), secure_sum)
 
 
 async def _fit_with_residuals(spec: LinearSpec, secure_sum: SecureSum) -> LinearResult:
-    fit = await fit_glm(spec.as_glm(), secure_sum)
-    width = sqrt(fit.dispersion) / GRID
-    fitted = spec.narrowed(Comparison(column=spec.weight.column, op=">", value=0.0)) if spec.weight else spec
-    return _result(spec, fit, await find_quantiles(fitted, secure_sum, _residual(spec, fit), SHARES, width))
+    fitted = await fit_with_moments(spec.as_glm(), secure_sum)
+    width = sqrt(fitted.result.dispersion) / GRID
+    counted = spec.narrowed(Comparison(column=spec.weight.column, op=">", value=0.0)) if spec.weight else spec
+    found = await find_quantiles(counted, secure_sum, _residual(spec, fitted.result), SHARES, width)
+    return _result(spec, fitted, found)
 
 
 def _residual(spec: LinearSpec, fit: GlmResult) -> Predicted:
@@ -219,14 +220,15 @@ def _residual(spec: LinearSpec, fit: GlmResult) -> Predicted:
     )
 
 
-def _result(spec: LinearSpec, fit: GlmResult, residuals: Quantiles | None) -> LinearResult:
+def _result(spec: LinearSpec, fitted: Fitted, residuals: Quantiles | None) -> LinearResult:
+    fit = fitted.result
     outcome, design = spec.model()
     slopes = [i for i, name in enumerate(fit.names) if name != "1"]
     intercept = len(slopes) < len(fit.names)
     f = wald_f(fit.coef, fit.covariance, slopes) if slopes else None
     explained = 0.0 if f is None else f * len(slopes)
     r_squared = explained / (explained + fit.df)
-    sigma, vif = sqrt(fit.dispersion), _vif(fit)
+    sigma, vif = sqrt(fit.dispersion), _vif(fitted)
     return LinearResult(
         outcome=outcome.names[0],
         names=fit.names,
@@ -261,17 +263,10 @@ def _result(spec: LinearSpec, fit: GlmResult, residuals: Quantiles | None) -> Li
     )
 
 
-def _vif(fit: GlmResult) -> Array:
-    vif = np.full(len(fit.names), np.nan)
-    if "1" not in fit.names:
-        return vif
-    inverse = fit.covariance / fit.dispersion
-    information = np.linalg.inv(inverse)
-    one = fit.names.index("1")
-    about_mean = np.diag(information) - information[one] ** 2 / information[one, one]
-    others = np.arange(len(vif)) != one
-    vif[others] = (np.diag(inverse) * about_mean)[others]
-    return vif
+def _vif(fitted: Fitted) -> Array:
+    fit = fitted.result
+    vif: Array = np.diag(fit.covariance) / fit.dispersion * fitted.squares
+    return np.where(np.array(fit.names) == "1", np.nan, vif)
 
 
 def _term(fit: GlmResult, name: str, which: list[int]) -> TermTest:

@@ -36,6 +36,7 @@ from math import log, sqrt
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+from pydantic import ValidationError
 
 from participant.analyses.base.coefficients import CoefficientResult
 from participant.analyses.base.declared import warn_of_outside
@@ -45,12 +46,14 @@ from participant.analyses.base.errors import (
     PrecisionError,
     SeparationError,
     SpecError,
+    beyond_ranges,
     too_coarse,
 )
 from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.newton import check_identifiable, newton_step
 from participant.analyses.base.ranged import ranged
 from participant.analyses.base.secure_sum import SecureSum, Sum
+from participant.analyses.base.standardised import Standardised
 from participant.analyses.base.symmetric import symmetric
 from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import ORDINAL_SCORE
@@ -67,10 +70,7 @@ FINE = 1e-7  # effect of rounding on an estimate, in standard errors, that trigg
 COARSE = 1e-3  # such an effect above which the sums are refused
 FIRST_LIMIT = 8.0  # initial limit of the linear predictor
 
-_SEPARATED = (
-    "the estimate grows without bound; these probably separate the levels. If their values are just large, like years, "
-    "write center(v, ...) in the formula"
-)
+_SEPARATED = "the estimate grows without bound; these probably separate the levels"
 
 
 class OrdinalSpec(FormulaSpec):
@@ -232,16 +232,29 @@ async def fit_ordinal(spec: OrdinalSpec, secure_sum: SecureSum) -> OrdinalResult
 
 
 class _Score:
-    """The sums over the sites at given cuts and coefficients."""
+    """The sums over the sites at given cuts and coefficients of the standardised design."""
 
     def __init__(self, spec: OrdinalSpec, secure_sum: SecureSum) -> None:
         self._spec = spec
         self._secure_sum = secure_sum
-        self.outcome, self.design = spec.outcome_and_design()
+        self.outcome, design = spec.outcome_and_design()
+        # The cuts take up what an intercept would.
+        standard = Standardised.of(Design(terms=(INTERCEPT, *design.terms)))
+        self.design = Design(terms=standard.design.terms[1:])
+        self._back = standard.back
         self.cut_names = tuple(f"{low:g}|{high:g}" for low, high in pairwise(self.outcome.levels))
         self.names = (*self.cut_names, *self.design.names)
         self._limit = FIRST_LIMIT
         self.evaluations = 0
+
+    @property
+    def outside(self) -> Array:
+        """The matrix that turns cuts and coefficients into those of the design that was asked for, (J + p, J + p)."""
+        cuts = len(self.cut_names)
+        matrix = np.eye(len(self.names))
+        matrix[:cuts, cuts:] = -self._back[0, 1:]
+        matrix[cuts:, cuts:] = self._back[1:, 1:]
+        return matrix
 
     async def start(self) -> _Point:
         """Return the point of the model without covariates."""
@@ -312,8 +325,8 @@ class _Score:
                 limit=self._limit,
                 row_limit=self._spec.row_limit,
             )
-        except ValueError as error:
-            raise SpecError(f"the model does not fit the declared ranges: {error}") from None
+        except ValidationError as error:
+            raise beyond_ranges(error) from None
         return self._spec.ask(ORDINAL_SCORE, params, self._secure_sum.value_bits)
 
     def _check(self, levels: Array) -> None:
@@ -348,7 +361,8 @@ class _Score:
 
 def _result(score: _Score, point: _Point, at: Array) -> OrdinalResult:
     cuts = len(score.cut_names)
-    covariance: Array = np.linalg.inv(point.information).astype(np.float64)
+    covariance: Array = score.outside @ np.linalg.inv(point.information) @ score.outside.T
+    at = score.outside @ at
     coef, errors = at[cuts:], np.sqrt(np.diag(covariance))
     se = errors[cuts:]
     margin = float(ndtri(0.975)) * se

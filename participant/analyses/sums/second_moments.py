@@ -18,6 +18,7 @@ from participant.analyses.base.errors import CollinearityError, NoRowsError, too
 from participant.analyses.base.ranged import ranged
 from participant.analyses.base.secure_sum import SecureSum, Sum
 from participant.analyses.base.spec import TableSpec
+from participant.analyses.base.standardised import Standardised
 from participant.analyses.base.symmetric import symmetric
 from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import GRAM
@@ -64,8 +65,8 @@ async def second_moments(spec: TableSpec, design: Design, secure_sum: SecureSum)
         CollinearityError: a covariate has the same value in all rows.
         PrecisionError: the sums are too coarse; the message says what helps.
     """
-    with_one = Design(terms=(INTERCEPT, *design.terms))
-    params = ModelParams(design=with_one, weight=None, row_limit=spec.row_limit)
+    standard = Standardised.of(Design(terms=(INTERCEPT, *design.terms)))
+    params = ModelParams(design=standard.design, weight=None, row_limit=spec.row_limit)
     query = spec.ask(GRAM, params, secure_sum.value_bits)
     answer = await secure_sum(query)
     if answer.values["rows"] < 1:
@@ -74,7 +75,7 @@ async def second_moments(spec: TableSpec, design: Design, secure_sum: SecureSum)
     if (_rounding(query, answer) > FINE * np.diag(cross)).any():
         query, answer = await ranged(query, secure_sum)
         mean, cross = _centred(answer)
-    low, high = design.box
+    low, high = (end[1:] for end in standard.design.box)
     square = np.diag(cross) + answer.values["rows"] * mean**2
     least = np.maximum(CONSTANT * square, answer.values["rows"] * (HARDLY * (high - low)) ** 2)
     rounding = _rounding(query, answer)
@@ -87,8 +88,8 @@ async def second_moments(spec: TableSpec, design: Design, secure_sum: SecureSum)
     return SecondMoments(
         names=design.names,
         rows=round(float(answer.values["rows"])),
-        mean=mean,
-        cross=cross,
+        mean=standard.means(np.append(1.0, mean))[1:],
+        cross=standard.products(np.pad(cross, (1, 0)))[1:, 1:],
         sites=answer.sites,
         warnings=[
             *spec.warn_of_withheld(answer.values, of_model=True),

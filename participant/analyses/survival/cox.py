@@ -63,7 +63,6 @@ from participant.statistics.evaluation.registry import COX_RISK_SETS, EVENT_COUN
 from participant.statistics.language.layout import Array
 from participant.statistics.models.cells import Categories, cells_of
 from participant.statistics.models.design import Design, Numeric
-from participant.statistics.models.model import MAX_LINEAR
 from participant.statistics.models.special import chdtrc, ndtr, ndtri
 from participant.statistics.models.variables import Variable, distinct
 from participant.statistics.vocabulary.cox_risk_sets import MAX_COVARIATES, MAX_LOG_WEIGHT, CoxRiskSetsParams
@@ -79,6 +78,7 @@ COLLINEAR = 1e-7  # smallest eigenvalue of the information, scaled to unit diago
 STILL_MOVING = 0.01  # step of a coefficient, per standard deviation of its covariate
 VANISHED = 1e-4  # share of a direction's information at the start
 UNBELIEVABLE = 5.0  # log hazard ratio per standard deviation
+FARTHEST = 1e6  # largest b.z within the declared ranges, far beyond any hazard ratio
 REACH = 6.0  # expected limit of b.z, in units of |b|; doubled whenever a row exceeds it
 FEW_EVENTS = 10  # events per covariate below which a warning says so
 NOT_PROPORTIONAL = 0.05  # p-value below which a warning says so
@@ -373,8 +373,8 @@ class _Likelihood:
         return proportional_hazards(params, answer.values, transform)
 
     async def _ask(self, beta: Array, trend: Sequence[float] | Array = ()) -> tuple[CoxRiskSetsParams, Sum]:
-        if not self._secure_sum.below(float(np.abs(beta) @ self._params.design.reach), MAX_LINEAR):
-            raise too_coarse(f"a patient's b.z could exceed {MAX_LINEAR:g}")
+        if not self._secure_sum.below(float(np.abs(beta) @ self._params.design.reach), FARTHEST):
+            raise too_coarse(f"a patient's b.z could exceed {FARTHEST:g}")
         while True:
             limit = min(1 + self._reach * float(np.linalg.norm(beta)), MAX_LOG_WEIGHT)
             changes = {"beta": tuple(beta.tolist()), "log_weight_limit": limit, "trend": tuple(map(float, trend))}

@@ -11,7 +11,7 @@ from participant.statistics.language.layout import Array
 from participant.statistics.language.statistic import Columns, Params
 from participant.statistics.models.design import Coded, Design, Numeric, Untransformed
 
-MAX_LINEAR = 1e6  # keeps every linear predictor finite
+MAX_LINEAR = 1e12  # keeps every linear predictor finite
 
 
 class ModelParams(Params):

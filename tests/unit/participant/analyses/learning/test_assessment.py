@@ -119,7 +119,7 @@ async def test_predictions_that_are_all_alike_have_half_the_area_and_no_slope() 
         (GLM | {"family": "gaussian"}, "an ROC curve needs an outcome with two classes"),
         (GLM | {"offset": {"column": "tsize", "low": 0, "high": 150}}, "offset"),
         (GLM | {"analysis": "given", "coefficients": [1, 2]}, "coefficient for each of 1, age, tsize; there are 2"),
-        (GLM | {"analysis": "given", "coefficients": [1, 2, 1e6]}, "does not fit the declared ranges"),
+        (GLM | {"analysis": "given", "coefficients": [1, 2, 1e12]}, "does not fit the declared ranges"),
         (BAYES | {"outcome": {"column": "tgrade", "levels": [1, 2, 3]}}, "3 classes, but must have two"),
     ],
 )
@@ -130,5 +130,5 @@ async def test_refused(model: dict, complaint: str) -> None:
 
 async def test_a_fold_that_cannot_be_fitted_is_named() -> None:
     model = GLM | {"formula": "cens ~ age + I(age >= 18)"}
-    with pytest.raises(FoldError, match=r"fold 0: .*linear combination"):
+    with pytest.raises(FoldError, match=r"fold 0: .*the same value in all rows"):
         await validation(model).analyse(PlainSum(split(gbsg2(), 3, 1)))

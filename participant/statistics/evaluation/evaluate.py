@@ -20,7 +20,7 @@ from secagg.errors import ParameterError
 
 
 class MissingColumnsError(ParameterError):
-    """The dataset lacks some of the requested columns.
+    """The dataset lacks some of the requested columns, or they hold text.
 
     Attributes:
         dataset: name of the dataset.
@@ -30,7 +30,8 @@ class MissingColumnsError(ParameterError):
     def __init__(self, dataset: str, columns: Collection[str]) -> None:
         self.dataset = dataset
         self.columns = tuple(sorted(columns))
-        super().__init__(f"dataset {dataset} lacks these columns: {', '.join(self.columns)}")
+        named = ", ".join(self.columns)
+        super().__init__(f"dataset {dataset} has no numbers in these columns, or lacks them: {named}")
 
 
 class RowLimitError(ParameterError):

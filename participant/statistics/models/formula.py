@@ -3,7 +3,8 @@
     y ~ age + C(sex) + age:sex + log(x) - 1
 
 `+`, `-`, `:`, `*`, `/`, `**`, parentheses, `1` and `0` have their meaning from R; formulaic's parser reads them, and
-nothing is ever evaluated. A factor is the name of a declared variable, or one of
+nothing is ever evaluated. `%in%` is refused: R reads `x %in% g` as `x:g`, and other libraries as `g/x`. A factor is the
+name of a declared variable, or one of
 
     C(v), C(v, ref=2)             a category, with its first level or another one as reference
     log(v), sqrt(v)               transformations
@@ -16,6 +17,7 @@ Sources: Wilkinson, Rogers 1973, Appl Statist 22:392; patsy's documentation, "Re
 """
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, combinations
@@ -40,6 +42,20 @@ _COMPARE: Mapping[type[ast.cmpop], Operator] = {
     ast.Gt: ">",
     ast.GtE: ">=",
 }
+
+_WORDS = {
+    "`.` operator": "a dot cannot stand for all other variables; name each of them",
+    "Expected: )": "a closing bracket is missing",
+    "context marker": "a bracket has no partner",
+    "`~`": "there may be one ~, between the outcome and the covariates",
+    "`**`": "** needs a whole number above 0",
+    "arguments and/or is misplaced": "an operator lacks a term",
+    "Missing operator": "an operator is missing between two terms",
+    "Unknown operator": "this is not an operator",
+    "Numeric literals": "a number other than 0 and 1 cannot be a term",
+    "String literals": "text in quotes cannot be a term",
+}
+"""What formulaic's parser says, in part, and what it means for the author of a formula."""
 
 Declared = Mapping[str, Variable | Category]
 """The variables that a formula may name: numbers with their range, categories with their levels."""
@@ -102,15 +118,24 @@ def _sides(text: str) -> tuple[list[Any], list[Any]]:
 
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"a formula may have at most {MAX_LENGTH} characters")
+    if "%" in text:
+        raise FormulaError("%in% is not supported; write x:g, or g/x, for a slope of x within each level of g")
     try:
         parsed = DefaultFormulaParser(include_intercept=True).get_terms(text)
     except (FormulaicError, SyntaxError, ValueError, TypeError, RecursionError, KeyError) as error:
-        raise FormulaError(f"this is not a formula: {str(error)[:200]}") from None
+        raise FormulaError(f"this is not a formula: {_complaint(str(error))}") from None
     sides = parsed._structure if hasattr(parsed, "_structure") else {"root": parsed}  # noqa: SLF001
     right = sides.get("rhs", sides.get("root"))
     if isinstance(right, tuple) or right is None or not right:
         raise FormulaError("a formula must have one right side with at least one term")
     return list(sides.get("lhs", ())), list(right)
+
+
+def _complaint(text: str) -> str:
+    """Return a parser's complaint in words for the formula's author. The parser marks the place with terminal codes."""
+    words = next((_WORDS[said] for said in _WORDS if said in text), "it cannot be read")
+    found = re.search("\u29db(.*?)\u29da", re.sub("\x1b\\[[0-9;]*m", "", text))
+    return f"{words}, at {found[1][:40]!a}" if found else words
 
 
 def _is_one(factor: Any) -> bool:
@@ -142,7 +167,10 @@ def _declared(name: str, declared: Declared) -> Variable | Category:
     try:
         return declared[name]
     except KeyError:
-        raise FormulaError(f"the variable {name} is not declared; declared are {', '.join(sorted(declared))}") from None
+        shown = ascii(name[:80])[1:-1]
+        raise FormulaError(
+            f"the variable {shown} is not declared; declared are {', '.join(sorted(declared))}"
+        ) from None
 
 
 def _numeric(name: str, declared: Declared, function: Function | None = None) -> Numeric:

@@ -57,7 +57,10 @@ def test_who_cannot_answer_declines_and_says_why() -> None:
     report = carried_out(Simulation({**SITES, "east": {"time": SITES["east"]["time"]}}), show=said.append)
     assert report.results[0].sites == ("north", "south", "west")
     (lost,) = (event for event in said if event.what == "lost")
-    assert (lost.site, lost.detail) == ("east", "declined: dataset lung lacks these columns: status")
+    assert (lost.site, lost.detail) == (
+        "east",
+        "declined: dataset lung has no numbers in these columns, or lacks them: status",
+    )
 
 
 def test_below_the_threshold_nothing_is_learnt() -> None:

@@ -67,7 +67,7 @@ def test_an_answer_is_that_of_the_same_function_here(there: Computation, store: 
 
 
 def test_a_refusal_on_public_grounds_says_which(there: Computation, store: DatasetStore) -> None:
-    with pytest.raises(RefusedError, match="dataset lung lacks these columns: weight"):
+    with pytest.raises(RefusedError, match="or lacks them: weight"):
         asked(there, store, question(column="weight"))
 
 

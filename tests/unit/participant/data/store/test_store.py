@@ -108,7 +108,7 @@ def test_other_refusals(store: DatasetStore, imported, tmp_path: Path) -> None:
         import_table(store, "lung", CsvSource(tmp_path / "table.csv"), imported_at=NOW.replace(tzinfo=None))
     assert not list((tmp_path / "data").glob("*/*"))
     imported(CSV)
-    with pytest.raises(MissingColumnsError, match="lacks these columns: height, weight"):
+    with pytest.raises(MissingColumnsError, match="or lacks them: height, weight"):
         store.load("lung", ["weight", "age", "height"])
     with pytest.raises(NotNumericError, match="column ward is not numeric"):
         store.load("lung", ["age", "ward"])

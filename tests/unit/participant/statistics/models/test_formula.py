@@ -104,7 +104,7 @@ def test_names_levels_and_outcome() -> None:
         ("y ~ C(sex, ref=3)", "not one of its levels"),
         ("y ~ center(age)", "need explicit numbers"),
         ("y ~ scale(age, x, 1)", "need numbers"),
-        ("y ~ scale(age, 1, 0)", "greater than 0"),
+        ("y ~ scale(age, 1, 0)", "scale must be above 0"),
         ("y ~ I(age ** 1)", "identity"),
         ("y ~ log(y)", "needs a declared range above 0"),
         ("y ~ sex:ph.ecog", "write sex\\*ph.ecog"),
@@ -112,9 +112,14 @@ def test_names_levels_and_outcome() -> None:
         ("y ~ age | sex", "one right side"),
         ("y ~ 0", "at least one term"),
         ("y ~ 2:age", "not a variable"),
-        ("y ~ (age", "not a formula"),
-        ("y ~ age ~ x", "not a formula"),
-        ("y ~ .", "not a formula"),
+        ("y ~ (age", "not a formula: a bracket has no partner, at '\\('"),
+        ("y ~ C(sex", "not a formula: a closing bracket is missing, at 'C\\(sex'"),
+        ("y ~ age ~ x", "not a formula: there may be one ~"),
+        ("y ~ age +", "not a formula: an operator lacks a term, at '\\+'"),
+        ("y ~ age sex", "not a formula: an operator is missing between two terms, at 'age sex'"),
+        ("y ~ .", "not a formula: a dot cannot stand for all other variables"),
+        ("y ~ age %in% sex", "%in% is not supported; write x:g"),
+        ("y ~ `\x1b[31m`", "the variable .x1b.31m is not declared"),
         ("y ~ " + "age + " * 500 + "x", "at most"),
     ],
 )
@@ -122,3 +127,5 @@ def test_refused(formula: str, complaint: str) -> None:
     with pytest.raises(FormulaError, match=complaint) as caught:
         parse_formula(formula, DECLARED)
     assert len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()
+    assert "formulaic" not in str(caught.value)

@@ -145,7 +145,9 @@ def test_missing_columns_are_listed() -> None:
     asked = EVENT_COUNTS.query(
         CURVE, dataset="lung", value_bits=50, filter=(Comparison(column="stage", op="==", value=1),)
     )
-    with pytest.raises(MissingColumnsError, match="dataset lung lacks these columns: stage, status") as caught:
+    with pytest.raises(
+        MissingColumnsError, match="dataset lung has no numbers in these columns, or lacks them: stage, status"
+    ) as caught:
         evaluate(bind(asked), {"time": TABLE["time"]})
     assert caught.value.columns == ("stage", "status")
 

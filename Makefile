@@ -9,7 +9,7 @@ DEMO   ?=
 # what `make bench` measures; NAME=sparse takes another twenty minutes, NAME=he takes two
 NAME   ?= kernels start round growth memory relayed peers server analyses
 
-.PHONY: help demo test quick check dist interpreters docs bench oracles fuzz fuzz-api soak crash crash-sites kills many-runs coverage mutation vectors model lock format clean
+.PHONY: help demo test quick check dist interpreters docs bench oracles fuzz fuzz-api soak crash crash-sites kills many-runs omop coverage mutation vectors model lock format clean
 help:            ## list these targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -97,6 +97,9 @@ kills: $(READY)  ## kill coordinator and standby at KILLS (default 300) labelled
 
 many-runs: $(READY) ## RUNS (default 20) concurrent runs of as many projects, over one relay and SITES (default 30)
 	RUNS=$(or $(RUNS),20) SITES=$(or $(SITES),30) $(BIN)/python -m pytest -s -n 0 --timeout 3600 tests/services/coordinator/test_many_runs.py
+
+omop: $(READY)   ## Cox model over four OMOP databases of PERSONS (default 100000), beside SQL by hand and lifelines
+	PERSONS=$(or $(PERSONS),100000) $(BIN)/python -m pytest -s -n 0 --timeout 900 tests/services/participant/test_cohort.py
 
 replay: $(READY) ## replay every analysis RUNS (default 200) times on other arithmetic, and QUERIES (10000) that do not follow
 	RUNS=$(or $(RUNS),200) QUERIES=$(or $(QUERIES),10000) \

@@ -12,6 +12,7 @@ _AT_MOST = 12  # a longer list of names helps nobody
 
 _NUMBER, _WHOLE, _TEXT = "must be a number", "must be a whole number", "must be text"
 _LIST, _TABLE, _TRUTH = "must be a list", "must be a table", "must be true or false"
+_DATE = "must be a date such as 2020-01-31, without a time"
 _PLAIN = {
     "missing": "is missing",
     "int_type": _WHOLE,
@@ -28,6 +29,10 @@ _PLAIN = {
     "dict_type": _TABLE,
     "model_type": _TABLE,
     "model_attributes_type": _TABLE,
+    "date_type": _DATE,
+    "date_parsing": _DATE,
+    "date_from_datetime_inexact": _DATE,
+    "date_from_datetime_parsing": _DATE,
     "uuid_parsing": "must be an ID such as 7f4f5a0e-4a5e-4ad4-a6e1-0d4a7e6d6d55",
 }
 _LIMITED: Mapping[str, Callable[[Mapping[str, Any]], str]] = {

@@ -1,5 +1,7 @@
 """`secagg-participant data import` and `map`: what makes a new version of a dataset."""
 
+import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +10,7 @@ from uuid import UUID
 import typer
 
 from participant.commands.options import DatasetName, ShowProgress, SiteOptions
+from participant.data.cohort.choose import CohortOptions, sql_of
 from participant.data.model.declaration import Declaration
 from participant.data.model.progress import shown
 from participant.data.model.summary import ImportSummary
@@ -53,6 +56,13 @@ def import_(
     table: Annotated[str | None, typer.Option(help="SQL: table or view")] = None,
     query: Annotated[str | None, typer.Option(help="SQL: one SELECT statement")] = None,
     collection: Annotated[str | None, typer.Option(help="MongoDB: database.collection")] = None,
+    cohort: Annotated[Path | None, typer.Option(help="TOML file of a cohort: one row a person, from --omop")] = None,
+    omop: Annotated[
+        str | None, typer.Option(help="address of an OMOP database (PostgreSQL, SQLite); or use --url-file")
+    ] = None,
+    cdm_schema: Annotated[str | None, typer.Option(help="OMOP: schema of the tables")] = None,
+    vocabulary_schema: Annotated[str | None, typer.Option(help="OMOP: schema of the vocabularies, if another")] = None,
+    show_sql: Annotated[bool, typer.Option("--show-sql", help="OMOP: show the SQL, and do not run it")] = False,
     mapping: Annotated[
         bool, typer.Option("--mapping/--no-mapping", help="apply the previous version's mapping, if it has one")
     ] = True,
@@ -66,14 +76,29 @@ def import_(
     declared = Declaration() if schema is None else Declaration.read(schema)
     if bad_rows is not None:
         declared = declared.allowing(bad_rows)
-    options = Options(
+    options: Options | CohortOptions = Options(
         separator=separator, encoding=encoding, sheet=sheet, table=table, query=query, collection=collection
     )
+    if cohort is not None:
+        if source is not None or options != Options():
+            raise ParameterError("with --cohort, the source is --omop, and options of other sources do not apply")
+        options = CohortOptions.of("omop", cohort, cdm_schema=cdm_schema, vocabulary_schema=vocabulary_schema)
+        place = _place(omop, url_file)
+        sql = sql_of(place, options)
+        if show_sql:
+            common.report({"sql": sql}, sql)
+            return
+        if progress:
+            typer.echo(sql if _on_terminal(common) else json.dumps({"event": "sql", "sql": sql}), err=True)
+    elif omop or cdm_schema or vocabulary_schema or show_sql:
+        raise ParameterError("--omop and its options need a cohort: --cohort FILE")
+    else:
+        place = _place(source, url_file)
     with shown(wanted=progress, as_json=common.as_json) as show:
         done = confined.run(
             DatasetStore(settings.datasets),
             name,
-            _place(source, url_file),
+            place,
             options=options,
             declared=declared,
             imported_at=datetime.now(UTC),
@@ -119,6 +144,11 @@ def _place(source: str | None, url_file: Path | None) -> str:
     if (source is None) == (url_file is None):
         raise ParameterError("name a file or a database address, or use --url-file with a file that holds the address")
     return source if source is not None else Path(str(url_file)).read_text(encoding="utf-8").strip()
+
+
+def _on_terminal(common: SiteOptions) -> bool:
+    """Return whether a person reads the progress; programs get JSON lines."""
+    return sys.stderr.isatty() and not common.as_json
 
 
 def _report(done: ImportSummary, common: SiteOptions) -> None:

@@ -57,7 +57,9 @@ class Column(Strict):
         )
 
 
-SourceKind = Literal["csv", "parquet", "excel", "sql", "mongo", "sas", "spss", "stata", "frame", "dataset", "file"]
+SourceKind = Literal[
+    "csv", "parquet", "excel", "sql", "mongo", "sas", "spss", "stata", "omop", "fhir", "frame", "dataset", "file"
+]
 
 
 class DataFile(Strict):

@@ -17,12 +17,14 @@ from pathlib import Path
 from threading import Timer
 from typing import Any, TextIO
 
+from participant.data.cohort.choose import CohortOptions, open_cohort
 from participant.data.model import errors
 from participant.data.model.declaration import Declaration
 from participant.data.model.description import Description
 from participant.data.model.errors import BadRowsError, DatasetError, ImportLimitError
 from participant.data.model.progress import Show
 from participant.data.model.summary import ImportSummary
+from participant.data.sources import TableSource
 from participant.data.sources.choose import Options, open_source
 from participant.data.store.store import DatasetStore
 from relay.service.memory import Limits, limit_memory
@@ -34,7 +36,7 @@ def run(
     name: str,
     place: str,
     *,
-    options: Options,
+    options: Options | CohortOptions,
     declared: Declaration,
     imported_at: datetime,
     mapped: bool,
@@ -47,7 +49,7 @@ def run(
     Args:
         datasets: store for the new version.
         name: name of the dataset.
-        place: a file's path, or a database's address.
+        place: path of a file or folder, or a database's address.
         options: options for reading it.
         declared: declaration of the table.
         imported_at: the time, with its zone.
@@ -65,6 +67,7 @@ def run(
         "name": name,
         "place": place,
         "options": asdict(options),
+        "cohort": isinstance(options, CohortOptions),
         "declared": declared.model_dump(mode="json"),
         "imported_at": imported_at.isoformat(),
         "mapped": mapped,
@@ -147,7 +150,7 @@ def _work(request: dict[str, Any], out: TextIO) -> None:
         done = import_table(
             store,
             request["name"],
-            open_source(request["place"], Options(**request["options"])),
+            _source(request),
             imported_at=datetime.fromisoformat(request["imported_at"]),
             declared=Declaration.model_validate(request["declared"], strict=False),
             mapping=of_version(store, request["name"]) if request["mapped"] else None,
@@ -175,6 +178,12 @@ def _work(request: dict[str, Any], out: TextIO) -> None:
             bad=done.facts.bad,
             repeated=done.facts.repeated,
         )
+
+
+def _source(request: dict[str, Any]) -> TableSource:
+    if request["cohort"]:
+        return open_cohort(request["place"], CohortOptions(**request["options"]))
+    return open_source(request["place"], Options(**request["options"]))
 
 
 def _main() -> None:

@@ -93,3 +93,8 @@ def summary(facts: ImportFacts) -> list[tuple[str, str]]:
     if facts.persons is not None:
         rows.append(("Persons", f"{facts.persons:,} in the rows read; their identifiers were not stored"))
     return rows
+
+
+def attrition(facts: ImportFacts) -> list[tuple[str, str, str]]:
+    """Return the steps that left persons out of a cohort: words, persons left out, persons that remain."""
+    return [(one.words, f"{one.persons:,}", f"{one.remaining:,}") for one in facts.origin.attrition]

@@ -5,7 +5,7 @@ from types import ModuleType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from participant.data.report.facts import ImportFacts, in_figures, remarks_on, summary
+from participant.data.report.facts import ImportFacts, attrition, in_figures, remarks_on, summary
 
 PICTURES = 100  # columns drawn; further ones appear in numbers alone
 
@@ -20,6 +20,7 @@ def page(facts: ImportFacts, *, pictures: bool) -> str:
     return _PAGES.get_template("page.html.j2").render(
         facts=facts,
         summary=summary(facts),
+        attrition=attrition(facts),
         columns=[
             (seen, _inside(_drawing().distribution(seen) if position < len(drawn) else None))
             for position, seen in enumerate(facts.columns)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from participant.data.report.facts import ImportFacts, in_figures, remarks_on, summary
+from participant.data.report.facts import ImportFacts, attrition, in_figures, remarks_on, summary
 
 
 def page(facts: ImportFacts) -> str:
@@ -11,6 +11,8 @@ def page(facts: ImportFacts) -> str:
     parts = [
         f"# Import of {_cell(facts.dataset)}",
         *_table(("", ""), summary(facts)),
+        "## Who is in the cohort" if facts.origin.attrition else "",
+        *(_table(("Step", "Left out", "Remaining"), attrition(facts)) if facts.origin.attrition else []),
         "## Bad rows" if facts.reasons else "",
         *(_table(("Column", "Reason", "Times"), facts.reasons) if facts.reasons else []),
         "## Columns",

@@ -66,14 +66,23 @@ class SourceColumn(NamedTuple):
     text: bool = False
 
 
+class LeftOut(NamedTuple):
+    """A step that leaves persons out of a cohort: its words, how many it leaves out, and how many remain."""
+
+    words: str
+    persons: int
+    remaining: int
+
+
 class Origin(NamedTuple):
     """The record of a source, which never holds a credential, a query or a value.
 
     Attributes:
-        kind: csv, parquet, excel, sql, mongo, sas, spss, stata or frame.
+        kind: csv, parquet, excel, sql, mongo, sas, spss, stata, omop, fhir or frame.
         name: name of the file, or of database and table.
         bytes, sha256: size and hash of the file, else None.
         notes: notes for the report on how it was read.
+        attrition: steps that left persons out of a cohort, from all persons on.
     """
 
     kind: SourceKind
@@ -81,6 +90,7 @@ class Origin(NamedTuple):
     bytes: int | None = None
     sha256: str | None = None
     notes: tuple[str, ...] = ()
+    attrition: tuple[LeftOut, ...] = ()
 
 
 class TableSource(Protocol):

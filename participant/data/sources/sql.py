@@ -8,17 +8,14 @@ reported.
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from hashlib import sha256
-from importlib.util import find_spec
 
 import polars as pl
 import sqlalchemy
-from sqlalchemy.exc import SQLAlchemyError
 
 from participant.data.model.errors import SourceError
 from participant.data.sources import Batch, Origin, SourceColumn, batch_rows, check_columns
 from participant.data.sources.cells import CellBatches
-
-_POSTGRESQL = "postgresql+psycopg"
+from participant.data.sources.database import engine_of, place_of, told
 
 
 class SqlSource:
@@ -39,15 +36,7 @@ class SqlSource:
     def __init__(self, url: str, *, table: str | None = None, query: str | None = None) -> None:
         if (table is None) == (query is None):
             raise SourceError("name a table of the database with --table, or a statement with --query")
-        self._url = _address(url)
-        try:
-            self._engine = sqlalchemy.create_engine(self._url, hide_parameters=True)
-        except ImportError as error:
-            raise SourceError(_no_driver(self._url, error)) from None
-        except (SQLAlchemyError, ValueError, TypeError) as error:
-            raise _told("the address cannot be used", error) from None
-        if self._engine.dialect.is_async:
-            raise SourceError("this driver is an asynchronous one; name another, such as postgresql+psycopg://")
+        self._engine = engine_of(url)
         self._table, self._query = table, query
         statement = sqlalchemy.text(query) if query else sqlalchemy.text(f"SELECT * FROM {self._quoted(str(table))}")  # noqa: S608 - quoted by the dialect
         try:
@@ -58,7 +47,7 @@ class SqlSource:
                 self._header = tuple(self._rows.keys())
                 self._open = opened.pop_all()
         except Exception as error:  # noqa: BLE001 - drivers raise what they like, and their words quote the address
-            raise _told("the database cannot be read", error) from None
+            raise told("the database cannot be read", error) from None
         check_columns(len(self._header))
         self._cells = CellBatches(self._header)
 
@@ -76,7 +65,7 @@ class SqlSource:
         except SourceError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
-            raise _told("the database broke off", error) from None
+            raise told("the database broke off", error) from None
         finally:
             self._open.close()
 
@@ -84,7 +73,7 @@ class SqlSource:
         return self._cells.known()
 
     def origin(self) -> Origin:
-        place = f"{self._url.get_backend_name()}://{self._url.host or ''}/{self._url.database or ''}"
+        place = place_of(self._engine)
         if self._query is None:
             return Origin("sql", f"{place} table {self._table}")
         return Origin(
@@ -94,26 +83,3 @@ class SqlSource:
     def _quoted(self, table: str) -> str:
         prepare = self._engine.dialect.identifier_preparer
         return ".".join(prepare.quote_identifier(part) for part in table.split("."))
-
-
-def _address(url: str) -> sqlalchemy.URL:
-    """Return a database's address; PostgreSQL uses psycopg unless another driver is named."""
-    try:
-        read = sqlalchemy.make_url(url)
-    except (SQLAlchemyError, ValueError, TypeError) as error:
-        raise _told("this is not the address of a database", error) from None
-    return read.set(drivername=_POSTGRESQL) if read.drivername in {"postgresql", "postgres"} else read
-
-
-def _no_driver(url: sqlalchemy.URL, error: ImportError) -> str:
-    if url.drivername == _POSTGRESQL and find_spec("psycopg") is None:
-        return "PostgreSQL needs the extra: pip install 'secagg[postgres-source]'"
-    backend = url.get_backend_name()
-    return (
-        f"the driver for {backend} is not installed: install the package {error.name}, or name another driver in the "
-        f"address, {backend}+DRIVER://"
-    )
-
-
-def _told(what: str, error: Exception) -> SourceError:
-    return SourceError(f"{what} ({type(error).__name__}; its words may hold the address and are not shown)")

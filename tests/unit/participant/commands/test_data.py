@@ -1,6 +1,7 @@
 """The data manager's commands: they print, log and describe no values of a table."""
 
 import json
+import re
 from pathlib import Path
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from participant.data.store.store import DatasetStore
 from participant.projects.catalogue import entry
 from participant.study.terms import ProjectTerms
 from secagg.errors import SecaggError
+from tests.support import omop
 
 CANARIES = ("Zyxwold", "48151623", "hunter2")
 TABLE = "name,weight,age\n" + "".join(f"Zyxwold{n},48151623.{n},{40 + n}\n" for n in range(50))
@@ -130,3 +132,42 @@ def test_one_source_and_one_project_are_named(run) -> None:
         ("import", "lung", "t.csv", "--bad-rows", "1"),
     ):
         assert isinstance(run(*arguments).exception, SecaggError)
+
+
+def test_a_cohort_is_shown_and_imported(run, tmp_path: Path) -> None:
+    url = omop.sqlite(tmp_path / "omop.db", omop.vocabulary(), omop.patients(120))
+    (tmp_path / "c.toml").write_text(omop.COHORT)
+    shown = run("import", "heart", "--omop", url, "--cohort", "c.toml", "--show-sql")
+    assert shown.exit_code == 0
+    assert "WITH concepts_diabetes AS" in shown.stdout
+    assert facts(run("list", "--json"))["datasets"] == []
+    result = run("import", "heart", "--omop", url, "--cohort", "c.toml", "--json")
+    imported = facts(result)
+    assert imported["source"]["kind"] == "omop"
+    assert imported["columns"][0]["name"] == "infarction_time"
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert lines[0] == {"event": "sql", "sql": shown.stdout.rstrip("\n")}
+    (tmp_path / "u").write_text(url)
+    assert facts(run("import", "heart", "--url-file", "u", "--cohort", "c.toml", "--json"))["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--omop", "sqlite:///x.db"], "need a cohort: --cohort FILE"),
+        (["t.csv", "--show-sql"], "need a cohort: --cohort FILE"),
+        (["--cohort", "c.toml"], "name a file or a database address"),
+        (["t.csv", "--cohort", "c.toml"], "the source is --omop"),
+        (["--cohort", "c.toml", "--omop", "sqlite:///x.db", "--separator", ";"], "the source is --omop"),
+        (["--cohort", "gone.toml", "--omop", "sqlite:///x.db"], "there is no file gone.toml"),
+        (["--cohort", "c.toml", "--omop", "sqlite:///x.db"], r"there is no file x\.db"),
+    ],
+)
+def test_options_of_a_cohort_that_do_not_fit_are_refused(
+    run, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "c.toml").write_text(omop.COHORT)
+    result = run("import", "heart", *arguments)
+    assert isinstance(result.exception, SecaggError)
+    assert re.search(message, str(result.exception))
+    assert not (tmp_path / "x.db").exists()

@@ -51,7 +51,7 @@ from participant.analyses.base.cohort import over_one_cohort
 from participant.analyses.base.errors import AnalysisError, CodingError, FoldError
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
-from participant.analyses.learning.curve import Curve, complete, curve_of
+from participant.analyses.learning.curve import Curve, adapted_curve, complete, curve_of
 from participant.analyses.learning.deviance import Loss, mean_deviance
 from participant.analyses.learning.folds import Folds
 from participant.analyses.learning.predictive import PredictiveSpec, columns_of, fitted
@@ -63,7 +63,7 @@ class CrossValidationSpec(PredictiveSpec):
 
     Attributes:
         folds: division of the rows into folds.
-        bins: even number of bins of the predicted probability, for the ROC curves.
+        bins: even number of bins of the predicted probability, for the ROC curves; they adapt to the first fold.
     """
 
     analysis: Literal["cross-validation"] = "cross-validation"
@@ -95,6 +95,7 @@ class CrossValidationResult(AnalysisResult):
         total: result over all folds.
         log_loss: log loss over all folds, for two classes.
         auc_bounds: bounds on the area for the raw predictions, for two classes.
+        threshold: edges of the bins, from 0 to 1; none without classes.
         sites: names of the contributing sites.
         warnings: caveats for the reader of the result.
     """
@@ -113,6 +114,7 @@ class CrossValidationResult(AnalysisResult):
     total: FoldResult
     log_loss: float | None
     auc_bounds: tuple[float, float] | None
+    threshold: tuple[float, ...]
     sites: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -166,10 +168,11 @@ async def cross_validate(spec: CrossValidationSpec, secure_sum: SecureSum) -> Cr
         FoldError: a fold cannot be fitted or assessed.
         NoRowsError: all folds together lack rows of some class.
     """
-    assessed = []
+    assessed: list[_Assessed] = []
     for number in range(spec.folds.of):
         try:
-            assessed.append(await _assess(spec, number, secure_sum))
+            before = assessed[0].curve if assessed else None
+            assessed.append(await _assess(spec, number, before, secure_sum))
         except CodingError:  # of all rows, not of a fold
             raise
         except AnalysisError as error:
@@ -191,18 +194,21 @@ async def cross_validate(spec: CrossValidationSpec, secure_sum: SecureSum) -> Cr
         total=total,
         log_loss=deviance / 2 if curve and deviance is not None else None,
         auc_bounds=curve.auc_bounds if curve else None,
+        threshold=tuple(curve.thresholds.tolist()) if curve else (),
         sites=(losses or curves)[-1].sites,
         warnings=tuple(f"fold {number}: {text}" for number, one in enumerate(assessed) for text in one.warnings),
     )
 
 
-async def _assess(spec: CrossValidationSpec, number: int, secure_sum: SecureSum) -> _Assessed:
-    """Fit the model to the rows of all other folds, and assess it on those of this one."""
+async def _assess(spec: CrossValidationSpec, number: int, before: Curve | None, secure_sum: SecureSum) -> _Assessed:
+    """Fit the model to the rows of all other folds, and assess it on those of this one, in the bins of `before`."""
     model = spec.inner()
     columns = columns_of(model)
     predictor = await fitted(model.narrowed(spec.folds.training(number, columns)), secure_sum)
     rows = spec.narrowed(spec.folds.test(number, columns))
-    return _Assessed(
-        loss=None if predictor.margin else await mean_deviance(rows, predictor, secure_sum),
-        curve=await curve_of(rows, predictor, spec.bins, secure_sum) if predictor.classes else None,
-    )
+    loss = None if predictor.margin else await mean_deviance(rows, predictor, secure_sum)
+    if not predictor.classes:
+        return _Assessed(loss, None)
+    if before is None:
+        return _Assessed(loss, await adapted_curve(rows, predictor, spec.bins, secure_sum))
+    return _Assessed(loss, await curve_of(rows, predictor, before.edges, secure_sum))

@@ -1,12 +1,13 @@
 """ROC curve and calibration of predictions on the rows of all sites, by secure histograms.
 
 The model is fitted first, or given, for example a published score to be validated. Its predictions never leave a
-site: they are counted in `bins` bins by class (`curve` has the formulas). For probabilities, the result also contains
-calibration in `groups` groups of about equal size, merged from the bins, with mean prediction and share of events;
-intercept and slope of calibration; and log loss (`deviance`). On the rows that the model was fitted to, intercept and
-slope are 0 and 1 by construction, and the curve is too optimistic; for unbiased ones, see `cross-validation`.
+site: they are counted in about `bins` bins by class, which adapt to the predictions (`curve` has the formulas). For
+probabilities, the result also contains calibration in `groups` groups of about equal size, merged from the bins, with
+mean prediction and share of events; intercept and slope of calibration; and log loss (`deviance`). On the rows that the
+model was fitted to, intercept and slope are 0 and 1 by construction, and the curve is too optimistic; for unbiased
+ones, see `cross-validation`.
 
-Rounds: those of the fit, one for the histogram, one for the loss, about four for the calibration. Only fit and
+Rounds: those of the fit, one to four for the histogram, one for the loss, about four for the calibration. Only fit and
 calibration iterate. If a site is lost, the analysis starts over. Disclosure: rows and mean predictions in each bin; a
 site hides bins of fewer than `minimum_persons` rows, so with small sites, fewer bins show more. A warning says what was
 hidden.
@@ -41,7 +42,7 @@ from participant.analyses.base.cohort import over_one_cohort
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.text_table import text_table
-from participant.analyses.learning.curve import complete, curve_of
+from participant.analyses.learning.curve import adapted_curve, complete
 from participant.analyses.learning.deviance import Calibration, calibrate, mean_deviance
 from participant.analyses.learning.predictive import PredictiveSpec, fitted
 from participant.statistics.language.layout import Array
@@ -53,7 +54,7 @@ class RocSpec(PredictiveSpec):
     """A model, and the bins for its predictions.
 
     Attributes:
-        bins: even number of bins of the predicted probability.
+        bins: even number of bins of the predicted probability, about as many as the result has.
         groups: number of groups of about equal size, for calibration.
     """
 
@@ -156,7 +157,7 @@ async def assess(spec: RocSpec, secure_sum: SecureSum) -> RocResult:
         AnalysisError: the model cannot be fitted.
     """
     predictor = await fitted(spec.inner(), secure_sum)
-    curve = complete(await curve_of(spec, predictor, spec.bins, secure_sum), spec)
+    curve = complete(await adapted_curve(spec, predictor, spec.bins, secure_sum), spec)
     warnings, log_loss, calibration = list(curve.warnings), None, None
     if not predictor.margin:
         loss = await mean_deviance(spec, predictor, secure_sum)

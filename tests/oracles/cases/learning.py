@@ -225,7 +225,7 @@ async def roc(spec: RocSpec, sites: Sites) -> list[Agreement]:
     area = roc_auc_score(y, p)
     assert result.auc_bounds[0] <= area <= result.auc_bounds[1]
     return [
-        coefficients(result.auc, roc_auc_score(y, np.ceil(p * spec.bins)), "AUC, binned"),
+        coefficients(result.auc, roc_auc_score(y, np.searchsorted(result.threshold, p)), "AUC, binned"),
         within(width / 2, "half of what the bins leave open, as the result says it", result.auc, area, "AUC"),
         coefficients(result.accuracy, accuracy_score(y, p > 0.5), "accuracy"),
         coefficients(result.log_loss, log_loss(y, p), "log loss"),
@@ -250,7 +250,7 @@ async def cross_validation(spec: CrossValidationSpec, sites: Sites) -> list[Agre
         p[fold == number] = model.predict(x[fold == number])
     numbers = range(spec.folds.of)
     losses = [log_loss(y[fold == one], p[fold == one], labels=[0, 1]) for one in numbers]
-    binned = np.ceil(p * spec.bins)
+    binned = np.searchsorted(result.threshold, p)
     return [
         coefficients([one.deviance / 2 for one in result.folds], losses, "log loss of each fold"),
         coefficients(result.log_loss, log_loss(y, p), "log loss"),

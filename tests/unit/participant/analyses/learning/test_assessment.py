@@ -46,7 +46,7 @@ async def test_naive_bayes_is_assessed_by_its_probabilities() -> None:
     result = await roc(BAYES | {"variance_floor": 0.0}).analyse(PlainSum(split(gbsg2(), 9, 1), quantised=True))
     model = GaussianNB(var_smoothing=0).fit(covariates(), gbsg2()["cens"])
     p = model.predict_proba(covariates())[:, 1]
-    assert result.auc == pytest.approx(roc_auc_score(gbsg2()["cens"], np.ceil(p * 200)), rel=1e-9)
+    assert result.auc == pytest.approx(roc_auc_score(gbsg2()["cens"], np.searchsorted(result.threshold, p)), rel=1e-9)
     assert result.accuracy == accuracy_score(gbsg2()["cens"], p > 0.5)
     assert sum(group.rows for group in result.groups) == 686
     assert np.average([one.predicted for one in result.groups], weights=[one.rows for one in result.groups]) == (
@@ -132,3 +132,43 @@ async def test_a_fold_that_cannot_be_fitted_is_named() -> None:
     model = GLM | {"formula": "cens ~ age + I(age >= 18)"}
     with pytest.raises(FoldError, match=r"fold 0: .*the same value in all rows"):
         await validation(model).analyse(PlainSum(split(gbsg2(), 3, 1)))
+
+
+RARE = np.random.default_rng(3)  # noqa: TID251 - test data
+SCORE = RARE.normal(0, 1, 3000)
+EVENT = (RARE.random(3000) < 1 / (1 + np.exp(5 - SCORE))) * 1.0
+LOGIT = COMMON | {"row_limit": 3000, "bins": 20}
+OF_SCORE = {
+    "analysis": "glm",
+    "family": "binomial",
+    "formula": "y ~ x",
+    "numbers": [{"column": "x", "low": -5, "high": 5}, {"column": "y", "low": 0, "high": 1}],
+}
+
+
+async def test_a_rare_outcome_has_bins_where_its_predictions_are() -> None:
+    """All predictions are below a few percent: bins of equal width would have an area of 0.58."""
+    sites = split({"x": SCORE, "y": EVENT}, 3, 0)
+    oracle = roc_auc_score(EVENT, SCORE)
+    secure_sum = PlainSum(sites, quantised=True)
+    result = await roc(OF_SCORE, **LOGIT).analyse(secure_sum)
+    assert result.auc == pytest.approx(oracle, abs=0.01)
+    assert result.auc_bounds[0] <= oracle <= result.auc_bounds[1]
+    assert result.auc_lower < oracle < result.auc_upper
+    assert 20 <= len(result.threshold) <= 22
+    assert sum(query.statistic == "histogram" for query in secure_sum.queries) <= 4
+    assert result.warnings == ()
+    folds = await validation(OF_SCORE, **LOGIT, folds={"of": 3}).analyse(PlainSum(sites))
+    assert folds.total.auc == pytest.approx(oracle, abs=0.03)
+
+
+async def test_few_bins_leave_the_area_open_and_that_is_said() -> None:
+    result = await roc(OF_SCORE, **LOGIT | {"bins": 2}).analyse(PlainSum(split({"x": SCORE, "y": EVENT}, 3, 0)))
+    assert result.auc_bounds[1] - result.auc_bounds[0] > 0.1
+    assert any("use more bins" in text for text in result.warnings)
+
+
+async def test_a_floor_leaves_as_many_bins_as_the_smaller_class_fills() -> None:
+    result = await roc(minimum_persons=5).analyse(PlainSum(split(gbsg2(), 3, 1)))
+    assert len(result.threshold) < 20
+    assert result.rows > 620

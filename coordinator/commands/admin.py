@@ -20,6 +20,8 @@ async def admin_port(session: Session, default: int | None = None) -> AsyncItera
         return
 
     async def readiness() -> str | None:
+        if session.disk.state is not None:
+            return session.disk.state
         try:
             await session.relay.relay()
         except RelayUnavailableError as error:

@@ -111,9 +111,9 @@ def _carry_out(
     """Execute the run that `work` returns, and print its report."""
 
     async def inside(session: Session) -> tuple[UUID, RunOutcome]:
-        run, project = await work(session)
+        run, project = await session.disk.persist(lambda: work(session))
         sys.stderr.write(f"run {run}\n")
-        await lifecycle.sweep(session)
+        await session.disk.persist(lambda: lifecycle.sweep(session))
         async with admin_port(session):
             with _shown(progress=progress, as_json=common.as_json) as show:
                 return run, await lifecycle.carry_out(run, project, session, show)

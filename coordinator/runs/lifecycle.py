@@ -3,7 +3,7 @@
 `begin` enters a run in the journal; `carry_out` executes it until it is over, paused or taken over. Two
 tasks run side by side: the work, which runs the analyses over their secure sums, and the watch, which renews the lease
 and stops the work at the deadline, on request, or when the relay or another process has ended the run. After an
-outage of the relay, the work resumes from the journal.
+outage of the relay or the disk, the work resumes from the journal.
 """
 
 import asyncio
@@ -36,6 +36,7 @@ from participant.study.terms import ProjectTerms
 from relay.api.states import FINAL_RUN
 from relay.api.wire import RunLease
 from relay.client.transport import RelayError, RelayUnavailableError, RunState
+from relay.party.disk import DiskError
 from relay.party.journal import JournalError, RestoredStateError
 from relay.service.logs import bind, logger
 from secagg.errors import NotEnoughParticipantsError, ParameterError, SecaggError
@@ -170,11 +171,16 @@ async def carry_out(run: UUID, sealed: SealedProject, session: Session, show: Sh
         AnalysisError: the data give no answer.
     """
     with session.journal.hold(str(run)), bind(run=str(run)):
-        record = session.records.get(run)
-        if record.is_over:
-            raise RunEndedError(run, record.state, record.reason)
-        session.records.request(run, "")
+        record = await session.disk.persist(lambda: _begun(session, run))
         return await _Work(record, sealed, session, show).done()
+
+
+async def _begun(session: Session, run: UUID) -> RunRecord:
+    record = session.records.get(run)
+    if record.is_over:
+        raise RunEndedError(run, record.state, record.reason)
+    session.records.request(run, "")
+    return record
 
 
 async def result_of(task: TableSpec, secure_sum: SecureSum) -> AnalysisResult | HeldBySites:
@@ -206,19 +212,19 @@ class _Work:
 
     async def done(self) -> RunOutcome:
         """Complete the run and return its outcome, or end it with the reason for its failure and raise the error."""
+        persist = self._session.disk.persist
         try:
             report = await self._under_watch(self._work())
-        except (RunPausedError, TakenOverError) as left:
-            state = RunState.PAUSED if isinstance(left, RunPausedError) else self._record.state
-            self._session.metrics.left(self._run, state)
-            if isinstance(left, RunPausedError):
-                self._session.records.move(self._run, RunState.PAUSED)
-                await self._settle(RunState.PAUSED)
+        except RunPausedError:
+            await persist(self._pause)
+            self._session.metrics.left(self._run, RunState.PAUSED)
+            raise
+        except TakenOverError:
+            self._session.metrics.left(self._run, self._record.state)
             raise
         except RunEndedError as ended:
             if ended.state is RunState.COMPLETED:  # by another process, whose receipt contains what this journal lacks
-                self._session.records.move(self._run, ended.state, told=True)
-                self._leave(ended.state)
+                await persist(self._adopt_end)
             else:
                 await self._end(ended.state, ended.reason)
             raise
@@ -238,12 +244,20 @@ class _Work:
         await self._end(RunState.COMPLETED, "")
         return report
 
+    async def _pause(self) -> None:
+        self._session.records.move(self._run, RunState.PAUSED)
+        await self._settle(RunState.PAUSED)
+
+    async def _adopt_end(self) -> None:
+        self._session.records.move(self._run, RunState.COMPLETED, told=True)
+        self._leave(RunState.COMPLETED)
+
     # The work ------------------------------------------------------------------------------------------------------
 
     async def _work(self) -> RunOutcome:
         while True:
             try:
-                return await self._attempt()
+                return await self._session.disk.persist(self._attempt)
             except RelayUnavailableError as error:
                 _log.warning("relay-away", detail=str(error))
             except RelayError as error:
@@ -360,13 +374,20 @@ class _Work:
         while True:
             if time.time() >= self._record.deadline:
                 raise RunOverdueError(f"the deadline of run {self._run} has passed")
-            if self._session.records.requested(self._run) == "cancel":
+            if self._requested() == "cancel":
                 raise RunCancelledError(f"run {self._run} was cancelled")
             if self._lease is not None and time.monotonic() >= looked + every_s:
                 looked = time.monotonic()
                 with suppress(RelayUnavailableError, TimeoutError):
                     await asyncio.wait_for(self._look(self._lease), ASK_S)
             await asyncio.sleep(LOOK_S)
+
+    def _requested(self) -> RequestedAction:
+        try:
+            with self._session.disk.watched():
+                return self._session.records.requested(self._run)
+        except DiskError:
+            return ""  # the work waits for the disk
 
     async def _look(self, held: int) -> None:
         """Renew the lease, and check whether the relay has ended the run."""
@@ -393,7 +414,10 @@ class _Work:
     # The end -------------------------------------------------------------------------------------------------------
 
     async def _end(self, state: RunState, reason: str) -> None:
-        """Enter a final state, tell the relay, and delete what only an open run needs."""
+        """Enter a final state, tell the relay, and delete what only an open run needs; a full disk delays the end."""
+        await self._session.disk.persist(lambda: self._end_now(state, reason))
+
+    async def _end_now(self, state: RunState, reason: str) -> None:
         self._session.records.move(self._run, state, reason)
         self._leave(state)
         told = await self._settle(state)

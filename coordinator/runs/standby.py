@@ -37,7 +37,8 @@ class Standby:
         every_s = self._session.settings.lease_s / 2
         while not stop.is_set():
             try:
-                await self.look()
+                await self._session.disk.persist(self.look)
+                self._session.disk.fill()
             except (RelayUnavailableError, RelayError) as error:
                 _log.warning("relay-away", detail=str(error))
             try:

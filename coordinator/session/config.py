@@ -44,6 +44,9 @@ class CoordinatorConfig(Settings):
     checkpoints: bool = Field(
         default=True, description="whether to store sealed state at the relay, from which a standby can continue"
     )
+    disk_reserve_bytes: int = Field(
+        default=16 << 20, ge=0, description="size of a file that is given up when the disk is full; 0 for none"
+    )
     admin_port: int | None = Field(
         default=None,
         ge=0,

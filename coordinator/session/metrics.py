@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from coordinator.session.progress import Event, Show
 from relay.api.states import FINAL_RUN, RunState
+from relay.party.disk import Disk
 
 MEASURES = ("loss", "accuracy", "deviance", "log_likelihood")
 """Attributes of results that say how well a model fits; they are sums over all sites, or follow from such sums."""
@@ -76,10 +77,19 @@ class CoordinatorMetrics:
             "secagg_coordinator_takeovers", "Runs taken over from another process", registry=self.registry
         )
 
+        self._disk = Gauge(
+            "secagg_coordinator_disk_trouble",
+            "1 while the disk takes no writes or the reserve is in use, else 0",
+            registry=self.registry,
+        )
         for end in ("done", "abandoned"):
             self._rounds.labels(end)
         for state in FINAL_RUN:
             self._runs.labels(state.value)
+
+    def watch_disk(self, disk: Disk) -> None:
+        """Report this disk's trouble from now on."""
+        self._disk.set_function(lambda: float(disk.state is not None))
 
     def watch(self, run: UUID, analyses: Iterable[str], sites: Iterable[str]) -> Show:
         """Return a function that counts the events of a run.

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from hashlib import sha256
 from platform import node
@@ -11,13 +11,14 @@ from typing import TypeVar
 
 import typer
 
-from coordinator.journal.opening import opened as journal_opened
 from coordinator.journal.records import RunRecords
+from coordinator.journal.schema import TABLES
 from coordinator.session.config import CoordinatorConfig
 from coordinator.session.mailbox import Mailbox
 from coordinator.session.metrics import CoordinatorMetrics
 from relay.client.transport import RelayClient
-from relay.party import keystore
+from relay.party import disk, keystore
+from relay.party.disk import Disk
 from relay.party.journal import Journal
 from relay.service import logs
 from secagg.errors import ParameterError
@@ -40,6 +41,7 @@ class Session:
     identity: Identity
     relay: RelayClient
     journal: Journal
+    disk: Disk
     records: RunRecords
     mailbox: Mailbox
     metrics: CoordinatorMetrics
@@ -67,12 +69,14 @@ async def opened(settings: CoordinatorConfig, secret: str) -> AsyncIterator[Sess
 @asynccontextmanager
 async def at_work(settings: CoordinatorConfig, identity: Identity) -> AsyncIterator[Session]:
     """Open the journal and a connection to the relay for an unlocked identity."""
-    with journal_opened(settings.data) as journal:
+    journal = await disk.opened(settings.data, lambda: Journal(settings.data, TABLES))
+    with closing(journal):
         async with settings.client(identity) as relay:
-            records = RunRecords(journal.connection)
-            yield Session(
-                settings, identity, relay, journal, records, Mailbox(relay), CoordinatorMetrics(), _holder(settings)
-            )
+            own = Disk(journal, settings.data, settings.disk_reserve_bytes)
+            own.fill()
+            records, metrics = RunRecords(journal.connection), CoordinatorMetrics()
+            metrics.watch_disk(own)
+            yield Session(settings, identity, relay, journal, own, records, Mailbox(relay), metrics, _holder(settings))
 
 
 def passphrase(settings: CoordinatorConfig, *, new: bool = False) -> str:

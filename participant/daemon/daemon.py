@@ -6,7 +6,8 @@ as the same bytes; whatever was not committed never happened.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -29,6 +30,7 @@ from participant.statistics.evaluation.bound import BoundQuery
 from relay.api.states import FINAL_RUN
 from relay.client.outbox import deliver
 from relay.client.transport import Message, PayloadRef, RelayClient, RelayError, RelayUnavailableError
+from relay.party.disk import Disk, DiskError
 from relay.party.journal import Journal, RestoredStateError
 from relay.service.crashpoints import crashpoint
 from relay.service.logs import bind, logger
@@ -45,6 +47,7 @@ log = logger(__name__)
 
 _STEPS: Mapping[type, str] = {AwaitVector: "upload", AwaitConfirmation: "confirm", AwaitRelease: "release"}
 TICK_S = 1.0
+RESERVE_S = 30.0  # between attempts to make the reserve again
 EXPIRY_S = 3600.0  # between checks for expired run logs
 _GONE = "gone"  # the relay no longer knows the run
 _ENDED = {*(state.value for state in FINAL_RUN), _GONE}
@@ -82,6 +85,7 @@ class Daemon:
         self._computation = computation
         self._answering = asyncio.Lock()  # until an answer is recorded: the next one must keep its distance from it
         self._contributions: dict[str, tuple[AwaitVector, asyncio.Task[None]]] = {}
+        self._disk = Disk(journal, config.data, config.disk_reserve_bytes)
         self.registry = CollectorRegistry()
         self._rounds = Counter(
             "secagg_participant_rounds_total", "Rounds, by what this site did", ["did"], registry=self.registry
@@ -107,30 +111,66 @@ class Daemon:
             registry=self.registry,
         )
 
+        Gauge(
+            "secagg_participant_disk_trouble",
+            "1 while the disk takes no writes or the reserve is in use, else 0",
+            registry=self.registry,
+        ).set_function(lambda: float(self._disk.state is not None))
+
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set."""
-        self._load()
+        stopping = asyncio.create_task(stop.wait())
+        working = asyncio.create_task(self._work())
         try:
-            async with asyncio.TaskGroup() as tasks:
-                work = [
-                    tasks.create_task(self._forever(self._read_mail)),
-                    tasks.create_task(self._forever(self._invitations, pause_s=self._config.invitations_s)),
-                    tasks.create_task(self._forever(self._receipts, pause_s=self._config.invitations_s)),
-                    tasks.create_task(self._forever(self._tick, pause_s=TICK_S)),
-                    tasks.create_task(self._forever(self._report, pause_s=TICK_S)),
-                    tasks.create_task(self._forever(self._expire_logs, pause_s=EXPIRY_S)),
-                ]
-                await stop.wait()
-                for task in work:
-                    task.cancel()
+            await asyncio.wait({stopping, working}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
         finally:
-            for _, contribution in self._contributions.values():
-                contribution.cancel()
+            for task in (stopping, working):
+                task.cancel()
+            await asyncio.gather(stopping, working, return_exceptions=True)
+
+    async def _work(self) -> None:
+        """Work from what the journal holds. A disk that takes no writes interrupts the work as a restart would."""
+        while True:
+            try:
+                with self._disk.watched():
+                    self._load()
+                    self._disk.fill()
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._forever(self._read_mail))
+                    tasks.create_task(self._forever(self._invitations, pause_s=self._config.invitations_s))
+                    tasks.create_task(self._forever(self._receipts, pause_s=self._config.invitations_s))
+                    tasks.create_task(self._forever(self._tick, pause_s=TICK_S))
+                    tasks.create_task(self._forever(self._report, pause_s=TICK_S))
+                    tasks.create_task(self._forever(self._expire_logs, pause_s=EXPIRY_S))
+                    tasks.create_task(self._forever(self._fill_reserve, pause_s=RESERVE_S))
+            except* DiskError:
+                pass
+            finally:
+                await self._drop_machines()
+            await self._disk.outlast()
+
+    async def _drop_machines(self) -> None:
+        """Stop all computations, and forget the machines: the journal has their states."""
+        computing = [task for _, task in self._contributions.values()]
+        self._contributions.clear()
+        self._runs.clear()
+        for task in computing:
+            task.cancel()
+        await asyncio.gather(*computing, return_exceptions=True)
 
     async def readiness(self) -> str | None:
-        """Return None while the relay answers, else the reason why it does not."""
+        """Return None while the relay answers and the disk has room, else the reason why not."""
         line = self._relay.connection
-        return line.trouble or (None if line.answered_at else "the relay has not answered yet")
+        return self._disk.state or line.trouble or (None if line.answered_at else "the relay has not answered yet")
+
+    @asynccontextmanager
+    async def _machines(self) -> AsyncIterator[None]:
+        """Keep other tasks from the machines. After trouble with the disk, those in memory must not be used."""
+        async with self._working:
+            with self._disk.watched():
+                yield
 
     async def _forever(self, work: Callable[[], Awaitable[None]], *, pause_s: float = 0.0) -> None:
         while True:
@@ -139,12 +179,14 @@ class Daemon:
 
     async def _once(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work()
+            with self._disk.watched():
+                await work()
         except RestoredStateError as error:
-            for name in self._journal.machines():
-                if name.startswith(f"{error.run}."):
-                    self._burn(name, str(error))
-                    self._runs.pop(name, None)
+            with self._disk.watched():
+                for name in self._journal.machines():
+                    if name.startswith(f"{error.run}."):
+                        self._burn(name, str(error))
+                        self._runs.pop(name, None)
         except (RelayUnavailableError, RelayError) as error:
             log.warning("relay-trouble", detail=str(error))
             await asyncio.sleep(PAUSE_S)
@@ -190,7 +232,7 @@ class Daemon:
             return
         if self._ledger.is_restored():
             await self._void_old_mail()
-        async with self._working:
+        async with self._machines():
             await deliver(self._journal, self._relay)
             for site_run in list(self._runs.values()):
                 await self._act(site_run)
@@ -198,7 +240,7 @@ class Daemon:
         # Where runs follow each other, mail never pauses: ended runs must not wait for a quiet moment.
         wait_s = 0.0 if over else self._config.poll_s
         messages = await self._relay.messages(self._journal.position, wait_s)
-        async with self._working:
+        async with self._machines():
             if not messages:  # all mail sent before these runs ended has been read
                 self._end(over)
             for message in messages:
@@ -320,7 +362,7 @@ class Daemon:
         async with self._answering:
             crashpoint(f"round-{state.current.round}-opened")
             await self._answer(site_run, state)
-        async with self._working:
+        async with self._machines():
             await self._sent(site_run, state, state.current.round, began)
 
     async def _answer(self, site_run: SiteRun, state: AwaitVector) -> None:
@@ -357,7 +399,7 @@ class Daemon:
     def _awaits(self, site_run: SiteRun, state: AwaitVector) -> bool:
         """Return whether a run still waits for the vector that was computed meanwhile, and this site may send it."""
         is_current = self._runs.get(site_run.name) is site_run and site_run.state is state
-        return is_current and not self._decisions.is_paused()
+        return is_current and not self._decisions.is_paused() and self._disk.trouble is None
 
     def _confirm(self, site_run: SiteRun, state: AwaitConfirmation) -> None:
         """Sign the set of survivors, wait for an officer where the rules require one, or withhold."""
@@ -425,12 +467,15 @@ class Daemon:
             return
         await receipts.fetch(self._relay, self._identity, self._journal)
 
+    async def _fill_reserve(self) -> None:
+        self._disk.fill()
+
     async def _expire_logs(self) -> None:
         run_logs.expire(self._config.data, now=time.time())
 
     async def _tick(self) -> None:
         """Pass the time to every machine; an epoch that is over is deleted from the journal with its secrets."""
-        async with self._working:
+        async with self._machines():
             self._reap()
             for site_run in self._runs.values():
                 site_run.tell(Tick(int(time.time())))

@@ -15,6 +15,7 @@ from participant.records.ledger import TABLES
 from participant.records.run_logs import RunLogs
 from participant.settings.config import ParticipantConfig
 from relay.client.transport import RelayClient, RelayError, RelayUnavailableError
+from relay.party.disk import opened
 from relay.party.journal import Journal
 from relay.service import logs, systemd
 from relay.service.admin import admin_app
@@ -40,9 +41,8 @@ async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool
     kept = RunLogs(config.data)
     kept.setFormatter(logs.formatter("participant", as_json=True))
     logging.getLogger().addHandler(kept)
+    journal = await opened(config.data, lambda: _locked_journal(config))
     stop = stop_requested()
-    journal = Journal(config.data, TABLES, config.anchor)
-    journal.lock()
     limits = Limits(memory_mib=config.computation_memory_mib, minutes=config.computation_minutes)
     async with config.client(identity) as relay:
         await _check_enrolled(relay, config.relay)
@@ -79,3 +79,13 @@ async def _check_enrolled(relay: RelayClient, address: str) -> None:
             ) from None
     except (RelayUnavailableError, TimeoutError):
         pass
+
+
+def _locked_journal(config: ParticipantConfig) -> Journal:
+    journal = Journal(config.data, TABLES, config.anchor)
+    try:
+        journal.lock()
+    except BaseException:
+        journal.close()
+        raise
+    return journal

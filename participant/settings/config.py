@@ -40,6 +40,9 @@ class ParticipantConfig(Settings):
     import_minutes: float = Field(default=240, gt=0, description="minutes that an import may take")
     computation_memory_mib: int = Field(default=4096, ge=256, description="memory that an answer may use, in MiB")
     computation_minutes: float = Field(default=60, gt=0, description="minutes that computing an answer may take")
+    disk_reserve_bytes: int = Field(
+        default=16 << 20, ge=0, description="size of a file that is given up when the disk is full; 0 for none"
+    )
     poll_s: float = Field(default=30, gt=0, le=30, description="longest wait for messages, in seconds")
     invitations_s: float = Field(default=30, gt=0, description="seconds between checks for new invitations")
 

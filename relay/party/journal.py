@@ -193,6 +193,8 @@ class Journal:
         self._lock = self._locked("lock", fcntl.LOCK_EX, f"another process is using {self._folder}")
         try:
             (said,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.OperationalError:  # in use, or the disk fails: not the file's fault
+            raise
         except sqlite3.DatabaseError as error:
             said = str(error)
         if said != "ok":
@@ -200,6 +202,25 @@ class Journal:
         if self._anchor is not None:
             self._set_back = self._anchor.is_ahead(self._commits())
             self._anchor.write(self._commits())
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._remove_leftovers()
+        finally:
+            self.connection.execute("ROLLBACK")
+
+    def _remove_leftovers(self) -> None:
+        """Remove payloads and keys of a transaction that ended between the database and these files.
+
+        Only inside a transaction: nobody else's may be under way.
+        """
+        kept = {name for (name,) in self.connection.execute("SELECT payload FROM outbox WHERE payload IS NOT NULL")}
+        for payload in self._spool.iterdir():
+            if payload.name not in kept:
+                payload.unlink()
+        machines = set(self.machines())
+        for keys in self._keys.iterdir():
+            if keys.suffix != ".lock" and keys.name not in machines:
+                _KeySlots(keys).destroy()
 
     def _damaged(self, said: str) -> JournalError:
         return JournalError(
@@ -284,16 +305,33 @@ class Journal:
             self.connection.execute("UPDATE commits SET number = number + 1")
             number = self._commits()
         except BaseException:
-            self.connection.execute("ROLLBACK")
+            self._roll_back()
             batch.discard()
             raise
         crashpoint("journal-before-commit")
-        self.connection.execute("COMMIT")
+        try:
+            self.connection.execute("COMMIT")
+        except sqlite3.Error:  # the spool is left alone: if the disk failed, a restart may still find the commit
+            self._roll_back()
+            raise
         crashpoint("journal-after-commit")
         if self._anchor is not None and self._lock is not None:
             self._anchor.write(number)
             crashpoint("journal-anchored")
         batch.settle()
+
+    def _roll_back(self) -> None:
+        if self.connection.in_transaction:  # SQLite itself ends some that a full disk interrupts
+            self.connection.execute("ROLLBACK")
+
+    def revive(self) -> None:
+        """Try whether the disk takes writes again after it refused one; raises what the disk raises.
+
+        A machine's state in memory may be older than the journal's afterwards, and must be read again.
+        """
+        self._roll_back()
+        with self.transaction():
+            self._remove_leftovers()
 
     def outgoing(self, run: UUID | None = None) -> list[Outgoing]:
         """Return the frames still to be sent, for one run or all, oldest first."""
@@ -428,7 +466,7 @@ class _KeySlots:
         if self._path.exists():
             for generation in self.keys():
                 self.erase(generation)
-            self._path.unlink()
+            self._path.unlink(missing_ok=True)
 
     def _write(self, generation: int, key: bytes) -> None:
         slot = generation.to_bytes(8, "big") + key

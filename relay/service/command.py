@@ -12,6 +12,7 @@ commands with `Commands`, where one parameter stands for all the options that a 
 
 import inspect
 import json
+import sqlite3
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -171,6 +172,9 @@ def run(app: Callable[[], Any], name: str) -> None:
             raise
         said = (complaints.in_words(".".join(map(str, one["loc"])), one) for one in problems(include_input=False))
         sys.stderr.write(f"{name}: {'; '.join(said)}\n")
+        sys.exit(1)
+    except sqlite3.OperationalError as error:  # the disk is full or fails, or another process keeps the database
+        sys.stderr.write(f"{name}: the database cannot be used: {error}\n")
         sys.exit(1)
 
 

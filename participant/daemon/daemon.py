@@ -25,6 +25,7 @@ from participant.projects.invitations import Invitations
 from participant.records import receipts, run_logs
 from participant.records.decisions import Decisions, Waiting
 from participant.records.ledger import Ledger
+from participant.records.standing import StandingApprovals
 from participant.settings.config import ParticipantConfig
 from participant.statistics.evaluation.bound import BoundQuery
 from relay.api.states import FINAL_RUN
@@ -75,7 +76,9 @@ class Daemon:
         self._records = AnsweredRows(journal.connection)
         self._decisions = Decisions(journal.connection)
         self._plans = PlanControl(self._ledger)
-        self._release_control = ReleaseControl(policy, self._ledger, self._records, self._decisions)
+        self._release_control = ReleaseControl(
+            policy, self._ledger, self._records, self._decisions, StandingApprovals(journal.connection)
+        )
         self._store = DatasetStore(config.datasets)
         self._answers = Invitations(relay, self._store, policy)
         self._reports = Reporter(relay)
@@ -405,7 +408,7 @@ class Daemon:
         """Sign the set of survivors, wait for an officer where the rules require one, or withhold."""
         lost = len(set(state.idle.survivors) - set(state.survivors))
         try:
-            waiting = self._release_control.survivors(site_run.context, state)
+            allowed = self._release_control.survivors(site_run.context, state)
         except RefusedError as refusal:
             log.warning("survivors-not-signed", round=state.current.round, lost=lost, detail=str(refusal))
             self._count_refusal(refusal)
@@ -413,11 +416,11 @@ class Daemon:
             self._reports.refuse(site_run.context.run, state.current.round, str(refusal))
             site_run.tell(Withhold())
             return
-        if waiting is not None:
-            self._wait(waiting)
+        if isinstance(allowed, Waiting):
+            self._wait(allowed)
             return
         log.info("survivors-signed", round=state.current.round, sites=len(state.survivors), lost=lost)
-        site_run.tell(Confirm(publish=site_run.context.terms.publish))
+        site_run.tell(Confirm(publish=site_run.context.terms.publish), standing=allowed.standing)
 
     def _wait(self, waiting: Waiting) -> None:
         """Record that a run waits; each tick checks again until its deadline."""

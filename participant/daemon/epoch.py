@@ -123,9 +123,23 @@ class SiteRun:
     def _check(self, manifest: Manifest, policy: Policy) -> None:
         policy.check_epoch(AskedEpoch(manifest, self.context.roster, time.time()), self.context.offer)
 
-    def tell(self, event: Event, *, answer: Answer | None = None, task: Occurrence | None = None) -> None:
-        """Advance by a local event; an upload enters the ledger together with the answer that it carries."""
-        self._commit(tell(self.state, event, self._inputs()), answer=answer, task=task)
+    def tell(
+        self,
+        event: Event,
+        *,
+        answer: Answer | None = None,
+        task: Occurrence | None = None,
+        standing: int | None = None,
+    ) -> None:
+        """Advance by a local event; what leaves enters the ledger with it.
+
+        Args:
+            event: the event.
+            answer: the answer that an upload carries.
+            task: the task of the plan that it belongs to.
+            standing: number of the standing approval under which survivors are signed.
+        """
+        self._commit(tell(self.state, event, self._inputs()), answer=answer, task=task, standing=standing)
 
     def end(self, state: str) -> None:
         """Close the epoch because the run is in a final state at the relay."""
@@ -138,7 +152,13 @@ class SiteRun:
         return StepInputs(identity=self._identity, rand=os.urandom(32))
 
     def _commit(
-        self, step: Step, *, message: int | None = None, answer: Answer | None = None, task: Occurrence | None = None
+        self,
+        step: Step,
+        *,
+        message: int | None = None,
+        answer: Answer | None = None,
+        task: Occurrence | None = None,
+        standing: int | None = None,
     ) -> None:
         before = self.state
         if step.state is before and not step.effects and message is None:
@@ -160,7 +180,7 @@ class SiteRun:
                     self._keep(effect)
                     if isinstance(before, AwaitRelease):
                         self._enter("published", round=effect.round, numbers=before.current.schema.length)
-            self._note(before, step.state, answer, task)
+            self._note(before, step.state, answer, task, standing)
         self.state = step.state
 
     def _put(self, batch: JournalBatch, state: Record) -> None:
@@ -181,7 +201,9 @@ class SiteRun:
         total = np.asarray(learned.total, np.float64)
         self._ledger.keep_result(self.context.run, learned.round, learned.survivors, total.tobytes(), learned.root)
 
-    def _note(self, before: Record, after: Record, answer: Answer | None, task: Occurrence | None) -> None:
+    def _note(
+        self, before: Record, after: Record, answer: Answer | None, task: Occurrence | None, standing: int | None
+    ) -> None:
         """Enter this transition's commitments into the ledger, and settle any action that was waiting for it."""
         if isinstance(before, (AwaitVector, AwaitConfirmation)) and type(after) is not type(before):
             self._decisions.settle(self.context.run)
@@ -207,10 +229,14 @@ class SiteRun:
             keys = survivors_of(before)
             larger = self._ledger.survivors(self.context.run)
             dataset = self.context.terms.dataset
-            self._records.sign(dataset, self.context.run, keys, instead_of=larger)
+            self._records.sign(dataset, self.context.run, keys, instead_of=larger, provisional=standing is not None)
             self._ledger.keep_survivors(self.context.run, keys)
             self._enter(
-                "survivors", round=before.current.round, dataset=dataset, sites=[to_base64url(key) for key in keys]
+                "survivors",
+                round=before.current.round,
+                dataset=dataset,
+                sites=[to_base64url(key) for key in keys],
+                **({} if standing is None else {"standing": standing}),
             )
 
     def _enter(self, what: str, **facts: Any) -> None:

@@ -6,18 +6,27 @@ decisions. Nothing here looks at a patient's row, so neither a refusal nor a wai
 (`near_answers`).
 """
 
+import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from participant.daemon.epoch import RunContext, survivors_of
 from participant.policy.answer import Answer
-from participant.policy.differencing import AnsweredRows, SignedSet, nearest
+from participant.policy.differencing import AnsweredRows, SignedSet, too_near
 from participant.policy.rules import AskedQuery, Policy, RefusedError
 from participant.records.decisions import Decisions, Waiting, subject_of_query, subject_of_set
 from participant.records.ledger import Ledger
+from participant.records.standing import ProposedSet, StandingApprovals
 from participant.statistics.evaluation.bound import BoundQuery
 from relay.service.dates import utc
 from secagg.params import LossRule
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector
+
+
+class Signature(NamedTuple):
+    """A set of survivors may be signed, by the standing approval of this number or without one."""
+
+    standing: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,7 @@ class ReleaseControl:
     ledger: Ledger
     records: AnsweredRows
     decisions: Decisions
+    standing: StandingApprovals
 
     def query(self, bound: BoundQuery, context: RunContext, state: AwaitVector, now: float) -> Waiting | None:
         """Return why a query has to wait, or None if it may be answered now.
@@ -78,8 +88,8 @@ class ReleaseControl:
                 "near_answers",
             )
 
-    def survivors(self, context: RunContext, state: AwaitConfirmation) -> Waiting | None:
-        """Return why signing a set of survivors has to wait, or None if it may be signed now.
+    def survivors(self, context: RunContext, state: AwaitConfirmation) -> "Waiting | Signature":
+        """Return why signing a set of survivors has to wait, or by what right it may be signed now.
 
         Raises:
             RefusedError: the set is refused.
@@ -98,17 +108,26 @@ class ReleaseControl:
         signed = set(self.ledger.survivors(context.run))
         shrinks = manifest.loss_rule is LossRule.CONTINUE and set(keys) < signed
         least = self.policy.least_difference(manifest)
-        near = nearest(frozenset(keys), self.records.signed_sets(context.terms.dataset), least)
-        if near is not None and not shrinks:
+        near = too_near(frozenset(keys), self.records.signed_sets(context.terms.dataset), least)
+        if near and not shrinks:
             rules.append("minimum_site_difference")
-            words.append(_too_near(near, frozenset(keys), least))
-            public.append(_too_near_in_public(near, frozenset(keys), least))
+            words.append(_why_too_near(near[0], frozenset(keys), least))
+            public.append(_why_too_near_in_public(near[0], frozenset(keys), least))
         if not rules:
-            return None
+            return Signature()
         if self.policy.loss_rule == "abort":  # even if an officer approved it under an earlier policy
             raise RefusedError("; ".join(public), *rules)
         if decided:
-            return None
+            return Signature()
+        proposed = ProposedSet(
+            dataset=context.terms.dataset,
+            keys=frozenset(keys),
+            roster=self._roster(context),
+            lost=frozenset(manifest.sites[site - 1] for site in lost),
+            near=tuple(one.keys for one in near),
+        )
+        if (approval := self.standing.for_set(proposed, context.run, time.time())) is not None:
+            return Signature(approval.number)
         return Waiting(
             run=context.run,
             project=context.project,
@@ -121,8 +140,12 @@ class ReleaseControl:
             sites=keys,
         )
 
+    def _roster(self, context: RunContext) -> frozenset[bytes]:
+        confirmed = self.ledger.confirmed(context.project)
+        return frozenset() if confirmed is None else frozenset(confirmed.roster.sites)
 
-def _too_near(near: SignedSet, keys: frozenset[bytes], least: int) -> str:
+
+def _why_too_near(near: SignedSet, keys: frozenset[bytes], least: int) -> str:
     """Return why a set of sites is too near to one that this site signed."""
     if differ := len(near.keys ^ keys):
         return (
@@ -135,7 +158,7 @@ def _too_near(near: SignedSet, keys: frozenset[bytes], least: int) -> str:
     )
 
 
-def _too_near_in_public(near: SignedSet, keys: frozenset[bytes], least: int) -> str:
+def _why_too_near_in_public(near: SignedSet, keys: frozenset[bytes], least: int) -> str:
     """Return the same for the coordinator: the earlier sum may belong to another project, so it stays unnamed."""
     if differ := len(near.keys ^ keys):
         return (

@@ -167,20 +167,31 @@ def secret_order(key: bytes, dataset: str, version: int, rows: int) -> NDArray[n
 
 @dataclass(frozen=True, slots=True)
 class SignedSet:
-    """Keys of survivors that this site confirmed for a dataset; `retired` once a smaller set has replaced them."""
+    """Keys of survivors that this site confirmed for a dataset.
+
+    Attributes:
+        keys: keys of the survivors.
+        run: the first run with this set.
+        retired: whether a smaller set has replaced it.
+        provisional: whether it was only signed under standing approvals, so that it permits no other run.
+    """
 
     keys: frozenset[bytes]
     run: UUID
     retired: bool
+    provisional: bool = False
 
 
-def nearest(keys: frozenset[bytes], signed: Iterable[SignedSet], least: int) -> SignedSet | None:
-    """Return a signed set to which `keys` are too near: fewer than `least` sites away, and not equal unless retired."""
+def too_near(keys: frozenset[bytes], signed: Iterable[SignedSet], least: int) -> list[SignedSet]:
+    """Return the signed sets fewer than `least` sites away, nearest first; none if the set itself was signed for good.
+
+    An equal set counts as too near if it is retired, and is left out if it is provisional.
+    """
     known = list(signed)
-    if least <= 1 or any(one.keys == keys and not one.retired for one in known):
-        return None
-    near = min(known, key=lambda one: len(one.keys ^ keys), default=None)
-    return near if near is not None and len(near.keys ^ keys) < least else None
+    if least <= 1 or any(one.keys == keys and not (one.retired or one.provisional) for one in known):
+        return []
+    near = (one for one in known if len(one.keys ^ keys) < least and (one.keys != keys or one.retired))
+    return sorted(near, key=lambda one: len(one.keys ^ keys))
 
 
 # Records -----------------------------------------------------------------------------------------------------------
@@ -217,11 +228,22 @@ class AnsweredRows:
     def signed_sets(self, dataset: str) -> list[SignedSet]:
         """Return the sets of survivors that this site confirmed for a dataset, oldest first."""
         rows = self._connection.execute(
-            "SELECT keys, run, retired FROM signed_set WHERE dataset = ? ORDER BY rowid", (dataset,)
+            "SELECT keys, run, retired, provisional FROM signed_set WHERE dataset = ? ORDER BY rowid", (dataset,)
         )
-        return [SignedSet(_split(keys), UUID(run), bool(retired)) for keys, run, retired in rows]
+        return [
+            SignedSet(_split(keys), UUID(run), bool(retired), bool(provisional))
+            for keys, run, retired, provisional in rows
+        ]
 
-    def sign(self, dataset: str, run: UUID, keys: Iterable[bytes], *, instead_of: Iterable[bytes] = ()) -> None:
+    def sign(
+        self,
+        dataset: str,
+        run: UUID,
+        keys: Iterable[bytes],
+        *,
+        instead_of: Iterable[bytes] = (),
+        provisional: bool = False,
+    ) -> None:
         """Record a set of survivors in the transaction that signs it; it may replace an earlier, larger one."""
         joined, replaced = (b"".join(sorted(one)) for one in (keys, instead_of))
         if replaced and replaced != joined:
@@ -229,8 +251,9 @@ class AnsweredRows:
                 "UPDATE signed_set SET retired = 1 WHERE dataset = ? AND keys = ?", (dataset, replaced)
             )
         self._connection.execute(
-            "INSERT INTO signed_set VALUES (?, ?, ?, 0) ON CONFLICT (dataset, keys) DO UPDATE SET retired = 0",
-            (dataset, joined, str(run)),
+            "INSERT INTO signed_set VALUES (?, ?, ?, 0, ?) ON CONFLICT (dataset, keys) DO UPDATE "
+            "SET retired = 0, provisional = min(provisional, excluded.provisional)",
+            (dataset, joined, str(run), provisional),
         )
 
     def relearn(self, entries: Iterable[Mapping[str, Any]]) -> None:
@@ -239,7 +262,13 @@ class AnsweredRows:
         for entry in entries:
             if entry["what"] == "survivors" and "dataset" in entry:
                 keys = tuple(from_base64url(key) for key in entry["sites"])
-                self.sign(entry["dataset"], UUID(entry["run"]), keys, instead_of=last.get(entry["run"], ()))
+                self.sign(
+                    entry["dataset"],
+                    UUID(entry["run"]),
+                    keys,
+                    instead_of=last.get(entry["run"], ()),
+                    provisional=entry.get("standing") is not None,
+                )
                 last[entry["run"]] = keys
 
 

@@ -17,9 +17,12 @@ from participant.policy.differencing import AnsweredRows
 from participant.policy.rules import Policy
 from participant.records.decisions import Decisions, Waiting, subject_of_query
 from participant.records.ledger import ConfirmedProject, Ledger
+from participant.records.standing import StandingApprovals
+from participant.records.standing import in_words as in_words_of_standing
 from participant.statistics.evaluation.bound import BoundQuery, bind
 from participant.statistics.evaluation.describe import describe
 from participant.statistics.language.query import Query, canonical
+from participant.study.terms import ProjectTerms
 from relay.party.journal import Journal
 from relay.service.dates import utc
 from secagg.errors import ParameterError
@@ -52,6 +55,7 @@ def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) ->
         "run": str(run),
         "project": str(project),
         "waits": None if waiting is None else _of_waiting(waiting, ledger.confirmed(project)),
+        "standing": _standing(journal, ledger.confirmed(project)),
         "questions": [
             {
                 **asdict(describe(one)),
@@ -95,6 +99,18 @@ def _of_waiting(waiting: Waiting, confirmed: ConfirmedProject | None) -> Facts:
     }
 
 
+def _standing(journal: Journal, confirmed: ConfirmedProject | None) -> list[Facts]:
+    """Return the standing approvals for the project's dataset, with what each allows in words."""
+    if confirmed is None:
+        return []
+    approvals, now = StandingApprovals(journal.connection), time.time()
+    dataset = ProjectTerms.decode(confirmed.terms).dataset
+    return [
+        {**one.facts(len(approvals.used(one, now))), "allows": in_words_of_standing(one)}
+        for one in approvals.all(dataset)
+    ]
+
+
 def _earlier(
     bound: BoundQuery, store: DatasetStore, records: AnsweredRows, entries: Sequence[Facts], run: UUID
 ) -> Facts:
@@ -126,6 +142,10 @@ def in_words(facts: Facts) -> str:
                 "If you approve, the sum over exactly these survivors is opened. Subtracting a sum over almost the "
                 "same sites approximates what the others sent. To see whose keys these are: project show."
             )
+    lines += [
+        f"By standing approval {one['number']} {one['allows']} Used in {one['used']} of {one['times']} runs."
+        for one in facts["standing"]
+    ]
     for one in facts["questions"]:
         lines += ["", *_question(one)]
     return "\n".join(lines)

@@ -18,9 +18,9 @@ from relay.party.migrations import Migrations, columns
 from secagg.audit import GENESIS, link, verify_chain
 from secagg.identity import KEY_BYTES, Roster
 
-_PROJECT, _DATASET, _AT, _RUN, _ROUND, _TASK, _VERSION = (
+_PROJECT, _DATASET, _AT, _RUN, _ROUND, _TASK, _VERSION, _STANDING = (
     f"json_extract(CAST(entry AS TEXT), '$.{path}')"
-    for path in ("project", "query.dataset", "at", "run", "round", "task", "dataset_version")
+    for path in ("project", "query.dataset", "at", "run", "round", "task", "dataset_version", "standing")
 )
 
 
@@ -111,6 +111,17 @@ TABLES: Migrations = {
     ) STRICT""",
     # root of the payload that brought the sum; empty for sums kept by an older version
     17: "ALTER TABLE result ADD COLUMN root BLOB NOT NULL DEFAULT x''",
+    18: """CREATE TABLE standing_approval (
+        number  INTEGER PRIMARY KEY AUTOINCREMENT,
+        dataset TEXT NOT NULL,
+        site    BLOB NOT NULL,        -- key of the site that may be missing; empty for any one
+        times   INTEGER NOT NULL,     -- number of runs in any period of `days`
+        days    INTEGER NOT NULL,
+        granted REAL NOT NULL,        -- seconds since 1970
+        revoked REAL                  -- NULL while it is in force
+    ) STRICT""",
+    # 1 if every signature of this set was given under a standing approval: it then permits no other run
+    19: "ALTER TABLE signed_set ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0",
 }
 
 NEVER_AGAIN = (1 << 32) - 1
@@ -174,6 +185,14 @@ class Ledger:
         ).fetchall()
         found = ((run, json.loads(task)) for run, task in rows)
         return [((run, task["number"]), frozenset(task["names"])) for run, task in found]
+
+    def runs_under(self, approval: int, since: float) -> list[UUID]:
+        """Return the runs that signed survivors under a standing approval since a time, in seconds since 1970."""
+        rows = self._connection.execute(
+            f"SELECT DISTINCT {_RUN} FROM release WHERE {_STANDING} = ? AND {_AT} >= ?",  # noqa: S608 - ours
+            (approval, since),
+        )
+        return [UUID(row[0]) for row in rows]
 
     def first_version(self, project: UUID) -> int | None:
         """Return the version of the dataset that the project's first answer used; None before it."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from coordinator.runs.errors import RunCancelledError
 from coordinator.runs.lifecycle import RunOutcome, carry_out, stop
 from coordinator.session.progress import Event, nowhere
 from coordinator.session.session import Session
-from participant.records import decisions
+from participant.records import decisions, standing
 from participant.records.ledger import TABLES
 from relay.party.journal import Journal
 from secagg.errors import NotEnoughParticipantsError
@@ -42,11 +43,8 @@ async def with_policy(there: Cohort, policy: Any) -> None:
 
 
 def decide(site: CohortSite, run: UUID, *, approved: bool = True) -> None:
-    journal = Journal(site.folder, TABLES)
-    try:
+    with closing(Journal(site.folder, TABLES)) as journal:
         decisions.decide(journal, run, approved=approved, whole=False)
-    finally:
-        journal.close()
 
 
 def standings(session: Session, run: UUID) -> list[SiteStanding]:
@@ -104,6 +102,28 @@ async def test_with_a_site_down_the_run_says_within_seconds_who_decides_and_then
             **{site.name: "taking-part" for site in others},
         }
         assert session.records.get(run).shown == "completed"
+
+
+async def test_under_standing_approvals_a_run_without_a_site_completes_with_nobody_asked(cautious: Cohort) -> None:
+    there = cautious
+    project = await there.project(loss_rule="pause")
+    gone, *others = there.sites
+    for site in others:
+        with closing(Journal(site.folder, TABLES)) as journal:
+            standing.grant(journal, "lung", gone.identity.public, times=1, days=30)
+    async with there.session(grace_s=0.5) as session:
+        there.assert_pooled(await done(session, await there.begin(session, project)))
+        await there.sleep(gone)
+        run = await there.begin(session, project)
+        events: list[str] = []
+        there.assert_pooled(await done(session, run, lambda event: events.append(event.what)), others)
+        assert "waiting" not in events
+        again = await there.begin(session, project)  # the approvals are used up, and the signed set permits nothing
+        working = asyncio.create_task(done(session, again))
+        await until(lambda: sum(one.how == "waiting" for one in standings(session, again)) == 3)
+        for site in others:
+            decide(site, again)
+        there.assert_pooled(await working, others)
 
 
 async def test_a_refusal_ends_the_wait_and_the_error_names_who_refused_and_not_who_waits(cautious: Cohort) -> None:

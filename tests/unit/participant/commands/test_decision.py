@@ -1,6 +1,7 @@
 """The officer's commands, as typed, on a journal that a daemon may have open."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from participant.statistics.models.variables import Variable
 from participant.statistics.vocabulary.moments import MomentsParams
 from relay.party.journal import Journal
 from secagg.errors import ParameterError
+from secagg.identity import Identity, Roster
 from tests.support.site_process import Site
 
 RUN, PROJECT = UUID(int=2), UUID(int=1)
@@ -244,3 +246,35 @@ def test_what_was_answered_is_compared_before_a_version_is_dropped(site: Site, j
     site.asked("data", "drop", "lung", "--version", "1", "--yes")
     assert [(one.version, one.gone) for one in records.row_sets("lung")] == [(1, 0), (2, 1)]
     assert answer(bind(moments()), store, records.row_sets("lung"), records.key()).moved == 4
+
+
+def _keys(number: int) -> list[bytes]:
+    return [Identity(os.urandom(32)).public for _ in range(number)]
+
+
+def test_standing_approvals_are_granted_listed_and_revoked(site: Site, journal: Journal) -> None:
+    assert "there are no standing approvals" in site.told("approve", "--standing").stdout
+    granted = site.told("approve", "--standing", "--dataset", "lung", "--times", "3").stdout
+    assert "any one site of a project's roster, without asking, in at most 3 runs within any 30 days" in granted
+    assert "tells the totals of the missing site, never a person's values" in " ".join(granted.split())
+    roster = Roster.of(PROJECT.bytes, b"{}", *_keys(1), _keys(3))
+    with journal.transaction() as batch:
+        Ledger(batch.connection).confirm(PROJECT, roster, b"{}")
+    key = roster.sites[0]
+    site.asked("approve", "--standing", "--dataset", "lung", "--site", key.hex()[:12], "--days", "7")
+    found = site.asked("approve", "--standing")["standing"]
+    assert [(one["number"], one["site"], one["times"], one["days"]) for one in found] == [
+        (1, None, 3, 30),
+        (2, key.hex(), 1, 7),
+    ]
+    assert site.asked("deny", "--standing", "1") == {"revoked": 1}
+    assert [one["number"] for one in site.asked("approve", "--standing")["standing"]] == [2]
+    for words, complaint in (
+        (("approve", "--standing", "--dataset", "lung", "--site", "zz"), "0 keys"),
+        (("deny", "--standing", "1"), "no standing approval has the number 1"),
+        (("approve",), "name the run"),
+    ):
+        with pytest.raises(ParameterError, match=complaint):
+            site.told(*words)
+    whats = [entry["what"] for entry in Ledger(journal.connection).entries()]
+    assert whats[-3:] == ["standing-granted", "standing-granted", "standing-revoked"]

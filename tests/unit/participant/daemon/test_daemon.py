@@ -19,9 +19,9 @@ from participant.daemon.computation import Computation
 from participant.daemon.daemon import Daemon
 from participant.data.store.store import DatasetStore
 from participant.policy import explain
-from participant.policy.differencing import AnsweredRows
+from participant.policy.differencing import AnsweredRows, SignedSet, too_near
 from participant.policy.rules import Policy
-from participant.records import decisions
+from participant.records import decisions, standing
 from participant.records.decisions import Decisions
 from participant.records.ledger import TABLES, Ledger
 from participant.settings.config import ParticipantConfig
@@ -553,6 +553,28 @@ def test_what_waits_is_reported_until_the_relay_has_it_and_by_the_state_that_it_
     site.relay.report_errors = [RelayError("conflict", 409, "the run is over")]
     assert site.told() == []
     assert site.told() == []
+
+
+def test_a_standing_approval_signs_a_set_that_lacks_one_site_and_the_set_permits_no_other_run(started: Any) -> None:
+    play, site = started()
+    standing.grant(site.commands, "lung", play.plan.sites[SITES - 1], times=1, days=30)
+    with site.commands.transaction():
+        site.records.sign("lung", UUID(int=77), play.plan.sites)
+    lose_one(play)
+    assert kinds(site.receive(play.parcel(Survivors))) == [Consistency]
+    assert site.waiting is None
+    assert site.ledger.entries()[-1]["standing"] == 1
+    [_, smaller] = site.records.signed_sets("lung")
+    assert smaller.provisional
+    assert too_near(smaller.keys, site.records.signed_sets("lung"), least=3) == [
+        SignedSet(frozenset(play.plan.sites), UUID(int=77), retired=False)
+    ]
+    shown = explain.explain(run, site.commands, site.store, site.policy)
+    assert [one["used"] for one in shown["standing"]] == [1]
+    assert "tells the totals of the missing site, never a person's values" in explain.in_words(shown)
+    with site.commands.transaction():  # an officer approves it, in another run
+        site.records.sign("lung", UUID(int=78), smaller.keys)
+    assert too_near(smaller.keys, site.records.signed_sets("lung"), least=3) == []
 
 
 def test_a_set_that_lost_a_site_waits_by_that_reason(started: Any) -> None:

@@ -19,8 +19,8 @@ from participant.policy.differencing import (
     SignedSet,
     apart,
     distance,
-    nearest,
     secret_order,
+    too_near,
 )
 from participant.records.ledger import TABLES, Ledger
 from participant.statistics.evaluation.bound import bind
@@ -226,18 +226,30 @@ def keys(*sites: int) -> frozenset[bytes]:
 def test_a_set_is_equal_to_one_that_stands_or_far_from_all() -> None:
     """Pitfall 30, recipe 18."""
     all_six = SignedSet(keys(1, 2, 3, 4, 5, 6), RUN, retired=False)
-    assert nearest(keys(1, 2, 3, 4, 5, 6), [all_six], 4) is None
-    assert nearest(keys(1, 2, 3, 4, 5), [all_six], 4) is all_six
-    assert nearest(keys(1, 2, 7, 8, 9, 10), [all_six], 4) is None
-    assert nearest(keys(1, 2, 3), [all_six], 4) is all_six
-    assert nearest(keys(1, 2, 3), [all_six], 3) is None
-    assert nearest(keys(1, 2, 3, 4, 5), [all_six], 1) is None
+    assert too_near(keys(1, 2, 3, 4, 5, 6), [all_six], 4) == []
+    assert too_near(keys(1, 2, 3, 4, 5), [all_six], 4)[0] is all_six
+    assert too_near(keys(1, 2, 7, 8, 9, 10), [all_six], 4) == []
+    assert too_near(keys(1, 2, 3), [all_six], 4)[0] is all_six
+    assert too_near(keys(1, 2, 3), [all_six], 3) == []
+    assert too_near(keys(1, 2, 3, 4, 5), [all_six], 1) == []
 
 
 def test_a_set_that_was_replaced_does_not_come_again() -> None:
     replaced, smaller = (SignedSet(keys(*range(1, n)), RUN, retired=n == 7) for n in (7, 6))
-    assert nearest(replaced.keys, [replaced, smaller], 4) is replaced
-    assert nearest(smaller.keys, [replaced, smaller], 4) is None
+    assert too_near(replaced.keys, [replaced, smaller], 4)[0] is replaced
+    assert too_near(smaller.keys, [replaced, smaller], 4) == []
+
+
+def test_a_provisional_set_permits_no_other_run_until_it_is_signed_for_good(journal: Journal) -> None:
+    records = AnsweredRows(journal.connection)
+    larger, smaller = keys(1, 2, 3, 4), keys(1, 2, 3)
+    records.sign("lung", RUN, larger)
+    records.sign("lung", OTHER, smaller, provisional=True)
+    assert [one.keys for one in too_near(smaller, records.signed_sets("lung"), 3)] == [larger]
+    assert too_near(larger, records.signed_sets("lung"), 3) == []
+    records.sign("lung", OTHER, smaller)
+    records.sign("lung", OTHER, smaller, provisional=True)
+    assert too_near(smaller, records.signed_sets("lung"), 3) == []
 
 
 def test_sets_are_kept_by_dataset_and_retired(journal: Journal) -> None:

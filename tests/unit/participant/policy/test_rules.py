@@ -24,6 +24,7 @@ from participant.policy.differencing import AnsweredRows
 from participant.policy.rules import OF_QUERIES, AskedEpoch, Offer, Policy, RefusedError, schema
 from participant.records.decisions import Decisions
 from participant.records.ledger import TABLES, Ledger
+from participant.records.standing import StandingApprovals
 from participant.statistics.evaluation.bound import bind
 from participant.statistics.evaluation.registry import CLASS_MOMENTS, CONTINGENCY
 from participant.statistics.language.query import Query
@@ -189,7 +190,13 @@ def refusals(policy: Policy, request: Request, dataset: Description, journal: Jo
         if request.earlier:
             AnsweredRows(batch.connection).sign("lung", EARLIER, [one.public for one in request.earlier])
     connection = journal.connection
-    gate = ReleaseControl(policy, Ledger(connection), AnsweredRows(connection), Decisions(connection))
+    gate = ReleaseControl(
+        policy,
+        Ledger(connection),
+        AnsweredRows(connection),
+        Decisions(connection),
+        StandingApprovals(connection),
+    )
     asked = SimpleNamespace(current=SimpleNamespace(round=1, deadline=request.deadline))
     members = tuple(range(1, len(SITES) + 1))
     proposed = SimpleNamespace(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -32,6 +33,7 @@ from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import TableSpec
 from participant.statistics.evaluation.bound import BoundQuery
+from participant.study.asks import columns_of, first_query
 from participant.study.terms import ProjectTerms
 from relay.api.states import FINAL_RUN
 from relay.api.wire import RunLease
@@ -103,12 +105,14 @@ def begin(session: Session, sealed: SealedProject, order: Order) -> UUID:
     """Enter a run in the journal and return its ID; nobody else learns of it until it is executed.
 
     Raises:
-        SpecError: an analysis needs sums that the sites keep to themselves.
+        SpecError, TermsError: an analysis needs sums that the sites keep to themselves, or the project's plan or terms
+            do not allow it.
         NotEnoughParticipantsError: too few sites confirmed the roster.
     """
     if not sealed.terms.coordinator_learns:
         check_single(order.tasks)
     check_plan(sealed.terms, order.tasks)
+    check_terms(sealed.terms, order.tasks, value_bits_of(sealed))
     least = max(sealed.terms.minimum_sites, order.quorum)
     if len(sealed.confirmed) < least:
         raise NotEnoughParticipantsError(f"{len(sealed.confirmed)} sites confirmed the roster, {least} are needed")
@@ -142,6 +146,16 @@ def check_plan(terms: ProjectTerms, tasks: tuple[TableSpec, ...]) -> None:
             f"no task of the project's plan is this analysis: {', '.join(beyond)}; run a task by its name, or propose "
             "another project"
         )
+
+
+def check_terms(terms: ProjectTerms, tasks: tuple[TableSpec, ...], value_bits: int) -> None:
+    """Raise for an analysis that the project's terms do not allow, before a run exists that its sites would decline."""
+    for task in tasks:
+        if beyond := sorted(columns_of(task) - set(terms.columns)):
+            meant = {name: get_close_matches(name, terms.columns, n=1) for name in beyond}
+            said = (f"{name} (did you mean {near[0]}?)" if near else name for name, near in meant.items())
+            raise SpecError(f"{task.analysis}: the project's terms do not include the columns {', '.join(said)}")
+        terms.check(first_query(task, value_bits).query)
 
 
 def retry(session: Session, sealed: SealedProject, run: UUID, within_s: float | None = None) -> UUID:

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from coordinator.commands.options import CoordinatorOptions, ProjectId
+from coordinator.commands.options import CoordinatorOptions, ProjectArgument
 from coordinator.projects import catalogue as catalogues
+from coordinator.projects import projects
 from coordinator.session.session import Session, in_session
 from participant.study.terms import ProjectTerms
 from relay.service.command import Commands
@@ -16,7 +17,7 @@ app = Commands()
 
 @app.command("catalogue")
 def catalogue(
-    project: ProjectId,
+    project: ProjectArgument,
     common: CoordinatorOptions,
     entries: Annotated[
         list[Path] | None, typer.Argument(help="files with signed entries, instead of the entries that the sites sent")
@@ -28,15 +29,16 @@ def catalogue(
     """
 
     async def work(session: Session) -> Any:
+        found = await session.relay.project(await projects.find(session.relay, project))
         if entries:
             sent: dict[str, bytes] | None = catalogues.read_files(entries)
         else:
-            sent = await catalogues.received(session.relay, session.identity, project)
-        return await session.relay.project(project), sent
+            sent = await catalogues.received(session.relay, session.identity, found.id)
+        return found, sent
 
     found, sent = in_session(common.settings(), work)
     names = {member.key: member.name for member in found.members}
-    gathered = catalogues.gather(project, ProjectTerms.decode(found.terms), names, sent or {})
+    gathered = catalogues.gather(found.id, ProjectTerms.decode(found.terms), names, sent or {})
     words = (
         "catalogue requested; the sites answer with: data catalogue PROJECT --send"
         if sent is None

@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import UUID
 
 import typer
 
 from coordinator.session.config import CoordinatorConfig
 from relay.service.command import CommonOptions
 
-ProjectId = Annotated[UUID, typer.Argument(help="ID of the project")]
-RunId = Annotated[UUID, typer.Argument(help="ID of the run; `runs` lists them")]
+ProjectArgument = Annotated[str, typer.Argument(help="name or ID of the project")]
+RunArgument = Annotated[str, typer.Argument(help="ID of the run, or its beginning; `runs` lists them")]
 
 
 @dataclass(frozen=True, slots=True)

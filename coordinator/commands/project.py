@@ -1,4 +1,4 @@
-"""Commands for projects: create, invite, show, seal, and set tasks."""
+"""Commands for projects: create, invite, list, show, seal, and set tasks."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -6,10 +6,11 @@ from uuid import uuid4
 
 import typer
 
-from coordinator.commands.options import CoordinatorOptions, ProjectId
+from coordinator.commands.options import CoordinatorOptions, ProjectArgument
 from coordinator.projects import projects
 from coordinator.runs.run_file import read_run_file
 from coordinator.session.session import Session, in_session
+from relay.client.transport import MemberState, RelayProject
 from relay.service.command import Commands
 from secagg.errors import ParameterError
 
@@ -51,7 +52,7 @@ def create(
 
 @app.command("invite")
 def invite(
-    project: ProjectId,
+    project: ProjectArgument,
     common: CoordinatorOptions,
     sites: Annotated[
         list[str] | None, typer.Argument(help="names of the sites; by default, every site of the relay")
@@ -60,45 +61,71 @@ def invite(
     """Invite sites. Each site answers according to its own policy."""
 
     async def work(session: Session) -> list[str]:
-        return await projects.invite(session.relay, project, sites or [])
+        return await projects.invite(session.relay, await projects.find(session.relay, project), sites or [])
 
     invited = in_session(common.settings(), work)
     common.report({"invited": invited}, f"invited: {', '.join(invited)}")
 
 
 @app.command("show")
-def show(project: ProjectId, common: CoordinatorOptions) -> None:
+def show(project: ProjectArgument, common: CoordinatorOptions) -> None:
     """Show how the sites responded to the invitation."""
 
     async def work(session: Session) -> Any:
-        return await session.relay.project(project)
+        return await session.relay.project(await projects.find(session.relay, project))
 
     found = in_session(common.settings(), work)
     members = [{"name": one.name, "state": one.state.value, "reason": one.reason} for one in found.members]
     lines = [f"{one['name']:<24} {one['state']:<10} {one['reason']}" for one in members]
-    facts = {"id": str(project), "name": found.name, "members": members, "sealed": found.roster is not None}
+    facts = {"id": str(found.id), "name": found.name, "members": members, "sealed": found.roster is not None}
     common.report(facts, "\n".join(lines) or "no site has been invited")
 
 
+@app.command("list")
+def list_(common: CoordinatorOptions) -> None:
+    """List the projects that this identity coordinates, with the sites that agreed to each."""
+
+    async def work(session: Session) -> list[RelayProject]:
+        return [await session.relay.project(project) for project in await projects.led(session.relay)]
+
+    found = in_session(common.settings(), work)
+    facts = [
+        {
+            "id": str(one.id),
+            "name": one.name,
+            "invited": len(one.members),
+            "agreed": sum(member.state is MemberState.CONFIRMED for member in one.members),
+            "sealed": one.roster is not None,
+        }
+        for one in found
+    ]
+    lines = [
+        f"{one['id']}  {one['agreed']:>3} of {one['invited']:<3} agreed"
+        f"  {'sealed' if one['sealed'] else 'open':<6}  {one['name']}"
+        for one in facts
+    ]
+    common.report({"projects": facts}, "\n".join(lines) or "there are no projects yet; make one with: project create")
+
+
 @app.command("seal")
-def seal(project: ProjectId, common: CoordinatorOptions) -> None:
+def seal(project: ProjectArgument, common: CoordinatorOptions) -> None:
     """Seal the roster of all sites that joined, and show the twelve words for the officers to compare."""
 
     async def work(session: Session) -> projects.SealedProject:
-        return await projects.seal(session.relay, project)
+        return await projects.seal(session.relay, await projects.find(session.relay, project))
 
     done = in_session(common.settings(), work)
     words = done.roster.words()
     sites = [done.names[key] for key in done.roster.sites]
     common.report(
-        {"id": str(project), "sites": sites, "words": words},
+        {"id": str(done.project.id), "sites": sites, "words": words},
         f"{len(sites)} sites: {', '.join(sites)}\nRead these words to each officer over the telephone:\n  {words}",
     )
 
 
 @app.command("tasks")
 def tasks(
-    project: ProjectId,
+    project: ProjectArgument,
     common: CoordinatorOptions,
     analysis: Annotated[Path | None, typer.Argument(help="TOML file with the tasks; without it, show them")] = None,
 ) -> None:
@@ -106,9 +133,10 @@ def tasks(
     wanted = None if analysis is None else read_run_file(analysis).tasks
 
     async def work(session: Session) -> Any:
+        found = await projects.find(session.relay, project)
         if wanted is None:
-            return projects.tasks_of(await session.relay.project(project))
-        return projects.tasks_of(await projects.set_tasks(session.relay, project, wanted))
+            return projects.tasks_of(await session.relay.project(found))
+        return projects.tasks_of(await projects.set_tasks(session.relay, found, wanted))
 
     found = in_session(common.settings(), work)
     facts = [{"task": place, **task.model_dump(mode="json", exclude_none=True)} for place, task in enumerate(found)]

@@ -1,12 +1,12 @@
 """Commands that verify, save and send receipts."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from coordinator.commands.options import CoordinatorOptions, RunId
+from coordinator.commands.options import CoordinatorOptions, RunArgument
 from coordinator.journal.receipts import hand_out, receipt_of
 from coordinator.session.session import Session, in_session
 from participant.statistics.evaluation.receipts import as_facts, as_words
@@ -41,24 +41,28 @@ def verify(
 
 
 @app.command("save")
-def save(run: RunId, file: Annotated[Path, typer.Argument(help="file to write")], common: CoordinatorOptions) -> None:
+def save(
+    run: RunArgument, file: Annotated[Path, typer.Argument(help="file to write")], common: CoordinatorOptions
+) -> None:
     """Write the signed receipt of a run to a file, in its current state."""
 
-    async def work(session: Session) -> bytes:
-        return receipt_of(session.journal, run, session.identity).encode()
+    async def work(session: Session) -> tuple[UUID, bytes]:
+        found = session.records.find(run)
+        return found, receipt_of(session.journal, found, session.identity).encode()
 
-    content = in_session(common.settings(), work)
+    run_id, content = in_session(common.settings(), work)
     file.write_bytes(content)
-    common.report({"run": str(run), "file": str(file), "bytes": len(content)}, f"saved: {file}")
+    common.report({"run": str(run_id), "file": str(file), "bytes": len(content)}, f"saved: {file}")
 
 
 @app.command("send")
-def send(run: RunId, common: CoordinatorOptions) -> None:
+def send(run: RunArgument, common: CoordinatorOptions) -> None:
     """Resend a run's receipt; it is sent when the run ends. Repeats are ignored."""
 
-    async def work(session: Session) -> Any:
-        receipt = receipt_of(session.journal, run, session.identity)
-        return await hand_out(receipt, run, session.identity, session.relay)
+    async def work(session: Session) -> tuple[UUID, int]:
+        found = session.records.find(run)
+        receipt = receipt_of(session.journal, found, session.identity)
+        return found, await hand_out(receipt, found, session.identity, session.relay)
 
-    sites = in_session(common.settings(), work)
-    common.report({"run": str(run), "sites": sites}, f"sent to {sites} sites")
+    run_id, sites = in_session(common.settings(), work)
+    common.report({"run": str(run_id), "sites": sites}, f"sent to {sites} sites")

@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from coordinator.commands.admin import admin_port
-from coordinator.commands.options import CoordinatorOptions, RunId
+from coordinator.commands.options import CoordinatorOptions, RunArgument
 from coordinator.projects.projects import SealedProject, find, read_terms, sealed, task_of_plan, tasks_of
 from coordinator.report.text import as_facts, as_words
 from coordinator.runs import lifecycle
@@ -85,22 +85,24 @@ def run(
 
 
 @app.command("resume")
-def resume(run: RunId, common: CoordinatorOptions, progress: Progress = True) -> None:
+def resume(run: RunArgument, common: CoordinatorOptions, progress: Progress = True) -> None:
     """Continue a paused or interrupted run, and print the results."""
 
     async def work(session: Session) -> tuple[UUID, SealedProject]:
-        return run, await sealed(session.relay, session.records.get(run).project)
+        found = session.records.find(run)
+        return found, await sealed(session.relay, session.records.get(found).project)
 
     _carry_out(work, common, progress=progress)
 
 
 @app.command("retry")
-def retry(run: RunId, common: CoordinatorOptions, within: Within = None, progress: Progress = True) -> None:
+def retry(run: RunArgument, common: CoordinatorOptions, within: Within = None, progress: Progress = True) -> None:
     """Rerun a finished run with all current sites, and print the results."""
 
     async def work(session: Session) -> tuple[UUID, SealedProject]:
-        found = await sealed(session.relay, session.records.get(run).project)
-        return lifecycle.retry(session, found, run, within), found
+        earlier = session.records.find(run)
+        found = await sealed(session.relay, session.records.get(earlier).project)
+        return lifecycle.retry(session, found, earlier, within), found
 
     _carry_out(work, common, progress=progress)
 

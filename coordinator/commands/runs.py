@@ -1,6 +1,6 @@
 """`secagg-coordinator runs` and `status`: all runs, and one run's sites, from the journal alone."""
 
-from coordinator.commands.options import CoordinatorOptions, RunId
+from coordinator.commands.options import CoordinatorOptions, RunArgument
 from coordinator.journal.opening import opened
 from coordinator.journal.records import RunRecords
 from coordinator.journal.standings import SiteStanding, SiteStandings
@@ -11,11 +11,12 @@ app = Commands()
 
 
 @app.command("status")
-def status(run: RunId, common: CoordinatorOptions) -> None:
+def status(run: RunArgument, common: CoordinatorOptions) -> None:
     """Show a run's state and how each site stands in it: who waits for whom, who declined, and why."""
     with opened(common.settings().data) as journal:
-        record = RunRecords(journal.connection).get(run)
-        standings = SiteStandings(journal.connection, run).all()
+        records = RunRecords(journal.connection)
+        record = records.get(records.find(run))
+        standings = SiteStandings(journal.connection, record.run).all()
     lines = [
         f"{record.shown}{f' ({record.reason})' if record.reason else ''}; deadline {utc(record.deadline)}",
         *(_line(one) for one in standings),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from relay.api.states import FINAL_RUN, RunState
+from relay.service.designation import designated
 from secagg.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -148,6 +149,11 @@ class RunRecords:
                 f"this coordinator's journal has no run {run}; list the runs with: secagg-coordinator runs"
             )
         return found[0]
+
+    def find(self, given: str) -> UUID:
+        """Return the ID of a run, given whole or by its beginning; raises ParameterError."""
+        runs = {UUID(run): "" for (run,) in self._connection.execute("SELECT run FROM run")}
+        return designated(given, runs, "run", see="secagg-coordinator runs")
 
     def all(self) -> list[RunRecord]:
         """Return all runs, newest first."""

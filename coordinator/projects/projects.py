@@ -19,6 +19,7 @@ from participant.study.plan import Plan, read_plan
 from participant.study.review import check
 from participant.study.terms import ProjectTerms
 from relay.client.transport import MemberState, RelayClient, RelayProject
+from relay.service.designation import designated
 from secagg.errors import NotEnoughParticipantsError, ParameterError
 from secagg.identity import Roster
 from secagg.params import MAX_HOMOMORPHIC_SITES
@@ -79,18 +80,13 @@ async def led(relay: RelayClient) -> dict[UUID, str]:
     return {one.id: one.name for one in await relay.projects() if one.coordinator == relay.key}
 
 
-async def find(relay: RelayClient, name: str) -> UUID:
-    """Return the ID of the project with this name or ID that this identity coordinates.
+async def find(relay: RelayClient, given: str) -> UUID:
+    """Return the ID of a project that this identity coordinates, given by its name, its ID or the ID's beginning.
 
     Raises:
         ParameterError: no project has it, or several do.
     """
-    known = await led(relay)
-    found = [project for project, called in known.items() if name in {called, str(project)}]
-    if len(found) != 1:
-        names = ", ".join(sorted(repr(called) for called in known.values())) or "none"
-        raise ParameterError(f"{len(found) or 'no'} projects are called {name!r}; this identity coordinates: {names}")
-    return found[0]
+    return designated(given, await led(relay), "project", see="secagg-coordinator project list")
 
 
 async def invite(relay: RelayClient, project: UUID, names: list[str]) -> list[str]:

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from participant.commands.options import ProjectId, SiteOptions
+from participant.commands.options import ProjectArgument, SiteOptions
 from participant.data.store.store import DatasetStore
 from participant.projects.catalogue import entry_of, export_entry, send_entry
-from participant.projects.confirmation import View, view
+from participant.projects.confirmation import View, find, view
 from participant.settings.session import SiteSession, in_session
 from relay.service.command import Commands
 
@@ -17,7 +17,7 @@ app = Commands()
 
 @app.command("catalogue")
 def catalogue(
-    project: ProjectId,
+    project: ProjectArgument,
     common: SiteOptions,
     send: Annotated[bool, typer.Option("--send", help="sign the entry and send it to the coordinator, sealed")] = False,
     export: Annotated[Path | None, typer.Option(help="write the signed entry to this file instead")] = None,
@@ -30,7 +30,7 @@ def catalogue(
     settings = common.settings()
 
     async def look(session: SiteSession) -> View:
-        return await view(session.relay, project)
+        return await view(session.relay, await find(session.relay, project))
 
     seen = in_session(settings, look)
     entry = entry_of(seen.offer, DatasetStore(settings.datasets), settings.policy)

@@ -2,7 +2,6 @@
 
 import time
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
@@ -17,7 +16,7 @@ from secagg.errors import ParameterError
 
 app = Commands()
 
-SomeRun = Annotated[UUID | None, typer.Argument(metavar="RUN", help="ID of the run, as shown by: runs")]
+SomeRun = Annotated[str | None, typer.Argument(metavar="RUN", help="ID of the run, or its beginning, as shown by: runs")]
 Whole = Annotated[
     bool,
     typer.Option("--whole", help="decide on everything that the run asks, including questions still to come"),
@@ -94,7 +93,7 @@ def deny(
     common.report({"revoked": revoked.number}, f"revoked standing approval {revoked.number}")
 
 
-def _required(run: UUID | None) -> UUID:
+def _required(run: str | None) -> str:
     if run is None:
         raise ParameterError("name the run; list what waits with: runs")
     return run
@@ -114,9 +113,10 @@ def _key(journal: Journal, digits: str | None) -> bytes:
     return found.pop()
 
 
-def _decide(run: UUID, common: SiteOptions, *, approved: bool, whole: bool) -> None:
+def _decide(run: str, common: SiteOptions, *, approved: bool, whole: bool) -> None:
     with opened(common.settings()) as journal:
-        about = decide(journal, run, approved=approved, whole=whole)
+        found = Ledger(journal.connection).find_run(run)
+        about = decide(journal, found, approved=approved, whole=whole)
     said = "approved" if approved else "denied"
     if about is None:
         subject = "all queries of the run"
@@ -124,4 +124,4 @@ def _decide(run: UUID, common: SiteOptions, *, approved: bool, whole: bool) -> N
         subject = f"{about.query.statistic} over {about.query.dataset}, in this round and later ones of the run"
     else:
         subject = f"the sum over {len(about.sites)} sites"
-    common.report({"run": str(run), "approved": approved, "subject": subject}, f"{said}: {subject}")
+    common.report({"run": str(found), "approved": approved, "subject": subject}, f"{said}: {subject}")

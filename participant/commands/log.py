@@ -1,15 +1,13 @@
 """Commands for the logs of runs: show one, or send it sealed to the coordinator."""
 
 import time
-from typing import Annotated
 from uuid import UUID
 
-import typer
-
-from participant.commands.options import SiteOptions
+from participant.commands.options import RunArgument, SiteOptions
 from participant.records import run_logs
 from participant.records.ledger import Ledger
 from participant.settings.config import ParticipantConfig
+from participant.settings.journal import opened
 from participant.settings.session import SiteSession, in_session
 from relay.client.parcels import MAX_LOG_BYTES, Parcels
 from relay.service.command import Commands
@@ -19,38 +17,42 @@ app = Commands(
     name="log", no_args_is_help=True, help="The daemon's log of a run: show it, or send it to the coordinator."
 )
 
-RunId = Annotated[UUID, typer.Argument(help="ID of the run, as shown by: ledger")]
-
 
 @app.command("show")
-def show(run: RunId, common: SiteOptions) -> None:
+def show(run: RunArgument, common: SiteOptions) -> None:
     """Show what this site's daemon logged about a run, exactly as `log send` would send it."""
-    text = _lines(common.settings(), run).decode()
-    common.report({"run": str(run), "lines": text.splitlines()}, text.rstrip("\n"))
+    settings = common.settings()
+    with opened(settings) as journal:
+        found = Ledger(journal.connection).find_run(run)
+    text = _lines(settings, found).decode()
+    common.report({"run": str(found), "lines": text.splitlines()}, text.rstrip("\n"))
 
 
 @app.command("send")
-def send(run: RunId, common: SiteOptions) -> None:
+def send(run: RunArgument, common: SiteOptions) -> None:
     """Send this site's log of a run, sealed for the coordinator of the roster that your officer confirmed.
 
     Neither the relay nor other sites can read it. The ledger records that it left.
     """
-    text = _lines(common.settings(), run)
+    settings = common.settings()
 
-    async def work(session: SiteSession) -> None:
+    async def work(session: SiteSession) -> tuple[UUID, bytes]:
         ledger = Ledger(session.journal.connection)
-        project = ledger.project_of(run)
+        found = ledger.find_run(run)
+        text = _lines(settings, found)
+        project = ledger.project_of(found)
         confirmed = ledger.confirmed(project) if project else None
         if project is None or confirmed is None:
-            raise ParameterError(f"no officer of this site has confirmed the project of run {run}")
-        facts = {"what": "log", "at": round(time.time(), 3), "project": str(project), "run": str(run), "round": 0}
+            raise ParameterError(f"no officer of this site has confirmed the project of run {found}")
+        facts = {"what": "log", "at": round(time.time(), 3), "project": str(project), "run": str(found), "round": 0}
         with session.journal.transaction() as batch:
             Ledger(batch.connection).enter(facts | {"bytes": len(text)})
-        parcels = Parcels(session.relay, session.identity, run, leads=False)
+        parcels = Parcels(session.relay, session.identity, found, leads=False)
         await parcels.send_log(confirmed.roster.coordinator, "daemon.jsonl", text)
+        return found, text
 
-    in_session(common.settings(), work)
-    common.report({"run": str(run), "bytes": len(text)}, f"sent: {len(text)} bytes, sealed for the coordinator")
+    run_id, sent = in_session(settings, work)
+    common.report({"run": str(run_id), "bytes": len(sent)}, f"sent: {len(sent)} bytes, sealed for the coordinator")
 
 
 def _lines(settings: ParticipantConfig, run: UUID) -> bytes:

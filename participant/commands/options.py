@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
-from uuid import UUID
 
 import typer
 
@@ -12,8 +11,8 @@ from relay.service.command import CommonOptions
 
 DatasetName = Annotated[str, typer.Argument(help="name of the dataset")]
 ShowProgress = Annotated[bool, typer.Option("--progress/--no-progress", help="show progress on stderr")]
-ProjectId = Annotated[UUID, typer.Argument(help="ID of the project, as shown by: project list")]
-RunId = Annotated[UUID, typer.Argument(help="ID of the run, as shown by: runs")]
+ProjectArgument = Annotated[str, typer.Argument(help="name or ID of the project, as shown by: project list")]
+RunArgument = Annotated[str, typer.Argument(help="ID of the run, or its beginning, as shown by: runs")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
-from participant.commands.options import ProjectId, SiteOptions
+from participant.commands.options import ProjectArgument, SiteOptions
 from participant.data.store.store import DatasetStore
 from participant.policy.rules import Policy
 from participant.projects import confirmation
 from participant.projects.plan_view import plan_view
 from participant.settings.session import SiteSession, in_session
+from relay.client.transport import RelayProject
 from relay.service.command import Commands
 from secagg.errors import ParameterError
 
@@ -18,18 +20,18 @@ app = Commands()
 
 
 @app.command("show")
-def show(project: ProjectId, common: SiteOptions) -> None:
+def show(project: ProjectArgument, common: SiteOptions) -> None:
     """Show what a project may ask, its plan and what the review finds, its members, and the roster's words."""
     settings = common.settings()
 
     async def work(session: SiteSession) -> confirmation.View:
-        return await confirmation.view(session.relay, project)
+        return await confirmation.view(session.relay, await confirmation.find(session.relay, project))
 
     seen = in_session(settings, work)
     plan = plan_view(seen.terms, DatasetStore(settings.datasets))
     words = seen.roster.words() if seen.roster else None
     facts = {
-        "id": str(project),
+        "id": str(seen.project.id),
         "name": seen.project.name,
         "coordinator": seen.project.coordinator.hex(),
         "terms": seen.terms.model_dump(mode="json"),
@@ -57,7 +59,7 @@ def show(project: ProjectId, common: SiteOptions) -> None:
 @app.command("agree")
 @app.command("accept", hidden=True)
 def agree(
-    project: ProjectId,
+    project: ProjectArgument,
     common: SiteOptions,
     words: Annotated[
         str | None, typer.Option(help="the twelve words that the coordinator's officer read to you")
@@ -72,21 +74,23 @@ def agree(
         raise ParameterError("give the words with --words, or a file with --words-file")
     given = words if words is not None else Path(str(words_file)).read_text(encoding="utf-8")
 
-    async def work(session: SiteSession) -> str:
-        view = await confirmation.agree(session.relay, session.journal, session.identity, policy, project, given, plan)
-        return view.project.name
+    async def work(session: SiteSession) -> RelayProject:
+        found = await confirmation.find(session.relay, project)
+        view = await confirmation.agree(session.relay, session.journal, session.identity, policy, found, given, plan)
+        return view.project
 
-    name = in_session(settings, work)
-    common.report({"project": str(project), "confirmed": True}, f"confirmed: {name}")
+    agreed = in_session(settings, work)
+    common.report({"project": str(agreed.id), "confirmed": True}, f"confirmed: {agreed.name}")
 
 
 @app.command("decline")
 @app.command("leave")
-def leave(project: ProjectId, common: SiteOptions) -> None:
+def leave(project: ProjectArgument, common: SiteOptions) -> None:
     """Decline or leave a project. The coordinator is told, and this site joins no further runs."""
 
-    async def work(session: SiteSession) -> None:
-        await confirmation.leave(session.relay, session.journal, project)
+    async def work(session: SiteSession) -> UUID:
+        found = await confirmation.find(session.relay, project)
+        await confirmation.leave(session.relay, session.journal, found)
+        return found
 
-    in_session(common.settings(), work)
-    common.report({"project": str(project), "left": True}, "left")
+    common.report({"project": str(in_session(common.settings(), work)), "left": True}, "left")

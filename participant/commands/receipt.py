@@ -2,11 +2,10 @@
 
 from pathlib import Path
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
-from participant.commands.options import SiteOptions
+from participant.commands.options import RunArgument, SiteOptions
 from participant.records.ledger import Ledger
 from participant.records.receipts import Receipts, check
 from participant.settings.journal import opened
@@ -18,8 +17,6 @@ app = Commands(
     no_args_is_help=True,
     help="Receipts of runs: what was asked, which sites took part, and the results.",
 )
-
-RunId = Annotated[UUID, typer.Argument(help="ID of the run, as shown by: receipt list")]
 
 
 @app.command("list")
@@ -34,20 +31,21 @@ def list_(common: SiteOptions) -> None:
 
 @app.command("save")
 def save(
-    run: RunId,
+    run: RunArgument,
     file: Annotated[Path, typer.Argument(help="file to write")],
     common: SiteOptions,
 ) -> None:
     """Write a receipt to a file, for an auditor."""
     with opened(common.settings()) as journal:
-        kept = Receipts(journal.connection).of(run)
+        found = Ledger(journal.connection).find_run(run)
+        kept = Receipts(journal.connection).of(found)
     file.write_bytes(kept.data)
-    common.report({"run": str(run), "file": str(file), "fault": kept.fault}, f"saved: {file}")
+    common.report({"run": str(found), "file": str(file), "fault": kept.fault}, f"saved: {file}")
 
 
 @app.command("verify")
 def verify(
-    run: RunId,
+    run: RunArgument,
     common: SiteOptions,
     file: Annotated[
         Path | None, typer.Argument(help="file with the receipt; default: the one on file at this site")
@@ -55,7 +53,8 @@ def verify(
 ) -> None:
     """Verify a receipt on its own and against this site's ledger; needs no relay."""
     with opened(common.settings()) as journal:
-        content = Receipts(journal.connection).of(run).data if file is None else file.read_bytes()
-        shown = check(content, run, Ledger(journal.connection))
+        found = Ledger(journal.connection).find_run(run)
+        content = Receipts(journal.connection).of(found).data if file is None else file.read_bytes()
+        shown = check(content, found, Ledger(journal.connection))
     words = f"{as_words(shown)}\nIt agrees with this site's ledger."
     common.report({"holds": True, "in_keeping_with_ledger": True, **as_facts(shown)}, words)

@@ -8,6 +8,7 @@ from participant.records.ledger import ConfirmedProject, Ledger
 from participant.study.terms import ProjectTerms
 from relay.client.transport import MemberState, RelayClient, RelayProject
 from relay.party.journal import Journal
+from relay.service.designation import designated
 from secagg.errors import ParameterError
 from secagg.identity import Identity, Roster
 
@@ -23,6 +24,16 @@ class View:
     @property
     def offer(self) -> Offer:
         return Offer(self.project.id, self.project.coordinator, self.terms)
+
+
+async def find(relay: RelayClient, given: str) -> UUID:
+    """Return the ID of a project that this site was invited to, given by name, ID or the ID's beginning.
+
+    Raises:
+        ParameterError: no project has it, or several do.
+    """
+    known = {one.id: one.name for one in await relay.projects()}
+    return designated(given, known, "project", see="secagg-participant project list")
 
 
 async def view(relay: RelayClient, project: UUID) -> View:

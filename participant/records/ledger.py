@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from relay.party.migrations import Migrations, columns
+from relay.service.designation import designated
 from secagg.audit import GENESIS, link, verify_chain
 from secagg.identity import KEY_BYTES, Roster
 
@@ -322,6 +323,10 @@ class Ledger:
     def keep_survivors(self, run: UUID, keys: Iterable[bytes]) -> None:
         """Record a set of survivors that this site confirmed."""
         self._connection.execute("UPDATE epoch SET survivors = ? WHERE run = ?", (b"".join(keys), str(run)))
+
+    def find_run(self, given: str) -> UUID:
+        """Return the ID of a run that this site joined, given whole or by its beginning; raises ParameterError."""
+        return designated(given, {run: "" for run, _, _ in self.joined()}, "run", see="secagg-participant runs")
 
     def joined(self) -> list[tuple[UUID, UUID, str]]:
         """Return run, project and final state ("" if unknown) of each run that this site joined, oldest first."""

@@ -15,7 +15,7 @@ from participant.analyses.base.spec import TableSpec
 from participant.analyses.catalogue import parse_spec
 from participant.statistics.language.query import in_words
 from participant.study.asks import columns_of, statistics_of
-from participant.study.plan import Plan, read_plan
+from participant.study.plan import Plan, PlanError, read_plan
 from participant.study.review import check
 from participant.study.terms import ProjectTerms
 from relay.client.transport import MemberState, RelayClient, RelayProject
@@ -54,6 +54,8 @@ def read_terms(path: Path, said: Mapping[str, object] | None = None) -> ProjectT
         terms = ProjectTerms.model_validate(_planned(document) if "tasks" in document else document, strict=False)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is not a TOML file: {error}") from None
+    except PlanError as error:
+        raise PlanError(f"{path}: {error}") from None
     except ValidationError as error:
         raise SpecError(f"{path}: {in_words(error, ProjectTerms)}") from None
     check(terms)

@@ -37,4 +37,14 @@ def read_run_file(path: Path) -> RunFile:
     tasks = document.get("task", [document] if document else [])
     if not isinstance(tasks, list) or not tasks or (len(document) > 1 and "task" in document):
         raise SpecError(f"{path} must contain one analysis, or several as [[task]]")
-    return RunFile(tuple(parse_spec(task) for task in tasks), project)
+    return RunFile(tuple(_spec(path, place, task) for place, task in enumerate(tasks, start=1)), project)
+
+
+def _spec(path: Path, place: int, task: object) -> TableSpec:
+    where = f"{path}, task {place}"
+    if not isinstance(task, dict):
+        raise SpecError(f"{where} is not a table")
+    try:
+        return parse_spec(task)
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None

@@ -6,6 +6,7 @@ table's member `analysis` to the specification.
 
 import json
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
@@ -83,10 +84,15 @@ def parse_spec(document: Mapping[str, Any]) -> TableSpec:
         raise SpecError(f"the specification of the analysis is invalid: {error}") from None
     name = document.get("analysis")
     if not isinstance(name, str) or name not in ANALYSES:
-        raise SpecError(f"analysis = {name!r} is unknown; use one of {', '.join(ANALYSES)}")
+        raise SpecError(f"analysis = {name!r} is unknown; {_meant(name)}")
     try:
         return ANALYSES[name].model_validate_json(text)
     except ValidationError as error:
         raise SpecError(
             f"the specification of the analysis {name} is invalid: {in_words(error, ANALYSES[name])}"
         ) from None
+
+
+def _meant(name: object) -> str:
+    near = get_close_matches(str(name), ANALYSES, n=1)
+    return f"did you mean {near[0]}?" if near else f"use one of {', '.join(ANALYSES)}"

@@ -141,7 +141,8 @@ def check_empty(count: int) -> None:
 def check_file(path: Path) -> None:
     """Refuse a path that is not a file."""
     if not path.is_file():
-        raise SourceError(f"there is no file {path.name}")
+        is_folder = path.is_dir()
+        raise SourceError(f"{path} is a folder, not a file" if is_folder else f"there is no file {path}")
 
 
 def positions(count: int) -> list[str]:

@@ -137,6 +137,10 @@ class DatasetStore:
         verify(self.folder(name, version) / DATA, description)
         return description
 
+    def _none(self, name: str) -> str:
+        others = ", ".join(sorted({one.name for one in self.list()}))
+        return f"there is no dataset {name}; " + (f"there are: {others}" if others else "import one with: data import")
+
     def drop(self, name: str, version: int | None = None) -> None:
         """Remove a version of a dataset, by default all of them. Its number is not used again.
 
@@ -146,7 +150,7 @@ class DatasetStore:
         with self._exclusively():
             folders = [self.folder(name, one) for one in ((version,) if version else self.versions(name))]
             if not folders:
-                raise NoSuchDatasetError(f"there is no dataset {name}")
+                raise NoSuchDatasetError(self._none(name))
             for folder in folders:
                 # The data go first: after a crash in between, the dataset shows as damaged, and can be dropped again.
                 (folder / DATA).unlink(missing_ok=True)
@@ -218,7 +222,7 @@ class DatasetStore:
         """
         versions = self.versions(name)
         if not versions:
-            raise NoSuchDatasetError(f"there is no dataset {name}")
+            raise NoSuchDatasetError(self._none(name))
         if version is not None and version not in versions:
             raise NoSuchDatasetError(f"there is no version {version} of dataset {name}")
         return self._folder / name / str(version or max(versions))

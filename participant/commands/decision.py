@@ -16,7 +16,9 @@ from secagg.errors import ParameterError
 
 app = Commands()
 
-SomeRun = Annotated[str | None, typer.Argument(metavar="RUN", help="ID of the run, or its beginning, as shown by: runs")]
+SomeRun = Annotated[
+    str | None, typer.Argument(metavar="RUN", help="ID of the run, or its beginning, as shown by: runs")
+]
 Whole = Annotated[
     bool,
     typer.Option("--whole", help="decide on everything that the run asks, including questions still to come"),

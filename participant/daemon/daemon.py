@@ -375,7 +375,8 @@ class Daemon:
             query, task = bound.query, await self._plans.task(bound, site_run.context)
             if not self._awaits(site_run, state):
                 return
-            if (waiting := self._release_control.query(bound, site_run.context, state, time.time())) is not None:
+            waiting = self._release_control.query(bound, site_run.context, state, time.time(), task)
+            if waiting is not None:
                 self._wait(waiting)
                 return
             log.info("round-opened", round=round_, sites=len(state.current.roster))

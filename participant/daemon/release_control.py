@@ -18,6 +18,7 @@ from participant.records.decisions import Decisions, Waiting, subject_of_query, 
 from participant.records.ledger import Ledger
 from participant.records.standing import ProposedSet, StandingApprovals
 from participant.statistics.evaluation.bound import BoundQuery
+from participant.study.replay import Occurrence
 from relay.service.dates import utc
 from secagg.params import LossRule
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitVector
@@ -39,8 +40,17 @@ class ReleaseControl:
     decisions: Decisions
     standing: StandingApprovals
 
-    def query(self, bound: BoundQuery, context: RunContext, state: AwaitVector, now: float) -> Waiting | None:
+    def query(
+        self, bound: BoundQuery, context: RunContext, state: AwaitVector, now: float, task: Occurrence | None
+    ) -> Waiting | None:
         """Return why a query has to wait, or None if it may be answered now.
+
+        Args:
+            bound: the query.
+            context: its run.
+            state: state of the site in the round.
+            now: current time, seconds since 1970.
+            task: the plan's task that it belongs to, or None without a plan.
 
         Raises:
             RefusedError, TermsError: the query is refused.
@@ -77,6 +87,7 @@ class ReleaseControl:
             public=str(RefusedError("; ".join(words), *rules)),
             deadline=state.current.deadline,
             query=query,
+            tasks=() if task is None else tuple(sorted(task.names)),
         )
 
     def answer(self, made: Answer) -> None:

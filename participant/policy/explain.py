@@ -7,7 +7,7 @@ are for the site alone.
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from participant.data.model.errors import DatasetError
@@ -49,7 +49,7 @@ def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) ->
         raise ParameterError("the run has asked nothing yet")
     used = {
         dataset: ledger.releases(project, dataset, policy.budget.since(time.time()))
-        for dataset in {one.query.dataset for one in questions}
+        for dataset in {one.bound.query.dataset for one in questions}
     }
     return {
         "run": str(run),
@@ -58,19 +58,20 @@ def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) ->
         "standing": _standing(journal, ledger.confirmed(project)),
         "questions": [
             {
-                **asdict(describe(one)),
+                **asdict(describe(one.bound)),
+                "tasks": list(one.tasks),
                 "floors": {
-                    "persons": one.query.minimum_persons,
+                    "persons": one.bound.query.minimum_persons,
                     "survivors": policy.minimum_survivors,
                     "sites": policy.minimum_sites,
                 },
                 "budget": {
                     "costs": 1,
-                    "used": used[one.query.dataset],
+                    "used": used[one.bound.query.dataset],
                     "releases": policy.budget.releases,
                     "days": policy.budget.days,
                 },
-                "earlier": _earlier(one, store, records, entries, run),
+                "earlier": _earlier(one.bound, store, records, entries, run),
                 "near_answers": policy.near_answers,
             }
             for one in questions
@@ -78,13 +79,23 @@ def explain(run: UUID, journal: Journal, store: DatasetStore, policy: Policy) ->
     }
 
 
-def _questions(run: UUID, waiting: Waiting | None, entries: Sequence[Facts]) -> list[BoundQuery]:
+class _Question(NamedTuple):
+    """A question and the names of the plan's tasks that it can belong to, none without a plan."""
+
+    bound: BoundQuery
+    tasks: tuple[str, ...]
+
+
+def _questions(run: UUID, waiting: Waiting | None, entries: Sequence[Facts]) -> list[_Question]:
     """Return the waiting query, or the last one of each kind that the run asked."""
     if waiting is not None:
-        return [bind(waiting.query)] if waiting.query else []
-    uploads = (one["query"] for one in entries if one["what"] == "upload" and one["run"] == str(run))
-    asked = (Query.decode(canonical(one)) for one in uploads)
-    return [bind(one) for one in {subject_of_query(one): one for one in asked}.values()]
+        return [_Question(bind(waiting.query), waiting.tasks)] if waiting.query else []
+    found = {}
+    for one in entries:
+        if one["what"] == "upload" and one["run"] == str(run):
+            query, task = Query.decode(canonical(one["query"])), one.get("task")
+            found[subject_of_query(query)] = _Question(bind(query), tuple(task["names"]) if task else ())
+    return list(found.values())
 
 
 def _of_waiting(waiting: Waiting, confirmed: ConfirmedProject | None) -> Facts:
@@ -153,7 +164,9 @@ def in_words(facts: Facts) -> str:
 
 def _question(one: Facts) -> list[str]:
     budget, columns = one["budget"], ", ".join(one["columns"])
+    task = [f"This belongs to the plan's task {' or '.join(one['tasks'])}."] if one["tasks"] else []
     return [
+        *task,
         f"{one['statistic']} over dataset {one['dataset']}: {one['numbers']} numbers leave this site, masked.",
         f"Columns: {columns}.",
         one["rows"],

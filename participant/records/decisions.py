@@ -37,6 +37,7 @@ class Waiting:
         deadline: end of the round for this site, seconds since 1970.
         query: the query that waits for its answer, or None.
         sites: keys of the survivors that wait for this site's signature; empty if none do.
+        tasks: names of the plan's tasks that the query can belong to; empty without a plan.
     """
 
     run: UUID
@@ -49,6 +50,7 @@ class Waiting:
     deadline: int
     query: Query | None = None
     sites: tuple[bytes, ...] = ()
+    tasks: tuple[str, ...] = ()
 
     def asks_the_same_as(self, other: "Waiting") -> bool:
         """Return whether both wait for the same thing; words may differ, since those of a schedule change with time."""
@@ -87,6 +89,7 @@ class Decisions:
             "public": waiting.public,
             "query": waiting.query.model_dump(mode="json") if waiting.query else None,
             "sites": [key.hex() for key in waiting.sites],
+            "tasks": waiting.tasks,
         }
         row = (str(waiting.run), str(waiting.project), waiting.round, waiting.subject, waiting.deadline)
         self._connection.execute("INSERT OR REPLACE INTO waiting VALUES (?, ?, ?, ?, ?, ?)", (*row, json.dumps(facts)))
@@ -189,5 +192,8 @@ def _waiting(run: str, project: str, round_: int, subject: bytes, deadline: int,
     query = None if said["query"] is None else Query.decode(canonical(said["query"]))
     sites = tuple(bytes.fromhex(key) for key in said["sites"])
     rules = tuple(said["rules"])
-    words, public = said["words"], said.get("public", "")  # a journal of an earlier version holds no public reason
-    return Waiting(UUID(run), UUID(project), round_, bytes(subject), rules, words, public, deadline, query, sites)
+    words, public = said["words"], said.get("public", "")  # an earlier version entered no public reason and no tasks
+    tasks = tuple(said.get("tasks", ()))
+    return Waiting(
+        UUID(run), UUID(project), round_, bytes(subject), rules, words, public, deadline, query, sites, tasks
+    )

@@ -67,7 +67,9 @@ def journal(site: Site) -> Iterator[Journal]:
 
 def wait(journal: Journal, query: Query | None = None, sites: tuple[bytes, ...] = ()) -> Waiting:
     subject = subject_of_query(query) if query else subject_of_set(sites)
-    waiting = Waiting(RUN, PROJECT, 3, subject, ("approve_first",), "an officer decides", "", DEADLINE, query, sites)
+    waiting = Waiting(
+        RUN, PROJECT, 3, subject, ("approve_first",), "an officer decides", "", DEADLINE, query, sites, ("model",)
+    )
     with journal.transaction() as batch:
         Decisions(batch.connection).wait(waiting)
     return waiting
@@ -157,7 +159,9 @@ def test_explain_says_what_an_answer_costs_and_is_near_to(site: Site, journal: J
     assert question["floors"] == {"persons": 5, "survivors": 3, "sites": 3}
     assert question["budget"] == {"costs": 1, "used": 0, "releases": 1000, "days": 30}  # the releases are years old
     assert question["earlier"] == {"answers": [], "near": []}
+    assert [one["tasks"] for one in shown["questions"]] == [["curve"]]
     words = site.told("explain", str(RUN)).stdout
+    assert "This belongs to the plan's task curve." in words
     for part in (
         "Columns: age.",
         "All rows",

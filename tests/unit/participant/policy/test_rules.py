@@ -211,7 +211,7 @@ def refusals(policy: Policy, request: Request, dataset: Description, journal: Jo
         lambda: policy.check_dataset(offer.terms, dataset),
         lambda: policy.check_agreement(request.terms, code_of(request.terms) if request.is_read else None),
         lambda: policy.check_epoch(AskedEpoch(request.manifest, len(SITES), NOW), offer),
-        lambda: gate.query(bind(request.query), place, cast(AwaitVector, asked), NOW),
+        lambda: gate.query(bind(request.query), place, cast(AwaitVector, asked), NOW, None),
         lambda: gate.answer(cast(Answer, SimpleNamespace(moved=request.moved))),
         lambda: gate.survivors(place, cast(AwaitConfirmation, proposed)),
     ):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from participant.daemon.epoch import RunContext, survivors_of
 from participant.policy.answer import Answer
-from participant.policy.differencing import AnsweredRows, SignedSet, too_near
+from participant.policy.differencing import AnsweredRows, SignedSet, set_apart, too_near
 from participant.policy.rules import AskedQuery, Policy, RefusedError
 from participant.records.decisions import Decisions, Waiting, subject_of_query, subject_of_set
 from participant.records.ledger import Ledger
@@ -119,11 +119,20 @@ class ReleaseControl:
         signed = set(self.ledger.survivors(context.run))
         shrinks = manifest.loss_rule is LossRule.CONTINUE and set(keys) < signed
         least = self.policy.least_difference(manifest)
-        near = too_near(frozenset(keys), self.records.signed_sets(context.terms.dataset), least)
+        earlier = self.records.signed_sets(context.terms.dataset)
+        near = too_near(frozenset(keys), earlier, least)
+        few = 0 if near or shrinks else set_apart(frozenset(keys), earlier, least)
         if near and not shrinks:
             rules.append("minimum_site_difference")
             words.append(_why_too_near(near[0], frozenset(keys), least))
             public.append(_why_too_near_in_public(near[0], frozenset(keys), least))
+        if few:
+            rules.append("minimum_site_difference")
+            public.append(
+                f"with earlier sums of the dataset, its sum would tell {_sites(few)} apart from all others; at least "
+                f"{least} are required"
+            )
+            words.append(public[-1])
         if not rules:
             return Signature()
         if self.policy.loss_rule == "abort":  # even if an officer approved it under an earlier policy
@@ -137,7 +146,7 @@ class ReleaseControl:
             lost=frozenset(manifest.sites[site - 1] for site in lost),
             near=tuple(one.keys for one in near),
         )
-        if (approval := self.standing.for_set(proposed, context.run, time.time())) is not None:
+        if not few and (approval := self.standing.for_set(proposed, context.run, time.time())) is not None:
             return Signature(approval.number)
         return Waiting(
             run=context.run,

@@ -24,6 +24,11 @@ colluders who come and go account for n_C. Where the run's loss rule is `continu
 within the run, which replaces the previous one: only the smaller one may recur. An officer may approve a set refused on
 these grounds, unless the policy says `abort`.
 
+Three sets that are far from each other can still be solved for one site: with A, B and C for two sites each, the sums
+over AB, BC and AC determine that over A, and a colluder in A subtracts itself. Linear combinations of sums cannot tell
+sites apart that were in exactly the same ones. So a new set may divide such a group only into parts of at least n_C + 2
+sites, which holds against any number of sums (`set_apart`).
+
 **What several answers still reveal.** The rules bound the difference of two answers, not what three or more reveal
 together: counts of A and B, of A or B, and of A and B jointly can be far from each other and still yield to linear
 algebra, and so can many regressions over the same rows; the budget bounds their number. A person in no pair of near
@@ -192,6 +197,26 @@ def too_near(keys: frozenset[bytes], signed: Iterable[SignedSet], least: int) ->
         return []
     near = (one for one in known if len(one.keys ^ keys) < least and (one.keys != keys or one.retired))
     return sorted(near, key=lambda one: len(one.keys ^ keys))
+
+
+def set_apart(keys: frozenset[bytes], signed: Iterable[SignedSet], least: int) -> int:
+    """Return the size of the smallest group of sites that a sum over `keys` would newly set apart from all others.
+
+    A group consists of all sites that were in exactly the same sums. Groups of at least `least` sites do not count, nor
+    do sites in no sum at all; 0 if no other group comes about.
+    """
+    known = [one.keys for one in signed]
+    groups: dict[tuple[bool, ...], set[bytes]] = {}
+    for site in keys.union(*known):
+        groups.setdefault(tuple(site in one for one in known), set()).add(site)
+    parts = [
+        part
+        for place, group in groups.items()
+        if (inside := group & keys)
+        for part in (inside, group - keys)
+        if part and (group - keys or not any(place))  # a group that stays whole was there before
+    ]
+    return min((len(part) for part in parts if len(part) < least), default=0)
 
 
 # Records -----------------------------------------------------------------------------------------------------------

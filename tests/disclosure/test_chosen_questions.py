@@ -114,7 +114,10 @@ def _older_than_a_few() -> Any:
 
 def coefficients_off_a_hyperplane(query: BoundQuery) -> tuple[list[BoundQuery], float]:
     """p (1 - p) vanishes but where the linear predictor is 0: the information is that of the one person of this age."""
-    steep = [-OLDEST * 13, 13.0, 0.0]
+    ages = {"age": np.array([OLDEST, OLDEST + 1]), "sex": np.array([1.0, 1.0]), "status": np.zeros(2)}
+    at, beside = query.params.design.coded(ages).z[1]  # as the model scales it
+    slope = 13 / (beside - at)
+    steep = [-slope * at, slope, 0.0]
     asked = forged(query, params={"coefficients": steep, "limit": 100.0})
     information = summed(asked)["information"]
     whole, _, sex = information[:3]  # upper triangle by rows: 1.1, 1.age, 1.sex

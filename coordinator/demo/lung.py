@@ -35,10 +35,17 @@ COX = CoxSpec(
         Variable(column="wt.loss", low=-50, high=100),
     ),
     grid=Grid(width=7, count=150),
+    minimum_persons=1,  # the published trial has an event or two in most weeks
     row_limit=1000,
 )
 KAPLAN_MEIER = KaplanMeierSpec(
-    dataset=COX.dataset, time=COX.time, event=COX.event, grid=COX.grid, row_limit=COX.row_limit, complete=COX.names
+    dataset=COX.dataset,
+    time=COX.time,
+    event=COX.event,
+    grid=COX.grid,
+    minimum_persons=COX.minimum_persons,
+    row_limit=COX.row_limit,
+    complete=COX.names,
 )
 
 

@@ -98,7 +98,7 @@ def first_of(statistic: str, asked: list[BoundQuery]) -> int:
 def chosen_floors(query: BoundQuery) -> tuple[list[BoundQuery], float]:
     """A filter that few rows of one site meet, under a floor below them and one above: the difference is the site."""
     filtered = bind(query.query.model_copy(update={"filter": _older_than_a_few()}))
-    low, high = (forged(filtered, minimum_persons=floor) for floor in (5, SMALL + 1))
+    low, high = (forged(filtered, minimum_persons=floor) for floor in (2, SMALL + 1))
     gained = {name: values - summed(high)[name] for name, values in summed(low).items()}
     alone = summed(low, "c")
     exact = all(np.allclose(gained[name], alone[name]) for name in ("rows", "sums", "squares") if name in alone)
@@ -118,7 +118,9 @@ def coefficients_off_a_hyperplane(query: BoundQuery) -> tuple[list[BoundQuery], 
     at, beside = query.params.design.coded(ages).z[1]  # as the model scales it
     slope = 13 / (beside - at)
     steep = [-slope * at, slope, 0.0]
-    asked = forged(query, params={"coefficients": steep, "limit": 100.0})
+    floored = forged(query, params={"coefficients": steep, "limit": 100.0})
+    assert summed(floored, "c")["rows"] == 0, "under the plan's floor, that person dominates the sums of site c"
+    asked = forged(floored, minimum_persons=1)
     information = summed(asked)["information"]
     whole, _, sex = information[:3]  # upper triangle by rows: 1.1, 1.age, 1.sex
     persons = whole / 0.25

@@ -33,7 +33,9 @@ def ranges_of(query):
     params = RANGES.Params(
         statistic=query.statistic, version=query.version, params=query.params, row_limit=query.params["row_limit"]
     )
-    return query.model_copy(update={"statistic": "ranges", "version": 1, "params": params.model_dump(mode="json")})
+    return query.model_copy(
+        update={"statistic": "ranges", "version": RANGES.version, "params": params.model_dump(mode="json")}
+    )
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -122,12 +124,12 @@ def test_ranges_of_whole_numbers_and_of_the_unknown_are_refused() -> None:
             {"by": [{"column": "x", "kind": "category", "levels": [1, 2]}], "row_limit": 9},
             "whole numbers",
         ),
-        ("counts", {"columns": ["x"], "row_limit": 9}, "counts version 1 cannot be used inside"),
-        ("ranges", {"row_limit": 9}, "ranges version 1 cannot be used inside"),
+        ("counts", {"columns": ["x"], "row_limit": 9}, "counts version 2 cannot be used inside"),
+        ("ranges", {"row_limit": 9}, "ranges version 2 cannot be used inside"),
         ("moments", {"row_limit": 9}, "parameters of moments are invalid"),
     ):
-        params_ = RANGES.Params(statistic=statistic, version=1, params=params, row_limit=9)
+        params_ = RANGES.Params(statistic=statistic, version=2, params=params, row_limit=9)
         with pytest.raises(QueryError, match=complaint):
             RANGES.columns(params_)
     with pytest.raises(ValueError, match="the row limit must equal that"):
-        RANGES.Params(statistic="moments", version=1, params={"row_limit": 8}, row_limit=9)
+        RANGES.Params(statistic="moments", version=2, params={"row_limit": 8}, row_limit=9)

@@ -130,17 +130,16 @@ def test_no_query_shows_a_cell_below_the_floor(statistic, params) -> None:
     assert some > 50
 
 
-def test_too_few_rows_are_withheld_and_counted() -> None:
-    """Pitfall 31: nobody stays away because of a small group; the zeros are part of the sum."""
+def test_too_few_rows_are_hidden_and_not_counted() -> None:
+    """Nobody stays away because of a small group; the zeros are part of the sum."""
     params = MOMENTS.Params(variables=(Variable(column="x", low=0, high=2),), **LIMIT)
     for rows in range(7):
         query = MOMENTS.query(params, dataset="d", value_bits=40, minimum_persons=FLOOR)
         shown = bind(query).layout.unflatten(evaluate(bind(query), {"x": np.ones(rows)}))
-        assert shown["withheld"] == (0 < rows < FLOOR)
-        assert shown["rows"] == (rows if rows >= FLOOR else 0)
+        assert shown["rows"] == shown["asked"] == shown["answered"] == (rows if rows >= FLOOR else 0)
 
 
-def test_a_covariate_that_sets_few_rows_apart_is_withheld() -> None:
+def test_a_covariate_that_sets_few_rows_apart_is_hidden() -> None:
     """An indicator is a filter in disguise, and so is a range that leaves few rows inside."""
     old = Numeric(column="x", low=0, high=9, function=Indicator(op=">=", value=8))
     narrow = Numeric(column="x", low=7.5, high=9)
@@ -149,15 +148,16 @@ def test_a_covariate_that_sets_few_rows_apart_is_withheld() -> None:
         query = GRAM.query(params, dataset="d", value_bits=40, minimum_persons=FLOOR)
         table = {"x": np.array([8.5] * apart + [1.0] * 12)}
         shown = bind(query).layout.unflatten(evaluate(bind(query), table))
-        assert shown["withheld"] == (0 < apart < FLOOR)
-        assert bool(shown["gram"].any()) != bool(shown["withheld"])
+        assert shown["asked"] == 12 + apart
+        assert shown["answered"] == (0 if 0 < apart < FLOOR else 12 + apart)
+        assert bool(shown["gram"].any()) is bool(shown["answered"])
 
 
-@pytest.mark.parametrize(("rows", "withheld"), [(5, True), (6, False)])
-def test_a_model_with_a_parameter_for_every_other_row_is_withheld(rows: int, withheld: bool) -> None:
+@pytest.mark.parametrize(("rows", "answered"), [(5, 0), (6, 6)])
+def test_a_model_with_a_parameter_for_every_other_row_is_hidden(rows: int, answered: int) -> None:
     x = Numeric(column="x", low=0, high=9)
     params = GRAM.Params(design=Design(terms=((), (x,), (Numeric(column="y", low=0, high=9),))), weight=None, **LIMIT)
     query = GRAM.query(params, dataset="d", value_bits=40, minimum_persons=FLOOR)
     rng = np.random.default_rng(1)  # noqa: TID251 - test data
     table = {name: rng.uniform(0, 9, rows) for name in ("x", "y")}
-    assert bool(bind(query).layout.unflatten(evaluate(bind(query), table))["withheld"]) is withheld
+    assert bind(query).layout.unflatten(evaluate(bind(query), table))["answered"] == answered

@@ -4,12 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-import numpy as np
 from pydantic import Field
 
 from participant.analyses.base.errors import CodingError
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
+from participant.statistics.evaluation import suppression
 from participant.statistics.evaluation.bound import BoundQuery, bind
 from participant.statistics.language.conditions import Condition
 from participant.statistics.language.layout import Array
@@ -68,19 +68,15 @@ class TableSpec(Strict, ABC):
         return self.model_copy(update={"filter": (*self.filter, *conditions)})
 
     def warn_of_withheld(self, sums: Mapping[str, Array], *, of_model: bool = False) -> list[str]:
-        """Return warnings if sites had too few rows, in total or in a cell, for their numbers to enter the sum."""
-        few = f"1 to {self.minimum_persons - 1} rows"
+        """Return a warning if sites hid their sums, so that their persons are missing from these."""
+        asked, answered = (round(float(sums.get(lane, 0.0))) for lane in (suppression.ASKED, suppression.ANSWERED))
+        if answered == asked:
+            return []
+        few = f"a group of 1 to {self.minimum_persons - 1} persons"
         if of_model:
-            few += " in total or singled out by a covariate, or fewer than three for each parameter"
-        sites = round(float(sums.get("withheld", 0.0)))
-        found = [f"{sites} sites have {few}; these rows are not in the sums"] if sites else []
-        hiding = round(float(np.max(sums.get("suppressed", 0.0), initial=0.0)))
-        if hiding:
-            found.append(
-                f"{hiding} sites have a cell of {few} and hid it together with neighbours: these rows are not in the "
-                "sums. Widen or merge cells to keep them"
-            )
-        return found
+            few += ", or fewer than three for each parameter of the model"
+        where = f"at sites that left out their whole table, as it has {few}; widen or merge groups to keep them"
+        return [f"{answered} of {asked} persons are in these sums; the others are {where}"]
 
 
 class SurvivalSpec(TableSpec):

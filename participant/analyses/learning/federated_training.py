@@ -30,6 +30,7 @@ more than one. The terms should limit the number of rounds, and `filter` should 
     trainer = "logistic-regression"
     settings = {steps = 5, rate = 0.1, penalty = 0.0, proximal = 0.0}
     rounds = 10
+    minimum_persons = 1
     row_limit = 1000
 
 Sources: McMahan et al. 2017, AISTATS, "Communication-efficient learning of deep networks from decentralized data"; Li

@@ -30,6 +30,7 @@ each step.
         {column = "status", low = 0, high = 1},
     ]
     cost = 0.1
+    minimum_persons = 1
     row_limit = 1000
 
 Sources: Mangasarian 2002, Optim Methods Softw 17:913; Keerthi, DeCoste 2005, J Mach Learn Res 6:341, for the steps; Fan

@@ -89,7 +89,7 @@ async def hosmer_lemeshow(
     )
     answer = await secure_sum(spec.ask(HISTOGRAM, params, secure_sum.value_bits))
     counts, sums = answer.values["counts"], answer.values["sums"].sum(axis=0)
-    if np.max(answer.values.get("suppressed", 0.0)):
+    if spec.warn_of_withheld(answer.values):
         return HosmerLemeshow.without(answer.sites, "the sites hide small groups by risk and outcome")
     if counts[-1].any():
         return HosmerLemeshow.without(answer.sites, f"{outcome.column} has values other than 0 and 1")

@@ -20,6 +20,7 @@ Disclosure: see the three statistics; on a fine grid, the risk sets disclose a g
     time = "time"
     event = "status"
     grid = {width = 7, count = 150}
+    minimum_persons = 1     # these sites have an event or two in most weeks
     row_limit = 1000
     covariates = [{column = "age", low = 18, high = 100}, {column = "ph.ecog", low = 0, high = 4}]
     strata = [{column = "sex", levels = [1, 2]}]
@@ -299,8 +300,10 @@ async def _event_times(spec: CoxSpec, secure_sum: SecureSum) -> _EventTimes:
     answer = await secure_sum(spec.ask(EVENT_COUNTS, params, secure_sum.value_bits, complete=spec.complete))
     spec.check_coding(answer.values["outside"])
     events, at_risk = (answer.values[name].reshape(-1, spec.grid.count + 1) for name in ("events", "at_risk"))
+    hidden = spec.warn_of_withheld(answer.values)
     if not events.any():
-        raise NoEventsError("across all sites, no event lies on the grid, so there is nothing to fit")
+        none = "across all sites, no event lies on the grid, so there is nothing to fit"
+        raise NoEventsError("; ".join([none, *hidden]))
     if spec.proportional_hazards == "log" and events[:, 0].any():
         raise SpecError("some events are at time 0, which has no logarithm; use another proportional_hazards")
     # In each stratum, the last number stands for times beyond the grid.
@@ -311,7 +314,7 @@ async def _event_times(spec: CoxSpec, secure_sum: SecureSum) -> _EventTimes:
         events=events.sum(axis=0),
         at_risk=at_risk.sum(axis=0),
         sites=answer.sites,
-        warnings=[*spec.warn_of_withheld(answer.values), *_other_codes(spec, at_risk[:, 0])],
+        warnings=[*hidden, *_other_codes(spec, at_risk[:, 0])],
     )
 
 

@@ -17,6 +17,7 @@ S is 5/6, 5/6 4/5 = 2/3 and 2/3 1/3 = 2/9. As a specification:
     time = "time"
     event = "status"
     grid = {width = 7, count = 150}
+    minimum_persons = 1     # these sites have an event or two in most weeks
     row_limit = 1000
 
 Disclosure: see `participant.statistics.vocabulary.event_counts`.
@@ -31,7 +32,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from participant.analyses.base.errors import NoRowsError
+from participant.analyses.base.declared import refusal
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import SurvivalSpec
@@ -135,9 +136,10 @@ async def estimate_kaplan_meier(spec: KaplanMeierSpec, secure_sum: SecureSum) ->
     answer = await secure_sum(spec.ask(EVENT_COUNTS, params, secure_sum.value_bits, complete=spec.complete))
     spec.check_coding(answer.values["outside"])
     at_risk, events = answer.values["at_risk"], answer.values["events"]
+    warnings = spec.warn_of_withheld(answer.values)
     if not at_risk[0]:
-        raise NoRowsError("across all sites, no row meets the filter and has all values")
-    return curve_of(spec, events, at_risk, answer.sites, tuple(spec.warn_of_withheld(answer.values)))
+        raise refusal("across all sites, no row meets the filter and has all values", warnings)
+    return curve_of(spec, events, at_risk, answer.sites, tuple(warnings))
 
 
 def curve_of(

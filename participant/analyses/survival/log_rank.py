@@ -20,6 +20,7 @@ a specification:
     time = "time"
     event = "status"
     grid = {width = 7, count = 150}
+    minimum_persons = 1     # these sites have an event or two in most weeks
     row_limit = 1000
     group = {column = "ph.ecog", levels = [0, 1, 2]}
     strata = [{column = "sex", levels = [1, 2]}]
@@ -39,7 +40,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from participant.analyses.base.errors import NoEventsError, NoRowsError
+from participant.analyses.base.declared import refusal
+from participant.analyses.base.errors import NoEventsError
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
 from participant.analyses.base.spec import SurvivalSpec
@@ -178,7 +180,8 @@ async def compare_survival(spec: LogRankSpec, secure_sum: SecureSum) -> LogRankR
     names = [f"{spec.group.column}[{level:g}]" for level in spec.group.levels]
     present = at_risk[..., 0].sum(axis=1) > 0
     if np.count_nonzero(present) < 2:
-        raise NoRowsError(f"fewer than two levels of {spec.group.column} have complete rows that meet the filter")
+        few = f"fewer than two levels of {spec.group.column} have complete rows that meet the filter"
+        raise refusal(few, warnings)
     warnings += [f"{name} has no rows; the comparison leaves it out" for name in _where(names, ~present)]
     names, at_risk, events = _where(names, present), at_risk[present], events[present]
     u, v, expected = _compared(events, at_risk, spec.weighting)

@@ -84,7 +84,7 @@ def bind(query: Query) -> BoundQuery:
     params = statistic.read(query)
     layout = statistic.layout(params)
     if query.minimum_persons > 1:
-        layout = Layout(layout.blocks + suppression.lanes(layout))
+        layout = Layout(layout.blocks + suppression.lanes(float(params.row_limit)))
     if query.ranges is not None:
         layout = ranges.narrowed(layout, query.ranges)
     return BoundQuery(query, statistic, params, layout)

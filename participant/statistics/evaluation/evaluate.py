@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from participant.statistics.evaluation import suppression
 from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.language.conditions import meets
+from participant.statistics.language.draws import drawn
 from participant.statistics.language.layout import Array, Arrays
 from participant.statistics.language.statistic import ROWS_PER_PARAMETER, Columns
 from participant.statistics.vocabulary import ranges
@@ -108,13 +109,36 @@ def _rows(bound: BoundQuery, table: Columns) -> int:
 
 
 def _floored(bound: BoundQuery, columns: Columns) -> Arrays:
-    """Return the statistic's arrays after applying the floor, with the lanes that count suppressions."""
+    """Return the statistic's arrays, or zeros if anything in them is small, with the lanes that count persons."""
     floor, params, statistic = bound.query.minimum_persons, bound.params, bound.statistic
     if floor == 1:
         return statistic.total(params, columns)
-    rows = len(columns[bound.query.columns[0]])
-    persons = statistic.persons(params, columns) if rows else 0
-    if 0 < persons < floor or 0 < rows < ROWS_PER_PARAMETER * statistic.parameters(params):
-        return suppression.zeros(bound.layout)
-    arrays = dict(statistic.total(params, columns)) | {suppression.WITHHELD: np.array(0.0)}
-    return suppression.suppress(bound.layout, arrays, floor)
+    layout, rows = statistic.layout(params), len(columns[bound.query.columns[0]])
+    asked = float(rows if rows >= floor else 0)
+    arrays = _shown(bound, columns) if asked else None
+    answered = 0.0 if arrays is None else asked
+    counts = {suppression.ASKED: np.array(asked), suppression.ANSWERED: np.array(answered)}
+    if arrays is None:
+        return suppression.zeros(layout) | counts
+    return suppression.rounded(layout, arrays, rows, floor, _secret(columns)) | counts
+
+
+def _secret(columns: Columns) -> int:
+    """Return 64 bits that only a party with all the rows can compute."""
+    values = [np.nan_to_num(column, nan=-1.0) for column in columns.values()]
+    return int(drawn(values, len(values)).sum(dtype=np.uint64))
+
+
+def _shown(bound: BoundQuery, columns: Columns) -> Arrays | None:
+    """Return the statistic's arrays, or None if anything in them must be hidden, or a model has too few rows."""
+    floor, params, statistic = bound.query.minimum_persons, bound.params, bound.statistic
+    if len(columns[bound.query.columns[0]]) < ROWS_PER_PARAMETER * statistic.parameters(params):
+        return None
+    if 0 < statistic.persons(params, columns) < floor:
+        return None
+    support = statistic.supported(params, columns)
+    if suppression.is_small(support, floor):
+        return None
+    arrays = statistic.total(params, columns)
+    masks = suppression.hidden(statistic.layout(params), arrays, support, floor)
+    return None if any(mask.any() for mask in masks.values()) else arrays

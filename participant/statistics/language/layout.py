@@ -12,6 +12,7 @@ identical on platforms whose `exp` differs in the last digit.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import frexp, isfinite, ldexp, prod
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,8 @@ class Block:
         exact: whether the entries are whole numbers and travel with step 1; otherwise they are real and are quantised.
         cells: name of the block that counts, cell by cell, the persons for whom these entries stand; its shape is the
             last part of this one's. A block that counts disjoint groups of persons refers to itself. See `suppression`.
+        few: for a lane that counts some of the persons, how it shows fewer than the floor: ``rounded`` to none or the
+            floor at random, or always as ``some``, so that an analysis asks again; None for other blocks.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Block:
     clip: float | tuple[float, ...]
     exact: bool = False
     cells: str | None = None
+    few: Literal["rounded", "some"] | None = None
 
     @property
     def size(self) -> int:

@@ -5,7 +5,8 @@ rows equals its value on all of them. The analyses rely on this, and property te
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import reduce
 from math import sqrt
 from typing import Generic, TypeVar
 
@@ -17,6 +18,7 @@ from participant.statistics.language.conditions import Condition, Strict
 from participant.statistics.language.disclosure import Disclosure
 from participant.statistics.language.layout import Array, Arrays, Layout
 from participant.statistics.language.query import Query, QueryError, canonical, in_words
+from participant.statistics.language.support import Support
 
 MAX_ROWS = 1 << 30
 PIECE = 1 << 16  # rows computed at a time, so that intermediate arrays do not grow with the table
@@ -38,6 +40,13 @@ class Params(Strict):
 
 
 P = TypeVar("P", bound=Params)
+
+
+def _pieces(columns: Columns) -> Iterator[Columns]:
+    """Yield the rows, some at a time; at least once, even without rows."""
+    rows = len(next(iter(columns.values())))
+    for start in range(0, max(rows, 1), PIECE):
+        yield {name: column[start : start + PIECE] for name, column in columns.items()}
 
 
 class Statistic(ABC, Generic[P]):
@@ -74,12 +83,20 @@ class Statistic(ABC, Generic[P]):
     def total(self, params: P, columns: Columns) -> Arrays:
         """Return this site's arrays over all its rows, summed piece by piece."""
         arrays: dict[str, Array] = {}
-        rows = len(next(iter(columns.values())))
-        for start in range(0, max(rows, 1), PIECE):
-            piece = {name: column[start : start + PIECE] for name, column in columns.items()}
+        for piece in _pieces(columns):
             for name, array in self.compute(params, piece).items():
                 arrays[name] = arrays[name] + array if name in arrays else array
         return arrays
+
+    def support(self, params: P, columns: Columns) -> Support:  # noqa: ARG002 - for statistics of smaller groups
+        """Return the support of the sums over these rows, beyond the cells that the arrays themselves count. The
+        numbers of groups and of entries depend on the parameters alone.
+        """
+        return Support.of(np.ones((1, len(next(iter(columns.values())))), np.bool_))
+
+    def supported(self, params: P, columns: Columns) -> Support:
+        """Return the support of this site's sums over all its rows, joined piece by piece."""
+        return reduce(Support.joined, (self.support(params, piece) for piece in _pieces(columns)))
 
     def usable(self, params: P, columns: Columns) -> NDArray[np.bool_]:
         """Return whether each row has the values that the statistic needs, (rows,) bool."""

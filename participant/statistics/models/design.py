@@ -28,6 +28,7 @@ from participant.statistics.language.conditions import Comparison, Name, Operato
 from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array
 from participant.statistics.language.statistic import Columns
+from participant.statistics.language.support import Groups
 from participant.statistics.models.variables import Variable
 
 MAX_LEVELS = 256
@@ -141,6 +142,18 @@ class Numeric(Variable):
         values = (self._of(np.clip(given, self.low, self.high)) - self.centre) / self.scale
         return Coded(values[np.newaxis], {self.column: outside})
 
+    def groups(self, columns: Columns) -> Groups:
+        """Return the groups that the covariate sets apart, (2, rows): the rows for which an indicator is 1 and those
+        for which it is 0; otherwise the rows above the range's lower end and those below its upper end.
+        """
+        given = columns[self.column]
+        match self.function:
+            case Indicator(op=op, value=value):
+                met = Comparison(column=self.column, op=op, value=value).meets(np.clip(given, self.low, self.high))
+                return np.array([met, ~met])
+            case _:
+                return np.array([given > self.low, given < self.high])
+
     def _of(self, x: Array) -> Array:
         match self.function:
             case Untransformed():
@@ -207,6 +220,11 @@ class Coding(Category):
         values = np.array([codes == level for level in self.coded_levels], np.float64)
         return Coded(values, {self.column: outside})
 
+    def groups(self, columns: Columns) -> Groups:
+        """Return the rows of each coded level, then those of no coded level, (g, rows)."""
+        of_levels = np.array([columns[self.column] == level for level in self.coded_levels])
+        return np.concatenate([of_levels, ~of_levels.any(axis=0, keepdims=True)])
+
 
 Factor = Annotated[Numeric | Coding, Field(discriminator="kind")]
 Term = Annotated[tuple[Factor, ...], Field(max_length=MAX_FACTORS)]
@@ -268,6 +286,25 @@ class Design(Strict):
         """Return the number of values of each of `columns` outside its range or levels, (k,)."""
         return np.array([np.count_nonzero(coded.outside[column]) for column in self.columns], np.float64)
 
+    def raw(self, columns: Columns) -> Array:
+        """Return the covariates as shares of their ranges, 0 to 1, whatever their centres and scales, (p, rows)."""
+        return np.concatenate([_product([_share(factor, columns) for factor in term], columns) for term in self.terms])
+
+    def groups(self, columns: Columns) -> Groups:
+        """Return the groups that the terms set apart, all rows first, (g, rows).
+
+        A term of one factor sets apart the factor's groups. A product sets apart, for each covariate, the rows for
+        which it is not 0; the other cells of its factors follow from the factors' own terms.
+        """
+        found = [np.ones((1, _rows(columns)), np.bool_)]
+        for term in self.terms:
+            if len(term) == 1:
+                found.append(term[0].groups(columns))
+            elif term:
+                there = [factor.groups(columns)[: len(factor.names)].astype(np.float64) for factor in term]
+                found.append(_product(there, columns) > 0)
+        return np.concatenate(found)
+
     def persons(self, columns: Columns) -> int:
         """Return the size of the smallest nonempty group that a covariate singles out: the rows in which it differs
         from the value that most rows have.
@@ -287,11 +324,20 @@ def _rows(columns: Columns) -> int:
 
 def _coded(term: tuple[Numeric | Coding, ...], columns: Columns) -> Coded:
     factors = [factor.coded(columns) for factor in term]
+    return Coded(_product([factor.z for factor in factors], columns), _joined(factors))
+
+
+def _product(factors: Iterable[Array], columns: Columns) -> Array:
+    """Return the products of the factors' covariates, the last factor varying fastest, (covariates, rows)."""
     values = np.ones((1, _rows(columns)))
-    for factor in factors:
-        covariates = len(values) * len(factor.z)
-        values = (values[:, np.newaxis] * factor.z).reshape(covariates, _rows(columns))
-    return Coded(values, _joined(factors))
+    for z in factors:
+        values = (values[:, np.newaxis] * z).reshape(len(values) * len(z), _rows(columns))
+    return values
+
+
+def _share(factor: Numeric | Coding, columns: Columns) -> Array:
+    low, high = (end[:, np.newaxis] for end in factor.box)
+    return (factor.coded(columns).z - low) / np.where(high > low, high - low, 1.0)
 
 
 def _joined(parts: Iterable[Coded]) -> dict[str, NDArray[np.bool_]]:

@@ -9,6 +9,7 @@ from pydantic import FiniteFloat, model_validator
 from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array
 from participant.statistics.language.statistic import Columns, Params
+from participant.statistics.language.support import Support, common
 from participant.statistics.models.design import Coded, Design, Numeric, Untransformed
 
 MAX_LINEAR = 1e12  # keeps every linear predictor finite
@@ -43,6 +44,23 @@ class ModelParams(Params):
     def weights(self, columns: Columns) -> Array:
         """Return the weights, (rows,)."""
         return single(self.weight, columns) if self.weight else np.ones(len(columns[self.columns[0]]))
+
+    def support(self, columns: Columns, sizes: Array) -> Support:
+        """Return the support of sums of first and second order in the covariates.
+
+        The groups are the cells of all two-way tables of what the covariates and the single columns set apart.
+
+        Args:
+            columns: the rows.
+            sizes: (k, rows) what multiplies 1, z and z z' in the sums, such as the weights.
+        """
+        groups = [self.design.groups(columns), *(factor.groups(columns) for factor in self.beside)]
+        raw = self.design.raw(columns)
+        found = Support.of_sums(sizes)
+        for size in sizes:
+            for power in (raw, raw * raw):
+                found = found.beside(Support.of_sums(size * power))
+        return found._replace(persons=common(np.concatenate(groups)))
 
     def outside(self, coded: Coded, columns: Columns) -> Array:
         """Return the number of values outside their range, for each column of the design, then each single column."""

@@ -27,6 +27,7 @@ from participant.statistics.language.disclosure import Disclosure, Reveals, of_c
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.query import MAX_COLUMNS
 from participant.statistics.language.statistic import Columns, Params, Statistic
+from participant.statistics.language.support import Support, binned
 from participant.statistics.models.cells import Categories, cell_of, cells_of
 from participant.statistics.models.design import Numeric
 
@@ -62,7 +63,7 @@ class ClassMoments(Statistic[ClassMomentsParams]):
     """Moments by class; the module's docstring describes the blocks."""
 
     name = "class-moments"
-    version = 1
+    version = 2
     Params = ClassMomentsParams
 
     def columns(self, params: ClassMomentsParams) -> tuple[str, ...]:
@@ -79,7 +80,7 @@ class ClassMoments(Statistic[ClassMomentsParams]):
                 Block("sums", (p, *cells), tuple((limit * half).tolist()), cells="counts"),
                 Block("squares", (p, *cells), tuple((limit * half * half).tolist()), cells="counts"),
                 Block("dominated", (), float(prod(cells)), exact=True),
-                Block("outside", (p,), limit, exact=True),
+                Block("outside", (p,), limit, exact=True, few="rounded"),
             )
         )
 
@@ -118,6 +119,14 @@ class ClassMoments(Statistic[ClassMomentsParams]):
             "dominated": np.array(0.0),
             "outside": self._outside(params, columns),
         }
+
+    def support(self, params: ClassMomentsParams, columns: Columns) -> Support:
+        low, high = params.box
+        z = np.array([variable.coded(columns).z[0] for variable in params.variables])
+        share = (z - low) / np.where(high > low, high - low, 1.0)
+        by_cell = binned(cell_of(params.by, columns), prod(cells_of(params.by)), np.concatenate([share, share * share]))
+        groups = np.concatenate([variable.groups(columns) for variable in params.variables])
+        return by_cell.beside(Support.of(np.concatenate([np.ones((1, z.shape[1]), np.bool_), groups])))
 
     def _outside(self, params: ClassMomentsParams, columns: Columns) -> Array:
         odd = [variable.coded(columns).outside[variable.column] for variable in params.variables]

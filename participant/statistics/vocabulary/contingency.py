@@ -30,7 +30,7 @@ class Contingency(Statistic[ContingencyParams]):
     """A contingency table. Blocks: `counts`."""
 
     name = "contingency"
-    version = 1
+    version = 2
     Params = ContingencyParams
 
     def columns(self, params: ContingencyParams) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ class Counts(Statistic[CountsParams]):
     """Counts of rows and values. Blocks: `rows` (), `complete` (), `present` (p,)."""
 
     name = "counts"
-    version = 1
+    version = 2
     Params = CountsParams
     keeps_missing = True
 
@@ -41,8 +41,8 @@ class Counts(Statistic[CountsParams]):
         return Layout(
             (
                 Block("rows", (), limit, exact=True),
-                Block("complete", (), limit, exact=True),
-                Block("present", (len(params.columns),), limit, exact=True),
+                Block("complete", (), limit, exact=True, few="rounded"),
+                Block("present", (len(params.columns),), limit, exact=True, few="rounded"),
             )
         )
 

@@ -38,7 +38,7 @@ et al. 2015, J Am Med Inform Assoc 22:1212, for sums over sites.
 
 from itertools import pairwise
 from math import exp, prod
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,7 @@ from participant.statistics.language.disclosure import Disclosure, Group, Reveal
 from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Params, Statistic
+from participant.statistics.language.support import Support, binned
 from participant.statistics.models.cells import Categories, cell_of, cells_of
 from participant.statistics.models.design import INTERCEPT, Design, cross_bounds
 from participant.statistics.models.model import check_linear, linear
@@ -113,6 +114,10 @@ class CoxRiskSetsParams(Params):
         """The largest beta . z inside the declared ranges, clipped at the limit."""
         return min(self.log_weight_limit, self.design.linear_bounds(np.array(self.beta))[1])
 
+    def weights(self, log_weight: Array) -> Array:
+        """Return the weights w of rows with these linear predictors, (rows,)."""
+        return np.exp(np.minimum(log_weight, self.log_weight_limit))
+
 
 class CoxRiskSets(Statistic[CoxRiskSetsParams]):
     """Risk-set sums; the module's docstring describes the blocks."""
@@ -145,8 +150,8 @@ class CoxRiskSets(Statistic[CoxRiskSetsParams]):
                 Block("tied1", (p, tied), first),
                 Block("tied2", (len(second), tied), second),
                 Block("event_trend", (p if params.trend else 0,), trend if params.trend else 1.0),
-                Block("heavier", (), limit, exact=True),
-                Block("outside", (len(params.design.columns) + 2,), limit, exact=True),
+                Block("heavier", (), limit, exact=True, few="some"),
+                Block("outside", (len(params.design.columns) + 2,), limit, exact=True, few="rounded"),
             )
         )
 
@@ -154,15 +159,10 @@ class CoxRiskSets(Statistic[CoxRiskSetsParams]):
         coded = params.design.coded(columns)
         z = coded.z
         log_weight = linear(params.beta, z)
-        w = np.exp(np.minimum(log_weight, params.log_weight_limit))
-        grid_time, event, odd = params.outcome.observe(columns)
-        stratum = cell_of(params.strata, columns)
-        time = stratum * params.stride + grid_time
+        w = params.weights(log_weight)
+        time, event, in_risk_sets, odd = _placed(params, columns)
         at = np.array(params.at)
         stratum_at = at // params.stride
-        # Within its stratum, a row belongs to the risk sets of all times up to its own.
-        in_risk_sets = np.searchsorted(at, time, side="right")
-        in_risk_sets[np.append(-1, stratum_at)[in_risk_sets] != stratum] = 0
         slot, asked = _slots(at, time)
         tied_slot, tied = _slots(np.array(params.tied, np.int64), time)
         asked, tied = asked & event, tied & event
@@ -182,6 +182,26 @@ class CoxRiskSets(Statistic[CoxRiskSetsParams]):
             "heavier": np.array(np.count_nonzero(log_weight > params.log_weight_limit), np.float64),
             "outside": np.concatenate([params.design.count_outside(coded), odd]),
         }
+
+    def support(self, params: CoxRiskSetsParams, columns: Columns) -> Support:
+        """Return the rows that leave between two requested times, those with an event at one, and their contributions:
+        the differences of risk sets.
+        """
+        w = params.weights(linear(params.beta, params.design.coded(columns).z))
+        raw = params.design.raw(columns)
+        time, event, in_risk_sets, _ = _placed(params, columns)
+        slot, asked = _slots(np.array(params.at), time)
+        asked = asked & event
+        at = len(params.at)
+        events = np.bincount(slot[asked], minlength=at)
+        others = np.bincount(in_risk_sets[~asked], minlength=at + 1)
+        sizes = w * np.concatenate([np.ones((1, len(w))), raw, raw * raw])
+        with_event = binned(slot[asked], at, sizes[:, asked])
+        return (
+            binned(in_risk_sets, at + 1, sizes)
+            .beside(with_event)
+            ._replace(persons=np.concatenate([events, others]).astype(np.float64))
+        )
 
     def disclosure(self, params: CoxRiskSetsParams) -> Disclosure:
         width = params.outcome.grid.width
@@ -223,6 +243,33 @@ class CoxRiskSets(Statistic[CoxRiskSetsParams]):
             ),
             minimum_rows=10,
         )
+
+
+class _Placed(NamedTuple):
+    """Rows among the risk sets.
+
+    Attributes:
+        time: (rows,) number of the row's time, its stratum included.
+        event: (rows,) bool, whether the row has an event on the grid.
+        in_risk_sets: (rows,) position, from 1 on, of the last requested time at which the row is at risk; 0 for none.
+        outside: invalid values, as in `outcome`.
+    """
+
+    time: NDArray[np.int64]
+    event: NDArray[np.bool_]
+    in_risk_sets: NDArray[np.intp]
+    outside: Array
+
+
+def _placed(params: CoxRiskSetsParams, columns: Columns) -> _Placed:
+    grid_time, event, outside = params.outcome.observe(columns)
+    stratum = cell_of(params.strata, columns)
+    time = stratum * params.stride + grid_time
+    at = np.array(params.at)
+    # Within its stratum, a row belongs to the risk sets of all times up to its own.
+    in_risk_sets = np.searchsorted(at, time, side="right")
+    in_risk_sets[np.append(-1, at // params.stride)[in_risk_sets] != stratum] = 0
+    return _Placed(time, event, in_risk_sets, outside)
 
 
 def _slots(times: NDArray[np.int64], time: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

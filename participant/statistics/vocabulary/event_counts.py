@@ -15,14 +15,16 @@ Sources: Kaplan, Meier 1958, J Am Stat Assoc 53:457, section 2; Mantel 1966, Can
 """
 
 from math import prod
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import model_validator
 
 from participant.statistics.language.disclosure import Disclosure, Group, Reveals
-from participant.statistics.language.layout import Arrays, Block, Layout
+from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Params, Statistic
+from participant.statistics.language.support import Support
 from participant.statistics.models.cells import MAX_CELLS, Categories, cell_of, cells_of
 from participant.statistics.models.outcome import Outcome
 
@@ -46,6 +48,31 @@ class EventCountsParams(Params):
         return (*cells_of(self.by), self.outcome.grid.count + 1)
 
 
+class _Leaving(NamedTuple):
+    """The rows that leave at each grid time, (L_1 + 1, ..., K + 1) each, the last slot for those beyond the grid.
+
+    Attributes:
+        events: those with an event.
+        others: those that are censored.
+        outside: invalid values, as in `outcome`.
+    """
+
+    events: NDArray[np.int64]
+    others: NDArray[np.int64]
+    outside: Array
+
+
+def _leaving(params: EventCountsParams, columns: Columns) -> _Leaving:
+    grid_time, event, outside = params.outcome.observe(columns)
+    slots = params.outcome.grid.count + 2
+    shape = (*cells_of(params.by), slots)
+    slot = cell_of(params.by, columns) * slots + grid_time
+    events, others = (
+        np.bincount(slot[some], minlength=prod(shape)).reshape(shape).astype(np.int64) for some in (event, ~event)
+    )
+    return _Leaving(events, others, outside)
+
+
 class EventCounts(Statistic[EventCountsParams]):
     """Event counts; the module's docstring describes the blocks."""
 
@@ -63,23 +90,25 @@ class EventCounts(Statistic[EventCountsParams]):
             (
                 Block("events", params.cells, limit, exact=True),
                 Block("at_risk", params.cells, limit, exact=True),
-                Block("outside", (2,), limit, exact=True),
+                Block("outside", (2,), limit, exact=True, few="rounded"),
             )
         )
 
     def compute(self, params: EventCountsParams, columns: Columns) -> Arrays:
-        grid_time, event, outside = params.outcome.observe(columns)
-        slots = params.outcome.grid.count + 2
-        groups = cells_of(params.by)
-        slot = cell_of(params.by, columns) * slots + grid_time
-        size = prod(groups) * slots
-        leaving = np.bincount(slot, minlength=size).reshape(*groups, slots)
-        events = np.bincount(slot[event], minlength=size).reshape(*groups, slots)
+        events, others, outside = _leaving(params, columns)
+        leaving = events + others
         return {
             "events": events[..., :-1].astype(np.float64),
             "at_risk": np.cumsum(leaving[..., ::-1], axis=-1)[..., ::-1][..., :-1].astype(np.float64),
             "outside": outside,
         }
+
+    def support(self, params: EventCountsParams, columns: Columns) -> Support:
+        """Return the rows with an event and those censored at each grid time: at_risk at two times and the events in
+        between show both.
+        """
+        events, others, _ = _leaving(params, columns)
+        return Support.none()._replace(persons=np.concatenate([events.ravel(), others.ravel()]).astype(np.float64))
 
     def disclosure(self, params: EventCountsParams) -> Disclosure:
         width = params.outcome.grid.width

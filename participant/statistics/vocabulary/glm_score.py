@@ -34,10 +34,11 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from participant.statistics.language.disclosure import Disclosure, of_model
 from participant.statistics.language.from_sums import FROM_SUMS
-from participant.statistics.language.layout import Arrays, Block, Layout
+from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Statistic
-from participant.statistics.models.design import Numeric, cross_bounds, cross_sums
-from participant.statistics.models.families import Family, FamilyName
+from participant.statistics.language.support import Support
+from participant.statistics.models.design import Coded, Numeric, cross_bounds, cross_sums
+from participant.statistics.models.families import Family, FamilyName, Parts
 from participant.statistics.models.model import LinearParams, other_than_binary, single
 
 MAX_LIMIT = 100.0  # its exponential is far beyond any mean
@@ -90,6 +91,16 @@ class GlmScoreParams(LinearParams):
             low, high = low + least, high + most
         return max(min(low, self.limit), -self.limit), min(max(high, -self.limit), self.limit)
 
+    def eta(self, coded: Coded, columns: Columns) -> Array:
+        """Return the linear predictor, including the offset, (rows,)."""
+        eta = self.linear(coded)
+        return eta + single(self.offset, columns) if self.offset else eta
+
+    def parts(self, eta: Array, columns: Columns) -> Parts:
+        """Return the rows' contributions at these linear predictors, clipped at the limit."""
+        inside = np.clip(eta, -self.limit, self.limit)
+        return Family(self.family, self.alpha).parts(single(self.outcome, columns), inside)
+
 
 class GlmScore(Statistic[GlmScoreParams]):
     """Score and information; the module's docstring describes the blocks."""
@@ -115,9 +126,9 @@ class GlmScore(Statistic[GlmScoreParams]):
                 Block("score", (len(reach),), score),
                 Block("information", (len(second),), second),
                 *(Block(name, (), bound or 1.0) for name, bound in sums.items()),  # an entry whose bound is 0 is 0
-                Block("beyond", (), limit, exact=True),
-                Block("outside", (len(params.columns),), limit, exact=True),
-                Block("uncoded", (), limit, exact=True),
+                Block("beyond", (), limit, exact=True, few="some"),
+                Block("outside", (len(params.columns),), limit, exact=True, few="rounded"),
+                Block("uncoded", (), limit, exact=True, few="some"),
             )
         )
 
@@ -127,11 +138,8 @@ class GlmScore(Statistic[GlmScoreParams]):
 
     def compute(self, params: GlmScoreParams, columns: Columns) -> Arrays:
         coded, w = params.design.coded(columns), params.weights(columns)
-        eta = params.linear(coded)
-        if params.offset:
-            eta = eta + single(params.offset, columns)
-        inside = np.clip(eta, -params.limit, params.limit)
-        part = Family(params.family, params.alpha).parts(single(params.outcome, columns), inside)
+        eta = params.eta(coded, columns)
+        part = params.parts(eta, columns)
         return {
             "rows": np.array(len(w), np.float64),
             "weights": w.sum(),
@@ -140,10 +148,15 @@ class GlmScore(Statistic[GlmScoreParams]):
             "deviance": w @ part.deviance,
             "pearson": w @ part.pearson,
             "own": w @ part.own,
-            "beyond": np.array(np.count_nonzero(eta != inside), np.float64),
+            "beyond": np.array(np.count_nonzero(np.abs(eta) > params.limit), np.float64),
             "outside": params.outside(coded, columns),
             "uncoded": np.array(other_than_binary(params.outcome, columns) if params.is_binary else 0.0),
         }
+
+    def support(self, params: GlmScoreParams, columns: Columns) -> Support:
+        w, part = params.weights(columns), params.parts(params.eta(params.design.coded(columns), columns), columns)
+        of_fit = Support.of_sums(w * np.array([part.deviance, part.pearson, part.own]))
+        return params.support(columns, w * np.array([np.ones_like(w), part.pull, part.weight])).beside(of_fit)
 
     def persons(self, params: GlmScoreParams, columns: Columns) -> int:
         return params.design.persons(columns)

@@ -18,6 +18,7 @@ import numpy as np
 from participant.statistics.language.disclosure import Disclosure, of_model
 from participant.statistics.language.layout import Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Statistic
+from participant.statistics.language.support import Support
 from participant.statistics.models.design import cross_bounds, cross_sums
 from participant.statistics.models.model import ModelParams
 
@@ -28,7 +29,7 @@ class Gram(Statistic[ModelParams]):
     """
 
     name = "gram"
-    version = 1
+    version = 2
     Params = ModelParams
 
     def columns(self, params: ModelParams) -> tuple[str, ...]:
@@ -40,7 +41,7 @@ class Gram(Statistic[ModelParams]):
             (
                 Block("rows", (), limit, exact=True),
                 Block("gram", (len(bounds),), bounds),
-                Block("outside", (len(params.columns),), limit, exact=True),
+                Block("outside", (len(params.columns),), limit, exact=True, few="rounded"),
             )
         )
 
@@ -51,6 +52,9 @@ class Gram(Statistic[ModelParams]):
             "gram": cross_sums(coded.z, weights),
             "outside": params.outside(coded, columns),
         }
+
+    def support(self, params: ModelParams, columns: Columns) -> Support:
+        return params.support(columns, params.weights(columns)[np.newaxis])
 
     def persons(self, params: ModelParams, columns: Columns) -> int:
         return params.design.persons(columns)

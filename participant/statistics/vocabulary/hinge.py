@@ -22,9 +22,10 @@ import numpy as np
 from pydantic import model_validator
 
 from participant.statistics.language.disclosure import Disclosure, of_model
-from participant.statistics.language.layout import Arrays, Block, Layout
+from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Statistic
-from participant.statistics.models.design import Numeric, cross_bounds, cross_sums
+from participant.statistics.language.support import Support
+from participant.statistics.models.design import Coded, Numeric, cross_bounds, cross_sums
 from participant.statistics.models.model import LinearParams, single
 
 
@@ -45,12 +46,17 @@ class HingeParams(LinearParams):
     def beside(self) -> tuple[Numeric, ...]:
         return (self.outcome, *super().beside)
 
+    def margins(self, coded: Coded, columns: Columns) -> tuple[Array, Array]:
+        """Return s and h, (rows,) each."""
+        s = 2 * single(self.outcome, columns) - 1
+        return s, np.maximum(0.0, 1 - s * self.linear(coded))
+
 
 class Hinge(Statistic[HingeParams]):
     """Hinge-loss sums; the module's docstring describes the blocks."""
 
     name = "hinge"
-    version = 1
+    version = 2
     Params = HingeParams
 
     def columns(self, params: HingeParams) -> tuple[str, ...]:
@@ -67,18 +73,17 @@ class Hinge(Statistic[HingeParams]):
         return Layout(
             (
                 Block("rows", (), limit, exact=True),
-                Block("active", (), limit, exact=True),
+                Block("active", (), limit, exact=True, few="rounded"),
                 Block("loss", (), weight * (most * most if squared else most)),
                 Block("gradient", (len(reach),), gradient),
                 Block("curvature", (len(second),), second if squared else 1.0),
-                Block("outside", (len(params.columns),), limit, exact=True),
+                Block("outside", (len(params.columns),), limit, exact=True, few="rounded"),
             )
         )
 
     def compute(self, params: HingeParams, columns: Columns) -> Arrays:
         coded, w = params.design.coded(columns), params.weights(columns)
-        s = 2 * single(params.outcome, columns) - 1
-        h = np.maximum(0.0, 1 - s * params.linear(coded))
+        s, h = params.margins(coded, columns)
         active = h > 0
         squared = params.loss == "squared-hinge"
         return {
@@ -89,6 +94,11 @@ class Hinge(Statistic[HingeParams]):
             "curvature": cross_sums(coded.z, 2 * w * s * s * active) if squared else np.zeros(0),
             "outside": params.outside(coded, columns),
         }
+
+    def support(self, params: HingeParams, columns: Columns) -> Support:
+        w, (_, h) = params.weights(columns), params.margins(params.design.coded(columns), columns)
+        in_margin = Support.of(np.array([h > 0]), w * np.array([h, h * h]))
+        return params.support(columns, w * np.array([np.ones_like(w), h > 0, h])).beside(in_margin)
 
     def persons(self, params: HingeParams, columns: Columns) -> int:
         return params.design.persons(columns)

@@ -24,6 +24,7 @@ from math import prod
 from typing import Annotated, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, model_validator
 
 from participant.statistics.language.conditions import Strict
@@ -31,6 +32,7 @@ from participant.statistics.language.disclosure import Disclosure, Group, Reveal
 from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Params, Statistic
+from participant.statistics.language.support import Support, binned
 from participant.statistics.models.cells import MAX_CELLS, Categories, cell_of, cells_of
 from participant.statistics.models.design import Design, Numeric
 from participant.statistics.models.families import Family, FamilyName
@@ -152,6 +154,12 @@ class HistogramParams(Params):
     def cells(self) -> tuple[int, ...]:
         return (*cells_of(self.by), len(self.edges) + 1)
 
+    def cell(self, value: Array, columns: Columns) -> NDArray[np.intp]:
+        """Return the cell of each row, by group and bin."""
+        edges = self.origin + self.width * np.array(self.edges, np.float64)
+        bins: NDArray[np.intp] = np.searchsorted(edges, value, side="left")
+        return cell_of(self.by, columns) * (len(edges) + 1) + bins
+
     @property
     def reach(self) -> float:
         """The largest distance of the quantity from the origin."""
@@ -162,7 +170,7 @@ class Histogram(Statistic[HistogramParams]):
     """A histogram; the module's docstring describes the blocks."""
 
     name = "histogram"
-    version = 1
+    version = 2
     Params = HistogramParams
 
     def columns(self, params: HistogramParams) -> tuple[str, ...]:
@@ -175,14 +183,13 @@ class Histogram(Statistic[HistogramParams]):
             (
                 Block("counts", params.cells, limit, exact=True, cells="counts"),
                 sums if params.sums else Block("sums", (0,), 1.0),
-                Block("outside", (), limit, exact=True),
+                Block("outside", (), limit, exact=True, few="rounded"),
             )
         )
 
     def compute(self, params: HistogramParams, columns: Columns) -> Arrays:
         value, moved = params.quantity.of(columns)
-        edges = params.origin + params.width * np.array(params.edges, np.float64)
-        cell = cell_of(params.by, columns) * (len(edges) + 1) + np.searchsorted(edges, value, side="left")
+        cell = params.cell(value, columns)
 
         def binned(weights: Array | None = None) -> Array:
             return np.bincount(cell, weights, prod(params.cells)).reshape(params.cells).astype(np.float64)
@@ -192,6 +199,13 @@ class Histogram(Statistic[HistogramParams]):
             "sums": binned(value - params.origin) if params.sums else np.zeros(0),
             "outside": np.array(float(moved)),
         }
+
+    def support(self, params: HistogramParams, columns: Columns) -> Support:
+        value, _ = params.quantity.of(columns)
+        low, _ = params.quantity.bounds
+        sizes = (value - low)[np.newaxis][: int(params.sums)]
+        of_all = Support.of(np.ones((1, len(value)), np.bool_))
+        return binned(params.cell(value, columns), prod(params.cells), sizes).beside(of_all)
 
     def disclosure(self, params: HistogramParams) -> Disclosure:
         groups = "".join(f", by {category.column}" for category in params.by)

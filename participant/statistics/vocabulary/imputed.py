@@ -38,6 +38,7 @@ from participant.statistics.language.inner import AroundParams, inner
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.query import MAX_COLUMNS
 from participant.statistics.language.statistic import Columns, Statistic
+from participant.statistics.language.support import Support
 from participant.statistics.models.design import Design
 from participant.statistics.models.model import check_linear, linear
 from participant.statistics.models.special import expit, ndtri
@@ -128,7 +129,7 @@ class Imputed(Statistic[ImputedParams]):
     """
 
     name = "imputed"
-    version = 1
+    version = 2
     Params = ImputedParams
     keeps_missing = True
 
@@ -177,6 +178,13 @@ class Imputed(Statistic[ImputedParams]):
             **statistic.total(given, completed(params, columns)),
             "imputed": np.array([np.count_nonzero(np.isnan(columns[name])) for name in params.gaps], np.float64),
         }
+
+    def supported(self, params: ImputedParams, columns: Columns) -> Support:
+        """Return the support of the inner statistic, beside the rows that lack and those that have each column."""
+        statistic, given = inner(self._of, params)
+        lacking = np.isnan([columns[name] for name in params.gaps])
+        of_gaps = Support.of(np.concatenate([lacking, ~lacking]))
+        return statistic.supported(given, completed(params, columns)).beside(of_gaps)
 
     def persons(self, params: ImputedParams, columns: Columns) -> int:
         """Return the size of the smallest group of the inner statistic, or of rows that lack a column."""

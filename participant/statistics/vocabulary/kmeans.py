@@ -22,6 +22,7 @@ from participant.statistics.language.disclosure import Disclosure, Reveals, of_c
 from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Params, Statistic
+from participant.statistics.language.support import Support, binned
 from participant.statistics.models.design import Numeric
 
 MAX_CENTRES = 256
@@ -50,12 +51,16 @@ class KMeansParams(Params):
         low, high = zip(*(variable.box for variable in self.variables), strict=True)
         return np.concatenate(low), np.concatenate(high)
 
+    def distances(self, z: Array) -> Array:
+        """Return the squared distance of each row from each centre, (k, rows)."""
+        return np.array([np.square(z - np.array(centre)[:, np.newaxis]).sum(axis=0) for centre in self.centres])
+
 
 class KMeans(Statistic[KMeansParams]):
     """Sums for k-means; the module's docstring describes the blocks."""
 
     name = "k-means"
-    version = 1
+    version = 2
     Params = KMeansParams
 
     def columns(self, params: KMeansParams) -> tuple[str, ...]:
@@ -73,14 +78,14 @@ class KMeans(Statistic[KMeansParams]):
                 Block("counts", (k,), limit, exact=True, cells="counts"),
                 Block("sums", (p, k), tuple((limit * reach).tolist()), cells="counts"),
                 Block("distance", (k,), limit * float(furthest.max()), cells="counts"),
-                Block("outside", (p,), limit, exact=True),
+                Block("outside", (p,), limit, exact=True, few="rounded"),
             )
         )
 
     def compute(self, params: KMeansParams, columns: Columns) -> Arrays:
         coded = [variable.coded(columns) for variable in params.variables]
         z, k = np.concatenate([one.z for one in coded]), len(params.centres)
-        distances = np.array([np.square(z - np.array(centre)[:, np.newaxis]).sum(axis=0) for centre in params.centres])
+        distances = params.distances(z)
         nearest = distances.argmin(axis=0)
         return {
             "counts": np.bincount(nearest, minlength=k).astype(np.float64),
@@ -94,6 +99,14 @@ class KMeans(Statistic[KMeansParams]):
                 np.float64,
             ),
         }
+
+    def support(self, params: KMeansParams, columns: Columns) -> Support:
+        z = np.concatenate([variable.coded(columns).z for variable in params.variables])
+        distances = params.distances(z)
+        low, _ = params.box
+        sizes = np.concatenate([z - low[:, np.newaxis], distances.min(axis=0, keepdims=True)])
+        of_all = Support.of(np.ones((1, z.shape[1]), np.bool_))
+        return binned(distances.argmin(axis=0), len(params.centres), sizes).beside(of_all)
 
     def disclosure(self, params: KMeansParams) -> Disclosure:
         return of_cells(

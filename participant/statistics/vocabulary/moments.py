@@ -22,6 +22,7 @@ from participant.statistics.language.disclosure import Disclosure, Group, Reveal
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.query import MAX_COLUMNS
 from participant.statistics.language.statistic import Columns, Params, Statistic
+from participant.statistics.language.support import Support
 from participant.statistics.models.variables import Variable, bounded, distinct
 
 
@@ -40,7 +41,7 @@ class Moments(Statistic[MomentsParams]):
     """Moments. Blocks: `rows` (), `sums` (p,), `squares` (p,), `outside` (p,)."""
 
     name = "moments"
-    version = 1
+    version = 2
     Params = MomentsParams
 
     def columns(self, params: MomentsParams) -> tuple[str, ...]:
@@ -54,7 +55,7 @@ class Moments(Statistic[MomentsParams]):
                 Block("rows", (), limit, exact=True),
                 Block("sums", (p,), tuple(limit * half for half in reach)),
                 Block("squares", (p,), tuple(limit * half * half for half in reach)),
-                Block("outside", (p,), limit, exact=True),
+                Block("outside", (p,), limit, exact=True, few="rounded"),
             )
         )
 
@@ -67,6 +68,14 @@ class Moments(Statistic[MomentsParams]):
             "squares": np.square(centred).sum(axis=1),
             "outside": outside,
         }
+
+    def support(self, params: MomentsParams, columns: Columns) -> Support:
+        values, _ = bounded(params.variables, columns)
+        low = np.array([[variable.low] for variable in params.variables])
+        high = np.array([[variable.high] for variable in params.variables])
+        share = (values - low) / (high - low)
+        groups = [np.ones((1, values.shape[1]), np.bool_), values > low, values < high]
+        return Support.of(np.concatenate(groups), np.concatenate([share, share * share]))
 
     def disclosure(self, params: MomentsParams) -> Disclosure:  # noqa: ARG002 - the same for all
         return Disclosure(

@@ -37,6 +37,7 @@ from participant.statistics.language.disclosure import Disclosure, of_model
 from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Statistic
+from participant.statistics.language.support import Support, common
 from participant.statistics.models.design import INTERCEPT, Category, cross_bounds, cross_sums
 from participant.statistics.models.model import LinearParams
 from participant.statistics.models.special import expit
@@ -84,7 +85,7 @@ class OrdinalScore(Statistic[OrdinalScoreParams]):
     """Score and information; the module's docstring describes the blocks."""
 
     name = "ordinal-score"
-    version = 1
+    version = 2
     Params = OrdinalScoreParams
 
     def columns(self, params: OrdinalScoreParams) -> tuple[str, ...]:
@@ -106,8 +107,8 @@ class OrdinalScore(Statistic[OrdinalScoreParams]):
                 Block("cut_cut", (2 * cuts - 1,), weight * (1 / g**2 + 1 / g)),
                 Block("cut_cross", (len(reach), cuts), tuple((weight / 4 * reach).tolist())),
                 Block("cross", (len(second),), second),
-                Block("beyond", (), limit, exact=True),
-                Block("outside", (len(params.columns) + 1,), limit, exact=True),
+                Block("beyond", (), limit, exact=True, few="some"),
+                Block("outside", (len(params.columns) + 1,), limit, exact=True, few="rounded"),
             )
         )
 
@@ -147,9 +148,15 @@ class OrdinalScore(Statistic[OrdinalScoreParams]):
             "outside": np.append(params.outside(coded, columns), np.count_nonzero(~known)),
         }
 
+    def support(self, params: OrdinalScoreParams, columns: Columns) -> Support:
+        level = params.outcome.index(columns)
+        of_levels = np.array([level == one for one in range(len(params.outcome.levels))])
+        by_level = np.concatenate([of_levels, params.design.groups(columns)])
+        found = params.support(columns, params.weights(columns)[np.newaxis])
+        return found._replace(persons=np.concatenate([found.persons, common(by_level)]))
+
     def persons(self, params: OrdinalScoreParams, columns: Columns) -> int:
-        present = np.bincount(params.outcome.index(columns))
-        return int(min(params.design.persons(columns), present[present > 0].min()))
+        return params.design.persons(columns)
 
     def parameters(self, params: OrdinalScoreParams) -> int:
         return len(params.design.names) + len(params.cuts)

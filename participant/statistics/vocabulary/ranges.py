@@ -28,6 +28,7 @@ from participant.statistics.language.inner import AroundParams, inner
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.query import MAX_EXPONENT, QueryError
 from participant.statistics.language.statistic import Columns, Statistic
+from participant.statistics.language.support import Support
 
 CLIPPED = "clipped"
 STEPS = 60  # thresholds per group: below the last, a double has no digits left relative to the proven bound
@@ -41,7 +42,7 @@ class Ranges(Statistic[AroundParams]):
     """
 
     name = "ranges"
-    version = 1
+    version = 2
     Params = AroundParams
 
     def __init__(self, of: Sequence[Statistic[Any]]) -> None:
@@ -66,6 +67,15 @@ class Ranges(Statistic[AroundParams]):
         largest = _largest(layout, statistic.total(given, columns))
         exponents = np.array(layout.exponents)[:, np.newaxis] - 1 - np.arange(STEPS)
         return {"above": (largest[:, np.newaxis] > np.ldexp(1.0, exponents)).astype(np.float64)}
+
+    def supported(self, params: AroundParams, columns: Columns) -> Support:
+        """Return the support of the inner statistic, its cells included: both are hidden together."""
+        statistic, given = self.inner(params)
+        found = statistic.supported(given, columns)
+        if not (counting := [block.name for block in statistic.layout(given).blocks if block.cells == block.name]):
+            return found
+        arrays = statistic.total(given, columns)
+        return found._replace(persons=np.concatenate([found.persons, *(arrays[name].ravel() for name in counting)]))
 
     def persons(self, params: AroundParams, columns: Columns) -> int:
         statistic, given = self.inner(params)

@@ -34,6 +34,7 @@ from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Arrays, Block, Layout
 from participant.statistics.language.query import Json, QueryError, canonical, in_words
 from participant.statistics.language.statistic import Columns, Params, Statistic
+from participant.statistics.language.support import Support, common
 from participant.statistics.models.design import Design, Numeric
 from participant.statistics.models.model import other_than_binary
 from participant.statistics.models.trainer import trainer
@@ -82,12 +83,12 @@ class Training(Statistic[TrainingParams]):
                 Block("rows", (), limit, exact=True),
                 Block("update", (len(params.weights) if params.purpose == "train" else 0,), limit * params.clip),
                 Block("loss", (), limit * params.loss_limit),
-                Block("classified", (), limit, exact=True),
-                Block("correct", (), limit, exact=True),
+                Block("classified", (), limit, exact=True, few="rounded"),
+                Block("correct", (), limit, exact=True, few="rounded"),
                 Block("cut", (), 1.0, exact=True),
                 Block("failed", (), 1.0, exact=True),
                 Block("outside", (len(self.columns(params)),), limit, exact=True),
-                Block("uncoded", (), limit, exact=True),
+                Block("uncoded", (), limit, exact=True, few="some"),
             )
         )
 
@@ -139,6 +140,11 @@ class Training(Statistic[TrainingParams]):
             "outside": np.append(params.design.count_outside(coded), np.count_nonzero(beyond)),
             "uncoded": np.array(0.0 if correct is None else other_than_binary(params.outcome, columns)),
         }
+
+    def support(self, params: TrainingParams, columns: Columns) -> Support:
+        """Return the groups of covariates and outcome; what a row contributes is known to the trainer alone."""
+        groups = np.concatenate([params.design.groups(columns), params.outcome.groups(columns)])
+        return Support.of_sums(params.design.raw(columns))._replace(persons=common(groups))
 
     def persons(self, params: TrainingParams, columns: Columns) -> int:
         return params.design.persons(columns)

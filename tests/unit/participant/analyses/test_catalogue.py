@@ -22,6 +22,7 @@ time = "time"
 event = "status"
 grid = { width = 7, count = 150 }
 row_limit = 1000
+minimum_persons = 1
 
 [[covariates]]
 column = "age"
@@ -50,6 +51,7 @@ time = "time"
 event = "status"
 grid = { width = 7, count = 150 }
 row_limit = 1000
+minimum_persons = 1
 complete = ["age", "sex", "ph.ecog", "wt.loss"]
 """
 

@@ -13,6 +13,7 @@ from lifelines import CoxPHFitter, KaplanMeierFitter
 from lifelines.statistics import multivariate_logrank_test
 
 from participant.analyses.base.errors import (
+    AnalysisError,
     CodingError,
     CollinearityError,
     NoEventsError,
@@ -161,11 +162,22 @@ async def test_perfect_separation(name: str, columns: str) -> None:
         await ask(name, split(table, 3, 0))
 
 
-@pytest.mark.parametrize("name", ASKED)
-async def test_a_site_below_the_floor_is_said(name: str) -> None:
-    sites = split(gbsg2(), 2, 0) | {"tiny": take(gbsg2(), np.arange(ROWS) < 3)}
+@pytest.mark.parametrize("name", [name for name, asked in ASKED.items() if "grid" not in asked])
+async def test_a_site_that_hides_its_table_is_said(name: str) -> None:
+    """Its rows of one level are too few; a site with fewer rows than the floor counts as one without rows."""
+    whole = gbsg2()
+    apart = (np.arange(ROWS) < 60) & ((whole["horTh"] == 0) | (np.cumsum(whole["horTh"]) <= 3))
+    sites = split(whole, 2, 0) | {"few": take(whole, apart), "tiny": take(whole, np.arange(ROWS) < 3)}
+    if name == "pca":
+        sites["few"]["tsize"] = np.where(np.arange(apart.sum()) < 3, 30.0, 0.0)
     result = await ask(name, sites, minimum_persons=5)
-    assert result.warnings[0].startswith("1 sites have 1 to 4 rows")
+    assert result.warnings[0].startswith(f"{ROWS} of {ROWS + apart.sum()} persons are in these sums")
+
+
+@pytest.mark.parametrize("name", [name for name, asked in ASKED.items() if "grid" in asked])
+async def test_a_fine_grid_under_a_floor_has_no_result_and_that_is_said(name: str) -> None:
+    with pytest.raises(AnalysisError, match="0 of 686 persons are in these sums"):
+        await ask(name, split(gbsg2(), 2, 0), minimum_persons=5)
 
 
 BINARY = {

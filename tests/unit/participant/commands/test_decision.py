@@ -155,7 +155,7 @@ def test_explain_says_what_an_answer_costs_and_is_near_to(site: Site, journal: J
     site.asked("data", "import", "lung", str(table), "--no-pictures")
     shown = site.asked("explain", str(RUN))
     [question] = shown["questions"]  # asked twice, the same
-    assert (question["statistic"], question["columns"]) == ("moments (version 1)", ["age"])
+    assert (question["statistic"], question["columns"]) == ("moments (version 2)", ["age"])
     assert question["floors"] == {"persons": 5, "survivors": 3, "sites": 3}
     assert question["budget"] == {"costs": 1, "used": 0, "releases": 1000, "days": 30}  # the releases are years old
     assert question["earlier"] == {"answers": [], "near": []}

@@ -180,7 +180,7 @@ def test_a_decision_is_the_same_whatever_the_rows_hold(store: DatasetStore, tmp_
         assert decide(project(), store, policy) == decide(project(), other, policy)
     narrow = moments.model_copy(update={"filter": (Comparison(column="status", op="==", value=1.0),)})
     for answered in (store, other):
-        assert evaluate(bind(narrow), answered.load("lung", narrow.needs)).shape == (5,)
+        assert evaluate(bind(narrow), answered.load("lung", narrow.needs)).shape == (6,)
 
 
 def test_a_sum_that_can_show_one_person_needs_the_site_s_consent(risk_sets: Query) -> None:

@@ -100,7 +100,7 @@ async def test_a_site_with_a_small_cluster_hides_it_and_that_is_said() -> None:
     where = np.where((table["label"] == 3) & (np.arange(400) % 40 > 0), 1, np.arange(400) % 2)
     sites = {f"site-{k}": {name: column[where == k] for name, column in table.items()} for k in range(2)}
     result = await spec(minimum_persons=8).analyse(PlainSum(sites))
-    assert "hid it" in result.summary()
+    assert "left out their whole table" in result.summary()
 
 
 async def test_no_rows() -> None:

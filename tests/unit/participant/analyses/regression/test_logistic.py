@@ -35,7 +35,7 @@ def without(sites: dict[str, Columns], lost: str) -> Columns:
 
 
 async def test_a_floor_hides_groups_and_then_there_is_no_test_of_fit() -> None:
-    result = await logistic(minimum_persons=5).analyse(PlainSum(split(gbsg2(), 9, 1)))
+    result = await logistic(minimum_persons=5).analyse(PlainSum(split(gbsg2(), 3, 1)))
     assert result.hosmer_lemeshow is result.hosmer_lemeshow_p is result.hosmer_lemeshow_df is None
     assert any(text.startswith("no Hosmer-Lemeshow test: the sites hide small groups") for text in result.warnings)
     fewer = await logistic(minimum_persons=5, groups=4).analyse(PlainSum(split(gbsg2(), 2, 1)))

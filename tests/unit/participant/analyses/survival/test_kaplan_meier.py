@@ -81,12 +81,12 @@ async def test_no_median() -> None:
     assert (result.median, result.median_lower, result.median_upper) == (None, None, None)
 
 
-async def test_sites_below_the_floor_are_counted_and_left_out() -> None:
-    long, short = ({"time": np.arange(1.0, rows + 1), "status": np.ones(rows)} for rows in (6, 4))
-    spec = KaplanMeierSpec(dataset="d", time="time", event="status", grid=Grid(width=1, count=9), row_limit=10)
+async def test_a_table_of_small_intervals_is_left_out() -> None:
+    long, short = ({"time": np.repeat([1.0, 3.0], rows), "status": np.ones(2 * rows)} for rows in (6, 4))
+    spec = KaplanMeierSpec(dataset="d", time="time", event="status", grid=Grid(width=1, count=9), row_limit=20)
     result = await estimate_kaplan_meier(spec, PlainSum({"a": long, "b": short, "c": long}))
-    assert result.rows == 12
-    assert result.warnings == ("1 sites have 1 to 4 rows; these rows are not in the sums",)
+    assert result.rows == 24
+    assert result.warnings[0].startswith("24 of 32 persons are in these sums")
 
 
 @pytest.mark.parametrize(

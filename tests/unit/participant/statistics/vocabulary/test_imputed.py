@@ -37,7 +37,7 @@ BINARY = equation("b", "binomial", low=0.0, high=1.0, start=1.0, design=of(X, Y)
 def params(**changes):
     given = {
         "statistic": "moments",
-        "version": 1,
+        "version": 2,
         "params": INSIDE.model_dump(mode="json"),
         "row_limit": 1000,
         "columns": ("x", "y", "z", "b"),
@@ -140,12 +140,12 @@ def test_a_column_that_few_rows_lack_is_not_filled() -> None:
     rows = table()
     rows["y"] = np.where(np.arange(600) < 4, NAN, 1.0)
     result = answer(params(), rows, minimum_persons=5)
-    assert (result["rows"], result["withheld"], result["imputed"].tolist()) == (596, 0, [0, 149])
+    assert (result["rows"], result["answered"], result["imputed"].tolist()) == (596, 596, [0, 149])
     assert answer(params(), rows, minimum_persons=4)["imputed"][0] == 4
     # Leaving out rows leaves three that lack the other column, and these go too.
     rows["b"] = np.where((np.arange(600) < 3) | (np.arange(600) > 596), NAN, 1.0)
     result = answer(params(), rows, minimum_persons=5)
-    assert (result["rows"], result["withheld"], result["imputed"].tolist()) == (593, 0, [0, 0])
+    assert (result["rows"], result["answered"], result["imputed"].tolist()) == (593, 593, [0, 0])
 
 
 def test_rows_that_were_chosen_otherwise_and_have_few_gaps_are_withheld() -> None:
@@ -154,7 +154,7 @@ def test_rows_that_were_chosen_otherwise_and_have_few_gaps_are_withheld() -> Non
     rows["y"] = np.where(np.arange(600) < 4, NAN, 1.0)
     query = IMPUTED.query(params(), dataset="d", value_bits=50, minimum_persons=5)
     given = bind(query).layout.unflatten(evaluate(bind(query), rows, np.ones(600, np.bool_)))
-    assert (given["withheld"], given["rows"], given["imputed"].any()) == (1, 0, False)
+    assert (given["asked"], given["answered"], given["rows"], given["imputed"].any()) == (600, 0, 0, False)
 
 
 def test_no_rows() -> None:
@@ -164,7 +164,7 @@ def test_no_rows() -> None:
 
 def test_what_it_tells() -> None:
     query = IMPUTED.query(params(), dataset="d", value_bits=50, minimum_persons=5)
-    assert "imputed of moments (version 1)" in str(describe(bind(query)))
+    assert "imputed of moments (version 2)" in str(describe(bind(query)))
     assert "about the rows that lack one of these columns" in bind(query).disclosure.tells
     assert "rows that lack one of y, b" in [group.people for group in bind(query).disclosure.groups]
 

@@ -97,8 +97,9 @@ def first_of(statistic: str, asked: list[BoundQuery]) -> int:
 
 def chosen_floors(query: BoundQuery) -> tuple[list[BoundQuery], float]:
     """A filter that few rows of one site meet, under a floor below them and one above: the difference is the site."""
-    filtered = bind(query.query.model_copy(update={"filter": _older_than_a_few()}))
-    low, high = (forged(filtered, minimum_persons=floor) for floor in (2, SMALL + 1))
+    ages = {"variables": [{"column": "age", "low": 18.0, "high": 100.0}]}
+    filtered = forged(query, params=ages, columns=("age",), filter=_older_than_a_few())
+    low, high = (forged(filtered, minimum_persons=floor) for floor in (5, SMALL + 1))
     gained = {name: values - summed(high)[name] for name, values in summed(low).items()}
     alone = summed(low, "c")
     exact = all(np.allclose(gained[name], alone[name]) for name in ("rows", "sums", "squares") if name in alone)

@@ -30,6 +30,7 @@ KAPLAN_MEIER = {
     "dataset": "lung",
     "time": "time",
     "event": "status",
+    "minimum_persons": 1,  # a week or two has one event
     "row_limit": 1000,
     "grid": {"width": 7, "count": 30},
 }

@@ -78,7 +78,7 @@ def enter(
 
 @pytest.mark.parametrize("anew", [False, True], ids=["a daemon", "one started anew before each question"])
 def test_a_run_is_followed_through_its_rounds(journal: Journal, *, anew: bool) -> None:
-    terms = planned(LOGISTIC, CLUSTERS)
+    terms = planned(LOGISTIC, CLUSTERS, minimum_persons=1)
     control, found = PlanControl(Ledger(journal.connection)), []
     for round_, (query, answer) in enumerate(answers(terms, "clusters", "model"), start=1):
         control = PlanControl(Ledger(journal.connection)) if anew else control
@@ -92,7 +92,7 @@ def test_a_run_is_followed_through_its_rounds(journal: Journal, *, anew: bool) -
 
 
 def test_a_question_out_of_turn_is_declined_by_name(journal: Journal) -> None:
-    terms = planned(LOGISTIC, CLUSTERS)
+    terms = planned(LOGISTIC, CLUSTERS, minimum_persons=1)
     (first, answer), *_, (last, _) = answers(terms, "clusters")
     control = PlanControl(Ledger(journal.connection))
     with pytest.raises(RefusedError, match=r"^plan: the question does not follow") as refusal:
@@ -104,7 +104,7 @@ def test_a_question_out_of_turn_is_declined_by_name(journal: Journal) -> None:
 
 
 def test_a_project_without_a_plan_follows_nothing(journal: Journal) -> None:
-    terms = planned(CLUSTERS)
+    terms = planned(CLUSTERS, minimum_persons=1)
     (first, _), *_ = answers(terms, "clusters")
     unplanned = context(terms.model_copy(update={"plan": None}))
     control = PlanControl(Ledger(journal.connection))
@@ -113,7 +113,7 @@ def test_a_project_without_a_plan_follows_nothing(journal: Journal) -> None:
 
 
 def test_a_task_is_begun_as_often_as_the_plan_says_over_all_runs(journal: Journal) -> None:
-    terms = planned(LOGISTIC | {"releases": 2}, CLUSTERS | {"releases": 1})
+    terms = planned(LOGISTIC | {"releases": 2}, CLUSTERS | {"releases": 1}, minimum_persons=1)
     (query, answer), *_ = answers(terms, "model")
     control = PlanControl(Ledger(journal.connection))
     for number, run in enumerate((RUN, LATER), start=1):
@@ -126,7 +126,7 @@ def test_a_task_is_begun_as_often_as_the_plan_says_over_all_runs(journal: Journa
 
 def test_a_task_that_was_given_up_for_another_one_is_begun_all_the_same(journal: Journal) -> None:
     """Its first sum may be known to the coordinator, who did not send it."""
-    terms = planned(LOGISTIC | {"releases": 1}, CLUSTERS)
+    terms = planned(LOGISTIC | {"releases": 1}, CLUSTERS, minimum_persons=1)
     (given_up, _), *_ = answers(terms, "model")
     (other, answer), *_ = answers(terms, "clusters")
     for round_, (query, known) in enumerate([(given_up, None), (other, answer)], start=1):
@@ -137,7 +137,7 @@ def test_a_task_that_was_given_up_for_another_one_is_begun_all_the_same(journal:
 
 
 def test_frozen_data_are_those_of_the_first_answer(journal: Journal) -> None:
-    frozen, growing = planned(CLUSTERS), planned(CLUSTERS, data="growing")
+    frozen, growing = planned(CLUSTERS, minimum_persons=1), planned(CLUSTERS, data="growing", minimum_persons=1)
     control = PlanControl(Ledger(journal.connection))
     assert control.version(context(frozen)) is None
     (query, answer), *_ = answers(frozen, "clusters")

@@ -15,12 +15,17 @@ from participant.analyses.base.errors import SpecError
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.descriptive.descriptive import DescriptiveSpec
 from participant.analyses.descriptive.histogram import HistogramSpec
+from participant.analyses.hypothesis.agreement import AgreementSpec
 from participant.analyses.hypothesis.ancova import AncovaSpec
 from participant.analyses.hypothesis.anova import AnovaSpec
 from participant.analyses.hypothesis.chi_square import ChiSquareSpec
 from participant.analyses.hypothesis.correlation import CorrelationSpec
 from participant.analyses.hypothesis.fisher import FisherSpec
+from participant.analyses.hypothesis.mantel_haenszel import MantelHaenszelSpec
+from participant.analyses.hypothesis.rank_test import RankTestSpec
+from participant.analyses.hypothesis.signed_rank import SignedRankSpec
 from participant.analyses.hypothesis.t_test import TTestSpec
+from participant.analyses.hypothesis.trend import TrendSpec
 from participant.analyses.learning.cross_validation import CrossValidationSpec
 from participant.analyses.learning.federated_training import FederatedTrainingSpec
 from participant.analyses.learning.imputation import ImputationSpec
@@ -42,6 +47,7 @@ from participant.analyses.survival.log_rank import LogRankSpec
 from participant.statistics.language.query import in_words
 
 _SPECS: tuple[type[TableSpec], ...] = (
+    AgreementSpec,
     AncovaSpec,
     AnovaSpec,
     ChiSquareSpec,
@@ -61,13 +67,17 @@ _SPECS: tuple[type[TableSpec], ...] = (
     LinearSvmSpec,
     LogisticSpec,
     LogRankSpec,
+    MantelHaenszelSpec,
     NaiveBayesSpec,
     NegativeBinomialSpec,
     OrdinalSpec,
     PcaSpec,
+    RankTestSpec,
     RidgeSpec,
     RocSpec,
+    SignedRankSpec,
     TTestSpec,
+    TrendSpec,
 )
 ANALYSES: Mapping[str, type[TableSpec]] = {spec.model_fields["analysis"].default: spec for spec in _SPECS}
 

@@ -18,6 +18,8 @@ from participant.analyses.base.errors import SpecError
 from participant.analyses.base.formulas import FormulaSpec
 from participant.analyses.base.spec import SurvivalSpec, TableSpec
 from participant.analyses.descriptive.histogram import HistogramSpec
+from participant.analyses.hypothesis.rank_test import RankTestSpec
+from participant.analyses.hypothesis.signed_rank import SignedRankSpec
 from participant.analyses.learning.federated_training import FederatedTrainingSpec, Zeros
 from participant.analyses.learning.imputation import ImputationSpec
 from participant.analyses.learning.k_means import KMeansSpec
@@ -207,6 +209,8 @@ def _of_task(spec: TableSpec) -> Iterator[tuple[Severity, str]]:
         yield "notice", f"a grid of {spec.grid.count} intervals for at most {spec.row_limit} rows: few events in each"
     if isinstance(spec, HistogramSpec) and spec.bins * PERSONS_PER_CELL > spec.row_limit:
         yield "notice", f"{spec.bins} intervals for at most {spec.row_limit} rows: few persons in each"
+    if isinstance(spec, RankTestSpec | SignedRankSpec) and spec.cells * PERSONS_PER_CELL > spec.row_limit:
+        yield "notice", f"ranks on {spec.cells} steps for at most {spec.row_limit} rows: few persons in each"
     if isinstance(spec, KMeansSpec) and spec.centres is not None:
         yield "notice", "given centres: one far from all others attracts single rows"
     if isinstance(spec, FederatedTrainingSpec) and not isinstance(spec.start, Zeros):

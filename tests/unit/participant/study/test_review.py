@@ -15,6 +15,13 @@ TABLE = {
     "row": {"column": "status", "levels": [0, 1]},
     "column": {"column": "sex", "levels": [1, 2]},
 }
+RANKS = {
+    "name": "ranks",
+    "analysis": "rank-test",
+    "variable": {"column": "age", "low": 18, "high": 100},
+    "width": 0.1,
+    "by": {"column": "sex", "levels": [1, 2]},
+}
 AT_LEAST_60 = {"column": "age", "op": ">=", "value": 60}
 AT_LEAST_61 = {"column": "age", "op": ">=", "value": 61}
 ONLY_WOMEN = {"column": "sex", "op": "==", "value": 2}
@@ -40,6 +47,7 @@ def test_a_plain_plan_has_no_findings() -> None:
         ([LOGISTIC | {"formula": "status ~ I(age ** 8)"}], {}, "model", "high power"),
         ([LOGISTIC], {"row_limit": 20}, "model", "3 parameters for at most 20 rows"),
         ([KAPLAN_MEIER | {"grid": {"width": 1, "count": 1000}}], {}, "curve", "a grid of 1000 intervals"),
+        ([RANKS], {}, "ranks", "ranks on 820 steps"),
         ([TABLE | {"releases": 50}], {}, "table", "started 50 times"),
         ([CLUSTERS | {"centres": [[20, 1], [90, 900]]}], {}, "clusters", "given centres"),
         ([TABLE], {"minimum_persons": 2}, "plan", "a floor of 2"),

@@ -1,0 +1,132 @@
+"""Rank tests and tables on small, tied, hidden or degenerate data."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from participant.analyses.base.errors import CollinearityError, NoRowsError, SpecError
+from participant.analyses.catalogue import parse_spec
+from participant.statistics.language.statistic import Columns
+from tests.support.plain_sum import PlainSum
+from tests.support.trials import split
+
+PLAIN = {"dataset": "d", "row_limit": 200, "minimum_persons": 1}
+X, Y = ({"column": name, "low": 0, "high": 9} for name in "xy")
+G, H = ({"column": name, "levels": [0, 1]} for name in "gh")
+S = {"column": "s", "levels": [0, 1, 2]}
+RANKS = PLAIN | {"analysis": "rank-test", "variable": X, "width": 1, "by": G}
+SIGNED = PLAIN | {"analysis": "signed-rank", "variable": X, "paired_with": Y, "width": 1}
+KAPPA = PLAIN | {"analysis": "agreement", "first": G, "second": H}
+STRATA = PLAIN | {"analysis": "mantel-haenszel", "row": G, "column": H, "strata": [S]}
+TREND = PLAIN | {"analysis": "trend", "event": G, "by": S}
+
+
+def columns(**given: Any) -> Columns:
+    return {name: np.array(values, np.float64) for name, values in given.items()}
+
+
+async def run(document: dict[str, Any], table: Columns, parts: int = 3, **changes: Any) -> Any:
+    return await parse_spec(document | changes).analyse(PlainSum(split(table, parts, 0), quantised=True))
+
+
+async def test_worked_example_of_ranks() -> None:
+    result = await run(RANKS, columns(x=[1, 2, 3, 2, 4], g=[0, 0, 0, 1, 1]))
+    assert (result.u, result.superiority) == (1.5, 0.25)
+    assert [group.mean_rank for group in result.groups] == [2.5, 3.75]
+    assert [group.median for group in result.groups] == [2, 2]
+    assert result.h == pytest.approx(stats.kruskal([1, 2, 3], [2, 4]).statistic)
+
+
+async def test_worked_example_of_signed_ranks() -> None:
+    result = await run(SIGNED, columns(x=[2, 3, 4, 7, 5], y=[1, 2, 5, 5, 5]))
+    assert (result.statistic, result.rows) == (8, 5)
+    assert [(one.name, one.rows) for one in result.signs] == [("below", 1), ("zero", 1), ("above", 3)]
+    oracle = stats.wilcoxon([1, 1, -1, 2, 0], method="approx", correction=False)
+    assert (result.z, result.p) == pytest.approx((abs(oracle.zstatistic), oracle.pvalue))
+
+
+async def test_values_beyond_the_range_are_said_and_a_wide_grid_ties() -> None:
+    result = await run(RANKS, columns(x=[1, 2, 3, 12], g=[0, 1, 1, 1]), width=3)
+    assert any("1 values of x lie outside" in text for text in result.warnings)
+    assert [group.mean_rank for group in result.groups] == [2, pytest.approx((2 + 2 + 4) / 3)]
+    signed = await run(SIGNED, columns(x=[9, 19, 3, 3], y=[0, 0, 1, 4]))
+    assert any("1 values of x - y lie outside" in text for text in signed.warnings)
+
+
+async def test_a_floor_hides_steps_and_that_is_said() -> None:
+    rng = np.random.default_rng(1)  # noqa: TID251 - test data
+    table = columns(x=rng.integers(0, 10, 150), g=rng.integers(0, 2, 150))
+    result = await run(RANKS, table, parts=1, minimum_persons=5)
+    assert result.rows < 150
+    assert any("hid it together" in text for text in result.warnings)
+    assert (await run(RANKS, table, parts=1, minimum_persons=5, width=3)).rows > result.rows
+
+
+async def test_perfect_agreement_and_none_beyond_chance() -> None:
+    same = await run(KAPPA, columns(g=[0, 1, 1, 0], h=[0, 1, 1, 0]))
+    assert (same.kappa, same.symmetry, same.exact_p) == (1, None, None)
+    assert "nan" not in same.summary()
+    other = await run(KAPPA, columns(g=[0, 0, 1, 1], h=[0, 1, 0, 1]))
+    assert (other.kappa, other.p, other.exact_p) == (0, 1, 1)
+
+
+async def test_a_level_of_one_rating_alone_stays_in_the_table() -> None:
+    levels = {"first": S | {"column": "g"}, "second": S | {"column": "h"}, "weights": "linear"}
+    result = await run(KAPPA, columns(g=[0, 0, 2, 2, 2], h=[0, 0, 0, 1, 1]), **levels)
+    assert result.counts.tolist() == [[2, 0, 0], [0, 0, 0], [1, 2, 0]]
+    without = await run(KAPPA, columns(g=[0, 0, 2, 2], h=[0, 0, 0, 2]), **levels)
+    assert without.counts.tolist() == [[2, 0], [1, 1]]
+
+
+async def test_strata_without_both_levels_add_nothing() -> None:
+    table = columns(
+        g=[0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 0, 0], h=[0, 1, 0, 1, 0, 1, 0, 1, 1, 0, 0, 0], s=[0] * 6 + [1] * 4 + [2] * 2
+    )
+    result = await run(STRATA, table)
+    inside = {name: column[:10] for name, column in table.items()}
+    alone = await run(STRATA, inside)
+    assert (result.odds_ratio, result.statistic, result.df) == (alone.odds_ratio, alone.statistic, 1)
+    assert [one.rows for one in result.strata] == [6, 4, 2]
+    assert result.strata[2].odds_ratio is None
+
+
+@pytest.mark.parametrize(
+    ("document", "table", "error", "complaint"),
+    [
+        (RANKS, {"x": [1, 2], "g": [0, 0]}, NoRowsError, "compares at least two levels"),
+        (RANKS, {"x": [3, 3], "g": [0, 1]}, CollinearityError, "x: all rows are in one step"),
+        (RANKS, {"x": [np.nan], "g": [0]}, NoRowsError, "no row meets the filter"),
+        (RANKS | {"width": 0.001}, {"x": [1], "g": [0]}, SpecError, "into more than 1000 steps"),
+        (SIGNED, {"x": [3, 4], "y": [3, 4]}, CollinearityError, "equal on the grid"),
+        (SIGNED, {"x": [np.nan], "y": [3]}, NoRowsError, "no row meets the filter"),
+        (KAPPA, {"g": [1, 1], "h": [1, 1]}, NoRowsError, "all rows have one level"),
+        (KAPPA, {"g": [np.nan], "h": [1]}, NoRowsError, "no row meets the filter"),
+        (STRATA, {"g": [0, 0], "h": [0, 1], "s": [0, 0]}, NoRowsError, "no stratum has both levels"),
+        (STRATA, {"g": [np.nan], "h": [0], "s": [0]}, NoRowsError, "no row meets the filter"),
+        (TREND, {"g": [0, 0], "s": [0, 1]}, NoRowsError, "compares at least two levels"),
+        (TREND | {"scores": [1, 1, 2]}, {"g": [0, 1], "s": [0, 1]}, SpecError, "one score"),
+    ],
+)
+async def test_no_result(document: dict, table: dict, error: type, complaint: str) -> None:
+    with pytest.raises(error, match=complaint):
+        await run(document, columns(**table), parts=1)
+
+
+@pytest.mark.parametrize(
+    ("document", "changes", "complaint"),
+    [
+        (RANKS, {"by": S, "alternative": "less"}, "needs two groups"),
+        (SIGNED, {"paired_with": X}, "listed twice"),
+        (KAPPA, {"second": {"column": "h", "levels": [1, 0]}}, "the same levels"),
+        (KAPPA, {"second": G}, "two columns"),
+        (STRATA, {"row": S}, "must have two"),
+        (STRATA, {"strata": [G]}, "listed twice"),
+        (TREND, {"event": S}, "must have two"),
+        (TREND, {"scores": [1]}, "one score for each level"),
+    ],
+)
+def test_refused_specifications(document: dict, changes: dict, complaint: str) -> None:
+    with pytest.raises(SpecError, match=complaint):
+        parse_spec(document | changes)

@@ -26,6 +26,18 @@ app = lazy_group(
         "export": Subcommand(
             "data_export", "Write a dataset as a CSV file or a MongoDB collection, and check it against what is stored."
         ),
+        "backup": Subcommand(
+            "data_backup",
+            "Back up all datasets into one file, sealed under the identity's passphrase, and read it again.",
+        ),
+        "restore": Subcommand(
+            "data_backup",
+            "Restore datasets from a backup, once all of it is verified. Nothing that exists is overwritten.",
+        ),
+        "drill": Subcommand(
+            "data_backup",
+            "Restore a backup into an empty folder, verify every dataset there, remove it again, and report.",
+        ),
         "drop": Subcommand("data_drop", "Remove a dataset or one version of it. Version numbers are never reused."),
         "catalogue": Subcommand(
             "data_catalogue", "Show this site's entry for a project's catalogue; with --send, send it."

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from participant.data.model.description import Description
 from participant.data.model.errors import (
     DamagedDatasetError,
+    DatasetError,
     DatasetNameError,
     InsecureFolderError,
     NoSuchDatasetError,
@@ -203,6 +204,53 @@ class DatasetStore:
     def next_version(self, name: str) -> int:
         """Return the number that the next version gets, unless another import finishes first."""
         return max((int(entry.name) for entry in _numbered(self._folder / name)), default=0) + 1
+
+    def snapshot(self, folder: Path) -> tuple[tuple[str, int], ...]:
+        """Link all versions into a folder on the same disk, and return their names and numbers.
+
+        Versions never change, so the links show what is there at this moment, even if some are dropped later.
+        """
+        with self._exclusively():
+            found = tuple((one.name, version) for one in self.list() for version in self.versions(one.name))
+            for name, version in found:
+                place = folder / name / str(version)
+                place.mkdir(mode=0o700, parents=True)
+                for file in (self._folder / name / str(version)).iterdir():
+                    (place / file.name).hardlink_to(file)
+        return found
+
+    def dropped(self) -> dict[str, tuple[int, ...]]:
+        """Return the numbers of dropped versions, by dataset."""
+        found = {}
+        for folder in sorted(self._folder.iterdir()):
+            if fullmatch(NAME_PATTERN, folder.name):
+                used = {int(entry.name) for entry in _numbered(folder)}
+                if gone := used.difference(self.versions(folder.name)):
+                    found[folder.name] = tuple(sorted(gone))
+        return found
+
+    def reserve(self, name: str, versions: Collection[int]) -> None:
+        """Keep the numbers of dropped versions from being used again, unless they are in use."""
+        _check_name(name)
+        with self._exclusively():
+            for version in versions:
+                (self._folder / name / str(version)).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def put_back(self, name: str, version: int, folder: Path) -> None:
+        """Move the folder of a version, as it once was, into its place.
+
+        Raises:
+            DatasetError: the number has been used here, even if the version was dropped.
+        """
+        with self._exclusively():
+            place = self._folder / name / str(version)
+            if place.exists():
+                raise DatasetError(f"{name} version {version} exists or was dropped here; it is never overwritten")
+            sync_folder(folder)
+            place.parent.mkdir(mode=0o700, exist_ok=True)
+            folder.rename(place)
+            sync_folder(place.parent)
+            sync_folder(self._folder)
 
     def refuse(self, name: str, folder: Path) -> Path:
         """Keep a refused import's reports in place of any earlier ones, and return their folder."""

@@ -13,6 +13,7 @@ from participant.commands.cli import app
 from participant.data.store.store import DatasetStore
 from participant.projects.catalogue import entry
 from participant.study.terms import ProjectTerms
+from relay.party import keystore
 from secagg.errors import SecaggError
 from tests.support import omop
 
@@ -171,3 +172,22 @@ def test_options_of_a_cohort_that_do_not_fit_are_refused(
     assert isinstance(result.exception, SecaggError)
     assert re.search(message, str(result.exception))
     assert not (tmp_path / "x.db").exists()
+
+
+def test_backup_restore_and_drill(run, tmp_path: Path, monkeypatch) -> None:
+    passphrase = "correct horse battery staple"
+    monkeypatch.setenv("SECAGG_PARTICIPANT_PASSPHRASE", passphrase)
+    keystore.create(tmp_path / "site" / "identity.json", passphrase)
+    facts(run("import", "lung", "t.csv", "--json"))
+    made = facts(run("backup", "--to", "backups", "--json"))
+    assert [(one["name"], one["version"]) for one in made["versions"]] == [("lung", 1)]
+    assert facts(run("restore", "backups", "--verify-only", "--json"))["there"] == ["lung version 1"]
+    assert facts(run("drill", "backups", "--report", "drill.txt", "--json"))["lacking"] == []
+    assert "passed" in (tmp_path / "drill.txt").read_text()
+    monkeypatch.setenv("SECAGG_PARTICIPANT_DATA", str(tmp_path / "another"))
+    restored = facts(run("restore", made["file"], "--json"))
+    assert restored["restored"] == ["lung version 1"]
+    assert facts(run("verify", "lung", "--json"))["verified"]
+    monkeypatch.setenv("SECAGG_PARTICIPANT_PASSPHRASE", "correct horse battery stapler")
+    monkeypatch.setenv("SECAGG_PARTICIPANT_DATA", str(tmp_path / "site"))
+    assert isinstance(run("backup", "--to", "backups").exception, SecaggError)  # mistyped, so nobody could open it

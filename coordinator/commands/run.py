@@ -44,7 +44,7 @@ def run(
         Path | None, typer.Option(help="folder with tables to simulate the sites: NAME.csv or NAME.parquet for each")
     ] = None,
     terms: Annotated[Path | None, typer.Option(help="in a simulation, TOML file with the terms to enforce")] = None,
-    resume: Annotated[UUID | None, typer.Option(help="ID of an interrupted run to continue")] = None,
+    resume: Annotated[str | None, typer.Option(help="ID of an interrupted run to continue, or its beginning")] = None,
     task: Annotated[int | None, typer.Option(min=0, help="index of a single project task to run, from 0")] = None,
     within: Within = None,
     quorum: Annotated[int, typer.Option(min=0, help="minimum number of sites in a sum")] = 0,
@@ -68,7 +68,7 @@ def run(
     async def work(session: Session) -> tuple[UUID, SealedProject]:
         found = await sealed(session.relay, await find(session.relay, project))
         if resume is not None:
-            return resume, found
+            return session.records.find(resume), found
         tasks = tasks_of(found.project) if file is None else file.tasks
         if not tasks:
             raise ParameterError("the project has no tasks; give a file, or set tasks with: project tasks")

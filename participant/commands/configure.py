@@ -26,7 +26,9 @@ def configure(
     ] = None,
     cert_file: Annotated[Path | None, typer.Option(help="client certificate, if the relay asks for one")] = None,
     key_file: Annotated[Path | None, typer.Option(help="private key of the client certificate")] = None,
-    proxy: Annotated[str | None, typer.Option(help="HTTPS proxy, http://[user:password@]host:port")] = None,
+    proxy: Annotated[
+        str | None, typer.Option(help="HTTPS proxy: http://host:port, or http://user:password@host:port")
+    ] = None,
     policy: Annotated[Path | None, typer.Option(help="TOML file with the site's policy")] = None,
     admin_port: Annotated[int | None, typer.Option(help="port for health and metrics, on localhost")] = None,
     unset: Annotated[list[str] | None, typer.Option(help="remove a setting from the file; may be repeated")] = None,

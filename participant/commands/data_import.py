@@ -5,7 +5,6 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import UUID
 
 import typer
 
@@ -19,7 +18,7 @@ from participant.data.pipeline.importing import map_dataset
 from participant.data.pipeline.mapping import Mapping, definitions_of
 from participant.data.sources.choose import Options
 from participant.data.store.store import DatasetStore
-from participant.projects.confirmation import View, view
+from participant.projects.confirmation import View, find, view
 from participant.settings.session import SiteSession, in_session
 from relay.service.command import Commands
 from relay.service.memory import Limits
@@ -116,9 +115,9 @@ def map_(
     mapping: Annotated[Path, typer.Argument(help="TOML file that maps each of the project's variables to its source")],
     common: SiteOptions,
     definitions: Annotated[
-        Path | None, typer.Option(help="TOML file with the project's [[variables]], if the project is not on the relay")
+        Path | None, typer.Option(help="TOML file with the project's variables, if the project is not on the relay")
     ] = None,
-    project: Annotated[UUID | None, typer.Option(help="project whose variables to use")] = None,
+    project: Annotated[str | None, typer.Option(help="name or ID of the project whose variables to use")] = None,
     bad_rows: BadRows = None,
     progress: ShowProgress = True,
 ) -> None:
@@ -126,16 +125,16 @@ def map_(
     if (definitions is None) == (project is None):
         raise ParameterError("name the project with --project, or a file of its variables with --definitions")
     store = DatasetStore(common.settings().datasets)
-    known = definitions_of(definitions) if definitions else _view(UUID(str(project)), common).terms.variables
+    known = definitions_of(definitions) if definitions else _view(str(project), common).terms.variables
     read = Mapping.read(mapping, known)
     with shown(wanted=progress, as_json=common.as_json) as show:
         done = map_dataset(store, name, read, mapped_at=datetime.now(UTC), bad_rows=bad_rows or 0.0, show=show)
     _report(done.summary, common)
 
 
-def _view(project: UUID, common: SiteOptions) -> View:
+def _view(project: str, common: SiteOptions) -> View:
     async def work(session: SiteSession) -> View:
-        return await view(session.relay, project)
+        return await view(session.relay, await find(session.relay, project))
 
     return in_session(common.settings(), work)
 

@@ -91,6 +91,18 @@ def test_lines_of_help_are_the_first_of_what_the_commands_say(module):
     assert shown == {name: (_first(command.help), command.hidden) for name, command in own.items()}
 
 
+@pytest.mark.parametrize("program", PROGRAMS.values())
+def test_help_texts_have_no_brackets_which_rich_would_take_for_markup(program):
+    texts = _texts(typer.main.get_command(importlib.import_module(program).app))
+    assert [text for text in texts if "[" in text] == []
+
+
+def _texts(command):
+    yield from filter(None, (command.help, *(getattr(one, "help", None) for one in command.params)))
+    for name in getattr(command, "commands", ()):
+        yield from _texts(command.get_command(None, name))
+
+
 def _first(help_: str) -> str:
     return " ".join(help_.split("\n\n", maxsplit=1)[0].split())
 

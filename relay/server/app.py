@@ -192,7 +192,8 @@ def _record(relay: Relay, request: web.Request, status: int, name: str, seconds:
     refused = request.get(PROBLEM)
     if refused:
         relay.metrics.problems.labels(refused).inc()
-    _log.info(
+    say = _log.info if refused else _log.debug  # thousands an hour are served; metrics count them
+    say(
         "request",
         route=name,
         method=request.method,

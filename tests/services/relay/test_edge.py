@@ -84,8 +84,11 @@ async def test_a_proxy_that_passes_on_nonsense(guarded):
     assert (await get(guarded, **{"X-Forwarded-For": "somebody"})).problem == "bad-address"
 
 
+LOGS = {"SECAGG_RELAY_LOG_ADDRESSES": "true", "SECAGG_RELAY_LOG_LEVEL": "debug"}
+
+
 async def test_the_log_names_the_address_behind_the_proxy(tmp_path):
-    with RelayProcess.start(tmp_path / "data", environment=LIMITS | {"SECAGG_RELAY_LOG_ADDRESSES": "true"}) as relay:
+    with RelayProcess.start(tmp_path / "data", environment=LIMITS | LOGS) as relay:
         await get(Scene(relay), **{"X-Forwarded-For": "203.0.113.7"})
         assert '"address": "203.0.113.7"' in relay.log
 

@@ -199,10 +199,10 @@ def test_an_exported_log_is_checked_anywhere(tmp_path):
 
 
 async def test_addresses_are_logged_only_if_the_operator_wants_them(tmp_path, relay):
-    await send("GET", f"{relay.url}/livez")
+    await send("GET", f"{relay.url}/v1/sites")  # unsigned, so refused and logged
     assert "127.0.0.1" not in relay.log.replace('"host": "127.0.0.1"', "")
     with RelayProcess.start(tmp_path / "data", environment={"SECAGG_RELAY_LOG_ADDRESSES": "true"}) as telling:
-        await send("GET", f"{telling.url}/livez")
+        await send("GET", f"{telling.url}/v1/sites")
         assert '"address": "127.0.0.1"' in telling.log
 
 

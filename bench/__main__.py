@@ -28,6 +28,7 @@ NAMES = (
     "he",
     "ingest",
     "analyses",
+    "replay",
 )
 
 

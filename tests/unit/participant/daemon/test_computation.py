@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> DatasetStore:
 
 @pytest.fixture
 def there() -> Iterator[Computation]:
-    with Computation(Limits(memory_mib=64, minutes=SECONDS / 60)) as made:
+    with Computation(Limits(memory_mib=192, minutes=SECONDS / 60)) as made:
         yield made
 
 
@@ -80,7 +80,7 @@ def test_what_takes_too_long_is_ended(there: Computation, store: DatasetStore) -
 
 
 def test_what_needs_too_much_memory_is_ended(there: Computation, store: DatasetStore, tmp_path: Path) -> None:
-    (tmp_path / "large.csv").write_text("age\n" + "41\n" * 2_000_000)
+    (tmp_path / "large.csv").write_text("age\n" + "41\n" * 9_000_000)
     import_csv(store, "large", tmp_path / "large.csv")
     with pytest.raises(RefusedError, match=f"^{FAILED}$"):
         asked(there, store, question("large"))

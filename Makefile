@@ -118,7 +118,7 @@ lock: $(READY)   ## regenerate the lock files (versions and hashes only); needs 
 	  --extra relay --extra postgres --extra objects --constraint requirements.lock \
 	  --output-file relay/deploy/container/requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --extra participant --constraint requirements.lock \
+	  --extra participant --extra mongo --extra readstat --extra postgres-source --constraint requirements.lock \
 	  --output-file participant/deploy/container/requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --extra coordinator --extra cluster --constraint requirements.lock \

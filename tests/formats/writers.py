@@ -16,6 +16,7 @@ import polars as pl
 import pyreadstat
 import sqlalchemy
 import xlwt
+from backports import zstd
 
 from participant.data.sources import TableSource
 from participant.data.sources.choose import Options, open_source
@@ -224,6 +225,7 @@ def _kind(column: pl.Series) -> str | None:
 WRITERS: tuple[Writer, ...] = (
     comma, quoted, crlf_with_mark, tabs, utf16, cp1252, semicolons_and_decimal_commas, pandas_with_row_numbers,
     r_with_row_names, compressed(gzip.compress, "gz"), compressed(bz2.compress, "bz2"), compressed(lzma.compress, "xz"),
+    compressed(zstd.compress, "zst"),
     zipped, parquet, xlsx_of_openpyxl, xlsx_of_polars, xlsx_of_pandas, xlsx_below_a_margin, ods, xls, spss,
     spss_compressed, stata, stata_of_pandas, xport, sqlite, documents, frame_of_pandas,
 )  # fmt: skip

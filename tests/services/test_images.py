@@ -6,15 +6,21 @@ of the tree.
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from collections.abc import Iterator
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+from tests.release.extras import CORE, with_its_own
 
 ROOT = Path(__file__).parents[2]
 CONTAINERFILES = sorted(ROOT.glob("*/deploy/container/Containerfile"))
@@ -62,6 +68,29 @@ def test_the_wheel_holds_the_program_and_no_more(tree: Path) -> None:
     wanted = {path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.suffix in suffixes}
     wanted |= {"participant/policy/policy.schema.json", "coordinator/demo/plan.toml"}
     assert names == {name for name in wanted if (tree / name).read_bytes() != CANARY}
+
+
+def test_the_wheel_names_the_extras_that_the_project_declares(tree: Path) -> None:
+    (wheel,) = (tree / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (place,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        told = message_from_bytes(archive.read(place))
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(told.get_all("Provides-Extra")) == set(declared)
+    told_by_extra = {
+        extra: {one.name for one in map(Requirement, told.get_all("Requires-Dist")) if _belongs(one, extra)}
+        for extra in declared
+    }
+    meant = {
+        extra: {Requirement(text).name for one in with_its_own(extra) - {CORE} for text in declared[one]} - {"secagg"}
+        for extra in declared
+    }
+    assert told_by_extra == meant
+
+
+def _belongs(requirement: Requirement, extra: str) -> bool:
+    """Return whether a requirement of the wheel is one of this extra alone."""
+    return re.search(rf"extra == ['\"]{extra}['\"]", str(requirement.marker)) is not None
 
 
 def copied(text: str) -> str:

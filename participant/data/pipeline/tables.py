@@ -11,8 +11,8 @@ from participant.data.sources.frame import FrameSource
 from participant.statistics.language.layout import Array
 
 SUFFIXES = (
-    ".csv", ".tsv", ".csv.gz", ".parquet", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".sas7bdat", ".xpt", ".sav",
-    ".zsav", ".por", ".dta",
+    ".csv", ".tsv", ".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zst", ".parquet", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods",
+    ".sas7bdat", ".xpt", ".sav", ".zsav", ".por", ".dta",
 )  # fmt: skip
 DECLARATION = ".toml"
 

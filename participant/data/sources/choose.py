@@ -8,8 +8,8 @@ from participant.data.sources import TableSource, check_file
 from participant.data.sources.content import Content, content_of
 
 KNOWN = (
-    ".csv .tsv .txt (also .gz .bz2 .xz .zip), .parquet, .xlsx .xlsm .xlsb .xls .ods, .sas7bdat .xpt, .sav .zsav .por, "
-    ".dta"
+    ".csv .tsv .txt (also .gz .bz2 .xz .zst .zip), .parquet, .xlsx .xlsm .xlsb .xls .ods, .sas7bdat .xpt, "
+    ".sav .zsav .por, .dta"
 )
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from participant.data.model.errors import SourceError
+from participant.data.sources.compressed import SIGNS
 
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _SAS = bytes.fromhex("000000000000000000000000c2ea8160b31411cfbd92080009c7318c181f1011")
@@ -58,8 +59,8 @@ def content_of(path: Path) -> Content:
         return _zipped(path)
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_MARKUP):
         raise SourceError(f"{path.name} holds markup (HTML or XML), and no table; export it as CSV or .xlsx")
-    named = {".csv", ".tsv", ".tab", ".txt", ".gz", ".bz2", ".xz"} & {one.lower() for one in path.suffixes}
-    if not named and (head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) or _BINARY & set(head)):
+    named = {".csv", ".tsv", ".tab", ".txt", ".gz", ".bz2", ".xz", ".zst"} & {one.lower() for one in path.suffixes}
+    if not named and (head.startswith(tuple(SIGNS)) or _BINARY & set(head)):
         return Content.UNKNOWN
     return Content.TEXT
 

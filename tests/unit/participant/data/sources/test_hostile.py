@@ -15,6 +15,7 @@ from shutil import rmtree
 
 import polars as pl
 import pytest
+from backports import zstd
 
 from tests.unit.participant.data.sources.test_sources import workbook, write_archive
 
@@ -177,6 +178,17 @@ def wrong_footer(path: Path) -> None:
     path.with_suffix(".parquet").write_bytes(b"PAR1" + bytes(range(100)) + struct.pack("<I", 100) + b"PAR1")
 
 
+def zstd_bomb(path: Path) -> None:
+    """A gibibyte of one letter in a hundred kilobytes."""
+    with zstd.open(path.with_suffix(".zst"), "wb") as file:
+        for _ in range(1 << 10):
+            file.write(b"x" * (1 << 20))
+
+
+def torn_zstd(path: Path) -> None:
+    path.with_suffix(".zst").write_bytes(zstd.compress(b"a,b\n" + b"1,2\n" * 100_000)[:-3])
+
+
 def parquet_bomb(path: Path) -> None:
     """200 million equal values in some kilobytes."""
     frame = pl.DataFrame({"a": pl.repeat(1, 200_000_000, dtype=pl.Int8, eager=True)})
@@ -207,6 +219,8 @@ HOSTILE: dict[Callable[[Path], None], str | None] = {
     long_footer: "the description inside long_footer.parquet is longer",
     wrong_footer: "is not a Parquet file that can be read",
     all_blank: "more than 1,000,000 rows have no value",
+    zstd_bomb: "longer than",
+    torn_zstd: "is damaged, encrypted or torn",
     parquet_bomb: "more than 134,217,728 rows",
 }
 

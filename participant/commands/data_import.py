@@ -55,10 +55,13 @@ def import_(
     table: Annotated[str | None, typer.Option(help="SQL: table or view")] = None,
     query: Annotated[str | None, typer.Option(help="SQL: one SELECT statement")] = None,
     collection: Annotated[str | None, typer.Option(help="MongoDB: database.collection")] = None,
-    cohort: Annotated[Path | None, typer.Option(help="TOML file of a cohort: one row a person, from --omop")] = None,
+    cohort: Annotated[
+        Path | None, typer.Option(help="TOML file of a cohort: one row a person, from --omop or --fhir")
+    ] = None,
     omop: Annotated[
         str | None, typer.Option(help="address of an OMOP database (PostgreSQL, SQLite); or use --url-file")
     ] = None,
+    fhir: Annotated[Path | None, typer.Option(help="folder of FHIR resources, as bulk exports write them")] = None,
     cdm_schema: Annotated[str | None, typer.Option(help="OMOP: schema of the tables")] = None,
     vocabulary_schema: Annotated[str | None, typer.Option(help="OMOP: schema of the vocabularies, if another")] = None,
     show_sql: Annotated[bool, typer.Option("--show-sql", help="OMOP: show the SQL, and do not run it")] = False,
@@ -80,17 +83,24 @@ def import_(
     )
     if cohort is not None:
         if source is not None or options != Options():
-            raise ParameterError("with --cohort, the source is --omop, and options of other sources do not apply")
-        options = CohortOptions.of("omop", cohort, cdm_schema=cdm_schema, vocabulary_schema=vocabulary_schema)
-        place = _place(omop, url_file)
-        sql = sql_of(place, options)
-        if show_sql:
-            common.report({"sql": sql}, sql)
-            return
-        if progress:
-            typer.echo(sql if _on_terminal(common) else json.dumps({"event": "sql", "sql": sql}), err=True)
-    elif omop or cdm_schema or vocabulary_schema or show_sql:
-        raise ParameterError("--omop and its options need a cohort: --cohort FILE")
+            raise ParameterError(
+                "with --cohort, the source is --omop or --fhir, and options of other sources do not apply"
+            )
+        options = CohortOptions.of(
+            "omop" if fhir is None else "fhir", cohort, cdm_schema=cdm_schema, vocabulary_schema=vocabulary_schema
+        )
+        place = _place_of_cohort(omop, fhir, url_file)
+        if options.kind == "omop":
+            sql = sql_of(place, options)
+            if show_sql:
+                common.report({"sql": sql}, sql)
+                return
+            if progress:
+                typer.echo(sql if _on_terminal(common) else json.dumps({"event": "sql", "sql": sql}), err=True)
+        elif show_sql:
+            raise ParameterError("--show-sql is for OMOP databases")
+    elif omop or fhir or cdm_schema or vocabulary_schema or show_sql:
+        raise ParameterError("--omop, --fhir and their options need a cohort: --cohort FILE")
     else:
         place = _place(source, url_file)
     with shown(wanted=progress, as_json=common.as_json) as show:
@@ -143,6 +153,12 @@ def _place(source: str | None, url_file: Path | None) -> str:
     if (source is None) == (url_file is None):
         raise ParameterError("name a file or a database address, or use --url-file with a file that holds the address")
     return source if source is not None else Path(str(url_file)).read_text(encoding="utf-8").strip()
+
+
+def _place_of_cohort(omop: str | None, fhir: Path | None, url_file: Path | None) -> str:
+    if sum(one is not None for one in (omop, fhir, url_file)) != 1:
+        raise ParameterError("name one source of the cohort: --omop ADDRESS, --url-file FILE or --fhir FOLDER")
+    return str(fhir) if fhir is not None else _place(omop, url_file)
 
 
 def _on_terminal(common: SiteOptions) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from participant.data.cohort.dialect import check_dialect
+from participant.data.cohort.fhir import FhirFolder, FhirRelations, check_cohort
 from participant.data.cohort.language import CohortDefinition, CohortFile
 from participant.data.cohort.omop import OmopRelations
 from participant.data.cohort.source import CohortSource
@@ -66,14 +67,15 @@ def open_cohort(place: str, options: CohortOptions) -> CohortSource:
     """Return the source of a cohort.
 
     Args:
-        place: database's address.
+        place: database's address, or the folder's path.
         options: cohort file and options.
 
     Raises:
         DeclarationError: the cohort file is wrong, or names concepts that do not exist; the message says where.
         SourceError: the data cannot be read, or nobody is in the cohort.
     """
-    return _open_omop(place, options.file.parse(), options)
+    cohort = options.file.parse()
+    return _open_omop(place, cohort, options) if options.kind == "omop" else _open_fhir(Path(place), cohort, options)
 
 
 def sql_of(place: str, options: CohortOptions) -> str:
@@ -105,13 +107,26 @@ def _open_omop(url: str, cohort: CohortDefinition, options: CohortOptions) -> Co
         except Exception as error:  # noqa: BLE001 - drivers raise what they like, and their words quote the address
             raise told("the database cannot be read", error) from None
         source = CohortSource(
+            cohort, options.file, relations, connection=connection, kind="omop", place=place_of(engine), notes=remarks
+        )
+        source.keep(opened.pop_all())
+        return source
+
+
+def _open_fhir(folder: Path, cohort: CohortDefinition, options: CohortOptions) -> CohortSource:
+    read = FhirFolder(folder, cohort, check_cohort(cohort, options.name))
+    with ExitStack() as opened:
+        engine = read.engine()
+        opened.callback(engine.dispose)
+        connection = opened.enter_context(engine.connect())
+        source = CohortSource(
             cohort,
             options.file,
-            relations,
+            FhirRelations(cohort),
             connection=connection,
-            kind="omop",
-            place=place_of(engine),
-            notes=remarks,
+            kind="fhir",
+            place=f"folder {folder.name}",
+            notes=tuple(read.notes()),
         )
         source.keep(opened.pop_all())
         return source

@@ -177,13 +177,16 @@ class CohortSource:
         below, above = (
             pl.Series(found[f"{name}__{end}"], dtype=pl.Int64).fill_null(0) > 0 for end in ("below", "above")
         )
-        strange, both = odd.is_not_null(), below & above
-        below, above = below & ~both & ~strange, above & ~both & ~strange
+        strange = odd.is_not_null()
+        endless = ~values.is_finite().fill_null(value=True) & ~strange
+        both = below & above & ~strange & ~endless
+        below, above = (one & ~both & ~strange & ~endless for one in (below, above))
         for unit, count in odd.drop_nulls().value_counts().iter_rows():
             self._reasons[name][f"a record in {unit[:_SHOWN]}, for which no conversion is declared"] += count
-        self._count(name, "limits on both sides", both & ~strange)
+        self._count(name, "a record whose number is infinite or none", endless)
+        self._count(name, "limits on both sides", both)
         self._count(name, "no record in the window", values.is_null() & ~strange)
-        gone = strange | both
+        gone = strange | endless | both
         if variable.limits == "apart":
             gone |= below | above
             self._count(name, f"below the limit in {name}_below", below)

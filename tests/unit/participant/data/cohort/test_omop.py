@@ -359,6 +359,13 @@ def test_text_in_a_column_of_numbers_is_none(clinic: Clinic, take) -> None:
     assert "records by unit: % (1, without a number), % (1)" in done.facts.notes["hba1c"]
 
 
+def test_infinite_numbers_are_missing_with_a_reason(clinic: Clinic, take) -> None:
+    clinic.person(1).condition(1, omop.TYPE_2, "06-30").hba1c(1, "06-01", float("inf"), mark=omop.BELOW)
+    done = take(clinic.write(), HEAD + HBA1C + YEAR + VALUE)
+    assert (values(done)["hba1c"], values(done)["hba1c_below"]) == ([None], [None])
+    assert "a record whose number is infinite or none" in column(done, "hba1c").reasons
+
+
 def test_what_is_wrong_with_a_database_is_said_before_anything_is_stored(clinic: Clinic, take, tmp_path: Path) -> None:
     text = HEAD + TIMES
     with pytest.raises(SourceError, match=r"there is no file gone\.db"):

@@ -28,6 +28,7 @@ from participant.analyses.survival.cox import CoxSpec
 from participant.statistics.evaluation.describe import InWords, describe
 from participant.statistics.language.conditions import Condition, comparisons, in_words, meets
 from participant.statistics.language.statistic import Columns
+from participant.statistics.models.basis import Basis, Splines
 from participant.statistics.models.design import Indicator, Numeric, Power
 from participant.study.asks import columns_of, first_query, statistics_of
 from participant.study.plan import NamedSpec, PlanError
@@ -236,6 +237,8 @@ def _of_design(spec: TableSpec) -> Iterator[tuple[Severity, str]]:
     for one in factors:
         if isinstance(one.function, Power) and abs(one.function.exponent) > HIGH_POWER:
             yield "serious", f"{one.names[0]}: the few largest values dominate a high power"
+    if bumps := [one.label for one in _bases(spec) if isinstance(one.function, Splines) and one.function.knots]:
+        yield "notice", f"B-splines ({', '.join(bumps)}): each is a sum over the rows between a few neighbouring knots"
     parameters = _parameters(spec)
     if parameters * PERSONS_PER_PARAMETER > spec.row_limit:
         yield (
@@ -249,6 +252,15 @@ def _factors(spec: TableSpec) -> list[Numeric]:
         return []
     try:
         return [one for one in spec.parsed().design.factors if isinstance(one, Numeric)]
+    except ParameterError:  # `check` reports the error
+        return []
+
+
+def _bases(spec: TableSpec) -> list[Basis]:
+    if not isinstance(spec, FormulaSpec):
+        return []
+    try:
+        return [one for one in spec.parsed().design.factors if isinstance(one, Basis)]
     except ParameterError:  # `check` reports the error
         return []
 
@@ -286,6 +298,9 @@ def _set_apart(spec: TableSpec, columns: Columns) -> Iterator[tuple[str, NDArray
     for inner in _models(spec):
         if weight := getattr(inner, "weight", None):
             yield f"the weight {weight.column}", columns[weight.column] != 0
+        for basis in _bases(inner):
+            for name, values in zip(basis.names, basis.coded(columns).z, strict=True):
+                yield name, values != 0
         for factor in _factors(inner):
             if isinstance(factor.function, Indicator):
                 yield factor.names[0], factor.coded(columns).z[0] != 0

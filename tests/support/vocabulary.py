@@ -40,9 +40,21 @@ CODES = {
     "gbsg2": {"horTh": (0.0, 1.0), "tgrade": (1.0, 3.0, 2.0)},
 }
 FORMULAS = {
-    "lung": ("~ age", "~ sex * age", "~ ph.ecog + I(age ** 2) - 1", "~ C(ph.ecog, ref=2) + log(age):sex"),
+    "lung": (
+        "~ age",
+        "~ sex * age",
+        "~ ph.ecog + I(age ** 2) - 1",
+        "~ C(ph.ecog, ref=2) + log(age):sex",
+        "~ ns(age, knots=[50, 65])",
+    ),
     "rossi": ("~ prio + fin - 1", "~ fin:mar + fin + mar", "~ age + I(prio >= 3)", "~ scale(age, 25, 6)"),
-    "gbsg2": ("~ horTh * tgrade", "~ log(age) + pnodes", "~ tgrade + sqrt(progrec)", "~ age:tgrade - 1"),
+    "gbsg2": (
+        "~ horTh * tgrade",
+        "~ log(age) + pnodes",
+        "~ bs(age, knots=[50]) + poly(pnodes, 2)",
+        "~ tgrade + sqrt(progrec)",
+        "~ age:tgrade - 1",
+    ),
 }
 ROW_STATISTICS = tuple(name for name in STATISTICS if name not in {"imputed", "ranges", "training"})
 

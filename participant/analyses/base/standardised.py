@@ -7,7 +7,7 @@ products of centres and scales, and coefficients b* of z* are coefficients b = B
 
 A factor is centred only if the design spans the same space afterwards: if each of its products, without it, is in the
 design as well (for a single factor: the intercept). Otherwise it is scaled only, by its largest absolute value.
-Indicators and levels stay as they are, and so do factors of one name with different centres of their own.
+Indicators, levels and bases stay as they are, and so do factors of one name with different centres of their own.
 
 Source: Marquardt, Snee 1975, Am Stat 29:3, for centring and scaling by ranges.
 """
@@ -22,7 +22,7 @@ from typing import Self
 import numpy as np
 
 from participant.statistics.language.layout import Array
-from participant.statistics.models.design import Coding, Design, Indicator, Numeric
+from participant.statistics.models.design import Design, Factor, Indicator, Numeric
 
 Name = frozenset[str]
 """A covariate's factors and levels by name, such as {"age", "sex[2]"}; the intercept has none."""
@@ -104,11 +104,11 @@ def _moved(factor: Numeric, centre: float, scale: float) -> Numeric:
     return factor.model_copy(update=changes)
 
 
-def _inside(factor: Numeric | Coding, moves: Mapping[Numeric, tuple[float, float]]) -> Numeric | Coding:
+def _inside(factor: Factor, moves: Mapping[Numeric, tuple[float, float]]) -> Factor:
     return _moved(factor, *moves[factor]) if isinstance(factor, Numeric) and factor in moves else factor
 
 
-def _covariates(term: tuple[Numeric | Coding, ...]) -> Iterator[Name]:
+def _covariates(term: tuple[Factor, ...]) -> Iterator[Name]:
     for parts in product(*(factor.names for factor in term)):
         yield frozenset(parts)
 

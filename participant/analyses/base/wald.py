@@ -13,7 +13,8 @@ from math import prod
 import numpy as np
 
 from participant.statistics.language.layout import Array
-from participant.statistics.models.design import Coding, Design
+from participant.statistics.models.basis import Basis
+from participant.statistics.models.design import Coding, Design, Factor
 
 
 def terms_of(design: Design) -> Mapping[str, list[int]]:
@@ -22,11 +23,20 @@ def terms_of(design: Design) -> Mapping[str, list[int]]:
     start = 0
     for term in design.terms:
         count = prod(len(factor.names) for factor in term)
-        name = ":".join(factor.column if isinstance(factor, Coding) else factor.names[0] for factor in term)
+        name = ":".join(_label(factor) for factor in term)
         if term:
             places[name] = list(range(start, start + count))
         start += count
     return places
+
+
+def _label(factor: Factor) -> str:
+    match factor:
+        case Coding(column=column):
+            return column
+        case Basis(label=label):
+            return label
+    return factor.names[0]
 
 
 def wald_f(coef: Array, covariance: Array, which: Sequence[int]) -> float:

@@ -1,6 +1,7 @@
 """Designs: typed terms that turn a table's columns into the covariates of a model.
 
-A factor is a numeric column with a declared range, transformed and scaled, or a category with its levels. A term is a
+A factor is a numeric column with a declared range, transformed and scaled, or turned into a basis of smooth curves
+(`basis`), or a category with its levels. A term is a
 product of factors, and a design a list of terms; the term without factors is the intercept. Every covariate has a
 provable range: the interval product of its factors' ranges.
 
@@ -17,8 +18,8 @@ the same; the floor (`suppression`) considers the covariates, not the columns be
 Source: Wilkinson, Rogers 1973, Appl Statist 22:392, for terms and their expansion.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Literal, NamedTuple, Self
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array
 from participant.statistics.language.statistic import Columns
 from participant.statistics.language.support import Groups
-from participant.statistics.models.variables import Variable
+from participant.statistics.models.basis import Basis
+from participant.statistics.models.variables import Coded, Variable
 
 MAX_LEVELS = 256
 MAX_COVARIATES = 256
@@ -70,18 +72,6 @@ class Indicator(Strict):
 
 
 Function = Annotated[Untransformed | Log | Power | Indicator, Field(discriminator="kind")]
-
-
-class Coded(NamedTuple):
-    """A factor, term or design, evaluated for some rows.
-
-    Attributes:
-        z: (p, rows) float64, inside the declared ranges.
-        outside: for each column of the table, whether each value is outside the range or levels, (rows,) bool.
-    """
-
-    z: Array
-    outside: Mapping[str, NDArray[np.bool_]]
 
 
 class Numeric(Variable):
@@ -226,7 +216,7 @@ class Coding(Category):
         return np.concatenate([of_levels, ~of_levels.any(axis=0, keepdims=True)])
 
 
-Factor = Annotated[Numeric | Coding, Field(discriminator="kind")]
+Factor = Annotated[Numeric | Coding | Basis, Field(discriminator="kind")]
 Term = Annotated[tuple[Factor, ...], Field(max_length=MAX_FACTORS)]
 INTERCEPT: tuple[Factor, ...] = ()
 
@@ -247,7 +237,7 @@ class Design(Strict):
         return self
 
     @property
-    def factors(self) -> Iterator[Numeric | Coding]:
+    def factors(self) -> Iterator[Numeric | Coding | Basis]:
         return (factor for term in self.terms for factor in term)
 
     @property
@@ -322,7 +312,7 @@ def _rows(columns: Columns) -> int:
     return len(next(iter(columns.values())))
 
 
-def _coded(term: tuple[Numeric | Coding, ...], columns: Columns) -> Coded:
+def _coded(term: tuple[Numeric | Coding | Basis, ...], columns: Columns) -> Coded:
     factors = [factor.coded(columns) for factor in term]
     return Coded(_product([factor.z for factor in factors], columns), _joined(factors))
 
@@ -335,7 +325,7 @@ def _product(factors: Iterable[Array], columns: Columns) -> Array:
     return values
 
 
-def _share(factor: Numeric | Coding, columns: Columns) -> Array:
+def _share(factor: Numeric | Coding | Basis, columns: Columns) -> Array:
     low, high = (end[:, np.newaxis] for end in factor.box)
     return (factor.coded(columns).z - low) / np.where(high > low, high - low, 1.0)
 
@@ -348,14 +338,14 @@ def _joined(parts: Iterable[Coded]) -> dict[str, NDArray[np.bool_]]:
     return outside
 
 
-def _names(term: tuple[Numeric | Coding, ...]) -> list[str]:
+def _names(term: tuple[Numeric | Coding | Basis, ...]) -> list[str]:
     names = [""]
     for factor in term:
         names = [f"{first}:{second}" if first else second for first in names for second in factor.names]
     return names if term else ["1"]
 
 
-def _box(term: tuple[Numeric | Coding, ...]) -> tuple[Array, Array]:
+def _box(term: tuple[Numeric | Coding | Basis, ...]) -> tuple[Array, Array]:
     low, high = np.ones(1), np.ones(1)
     with np.errstate(over="ignore", invalid="ignore"):  # a design refuses infinite values
         for factor in term:

@@ -10,6 +10,7 @@ name of a declared variable, or one of
     log(v), sqrt(v)               transformations
     I(v ** 2), I(v >= 50)         a power, an indicator
     center(v, 60), scale(v, 60, 10)     with given numbers, as no site knows the pooled mean
+    ns(v, knots=[50, 65]), bs(v, knots=[50, 65], degree=3), poly(v, 2)      bases of smooth curves (`basis`)
 
 A category gets treatment coding, or full coding if nothing else in the model spans its levels, as in R.
 
@@ -28,6 +29,7 @@ from pydantic import ValidationError
 from participant.statistics.language.conditions import Operator
 from participant.statistics.language.definitions import Definition
 from participant.statistics.language.query import in_words
+from participant.statistics.models.basis import Basis
 from participant.statistics.models.design import Category, Coding, Design, Function, Indicator, Log, Numeric, Power
 from participant.statistics.models.variables import Variable
 from secagg.errors import ParameterError
@@ -60,7 +62,7 @@ _WORDS = {
 Declared = Mapping[str, Variable | Category]
 """The variables that a formula may name: numbers with their range, categories with their levels."""
 
-Parsed = Numeric | Coding
+Parsed = Numeric | Coding | Basis
 
 
 class FormulaError(ParameterError):
@@ -83,7 +85,7 @@ def declared(definitions: Iterable[Definition]) -> dict[str, Variable | Category
 class Model:
     """A parsed formula: the outcome on its left, or None, and the design on its right."""
 
-    outcome: Numeric | Coding | None
+    outcome: Numeric | Coding | Basis | None
     design: Design
 
 
@@ -198,6 +200,8 @@ def _read(node: ast.expr, declared: Declared) -> Parsed:
                     return _category(variable, None)
                 case [ast.keyword(arg="ref", value=value)] if (reference := _number(value)) is not None:
                     return _category(variable, reference)
+        case ast.Call(func=ast.Name(id="bs" | "ns" | "poly")):
+            return _basis(node, declared)
         case ast.Call(func=ast.Name(id="center"), args=[inner, centre], keywords=[]):
             return _shifted(inner, _number(centre), 1.0, declared)
         case ast.Call(func=ast.Name(id="scale"), args=[inner, centre, scale], keywords=[]):
@@ -209,6 +213,39 @@ def _read(node: ast.expr, declared: Declared) -> Parsed:
         case _:
             return _transformed(node, declared)
     raise _beyond(ast.unparse(node))
+
+
+def _basis(node: ast.Call, declared: Declared) -> Basis:
+    match node:
+        case ast.Call(func=ast.Name(id=kind), args=[inner, *rest], keywords=keywords) if name := _name(inner):
+            variable = _numeric(name, declared)
+            arguments = [(str(one.arg), one.value) for one in keywords] + [("degree", one) for one in rest]
+            given = {one: numbers for one, value in arguments if (numbers := _numbers(value)) is not None}
+            wanted = {"bs": [{"knots"}, {"knots", "degree"}], "ns": [{"knots"}], "poly": [{"degree"}]}[kind]
+            if given.keys() in wanted and len(given) == len(arguments) and (kind == "poly" or not rest):
+                function = {"kind": kind} | {one: _plain(one, numbers) for one, numbers in given.items()}
+                of = {"column": variable.column, "low": variable.low, "high": variable.high}
+                return Basis.model_validate(of | {"function": function})
+    raise FormulaError(
+        f"{ast.unparse(node)[:80]!r}: write ns(v, knots=[50, 65]), bs(v, knots=[50, 65], degree=3) or poly(v, 2)"
+    )
+
+
+def _numbers(node: ast.expr) -> list[float] | None:
+    """Return a number or a list of numbers, also as R's ``c(50, 65)``."""
+    match node:
+        case ast.List(elts=elements) | ast.Call(func=ast.Name(id="c"), args=elements, keywords=[]):
+            numbers = [_number(one) for one in elements]
+        case _:
+            numbers = [_number(node)]
+    return None if None in numbers else cast("list[float]", numbers)
+
+
+def _plain(name: str, numbers: list[float]) -> tuple[float, ...] | int | float:
+    if name == "knots":
+        return tuple(numbers)
+    (degree,) = numbers if len(numbers) == 1 else (-1.0,)
+    return int(degree) if degree == int(degree) else degree
 
 
 def _shifted(inner: ast.expr, centre: float | None, scale: float | None, declared: Declared) -> Numeric:
@@ -268,7 +305,8 @@ def _number(node: ast.expr) -> float | None:
 def _beyond(what: str) -> FormulaError:
     return FormulaError(
         f"{what[:80]!r} is not supported; a formula may use names, C(v), C(v, ref=2), log(v), sqrt(v), I(v ** 2), "
-        "I(v >= 50), center(v, 60), scale(v, 60, 10), joined by + - : * / **"
+        "I(v >= 50), center(v, 60), scale(v, 60, 10), ns(v, knots=[50, 65]), bs(v, knots=[50, 65]), poly(v, 2), "
+        "joined by + - : * / **"
     )
 
 

@@ -10,7 +10,8 @@ from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array
 from participant.statistics.language.statistic import Columns, Params
 from participant.statistics.language.support import Support, common
-from participant.statistics.models.design import Coded, Design, Numeric, Untransformed
+from participant.statistics.models.design import Design, Numeric, Untransformed
+from participant.statistics.models.variables import Coded
 
 MAX_LINEAR = 1e12  # keeps every linear predictor finite
 

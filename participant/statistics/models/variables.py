@@ -5,10 +5,11 @@ else. A site that refused instead would disclose to relay and coordinator that o
 filters would then let them find out which one. A count across all sites is enough for the analyst to correct the range.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import FiniteFloat, model_validator
 
 from participant.statistics.language.conditions import Name, Strict
@@ -28,6 +29,18 @@ class Variable(Strict):
         if not self.low < self.high or not np.isfinite(self.high - self.low):
             raise ValueError("the range needs low < high")
         return self
+
+
+class Coded(NamedTuple):
+    """A factor, term or design, evaluated for some rows.
+
+    Attributes:
+        z: (p, rows) float64, inside the declared ranges.
+        outside: for each column of the table, whether each value is outside the range or levels, (rows,) bool.
+    """
+
+    z: Array
+    outside: Mapping[str, NDArray[np.bool_]]
 
 
 class Bounded(NamedTuple):

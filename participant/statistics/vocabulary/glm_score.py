@@ -37,9 +37,10 @@ from participant.statistics.language.from_sums import FROM_SUMS
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Statistic
 from participant.statistics.language.support import Support
-from participant.statistics.models.design import Coded, Numeric, cross_bounds, cross_sums
+from participant.statistics.models.design import Numeric, cross_bounds, cross_sums
 from participant.statistics.models.families import Family, FamilyName, Parts
 from participant.statistics.models.model import LinearParams, other_than_binary, single
+from participant.statistics.models.variables import Coded
 
 MAX_LIMIT = 100.0  # its exponential is far beyond any mean
 

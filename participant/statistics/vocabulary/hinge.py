@@ -25,8 +25,9 @@ from participant.statistics.language.disclosure import Disclosure, of_model
 from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Statistic
 from participant.statistics.language.support import Support
-from participant.statistics.models.design import Coded, Numeric, cross_bounds, cross_sums
+from participant.statistics.models.design import Numeric, cross_bounds, cross_sums
 from participant.statistics.models.model import LinearParams, single
+from participant.statistics.models.variables import Coded
 
 
 class HingeParams(LinearParams):

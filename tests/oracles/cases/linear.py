@@ -12,6 +12,7 @@ from statsmodels.stats.outliers_influence import variance_inflation_factor
 from participant.analyses.hypothesis.ancova import AncovaSpec
 from participant.analyses.hypothesis.correlation import CorrelationSpec
 from participant.analyses.regression.linear import LinearSpec
+from participant.statistics.models.basis import Basis, NaturalSplines, Splines
 from participant.statistics.models.design import Category
 from participant.statistics.models.variables import Variable
 from tests.oracles.case import Agreement, Sites, case, coefficients, p_values, within
@@ -25,6 +26,8 @@ MEALS = Variable(column="meal.cal", low=0, high=5000)
 SCALED = tuple(Variable(column=name, low=-1, high=1) for name in ("age", "bmi", "bp", "s1", "s2", "s5"))
 TARGET = Variable(column="target", low=0, high=400)
 SIZE = Variable(column="tsize", low=0, high=150)
+DAYS = Variable(column="time", low=1, high=1100)
+NODES = Variable(column="pnodes", low=0, high=60)
 YEARS = Variable(column="age", low=18, high=90)
 
 
@@ -150,4 +153,46 @@ async def ancova(spec: AncovaSpec, sites: Sites) -> list[Agreement]:
         p_values(
             [*(one.p for one in result.sources[:-1]), result.slopes.p], [*table["PR(>F)"].dropna(), slopes["Pr(>F)"][1]]
         ),
+    ]
+
+
+@case(
+    LinearSpec(
+        formula="meal.cal ~ bs(age, knots=[55, 65]) + ns(time, knots=[200, 500])", numbers=(MEALS, AGE, DAYS), **LUNG
+    ),
+    LinearSpec(
+        formula="tsize ~ bs(age, knots=[45, 60], degree=2) + ns(pnodes, knots=[3, 10])",
+        numbers=(SIZE, YEARS, NODES),
+        **GBSG2,
+    ),
+    LinearSpec(
+        formula="target ~ bs(bmi, knots=[0]) + ns(s5, knots=[-0.05, 0.05])", numbers=(*SCALED, TARGET), **DIABETES
+    ),
+)
+async def splines(spec: LinearSpec, sites: Sites) -> list[Agreement]:
+    """Natural splines have other coordinates in patsy, for the same curves, so only their fit is compared."""
+    result = await spec.analyse(sites)
+    outcome, design = spec.model()
+    rows = sites.rows(spec, outcome.column, *design.columns)
+    rows.columns = [name.replace(".", "_") for name in rows.columns]
+    bumps, smooth = (term[0] for term in design.terms[1:])
+    assert isinstance(bumps, Basis)
+    assert isinstance(smooth, Basis)
+    assert isinstance(bumps.function, Splines)
+    assert isinstance(smooth.function, NaturalSplines)
+    formula = (
+        f"{outcome.column.replace('.', '_')} ~ bs({bumps.column}, knots={list(bumps.function.knots)}, "
+        f"degree={bumps.function.degree}, lower_bound={bumps.low}, upper_bound={bumps.high}) + "
+        f"cr({smooth.column}, knots={list(smooth.function.knots)}, lower_bound={smooth.low}, "
+        f"upper_bound={smooth.high}, constraints='center')"
+    )
+    oracle = ols(formula, rows).fit()
+    which = slice(1, 1 + len(bumps.names))
+    return [
+        coefficients(result.coef[which], oracle.params.iloc[which], "coefficients of B-splines"),
+        coefficients(result.se[which], oracle.bse.iloc[which], "their standard errors"),
+        coefficients(
+            (result.r_squared, result.f, result.sigma**2), (oracle.rsquared, oracle.fvalue, oracle.scale), "fit"
+        ),
+        p_values(result.f_p, oracle.f_pvalue),
     ]

@@ -44,6 +44,7 @@ def test_a_plain_plan_has_no_findings() -> None:
         ([LOGISTIC | {"offset": {"column": "time", "low": 1, "high": 9}}], {}, "model", "offset"),
         ([LOGISTIC | {"formula": "status ~ I(age > 60) + I(age > 61)"}], {}, "model", "several indicators"),
         ([LOGISTIC | {"formula": "status ~ I(age > 60)"}], {}, "model", "an indicator"),
+        ([LOGISTIC | {"formula": "status ~ bs(age, knots=[50])"}], {}, "model", "B-splines (bs(age))"),
         ([LOGISTIC | {"formula": "status ~ I(age ** 8)"}], {}, "model", "high power"),
         ([LOGISTIC], {"row_limit": 20}, "model", "3 parameters for at most 20 rows"),
         ([KAPLAN_MEIER | {"grid": {"width": 1, "count": 1000}}], {}, "curve", "a grid of 1000 intervals"),

@@ -231,3 +231,27 @@ async def test_a_spread_that_is_small_beside_the_range(x: list[float], error: ty
         result = await correlation(X, Y).analyse(given)
         assert result.pairs[0].r == pytest.approx(stats.pearsonr(rows["x"], rows["y"]).statistic, rel=1e-6)
         assert len(given.queries) == 3  # within ranges
+
+
+async def test_splines_are_fitted_as_in_r() -> None:
+    """The coefficients and standard errors of R 4.2.2, lm(y ~ ns(age, knots = c(40, 60)) * g) and of bs(..., 2)."""
+    rows = np.arange(60)
+    age = 20 + rows * 7 % 61.0
+    table = {"age": age, "g": rows % 2.0, "y": np.sin(age / 15) + rows % 7 / 10}
+    numbers = (Variable(column="age", low=18, high=90), Variable(column="y", low=-2, high=2))
+    given = {"numbers": numbers, "categories": (Category(column="g", levels=(0, 1)),), "residuals": False}
+    natural = await linear("y ~ ns(age, knots=c(40, 60)) * g", **given).analyse(PlainSum(parted(table, 20, 45)))
+    coef = [1.151949813478, -2.46943807286161, -1.57311940423402, -1.25260954623924]
+    coef += [0.125302993217997, 0.014542414902642, -0.393657479852426, -0.287155496674783]
+    se = [0.153824553446901, 0.181816094177189, 0.408753915943362, 0.243318691657625]
+    se += [0.214892940159919, 0.265285439957734, 0.594808864899502, 0.390060899480865]
+    np.testing.assert_allclose(natural.coef, coef, rtol=1e-8)
+    np.testing.assert_allclose(natural.se, se, rtol=1e-8)
+    assert [(term.name, term.df) for term in natural.terms] == [("ns(age)", 3), ("g", 1), ("ns(age):g", 3)]
+    bumps = await linear("y ~ bs(age, knots=[40, 60], degree=2)", **given).analyse(PlainSum(parted(table, 20, 45)))
+    expected = [0.98707854410589, 0.612877664397813, -0.91708344158838, -2.27883196011862, -0.645394001790024]
+    np.testing.assert_allclose(bumps.coef, expected, rtol=1e-8)
+    assert bumps.r_squared == pytest.approx(0.940634986117448, rel=1e-9)
+    cubic = await linear("y ~ poly(age, 3)", **given).analyse(PlainSum(parted(table, 20, 45)))
+    assert cubic.r_squared == pytest.approx(0.941106723948543, rel=1e-9)
+    assert cubic.sigma**2 * cubic.df == pytest.approx(2.20593214548799, rel=1e-9)

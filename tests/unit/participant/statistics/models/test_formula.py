@@ -96,7 +96,7 @@ def test_names_levels_and_outcome() -> None:
     [
         ("y ~ ward", "the variable ward is not declared; declared are age"),
         ("y ~ log(age + 1)", "is not supported"),
-        ("y ~ poly(age, 2)", "is not supported"),
+        ("y ~ cr(age, 2)", "is not supported"),
         ("y ~ __import__('os')", "is not supported"),
         ("y ~ I(__import__('os').system('x') > 3)", "is not supported"),
         ("y ~ C(age)", "C\\(\\) needs a category"),

@@ -32,7 +32,7 @@ async def admin_port(session: Session, default: int | None = None) -> AsyncItera
     await runner.setup()
     try:
         with opening("admin_port", port):
-            await web.TCPSite(runner, "127.0.0.1", port).start()
+            await web.TCPSite(runner, session.settings.admin_host, port).start()
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()

@@ -40,6 +40,7 @@ from relay.api.wire import RunLease
 from relay.client.transport import RelayError, RelayUnavailableError, RunState
 from relay.party.disk import DiskError
 from relay.party.journal import JournalError, RestoredStateError
+from relay.service.clock import SteadyClock
 from relay.service.logs import bind, logger
 from secagg.errors import NotEnoughParticipantsError, ParameterError, SecaggError
 
@@ -53,6 +54,7 @@ AWAY_S = 2.0
 LATE_S = 60.0
 """Longest time after its deadline in which a run reaches a final state."""
 DEADLINE = "deadline"
+RESTORED = "relay-restored: the relay was restored from a backup that is older than this run; rerun it with: retry"
 
 _log = logger(__name__)
 T = TypeVar("T")
@@ -213,6 +215,7 @@ class _Work:
         self._record = record
         self._sealed = sealed
         self._session = session
+        self._clock = SteadyClock()
         self._lease: int | None = None
         self._channel: RunChannel | None = None
         names = (sealed.names[key] for key in sealed.confirmed)
@@ -248,6 +251,12 @@ class _Work:
         except RunOverdueError:
             await self._end(RunState.FAILED, DEADLINE)
             raise
+        except RelayError as error:
+            if error.type != "not-found" or not await self._was_forgotten():
+                await self._end(RunState.FAILED, str(error))
+                raise
+            await self._end(RunState.FAILED, RESTORED)
+            raise RunEndedError(self._run, RunState.FAILED, RESTORED) from None
         except SecaggError as error:
             await self._end(RunState.FAILED, str(error))
             raise
@@ -257,6 +266,13 @@ class _Work:
             raise
         await self._end(RunState.COMPLETED, "")
         return report
+
+    async def _was_forgotten(self) -> bool:
+        """Return whether the relay was restored from a backup that is older than this run."""
+        try:
+            return (await self._session.relay.relay()).since > self._record.began
+        except (RelayError, RelayUnavailableError):
+            return False
 
     async def _pause(self) -> None:
         self._session.records.move(self._run, RunState.PAUSED)
@@ -386,7 +402,7 @@ class _Work:
         every_s = self._session.settings.lease_s / 3
         looked = time.monotonic()
         while True:
-            if time.time() >= self._record.deadline:
+            if self._clock.now() >= self._record.deadline:
                 raise RunOverdueError(f"the deadline of run {self._run} has passed")
             if self._requested() == "cancel":
                 raise RunCancelledError(f"run {self._run} was cancelled")

@@ -53,6 +53,9 @@ class CoordinatorConfig(Settings):
         le=65535,
         description="port for health and metrics; 0 picks a free one; by default, none is opened",
     )
+    admin_host: str = Field(
+        default="127.0.0.1", description="address of that port; it has no password, so only the monitoring may reach it"
+    )
     scheduler: str = Field(
         default="", description="Dask cluster that removes the masks, tls://host:port; by default, this machine does"
     )

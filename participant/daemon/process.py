@@ -52,7 +52,7 @@ async def serve(config: ParticipantConfig, identity: Identity, *, announce: bool
         runner = web.AppRunner(admin_app(daemon.registry, daemon.readiness), access_log=None)
         await runner.setup()
         with opening("admin_port", config.admin_port):
-            await web.TCPSite(runner, "127.0.0.1", config.admin_port).start()
+            await web.TCPSite(runner, config.admin_host, config.admin_port).start()
         try:
             if announce:
                 port = runner.addresses[0][1]

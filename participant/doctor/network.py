@@ -10,6 +10,7 @@ from relay.api.wire import RelayFacts
 from relay.client.errors import RelayError, RelayUnavailableError
 from relay.client.transport import RelayClient
 from relay.service.checkup import Check, finding
+from relay.service.dates import expiry
 from secagg import __version__
 
 _STEPS = ("dns", "proxy", "connection", "tls", "answer")
@@ -55,8 +56,8 @@ def certificate_expiry(look: Look) -> Check:
     until = look.health.expires
     if until is None:
         return _without(look.health, "tls", "no certificate, because the relay is on this machine")
-    days = (until - time.time()) / _DAY_S
-    return finding(days > 14, f"expires in {days:.0f} days", "ask the relay's operator to renew it")
+    left_s = until - time.time()
+    return finding(left_s > 14 * _DAY_S, expiry(left_s), "ask the relay's operator to renew it")
 
 
 def authority(look: Look) -> Check:

@@ -36,6 +36,9 @@ class ParticipantConfig(Settings):
     proxy: str | None = Field(default=None, description="HTTPS proxy; default: the environment's")
     policy: Path | None = Field(default=None, description="TOML file with the site's policy; default: cautious rules")
     admin_port: int = Field(default=8451, ge=0, le=65535, description="port for health and metrics; 0 picks any")
+    admin_host: str = Field(
+        default="127.0.0.1", description="address of that port; it has no password, so only the monitoring may reach it"
+    )
     import_memory_mib: int = Field(default=4096, ge=256, description="memory that an import may use, in MiB")
     import_minutes: float = Field(default=240, gt=0, description="minutes that an import may take")
     computation_memory_mib: int = Field(default=4096, ge=256, description="memory that an answer may use, in MiB")

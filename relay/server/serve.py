@@ -14,10 +14,12 @@ from aiohttp import web
 
 from relay.server.app import RELAY, common_headers, create_app, handler_options
 from relay.server.core.config import RelayConfig
+from relay.server.core.serving import serving
 from relay.server.core.tls import Certificate
 from relay.server.http.connections import Patience, PublicPort
 from relay.service import logs, systemd
 from relay.service.admin import admin_app
+from relay.service.folders import private_folder
 from relay.service.ports import opening
 from relay.service.signals import stop_requested
 
@@ -33,6 +35,12 @@ async def serve(config: RelayConfig, *, announce: bool) -> None:
         config: the settings.
         announce: whether to print one JSON line with the ports on stdout once the relay is ready.
     """
+    private_folder(config.data)
+    with serving(config.data):
+        await _serve(config, announce=announce)
+
+
+async def _serve(config: RelayConfig, *, announce: bool) -> None:
     _allow_handles()
     stop = stop_requested()
     certificate = config.certificate()

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table, func, insert, select, text
 from sqlalchemy.exc import OperationalError
 
 from relay.server.core.config import RelayConfig, sqlite_url
+from relay.server.core.serving import stopped
 from relay.server.core.storage_errors import DatabaseBusyError, DatabaseUnavailableError
 from relay.server.store import migrate, schema
 from relay.server.store.connect import connect
@@ -48,7 +49,7 @@ def move(source: RelayConfig, target: RelayConfig) -> list[Moved]:
         target: settings with an empty PostgreSQL database.
 
     Raises:
-        ParameterError: the folder contains no relay, or the target already has sites.
+        ParameterError: the folder contains no relay, its relay is serving, or the target already has sites.
         SchemaError: the source's schema is not this release's, or it was already moved.
         DatabaseBusyError: a relay is still writing to the source.
         MoveError: the copy differs.
@@ -57,6 +58,11 @@ def move(source: RelayConfig, target: RelayConfig) -> list[Moved]:
         raise ParameterError("this relay's database is already in PostgreSQL")
     if not Path(sqlite_url(source.data).database or "").exists():
         raise ParameterError(f"{source.data} contains no relay; give its folder as --data")
+    with stopped(source.data):
+        return _moved(source, target)
+
+
+def _moved(source: RelayConfig, target: RelayConfig) -> list[Moved]:
     asyncio.run(migrate.prepare(target))
     from_ = engine(sqlite_url(source.data), wait_s=source.database_wait_s, begin="BEGIN EXCLUSIVE", connections=1)
     try:

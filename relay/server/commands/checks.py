@@ -26,6 +26,7 @@ from relay.server.store import audit, checkpoints, migrate, milestones, probe, s
 from relay.server.store.offline import on_database, over_view
 from relay.service import checkup
 from relay.service.checkup import Check, document, finding
+from relay.service.dates import expiry
 from secagg import __version__
 from secagg.errors import SecaggError
 
@@ -287,8 +288,8 @@ def _tls_expiry(settings: RelayConfig) -> Check:
     certificate = settings.certificate()
     if certificate is None:
         return finding(True, "no certificate configured")
-    left = (certificate.expires - datetime.now(UTC)).total_seconds() / _DAY_S
-    return finding(left > 21, f"expires in {left:.0f} days", "renew it; runbook: CertificateExpires")
+    left_s = (certificate.expires - datetime.now(UTC)).total_seconds()
+    return finding(left_s > 21 * _DAY_S, expiry(left_s), "renew it; runbook: CertificateExpires")
 
 
 def _tls_key_private(settings: RelayConfig) -> Check:

@@ -19,6 +19,10 @@ app = lazy_group(
             "move",
             "Copy the SQLite database of a stopped relay to PostgreSQL and compare every row; payloads stay in place.",
         ),
+        "compact": Subcommand(
+            "compact",
+            "Shrink a stopped relay's SQLite database once; from then on it shrinks by itself when runs are purged.",
+        ),
         "tls": Subcommand("tls", "Create a private authority and issue its certificates."),
         "token": Subcommand("token", "Join tokens; each enrols one site."),
         "site": Subcommand("site", "List and end enrolled sites."),

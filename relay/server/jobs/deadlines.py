@@ -9,6 +9,7 @@ from relay.server.registry import run_states
 from relay.server.store import runs
 from relay.server.store.database import Database
 from relay.service import logs
+from relay.service.clock import SteadyClock
 
 EVERY_S = 10.0
 GRACE_S = 20.0
@@ -23,9 +24,10 @@ class Deadlines:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._clock = SteadyClock()
 
     async def __call__(self) -> None:
-        then = time.time() - GRACE_S
+        then = self._clock.now() - GRACE_S
         if not await self._database.read(lambda db: runs.overdue(db, then=then)):
             return
         for run in await self._database.write(lambda db: _end(db, then=then), appends=True):

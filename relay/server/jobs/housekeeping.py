@@ -53,6 +53,8 @@ class Housekeeping:
             await self._work(lease.token, lambda db: nonces.forget(db, now=time.time()))
             await self._end_uploads(lease.token)
             await self._purge_runs(lease.token)
+            while await self._relay.database.compact():
+                await self._take(_TTL_S)
             if next(self._turns) % _SWEEP_EVERY == 0:
                 await self._sweep()
         except LeaseLostError:

@@ -37,5 +37,8 @@ class Database(Protocol):
     async def alone(self, work: Callable[[Connection], T]) -> T:
         """Run a schema change in a transaction while no other schema change runs."""
 
+    async def compact(self) -> bool:
+        """Give some of the space of removed rows back to the disk; returns whether there is more."""
+
     async def close(self) -> None:
         """Close all connections."""

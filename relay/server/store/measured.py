@@ -36,6 +36,10 @@ class MeasuredDatabase:
         """Run a schema change."""
         return await self._database.alone(work)
 
+    async def compact(self) -> bool:
+        """Give space back to the disk."""
+        return await self._database.compact()
+
     async def close(self) -> None:
         """Close all connections."""
         await self._database.close()

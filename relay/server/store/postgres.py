@@ -82,6 +82,10 @@ class PostgresDatabase:
 
         return await self._repeated(lambda: _transact(self._engine, locked))
 
+    async def compact(self) -> bool:
+        """Leave it to the server's autovacuum."""
+        return False
+
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()

@@ -22,6 +22,9 @@ from relay.server.core.storage_errors import DatabaseBusyError, DatabaseFullErro
 
 T = TypeVar("T")
 
+_COMPACT_PAGES = 1000  # some milliseconds, so that other writes can happen in between
+_INCREMENTAL = 2
+
 
 class SqliteDatabase:
     """A database file. See `relay.server.store.database.Database`.
@@ -61,12 +64,28 @@ class SqliteDatabase:
         """Run a schema change: no two writes overlap here in any case."""
         return await self.write(work)
 
+    async def compact(self) -> bool:
+        """Cut free pages off the end of the file, at most `_COMPACT_PAGES` in one transaction.
+
+        A file made before `auto_vacuum` was set keeps its size; `secagg-relay compact` changes that.
+        """
+        return await self.write(_compact)
+
     async def close(self) -> None:
         """Close all connections; the last process to leave truncates the write-ahead log."""
         self._writing.shutdown()
         self._reading.shutdown()
         self._reader.dispose()
         self._writer.dispose()
+
+
+def _compact(db: Connection) -> bool:
+    if db.exec_driver_sql("PRAGMA auto_vacuum").scalar() != _INCREMENTAL:
+        return False
+    driver = db.connection.driver_connection
+    assert driver is not None
+    driver.execute(f"PRAGMA incremental_vacuum({_COMPACT_PAGES})").fetchall()  # frees a page with each step
+    return bool(db.exec_driver_sql("PRAGMA freelist_count").scalar())
 
 
 def _transact(writer: Engine, work: Callable[[Connection], T]) -> T:
@@ -123,6 +142,8 @@ def engine(url: URL, *, wait_s: float, begin: str, connections: int) -> Engine:
     @event.listens_for(made, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # otherwise the driver begins deferred transactions
+        if not connection.execute("PRAGMA page_count").fetchone()[0]:  # it has no effect later, but is a write
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
             connection.execute(f"PRAGMA {pragma}")
 

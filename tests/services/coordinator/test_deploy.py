@@ -97,7 +97,8 @@ def test_the_manifest_is_restricted_and_its_settings_are_valid(tmp_path):
     claims = {claim["metadata"]["name"] for claim in parts["StatefulSet"]["spec"]["volumeClaimTemplates"]}
     mounted = {mount["name"] for mount in container["volumeMounts"]}
     assert mounted <= {volume["name"] for volume in pod["volumes"]} | claims
-    assert parts["NetworkPolicy"]["spec"]["ingress"] == []
+    ingress = parts["NetworkPolicy"]["spec"]["ingress"]
+    assert [rule["ports"] for rule in ingress] == [[{"protocol": "TCP", "port": 8461}]]  # monitoring alone
     (tmp_path / "coordinator.toml").write_text(parts["ConfigMap"]["data"]["coordinator.toml"])
     assert str(CoordinatorConfig.load(config=tmp_path / "coordinator.toml").data) == "/data/office"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from coordinator.runs.standby import LEFT, Standby, taken_up
 from coordinator.session.progress import Event, nowhere
 from coordinator.session.session import Session
 from relay.api.states import RunState
+from relay.api.wire import RelayFacts
 from relay.client.parcels import Parcels
 from relay.client.transport import RelayError
 from relay.party.journal import JournalError
@@ -146,6 +148,31 @@ async def test_a_run_that_cannot_go_on_ends_by_name_and_by_its_deadline(four: Co
             await worked(session, run)
         assert time.time() < began + 2 + 60
         assert await ends(session, run) == (RunState.FAILED, "deadline")
+
+
+async def test_a_run_that_a_restored_relay_does_not_know_fails_by_name(four: Cohort) -> None:
+    project = await four.project()
+    async with four.session() as session:
+        run = await four.begin(session, project)
+
+        def restore(_: Event) -> None:
+            """Put the relay back to a backup from before the run, as far as the coordinator can see."""
+            facts = session.relay.relay
+
+            async def gone(*_: object, **__: object) -> None:
+                raise RelayError("not-found", 404, "there is no such run")
+
+            async def later() -> RelayFacts:
+                return replace(await facts(), since=time.time())
+
+            for name in ("run", "post_message", "lease_run", "change_run", "upload"):
+                monkeypatch.setattr(session.relay, name, gone)
+            monkeypatch.setattr(session.relay, "relay", later)
+
+        with pytest.MonkeyPatch.context() as monkeypatch, pytest.raises(RunEndedError, match="relay-restored"):
+            await worked(session, run, when("epoch-ready", restore))
+        assert session.records.get(run).state is RunState.FAILED
+        assert session.records.get(run).reason.startswith("relay-restored: ")
 
 
 async def test_a_quorum_above_what_is_left_ends_the_run(four: Cohort) -> None:

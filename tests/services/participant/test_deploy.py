@@ -124,7 +124,7 @@ def test_the_manifest_is_restricted_and_its_settings_are_valid(tmp_path):
         assert {env["name"] for env in container["env"]} <= SETTINGS
         assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
     network = parts["NetworkPolicy"]["spec"]
-    assert network["ingress"] == []
+    assert [rule["ports"] for rule in network["ingress"]] == [[{"protocol": "TCP", "port": 8451}]]  # monitoring alone
     assert set(network["policyTypes"]) == {"Ingress", "Egress"}
     files = parts["ConfigMap"]["data"]
     for name, text in files.items():

@@ -91,6 +91,10 @@ async def test_a_relay_that_ran_idle_during_the_move_acknowledges_nothing_more(t
         scene = await Scene.on(relay)
         async with scene.client(scene.first) as first:
             await first.heartbeat()
+            with pytest.raises(ParameterError, match="a relay is serving from"):
+                await asyncio.to_thread(move, relay, postgres.empty())
+            await first.heartbeat()
+            (relay.data / "serving").unlink()  # as a relay of an earlier release, which does not say that it serves
             await asyncio.to_thread(move, relay, postgres.empty())
         url = f"{relay.url}/v1/runs/{scene.run}/blobs"
         body = {"size": 1, "digest": "A" * 43, "to": to_base64url(scene.coordinator.public)}

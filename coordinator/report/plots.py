@@ -53,16 +53,20 @@ class Picture(Figure):
 
 
 def has_figure(result: AnalysisResult) -> bool:
-    """Return whether a result has a figure."""
-    return type(result) in _FIGURES or bool(result.drawn)
+    """Return whether a result has a figure; none does from which too many persons are missing."""
+    return not result.is_lacking and (type(result) in _FIGURES or bool(result.drawn))
 
 
 def plot(result: AnalysisResult) -> Picture:
     """Return the figure of a result: curves, a histogram, a path, or its estimates with their intervals.
 
     Raises:
-        ParameterError: this analysis has no figure.
+        ParameterError: this result has no figure.
     """
+    if result.is_lacking:
+        raise ParameterError(
+            f"too many persons are missing for a figure of this {result.analysis}; its warnings say why"
+        )
     if not has_figure(result):
         raise ParameterError(f"the analysis {result.analysis} has no figure; use to_frame() for its numbers")
     with mpl.rc_context(_STYLE):

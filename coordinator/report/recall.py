@@ -26,7 +26,7 @@ async def recall(record: RunRecord, tables: RunTables) -> RunOutcome:
     results = []
     for task in record.specs:
         try:
-            results.append(await result_of(task, secure_sum))
+            results.append(await result_of(task, secure_sum, len(record.sites)))
         except (AnalysisError, UnansweredError):
             break
     answers = tuple((BoundQuery.decode(query), answer) for query, answer in kept)

@@ -28,6 +28,7 @@ from coordinator.runs.secure_sum import HeldBySitesError, RunSum, value_bits_of
 from coordinator.runs.unmasking import recoverer
 from coordinator.session.progress import Event, Show
 from coordinator.session.session import Session
+from participant.analyses.base.coverage import Covering
 from participant.analyses.base.errors import SpecError
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum
@@ -199,10 +200,19 @@ async def _begun(session: Session, run: UUID) -> RunRecord:
     return record
 
 
-async def result_of(task: TableSpec, secure_sum: SecureSum) -> AnalysisResult | HeldBySites:
-    """Return an analysis's result, or the sites that hold it; raises the errors of the analysis and the sum."""
+async def result_of(task: TableSpec, secure_sum: SecureSum, sites: int) -> AnalysisResult | HeldBySites:
+    """Return an analysis's result with its coverage, or the sites that hold it.
+
+    Raises the errors of the analysis and the sum.
+
+    Args:
+        task: analysis to carry out.
+        secure_sum: sums that it asks for.
+        sites: number of sites that the run began with.
+    """
+    covering = Covering(secure_sum, task, sites)
     try:
-        return await task.analyse(secure_sum)
+        return covering.judged(await task.analyse(covering))
     except HeldBySitesError as held:
         return HeldBySites(task.analysis, held.answer.round, held.answer.survivors)
 
@@ -341,7 +351,7 @@ class _Work:
 
     async def _result(self, task: TableSpec, secure_sum: RunSum) -> AnalysisResult | HeldBySites:
         try:
-            result = await result_of(task, secure_sum)
+            result = await result_of(task, secure_sum, len(self._record.sites))
         except (RunPausedError, RelayUnavailableError, RelayError):
             raise
         except SecaggError:

@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
 
-from participant.analyses.base.spec import TableSpec
+from participant.analyses.base.spec import MISSING_SHARE, TableSpec
 from participant.analyses.catalogue import ANALYSES
 from participant.statistics.language.conditions import NAME_PATTERN, Strict
 from participant.statistics.language.query import MAX_PERSONS, canonical
@@ -32,8 +32,9 @@ from secagg.errors import ParameterError
 
 MAX_TASKS = 64
 MAX_RELEASES = 1000
-SAID_ONCE = ("dataset", "minimum_persons", "row_limit", "missing")
+SAID_ONCE = ("dataset", "minimum_persons", "row_limit", "missing", "missing_share")
 """Members of a specification that the plan or the terms set for all tasks."""
+_OF_PLAN = ("minimum_persons", "row_limit", "missing_share")
 
 
 M = TypeVar("M", bound=Strict)
@@ -73,12 +74,15 @@ class Plan(Strict):
         row_limit: maximum number of rows of a site's dataset.
         data: `frozen`: all answers use the version of the dataset that the first one used; `growing`: each uses
             the newest.
+        missing_share: share of the persons that may be missing from a result, at sites that hid their sums, before it
+            has no tests, intervals, areas and curves.
     """
 
     tasks: Annotated[tuple[Task, ...], Field(min_length=1, max_length=MAX_TASKS)]
     minimum_persons: int = Field(ge=1, le=MAX_PERSONS)
     row_limit: int = Field(ge=1, le=MAX_ROWS)
     data: Literal["frozen", "growing"] = "frozen"
+    missing_share: float = Field(default=MISSING_SHARE, ge=0, le=1)
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
@@ -116,7 +120,7 @@ class Plan(Strict):
                 raise PlanError(f"tasks[{place}].{name}: the plan sets this once, for all tasks")
         if _names_a_file(specification):
             raise PlanError(f"tasks[{place}].start: a plan must hold the weights themselves rather than name a file")
-        shared = {"dataset": dataset, "minimum_persons": self.minimum_persons, "row_limit": self.row_limit}
+        shared = {"dataset": dataset} | {name: getattr(self, name) for name in _OF_PLAN}
         return _parsed(f"tasks[{place}]", {**specification, **shared})
 
 

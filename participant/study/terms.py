@@ -4,10 +4,11 @@ The terms' bytes are opaque to the relay. Their hash is in the roster, which eve
 nobody can change terms unnoticed.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from participant.analyses.base.spec import MISSING_SHARE
 from participant.statistics.language.conditions import Name, Strict
 from participant.statistics.language.definitions import Definitions, Words
 from participant.statistics.language.inner import names_in
@@ -84,9 +85,15 @@ class ProjectTerms(Strict):
         return self.mode == "masks" or self.publish
 
     def encode(self) -> bytes:
-        """Return the canonical bytes (RFC 8785). They omit the mode `masks` and an absent plan, as older terms did."""
-        unsaid = {"mode", "publish"} if self.mode == "masks" else set()
-        return canonical(self.model_dump(mode="json", exclude=unsaid | ({"plan"} if self.plan is None else set())))
+        """Return the canonical bytes (RFC 8785). They omit what older terms did not say: the mode `masks`, an absent
+        plan, and a plan's usual `missing_share`.
+        """
+        unsaid: dict[str, Any] = {"mode": True, "publish": True} if self.mode == "masks" else {}
+        if self.plan is None:
+            unsaid["plan"] = True
+        elif self.plan.missing_share == MISSING_SHARE:
+            unsaid["plan"] = {"missing_share"}
+        return canonical(self.model_dump(mode="json", exclude=unsaid))
 
     @classmethod
     def decode(cls, data: bytes) -> "ProjectTerms":

@@ -17,6 +17,8 @@ from participant.statistics.language.query import MAX_PERSONS, MAX_VALUE_BITS, M
 from participant.statistics.language.statistic import MAX_ROWS, Params, Statistic
 from participant.statistics.models.outcome import Grid, Outcome
 
+MISSING_SHARE = 0.02
+
 
 class TableSpec(Strict, ABC):
     """Analysis of the rows of one dataset.
@@ -24,9 +26,13 @@ class TableSpec(Strict, ABC):
     Attributes:
         analysis: name of the analysis; each subclass permits only its own.
         single_sum: whether one sum suffices, so that the analysis works even if only the sites learn the sum.
+        beside: statistics for side results, which the analysis leaves out or bounds by itself where sites hide sums;
+            they do not count for whom the result covers.
         dataset: name of the dataset at every site.
         filter: conditions that a row must meet.
         missing: treatment of missing values: rows that lack a named column are left out.
+        missing_share: share of the persons that may be missing from a result, at sites that hid their sums, before it
+            has no tests, intervals, areas and curves.
         minimum_persons: floor below which a site sends zeros; its policy can require one.
         row_limit: maximum number of rows of a site's dataset. Bounds follow from it, so choose it as small as is safe.
         value_bits: number of bits of a quantised real value; None for as many as fit the run.
@@ -34,10 +40,12 @@ class TableSpec(Strict, ABC):
 
     analysis: str
     single_sum: ClassVar[bool] = False
+    beside: ClassVar[frozenset[str]] = frozenset()
     dataset: Name
     filter: tuple[Condition, ...] = ()
     missing: Literal["complete-cases"] = "complete-cases"
     minimum_persons: int = Field(default=5, ge=1, le=MAX_PERSONS)
+    missing_share: float = Field(default=MISSING_SHARE, ge=0, le=1)
     row_limit: int = Field(ge=1, le=MAX_ROWS)
     value_bits: int | None = Field(default=None, ge=MIN_VALUE_BITS, le=MAX_VALUE_BITS)
 

@@ -63,6 +63,7 @@ class DescriptiveSpec(TableSpec):
     """The `numbers` and `categories` to describe; `quantiles` are ascending shares of the rows."""
 
     analysis: Literal["descriptive"] = "descriptive"
+    beside: ClassVar[frozenset[str]] = frozenset({"histogram"})
     numbers: Annotated[tuple[Described, ...], Field(max_length=MAX_COLUMNS), AfterValidator(_distinct)] = ()
     categories: Annotated[tuple[Category, ...], Field(max_length=MAX_COLUMNS)] = ()
     quantiles: Annotated[tuple[Share, ...], Field(min_length=1, max_length=99)] = (0.25, 0.5, 0.75)

@@ -69,6 +69,7 @@ class LinearSpec(FormulaSpec):
     """
 
     analysis: Literal["linear"] = "linear"
+    beside: ClassVar[frozenset[str]] = frozenset({"histogram"})
     weight: Variable | None = None
     residuals: bool = True
 

@@ -47,6 +47,7 @@ class LogisticSpec(FormulaSpec):
     """A logistic model as a formula, for an outcome of 0 or 1; `groups`, often 10, for Hosmer and Lemeshow's test."""
 
     analysis: Literal["logistic"] = "logistic"
+    beside: ClassVar[frozenset[str]] = frozenset({"histogram"})
     groups: int = Field(default=0, ge=0, le=100)
 
     async def analyse(self, secure_sum: SecureSum) -> "LogisticResult":

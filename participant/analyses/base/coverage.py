@@ -43,7 +43,7 @@ class Covering(SumAround):
         self._beside = spec.beside
         self._allowed = spec.missing_share
         self._of_sites = sites
-        self._least: Coverage | None = None
+        self._found: list[Coverage] = []
 
     async def __call__(self, query: BoundQuery) -> Sum:
         answer = await self._secure_sum(query)
@@ -51,15 +51,19 @@ class Covering(SumAround):
             return answer
         asked, persons = (_count(answer.values, lane) for lane in (ASKED, ANSWERED))
         found = Coverage(persons=persons, of_persons=asked, sites=len(answer.sites), of_sites=self._of_sites)
-        if self._least is None or found.missing_share > self._least.missing_share:
-            self._least = found
+        self._found.append(found)
         return answer
+
+    def disregard(self) -> None:
+        del self._found[-1:]
+        super().disregard()
 
     def judged(self, result: R) -> R:
         """Return a result with its coverage, and without what too many missing persons forbid to show."""
-        if self._least is None:
+        if not self._found:
             return result
-        covered = replace(self._least, sites=len(result.sites), allowed=self._allowed)
+        least = max(self._found, key=lambda coverage: coverage.missing_share)
+        covered = replace(least, sites=len(result.sites), allowed=self._allowed)
         found: R = replace(result, coverage=covered)
         if covered.missing_share:
             found = _without(_SHOWN_OF_ALL, found)

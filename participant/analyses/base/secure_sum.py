@@ -49,6 +49,9 @@ class SecureSum(ABC):
         """
         return bool(value <= limit)
 
+    def disregard(self) -> None:
+        """Say that the result does not depend on the latest sum, which then does not count for whom it covers."""
+
 
 class SumAround(SecureSum):
     """A secure sum that queries another one, and leaves decisions to it."""
@@ -59,6 +62,9 @@ class SumAround(SecureSum):
 
     def below(self, value: float, limit: float) -> bool:
         return self._secure_sum.below(value, limit)
+
+    def disregard(self) -> None:
+        self._secure_sum.disregard()
 
 
 def value_bits_for(sites: int, ring_bits: int = MAX_RING_BITS) -> int:

@@ -135,6 +135,8 @@ class Curve:
 async def adapted_curve(spec: TableSpec, predictor: Predictor, bins: int, secure_sum: SecureSum) -> Curve:
     """Return the curve of a predictor over the rows of `spec`, with edges adapted to them in up to four rounds.
 
+    A finer curve is not taken if sites hide their rows from it.
+
     Raises the same errors as `curve_of`.
     """
     first = bins if spec.minimum_persons == 1 else 2  # sites with a floor would hide most of many bins
@@ -143,7 +145,11 @@ async def adapted_curve(spec: TableSpec, predictor: Predictor, bins: int, secure
     for _ in range(REFINEMENTS):
         if (edges := _refined(curve, _bins(spec, curve, bins))) == curve.edges:
             break
-        curve = await curve_of(spec, predictor, edges, secure_sum)
+        finer = await curve_of(spec, predictor, edges, secure_sum)
+        if finer.rows < curve.rows:
+            secure_sum.disregard()
+            break
+        curve = finer
     return curve
 
 

@@ -7,7 +7,10 @@ import polars as pl
 import pytest
 
 from participant.data.pipeline.importing import import_table
+from participant.data.sources import TableSource
+from participant.data.sources.choose import open_source
 from participant.data.store.store import DatasetStore
+from tests.formats import r_writers
 from tests.formats.writers import WRITERS, Writer
 from tests.support.tables import NOW
 
@@ -39,30 +42,50 @@ TABLES = {
 EXACT_DIGITS = 16  # that libraries write into workbooks
 
 
-def numbers_agree(expected: float, found: object) -> bool:
-    return isinstance(found, int | float) and abs(expected - found) <= abs(expected) * 10.0 ** (1 - EXACT_DIGITS)
+def numbers_agree(expected: float, found: object, digits: int) -> bool:
+    return isinstance(found, int | float) and abs(expected - found) <= abs(expected) * 10.0 ** (1 - digits)
 
 
-def agree(expected: object, found: object) -> bool:
-    """Return whether a value is the same; of a number, as many digits as every writer keeps."""
+def agree(expected: object, found: object, digits: int = EXACT_DIGITS) -> bool:
+    """Return whether a value is the same; of a number, as many digits as the writer keeps."""
     if isinstance(expected, bool):
         return found == expected
-    return numbers_agree(expected, found) if isinstance(expected, int | float) else expected == found
+    return numbers_agree(expected, found, digits) if isinstance(expected, int | float) else expected == found
 
 
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_is_read_as_it_was_written(tmp_path: Path, name: str, write: Writer) -> None:
+    check(name, write(pl.DataFrame(TABLES[name]), tmp_path), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def files_of_r(tmp_path_factory) -> dict[tuple[str, str], Path]:
+    if not r_writers.is_there():
+        pytest.skip(f"R with the packages {', '.join(r_writers.PACKAGES)} is not installed")
+    return r_writers.write(TABLES, tmp_path_factory.mktemp("r"))
+
+
+@pytest.mark.parametrize("writer", r_writers.WRITERS)
+def test_tables_are_read_as_r_wrote_them(tmp_path: Path, files_of_r, writer: str) -> None:
+    for number, name in enumerate(TABLES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        check(name, open_source(str(files_of_r[name, writer])), folder, r_writers.WRITERS[writer].digits)
+
+
+def check(name: str, source: TableSource, folder: Path, digits: int = EXACT_DIGITS) -> None:
+    """Import a source, and compare what is stored to the table of this name."""
     table = pl.DataFrame(TABLES[name])
-    done = import_table(DatasetStore(tmp_path / "data"), "t", write(table, tmp_path), imported_at=NOW, pictures=False)
+    done = import_table(DatasetStore(folder / "data"), "t", source, imported_at=NOW, pictures=False)
     stored = pl.read_parquet(done.folder / "data.parquet")
     assert stored.columns == table.columns
     filled = table.filter(~pl.all_horizontal(pl.all().is_null()))
     for column in table.columns:
         found, expected = stored[column].to_list(), filled[column].to_list()
-        same = len(found) == len(expected) and all(agree(*pair) for pair in zip(expected, found, strict=True))
+        same = len(found) == len(expected) and all(agree(*pair, digits) for pair in zip(expected, found, strict=True))
         said = "; ".join(done.facts.notes[column])
-        assert same or EXPECTED_NOTES.get((name, column), "\0") in said, (column, expected[:5], found[:5], said)
+        assert same or EXPECTED_NOTES.get((name, column), "\0") in said, (name, column, expected[:5], found[:5], said)
 
 
 # What one reading cannot tell, and how the report names it.

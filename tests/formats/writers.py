@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import mongomock
 import openpyxl
 import pandas as pd
@@ -99,6 +100,26 @@ def zipped(table: pl.DataFrame, folder: Path) -> TableSource:
 def parquet(table: pl.DataFrame, folder: Path) -> TableSource:
     table.write_parquet(folder / "t.parquet")
     return _opened(folder / "t.parquet")
+
+
+def comma_of_duckdb(table: pl.DataFrame, folder: Path) -> TableSource:
+    _duckdb(table, folder).write_csv(str(folder / "t.csv"))
+    return _opened(folder / "t.csv")
+
+
+def bars_of_duckdb(table: pl.DataFrame, folder: Path) -> TableSource:
+    _duckdb(table, folder).write_csv(str(folder / "t.csv.gz"), sep="|", na_rep="NA", quoting="all", compression="gzip")
+    return _opened(folder / "t.csv.gz")
+
+
+def parquet_of_duckdb(table: pl.DataFrame, folder: Path) -> TableSource:
+    _duckdb(table, folder).write_parquet(str(folder / "t.parquet"))
+    return _opened(folder / "t.parquet")
+
+
+def _duckdb(table: pl.DataFrame, folder: Path) -> duckdb.DuckDBPyRelation:
+    table.write_parquet(folder / "given.parquet")
+    return duckdb.read_parquet(str(folder / "given.parquet"))
 
 
 def xlsx_of_openpyxl(table: pl.DataFrame, folder: Path) -> TableSource:
@@ -225,7 +246,7 @@ def _kind(column: pl.Series) -> str | None:
 WRITERS: tuple[Writer, ...] = (
     comma, quoted, crlf_with_mark, tabs, utf16, cp1252, semicolons_and_decimal_commas, pandas_with_row_numbers,
     r_with_row_names, compressed(gzip.compress, "gz"), compressed(bz2.compress, "bz2"), compressed(lzma.compress, "xz"),
-    compressed(zstd.compress, "zst"),
-    zipped, parquet, xlsx_of_openpyxl, xlsx_of_polars, xlsx_of_pandas, xlsx_below_a_margin, ods, xls, spss,
-    spss_compressed, stata, stata_of_pandas, xport, sqlite, documents, frame_of_pandas,
+    compressed(zstd.compress, "zst"), zipped, parquet, comma_of_duckdb, bars_of_duckdb, parquet_of_duckdb,
+    xlsx_of_openpyxl, xlsx_of_polars, xlsx_of_pandas, xlsx_below_a_margin, ods, xls, spss, spss_compressed, stata,
+    stata_of_pandas, xport, sqlite, documents, frame_of_pandas,
 )  # fmt: skip

@@ -19,6 +19,8 @@ async def admin_port(session: Session, default: int | None = None) -> AsyncItera
         yield None
         return
 
+    session.metrics.exported = True
+
     async def readiness() -> str | None:
         if session.disk.state is not None:
             return session.disk.state

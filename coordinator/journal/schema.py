@@ -111,4 +111,8 @@ TABLES: Migrations = {
         since  REAL NOT NULL,          -- time at which this was noted
         PRIMARY KEY (run, site)
     ) STRICT""",
+    10: """CREATE TABLE figure (
+        series TEXT PRIMARY KEY,       -- JSON: name and labels of a counter
+        value  REAL NOT NULL           -- count of ended processes that the standing one has not taken yet
+    ) STRICT""",
 }

@@ -9,12 +9,14 @@ import asyncio
 import time
 from uuid import UUID
 
+from coordinator.journal import figures
 from coordinator.projects.projects import led, sealed
 from coordinator.runs.checkpoints import RunCheckpoints
 from coordinator.runs.lifecycle import carry_out, sweep
 from coordinator.session.progress import in_log
 from coordinator.session.session import Session
 from relay.client.transport import RelayError, RelayRun, RelayUnavailableError, RunState
+from relay.party.disk import DiskError
 from relay.service.logs import bind, logger
 from secagg.errors import SecaggError
 
@@ -39,6 +41,10 @@ class Standby:
             try:
                 await self._session.disk.persist(self.look)
                 self._session.disk.fill()
+                with self._session.disk.watched():
+                    self._session.metrics.add(figures.take(self._session.journal))
+            except DiskError as error:
+                _log.warning("figures-not-taken", detail=str(error))
             except (RelayUnavailableError, RelayError) as error:
                 _log.warning("relay-away", detail=str(error))
             try:

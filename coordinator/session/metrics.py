@@ -8,6 +8,7 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from coordinator.journal.figures import Figure
 from coordinator.session.progress import Event, Show
 from relay.api.states import FINAL_RUN, RunState
 from relay.party.disk import Disk
@@ -22,29 +23,22 @@ class CoordinatorMetrics:
 
     A labelled counter has all its series from the start, at 0: `rate` and `increase` miss the step from 0 to 1 of a
     series that did not exist before.
+
+    Attributes:
+        exported: whether this process has a port from which its metrics are scraped.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._rounds = Counter(
-            "secagg_coordinator_rounds", "Rounds by how they ended: done or abandoned", ["end"], registry=self.registry
-        )
-        self._epochs = Counter("secagg_coordinator_epochs", "Epochs that were set up", registry=self.registry)
-        self._runs = Counter(
-            "secagg_coordinator_runs_ended", "Runs that left this process, by state", ["state"], registry=self.registry
-        )
-        self._tasks = Counter(
-            "secagg_coordinator_tasks", "Analyses by how they ended", ["analysis", "end"], registry=self.registry
-        )
-        self._lost = Counter(
-            "secagg_coordinator_sites_lost",
-            "Steps in which a site sent nothing in time",
-            ["site"],
-            registry=self.registry,
-        )
-        self._refused = Counter(
-            "secagg_coordinator_refused_frames", "Frames that were refused, by site", ["site"], registry=self.registry
-        )
+        self._counters: dict[str, Counter] = {}
+        self._rounds = self._counter("rounds", "Rounds by how they ended: done or abandoned", "end")
+        self._epochs = self._counter("epochs", "Epochs that were set up")
+        self._runs = self._counter("runs_ended", "Runs that left this process, by state", "state")
+        self._tasks = self._counter("tasks", "Analyses by how they ended", "analysis", "end")
+        self._lost = self._counter("sites_lost", "Steps in which a site sent nothing in time", "site")
+        self._refused = self._counter("refused_frames", "Frames that were refused, by site", "site")
+        self._took_over = self._counter("takeovers", "Runs taken over from another process")
+        self.exported = False
         self._latency = Histogram(
             "secagg_coordinator_site_seconds",
             "Time from the start of a step to a site's frame",
@@ -73,9 +67,6 @@ class CoordinatorMetrics:
             registry=self.registry,
         )
         self._heard: dict[UUID, float] = {}
-        self._took_over = Counter(
-            "secagg_coordinator_takeovers", "Runs taken over from another process", registry=self.registry
-        )
 
         self._disk = Gauge(
             "secagg_coordinator_disk_trouble",
@@ -86,6 +77,26 @@ class CoordinatorMetrics:
             self._rounds.labels(end)
         for state in FINAL_RUN:
             self._runs.labels(state.value)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        self._counters[name] = Counter(f"secagg_coordinator_{name}", text, labels, registry=self.registry)
+        return self._counters[name]
+
+    def figures(self) -> list[Figure]:
+        """Return what the counters have counted."""
+        return [
+            Figure(name, sample.value, sample.labels)
+            for name, counter in self._counters.items()
+            for metric in counter.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total") and sample.value
+        ]
+
+    def add(self, figures: Iterable[Figure]) -> None:
+        """Count what other processes have counted; a counter that is unknown here belongs to another release."""
+        for figure in figures:
+            if (counter := self._counters.get(figure.counter)) is not None:
+                (counter.labels(**figure.labels) if figure.labels else counter).inc(figure.value)
 
     def watch_disk(self, disk: Disk) -> None:
         """Report this disk's trouble from now on."""

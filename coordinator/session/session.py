@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import typer
 
+from coordinator.journal import figures
 from coordinator.journal.records import RunRecords
 from coordinator.journal.schema import TABLES
 from coordinator.session.config import CoordinatorConfig
@@ -25,6 +26,7 @@ from secagg.errors import ParameterError
 from secagg.identity import Identity
 
 T = TypeVar("T")
+log = logs.logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,20 @@ async def at_work(settings: CoordinatorConfig, identity: Identity) -> AsyncItera
             own.fill()
             records, metrics = RunRecords(journal.connection), CoordinatorMetrics()
             metrics.watch_disk(own)
-            yield Session(settings, identity, relay, journal, own, records, Mailbox(relay), metrics, _holder(settings))
+            mailbox = Mailbox(relay)
+            try:
+                yield Session(settings, identity, relay, journal, own, records, mailbox, metrics, _holder(settings))
+            finally:
+                if not metrics.exported:
+                    _leave_figures(journal, metrics)
+
+
+def _leave_figures(journal: Journal, metrics: CoordinatorMetrics) -> None:
+    """Leave this process's counters to the one that stands; a full disk must not hide how the work ended."""
+    try:
+        figures.leave(journal, metrics.figures())
+    except disk.ERRORS as error:
+        log.warning("figures-not-left", detail=str(error))
 
 
 def passphrase(settings: CoordinatorConfig, *, new: bool = False) -> str:

@@ -106,6 +106,21 @@ def test_rules_and_their_tests_by_promtool():
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_pages_and_tickets_reach_a_receiver():
+    config = yaml.safe_load((DEPLOY / "prometheus/alertmanager.yml").read_text())
+    told = {config["route"]["receiver"], *(route["receiver"] for route in config["route"]["routes"])}
+    assert told == {receiver["name"] for receiver in config["receivers"]} == {"pages", "tickets"}
+    assert {rule["labels"]["severity"] for rule in ALERTS} == {"page", "ticket"}
+    done = run(tool("amtool"), "check-config", "alertmanager.yml", cwd=DEPLOY / "prometheus")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_pg_dump_of_the_image_is_the_servers():
+    compose = yaml.safe_load((DEPLOY / "container/compose.yaml").read_text())
+    (client,) = re.findall(r"postgresql-client-(\d+)", (DEPLOY / "container/Containerfile").read_text())
+    assert f"/postgres:{client}-" in compose["services"]["postgres"]["image"]
+
+
 def test_every_alert_is_shown_firing_and_silent():
     tests = yaml.safe_load((DEPLOY / "prometheus/alerts.test.yml").read_text())["tests"]
     cases = [case for test in tests for case in test["alert_rule_test"]]
@@ -195,14 +210,20 @@ def test_the_compose_file_names_what_is_there():
         assert set(service.get("secrets", ())) <= set(compose["secrets"])
         for volume in service["volumes"]:
             source = volume.removesuffix(":ro").rpartition(":")[0]
-            known = source in compose["volumes"] or source.startswith("${SECAGG_SECRETS:?") or (place / source).exists()
+            known = source in compose["volumes"] or source.startswith("${SECAGG_") or (place / source).exists()
             assert known, volume
-        if "build" not in service:
+        assert "mem_limit" in service, name
+        if "build" not in service and service["image"] != compose["services"]["relay"]["image"]:
             assert re.fullmatch(r"[\w./-]+:v?\d[\w.-]+", service["image"]), "an image has a version"
     relay_ = compose["services"]["relay"]
     assert relay_["read_only"]
     assert relay_["cap_drop"] == ["ALL"]
     assert {name.removesuffix("_FILE") for name in relay_["environment"]} <= settings
+    for job, words in (("backup", "backup --json"), ("audit", "audit verify --json")):
+        service = compose["services"][job]
+        assert f"secagg-relay {words};" in service["entrypoint"][-1]
+        assert {name.removesuffix("_FILE") for name in service["environment"]} <= settings
+        assert "relay-data:/data" in service["volumes"]
     assert compose["networks"]["inside"] == {"internal": True}
 
 

@@ -8,7 +8,8 @@ from coordinator.runs.lifecycle import RunOutcome, result_of
 from coordinator.runs.secure_sum import HeldBySitesError
 from participant.analyses.base.errors import AnalysisError
 from participant.analyses.base.secure_sum import SecureSum, Sum
-from participant.statistics.evaluation.bound import BoundQuery
+from participant.statistics.evaluation.bound import BoundQuery, with_floors
+from participant.statistics.evaluation.pooled import read
 from secagg.errors import SecaggError
 
 
@@ -42,8 +43,10 @@ class _KeptSum(SecureSum):
 
     async def __call__(self, query: BoundQuery) -> Sum:
         asked, answer = next(self._kept, (b"", None))
+        if asked:
+            query = with_floors(query, pooled=BoundQuery.decode(asked).query.pooled)
         if answer is None or asked != query.encode():
             raise UnansweredError("the journal has no answer to this query")
         if answer.total is None:
             raise HeldBySitesError(answer)
-        return Sum(query.layout.unflatten(answer.total), answer.survivors)
+        return Sum(read(query, answer.total), answer.survivors)

@@ -7,7 +7,8 @@ from coordinator.journal.tables import ReleasedSum, RunTables
 from coordinator.projects.projects import SealedProject
 from coordinator.runs.driver import Driver
 from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
-from participant.statistics.evaluation.bound import BoundQuery
+from participant.statistics.evaluation.bound import BoundQuery, with_floors
+from participant.statistics.evaluation.pooled import read
 from secagg.errors import SecaggError
 from secagg.messages import SUITES
 from secagg.params import (
@@ -76,6 +77,7 @@ class RunSum(SecureSum):
         Raises:
             HeldBySitesError: the sites have opened the sum, and the project's terms let them keep it.
         """
+        query = with_floors(query, pooled=self._sealed.terms.pooled)
         self._sealed.terms.check(query.query)
         data = query.encode()
         answer = self._tables.answer(self._position, data)
@@ -87,7 +89,7 @@ class RunSum(SecureSum):
         self._position += 1
         if answer.total is None:
             raise HeldBySitesError(answer)
-        return Sum(query.layout.unflatten(answer.total), answer.survivors)
+        return Sum(read(query, answer.total), answer.survivors)
 
     def _schema(self, query: BoundQuery) -> Schema:
         segments = query.segments

@@ -20,8 +20,9 @@ from coordinator.runs.lifecycle import RunOutcome, check_plan, result_of
 from coordinator.session.progress import Event, Show, What
 from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
 from participant.analyses.base.spec import TableSpec
-from participant.statistics.evaluation.bound import BoundQuery
+from participant.statistics.evaluation.bound import BoundQuery, with_floors
 from participant.statistics.evaluation.evaluate import evaluate
+from participant.statistics.evaluation.pooled import published, read
 from participant.statistics.language.layout import Array
 from participant.statistics.language.statistic import Columns
 from participant.study.terms import ProjectTerms
@@ -97,20 +98,21 @@ class SimulatedSum(SecureSum):
             TermsError: the query exceeds the project's terms.
             NotEnoughParticipantsError: fewer sites than the threshold are left; the message says why each is missing.
         """
-        query = BoundQuery.decode(query.encode())  # as a site reads it
+        pooled = self._terms is not None and self._terms.pooled
+        query = BoundQuery.decode(with_floors(query, pooled=pooled).encode())  # as a site reads it
         if self._terms is not None:
             self._terms.check(query.query)
         round_ = len(self.answers) + 1
         self._say("round-opened", round_, f"asked {len(self._tables)} sites for {query.layout.length} numbers")
         vectors = self._vectors(query, round_)
         segments = query.segments
-        total = fixed_point_sum(list(vectors.values()), segments)
+        total = published(query, fixed_point_sum(list(vectors.values()), segments))
         self._tables = {name: self._tables[name] for name in vectors}
         self.answers.append(
             (query, ReleasedSum(round_, _ring_bits(segments, len(vectors)), tuple(sorted(vectors)), total))
         )
         self._say("round-done", round_, f"sum over {len(vectors)} sites")
-        return Sum(query.layout.unflatten(total), tuple(sorted(vectors)))
+        return Sum(read(query, total), tuple(sorted(vectors)))
 
     def _vectors(self, query: BoundQuery, round_: int) -> dict[str, Array]:
         vectors: dict[str, Array] = {}

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from participant.daemon.computation import Computation
 from participant.daemon.epoch import RunContext, SiteRun, machine_name
 from participant.daemon.plan_control import PlanControl
+from participant.daemon.publication import release_of
 from participant.daemon.release_control import ReleaseControl
 from participant.daemon.reporter import Reporter, for_the_wire
 from participant.data.model.errors import DatasetError
@@ -41,7 +42,7 @@ from secagg.errors import ParameterError, ProtocolError
 from secagg.identity import Identity
 from secagg.messages import Manifest
 from secagg.protocol.participant_round import AwaitConfirmation, AwaitRelease, AwaitVector, Closed
-from secagg.protocol.step import Confirm, Contribute, DeclineRound, Release, Tick, Withhold
+from secagg.protocol.step import Confirm, Contribute, DeclineRound, Tick, Withhold
 from secagg.protocol.table import payload_bytes
 
 log = logger(__name__)
@@ -332,7 +333,7 @@ class Daemon:
                 await self._sent(site_run, state, state.current.round, began)
             elif isinstance(state, AwaitRelease):
                 crashpoint(f"round-{state.current.round}-learned")
-                site_run.tell(Release())
+                site_run.tell(release_of(site_run.context.run, state, self._ledger))
                 await self._sent(site_run, state, state.current.round, began)
 
     def _reap(self) -> None:

@@ -18,6 +18,7 @@ from participant.daemon.epoch import RunContext
 from participant.policy.rules import RefusedError
 from participant.records.ledger import Ledger
 from participant.statistics.evaluation.bound import BoundQuery
+from participant.statistics.evaluation.pooled import read
 from participant.statistics.language.query import canonical
 from participant.study.plan import Plan
 from participant.study.replay import Occurrence, RunReplay
@@ -86,7 +87,7 @@ def _replayed(
     """Feed a run's new sums to its replay, and return the task that its next question belongs to."""
     for _, upload, survivors, total in sums:
         asked = BoundQuery.decode(canonical(upload["query"]))
-        values = asked.layout.unflatten(np.frombuffer(total, "<f8").astype(np.float64))
+        values = read(asked, np.frombuffer(total, "<f8").astype(np.float64))
         replay.observe(asked, values, tuple(sorted(survivors["sites"])))
     return replay.follows(query, is_left)
 

@@ -137,7 +137,8 @@ class Policy(Strict):
         default=5, ge=1, le=MAX_PERSONS, description="the same for queries that count people in cells, such as tables"
     )
     single_persons: bool = Field(
-        default=False, description="allow sums over all sites that can show the values of a single person"
+        default=False,
+        description="allow sums without a floor, or with a smaller one, which can show the values of a single person",
     )
     profile: Literal["malicious", "semi-honest"] = Field(default="malicious", description="weakest profile accepted")
     colluders_one_in: int = Field(
@@ -430,9 +431,10 @@ def _rows(policy: Policy, dataset: Description) -> str:
 
 
 def _single_persons(policy: Policy, asked: AskedQuery) -> str:
-    if policy.single_persons or not asked.bound.disclosure.singles_out:
+    has_floor = asked.query.minimum_persons > 1  # at each site, or over all of them: what singles out fewer is hidden
+    if policy.single_persons or has_floor or not asked.bound.disclosure.singles_out:
         return ""
-    return "the policy does not allow sums that can show the values of a single person"
+    return "the policy does not allow sums without a floor that can show the values of a single person"
 
 
 def _persons(policy: Policy, asked: AskedQuery) -> str:

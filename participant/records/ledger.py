@@ -19,9 +19,9 @@ from relay.service.designation import designated
 from secagg.audit import GENESIS, link, verify_chain
 from secagg.identity import KEY_BYTES, Roster
 
-_PROJECT, _DATASET, _AT, _RUN, _ROUND, _TASK, _VERSION, _STANDING = (
+_PROJECT, _QUERY, _DATASET, _AT, _RUN, _ROUND, _TASK, _VERSION, _STANDING = (
     f"json_extract(CAST(entry AS TEXT), '$.{path}')"
-    for path in ("project", "query.dataset", "at", "run", "round", "task", "dataset_version", "standing")
+    for path in ("project", "query", "query.dataset", "at", "run", "round", "task", "dataset_version", "standing")
 )
 
 
@@ -218,6 +218,15 @@ class Ledger:
         ).fetchall()
         entries = {(one["what"], one["round"]): one for one in (json.loads(row[0]) for row in rows)}
         return [(at, entries["upload", at], entries["survivors", at], total) for at, total in totals]
+
+    def query(self, run: UUID, round_: int) -> dict[str, Any]:
+        """Return the query that this site answered in a round, as the ledger's entry has it."""
+        row = self._connection.execute(
+            f"SELECT entry FROM release WHERE {_QUERY} IS NOT NULL AND {_RUN} = ? AND {_ROUND} = ?",  # noqa: S608 - ours
+            (str(run), round_),
+        ).fetchone()
+        found: dict[str, Any] = json.loads(row[0])["query"]
+        return found
 
     def keep_result(self, run: UUID, round_: int, survivors: tuple[int, ...], total: bytes, root: bytes) -> None:
         """Keep a sum that this site verified: published by the coordinator, or opened by the sites."""

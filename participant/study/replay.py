@@ -22,7 +22,7 @@ import numpy as np
 from participant.analyses.base.result import AnalysisResult
 from participant.analyses.base.secure_sum import SecureSum, Sum, value_bits_for
 from participant.analyses.base.spec import TableSpec
-from participant.statistics.evaluation.bound import BoundQuery
+from participant.statistics.evaluation.bound import BoundQuery, with_floors
 from participant.statistics.evaluation.registry import STATISTICS
 from participant.statistics.language.from_sums import split
 from participant.statistics.language.inner import AroundParams
@@ -81,13 +81,14 @@ class _Replayed(SecureSum):
         decided: outcomes of the decisions near their limit, in order.
     """
 
-    def __init__(self, value_bits: int, told: Sequence[bool]) -> None:
+    def __init__(self, value_bits: int, told: Sequence[bool], *, pooled: bool) -> None:
         self.value_bits = value_bits
+        self.pooled = pooled
         self.decided: list[bool] = []
         self._told = told
 
     async def __call__(self, query: BoundQuery) -> Sum:
-        return await _Asked(query)
+        return await _Asked(with_floors(query, pooled=self.pooled))
 
     def below(self, value: float, limit: float) -> bool:
         is_below = super().below(value, limit)
@@ -106,8 +107,8 @@ class Replay:
         failure: reason why it ended without a result.
     """
 
-    def __init__(self, spec: TableSpec, value_bits: int, told: Sequence[bool] = ()) -> None:
-        self._secure_sum = _Replayed(value_bits, told)
+    def __init__(self, spec: TableSpec, value_bits: int, told: Sequence[bool] = (), *, pooled: bool = False) -> None:
+        self._secure_sum = _Replayed(value_bits, told, pooled=pooled)
         self._told = len(told)
         self.failure: Exception | None = None
         self._analysis: Coroutine[Any, Any, AnalysisResult] = spec.analyse(self._secure_sum)
@@ -178,11 +179,13 @@ class RunReplay:
     Args:
         tasks: tasks of the plan.
         value_bits: numbers of bits per value, each of which leaves room for some number of the roster's sites.
+        pooled: whether the floors hold over all sites.
     """
 
-    def __init__(self, tasks: Sequence[NamedSpec], value_bits: Collection[int]) -> None:
+    def __init__(self, tasks: Sequence[NamedSpec], value_bits: Collection[int], *, pooled: bool = False) -> None:
         self._tasks = tasks
         self._value_bits = value_bits
+        self._pooled = pooled
         self._paths: list[_Path] = []
         self._sums: list[tuple[BoundQuery, Sum]] = []
         self._steps = 0  # taken by replays with other decisions
@@ -197,7 +200,8 @@ class RunReplay:
         """
         assert terms.plan is not None  # without a plan, no question follows
         some = range(terms.minimum_sites, roster + 1)
-        return cls(terms.plan.specs(terms.dataset), {value_bits_for(sites, terms.ring_bits) for sites in some})
+        bits = {value_bits_for(sites, terms.ring_bits) for sites in some}
+        return cls(terms.plan.specs(terms.dataset), bits, pooled=terms.pooled)
 
     def follows(self, query: BoundQuery, is_left: Callable[[str, int], bool]) -> Occurrence | None:
         """Return the task of a question, or None if the question does not follow.
@@ -227,7 +231,7 @@ class RunReplay:
                 name, spec = task
                 if (name, number) in begun or not is_left(name, number) or not self._is_of_run(query, spec):
                     continue
-                replay = Replay(spec, query.query.value_bits)
+                replay = Replay(spec, query.query.value_bits, pooled=self._pooled)
                 if replay.asks(query):
                     found.append(_Path(number, task, len(self._sums), query.query.value_bits, replay))
         return found
@@ -255,7 +259,7 @@ class RunReplay:
             for told in waiting.pop().otherwise():
                 if self._steps > ATTEMPTS * (len(self._sums) + 1):
                     return
-                other = Replay(path.task.spec, path.value_bits, told)
+                other = Replay(path.task.spec, path.value_bits, told, pooled=self._pooled)
                 is_possible = self._feed(other, path.begun)
                 waiting.append(other)
                 if is_possible:

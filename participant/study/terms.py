@@ -47,6 +47,8 @@ class ProjectTerms(Strict):
         mode: `masks`, in which the coordinator learns the sums, or `he`, in which it adds ciphertexts that only the
             sites can decrypt.
         publish: in mode `he`, whether the sites send the decrypted sums to the coordinator.
+        floors: who hides small groups: each `site` in its own numbers, or the sites together in the `pooled` sum that
+            they open, before they publish it.
         plan: complete list of the project's analyses; None if its coordinator may ask freely within the terms.
     """
 
@@ -60,6 +62,7 @@ class ProjectTerms(Strict):
     minimum_sites: int = Field(default=MIN_SITES, ge=MIN_SITES, le=65_534)
     mode: Literal["masks", "he"] = "masks"
     publish: bool = False
+    floors: Literal["site", "pooled"] = Field(default="site", exclude_if=lambda floors: floors == "site")
     plan: Plan | None = None
 
     @model_validator(mode="after")
@@ -68,6 +71,8 @@ class ProjectTerms(Strict):
             raise ValueError(f"these variables are not columns of the project: {', '.join(beyond)}")
         if self.publish and self.mode == "masks":
             raise ValueError("publish applies only to mode he; with masks the coordinator learns every sum")
+        if self.floors == "pooled" and not self.publish:
+            raise ValueError("pooled floors need mode he and publish: the sites apply them to the sum that they open")
         if self.mode == "he" and self.minimum_sites > MAX_HOMOMORPHIC_SITES:
             raise ValueError(f"mode he supports at most {MAX_HOMOMORPHIC_SITES} sites")
         if self.plan is not None:
@@ -78,6 +83,11 @@ class ProjectTerms(Strict):
     def ring_bits(self) -> int:
         """Number of bits of the ring in which this mode adds."""
         return MAX_RING_BITS if self.mode == "masks" else SUMS.plain_modulus.bit_length() - 1  # a slot holds one value
+
+    @property
+    def pooled(self) -> bool:
+        """Whether floors hold over all sites rather than at each."""
+        return self.floors == "pooled"
 
     @property
     def coordinator_learns(self) -> bool:
@@ -116,8 +126,12 @@ class ProjectTerms(Strict):
         """Check that a query stays within the terms.
 
         Raises:
-            TermsError: the query names another dataset, or a column or statistic that was not agreed on.
+            TermsError: the query names another dataset, a column or statistic that was not agreed on, or other floors.
         """
+        if query.pooled != self.pooled:
+            raise TermsError(
+                f"the project's terms say that floors are those of: {self.floors}; the query says otherwise"
+            )
         if query.dataset != self.dataset:
             raise TermsError(f"the project covers dataset {self.dataset}; the query asks for {query.dataset}")
         for name in names_in(query):

@@ -63,14 +63,15 @@ def on_opening(state: AwaitOpening, received: Received, _inputs: StepInputs) -> 
 
 
 def on_release(state: AwaitRelease, event: Release, inputs: StepInputs) -> Step:
-    """Publish the opened sum without the entries that the site's rules hide, and forget those.
+    """Publish what the site's rules allow of the opened sum, and forget the rest.
 
     Raises:
-        ParameterError: what to hide does not fit the sum. The state is unchanged.
+        ParameterError: what to publish or to hide does not fit the sum. The state is unchanged.
     """
     membership, current, key = state.membership, state.current, d.draw(inputs.rand, "opened-key")
     bare = replace(current.schema, mac_lanes=0)
-    vector = RingVector(bare, conceal(state.values, event.hidden, bare), np.zeros(0, np.uint64))
+    values = state.values if event.values is None else np.asarray(event.values)
+    vector = RingVector(bare, conceal(values, event.hidden, bare), np.zeros(0, np.uint64))
     bound = d.vector_bound(membership.epoch, Opened.KIND, membership.index, current.round, current.context)
     sealed = seal_vector(vector, key, bound)
     message = Opened(statement=state.statement, root=sealed.root, key=key)

@@ -1,4 +1,4 @@
-"""A sum of which the sites publish a part: a hidden entry is the one ring element that no sum can be.
+"""A sum that the sites publish in part: a hidden entry is the one ring element that no sum can be.
 
 Spec: 02-protocol §11. A sum of n quantised values lies strictly between -2^(b-1) and 2^(b-1), so the element 2^(b-1) is
 free to say "hidden". The digest of the payload therefore covers what is hidden as well as what is not.
@@ -18,16 +18,19 @@ def conceal(values: NDArray[np.int64], hidden: ArrayLike, schema: Schema) -> Lan
     """Return the elements to publish for an opened sum.
 
     Args:
-        values: (m,) the opened integers.
+        values: (m,) the opened integers, or others in their place.
         hidden: (m,) bool, the entries to hide; a single bool stands for all.
         schema: schema of the round.
 
     Raises:
-        ParameterError: `hidden` has another shape, or hides a part of a rotated sum, whose entries are mixtures.
+        ParameterError: the values do not fit the schema; or `hidden` has another shape, or hides a part of a rotated
+            sum, whose entries are mixtures.
     """
+    if values.shape != (schema.length,) or values.dtype != np.int64 or (np.abs(values) >= -_hidden(schema)).any():
+        raise ParameterError(f"the values are not {schema.length} integers of {schema.ring_bits} bits")
     mask = np.asarray(hidden, np.bool_)
     if mask.shape not in {(), values.shape}:
-        raise ParameterError(f"{values.shape[0]} entries cannot be hidden by a mask of shape {mask.shape}")
+        raise ParameterError(f"{len(values)} entries cannot be hidden by a mask of shape {mask.shape}")
     mask = np.broadcast_to(mask, values.shape)
     if not _is_whole(mask, schema):
         raise ParameterError("a rotated sum is published whole or not at all")

@@ -113,14 +113,17 @@ class Confirm:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The site publishes the sum that it opened, without the entries that its rules hide.
+    """The site publishes the sum that it opened, as far as its rules allow.
+
+    Sites publish the same numbers only if their rules are a function of the opened sum and of public facts.
 
     Attributes:
-        hidden: entries to hide, (m,) bool; or one bool for all. Sites publish the same sum only if they hide the same
-            entries, so the rule must be a function of the opened sum and of public facts.
+        hidden: entries to hide, (m,) bool; or one bool for all.
+        values: (m,) integers to publish, where a rule shows a small count as none; None for those that were opened.
     """
 
     hidden: ArrayLike = False
+    values: ArrayLike | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

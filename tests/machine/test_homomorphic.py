@@ -156,6 +156,17 @@ def test_hidden_entries_reach_nobody_but_the_sites_that_opened_them():
         np.testing.assert_array_equal(learned.total, [7.5, np.nan, 0.3125])
 
 
+def test_a_small_count_is_published_as_none():
+    play = play_to(Opening)
+    site = play.parties[1]
+    site.receive(play.parcel(Opening, to=1))
+    changed = site.state.values
+    changed[2] = 0
+    site.tell(Release(values=changed))
+    (learned,) = [effect for effect in site.effects if isinstance(effect, Learned)]
+    assert np.asarray(learned.total).tolist() == [7.5, -15.0, 0.0]
+
+
 def test_a_round_that_ends_before_the_release_publishes_nothing():
     play = play_to(Opening, rounds=2)
     site = play.parties[1]

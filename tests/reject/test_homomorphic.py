@@ -270,6 +270,8 @@ def test_hidden_entries_that_do_not_fit_the_sum():
     play.parties[1].receive(play.parcel(Opening, to=1))
     play.denies(1, Release([True]), ParameterError)
     play.denies(1, Release([[False] * 3]), ParameterError)
+    for values in ([0, 0], [0, 0, 1 << 10], [0.0, 0.0, 0.0]):
+        play.denies(1, Release(values=values), ParameterError)
 
 
 def test_a_site_that_hides_less_than_the_others_is_not_believed():

@@ -276,6 +276,8 @@ def _cox(draw, spec, strata, limit):
         at=tuple(at),
         tied=tuple(draw(st.lists(st.sampled_from(at), max_size=6, unique=True).map(sorted))),
         trend=draw(st.sampled_from([(), tuple(float(i) - 2 for i in range(len(at)))])),
+        event_ends=(),
+        censored_ends=(),
         **limit,
     )
 

@@ -76,7 +76,7 @@ class TableSpec(Strict, ABC):
         return self.model_copy(update={"filter": (*self.filter, *conditions)})
 
     def warn_of_withheld(self, sums: Mapping[str, Array], *, of_model: bool = False) -> list[str]:
-        """Return a warning if sites hid their sums, so that their persons are missing from these."""
+        """Return a warning if sums or cells were hidden, so that persons are missing from these."""
         asked, answered = (round(float(sums.get(lane, 0.0))) for lane in (suppression.ASKED, suppression.ANSWERED))
         if answered == asked:
             return []
@@ -84,6 +84,11 @@ class TableSpec(Strict, ABC):
         if of_model:
             few += ", or fewer than three for each parameter of the model"
         where = f"at sites that left out their whole table, as it has {few}; widen or merge groups to keep them"
+        if sums.get(suppression.POOLED):
+            where = (
+                f"hidden by all sites together: over all of them there is {few}, or one person who makes up most of a "
+                "sum; widen or merge groups, or narrow a range, to keep them"
+            )
         return [f"{answered} of {asked} persons are in these sums; the others are {where}"]
 
 

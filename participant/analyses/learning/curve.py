@@ -34,7 +34,7 @@ from participant.analyses.learning.predictor import Predictor
 from participant.statistics.evaluation.registry import HISTOGRAM
 from participant.statistics.language.layout import Array
 from participant.statistics.models.design import Untransformed
-from participant.statistics.vocabulary.histogram import HistogramParams, Predicted
+from participant.statistics.vocabulary.histogram import BIN_ENDS, HistogramParams, Predicted
 
 GRID = 1 << 20  # grid of the edges: as fine as the probabilities of rare outcomes
 REFINEMENTS = 3
@@ -51,12 +51,14 @@ class Curve:
         counts: rows in each bin.
         sums: sums of the predicted probabilities in each bin.
         sites: names of the contributing sites.
+        halved: whether one half is an edge of the bins, also of those that the sites merged.
         warnings: caveats for the reader of the result.
     """
 
     edges: tuple[int, ...]
     counts: Array
     sums: Array
+    halved: bool
     sites: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -117,7 +119,9 @@ class Curve:
 
     @property
     def accuracy(self) -> float:
-        """Share of rows whose class is predicted correctly, at the threshold one half."""
+        """Share of rows whose class is predicted correctly, at one half; NaN if a bin holds both sides."""
+        if not self.halved:
+            return float("nan")
         half = self.edges.index(GRID // 2) + 1
         return float((self.counts[0, :half].sum() + self.counts[1, half:].sum()) / self.counts.sum())
 
@@ -127,6 +131,7 @@ class Curve:
             edges=self.edges,
             counts=self.counts + other.counts,
             sums=self.sums + other.sums,
+            halved=self.halved and other.halved,
             sites=other.sites,
             warnings=tuple(dict.fromkeys(self.warnings + other.warnings)),
         )
@@ -219,6 +224,7 @@ async def curve_of(spec: TableSpec, predictor: Predictor, edges: tuple[int, ...]
         edges=edges,
         counts=values["counts"][:-1],
         sums=values["sums"][:-1],
+        halved=BIN_ENDS not in values or bool(values[BIN_ENDS][params.middle - 1]),
         sites=answer.sites,
         warnings=(
             *spec.warn_of_withheld(values),

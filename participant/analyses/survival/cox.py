@@ -3,6 +3,9 @@
 The estimator is the pooled one: the coefficients maximise the partial likelihood with Efron's or Breslow's treatment of
 ties on the agreed grid, with separate risk sets for each stratum (`partial_likelihood` has the formulas).
 
+With pooled floors, the grid is that of the intervals that the sites merged (`merging`), and the estimate the pooled one
+on that grid; if a site is lost midway, the fit starts over with the others.
+
 Rounds: one of moments (covariates are standardised by pooled means and standard deviations), one of event counts (the
 later rounds ask only for grid times with an event, and for tie sums only at times with two or more),
 then one for each Newton step, about five (plus one whenever a patient's weight exceeds its expected limit), and one for
@@ -39,6 +42,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from participant.analyses.base.coefficients import CoefficientResult
+from participant.analyses.base.declared import refusal
 from participant.analyses.base.errors import (
     AnalysisError,
     CohortError,
@@ -61,13 +65,14 @@ from participant.analyses.survival.proportional_hazards import (
     trend_of,
 )
 from participant.statistics.evaluation.registry import COX_RISK_SETS, EVENT_COUNTS, MOMENTS
+from participant.statistics.evaluation.suppression import ANSWERED, ASKED
 from participant.statistics.language.layout import Array
 from participant.statistics.models.cells import Categories, cells_of
 from participant.statistics.models.design import Design, Numeric
 from participant.statistics.models.special import chdtrc, ndtr, ndtri
 from participant.statistics.models.variables import Variable, distinct
 from participant.statistics.vocabulary.cox_risk_sets import MAX_COVARIATES, MAX_LOG_WEIGHT, CoxRiskSetsParams
-from participant.statistics.vocabulary.event_counts import EventCountsParams
+from participant.statistics.vocabulary.event_counts import CENSORED_ENDS, EVENT_ENDS, EventCountsParams
 from participant.statistics.vocabulary.moments import MomentsParams
 
 TOLERANCE = 1e-6  # Newton decrement, in standard errors
@@ -217,8 +222,12 @@ class CoxResult(CoefficientResult):
         return found
 
 
+class _OtherGridError(Exception):
+    """A site was lost, and the remaining ones may merge other intervals."""
+
+
 async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
-    """Fit the model that `spec` describes.
+    """Fit the model that `spec` describes; with pooled floors, on the grid of merged intervals.
 
     Raises:
         NoRowsError, NoEventsError, CodingError: the sites' pooled data leave nothing to fit.
@@ -228,6 +237,14 @@ async def fit_cox(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
         SpecError: the test of proportional hazards needs the logarithm of an event's time, which is 0.
         ParameterError: a range, coefficient or size exceeds what a query can hold.
     """
+    while True:
+        try:
+            return await _fit(spec, secure_sum)
+        except _OtherGridError:
+            continue  # with fewer sites than before
+
+
+async def _fit(spec: CoxSpec, secure_sum: SecureSum) -> CoxResult:
     centre, scale = await _standardisation(spec, secure_sum)
     times = await _event_times(spec, secure_sum)
     likelihood = _Likelihood(spec, secure_sum, centre, scale, times)
@@ -283,12 +300,15 @@ def _standardised(covariates: tuple[Variable, ...], centre: Array, scale: Array)
 
 
 class _EventTimes(NamedTuple):
-    """Times with an event in any stratum, and those with several, in the numbering of `cox-risk-sets`; counts of events
-    and rows at risk over all strata, (K + 1,) each; the contributing sites, and warnings about withheld rows.
+    """Times with an event in any stratum, and those with several, in the numbering of `cox-risk-sets`; ends of merged
+    intervals, if the sites merged them; counts of events and rows at risk over all strata, (K + 1,) each; the
+    contributing sites, and warnings about withheld rows.
     """
 
     at: tuple[int, ...]
     tied: tuple[int, ...]
+    event_ends: tuple[int, ...]
+    censored_ends: tuple[int, ...]
     events: Array
     at_risk: Array
     sites: tuple[str, ...]
@@ -311,11 +331,17 @@ async def _event_times(spec: CoxSpec, secure_sum: SecureSum) -> _EventTimes:
     return _EventTimes(
         at=tuple(np.flatnonzero(numbered > 0).tolist()),
         tied=tuple(np.flatnonzero(numbered > 1).tolist()) if spec.ties == "efron" else (),
+        event_ends=_ends(answer, EVENT_ENDS),
+        censored_ends=_ends(answer, CENSORED_ENDS),
         events=events.sum(axis=0),
         at_risk=at_risk.sum(axis=0),
         sites=answer.sites,
         warnings=[*hidden, *_other_codes(spec, at_risk[:, 0])],
     )
+
+
+def _ends(answer: Sum, name: str) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(answer.values.get(name, ())).tolist())
 
 
 def _other_codes(spec: CoxSpec, rows: Array) -> list[str]:
@@ -347,6 +373,8 @@ class _Likelihood:
             at=times.at,
             tied=times.tied,
             trend=(),
+            event_ends=times.event_ends,
+            censored_ends=times.censored_ends,
             row_limit=spec.row_limit,
         )
         self.sites = times.sites
@@ -385,6 +413,9 @@ class _Likelihood:
             answer = await self._secure_sum(self._spec.ask(COX_RISK_SETS, params, self._secure_sum.value_bits))
             self.evaluations += 1
             self._note(answer.sites)
+            if answer.values.get(ASKED, 0.0) > answer.values.get(ANSWERED, 0.0) == 0:
+                few = self._spec.warn_of_withheld(answer.values, of_model=True)
+                raise refusal("the sites give none of the sums of the fit", few)
             if not answer.values["heavier"]:
                 return params, answer
             if limit >= MAX_LOG_WEIGHT:
@@ -412,6 +443,8 @@ class _Likelihood:
         raise failure
 
     def _note(self, sites: tuple[str, ...]) -> None:
+        if self._params.event_ends and set(sites) < set(self.sites):
+            raise _OtherGridError
         if joined := sorted(set(sites) - set(self.sites)):
             raise CohortError(f"in the middle of the run, a sum has sites that earlier ones lacked: {joined}")
         self.sites = sites

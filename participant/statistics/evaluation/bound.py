@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from participant.statistics.evaluation import suppression
+from participant.statistics.evaluation import supports, suppression
 from participant.statistics.evaluation.registry import statistic_of
 from participant.statistics.language.disclosure import Disclosure
 from participant.statistics.language.layout import Arrays, Layout
@@ -21,7 +21,8 @@ class BoundQuery:
         query: the query.
         statistic: statistic that the query asks for.
         params: parameters of the statistic.
-        layout: layout of the answer's vector, the same for all parties.
+        layout: layout of the answer's vector, the same for all parties; in a pooled query, lanes come last that only
+            the sites see (`supports`).
     """
 
     query: Query
@@ -54,6 +55,11 @@ class BoundQuery:
         return self.layout.steps(self.query.value_bits)
 
     @property
+    def published(self) -> Layout:
+        """The layout without the lanes that only the sites see."""
+        return supports.without(self.layout) if self.query.pooled else self.layout
+
+    @property
     def disclosure(self) -> Disclosure:
         """The disclosure of the answer."""
         return replace(self.statistic.disclosure(self.params), filtered=bool(self.query.filter))
@@ -70,7 +76,14 @@ class BoundQuery:
             ParameterError: there is not exactly one exponent for each group of real entries.
         """
         narrow = self.query.model_copy(update={"ranges": exponents})
+        if self.query.pooled:
+            return bind(narrow)
         return replace(self, query=narrow, layout=ranges.narrowed(self.layout, exponents))
+
+
+def with_floors(bound: BoundQuery, *, pooled: bool) -> BoundQuery:
+    """Return the same query with its floor over all sites, or at each."""
+    return bound if bound.query.pooled == pooled else bind(bound.query.model_copy(update={"pooled": pooled}))
 
 
 def bind(query: Query) -> BoundQuery:
@@ -82,9 +95,14 @@ def bind(query: Query) -> BoundQuery:
     """
     statistic = statistic_of(query)
     params = statistic.read(query)
-    layout = statistic.layout(params)
-    if query.minimum_persons > 1:
-        layout = Layout(layout.blocks + suppression.lanes(float(params.row_limit)))
+    layout = statistic.pooled_layout(params) if query.pooled else statistic.layout(params)
+    lanes = suppression.lanes(float(params.row_limit))
+    if query.pooled:
+        layout = Layout((*layout.blocks, lanes[0]))
+    elif query.minimum_persons > 1:
+        layout = Layout(layout.blocks + lanes)
     if query.ranges is not None:
         layout = ranges.narrowed(layout, query.ranges)
+    if query.pooled:
+        layout = Layout(layout.blocks + supports.lanes(statistic, params))
     return BoundQuery(query, statistic, params, layout)

@@ -10,7 +10,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from participant.statistics.evaluation import suppression
+from participant.statistics.evaluation import supports, suppression
 from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.language.conditions import meets
 from participant.statistics.language.draws import drawn
@@ -63,7 +63,8 @@ def rows_asked(bound: BoundQuery, table: Columns) -> NDArray[np.bool_]:
     rows = usable(bound, table)
     for condition in bound.query.filter:
         rows &= meets(condition, table)
-    return bound.statistic.asked(bound.params, table, rows, bound.query.minimum_persons)
+    floor = 1 if bound.query.pooled else bound.query.minimum_persons
+    return bound.statistic.asked(bound.params, table, rows, floor)
 
 
 def usable(bound: BoundQuery, table: Columns) -> NDArray[np.bool_]:
@@ -93,10 +94,18 @@ def evaluate(bound: BoundQuery, table: Columns, rows: NDArray[np.bool_] | None =
     """
     check_dataset(bound, table.keys(), _rows(bound, table))
     kept = rows_asked(bound, table) if rows is None else rows
-    arrays = _floored(bound, {name: table[name][kept] for name in bound.query.columns})
-    if bound.query.ranges is None:
-        return bound.layout.flatten(arrays)
-    return ranges.clipped(bound.layout, arrays)
+    columns = {name: table[name][kept] for name in bound.query.columns}
+    if bound.query.pooled:
+        asked: Array = np.array(float(np.count_nonzero(kept)))
+        arrays: Arrays = {**bound.statistic.pooled_total(bound.params, columns), suppression.ASKED: asked}
+        support = supports.vector(bound.statistic, bound.params, columns, _secret(columns))
+        return np.concatenate([_flat(bound, arrays), support])
+    return _flat(bound, _floored(bound, columns))
+
+
+def _flat(bound: BoundQuery, arrays: Arrays) -> Array:
+    layout = bound.published
+    return layout.flatten(arrays) if bound.query.ranges is None else ranges.clipped(layout, arrays)
 
 
 def _rows(bound: BoundQuery, table: Columns) -> int:

@@ -52,6 +52,8 @@ from participant.statistics.language.support import Support
 
 ASKED = "asked"
 ANSWERED = "answered"
+POOLED = "pooled"
+"""Name of the array that says that the floor held over all sites (`pooled`)."""
 DOMINANCE = 0.5
 """Share of a sum beyond which one person's contribution dominates it."""
 

@@ -74,6 +74,9 @@ class Query(Strict):
             values as NaN to statistics that count them.
         minimum_persons: minimum number of persons that a site's numbers may stand for without being hidden in the sum
             (`suppression`); 1 for no floor.
+        pooled: whether the floor holds over all sites, which open the sum together and publish only what it allows
+            (`participant.statistics.evaluation.pooled`); otherwise each site applies it to its own numbers. Queries of
+            the second kind do not mention it, as before there was a first.
         value_bits: bits of a quantised real value, including the sign.
         ranges: None for the bounds proven from the parameters; or, for each group of real entries, the power of
             two that bounds it at every site, as found by a round of `ranges`.
@@ -89,6 +92,7 @@ class Query(Strict):
     ] = ()
     missing: Literal["complete-cases", "keep"] = "complete-cases"
     minimum_persons: int = Field(default=1, ge=1, le=MAX_PERSONS)
+    pooled: bool = Field(default=False, exclude_if=lambda pooled: not pooled)
     value_bits: int = Field(ge=MIN_VALUE_BITS, le=MAX_VALUE_BITS)
     ranges: tuple[Annotated[int, Field(ge=-MAX_EXPONENT, le=MAX_EXPONENT)], ...] | None = None
     params: Json

@@ -98,6 +98,35 @@ class Statistic(ABC, Generic[P]):
         """Return the support of this site's sums over all its rows, joined piece by piece."""
         return reduce(Support.joined, (self.support(params, piece) for piece in _pieces(columns)))
 
+    # With the floor over all sites, which open the sum together ------------------------------------------------------
+
+    def pooled_layout(self, params: P) -> Layout:
+        """Return the layout of the arrays that the sites open; by default, as for `layout`."""
+        return self.layout(params)
+
+    def pooled_total(self, params: P, columns: Columns) -> Arrays:
+        """Return this site's arrays over all its rows for `pooled_layout`; nothing in them depends on a floor."""
+        return self.total(params, columns)
+
+    def pooled_support(self, params: P, columns: Columns) -> Support:
+        """Return the support of these arrays over all rows, beyond what `pooled_hidden` judges."""
+        return self.supported(params, columns)
+
+    def pooled_hidden(
+        self,
+        params: P,  # noqa: ARG002 - for statistics that hide more than cells
+        arrays: Arrays,  # noqa: ARG002
+        floor: int,  # noqa: ARG002
+    ) -> Mapping[str, NDArray[np.bool_]]:
+        """Return which entries of the opened arrays to hide beyond the rules of cells and support, by block."""
+        return {}
+
+    def read_pooled(self, params: P, arrays: Arrays) -> Arrays:  # noqa: ARG002 - for other layouts
+        """Return the arrays of `layout` that follow from published ones of `pooled_layout`, in which NaN stands for
+        hidden entries; and `answered`, the number of rows in them, if not all rows are.
+        """
+        return {}
+
     def usable(self, params: P, columns: Columns) -> NDArray[np.bool_]:
         """Return whether each row has the values that the statistic needs, (rows,) bool."""
         there = np.ones(len(next(iter(columns.values()))), np.bool_)

@@ -73,6 +73,8 @@ class CoxRiskSetsParams(Params):
         at: times of the requested sums, strictly ascending; grid times if there are no strata.
         tied: those times for which sums over the rows with an event are also requested.
         trend: (K,) weights of the times in `event_trend`; empty if not requested.
+        event_ends, censored_ends: grid times at which merged intervals end, for rows with an event and for censored
+            ones (`merging`); a row's time is then the end of its interval. Empty if the grid's own intervals count.
     """
 
     outcome: Outcome
@@ -83,19 +85,23 @@ class CoxRiskSetsParams(Params):
     at: Annotated[Times, Field(min_length=1, max_length=MAX_GRID_TIMES)]
     tied: Annotated[Times, Field(max_length=MAX_GRID_TIMES)]
     trend: Annotated[tuple[FiniteFloat, ...], FROM_SUMS]
+    event_ends: Annotated[Times, Field(max_length=MAX_GRID_TIMES + 1)]
+    censored_ends: Annotated[Times, Field(max_length=MAX_GRID_TIMES + 1)]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         check_linear(self.design, self.beta)
         if len(self.beta) > MAX_COVARIATES or INTERCEPT in self.design.terms:
             raise ValueError(f"the design must have 1 to {MAX_COVARIATES} covariates and no intercept")
-        for times in (self.at, self.tied):
+        for times in (self.at, self.tied, self.event_ends, self.censored_ends):
             if any(first >= second for first, second in pairwise(times)):
                 raise ValueError("grid times must ascend")
         for time in self.at:
             stratum, grid_time = divmod(time, self.stride)
             if not 0 <= stratum < prod(cells_of(self.strata)) or grid_time > self.outcome.grid.count:
                 raise ValueError("a time is not on the grid")
+        if self.event_ends and not {time % self.stride for time in self.at} <= set(self.event_ends):
+            raise ValueError("the times in `at` must be ends of merged intervals")
         if not set(self.tied) <= set(self.at):
             raise ValueError("the times in `tied` must also be in `at`")
         if len(self.trend) not in {0, len(self.at)}:
@@ -203,6 +209,19 @@ class CoxRiskSets(Statistic[CoxRiskSetsParams]):
             ._replace(persons=np.concatenate([events, others]).astype(np.float64))
         )
 
+    def pooled_support(self, params: CoxRiskSetsParams, columns: Columns) -> Support:
+        """Return the rows of each interval, as for `support`, and what the covariates set apart among all rows.
+
+        An interval's sums are those of at least as many persons as the floor, like the moments of a cell. How its
+        persons differ in a covariate is not judged: among five of them, one may be the only woman. Of all rows, one may
+        make up most of the sum of a covariate's weighted squares, but not of the covariate's own.
+        """
+        every = self.supported(params, columns).persons
+        w = params.weights(linear(params.beta, params.design.coded(columns).z))
+        raw = params.design.raw(columns)
+        sizes = w * np.concatenate([np.ones((1, len(w))), raw])
+        return Support(every, *Support.none()[1:]).beside(Support.of(params.design.groups(columns), sizes))
+
     def disclosure(self, params: CoxRiskSetsParams) -> Disclosure:
         width = params.outcome.grid.width
         names = ", ".join(params.design.names)
@@ -263,6 +282,10 @@ class _Placed(NamedTuple):
 
 def _placed(params: CoxRiskSetsParams, columns: Columns) -> _Placed:
     grid_time, event, outside = params.outcome.observe(columns)
+    for some, ends in ((event, params.event_ends), (~event, params.censored_ends)):
+        if ends:
+            later = np.append(ends, params.outcome.grid.count + 1)
+            grid_time[some] = later[np.searchsorted(ends, grid_time[some])]
     stratum = cell_of(params.strata, columns)
     time = stratum * params.stride + grid_time
     at = np.array(params.at)

@@ -11,6 +11,9 @@ with any other code.
 A row that is censored at k is at risk at k, as usual. Every site counts at every grid time, even at one without an
 event of its own. Units: rows. Exact.
 
+With pooled floors the sites open cumulative counts and publish them only at the ends of merged intervals (`merging`),
+of events and of censored rows, from which the analysis has the counts on the merged grid.
+
 Sources: Kaplan, Meier 1958, J Am Stat Assoc 53:457, section 2; Mantel 1966, Cancer Chemother Rep 50:163, for log-rank.
 """
 
@@ -26,7 +29,12 @@ from participant.statistics.language.layout import Array, Arrays, Block, Layout
 from participant.statistics.language.statistic import Columns, Params, Statistic
 from participant.statistics.language.support import Support
 from participant.statistics.models.cells import MAX_CELLS, Categories, cell_of, cells_of
+from participant.statistics.models.merging import at_ends, ends, hidden_groups
 from participant.statistics.models.outcome import Outcome
+
+EVENT_ENDS, CENSORED_ENDS = "event_ends", "censored_ends"
+"""Names of the arrays that say for each grid time whether a merged interval ends there; only in pooled sums."""
+_CUMULATIVE = ("ended", "left")
 
 
 class EventCountsParams(Params):
@@ -109,6 +117,53 @@ class EventCounts(Statistic[EventCountsParams]):
         """
         events, others, _ = _leaving(params, columns)
         return Support.none()._replace(persons=np.concatenate([events.ravel(), others.ravel()]).astype(np.float64))
+
+    def pooled_layout(self, params: EventCountsParams) -> Layout:
+        """Return the layout of what the sites open: rows with an event up to each grid time (`ended`), and rows that
+        were censored (`left`); those beyond the grid at its last time.
+        """
+        limit = float(params.row_limit)
+        return Layout(
+            (
+                Block("ended", params.cells, limit, exact=True),
+                Block("left", params.cells, limit, exact=True),
+                Block("outside", (2,), limit, exact=True, few="rounded"),
+            )
+        )
+
+    def pooled_total(self, params: EventCountsParams, columns: Columns) -> Arrays:
+        events, others, outside = _leaving(params, columns)
+        others[..., -2] += others[..., -1]
+        ended, left = (np.cumsum(some[..., :-1], axis=-1).astype(np.float64) for some in (events, others))
+        return {"ended": ended, "left": left, "outside": outside}
+
+    def pooled_support(self, params: EventCountsParams, columns: Columns) -> Support:  # noqa: ARG002
+        return Support.none()  # the counts say themselves how many rows they stand for
+
+    def pooled_hidden(self, params: EventCountsParams, arrays: Arrays, floor: int) -> dict[str, NDArray[np.bool_]]:
+        """Hide all but the ends of merged intervals, and groups that have none (`merging`)."""
+        counts = {name: np.rint(arrays[name]).astype(np.int64).reshape(-1, params.cells[-1]) for name in _CUMULATIVE}
+        shown = ~hidden_groups(counts["ended"][:, -1], counts["left"][:, -1], floor)
+        masks = {}
+        for name, cumulative in counts.items():
+            masks[name] = np.ones(cumulative.shape, np.bool_)
+            masks[name][shown] = ~ends(np.diff(cumulative[shown], axis=1, prepend=0), floor)
+        return {name: mask.reshape(params.cells) for name, mask in masks.items()}
+
+    def read_pooled(self, params: EventCountsParams, arrays: Arrays) -> dict[str, Array]:
+        """Return the counts on the merged grid, and where its intervals end, (K + 1,) each."""
+        ended, left = (arrays[name].reshape(-1, params.cells[-1]) for name in _CUMULATIVE)
+        of_events, of_censored = (~np.isnan(some).all(axis=0) for some in (ended, left))
+        events, censored = at_ends(ended), at_ends(left)
+        leaving = events + censored
+        at_risk = np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1]
+        return {
+            "events": events.reshape(params.cells),
+            "at_risk": at_risk.reshape(params.cells),
+            "answered": at_risk[:, 0].sum(),
+            EVENT_ENDS: of_events.astype(np.float64),
+            CENSORED_ENDS: of_censored.astype(np.float64),
+        }
 
     def disclosure(self, params: EventCountsParams) -> Disclosure:
         width = params.outcome.grid.width

@@ -16,9 +16,13 @@ counts in the intervals of the grid; the grid's width limits the precision of qu
 With a predicted risk as the quantity and the outcome as the group, the bins yield ROC curves, calibration and Hosmer
 and Lemeshow's test; with a residual as the quantity, they yield regression diagnostics. Units: rows, and those of q.
 
+With pooled floors, small bins of a predicted risk by outcome are merged with their neighbours (`merging`), so that all
+rows count, and if possible not across one half. Other small bins are hidden.
+
 Sources: Hosmer, Lemeshow 1980, Commun Stat A 9:1043; Tukey 1977, for judging residuals by their distribution.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 from math import prod
 from typing import Annotated, Literal, Self
@@ -36,9 +40,12 @@ from participant.statistics.language.support import Support, binned
 from participant.statistics.models.cells import MAX_CELLS, Categories, cell_of, cells_of
 from participant.statistics.models.design import Design, Numeric
 from participant.statistics.models.families import Family, FamilyName
+from participant.statistics.models.merging import are_shown, at_ends, ends, hidden_groups
 from participant.statistics.models.model import check_linear, linear, single
 from participant.statistics.vocabulary.glm_score import MAX_LIMIT
 
+BIN_ENDS = "bin_ends"
+"""Name of the array that says for each bin whether a merged one ends there; only in pooled sums."""
 MAX_EDGES = 1000
 MAX_GRID = 1 << 31
 
@@ -161,6 +168,17 @@ class HistogramParams(Params):
         return cell_of(self.by, columns) * (len(edges) + 1) + bins
 
     @property
+    def merges(self) -> bool:
+        """Whether small bins are merged over all sites rather than hidden: bins of a predicted risk, by outcome."""
+        return isinstance(self.quantity, Predicted) and self.quantity.what == "mean" and bool(self.by)
+
+    @property
+    def middle(self) -> int:
+        """Number of bins below one half if that is an edge, otherwise 0."""
+        below = [self.origin + self.width * edge for edge in self.edges]
+        return below.index(0.5) + 1 if 0.5 in below else 0
+
+    @property
     def reach(self) -> float:
         """The largest distance of the quantity from the origin."""
         return max(abs(end - self.origin) for end in self.quantity.bounds)
@@ -206,6 +224,45 @@ class Histogram(Statistic[HistogramParams]):
         sizes = (value - low)[np.newaxis][: int(params.sums)]
         of_all = Support.of(np.ones((1, len(value)), np.bool_))
         return binned(params.cell(value, columns), prod(params.cells), sizes).beside(of_all)
+
+    def pooled_layout(self, params: HistogramParams) -> Layout:
+        """Return the layout of what the sites open; where bins are merged, numbers and sums up to each bin's end."""
+        if not params.merges:
+            return self.layout(params)
+        return Layout(tuple(replace(block, cells=None) for block in self.layout(params).blocks))
+
+    def pooled_total(self, params: HistogramParams, columns: Columns) -> Arrays:
+        arrays = self.total(params, columns)
+        if not params.merges:
+            return arrays
+        return {name: np.cumsum(array, axis=-1) if array.ndim else array for name, array in arrays.items()}
+
+    def pooled_hidden(self, params: HistogramParams, arrays: Arrays, floor: int) -> dict[str, NDArray[np.bool_]]:
+        """Where bins are merged, hide all but the ends of merged ones, and groups that have none (`merging`)."""
+        if not params.merges:
+            return {}
+        cumulative = np.rint(arrays["counts"]).astype(np.int64).reshape(-1, params.cells[-1])
+        shown = ~hidden_groups(cumulative[:, -1], np.zeros_like(cumulative[:, -1]), floor)
+        halves = np.split(np.diff(cumulative[shown], axis=1, prepend=0), [params.middle], axis=1)
+        where = ends(np.concatenate(halves, axis=1), floor)
+        if params.middle and all(are_shown(half.sum(axis=1), floor).all() for half in halves):
+            where = np.concatenate([ends(half, floor) for half in halves])
+            where[params.middle - 1] = True
+        mask = np.ones(cumulative.shape, np.bool_)
+        mask[shown] = ~where
+        return dict.fromkeys(("counts", "sums") if params.sums else ("counts",), mask.reshape(params.cells))
+
+    def read_pooled(self, params: HistogramParams, arrays: Arrays) -> Arrays:
+        """Return the numbers and sums of merged bins at the last bin of each."""
+        if not params.merges:
+            return {}
+        found = {name: at_ends(arrays[name]) for name in ("counts", "sums")[: 1 + params.sums]}
+        where = ~np.isnan(arrays["counts"]).all(axis=tuple(range(arrays["counts"].ndim - 1)))
+        return {**found, "answered": found["counts"].sum(), BIN_ENDS: where.astype(np.float64)}
+
+    def pooled_support(self, params: HistogramParams, columns: Columns) -> Support:  # noqa: ARG002
+        """A bin of as many rows as the floor shows values that its edges bound anyway, whoever has most of the sum."""
+        return Support.none()
 
     def disclosure(self, params: HistogramParams) -> Disclosure:
         groups = "".join(f", by {category.column}" for category in params.by)

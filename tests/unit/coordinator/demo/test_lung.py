@@ -50,5 +50,7 @@ def _params():
         at=(10, 50),
         tied=(10,),
         trend=(),
+        event_ends=(),
+        censored_ends=(),
         row_limit=COX.row_limit,
     )

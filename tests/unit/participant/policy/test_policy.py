@@ -90,6 +90,8 @@ def risk_sets() -> Query:
         at=(1, 2),
         tied=(),
         trend=(),
+        event_ends=(),
+        censored_ends=(),
         log_weight_limit=1.0,
         row_limit=100,
     )

@@ -77,7 +77,6 @@ ONE_PERSON = CLASS_MOMENTS.query(
     ClassMomentsParams(by=(STATUS,), variables=(Numeric(column="age", low=0, high=120),), dominance=0.9, row_limit=100),
     dataset="lung",
     value_bits=40,
-    minimum_persons=5,
 )
 
 
@@ -134,7 +133,7 @@ ROWS: dict[str, Row] = {
     "minimum_survivors": Row("minimum_survivors", {"minimum_survivors": 5}),
     "minimum_persons": Row("minimum_persons", {"minimum_persons": 6}),
     "minimum_cell": Row("minimum_cell", {"minimum_cell": 6}),
-    "single_persons": Row("single_persons", {}, {"query": ONE_PERSON}),
+    "single_persons": Row("single_persons", {"minimum_persons": 1, "minimum_cell": 1}, {"query": ONE_PERSON}),
     "profile": Row("profile", {}, {"terms": TERMS.model_copy(update={"profile": "semi-honest"})}),
     "colluders_one_in": Row("colluders_one_in", {"colluders_one_in": 2}),
     "epoch_days": Row("epoch_days", {}, {"manifest": replace(offered(), expires=int(NOW) + 32 * 86_400)}),

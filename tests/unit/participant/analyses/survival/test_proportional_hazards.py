@@ -51,6 +51,8 @@ def test_worked_example() -> None:
         at=(1, 2),
         tied=(),
         trend=(-0.5, 0.5),
+        event_ends=(),
+        censored_ends=(),
         row_limit=2,
     )
     sums = COX_RISK_SETS.compute(params, {"t": np.array([2.0, 1.0]), "e": np.ones(2), "z": np.array([0.0, 1.0])})

@@ -170,6 +170,8 @@ COX = CoxRiskSetsParams(
     at=(1, 3),
     tied=(3,),
     trend=(),
+    event_ends=(),
+    censored_ends=(),
     row_limit=100,
 )
 

@@ -325,6 +325,8 @@ def test_risk_sets_of_a_stratum_are_those_of_its_rows_alone() -> None:
         "design": Design(terms=((Numeric(column="age", low=18, high=100, centre=60, scale=10),),)),
         "beta": (0.3,),
         "log_weight_limit": 5.0,
+        "event_ends": (),
+        "censored_ends": (),
         **LIMIT,
     }
     sex = Category(column="sex", levels=(1, 2))

@@ -85,6 +85,8 @@ def test_cox_risk_sets_row_by_row() -> None:
         at=(1, 2, 4, 8),
         tied=(2, 8),
         trend=(1.0, -2.0, 3.0, 0.5),
+        event_ends=(),
+        censored_ends=(),
         row_limit=1000,
     )
     result = answer(COX_RISK_SETS, params, table)
@@ -198,6 +200,8 @@ def test_bounds_beyond_a_double_are_refused() -> None:
         at=(1,),
         tied=(),
         trend=(),
+        event_ends=(),
+        censored_ends=(),
         row_limit=10,
     )
     with pytest.raises(ParameterError, match="bound"):
@@ -218,6 +222,8 @@ def test_disclosures_say_what_shows() -> None:
                 at=(1,),
                 tied=(),
                 trend=(),
+                event_ends=(),
+                censored_ends=(),
                 row_limit=rows(TABLE),
             ),
             dataset="lung",
@@ -247,6 +253,8 @@ def test_a_single_event_shows_as_the_disclosure_says() -> None:
         at=(1, 2, 3),
         tied=(3,),
         trend=(),
+        event_ends=(),
+        censored_ends=(),
         row_limit=10,
     )
     table = TABLE | {"age": np.array([50.0, 60.0, 70.0, 80.0, 64.0, 40.0, 60.0])}

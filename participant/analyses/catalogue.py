@@ -44,6 +44,7 @@ from participant.analyses.regression.ridge import RidgeSpec
 from participant.analyses.survival.cox import CoxSpec
 from participant.analyses.survival.kaplan_meier import KaplanMeierSpec
 from participant.analyses.survival.log_rank import LogRankSpec
+from participant.analyses.survival.rmst import RmstSpec
 from participant.statistics.language.query import in_words
 
 _SPECS: tuple[type[TableSpec], ...] = (
@@ -74,6 +75,7 @@ _SPECS: tuple[type[TableSpec], ...] = (
     PcaSpec,
     RankTestSpec,
     RidgeSpec,
+    RmstSpec,
     RocSpec,
     SignedRankSpec,
     TTestSpec,

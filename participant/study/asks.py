@@ -12,7 +12,7 @@ from participant.study.replay import Replay
 ASKS: Mapping[str, frozenset[str]] = {
     name: frozenset(statistics.split())
     for names, statistics in {
-        "kaplan-meier log-rank": "event-counts",
+        "kaplan-meier log-rank rmst": "event-counts",
         "cox": "moments event-counts cox-risk-sets",
         "descriptive": "counts moments contingency histogram ranges",
         "histogram rank-test signed-rank": "histogram",

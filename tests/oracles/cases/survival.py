@@ -2,8 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from lifelines import CoxPHFitter
+from lifelines import CoxPHFitter, KaplanMeierFitter
 from lifelines.statistics import multivariate_logrank_test, proportional_hazard_test
+from lifelines.utils import restricted_mean_survival_time
+from scipy import stats
 from scipy.stats import chi2
 from statsmodels.duration.hazard_regression import PHReg
 from statsmodels.duration.survfunc import survdiff
@@ -13,6 +15,7 @@ from participant.analyses.base.spec import SurvivalSpec
 from participant.analyses.survival.cox import CoxSpec
 from participant.analyses.survival.kaplan_meier import KaplanMeierSpec
 from participant.analyses.survival.log_rank import LogRankSpec
+from participant.analyses.survival.rmst import RmstSpec
 from participant.statistics.models.design import Category
 from tests.oracles.case import Agreement, Sites, case, coefficients, p_values
 from tests.support.trials import GBSG2, LUNG, ROSSI
@@ -203,3 +206,35 @@ async def log_rank_stratified(spec: LogRankSpec, sites: Sites) -> list[Agreement
         strata=rows.groupby(strata).ngroup().to_numpy(),
     )
     return [coefficients(result.statistic, statistic, "statistic"), p_values(result.p, p, "p-value")]
+
+
+def restricted(curve: KaplanMeierSpec) -> RmstSpec:
+    horizon = 0.6 * curve.grid.width * curve.grid.count
+    return RmstSpec(**curve.model_dump(exclude={"analysis"}), group=GROUPS[curve.dataset], horizon=horizon)
+
+
+@case(*(restricted(curve) for curve in CURVES))
+async def rmst(spec: RmstSpec, sites: Sites) -> list[Agreement]:
+    """The means are those of lifelines; their variance is written out, as lifelines has that of the times instead."""
+    result = await spec.analyse(sites)
+    assert spec.group is not None
+    rows = on_grid(spec, sites, spec.group.column)
+    means, variances = [], []
+    for level in spec.group.levels:
+        group = rows[rows[spec.group.column] == level]
+        fit = KaplanMeierFitter().fit(group[spec.time], group[spec.event])
+        means.append(restricted_mean_survival_time(fit, t=spec.horizon))
+        deaths = fit.event_table[(fit.event_table["observed"] > 0) & (fit.event_table.index < spec.horizon)]
+        left = [means[-1] - restricted_mean_survival_time(fit, t=time) for time in deaths.index]
+        d, n = deaths["observed"].to_numpy(), deaths["at_risk"].to_numpy()
+        variances.append(float((np.square(left) * d / (n * (n - d))).sum()))
+    difference = np.array(means[1:]) - means[0]
+    return [
+        coefficients([one.rmst for one in result.groups], means, "restricted means"),
+        coefficients([one.se for one in result.groups], np.sqrt(variances), "standard errors"),
+        coefficients([one.difference for one in result.groups[1:]], difference, "differences"),
+        p_values(
+            [one.p for one in result.groups[1:]],
+            2 * stats.norm.sf(np.abs(difference) / np.sqrt(np.array(variances[1:]) + variances[0])),
+        ),
+    ]

@@ -104,3 +104,13 @@ async def test_no_curve(change: dict, error: type, complaint: str) -> None:
     )
     with pytest.raises(error, match=complaint):
         await estimate_kaplan_meier(spec, PlainSum(split(table, 3, 0)))
+
+
+@pytest.mark.parametrize("rows", range(2, 62, 2))
+async def test_the_median_is_the_first_time_at_which_half_survive(rows: int) -> None:
+    """One event at each time leaves exactly one half at the middle, which products of fractions miss by rounding."""
+    table = {"time": np.arange(1.0, rows + 1), "status": np.ones(rows)}
+    spec = KaplanMeierSpec(
+        dataset="d", time="time", event="status", grid=Grid(width=1, count=rows), row_limit=rows, minimum_persons=1
+    )
+    assert (await estimate_kaplan_meier(spec, PlainSum({"all": table}))).median == rows / 2

@@ -24,7 +24,7 @@ from participant.statistics.evaluation.suppression import ANSWERED, ASKED
 R = TypeVar("R", bound=AnalysisResult)
 
 _TESTS = r"p|se|sd_error|statistic|z|f|g|t|covariance|lower|upper|likelihood_ratio|hosmer_lemeshow|poisson_ratio|score"
-_CURVES = r"auc|survival|sensitivity|specificity|median"
+_CURVES = r"auc|superiority|survival|sensitivity|specificity|median"
 _SHOWN_OF_ENOUGH = re.compile(rf"(.+_)?({_TESTS}|{_CURVES})")
 _SHOWN_OF_ALL = re.compile(r"(.+_)?bounds")  # they hold for everybody, or are not bounds
 

@@ -49,7 +49,7 @@ class SecureSum(ABC):
         """
         return bool(value <= limit)
 
-    def disregard(self) -> None:
+    def disregard(self) -> None:  # noqa: B027 - most sums need not know
         """Say that the result does not depend on the latest sum, which then does not count for whom it covers."""
 
 

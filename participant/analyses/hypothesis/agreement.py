@@ -8,8 +8,8 @@ weights w_ij (1 on the diagonal and 0 elsewhere; ``linear``: 1 - |i - j| / (K - 
     symmetry = sum over i < j of (n_ij - n_ji)^2 / (n_ij + n_ji)       chi-square, one degree of freedom for each pair
                of levels that occurs; for two levels this is McNemar's test, also given with the exact binomial p-value
 
-One round. Disclosure: that of `contingency`: a site hides cells of fewer than `minimum_persons` rows; the result then
-covers the remaining rows, and a warning says so.
+One round. Disclosure: that of `contingency`: a site with a cell of fewer than `minimum_persons` rows leaves out
+its whole table; the result then covers the other sites, and a warning says so.
 
     analysis = "agreement"
     dataset = "lung"
@@ -78,7 +78,7 @@ class AgreementResult(AnalysisResult):
         z, p: test of kappa against 0.
         observed, expected: weighted agreement, and that expected by chance.
         weights: weights of kappa.
-        symmetry, df, symmetry_p: Bowker's statistic, degrees of freedom and p-value; None if all rows agree.
+        symmetry_statistic, df, symmetry_p: Bowker's statistic, degrees of freedom and p-value; None if all rows agree.
         exact_p: exact p-value of McNemar's test; None with more than two levels, or if all rows agree.
         rows: number of rows.
         sites: names of the contributing sites.
@@ -100,7 +100,7 @@ class AgreementResult(AnalysisResult):
     observed: float
     expected: float
     weights: str
-    symmetry: float | None
+    symmetry_statistic: float | None
     df: int
     symmetry_p: float | None
     exact_p: float | None
@@ -126,7 +126,7 @@ class AgreementResult(AnalysisResult):
             "Kappa": self.kappa,
             "95 % interval": f"{self.lower:.4f} to {self.upper:.4f}",
             "P of kappa": f"{self.p:.3g}",
-            "Symmetry": self.symmetry,
+            "Symmetry": self.symmetry_statistic,
             "Degrees of freedom": self.df,
             "P of symmetry": None if self.symmetry_p is None else f"{self.symmetry_p:.3g}",
             "Exact p of symmetry": None if self.exact_p is None else f"{self.exact_p:.3g}",
@@ -174,7 +174,7 @@ async def agree(spec: AgreementSpec, secure_sum: SecureSum) -> AgreementResult:
         observed=observed,
         expected=expected,
         weights=spec.weights,
-        symmetry=symmetry,
+        symmetry_statistic=symmetry,
         df=df,
         symmetry_p=symmetry_p,
         exact_p=exact_p,

@@ -11,8 +11,8 @@ For 2 by 2, with cells a, b, c, d by rows: the odds ratio ad / bc, and the ratio
 a/(a + b) over c/(c + d), with Woolf's and Katz's intervals; they exist unless they would divide by an empty cell. The
 counts are whole numbers and exact, so these are the pooled tests.
 
-One round. Disclosure: that of `contingency`: a site hides cells of fewer than `minimum_persons` rows; the test then
-covers the remaining rows, and a warning says so.
+One round. Disclosure: that of `contingency`: a site with a cell of fewer than `minimum_persons` rows leaves out
+its whole table; the test then covers the other sites, and a warning says so.
 
     analysis = "chi-square"
     dataset = "lung"

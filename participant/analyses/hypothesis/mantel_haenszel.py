@@ -10,8 +10,8 @@ With the table a, b, c, d of a stratum by rows and n its rows, and sums over the
 
 The strata are the combinations of the levels of `strata`; those without both levels of a margin add nothing.
 
-One round. Disclosure: that of `contingency`: a site hides cells of fewer than `minimum_persons` rows; the result then
-covers the remaining rows, and a warning says so.
+One round. Disclosure: that of `contingency`: a site with a cell of fewer than `minimum_persons` rows leaves out
+its whole table; the result then covers the other sites, and a warning says so.
 
     analysis = "mantel-haenszel"
     dataset = "lung"
@@ -95,8 +95,8 @@ class MantelHaenszelResult(AnalysisResult):
         counts: (S, 2, 2) tables of the strata.
         odds_ratio, risk_ratio: common ratios; None if they would divide by zero.
         statistic, p: test of a common odds ratio of 1.
-        equal_odds, df, equal_p: test of equal odds ratios in all strata; None with one informative stratum, or without
-            an odds ratio.
+        equal_odds_statistic, df, equal_p: test of equal odds ratios in all strata; None with one informative stratum,
+            or without an odds ratio.
         rows: number of rows.
         sites: names of the contributing sites.
         warnings: caveats for the reader of the result.
@@ -112,7 +112,7 @@ class MantelHaenszelResult(AnalysisResult):
     risk_ratio: Ratio | None
     statistic: float
     p: float
-    equal_odds: float | None
+    equal_odds_statistic: float | None
     df: int
     equal_p: float | None
     rows: int
@@ -141,7 +141,7 @@ class MantelHaenszelResult(AnalysisResult):
             },
             "Chi-square": self.statistic,
             "p": f"{self.p:.3g}",
-            "Equal odds (Breslow-Day)": self.equal_odds,
+            "Equal odds (Breslow-Day)": self.equal_odds_statistic,
             "P of equal odds": None if self.equal_p is None else f"{self.equal_p:.3g}",
         }
 
@@ -183,7 +183,7 @@ async def combine_tables(spec: MantelHaenszelSpec, secure_sum: SecureSum) -> Man
         risk_ratio=_risk_ratio(informative),
         statistic=statistic,
         p=float(chdtrc(1, statistic)),
-        equal_odds=equal,
+        equal_odds_statistic=equal,
         df=df,
         equal_p=None if equal is None else float(chdtrc(df, equal)),
         rows=round(float(tables.sum())),

@@ -12,8 +12,8 @@ ranks R_g in group g, and T from the ties (`ranks`):
 The counts are whole numbers and exact. A worked example: values 1, 2, 3 in the first group and 2, 4 in the second have
 ranks 1, 2.5, 4 and 2.5, 5; R_1 = 7.5, U = 1.5 and the superiority is 1/4.
 
-One round. Disclosure: that of `histogram` by group: a site hides steps of fewer than `minimum_persons` rows; the ranks
-then cover the remaining rows, and a warning says so. Wider steps keep them.
+One round. Disclosure: that of `histogram` by group: a site with a step of fewer than `minimum_persons` rows leaves out
+its whole table; the ranks then cover the other sites, and a warning says so. Wider steps keep it.
 
     analysis = "rank-test"
     dataset = "lung"
@@ -96,8 +96,9 @@ class RankTestResult(AnalysisResult):
 
     Attributes:
         groups: groups that have rows.
-        h, df, p: Kruskal and Wallis's statistic, degrees of freedom, p-value.
-        u, z, u_p: Mann and Whitney's statistic of the first group, its z and p-value; None with more than two groups.
+        h_statistic, df, p: Kruskal and Wallis's statistic, degrees of freedom, p-value.
+        u_statistic, z, u_p: Mann and Whitney's statistic of the first group, its z and p-value; None with more than two
+            groups.
         superiority: share of pairs in which the row of the first group has the larger value; None likewise.
         alternative: alternative hypothesis of Mann and Whitney's test.
         rows: number of rows ranked.
@@ -109,10 +110,10 @@ class RankTestResult(AnalysisResult):
     formats: ClassVar[Mapping[str, str]] = {"name": "", "rows": "d", "mean_rank": ".2f", "median": "g"}
 
     groups: tuple[RankedGroup, ...]
-    h: float
+    h_statistic: float
     df: int
     p: float
-    u: float | None
+    u_statistic: float | None
     z: float | None
     u_p: float | None
     superiority: float | None
@@ -127,14 +128,14 @@ class RankTestResult(AnalysisResult):
 
     @property
     def title(self) -> str:
-        return "Kruskal-Wallis test" if self.u is None else "Mann-Whitney and Kruskal-Wallis tests"
+        return "Kruskal-Wallis test" if self.u_statistic is None else "Mann-Whitney and Kruskal-Wallis tests"
 
     def facts(self) -> dict[str, Any]:
-        found = {"Rows": self.rows, "H": self.h, "Degrees of freedom": self.df, "P > H": f"{self.p:.3g}"}
+        found = {"Rows": self.rows, "H": self.h_statistic, "Degrees of freedom": self.df, "P > H": f"{self.p:.3g}"}
         if self.u_p is None:
             return found
         return found | {
-            "U": self.u,
+            "U": self.u_statistic,
             "z": self.z,
             "P of U": f"{self.u_p:.3g} ({self.alternative})",
             "Superiority": self.superiority,
@@ -181,10 +182,10 @@ async def compare_ranks(spec: RankTestSpec, secure_sum: SecureSum) -> RankTestRe
             RankedGroup(levels_of(spec.by)[place], round(float(n)), float(total / n), _median(spec, inside))
             for place, n, total, inside in zip(there, rows, sums, counts, strict=True)
         ),
-        h=h,
+        h_statistic=h,
         df=len(rows) - 1,
         p=float(chdtrc(len(rows) - 1, h)),
-        u=u,
+        u_statistic=u,
         z=z,
         u_p=u_p,
         superiority=None if u is None else u / float(rows[0] * rows[1]),

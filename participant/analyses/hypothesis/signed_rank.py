@@ -9,8 +9,8 @@ did. With n others, W the sum of the ranks of positive ones, and T from the ties
 The counts are whole numbers and exact. A worked example: differences 1, 1, -1, 2 and 0 have sizes with ranks 2, 2, 2
 and 4; W = 8 of 10.
 
-One round. Disclosure: that of `histogram` of the difference: a site hides steps of fewer than `minimum_persons` rows;
-the test then covers the remaining rows, and a warning says so. Wider steps keep them.
+One round. Disclosure: that of `histogram` of the difference: a site with a step of fewer than `minimum_persons` rows
+leaves out its whole table; the test then covers the other sites, and a warning says so. Wider steps keep it.
 
     analysis = "signed-rank"
     dataset = "lung"

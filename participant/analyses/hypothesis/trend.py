@@ -9,8 +9,8 @@ and z^2 is chi-square with 1 degree of freedom: N times the square of the correl
 does not explain of Pearson's chi-square tests departure from it, with two degrees less than groups. The scores are the
 levels' codes unless `scores` gives others.
 
-One round. Disclosure: that of `contingency`: a site hides cells of fewer than `minimum_persons` rows; the test then
-covers the remaining rows, and a warning says so.
+One round. Disclosure: that of `contingency`: a site with a cell of fewer than `minimum_persons` rows leaves out
+its whole table; the test then covers the other sites, and a warning says so.
 
     analysis = "trend"
     dataset = "lung"
@@ -86,7 +86,7 @@ class TrendResult(AnalysisResult):
         groups: groups that have rows.
         z, p: the trend's statistic and two-sided p-value.
         statistic: z squared, chi-square with 1 degree of freedom.
-        departure, df, departure_p: test of departure from a trend; None with two groups.
+        departure_statistic, df, departure_p: test of departure from a trend; None with two groups.
         rows: number of rows.
         sites: names of the contributing sites.
         warnings: caveats for the reader of the result.
@@ -99,7 +99,7 @@ class TrendResult(AnalysisResult):
     z: float
     p: float
     statistic: float
-    departure: float | None
+    departure_statistic: float | None
     df: int
     departure_p: float | None
     rows: int
@@ -119,7 +119,7 @@ class TrendResult(AnalysisResult):
             "Rows": self.rows,
             "z": self.z,
             "p": f"{self.p:.3g}",
-            "Departure from the trend": self.departure,
+            "Departure from the trend": self.departure_statistic,
             "P of departure": None if self.departure_p is None else f"{self.departure_p:.3g}",
         }
 
@@ -153,7 +153,7 @@ async def find_trend(spec: TrendSpec, secure_sum: SecureSum) -> TrendResult:
         z=z,
         p=float(2 * ndtr(-abs(z))),
         statistic=z * z,
-        departure=departure,
+        departure_statistic=departure,
         df=df,
         departure_p=None if departure is None else float(chdtrc(df, departure)),
         rows=round(n),

@@ -38,7 +38,7 @@ async def mann_whitney(spec: RankTestSpec, sites: Sites) -> list[Agreement]:
     rows = sites.rows(spec, spec.variable.column, spec.by.column)
     one, two = (rows[spec.variable.column][rows[spec.by.column] == level] for level in spec.by.levels)
     oracle = stats.mannwhitneyu(one, two, alternative=spec.alternative, method="asymptotic")
-    return [coefficients(result.u, oracle.statistic, "U"), p_values(result.u_p, oracle.pvalue)]
+    return [coefficients(result.u_statistic, oracle.statistic, "U"), p_values(result.u_p, oracle.pvalue)]
 
 
 @case(
@@ -65,7 +65,7 @@ async def kruskal_wallis(spec: RankTestSpec, sites: Sites) -> list[Agreement]:
     result = await spec.analyse(sites)
     rows = sites.rows(spec, spec.variable.column, spec.by.column)
     oracle = stats.kruskal(*(rows[spec.variable.column][rows[spec.by.column] == level] for level in spec.by.levels))
-    return [coefficients(result.h, oracle.statistic, "H"), p_values(result.p, oracle.pvalue)]
+    return [coefficients(result.h_statistic, oracle.statistic, "H"), p_values(result.p, oracle.pvalue)]
 
 
 @case(

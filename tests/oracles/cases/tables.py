@@ -66,13 +66,13 @@ async def agreement(spec: AgreementSpec, sites: Sites) -> list[Agreement]:
         plain, exact = mcnemar(table, exact=False, correction=False), mcnemar(table, exact=True)
         return [
             *found,
-            coefficients(result.symmetry, plain.statistic, "McNemar"),
+            coefficients(result.symmetry_statistic, plain.statistic, "McNemar"),
             p_values(result.exact_p, exact.pvalue),
         ]
     pairs = (table + table.T)[np.triu_indices(len(table), 1)]
     bowker = SquareTable(table[np.ix_(*2 * [places])], shift_zeros=False).symmetry() if pairs.all() else None
     statistic = bowker.statistic if bowker else _bowker(table)
-    return [*found, coefficients(result.symmetry, statistic, "Bowker's test")]
+    return [*found, coefficients(result.symmetry_statistic, statistic, "Bowker's test")]
 
 
 def _bowker(table: np.ndarray) -> float:
@@ -121,7 +121,7 @@ async def mantel_haenszel(spec: MantelHaenszelSpec, sites: Sites) -> list[Agreem
         coefficients(result.risk_ratio.value, oracle.riskratio_pooled, "risk ratio"),
         coefficients(result.statistic, null.statistic, "chi-square"),
         p_values(result.p, null.pvalue),
-        coefficients(result.equal_odds, equal.statistic, "Breslow-Day"),
+        coefficients(result.equal_odds_statistic, equal.statistic, "Breslow-Day"),
         p_values(result.equal_p, equal.pvalue, "p of Breslow-Day"),
     ]
 

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from coordinator.runs.lifecycle import result_of
 from participant.analyses.base.errors import CollinearityError, NoRowsError, SpecError
 from participant.analyses.catalogue import parse_spec
 from participant.statistics.language.statistic import Columns
 from tests.support.plain_sum import PlainSum
 from tests.support.trials import split
+from tests.unit.participant.analyses.base.test_coverage import Lacking
 
 PLAIN = {"dataset": "d", "row_limit": 200, "minimum_persons": 1}
 X, Y = ({"column": name, "low": 0, "high": 9} for name in "xy")
@@ -33,10 +35,10 @@ async def run(document: dict[str, Any], table: Columns, parts: int = 3, **change
 
 async def test_worked_example_of_ranks() -> None:
     result = await run(RANKS, columns(x=[1, 2, 3, 2, 4], g=[0, 0, 0, 1, 1]))
-    assert (result.u, result.superiority) == (1.5, 0.25)
+    assert (result.u_statistic, result.superiority) == (1.5, 0.25)
     assert [group.mean_rank for group in result.groups] == [2.5, 3.75]
     assert [group.median for group in result.groups] == [2, 2]
-    assert result.h == pytest.approx(stats.kruskal([1, 2, 3], [2, 4]).statistic)
+    assert result.h_statistic == pytest.approx(stats.kruskal([1, 2, 3], [2, 4]).statistic)
 
 
 async def test_worked_example_of_signed_ranks() -> None:
@@ -55,18 +57,21 @@ async def test_values_beyond_the_range_are_said_and_a_wide_grid_ties() -> None:
     assert any("1 values of x - y lie outside" in text for text in signed.warnings)
 
 
-async def test_a_floor_hides_steps_and_that_is_said() -> None:
-    rng = np.random.default_rng(1)  # noqa: TID251 - test data
-    table = columns(x=rng.integers(0, 10, 150), g=rng.integers(0, 2, 150))
-    result = await run(RANKS, table, parts=1, minimum_persons=5)
-    assert result.rows < 150
-    assert any("hid it together" in text for text in result.warnings)
-    assert (await run(RANKS, table, parts=1, minimum_persons=5, width=3)).rows > result.rows
+async def test_a_floor_hides_tables_with_a_small_step_and_wider_steps_keep_them() -> None:
+    large = columns(x=np.repeat([0, 3, 6, 9], 20), g=np.tile([0, 1], 40))
+    small = columns(x=np.repeat([0, 1, 2], [12, 2, 4]), g=[*np.tile([0, 1], 6), *np.zeros(6)])
+    sites = {"a": large, "b": small, "c": large}
+    narrow, wide = [
+        await parse_spec(RANKS | {"minimum_persons": 5, "width": width}).analyse(PlainSum(sites)) for width in (1, 3)
+    ]
+    assert (narrow.rows, wide.rows) == (160, 178)
+    assert any("left out their whole table" in text for text in narrow.warnings)
+    assert wide.warnings == ()
 
 
 async def test_perfect_agreement_and_none_beyond_chance() -> None:
     same = await run(KAPPA, columns(g=[0, 1, 1, 0], h=[0, 1, 1, 0]))
-    assert (same.kappa, same.symmetry, same.exact_p) == (1, None, None)
+    assert (same.kappa, same.symmetry_statistic, same.exact_p) == (1, None, None)
     assert "nan" not in same.summary()
     other = await run(KAPPA, columns(g=[0, 0, 1, 1], h=[0, 1, 0, 1]))
     assert (other.kappa, other.p, other.exact_p) == (0, 1, 1)
@@ -130,3 +135,27 @@ async def test_no_result(document: dict, table: dict, error: type, complaint: st
 def test_refused_specifications(document: dict, changes: dict, complaint: str) -> None:
     with pytest.raises(SpecError, match=complaint):
         parse_spec(document | changes)
+
+
+@pytest.mark.parametrize(
+    ("document", "tests"),
+    [
+        (RANKS, ["H", "U", "Superiority", "P > H", "P of U"]),
+        (SIGNED, ["W", "z", "p"]),
+        (KAPPA, ["Symmetry", "P of kappa", "95 % interval", "P of symmetry"]),
+        (STRATA, ["Chi-square", "p", "Equal odds (Breslow-Day)", "P of equal odds"]),
+        (TREND, ["z", "p", "Departure from the trend", "P of departure"]),
+    ],
+    ids=lambda one: one["analysis"] if isinstance(one, dict) else "",
+)
+async def test_too_many_missing_persons_leave_no_test(document: dict[str, Any], tests: list[str]) -> None:
+    """Every test, interval and area has a name by which the rule about missing persons knows it."""
+    rng = np.random.default_rng(4)  # noqa: TID251 - test data
+    table = columns(
+        **{name: rng.integers(0, 3, 90) for name in "xys"}, g=rng.integers(0, 2, 90), h=rng.integers(0, 2, 90)
+    )
+    spec = parse_spec(document)
+    shown = (await spec.analyse(PlainSum(split(table, 3, 0))))._summary().facts
+    lacking = (await result_of(spec, Lacking(split(table, 3, 0)), 3))._summary().facts
+    assert set(tests) <= shown.keys()
+    assert not set(tests) & lacking.keys()

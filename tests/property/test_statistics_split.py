@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from participant.statistics.evaluation.bound import bind
 from participant.statistics.evaluation.describe import describe
-from participant.statistics.evaluation.evaluate import evaluate
+from participant.statistics.evaluation.evaluate import evaluate, rows_asked
 from participant.statistics.evaluation.registry import STATISTICS, statistic_of
 from participant.statistics.language.query import Query
 from tests.support.plain_sum import fixed_point_sum
@@ -39,6 +39,21 @@ def test_the_sites_sum_to_the_pooled_value(name: str, data, parts: int, seed: in
             error = np.abs(secure[block.name] - total[block.name])
             slack = 1e-15 * terms[block.name]  # of the float sum that it is compared with: sites may cancel
             assert (error <= parts * steps[block.name] / 2 + slack).all()
+
+
+@pytest.mark.parametrize("name", ROW_STATISTICS)
+@settings(max_examples=8, deadline=None, print_blob=True)
+@given(data=st.data(), seed=st.integers(0, 2**32 - 1))
+def test_persons_behind_sums_add_up_and_one_contributes_no_more_than_all(name: str, data, seed: int) -> None:
+    spoilt = data.draw(tables)
+    bound = bind(data.draw(queries(spoilt.spec, (name,))))
+    table = {column: values[rows_asked(bound, spoilt.table())] for column, values in spoilt.table().items()}
+    whole = bound.statistic.supported(bound.params, table)
+    parts = [bound.statistic.supported(bound.params, site) for site in split(table, 3, seed).values()]
+    np.testing.assert_array_equal(sum(part.persons for part in parts), whole.persons)
+    np.testing.assert_allclose(sum(part.total for part in parts), whole.total, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(np.max([part.largest for part in parts], axis=0), whole.largest)
+    assert (whole.largest <= whole.total * (1 + 1e-9)).all()
 
 
 @pytest.mark.parametrize("name", [*ROW_STATISTICS, "imputed", "training"])

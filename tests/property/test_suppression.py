@@ -1,17 +1,31 @@
-"""Searches for violations of the floor: no release of a site's cells describes fewer persons than promised."""
+"""Searches for violations of the floor: no release of a site's sums describes fewer persons than promised."""
 
 from collections import defaultdict
+from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from participant.statistics.evaluation.bound import bind
 from participant.statistics.evaluation.evaluate import evaluate
-from participant.statistics.evaluation.registry import CLASS_MOMENTS, CONTINGENCY, GRAM, HISTOGRAM, MOMENTS
-from participant.statistics.evaluation.suppression import hides
+from participant.statistics.evaluation.registry import (
+    CLASS_MOMENTS,
+    CONTINGENCY,
+    EVENT_COUNTS,
+    GLM_SCORE,
+    GRAM,
+    HISTOGRAM,
+    MOMENTS,
+)
+from participant.statistics.evaluation.suppression import DOMINANCE, hidden, hides, rounded
 from participant.statistics.language.conditions import AllOf, AnyOf, Comparison
-from participant.statistics.models.design import Category, Design, Indicator, Numeric
+from participant.statistics.language.layout import Block, Layout
+from participant.statistics.language.support import Support
+from participant.statistics.models.design import INTERCEPT, Category, Coding, Design, Indicator, Numeric
+from participant.statistics.models.outcome import Grid, Outcome
 from participant.statistics.models.variables import Variable
 from participant.statistics.vocabulary.histogram import Measured
 
@@ -161,3 +175,117 @@ def test_a_model_with_a_parameter_for_every_other_row_is_hidden(rows: int, answe
     rng = np.random.default_rng(1)  # noqa: TID251 - test data
     table = {name: rng.uniform(0, 9, rows) for name in ("x", "y")}
     assert bind(query).layout.unflatten(evaluate(bind(query), table))["answered"] == answered
+
+
+def all_tables():
+    """All tables of two binary columns with 0 to 4 rows of each of the four kinds, as counts."""
+    kinds = np.array([(0, 0), (0, 1), (1, 0), (1, 1)], np.float64)
+    for counts in product(range(5), repeat=4):
+        table = np.repeat(kinds, counts, axis=0)
+        yield counts, {"x": table[:, 0].copy(), "z": table[:, 1].copy()}
+
+
+def released(statistic, params, table):
+    query = statistic.query(params, dataset="d", value_bits=40, minimum_persons=FLOOR)
+    return bind(query).layout.unflatten(evaluate(bind(query), table))
+
+
+def is_fine(cells) -> bool:
+    """Whether no union of the cells of a two-way table that its margins and one cell give is below the floor."""
+    return all(count == 0 or count >= FLOOR for count in cells)
+
+
+CODED = Coding(column="x", levels=(0, 1), reference=0)
+BINARY = Numeric(column="z", low=0, high=1)
+CENTRED = Numeric(column="z", low=0, high=1, centre=0.3, scale=0.2)
+
+
+@pytest.mark.parametrize("second", [BINARY, CENTRED], ids=["raw", "centred"])
+def test_the_gram_matrix_of_indicators_is_a_table_of_cells(second: Numeric) -> None:
+    """Every table: either all cells that the products give are 0 or above the floor, or nothing is shown."""
+    params = GRAM.Params(design=Design(terms=(INTERCEPT, (CODED,), (second,))), weight=None, **LIMIT)
+    shown = 0
+    for counts, table in all_tables():
+        gram = released(GRAM, params, table)
+        if gram["answered"]:
+            shown += 1
+            assert is_fine(counts)
+        else:
+            assert not any(block.any() for name, block in gram.items() if name != "asked")
+            assert not is_fine(counts) or sum(counts) < 6
+    assert shown > 30
+
+
+def test_the_score_of_a_logistic_model_is_a_table_of_cells() -> None:
+    params = GLM_SCORE.Params(
+        design=Design(terms=(INTERCEPT, (CODED,))),
+        coefficients=(0.0, 0.0),
+        family="binomial",
+        alpha=0.0,
+        outcome=BINARY,
+        offset=None,
+        weight=None,
+        limit=30.0,
+        **LIMIT,
+    )
+    answered = [counts for counts, table in all_tables() if released(GLM_SCORE, params, table)["answered"]]
+    assert len(answered) > 20
+    assert all(map(is_fine, answered))
+
+
+def test_event_counts_are_a_table_of_cells() -> None:
+    """Times and event codes may be any columns: those who leave at a time, with and without an event, are cells."""
+    outcome = Outcome(time="x", event="z", grid=Grid(width=1, count=2))
+    params = EVENT_COUNTS.Params(outcome=outcome, by=(), **LIMIT)
+    answered = [counts for counts, table in all_tables() if released(EVENT_COUNTS, params, table)["answered"]]
+    assert len(answered) > 20
+    assert all(map(is_fine, answered))
+
+
+@pytest.mark.parametrize(("largest", "answered"), [(6.0, True), (40.0, False)])
+def test_a_sum_to_which_one_person_contributes_most_is_hidden(largest: float, answered: bool) -> None:
+    values = np.array([largest, *[2.0] * 11])
+    params = MOMENTS.Params(variables=(Variable(column="x", low=0, high=100),), **LIMIT)
+    assert (largest**2 <= DOMINANCE * (values**2).sum()) == answered
+    assert bool(released(MOMENTS, params, {"x": values})["answered"]) is answered
+
+
+LANE = Layout((Block("lane", (20,), 100.0, exact=True, few="rounded"),))
+
+
+@given(rows=st.integers(3, 40), seed=st.integers(0, 2**64 - 1), data=st.data())
+def test_a_lane_shows_no_group_below_the_floor(rows: int, seed: int, data) -> None:
+    counts = np.array(data.draw(st.lists(st.integers(0, rows), min_size=20, max_size=20)), np.float64)
+    for few in ("rounded", "some"):
+        lane = Layout((replace(LANE.blocks[0], few=few),))
+        shown = rounded(lane, {"lane": counts}, rows, FLOOR, seed)["lane"]
+        assert ((shown == 0) | (shown >= FLOOR)).all()
+        assert ((shown == rows) | (shown <= rows - FLOOR)).all()
+        assert (shown[counts == 0] == 0).all()
+        assert (shown[counts == rows] == rows).all()
+        if few == "some":
+            assert (shown[counts > 0] > 0).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 10, 18, 19])
+def test_rounding_is_right_on_average(count: int) -> None:
+    shown = [rounded(LANE, {"lane": np.full(20, float(count))}, 20, 5, seed)["lane"] for seed in range(500)]
+    assert abs(np.mean(shown) - count) < 5 * 2.5 / 100
+
+
+def test_the_rule_for_an_opened_sum_hides_cells_and_what_follows_them() -> None:
+    """Over all sites, cells are hidden one by one; small support hides everything."""
+    layout = Layout(
+        (
+            Block("counts", (4,), 100.0, exact=True, cells="counts"),
+            Block("sums", (2, 4), 100.0, cells="counts"),
+            Block("other", (), 100.0),
+        )
+    )
+    arrays = {"counts": np.array([1.0, 9.0, 30.0, 40.0]), "sums": np.ones((2, 4)), "other": np.array(1.0)}
+    masks = hidden(layout, arrays, Support.none(), 5)
+    assert masks["counts"].tolist() == [True, True, False, False]
+    assert masks["sums"].tolist() == [[True, True, False, False]] * 2
+    assert not masks["other"].any()
+    few = Support.none()._replace(persons=np.array([80.0, 4.0]))
+    assert all(mask.all() for mask in hidden(layout, arrays, few, 5).values())

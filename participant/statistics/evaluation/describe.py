@@ -44,7 +44,7 @@ def describe(bound: BoundQuery) -> InWords:
         " that have a value in each of these columns." if query.missing == "complete-cases" else ", complete or not."
     )
     floor = (
-        f"Numbers that stand for fewer than {query.minimum_persons} persons of this site are sent as zeros."
+        f"If any number stands for fewer than {query.minimum_persons} persons of this site, all are sent as zeros."
         if query.minimum_persons > 1
         else "Small groups are not hidden: a number can stand for a single person of this site."
     )

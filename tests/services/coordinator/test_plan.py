@@ -30,7 +30,7 @@ DECLINED = r"declined: plan: the question does not follow"
 
 def terms(**releases: int) -> ProjectTerms:
     tasks = [{**task, "releases": releases.get(task["name"], 9)} for task in (CURVE, MODEL)]
-    return planned(*tasks, loss_rule="continue")
+    return planned(*tasks, loss_rule="continue", minimum_persons=1)
 
 
 async def agreed(there: Cohort, of: ProjectTerms) -> UUID:

@@ -25,6 +25,8 @@ from secagg.errors import ParameterError
 
 app = Commands()
 
+INTERRUPTED = 130  # the exit code that shells use for Ctrl-C
+
 Progress = Annotated[bool, typer.Option(help="show progress on stderr")]
 Within = Annotated[float | None, typer.Option(min=1, help="seconds until the run's deadline")]
 
@@ -111,16 +113,23 @@ def _carry_out(
     work: Callable[[Session], Awaitable[tuple[UUID, SealedProject]]], common: CoordinatorOptions, *, progress: bool
 ) -> None:
     """Execute the run that `work` returns, and print its report."""
+    begun: list[UUID] = []
 
     async def inside(session: Session) -> tuple[UUID, RunOutcome]:
         run, project = await session.disk.persist(lambda: work(session))
+        begun.append(run)
         sys.stderr.write(f"run {run}\n")
         await session.disk.persist(lambda: lifecycle.sweep(session))
         async with admin_port(session):
             with _shown(progress=progress, as_json=common.as_json) as show:
                 return run, await lifecycle.carry_out(run, project, session, show)
 
-    run, done = in_session(common.settings(), inside)
+    try:
+        run, done = in_session(common.settings(), inside)
+    except KeyboardInterrupt:
+        for one in begun:
+            sys.stderr.write(f"\ninterrupted; nothing is lost, resume with: secagg-coordinator resume {one}\n")
+        sys.exit(INTERRUPTED)
     common.report(as_facts(run, done), as_words(done))
 
 

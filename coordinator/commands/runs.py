@@ -2,8 +2,10 @@
 
 from coordinator.commands.options import CoordinatorOptions, RunArgument
 from coordinator.journal.opening import opened
-from coordinator.journal.records import RunRecords
+from coordinator.journal.records import RunRecord, RunRecords
 from coordinator.journal.standings import SiteStanding, SiteStandings
+from relay.api.states import RunState
+from relay.party.journal import Journal
 from relay.service.command import Commands
 from relay.service.dates import utc
 
@@ -16,12 +18,12 @@ def status(run: RunArgument, common: CoordinatorOptions) -> None:
     with opened(common.settings().data) as journal:
         records = RunRecords(journal.connection)
         record = records.get(records.find(run))
-        standings = SiteStandings(journal.connection, record.run).all()
+        standings, state = SiteStandings(journal.connection, record.run).all(), _state(journal, record)
     lines = [
-        f"{record.shown}{f' ({record.reason})' if record.reason else ''}; deadline {utc(record.deadline)}",
+        f"{state}{f' ({record.reason})' if record.reason else ''}; deadline {utc(record.deadline)}",
         *(_line(one) for one in standings),
     ]
-    facts = {**record.facts(), "state": record.shown, "sites": [one.facts() for one in standings]}
+    facts = {**record.facts(), "state": state, "sites": [one.facts() for one in standings]}
     common.report(facts, "\n".join(lines))
 
 
@@ -35,10 +37,19 @@ def _line(one: SiteStanding) -> str:
 def runs(common: CoordinatorOptions) -> None:
     """List this coordinator's runs, newest first."""
     with opened(common.settings().data) as journal:
-        found = RunRecords(journal.connection).all()
+        found = [(one, _state(journal, one)) for one in RunRecords(journal.connection).all()]
     lines = [
-        f"{one.run}  {utc(one.began)}  {one.shown:<10} {one.name}: {', '.join(one.analyses)}"
+        f"{one.run}  {utc(one.began)}  {state:<11} {one.name}: {', '.join(one.analyses)}"
         + (f" ({one.reason})" if one.reason else "")
-        for one in found
+        for one, state in found
     ]
-    common.report({"runs": [one.facts() for one in found]}, "\n".join(lines) or "there are no runs yet")
+    common.report(
+        {"runs": [one.facts() | {"state": state} for one, state in found]}, "\n".join(lines) or "there are no runs yet"
+    )
+
+
+def _state(journal: Journal, record: RunRecord) -> str:
+    """Return a run's state; one that should go on but that no process executes is `interrupted`."""
+    if record.state not in {RunState.PREPARING, RunState.RUNNING} or journal.is_held(str(record.run)):
+        return record.shown
+    return "interrupted"

@@ -419,7 +419,8 @@ class _Work:
             if self._lease is not None and time.monotonic() >= looked + every_s:
                 looked = time.monotonic()
                 with suppress(RelayUnavailableError, TimeoutError):
-                    await asyncio.wait_for(self._look(self._lease), ASK_S)
+                    async with asyncio.timeout(ASK_S):
+                        await self._look(self._lease)
             await asyncio.sleep(LOOK_S)
 
     def _requested(self) -> RequestedAction:
@@ -569,7 +570,8 @@ async def sweep(session: Session) -> None:
             continue
         try:
             with session.journal.hold(str(record.run)):
-                await asyncio.wait_for(_sweep(session, record), ASK_S)
+                async with asyncio.timeout(ASK_S):  # wait_for of Python 3.11 may swallow a cancellation
+                    await _sweep(session, record)
         except (SecaggError, TimeoutError) as error:  # another process executes it, or the relay is unreachable
             _log.debug("run-not-swept", run=record.run, detail=str(error))
         overdue += not session.records.get(record.run).is_over and time.time() >= record.deadline + LATE_S

@@ -44,7 +44,8 @@ class Subscription:
     async def get(self, wait_s: float) -> Message | None:
         """Return the next message, or None if none arrives in time; raises the error with which the relay refused."""
         try:
-            found = await asyncio.wait_for(self._waiting.get(), wait_s)
+            async with asyncio.timeout(wait_s):  # wait_for of Python 3.11 may swallow a cancellation
+                found = await self._waiting.get()
         except TimeoutError:
             return None
         if isinstance(found, SecaggError):

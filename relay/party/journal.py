@@ -248,6 +248,14 @@ class Journal:
         finally:
             os.close(folder)
 
+    def is_held(self, machine: str) -> bool:
+        """Return whether a process works on a machine at this moment."""
+        try:
+            with self.hold(machine):
+                return False
+        except JournalError:
+            return True
+
     def _locked(self, name: str, kind: int, complaint: str) -> int:
         handle = os.open(self._folder / name, os.O_RDWR | os.O_CREAT, 0o600)
         try:

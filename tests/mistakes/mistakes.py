@@ -62,7 +62,7 @@ FILES = {
         "no.toml": "minimum_sites = \n",
         "list.json": '["a", "b"]',
         "grid.toml": CURVE + "grid = {width = 7, cont = 30}\n",
-        "curve.toml": CURVE + GRID,
+        "curve.toml": CURVE + "minimum_persons = 1\n" + GRID,
         "analysis.toml": '[[task]]\nanalysis = "kaplan-meyer"\ndataset = "lung"\n',
         "dataset.toml": CURVE.replace('"lung"', '"lungs"') + GRID,
         "column.toml": CURVE.replace('"time"\nevent', '"tyme"\nevent') + GRID,

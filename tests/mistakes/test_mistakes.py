@@ -7,6 +7,7 @@ matter.
 import asyncio
 import re
 import shlex
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -106,6 +107,7 @@ async def test_each_mistake_is_named_and_says_what_to_do(tmp_path: Path) -> None
         found = await asyncio.gather(*map(complaints, MISTAKES))
         assert not (text := "\n".join(line for lines in found for line in lines)), text
         await _nothing_changed(there)
+        await _what_ctrl_c_interrupts_can_be_resumed(there)
 
 
 async def _nothing_changed(there: Scene) -> None:
@@ -115,6 +117,25 @@ async def _nothing_changed(there: Scene) -> None:
     assert [one["run"] for one in runs] == [there.places["run"]]
     assert [one["name"] for one in (await there.net.site("north", "data", "list"))["datasets"]] == ["lung"]
     assert not (there.folder / "fresh-coordinator").exists()
+
+
+async def _what_ctrl_c_interrupts_can_be_resumed(there: Scene) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "coordinator", "run", "test", "curve.toml", "--no-progress",
+        env=_clean(there.environment("coordinator")), cwd=there.folder,
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    run = (await process.stderr.readline()).decode().removeprefix("run ").strip()
+    process.send_signal(signal.SIGINT)
+    said = (await process.stderr.read()).decode()
+    assert await process.wait() == 130, said
+    assert f"interrupted; nothing is lost, resume with: secagg-coordinator resume {run}" in said
+    assert "Traceback" not in said
+    listed = (await there.net.coordinator("runs"))["runs"]
+    assert {one["run"]: one["state"] for one in listed}[run] in {"interrupted", "created"}
+    report = await there.net.coordinator("resume", run[:8], "--no-progress")
+    assert report["results"]
 
 
 def test_there_are_sixty() -> None:

@@ -53,6 +53,8 @@ from participant.data.model.declaration import MAX_FILE_BYTES, Conversion, Text,
 from participant.data.model.errors import DeclarationError, some
 from participant.statistics.language.query import Strict, in_words
 
+MAX_CRITERIA = 25  # of each kind; SQLite joins at most 64 tables
+MAX_VARIABLES = 250  # of up to four columns each; PostgreSQL selects at most 1,664
 MAX_DAYS = 73_000  # two hundred years
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 """A name in lower case, so that databases cannot confuse two of them."""
@@ -311,11 +313,11 @@ class CohortDefinition(Strict):
     label: Text = ""
     concepts: dict[Key, ConceptSet] = Field(min_length=1, max_length=500)
     index: IndexEvent
-    require: dict[Key, RecordWindow] = Field(default_factory=dict, max_length=100)
-    exclude: dict[Key, RecordWindow] = Field(default_factory=dict, max_length=100)
+    require: dict[Key, RecordWindow] = Field(default_factory=dict, max_length=MAX_CRITERIA)
+    exclude: dict[Key, RecordWindow] = Field(default_factory=dict, max_length=MAX_CRITERIA)
     follow_up: FollowUp = FollowUp()
     outcomes: dict[Key, CohortOutcome] = Field(default_factory=dict, max_length=50)
-    variables: dict[Key, Covariate] = Field(default_factory=dict, max_length=500)
+    variables: dict[Key, Covariate] = Field(default_factory=dict, max_length=MAX_VARIABLES)
     fhir: FhirRules | None = None
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from participant.data.cohort.dialect import CalendarDay, Earliest, day_number, i
 from participant.data.cohort.language import CohortDefinition, CohortOutcome, Covariate, Feature, RecordWindow
 from participant.data.cohort.relations import ABOVE, BELOW, Relations
 
+_JOINED = 50  # SQLite joins at most 64 tables
 _NEVER = 10_000_000  # a day that nobody lives to see
 _ONE_VALUE: Mapping[str, Any] = {"mean": func.avg, "lowest": func.min, "highest": func.max}
 
@@ -27,6 +28,13 @@ class AttritionStep(NamedTuple):
 
     words: str
     fails: Expression
+
+
+class _Part(NamedTuple):
+    """Columns of the table: the records that they are made of, one row a person who has any, and their expressions."""
+
+    records: CTE | None
+    columns: Sequence[Expression]
 
 
 class Statements:
@@ -182,26 +190,36 @@ class Statements:
             members.c.sex.label("index_sex"),
             CalendarDay(members.c.day).label("index_day"),
         ).select_from(members)
-        for name, outcome in self._cohort.outcomes.items():
-            rows = self._with_outcome(rows, members, name, outcome)
-        for name, variable in self._variables():
-            part = (
-                _value(measured[name], name, variable) if name in measured else self._about_records(members, variable)
-            ).cte(f"variable_{name}")
-            rows = rows.outerjoin(part, part.c.person == members.c.person).add_columns(
-                *(one.label(f"{name}__{one.name}") for one in part.c if one.name != "person")
+        parts = [
+            *(self._outcome(members, name, one) for name, one in self._cohort.outcomes.items()),
+            *(self._variable(members, name, one, measured) for name, one in self._variables()),
+        ]
+        for number, first in enumerate(range(0, len(parts), _JOINED), 1):
+            joined = select(members.c.person).select_from(members)
+            for part in parts[first : first + _JOINED]:
+                if part.records is not None:
+                    joined = joined.outerjoin(part.records, part.records.c.person == members.c.person)
+                joined = joined.add_columns(*part.columns)
+            found = joined.cte(f"columns_{number}").prefix_with("MATERIALIZED")
+            rows = rows.join(found, found.c.person == members.c.person).add_columns(
+                *(one for one in found.c if one.name != "person")
             )
         return rows.order_by(members.c.person)
 
-    def _with_outcome(self, rows: Select[Any], members: CTE, name: str, outcome: CohortOutcome) -> Select[Any]:
+    def _variable(self, members: CTE, name: str, variable: Covariate, measured: Mapping[str, Select[Any]]) -> "_Part":
+        values = _value(measured[name], name, variable) if name in measured else self._about_records(members, variable)
+        records = values.cte(f"variable_{name}")
+        return _Part(records, [one.label(f"{name}__{one.name}") for one in records.c if one.name != "person"])
+
+    def _outcome(self, members: CTE, name: str, outcome: CohortOutcome) -> "_Part":
         died = func.coalesce(members.c.death == members.c["last"], False)
         until_end = members.c["last"] - members.c.day
         if outcome.concepts is None:
-            return rows.add_columns(until_end.label(f"{name}__time"), case((died, 1), else_=0).label(f"{name}__event"))
+            return _Part(None, [until_end.label(f"{name}__time"), case((died, 1), else_=0).label(f"{name}__event")])
         assert outcome.event != "death"
         records = self._relations.records(outcome.event, outcome.concepts).subquery("records")
         after = records.c.day > members.c.day
-        part = (
+        found = (
             select(
                 members.c.person,
                 func.min(case((after, records.c.day))).label("day"),
@@ -213,10 +231,13 @@ class Statements:
             .cte(f"outcome_{name}")
         )
         at_death = {"censors": 0, "competes": 2, "counts": 1}[outcome.death]
-        return rows.outerjoin(part, part.c.person == members.c.person).add_columns(
-            func.coalesce(part.c.day - members.c.day, until_end).label(f"{name}__time"),
-            case((part.c.day.is_not(None), 1), (died, at_death), else_=0).label(f"{name}__event"),
-            func.coalesce(part.c.before, 0).label(f"{name}__before"),
+        return _Part(
+            found,
+            [
+                func.coalesce(found.c.day - members.c.day, until_end).label(f"{name}__time"),
+                case((found.c.day.is_not(None), 1), (died, at_death), else_=0).label(f"{name}__event"),
+                func.coalesce(found.c.before, 0).label(f"{name}__before"),
+            ],
         )
 
     def _about_records(self, members: CTE, variable: Covariate) -> Select[Any]:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from participant.data.cohort.choose import CohortOptions, open_cohort, sql_of
+from participant.data.cohort.language import MAX_CRITERIA, MAX_VARIABLES
 from participant.data.model.errors import DeclarationError, SourceError
 from participant.data.pipeline.importing import Imported, import_table
 from participant.data.store.store import DatasetStore
@@ -357,6 +358,20 @@ def test_text_in_a_column_of_numbers_is_none(clinic: Clinic, take) -> None:
     done = take(clinic.write(), HEAD + HBA1C + YEAR + VALUE)
     assert values(done)["hba1c"] == [7.0]
     assert "records by unit: % (1, without a number), % (1)" in done.facts.notes["hba1c"]
+
+
+def test_more_variables_than_a_database_joins_at_once(clinic: Clinic) -> None:
+    clinic.person(1).condition(1, omop.TYPE_2, "06-30").hba1c(1, "06-01", 7.0)
+    window = '[%s.n%d]\nevent = "condition"\nconcepts = "diabetes"\ndays = [%d, %d]\n'
+    text = HEAD + HBA1C + TIMES
+    text += "".join(window % ("exclude", number, 400, 400) for number in range(MAX_CRITERIA))
+    text += "".join(window % ("require", number, 0, 0) for number in range(MAX_CRITERIA))
+    text += "".join(VALUE.replace("hba1c]", f"v{number}]", 1) for number in range(66))
+    (batch,) = open_cohort(clinic.write(), cohort(text)).batches()
+    assert batch.cells.row(0) == (549, 0, *(7.0, None, None) * 66)
+    too_many = text + "".join(VALUE.replace("hba1c]", f"w{number}]", 1) for number in range(MAX_VARIABLES))
+    with pytest.raises(DeclarationError, match="variables must have at most 250 entries"):
+        open_cohort(clinic.write(), cohort(too_many))
 
 
 def test_infinite_numbers_are_missing_with_a_reason(clinic: Clinic, take) -> None:

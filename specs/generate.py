@@ -6,7 +6,7 @@
 import re
 from pathlib import Path
 
-from secagg import identity, params, receipts
+from secagg import amendment, identity, params, receipts
 from secagg.codec import Record, layout
 from secagg.envelope import Frame
 from secagg.messages import (
@@ -55,6 +55,7 @@ def _content(what: str) -> str:
     records: dict[str, type[Record]] = {
         "Frame": Frame,
         "Roster": identity.Roster,
+        "Amendment": amendment.Amendment,
         "Schema": params.Schema,
         "Segment": params.Segment,
         "RunReceipt": receipts.RunReceipt,

@@ -1,5 +1,6 @@
 """Commands for projects: create, invite, list, show, seal, and set tasks."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -7,9 +8,11 @@ from uuid import uuid4
 import typer
 
 from coordinator.commands.options import CoordinatorOptions, ProjectArgument
-from coordinator.projects import projects
+from coordinator.projects import amendments, projects
 from coordinator.runs.run_file import read_run_file
 from coordinator.session.session import Session, in_session
+from participant.study.amended import differences, with_earlier
+from participant.study.review import code_of, review
 from relay.client.transport import MemberState, RelayProject
 from relay.service.command import Commands
 from secagg.errors import ParameterError
@@ -71,14 +74,73 @@ def invite(
 def show(project: ProjectArgument, common: CoordinatorOptions) -> None:
     """Show how the sites responded to the invitation."""
 
-    async def work(session: Session) -> Any:
-        return await session.relay.project(await projects.find(session.relay, project))
+    async def work(session: Session) -> tuple[RelayProject, tuple[amendments.PlanVersion, ...]]:
+        shown = await session.relay.project(await projects.find(session.relay, project))
+        if shown.roster is None:
+            return shown, ()
+        sealed = await projects.sealed(session.relay, shown.id)
+        return shown, await amendments.history(session.relay, session.identity, sealed)
 
-    found = in_session(common.settings(), work)
+    found, versions = in_session(common.settings(), work)
+    names = {one.key: one.name for one in found.members}
+    later = [_version(one, names) for one in versions[1:]]
     members = [{"name": one.name, "state": one.state.value, "reason": one.reason} for one in found.members]
     lines = [f"{one['name']:<24} {one['state']:<10} {one['reason']}" for one in members]
-    facts = {"id": str(found.id), "name": found.name, "members": members, "sealed": found.roster is not None}
+    lines += [
+        f"version {one['version']} of the plan: agreed {', '.join(one['agreed']) or 'nobody'}; "
+        f"declined {', '.join(one['declined']) or 'nobody'}; undecided {', '.join(one['undecided']) or 'nobody'}"
+        for one in later
+    ]
+    facts = {
+        "id": str(found.id),
+        "name": found.name,
+        "members": members,
+        "sealed": found.roster is not None,
+        "versions": later,
+    }
     common.report(facts, "\n".join(lines) or "no site has been invited")
+
+
+def _version(one: amendments.PlanVersion, names: Mapping[bytes, str]) -> dict[str, Any]:
+    decided = one.agreed | one.declined
+    return {
+        "version": one.amended.version,
+        "agreed": sorted(names[key] for key in one.agreed if key in names),
+        "declined": sorted(names[key] for key in one.declined if key in names),
+        "undecided": sorted(names[key] for key in one.amended.roster.sites if key not in decided),
+    }
+
+
+@app.command("amend")
+def amend(
+    project: ProjectArgument,
+    common: CoordinatorOptions,
+    plan: Annotated[Path, typer.Option(help="TOML file with the next version of the study plan and terms")],
+) -> None:
+    """Propose the next version of a project's plan to its sites. Each officer sees what it changes, and agrees or not.
+
+    The keys are those that the officers confirmed, so nobody compares words again. A site takes part in the versions
+    that it agreed to, and what it answered counts in all of them.
+    """
+    terms = projects.read_terms(plan, {})
+
+    async def work(session: Session) -> tuple[amendments.PlanVersion, ...]:
+        sealed = await projects.sealed(session.relay, await projects.find(session.relay, project))
+        return await amendments.propose(session.relay, session.identity, sealed, terms)
+
+    *earlier, made = in_session(common.settings(), work)
+    changes = differences(earlier[-1].terms, terms)
+    findings = review(with_earlier([one.terms for one in earlier], terms))
+    number = made.amended.version
+    facts = {
+        "version": number,
+        "changes": list(changes),
+        "code": code_of(terms),
+        "findings": [one._asdict() for one in findings],
+    }
+    lines = [f"proposed version {number}, code {code_of(terms)}:", *(f"  {change}" for change in changes)]
+    lines += ["The review of all versions together finds:" if findings else "The review finds nothing."]
+    common.report(facts, "\n".join([*lines, *map(str, findings)]))
 
 
 @app.command("list")

@@ -12,7 +12,8 @@ import typer
 
 from coordinator.commands.admin import admin_port
 from coordinator.commands.options import CoordinatorOptions, RunArgument
-from coordinator.projects.projects import SealedProject, find, read_terms, sealed, task_of_plan, tasks_of
+from coordinator.projects import amendments
+from coordinator.projects.projects import SealedProject, find, read_terms, task_of_plan, tasks_of
 from coordinator.report.text import as_facts, as_words
 from coordinator.runs import lifecycle
 from coordinator.runs.lifecycle import Order, RunOutcome
@@ -50,6 +51,10 @@ def run(
     task: Annotated[int | None, typer.Option(min=0, help="index of a single project task to run, from 0")] = None,
     within: Within = None,
     quorum: Annotated[int, typer.Option(min=0, help="minimum number of sites in a sum")] = 0,
+    version: Annotated[
+        int | None,
+        typer.Option(min=1, help="version of the plan; by default, the newest that enough sites agreed to"),
+    ] = None,
     progress: Progress = True,
 ) -> None:
     """Run analyses over the sites that confirmed the roster, and print the results."""
@@ -68,9 +73,11 @@ def run(
         raise ParameterError(f"no project is named: use run PROJECT {places[-1]}, or set project = ... in the file")
 
     async def work(session: Session) -> tuple[UUID, SealedProject]:
-        found = await sealed(session.relay, await find(session.relay, project))
         if resume is not None:
-            return session.records.find(resume), found
+            resumed = session.records.find(resume)
+            return resumed, await _of_run(session, resumed)
+        named = await find(session.relay, project)
+        found = await amendments.runnable(session.relay, session.identity, named, number=version)
         tasks = tasks_of(found.project) if file is None else file.tasks
         if not tasks:
             raise ParameterError("the project has no tasks; give a file, or set tasks with: project tasks")
@@ -80,7 +87,12 @@ def run(
         if place is not None and place >= len(tasks):
             raise ParameterError(f"the project has no task {place}; its tasks are numbered from 0 to {len(tasks) - 1}")
         chosen = tasks if place is None else tasks[place : place + 1]
-        order = Order(tasks=chosen, task=place if file is None else None, within_s=within, quorum=quorum)
+        order = Order(
+            tasks=chosen,
+            task=place if file is None and found.terms.plan is None else None,
+            within_s=within,
+            quorum=quorum,
+        )
         return lifecycle.begin(session, found, order), found
 
     _carry_out(work, common, progress=progress)
@@ -92,7 +104,7 @@ def resume(run: RunArgument, common: CoordinatorOptions, progress: Progress = Tr
 
     async def work(session: Session) -> tuple[UUID, SealedProject]:
         found = session.records.find(run)
-        return found, await sealed(session.relay, session.records.get(found).project)
+        return found, await _of_run(session, found)
 
     _carry_out(work, common, progress=progress)
 
@@ -103,10 +115,17 @@ def retry(run: RunArgument, common: CoordinatorOptions, within: Within = None, p
 
     async def work(session: Session) -> tuple[UUID, SealedProject]:
         earlier = session.records.find(run)
-        found = await sealed(session.relay, session.records.get(earlier).project)
+        project = session.records.get(earlier).project
+        found = await amendments.runnable(session.relay, session.identity, project)
         return lifecycle.retry(session, found, earlier, within), found
 
     _carry_out(work, common, progress=progress)
+
+
+async def _of_run(session: Session, run: UUID) -> SealedProject:
+    """Return the project of a run, in the version that it began with."""
+    record = session.records.get(run)
+    return await amendments.runnable(session.relay, session.identity, record.project, terms=record.terms)
 
 
 def _carry_out(

@@ -20,7 +20,8 @@ from typing import Any, Self, TypeAlias
 from uuid import UUID
 
 from coordinator.notebook.loop import Loop
-from coordinator.projects.projects import find, led, read_terms, sealed
+from coordinator.projects.amendments import runnable
+from coordinator.projects.projects import find, led, read_terms
 from coordinator.report.run import RunListing, RunReport, earlier_run, earlier_runs
 from coordinator.runs.lifecycle import Order, begin, carry_out
 from coordinator.runs.run_file import read_run_file
@@ -117,7 +118,8 @@ class AsyncAnalystSession:
                 self._runs.append(done)
                 return done
             assert project.id is not None  # it is not simulated
-            found = await sealed(session.relay, project.id)
+            terms = session.records.get(resume).terms if resume else None
+            found = await runnable(session.relay, session.identity, project.id, terms=terms)
             run = resume or begin(session, found, Order(tasks=tasks))
             await carry_out(run, found, session, show)
             return await self.earlier(run)

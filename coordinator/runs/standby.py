@@ -10,7 +10,8 @@ import time
 from uuid import UUID
 
 from coordinator.journal import figures
-from coordinator.projects.projects import led, sealed
+from coordinator.projects.amendments import runnable
+from coordinator.projects.projects import led
 from coordinator.runs.checkpoints import RunCheckpoints
 from coordinator.runs.lifecycle import carry_out, sweep
 from coordinator.session.progress import in_log
@@ -79,7 +80,9 @@ class Standby:
                     return
                 _log.info("run-taken-over", project=project)
                 self._session.metrics.taken_over()
-                await carry_out(run, await sealed(self._session.relay, project), self._session, in_log)
+                terms = self._session.records.get(run).terms
+                found = await runnable(self._session.relay, self._session.identity, project, terms=terms)
+                await carry_out(run, found, self._session, in_log)
             except SecaggError as error:  # the run has failed with this reason, or another process executes it
                 _log.info("run-left", detail=str(error), error=type(error).__name__)
 

@@ -200,15 +200,15 @@ class Daemon:
         for name in self._journal.machines():
             run = UUID(name.partition(".")[0])
             project = self._ledger.project_of(run)
-            confirmed = self._ledger.confirmed(project) if project else None
-            if project is None or confirmed is None:
-                self._burn(name, "its project is no longer confirmed")
-                continue
             try:
-                context = RunContext.of(run, project, confirmed)
-                self._runs[name] = SiteRun.stored(context, name, self._journal, self._identity)
+                found = project and SiteRun.stored(run, project, name, self._journal, self._identity)
             except RestoredStateError as error:
                 self._burn(name, str(error))
+                continue
+            if found:
+                self._runs[name] = found
+            else:
+                self._burn(name, "its project is no longer confirmed")
 
     async def _void_old_mail(self) -> None:
         """After a restore, end every run with mail at the relay; it began before the restore and is over here."""
@@ -300,11 +300,11 @@ class Daemon:
         raise RefusedError(f"the payload is longer than the {most_bytes} bytes that this site waits for")
 
     def _machine(self, message: Message, data: bytes) -> SiteRun:
-        """Return the machine that a frame is for. A manifest creates a new one if an officer confirmed the project.
+        """Return the machine that a frame is for. A manifest creates a new one if an officer agreed to its version.
 
         Raises:
-            DecodeError: the bytes are not a frame.
-            RefusedError: this site is not part of the epoch, or nobody confirmed the project.
+            DecodeError: the bytes are not a frame, or not a manifest.
+            RefusedError: this site is not part of the epoch, or nobody agreed to this version of the project.
         """
         frame = envelope.parse(data)
         name = machine_name(message.run, frame.epoch)
@@ -312,9 +312,12 @@ class Daemon:
             return known
         if frame.kind != Manifest.KIND:
             raise RefusedError("the frame belongs to an epoch that this site is not part of")
-        confirmed = self._ledger.confirmed(message.project)
+        confirmed = self._ledger.version_of(message.project, Manifest.decode(frame.body).roster)
         if confirmed is None:
-            raise RefusedError("no officer of this site has agreed to the project's roster and plan", "agree")
+            raise RefusedError(
+                "no officer of this site has agreed to this roster of the project, or to this version of its plan",
+                "agree",
+            )
         context = RunContext.of(message.run, message.project, confirmed)
         self._computation.warm()  # while the epoch is set up
         return SiteRun.invited(context, frame, confirmed, self._policy, self._journal, self._identity)

@@ -103,9 +103,17 @@ class SiteRun:
         return cls(context, machine_name(context.run, frame.epoch), outside, journal, identity)
 
     @classmethod
-    def stored(cls, context: RunContext, name: str, journal: Journal, identity: Identity) -> "SiteRun":
-        """Load the machine of this name from the journal. Raises RestoredStateError."""
-        return cls(context, name, decode_state(journal.state(name)), journal, identity)
+    def stored(cls, run: UUID, project: UUID, name: str, journal: Journal, identity: Identity) -> "SiteRun | None":
+        """Load the machine of this name from the journal, or None if its version of the project is not confirmed.
+
+        Raises:
+            RestoredStateError: the state was restored from a copy.
+        """
+        state: Any = decode_state(journal.state(name))
+        confirmed = Ledger(journal.connection).version_of(project, state.membership.manifest.roster)
+        return (
+            None if confirmed is None else cls(RunContext.of(run, project, confirmed), name, state, journal, identity)
+        )
 
     def receive(self, data: bytes, payload: bytes | None, message: int, policy: Policy) -> None:
         """Advance by one frame and mark it as read. Raises ProtocolError, and RefusedError for a manifest."""

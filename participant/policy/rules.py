@@ -287,18 +287,19 @@ class Policy(Strict):
         asked.offer.terms.check(asked.query)
         _enforce((rule, says(self, asked)) for rule, says in OF_QUERIES.items())
 
-    def check_agreement(self, terms: ProjectTerms, read: str | None) -> None:
+    def check_agreement(self, terms: ProjectTerms, read: str | None, *, code: str | None = None) -> None:
         """Decide whether an officer's confirmation counts, depending on the plan's code.
 
         Args:
-            terms: terms of the project.
+            terms: terms of the project; of an amendment, together with the tasks of earlier versions.
             read: code of the plan that the officer has read (`code_of`), or None.
+            code: code of the amendment, if it is one.
 
         Raises:
             RefusedError: the policy requires the code, which is missing or belongs to another plan.
         """
         finds = self.agree == "findings" and terms.plan is not None and bool(review(terms))
-        if read != code_of(terms) and (read is not None or finds or self.agree == "always"):
+        if read != (code or code_of(terms)) and (read is not None or finds or self.agree == "always"):
             raise RefusedError(
                 "read the project's plan and what its review finds first: project show; then give the code that it "
                 "prints, with --plan",

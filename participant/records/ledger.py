@@ -16,6 +16,7 @@ from uuid import UUID
 
 from relay.party.migrations import Migrations, columns
 from relay.service.designation import designated
+from secagg.amendment import FIRST_VERSION, AmendedRoster
 from secagg.audit import GENESIS, link, verify_chain
 from secagg.identity import KEY_BYTES, Roster
 
@@ -123,6 +124,14 @@ TABLES: Migrations = {
     ) STRICT""",
     # 1 if every signature of this set was given under a standing approval: it then permits no other run
     19: "ALTER TABLE signed_set ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0",
+    20: """CREATE TABLE amended (
+        project TEXT NOT NULL,        -- UUID
+        version INTEGER NOT NULL,     -- from 2
+        roster  BLOB NOT NULL,        -- the encoded roster of this version
+        terms   BLOB NOT NULL,        -- the bytes of its terms
+        agreed  INTEGER NOT NULL,     -- 1 if the officer agreed, 0 if not
+        PRIMARY KEY (project, version)
+    ) STRICT""",
 }
 
 NEVER_AGAIN = (1 << 32) - 1
@@ -131,10 +140,11 @@ NEVER_AGAIN = (1 << 32) - 1
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedProject:
-    """A project as this site's officer confirmed it."""
+    """A version of a project as this site's officer confirmed it: the first one by words, later ones as amendments."""
 
     roster: Roster
     terms: bytes
+    version: int = FIRST_VERSION
 
 
 class Ledger:
@@ -246,25 +256,51 @@ class Ledger:
         return [(UUID(run), round_, total) for run, round_, total in rows]
 
     def confirm(self, project: UUID, roster: Roster, terms: bytes) -> None:
-        """Record that the officer compared the words of this roster."""
+        """Record that the officer compared the words of this roster; amendments of another one are void."""
+        known = self._connection.execute("SELECT roster FROM confirmed WHERE project = ?", (str(project),)).fetchone()
+        if known is not None and known[0] != roster.encode():
+            self._connection.execute("DELETE FROM amended WHERE project = ?", (str(project),))
         self._connection.execute(
             "INSERT INTO confirmed VALUES (?1, ?2, ?3) ON CONFLICT (project) DO UPDATE SET roster = ?2, terms = ?3",
             (str(project), roster.encode(), terms),
         )
 
     def confirmed(self, project: UUID) -> ConfirmedProject | None:
-        """Return a project as the officer confirmed it, or None."""
-        row = self._connection.execute(
-            "SELECT roster, terms FROM confirmed WHERE project = ?", (str(project),)
-        ).fetchone()
-        return ConfirmedProject(Roster.decode(row[0]), row[1]) if row else None
+        """Return the newest version of a project that the officer agreed to, or None."""
+        return next(reversed(self.versions(project)), None)
+
+    def versions(self, project: UUID) -> list[ConfirmedProject]:
+        """Return the versions of a project that the officer agreed to, oldest first."""
+        rows = self._connection.execute(
+            "SELECT roster, terms, ?2 FROM confirmed WHERE project = ?1 UNION ALL "
+            "SELECT roster, terms, version FROM amended WHERE project = ?1 AND agreed ORDER BY 3",
+            (str(project), FIRST_VERSION),
+        )
+        return [ConfirmedProject(Roster.decode(roster), terms, version) for roster, terms, version in rows]
+
+    def version_of(self, project: UUID, roster: bytes) -> ConfirmedProject | None:
+        """Return the version that the officer agreed to whose roster has this digest, or None."""
+        return next((one for one in self.versions(project) if one.roster.digest() == roster), None)
+
+    def decided(self, project: UUID) -> dict[int, bool]:
+        """Return what the officer decided about amendments, by version."""
+        rows = self._connection.execute("SELECT version, agreed FROM amended WHERE project = ?", (str(project),))
+        return {version: bool(agreed) for version, agreed in rows}
+
+    def amend(self, project: UUID, amended: AmendedRoster, *, agreed: bool) -> None:
+        """Record what the officer decided about a version; a later decision replaces an earlier one."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO amended VALUES (?, ?, ?, ?, ?)",
+            (str(project), amended.version, amended.roster.encode(), amended.terms, agreed),
+        )
 
     def projects(self) -> list[UUID]:
         """Return the projects that an officer of this site confirmed."""
         return [UUID(row[0]) for row in self._connection.execute("SELECT project FROM confirmed ORDER BY project")]
 
     def forget(self, project: UUID) -> None:
-        """Withdraw a confirmation: the site signs no further manifest of the project."""
+        """Withdraw a confirmation: the site signs no further manifest of the project, in any version."""
+        self._connection.execute("DELETE FROM amended WHERE project = ?", (str(project),))
         self._connection.execute("DELETE FROM confirmed WHERE project = ?", (str(project),))
 
     def last_epoch(self, run: UUID) -> int:

@@ -88,10 +88,10 @@ def check(data: bytes, run: UUID, ledger: Ledger) -> ReceiptFindings:
     shown = verify_receipt(read(data))
     if shown.run != run.bytes:
         raise ReceiptError(f"it is for run {UUID(bytes=shown.run)}, not for {run}")
-    confirmed = ledger.confirmed(UUID(bytes=shown.roster.project))
-    if confirmed is None:
+    project = UUID(bytes=shown.roster.project)
+    if ledger.confirmed(project) is None:
         raise ReceiptError("this site has not confirmed its project")
-    if confirmed.roster != shown.roster:
+    if ledger.version_of(project, shown.roster.digest()) is None:
         raise ReceiptError("its roster is not the one that this site's officer confirmed")
     rounds = {one.round: one for one in shown.rounds}
     for entry in ledger.entries():

@@ -92,7 +92,10 @@ class Parcels:
         self._relay, self._identity, self._run, self._leads = relay, identity, run, leads
 
     async def send_log(self, to: bytes, name: str, text: bytes) -> int:
-        """Seal a log of at most 1 MiB for an addressee and send it; returns its message ID."""
+        """Seal a log of at most 1 MiB for an addressee and send it; returns its message ID.
+
+        A coordinator may send one to itself.
+        """
         if len(text) > MAX_LOG_BYTES:
             raise ParameterError(f"the log has {len(text)} bytes, the limit is {MAX_LOG_BYTES}; send it as a file")
         return await self._post(LOG, to, self._letter(to, name, text=text), None)
@@ -155,7 +158,7 @@ class Parcels:
                 epoch=_place(self._run),
                 round_=int.from_bytes(token_bytes(4), "big"),  # a slot of its own
                 sender=envelope.COORDINATOR if self._leads else _SITE,
-                recipient=_SITE if self._leads else envelope.COORDINATOR,
+                recipient=_SITE if self._leads and to != self._identity.public else envelope.COORDINATOR,
             )
             try:
                 return await self._relay.post_message(self._run, to, frame.encode(), payload)

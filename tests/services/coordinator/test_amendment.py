@@ -28,8 +28,8 @@ from tests.support.plans import KAPLAN_MEIER, LOGISTIC, planned
 
 CURVE = KAPLAN_MEIER | {"grid": {"width": 7, "count": 30}}
 MODEL = {key: value for key, value in LOGISTIC.items() if key != "categories"} | {"formula": "status ~ age"}
-FIRST = planned({**CURVE, "releases": 1}, loss_rule="continue", minimum_sites=3)
-SECOND = planned({**CURVE, "releases": 2}, MODEL, loss_rule="continue", minimum_sites=3)
+FIRST = planned({**CURVE, "releases": 1}, minimum_persons=1, loss_rule="continue", minimum_sites=3)
+SECOND = planned({**CURVE, "releases": 2}, MODEL, minimum_persons=1, loss_rule="continue", minimum_sites=3)
 
 
 @asynccontextmanager
@@ -75,7 +75,7 @@ async def test_sites_take_part_in_the_versions_that_they_agreed_to_and_starts_co
         with pytest.raises(ParameterError, match="nothing was proposed"):
             await proposed(session, project, SECOND)
         with pytest.raises(AmendmentError, match="cannot change row_limit"):
-            await proposed(session, project, planned(CURVE, loss_rule="continue", row_limit=999))
+            await proposed(session, project, planned(CURVE, minimum_persons=1, loss_rule="continue", row_limit=999))
         with pytest.raises(RefusedError, match="agree: read the project's plan"):
             await decides(four, willing[0], project, agrees=True, code=None)
         for site in willing:

@@ -15,6 +15,7 @@ from participant.analyses.base.errors import SpecError
 from participant.analyses.base.spec import TableSpec
 from participant.analyses.descriptive.descriptive import DescriptiveSpec
 from participant.analyses.descriptive.histogram import HistogramSpec
+from participant.analyses.descriptive.table_one import TableOneSpec
 from participant.analyses.hypothesis.agreement import AgreementSpec
 from participant.analyses.hypothesis.ancova import AncovaSpec
 from participant.analyses.hypothesis.anova import AnovaSpec
@@ -79,6 +80,7 @@ _SPECS: tuple[type[TableSpec], ...] = (
     RocSpec,
     SignedRankSpec,
     TTestSpec,
+    TableOneSpec,
     TrendSpec,
 )
 ANALYSES: Mapping[str, type[TableSpec]] = {spec.model_fields["analysis"].default: spec for spec in _SPECS}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from participant.daemon.epoch import RunContext, survivors_of
 from participant.policy.answer import Answer
 from participant.policy.differencing import AnsweredRows, SignedSet, set_apart, too_near
-from participant.policy.rules import AskedQuery, Policy, RefusedError
+from participant.policy.rules import NO_OTHER_SET, AskedQuery, Policy, RefusedError
 from participant.records.decisions import Decisions, Waiting, subject_of_query, subject_of_set
 from participant.records.ledger import Ledger
 from participant.records.standing import ProposedSet, StandingApprovals
@@ -118,10 +118,10 @@ class ReleaseControl:
             public.append(f"the sum is without {_sites(len(lost))} lost in this run")
         signed = set(self.ledger.survivors(context.run))
         shrinks = manifest.loss_rule is LossRule.CONTINUE and set(keys) < signed
-        least = self.policy.least_difference(manifest)
+        least = self.policy.least_difference(manifest, context.terms)
         earlier = self.records.signed_sets(context.terms.dataset)
         near = too_near(frozenset(keys), earlier, least)
-        few = 0 if near or shrinks else set_apart(frozenset(keys), earlier, least)
+        few = 0 if near or shrinks or least == NO_OTHER_SET else set_apart(frozenset(keys), earlier, least)
         if near and not shrinks:
             rules.append("minimum_site_difference")
             words.append(_why_too_near(near[0], frozenset(keys), least))
@@ -146,7 +146,8 @@ class ReleaseControl:
             lost=frozenset(manifest.sites[site - 1] for site in lost),
             near=tuple(one.keys for one in near),
         )
-        if not few and (approval := self.standing.for_set(proposed, context.run, time.time())) is not None:
+        is_bounded = not few and not context.terms.pooled  # otherwise a difference could tell persons
+        if is_bounded and (approval := self.standing.for_set(proposed, context.run, time.time())) is not None:
             return Signature(approval.number)
         return Waiting(
             run=context.run,
@@ -169,8 +170,8 @@ def _why_too_near(near: SignedSet, keys: frozenset[bytes], least: int) -> str:
     """Return why a set of sites is too near to one that this site signed."""
     if differ := len(near.keys ^ keys):
         return (
-            f"the set differs from one of run {near.run} by {_sites(differ)}, at least {least} are "
-            "required: the two sums would reveal the difference"
+            f"the set differs from one of run {near.run} by {_sites(differ)}, {_required(least)}: the two sums would "
+            "reveal the difference"
         )
     return (
         f"run {near.run} replaced this very set by a smaller one after a loss: another sum over all of it would tell "
@@ -181,11 +182,14 @@ def _why_too_near(near: SignedSet, keys: frozenset[bytes], least: int) -> str:
 def _why_too_near_in_public(near: SignedSet, keys: frozenset[bytes], least: int) -> str:
     """Return the same for the coordinator: the earlier sum may belong to another project, so it stays unnamed."""
     if differ := len(near.keys ^ keys):
-        return (
-            f"its sites differ from those of an earlier sum of the dataset by {_sites(differ)}, at least {least} are "
-            "required"
-        )
+        return f"its sites differ from those of an earlier sum of the dataset by {_sites(differ)}, {_required(least)}"
     return "a smaller set of sites replaced this one in an earlier run, after a loss"
+
+
+def _required(least: int) -> str:
+    if least == NO_OTHER_SET:
+        return "and floors over all sites hold for no difference of two sums"
+    return f"at least {least} are required"
 
 
 def _sites(number: int) -> str:

@@ -26,9 +26,12 @@ from participant.study.review import check, code_of, review
 from participant.study.terms import ProjectTerms
 from secagg import he
 from secagg.errors import ParameterError
+from secagg.identity import MAX_SITES
 from secagg.messages import SUITES, Manifest
 from secagg.params import LOSS_RULES, MIN_SITES, PROFILES, Floors, LossRule, Profile
 
+NO_OTHER_SET = 2 * MAX_SITES
+"""More sites than two sets can differ by."""
 SCHEMA = Path(__file__).with_name("policy.schema.json")
 
 
@@ -160,7 +163,8 @@ class Policy(Strict):
         default=None,
         ge=1,
         description="minimum number of sites by which two sets of survivors for a dataset differ, unless equal or "
-        "an officer approves; default: two more than may collude; 1 allows every difference",
+        "an officer approves; default: two more than may collude, or no other set at all if the terms' floors hold over all sites; "
+        "1 allows every difference",
     )
     near_answers: Literal["adjust", "refuse"] = Field(
         default="adjust",
@@ -310,9 +314,14 @@ class Policy(Strict):
         """Return when the site may next compute, in seconds since 1970: `now` if inside the schedule."""
         return opens(self.schedule, self.time_zone, now)
 
-    def least_difference(self, manifest: Manifest) -> int:
-        """Return the least number of sites by which two different sets of survivors must differ."""
-        return manifest.colluders + 2 if self.minimum_site_difference is None else self.minimum_site_difference
+    def least_difference(self, manifest: Manifest, terms: ProjectTerms) -> int:
+        """Return the least number of sites by which two different sets of survivors must differ.
+
+        Floors over all sites hold for each sum, and for no difference of two: then no other set is far enough away.
+        """
+        if self.minimum_site_difference is not None:
+            return self.minimum_site_difference
+        return NO_OTHER_SET if terms.pooled else manifest.colluders + 2
 
 
 def schema() -> dict[str, Any]:

@@ -5,7 +5,8 @@ sum over all of them is the missing site's vector. A standing approval lets this
 lack a named site, or any one site of a roster, in at most `times` runs within any `days`. What it gives away is the
 totals of the site that is missing, in every question that is asked both ways; never a person, since the floors hold in
 each site's own vector. A set that was signed in this way stays provisional: it permits no later run, which uses the
-approval once more or asks (`participant.policy.differencing`).
+approval once more or asks (`participant.policy.differencing`). With floors over all sites, where the difference has no
+floor, no standing approval applies.
 
 The table, `standing_approval`, is declared in `ledger.py`. Granting, every use and the revocation are in the ledger.
 """

@@ -340,3 +340,17 @@ def test_a_policy_file_may_say_all_of_it(tmp_path: Path) -> None:
     policy = Policy.read(path)
     assert policy.columns == {"lung": ("age",)}
     assert [str(one.begins) for one in policy.schedule] == ["00:00:00", "20:00:00"]
+
+
+def test_with_floors_over_all_sites_no_other_set_is_far_enough(dataset: Description, journal: Journal) -> None:
+    """Each sum has a floor, and their difference has none, however many sites it covers."""
+    far = replace(Request(), earlier=(SITES[0],))
+    pooled = TERMS.model_copy(update={"mode": "he", "publish": True, "floors": "pooled"})
+    request = replace(far, terms=pooled, query=TABLE.model_copy(update={"pooled": True}))
+    named = refusals(Policy(), request, dataset, journal)
+    assert "minimum_site_difference" not in refusals(Policy(), far, dataset, journal)
+    assert "minimum_site_difference" in named
+    same = replace(request, earlier=SITES)
+    assert "minimum_site_difference" not in refusals(Policy(), same, dataset, journal)
+    first = replace(request, earlier=())
+    assert "minimum_site_difference" not in refusals(Policy(), first, dataset, journal)

@@ -50,7 +50,7 @@ def read_terms(path: Path, said: Mapping[str, object] | None = None) -> ProjectT
         PlanError: a task is invalid, or cannot be part of a plan; the message says where in the file.
     """
     try:
-        document = {**tomllib.loads(path.read_text(encoding="utf-8")), **(said or {})}
+        document = _with_floors({**tomllib.loads(path.read_text(encoding="utf-8")), **(said or {})})
         terms = ProjectTerms.model_validate(_planned(document) if "tasks" in document else document, strict=False)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is not a TOML file: {error}") from None
@@ -60,6 +60,12 @@ def read_terms(path: Path, said: Mapping[str, object] | None = None) -> ProjectT
         raise SpecError(f"{path}: {in_words(error, ProjectTerms)}") from None
     check(terms)
     return terms
+
+
+def _with_floors(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a file's terms; where the sites open the sums and publish them, floors hold over all sites by default."""
+    pooled = {"floors": "pooled"} if document.get("mode") == "he" and document.get("publish") is True else {}
+    return {**pooled, **document}
 
 
 def _planned(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def check_terms(terms: ProjectTerms, tasks: tuple[TableSpec, ...], value_bits: i
             meant = {name: get_close_matches(name, terms.columns, n=1) for name in beyond}
             said = (f"{name} (did you mean {near[0]}?)" if near else name for name, near in meant.items())
             raise SpecError(f"{task.analysis}: the project's terms do not include the columns {', '.join(said)}")
-        terms.check(first_query(task, value_bits).query)
+        terms.check(first_query(task, value_bits, pooled=terms.pooled).query)
 
 
 def retry(session: Session, sealed: SealedProject, run: UUID, within_s: float | None = None) -> UUID:

@@ -17,6 +17,11 @@ from relay.service.command import Commands
 from secagg.amendment import FIRST_VERSION
 from secagg.errors import ParameterError
 
+_POOLED = (
+    "floors pooled: this site hides no small group of its own. All sites open each sum together, see it whole, and "
+    "send the coordinator only what stands for enough persons over all of them"
+)
+
 app = Commands()
 
 Version = Annotated[int | None, typer.Option(min=2, help="number of a later version of the plan, from: project show")]
@@ -54,6 +59,7 @@ def show(project: ProjectArgument, common: SiteOptions) -> None:
         f"profile {seen.terms.profile}; if a site is lost: {seen.terms.loss_rule}",
         f"mode {seen.terms.mode}: the sums become known to the sites"
         + (" and the coordinator" if seen.terms.coordinator_learns else " alone"),
+        *([_POOLED] if seen.terms.pooled else []),
         *(f"  {one.key.hex()}  {one.name}: {one.state.value}" for one in seen.project.members),
         f"The roster's words; compare them with the coordinator's officer by telephone:\n  {words}"
         if words

@@ -8,6 +8,7 @@ import numpy as np
 
 from participant.records.ledger import Ledger
 from participant.statistics.evaluation.bound import BoundQuery
+from participant.statistics.evaluation.pooled import read
 from participant.statistics.language.layout import Arrays
 from participant.statistics.language.query import Query, canonical
 
@@ -18,7 +19,7 @@ class KeptResult:
 
     Attributes:
         sites: keys of the sites in the sum, base64url, as this site signed them.
-        values: blocks of the statistic, by name.
+        values: blocks of the statistic, by name, as an analysis reads them.
     """
 
     project: UUID
@@ -40,7 +41,7 @@ def kept(ledger: Ledger) -> list[KeptResult]:
     for run, round_, total in ledger.results():
         upload, signed = (entries[what, str(run), round_] for what in ("upload", "survivors"))
         asked = BoundQuery.decode(canonical(upload["query"]))
-        values = asked.layout.unflatten(np.frombuffer(total, "<f8").astype(np.float64))
+        values = read(asked, np.frombuffer(total, "<f8").astype(np.float64))
         found.append(KeptResult(UUID(upload["project"]), run, round_, asked.query, tuple(signed["sites"]), values))
     return found
 

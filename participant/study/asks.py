@@ -54,13 +54,13 @@ def columns_of(spec: TableSpec) -> frozenset[str]:
     return frozenset(_columns(spec.model_dump(mode="json")))
 
 
-def first_query(spec: TableSpec, value_bits: int) -> BoundQuery:
-    """Return the first question of a task.
+def first_query(spec: TableSpec, value_bits: int, *, pooled: bool = False) -> BoundQuery:
+    """Return the first question of a task, with floors at each site or over all of them.
 
     Raises:
         SpecError: the task cannot begin.
     """
-    replay = Replay(spec, value_bits)
+    replay = Replay(spec, value_bits, pooled=pooled)
     if replay.expected is None:
         raise SpecError(f"the task cannot begin: {replay.failure or 'it asks nothing'}")
     return replay.expected

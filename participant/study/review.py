@@ -113,7 +113,7 @@ def check(terms: ProjectTerms) -> None:
             if beyond := sorted(asked - set(named)):
                 raise PlanError(f"tasks[{place}]: the terms do not include the {what} {', '.join(beyond)}")
         try:
-            terms.check(first_query(spec, _VALUE_BITS).query)
+            terms.check(first_query(spec, _VALUE_BITS, pooled=terms.pooled).query)
         except (TermsError, SpecError) as error:
             raise PlanError(f"tasks[{place}]: {error}") from None
 
@@ -123,7 +123,7 @@ def tasks_in_words(terms: ProjectTerms) -> tuple[TaskInWords, ...]:
     check(terms)
     found = []
     for task, (name, spec) in zip(terms.plan.tasks if terms.plan else (), _tasks(terms), strict=True):
-        query = first_query(spec, _VALUE_BITS)
+        query = first_query(spec, _VALUE_BITS, pooled=terms.pooled)
         columns, statistics = tuple(sorted(columns_of(spec))), tuple(sorted(statistics_of(spec)))
         found.append(TaskInWords(name, spec.analysis, describe(query), columns, statistics, task.releases))
     return tuple(found)

@@ -9,6 +9,7 @@ import pytest
 
 from participant.statistics.evaluation.bound import bind
 from participant.statistics.evaluation.evaluate import evaluate
+from participant.statistics.evaluation.pooled import published
 from participant.statistics.language.query import Query
 from tests.support.network import KAPLAN_MEIER, TERMS, Network, StageError, network, table
 
@@ -42,17 +43,20 @@ def is_anywhere(folder: Path, needle: bytes) -> bool:
 
 async def test_sums_that_only_the_sites_open(tmp_path: Path) -> None:
     async with network(tmp_path / "net", SITES, {"village": "round-1-opened"}) as net:
-        published, kept = await net.project(PUBLISHED), await net.project(TERMS + 'mode = "he"\n')
+        to_publish, kept = await net.project(PUBLISHED), await net.project(TERMS + 'mode = "he"\n')
 
         # One site is lost before it uploads: the others' masks for it go, and what they publish is the plain sum.
-        report = await net.run(published)
+        report = await net.run(to_publish)
         first = report["run"]
         assert net.hospital("village").is_killed
         [(first_query, total)] = answers(net, first)
-        expected = plain_sum(first_query, LEFT)
-        assert np.array_equal(np.frombuffer(total), expected)
+        assert first_query.pooled
+        expected = published(bind(first_query), plain_sum(first_query, LEFT))  # intervals of few events are merged
+        assert np.array_equal(np.frombuffer(total), expected, equal_nan=True)
+        assert np.isnan(expected).any()
         assert report["results"][0]["sites"] == sorted(LEFT)
-        assert is_anywhere(net.stage.coordinator_folder, expected.tobytes())  # so the search below would find a sum
+        published_sum = expected.tobytes()
+        assert is_anywhere(net.stage.coordinator_folder, published_sum)  # so the search below would find a sum
 
         # The coordinator is killed, goes on with its open round, and ends without a sum.
         with pytest.raises(StageError) as killed:
@@ -68,7 +72,7 @@ async def test_sums_that_only_the_sites_open(tmp_path: Path) -> None:
             assert not is_anywhere(folder, expected.tobytes())
 
         for name in LEFT:
-            assert kept_at(net, name) == {first: plain_sum(first_query, LEFT).tobytes(), run: expected.tobytes()}
+            assert kept_at(net, name) == {first: published_sum, run: expected.tobytes()}
         shown = (await net.site("north", "results"))["results"]
         assert [one["run"] for one in shown] == [first, run]
         values = {block: np.array(numbers) for block, numbers in shown[1]["values"].items()}

@@ -44,7 +44,10 @@ def describe(bound: BoundQuery) -> InWords:
         " that have a value in each of these columns." if query.missing == "complete-cases" else ", complete or not."
     )
     floor = (
-        f"If any number stands for fewer than {query.minimum_persons} persons of this site, all are sent as zeros."
+        f"The sites open the sum together and hide in it what stands for fewer than {query.minimum_persons} persons of "
+        "all sites. This site's own small groups are in it."
+        if query.pooled
+        else f"If any number stands for fewer than {query.minimum_persons} persons of this site, all are sent as zeros."
         if query.minimum_persons > 1
         else "Small groups are not hidden: a number can stand for a single person of this site."
     )

@@ -163,8 +163,8 @@ class Policy(Strict):
         default=None,
         ge=1,
         description="minimum number of sites by which two sets of survivors for a dataset differ, unless equal or "
-        "an officer approves; default: two more than may collude, or no other set at all if the terms' floors hold over "
-        "all sites; 1 allows every difference",
+        "an officer approves; default: two more than may collude, or no other set at all if the terms' floors hold "
+        "over all sites; 1 allows every difference",
     )
     near_answers: Literal["adjust", "refuse"] = Field(
         default="adjust",

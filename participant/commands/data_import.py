@@ -170,7 +170,10 @@ def _report(done: ImportSummary, common: SiteOptions) -> None:
     seconds = {step: round(taken, 3) for step, taken in done.seconds.items()}
     facts: dict[str, Any] = done.description.model_dump(mode="json")
     facts |= {"seconds": seconds, "read": done.read, "repeated": done.repeated, "folder": str(done.folder)}
+    if done.attrition:
+        facts["attrition"] = [step._asdict() for step in done.attrition]
     lines = [
+        *(f"{step.remaining:>10,} remain; {step.persons:,} left out: {step.words}" for step in done.attrition[1:]),
         done.description.in_words(),
         f"{done.read:,} rows read, {done.bad:,} bad and {done.repeated:,} repeated rows dropped",
         ", ".join(f"{step} {taken:.1f} s" for step, taken in seconds.items()),

@@ -13,9 +13,9 @@ from participant.data.cohort.relations import FEMALE, MALE, Relations
 from participant.data.cohort.statements import Statements
 from participant.data.model.description import SourceKind
 from participant.data.model.errors import SourceError
+from participant.data.model.summary import LeftOut
 from participant.data.sources import (
     Batch,
-    LeftOut,
     Origin,
     SourceColumn,
     batch_rows,

@@ -1,10 +1,18 @@
 """The summary that a command gives of a successful import."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from participant.data.model.description import Description
+
+
+class LeftOut(NamedTuple):
+    """A step that leaves persons out of a cohort: its words, how many it leaves out, and how many remain."""
+
+    words: str
+    persons: int
+    remaining: int
 
 
 class ImportSummary(NamedTuple):
@@ -15,6 +23,7 @@ class ImportSummary(NamedTuple):
         folder: folder with its report.
         seconds: duration of each step.
         read, bad, repeated: number of rows read, left out as bad, and left out as repeating another.
+        attrition: steps that left persons out of a cohort, from all persons on; empty for a table.
     """
 
     description: Description
@@ -23,3 +32,4 @@ class ImportSummary(NamedTuple):
     read: int
     bad: int
     repeated: int
+    attrition: Sequence[LeftOut] = ()

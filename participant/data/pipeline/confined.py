@@ -23,7 +23,7 @@ from participant.data.model.declaration import Declaration
 from participant.data.model.description import Description
 from participant.data.model.errors import BadRowsError, DatasetError, ImportLimitError
 from participant.data.model.progress import Show
-from participant.data.model.summary import ImportSummary
+from participant.data.model.summary import ImportSummary, LeftOut
 from participant.data.sources import TableSource
 from participant.data.sources.choose import Options, open_source
 from participant.data.store.store import DatasetStore
@@ -125,7 +125,8 @@ def _followed(process: "subprocess.Popen[str]", request: str, show: Show) -> Imp
             show(**said)
         elif "description" in said:
             described = Description.model_validate_json(json.dumps(said.pop("description")))
-            return ImportSummary(described, Path(said.pop("folder")), **said)
+            attrition = [LeftOut(*step) for step in said.pop("attrition")]
+            return ImportSummary(described, Path(said.pop("folder")), **said, attrition=attrition)
         elif said["error"] == "BadRowsError":
             raise BadRowsError(said["bad"], said["rows"], said["share"], Path(said["folder"]))
         elif said["error"] != "MemoryError":
@@ -177,6 +178,7 @@ def _work(request: dict[str, Any], out: TextIO) -> None:
             read=done.facts.read,
             bad=done.facts.bad,
             repeated=done.facts.repeated,
+            attrition=done.facts.origin.attrition,
         )
 
 

@@ -41,7 +41,8 @@ class Imported(NamedTuple):
     def summary(self) -> ImportSummary:
         """The summary that a command gives."""
         facts = self.facts
-        return ImportSummary(self.description, self.folder, facts.seconds, facts.read, facts.bad, facts.repeated)
+        counts = (facts.read, facts.bad, facts.repeated)
+        return ImportSummary(self.description, self.folder, facts.seconds, *counts, facts.origin.attrition)
 
 
 def import_table(

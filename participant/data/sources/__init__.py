@@ -13,6 +13,7 @@ import polars as pl
 
 from participant.data.model.description import SourceKind
 from participant.data.model.errors import SourceError
+from participant.data.model.summary import LeftOut
 
 MAX_COLUMNS = 2000
 MAX_ROWS = 1 << 27
@@ -64,14 +65,6 @@ class SourceColumn(NamedTuple):
     reasons: Mapping[str, int] = {}
     notes: tuple[str, ...] = ()
     text: bool = False
-
-
-class LeftOut(NamedTuple):
-    """A step that leaves persons out of a cohort: its words, how many it leaves out, and how many remain."""
-
-    words: str
-    persons: int
-    remaining: int
 
 
 class Origin(NamedTuple):

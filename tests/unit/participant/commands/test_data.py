@@ -146,6 +146,8 @@ def test_a_cohort_is_shown_and_imported(run, tmp_path: Path) -> None:
     imported = facts(result)
     assert imported["source"]["kind"] == "omop"
     assert imported["columns"][0]["name"] == "infarction_time"
+    assert imported["attrition"][0] == {"words": "persons in the database", "persons": 0, "remaining": 120}
+    assert imported["attrition"][-1]["remaining"] == imported["rows"]
     lines = [json.loads(line) for line in result.stderr.splitlines()]
     assert lines[0] == {"event": "sql", "sql": shown.stdout.rstrip("\n")}
     (tmp_path / "u").write_text(url)

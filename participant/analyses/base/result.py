@@ -51,11 +51,11 @@ class Coverage:
     def sentence(self) -> str:
         """Return what is missing, why, what follows, and what to do."""
         return (
-            f"{self.missing_share:.1%} of the persons are missing, more than the {self.allowed:.0%} that may be: their "
-            "sites left out their whole tables, which have groups below the floor. Therefore no tests, intervals, "
-            "areas or curves are shown, and the estimates describe only the persons in the sums. Merge levels, widen "
-            "bins or intervals, leave out covariates that few persons have, or agree on sums that the sites open "
-            "(mode he), where the floor holds for all sites together"
+            f"{self.missing_share:.1%} of the persons are missing, more than the {self.allowed:.0%} that may be: "
+            "groups below the floor are hidden, and others with them. Therefore no tests, intervals, areas or curves "
+            "are shown, and the estimates describe only the persons in the sums. Merge levels, widen bins or "
+            "intervals, leave out covariates that few persons have, or agree on floors for all sites together (mode "
+            'he, with floors = "pooled")'
         )
 
 

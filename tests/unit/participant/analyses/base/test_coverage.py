@@ -60,7 +60,7 @@ def test_an_area_without_a_site_s_patients_is_not_shown() -> None:
     assert np.isnan([result.auc, result.auc_lower, result.auc_upper, *result.auc_bounds]).all()
     assert np.isnan(result.sensitivity).all()
     assert result.warnings[0].startswith("25.0% of the persons are missing, more than the 2% that may be")
-    assert "mode he" in result.warnings[0]
+    assert "floors for all sites together" in result.warnings[0]
     summary = result.summary()
     assert "600 of 800" in summary
     assert "4 of 4" in summary

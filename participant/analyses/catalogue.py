@@ -25,6 +25,7 @@ from participant.analyses.hypothesis.fisher import FisherSpec
 from participant.analyses.hypothesis.mantel_haenszel import MantelHaenszelSpec
 from participant.analyses.hypothesis.rank_test import RankTestSpec
 from participant.analyses.hypothesis.signed_rank import SignedRankSpec
+from participant.analyses.hypothesis.spearman import SpearmanSpec
 from participant.analyses.hypothesis.t_test import TTestSpec
 from participant.analyses.hypothesis.trend import TrendSpec
 from participant.analyses.learning.cross_validation import CrossValidationSpec
@@ -79,6 +80,7 @@ _SPECS: tuple[type[TableSpec], ...] = (
     RmstSpec,
     RocSpec,
     SignedRankSpec,
+    SpearmanSpec,
     TTestSpec,
     TableOneSpec,
     TrendSpec,

@@ -16,6 +16,7 @@ ASKS: Mapping[str, frozenset[str]] = {
         "cox": "moments event-counts cox-risk-sets",
         "descriptive": "counts moments contingency histogram ranges",
         "histogram rank-test signed-rank": "histogram",
+        "spearman": "histogram gram ranges",
         "table-one": "class-moments contingency ranges",
         "t-test": "class-moments moments gram ranges",
         "anova": "class-moments ranges",

@@ -122,11 +122,28 @@ async def correlate(spec: CorrelationSpec, secure_sum: SecureSum) -> Correlation
         CollinearityError: a variable is constant.
         PrecisionError: the declared ranges make the sums too coarse.
     """
-    terms: list[tuple[Numeric, ...]] = [()]
+    scaled = []
     for one in spec.variables:  # scaled to the range from -1 to 1
         middle, half = one.low + (one.high - one.low) / 2, (one.high - one.low) / 2
-        terms.append((Numeric(**one.model_dump(), centre=middle, scale=half),))
-    params = ModelParams(design=Design(terms=tuple(terms)), weight=None, row_limit=spec.row_limit)
+        scaled.append(Numeric(**one.model_dump(), centre=middle, scale=half))
+    return await correlations(spec, tuple(scaled), secure_sum)
+
+
+async def correlations(
+    spec: TableSpec, variables: tuple[Numeric, ...], secure_sum: SecureSum, spread: float = 0.0
+) -> CorrelationResult:
+    """Return the correlations of variables within -1 to 1.
+
+    Args:
+        spec: specification of the rows.
+        variables: variables, each with a distinct column.
+        secure_sum: sum over the sites.
+        spread: a in the variance (1 + a r^2) / (n - 3) of Fisher's transformation.
+
+    Raises the same errors as `correlate`.
+    """
+    terms = ((), *((one,) for one in variables))
+    params = ModelParams(design=Design(terms=terms), weight=None, row_limit=spec.row_limit)
     names = params.design.columns
     query = spec.ask(GRAM, params, secure_sum.value_bits)
     found = _Squares.of(query, answer := await secure_sum(query))
@@ -149,7 +166,7 @@ async def correlate(spec: CorrelationSpec, secure_sum: SecureSum) -> Correlation
         names=names,
         r=r,
         pairs=tuple(
-            _pair(f"{names[i]}, {names[j]}", float(r[i, j]), found.rows)
+            _pair(f"{names[i]}, {names[j]}", float(r[i, j]), found.rows, spread)
             for i in range(len(names))
             for j in range(i + 1, len(names))
         ),
@@ -187,10 +204,10 @@ class _Squares(NamedTuple):
             raise too_coarse(f"the spread of {', '.join(names)} is lost within the much wider declared ranges")
 
 
-def _pair(name: str, r: float, rows: int) -> Pair:
+def _pair(name: str, r: float, rows: int, spread: float) -> Pair:
     rest = 1 - r * r
     t = r * sqrt((rows - 2) / rest) if rest > 0 else inf * r
-    margin = float(ndtri(0.975)) / sqrt(rows - 3) if rows > 3 else None
+    margin = float(ndtri(0.975)) * sqrt((1 + spread * r * r) / (rows - 3)) if rows > 3 else None
     z = float(np.arctanh(r)) if rest > 0 else inf * r
     lower, upper = (None, None) if margin is None else (float(np.tanh(z - margin)), float(np.tanh(z + margin)))
     return Pair(name, r, lower, upper, t, float(2 * stdtr(rows - 2, -abs(t))))

@@ -5,7 +5,7 @@ A factor is a numeric column with a declared range, transformed and scaled, or t
 product of factors, and a design a list of terms; the term without factors is the intercept. Every covariate has a
 provable range: the interval product of its factors' ranges.
 
-    numeric   (f(x) - centre) / scale, with f one of identity, log, power, indicator; x is first clipped to its range
+    numeric   (f(x) - centre) / scale, with f one of identity, log, power, indicator, steps; x is clipped to its range
     category  treatment coding: an indicator for each level but the reference, in the order of the levels;
               full coding: an indicator for each level
 
@@ -19,6 +19,7 @@ Source: Wilkinson, Rogers 1973, Appl Statist 22:392, for terms and their expansi
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -34,6 +35,7 @@ from participant.statistics.models.basis import Basis
 from participant.statistics.models.variables import Coded, Variable
 
 MAX_LEVELS = 256
+MAX_STEPS = 1001
 MAX_COVARIATES = 256
 MAX_FACTORS = 8
 
@@ -71,7 +73,25 @@ class Indicator(Strict):
     value: FiniteFloat
 
 
-Function = Annotated[Untransformed | Log | Power | Indicator, Field(discriminator="kind")]
+class Steps(Strict):
+    """A value for each step of a grid, in ascending order, such as the ranks of the values in it.
+
+    The first step ends at `origin`, the others are of `width`; values beyond the last one are in it.
+    """
+
+    kind: Literal["steps"] = "steps"
+    origin: FiniteFloat
+    width: FiniteFloat = Field(gt=0)
+    values: Annotated[tuple[FiniteFloat, ...], Field(min_length=2, max_length=MAX_STEPS)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if any(first > second for first, second in pairwise(self.values)):
+            raise ValueError("the values of steps must ascend")
+        return self
+
+
+Function = Annotated[Untransformed | Log | Power | Indicator | Steps, Field(discriminator="kind")]
 
 
 class Numeric(Variable):
@@ -106,6 +126,8 @@ class Numeric(Variable):
                 return (f"{self.column}^{exponent:g}",)
             case Indicator(op=op, value=value):
                 return (f"{self.column} {op} {value:g}",)
+            case Steps():
+                return (f"steps({self.column})",)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -113,6 +135,8 @@ class Numeric(Variable):
         match self.function:
             case Indicator():
                 ends = [0.0, 1.0]
+            case Steps(values=values):
+                ends = [values[0], values[-1]]
             case Power(exponent=exponent) if exponent > 0 and self.low < 0 < self.high:
                 ends = [*self._of(np.array([self.low, self.high])).tolist(), 0.0]
             case _:
@@ -155,6 +179,9 @@ class Numeric(Variable):
                     return np.power(x, exponent)
             case Indicator(op=op, value=value):
                 return Comparison(column=self.column, op=op, value=value).meets(x).astype(np.float64)
+            case Steps(origin=origin, width=width, values=values):
+                edges = origin + width * np.arange(len(values) - 1)
+                return np.array(values)[np.searchsorted(edges, x, side="left")]
 
 
 def _distinct(levels: tuple[float, ...]) -> tuple[float, ...]:

@@ -1,9 +1,13 @@
-"""Rank tests, compared with scipy."""
+"""Rank tests and correlations, compared with scipy."""
 
+from itertools import combinations
+
+import numpy as np
 from scipy import stats
 
 from participant.analyses.hypothesis.rank_test import RankTestSpec
 from participant.analyses.hypothesis.signed_rank import SignedRankSpec
+from participant.analyses.hypothesis.spearman import Ranked, SpearmanSpec
 from participant.statistics.models.design import Category
 from participant.statistics.models.variables import Variable
 from tests.oracles.case import Agreement, Sites, case, coefficients, p_values
@@ -103,4 +107,37 @@ async def wilcoxon(spec: SignedRankSpec, sites: Sites) -> list[Agreement]:
         coefficients(w, oracle.statistic, "W"),
         coefficients(abs(result.z), abs(oracle.zstatistic), "z"),
         p_values(result.p, oracle.pvalue),
+    ]
+
+
+@case(
+    SpearmanSpec(
+        variables=(
+            Ranked(column="age", low=18, high=100, width=1),
+            Ranked(column="wt.loss", low=-50, high=100, width=1),
+            Ranked(column="ph.karno", low=0, high=100, width=10),
+        ),
+        **LUNG,
+    ),
+    SpearmanSpec(
+        variables=(
+            Ranked(column="pnodes", low=0, high=60, width=1),
+            Ranked(column="estrec", low=0, high=1500, width=5),
+            Ranked(column="tgrade", low=1, high=3, width=1),
+        ),
+        **GBSG2,
+    ),
+    SpearmanSpec(
+        variables=(Ranked(column="income", low=1, high=24, width=1), Ranked(column="PID", low=0, high=6, width=1)),
+        **ELECTION,
+    ),
+)
+async def spearman(spec: SpearmanSpec, sites: Sites) -> list[Agreement]:
+    result = await spec.analyse(sites)
+    rows = sites.rows(spec, *(one.column for one in spec.variables))
+    on_grid = [np.ceil((rows[one.column] - one.low) / one.width) for one in spec.variables]
+    oracle = [stats.spearmanr(x, y) for x, y in combinations(on_grid, 2)]
+    return [
+        coefficients([pair.r for pair in result.pairs], [one.statistic for one in oracle]),
+        p_values([pair.p for pair in result.pairs], [one.pvalue for one in oracle]),
     ]

@@ -22,6 +22,7 @@ RANKS = PLAIN | {"analysis": "rank-test", "variable": X, "width": 1, "by": G}
 SIGNED = PLAIN | {"analysis": "signed-rank", "variable": X, "paired_with": Y, "width": 1}
 KAPPA = PLAIN | {"analysis": "agreement", "first": G, "second": H}
 STRATA = PLAIN | {"analysis": "mantel-haenszel", "row": G, "column": H, "strata": [S]}
+SPEARMAN = PLAIN | {"analysis": "spearman", "variables": [X | {"width": 1}, Y | {"width": 1}]}
 TREND = PLAIN | {"analysis": "trend", "event": G, "by": S}
 
 
@@ -55,6 +56,29 @@ async def test_values_beyond_the_range_are_said_and_a_wide_grid_ties() -> None:
     assert [group.mean_rank for group in result.groups] == [2, pytest.approx((2 + 2 + 4) / 3)]
     signed = await run(SIGNED, columns(x=[9, 19, 3, 3], y=[0, 0, 1, 4]))
     assert any("1 values of x - y lie outside" in text for text in signed.warnings)
+
+
+async def test_rank_correlation_of_any_ascending_relation_is_one() -> None:
+    x = np.array([0, 1, 2, 3, 5, 9.0])
+    result = await run(
+        SPEARMAN, columns(x=x, y=np.minimum(x**2 / 9, 9)), variables=[X | {"width": 1}, Y | {"width": 0.05}]
+    )
+    assert result.pairs[0].r == pytest.approx(1)
+    assert result.title == "Spearman's rank correlations"
+    tied = await run(SPEARMAN, columns(x=[1, 1, 2, 2, 3], y=[3, 1, 2, 2, 5]))
+    assert tied.pairs[0].r == pytest.approx(stats.spearmanr([1, 1, 2, 2, 3], [3, 1, 2, 2, 5]).statistic)
+    z, se = np.arctanh(tied.pairs[0].r), np.sqrt((1 + tied.pairs[0].r ** 2 / 2) / 2)
+    assert tied.pairs[0].upper == pytest.approx(np.tanh(z + stats.norm.ppf(0.975) * se))
+
+
+async def test_ranks_of_fewer_rows_than_the_correlation_are_said() -> None:
+    large = columns(x=np.repeat([0, 3, 6, 9], 20), y=np.tile([0, 3, 6, 9], 20))
+    small = columns(x=np.arange(18) // 2, y=np.arange(18) // 2)
+    spec = parse_spec(SPEARMAN | {"minimum_persons": 5})
+    result = await spec.analyse(PlainSum({"a": large, "b": small, "c": large}))
+    assert result.rows == 178
+    assert result.warnings[0].startswith("160 of 178 persons are in these sums")
+    assert result.warnings[1] == "ranks and correlations cover different rows; wider steps keep more of them"
 
 
 async def test_a_floor_hides_tables_with_a_small_step_and_wider_steps_keep_them() -> None:
@@ -110,6 +134,9 @@ async def test_strata_without_both_levels_add_nothing() -> None:
         (KAPPA, {"g": [np.nan], "h": [1]}, NoRowsError, "no row meets the filter"),
         (STRATA, {"g": [0, 0], "h": [0, 1], "s": [0, 0]}, NoRowsError, "no stratum has both levels"),
         (STRATA, {"g": [np.nan], "h": [0], "s": [0]}, NoRowsError, "no row meets the filter"),
+        (SPEARMAN, {"x": [3, 3, 3], "y": [1, 2, 3]}, CollinearityError, "x: all rows are in one step"),
+        (SPEARMAN, {"x": [1, 2], "y": [1, 2]}, NoRowsError, "at least three"),
+        (SPEARMAN, {"x": [np.nan], "y": [1]}, NoRowsError, "no row meets the filter"),
         (TREND, {"g": [0, 0], "s": [0, 1]}, NoRowsError, "compares at least two levels"),
         (TREND | {"scores": [1, 1, 2]}, {"g": [0, 1], "s": [0, 1]}, SpecError, "one score"),
     ],

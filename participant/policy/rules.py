@@ -22,7 +22,7 @@ from participant.statistics.evaluation.bound import BoundQuery
 from participant.statistics.evaluation.registry import STATISTICS
 from participant.statistics.language.query import MAX_PERSONS, Name, Query, Strict, in_words
 from participant.study.plan import PlanError
-from participant.study.review import check, code_of, review
+from participant.study.review import check, code_of, least_rows, review
 from participant.study.terms import ProjectTerms
 from secagg import he
 from secagg.errors import ParameterError
@@ -253,6 +253,12 @@ class Policy(Strict):
             UnfitDatasetError: they do not.
         """
         _enforce(((rule, says(self, dataset)) for rule, says in OF_DATASETS.items()), UnfitDatasetError)
+        if terms.plan is not None and dataset.rows > terms.plan.row_limit:
+            raise UnfitDatasetError(f"the dataset has more rows than the plan's limit of {terms.plan.row_limit}")
+        if dataset.rows < (least := least_rows(terms)):
+            raise UnfitDatasetError(
+                f"the plan has a model with so many parameters that a dataset needs {least} rows; it has {dataset.rows}"
+            )
         if missing := sorted(set(terms.columns) - set(dataset.numeric)):
             raise UnfitDatasetError(f"the dataset lacks these numeric columns: {', '.join(missing)}")
         for defined in terms.variables:

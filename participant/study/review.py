@@ -27,7 +27,7 @@ from participant.analyses.learning.predictive import GivenSpec, PredictiveSpec
 from participant.analyses.survival.cox import CoxSpec
 from participant.statistics.evaluation.describe import InWords, describe
 from participant.statistics.language.conditions import Condition, comparisons, in_words, meets
-from participant.statistics.language.statistic import Columns
+from participant.statistics.language.statistic import ROWS_PER_PARAMETER, Columns
 from participant.statistics.models.basis import Basis, Splines
 from participant.statistics.models.design import Indicator, Numeric, Power
 from participant.study.asks import columns_of, first_query, statistics_of
@@ -162,6 +162,15 @@ def review_rows(terms: ProjectTerms, columns: Columns) -> tuple[Finding, ...]:
         if 0 < (rows := int((chosen[one] ^ chosen[other]).sum())) < floor:
             found.append(Finding("serious", f"{one}, {other}", f"at this site, their rows differ by {rows}"))
     return tuple(found)
+
+
+def least_rows(terms: ProjectTerms) -> int:
+    """Return how many rows a dataset needs so that no model of the plan has too many parameters for it.
+
+    A site with fewer would be in the sums of some tasks and hide from those of others: their difference is its own.
+    """
+    models = (inner for _, spec in _tasks(terms) for inner in _models(spec) if isinstance(inner, FormulaSpec))
+    return ROWS_PER_PARAMETER * max(map(_parameters, models), default=0)
 
 
 _VALUE_BITS = 53  # for a question that is examined but not sent

@@ -22,7 +22,7 @@ from participant.daemon.plan_control import PlanControl
 from participant.data.store.store import DatasetStore
 from participant.policy.answer import answer
 from participant.policy.differencing import AnsweredRows
-from participant.policy.rules import AskedQuery, Offer, Policy, RefusedError
+from participant.policy.rules import AskedQuery, Offer, Policy, RefusedError, UnfitDatasetError
 from participant.records.ledger import TABLES, Ledger
 from participant.statistics.evaluation.bound import BoundQuery, bind
 from participant.statistics.language.layout import Array
@@ -74,6 +74,16 @@ class Hospital:
         ).write_csv(written)
         import_csv(self.store, "lung", written)
 
+    def joins(self, terms: ProjectTerms) -> bool:
+        """Return whether its policy and its data allow the project."""
+        self.policy.check_offer(Offer(PROJECT, bytes(32), terms))
+        try:
+            self.policy.check_dataset(terms, self.store.describe(terms.dataset))
+        except UnfitDatasetError:
+            self.journal.close()
+            return False
+        return True
+
     async def answer(self, bound: BoundQuery, context: RunContext, round_: int) -> Array:
         """Return the vector that leaves, and record it; raises what declines the round."""
         now = time.time()
@@ -117,8 +127,7 @@ class Study(SecureSum):
         self.hospitals = [Hospital(name, folder / name, policy) for name in data]
         for hospital, columns in zip(self.hospitals, data.values(), strict=True):
             hospital.imports(columns)
-            hospital.policy.check_offer(Offer(PROJECT, bytes(32), terms))
-            hospital.policy.check_dataset(terms, hospital.store.describe(terms.dataset))
+        self.hospitals = [one for one in self.hospitals if one.joins(terms)]
         self.value_bits = value_bits_for(len(data))
         self.begin()
 

@@ -294,13 +294,11 @@ ATTACKS = [
         (model("all", numbers=[AGE | {"high": 80}, STATUS]),),
         oldest,
         unit="bits",
-        after=1.0,
     ),
     Attack(
         a_patient_who_dominates,
         ({"name": "costs", "analysis": "descriptive", "numbers": [COST]},),
         lambda: with_person(tables(), cost=DEAR),
-        after=1.0,
     ),
     Attack(
         a_level_of_one,
@@ -346,7 +344,6 @@ ATTACKS = [
             },
         ),
         tables,
-        after=1.0,
     ),
     Attack(
         all_others_hide,
@@ -382,7 +379,6 @@ ATTACKS = [
         narrow,
         unit="hospitals",
         before=0.0,
-        after=1.0,
     ),
 ]
 
@@ -405,4 +401,4 @@ async def _carried_out(one: Attack, world: World) -> float:
 @pytest.mark.parametrize("one", ATTACKS, ids=lambda one: one.carry_out.__name__)
 def test_an_agreed_plan(one: Attack, tmp_path: Path) -> None:
     assert gained(one) == one.before
-    assert gained(one, tmp_path) <= one.after
+    assert gained(one, tmp_path) == one.after

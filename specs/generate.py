@@ -21,10 +21,16 @@ from secagg.messages import (
 )
 from secagg.protocol.table import TABLE
 from specs import bounds
+from specs.model import disclosure
 from specs.ref import vectors
 
 SPECS = Path(__file__).parent
-PAGES = (SPECS / "01-wire.md", SPECS / "02-protocol.md", SPECS / "05-receipts.md")
+PAGES = (
+    SPECS / "01-wire.md",
+    SPECS / "02-protocol.md",
+    SPECS / "05-receipts.md",
+    SPECS / "model" / "disclosure.md",
+)
 _BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n)(?:.*?<!-- end -->\n)?", re.DOTALL)
 
 
@@ -46,6 +52,8 @@ def _filled(block: re.Match[str]) -> str:
 def _content(what: str) -> str:
     if what == "transitions":
         return _transitions()
+    if what == "disclosure":
+        return disclosure.report()
     if what in (tables := dict(bounds.tables())):
         return tables[what]
     if what == "messages":

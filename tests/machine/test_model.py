@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 
-from specs.model import rounds, setup
+from specs.model import disclosure, rounds, setup
 from specs.model.cases import CASES, REMOVALS, Case, Removal
 from specs.model.rounds import Rounds
 from specs.model.search import Found, search
@@ -53,3 +53,11 @@ def test_one_colluder_too_many_is_the_only_difference_between_held_and_broken() 
     """n = 4, t = 3 bears 2t - n - 1 = 1 colluder: the cases on both sides differ in their number alone."""
     broken = {c: next(bool(one.broken) for one in CASES if one.model == Rounds(colluders=c)) for c in range(3)}
     assert broken == {0: False, 1: False, 2: True}
+
+
+@pytest.mark.parametrize("rule", ["site", "pooled"])
+def test_one_answer_proves_no_small_group(rule: str) -> None:
+    """Without rules, every question does; `specs/model/disclosure.md` has all plans."""
+    for question in disclosure.QUESTIONS:
+        assert disclosure.search((question,), "none").small > 0
+        assert disclosure.search((question,), rule).small == 0

@@ -23,6 +23,7 @@ from participant.data.steps.bad_rows import BadRows
 from participant.data.steps.evidence import mark_of_table
 from participant.data.steps.load import LINE, NUMBERS, StagedTable, load
 from participant.data.steps.names import standardise
+from participant.data.steps.store import scan
 from participant.data.steps.types import Reading, decide
 from participant.data.steps.validate import Complaint, as_text, check
 from participant.statistics.language.layout import Array
@@ -133,7 +134,7 @@ class TableReader:
         done = 0
         for position, part in enumerate(staged.parts):
             with self._clock("validate"):
-                cells = pl.read_ipc(part)
+                cells = pl.read_ipc(part.read_bytes())
                 part.unlink()
                 values, complaints = [], []
                 for reading in readings:
@@ -169,7 +170,7 @@ class TableReader:
             if left_out := self._bad.left_out:
                 values = values.filter(~lines.is_in(list(left_out)))
             part = self._folder / f"values-{number:06d}.arrow"
-            values.write_ipc(part, compression="lz4")
+            values.write_ipc(part)
         return part
 
 
@@ -198,7 +199,7 @@ def numbers_of(source: TableSource, declared: Declaration | None = None) -> dict
                 f"({times:,} times) {place}{reason}"
             )
         wanted = [column.name for column in table.columns if column.kind in NUMERIC]
-        values = pl.scan_ipc(list(table.parts)).select(pl.col(wanted).cast(pl.Float64)).collect()
+        values = scan(table.parts).select(pl.col(wanted).cast(pl.Float64)).collect()
         return {column.name: column.to_numpy().astype(np.float64) for column in values}
 
 

@@ -43,7 +43,7 @@ class Duplicates:
     def repeated(self) -> int:
         """Return how many rows equal an earlier one in every cell."""
         whole = _joined(self._whole)
-        return len(whole) - len(np.unique(whole))
+        return len(whole) - pl.Series(whole).n_unique()
 
     def found(self) -> list[tuple[Fault, bool]]:
         """Return the rows to leave out, and whether each only repeats another; none without a key."""

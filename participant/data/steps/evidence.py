@@ -78,8 +78,9 @@ class Evidence:
         cells = cells.drop_nulls()
         if missing.words:
             coded = missing.among(cells)
-            self.coded += int(coded.sum())
-            cells = cells.filter(~coded)
+            if found := int(coded.sum()):
+                self.coded += found
+                cells = cells.filter(~coded)
         self.present += len(cells)
         if not self.hopeless and len(cells):
             self._read_text(cells)
@@ -143,18 +144,22 @@ class Evidence:
     def _read_text(self, cells: pl.Series) -> None:
         numbers = cells.cast(pl.Float64, strict=False)
         finite = numbers.is_finite().fill_null(value=False)
-        plain = cells.filter(finite)
-        self.codes += int(plain.str.contains(CODE).sum())
-        marked = plain.str.contains("[.eE]")
-        whole = plain.filter(~marked)
-        if self.compact == self.whole:  # so far, all may be dates
-            self.compact += int(whole.str.contains(COMPACT).sum())
-        self.whole += int((numbers.filter(finite).filter(~marked).abs() < _EXACT).sum())
-        self.plain += len(whole)
-        if marked.any():
-            self._read_marked(plain.filter(marked))
+        plain, numbers = _those(cells, finite), _those(numbers, finite)
+        if len(plain):
+            self.codes += int(plain.str.contains(CODE).sum())
+            marked = plain.str.contains("[.eE]")
+            self._read_whole(_those(plain, ~marked), _those(numbers, ~marked))
+            if marked.any():
+                self._read_marked(_those(plain, marked))
         if len(plain) < len(cells):
-            self._read_others(cells.filter(~finite))
+            self._read_others(_those(cells, ~finite))
+
+    def _read_whole(self, cells: pl.Series, numbers: pl.Series) -> None:
+        """Take numbers without a point or an exponent."""
+        if self.compact == self.whole:  # so far, all may be dates
+            self.compact += int(cells.str.contains(COMPACT).sum())
+        self.whole += int((numbers.abs() < _EXACT).sum())
+        self.plain += len(cells)
 
     def _read_marked(self, cells: pl.Series) -> None:
         """Take numbers with a point or an exponent; once a decimal point is certain, it holds for all."""
@@ -240,6 +245,11 @@ def date_formats(seen: Evidence) -> tuple[dict[str, int], int]:
         elif min(counts):
             total -= counts[0]  # each of these cells fits both
     return formats, total
+
+
+def _those(cells: pl.Series, wanted: pl.Series) -> pl.Series:
+    """Return the cells that are wanted, without a copy if these are all."""
+    return cells if wanted.all() else cells.filter(wanted)
 
 
 def _total(count: pl.Series, fits: pl.Series) -> int:

@@ -88,7 +88,7 @@ def load(
             rows += table.height
             check_rows(rows)
             parts.append(folder / f"cells-{len(parts):06d}.arrow")
-            table.write_ipc(parts[-1], compression="lz4")
+            table.write_ipc(parts[-1])  # uncompressed: to pack and unpack them would take longer than to read the file
             cells, lines = table.select(column.name for column in columns), table[LINE]
         with clock("duplicates"):
             duplicates.add(lines, cells, declared.identity)
@@ -109,7 +109,7 @@ def load(
 def _named(batch: Batch, columns: tuple[NamedColumn, ...]) -> pl.DataFrame:
     """Return a batch with named columns, its line numbers, and the typed numbers beside text columns."""
     table = batch.cells.select(pl.col(str(column.position)).alias(column.name) for column in columns)
-    table = table.with_columns(cs.string().str.strip_chars().replace("", None), cs.float().fill_nan(None))
+    table = table.with_columns(*(_stripped(cells) for cells in table.select(cs.string())), cs.float().fill_nan(None))
     numbers = [
         batch.numbers[str(column.position)].alias(f"{column.name}{NUMBERS}")
         for column in columns
@@ -118,11 +118,21 @@ def _named(batch: Batch, columns: tuple[NamedColumn, ...]) -> pl.DataFrame:
     return table.with_columns(batch.lines.alias(LINE), *numbers)
 
 
+def _stripped(cells: pl.Series) -> pl.Series:
+    """Return text without space around it, null where nothing is left; numbers have none, and stay as they are."""
+    if cells.cast(pl.Float64, strict=False).null_count() == cells.null_count():
+        return cells
+    stripped = cells.str.strip_chars()
+    return stripped.set(stripped == "", None) if (stripped == "").any() else stripped
+
+
 def _filled(table: pl.DataFrame, columns: tuple[NamedColumn, ...], bad: BadRows) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows up to the last one with a value, and the empty ones after it; list empty ones in between as bad.
 
     In a table of one column, an empty row in between is kept as a missing value.
     """
+    if not all(table[column.name].null_count() for column in columns):
+        return table, table.clear()
     empty = table.select(pl.all_horizontal(pl.col(column.name).is_null() for column in columns)).to_series()
     if not empty.any():
         return table, table.clear()

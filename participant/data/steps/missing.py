@@ -33,7 +33,7 @@ class MissingCodes(NamedTuple):
 
     def among(self, cells: pl.Series, *, units: bool = True) -> pl.Series:
         """Return which text cells are a code, whatever the decimal mark; with `units`, also before a unit."""
-        found = cells.is_in(list(self.words)).fill_null(value=False)
+        found = _equal(cells, self.words)
         if not self.values or not len(cells):
             return found
         plain = cells.cast(pl.Float64, strict=False)
@@ -56,3 +56,10 @@ class MissingCodes(NamedTuple):
         if not self.values:
             return pl.repeat(value=False, n=len(numbers), dtype=pl.Boolean, eager=True)
         return numbers.cast(pl.Float64).is_in(list(self.values)).fill_null(value=False)
+
+
+def _equal(cells: pl.Series, words: frozenset[str]) -> pl.Series:
+    """Return which cells are one of these words."""
+    if len(words) == 1:  # the usual case, which needs no table of words
+        return (cells == next(iter(words))).fill_null(value=False)
+    return cells.is_in(list(words)).fill_null(value=False)

@@ -1,10 +1,11 @@
 """Store: write all parts as one Parquet file, each column in the smallest type that holds its values."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import file_digest
 from pathlib import Path
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from participant.data.model.description import Column, DataFile
 from participant.data.model.private import private
@@ -16,7 +17,7 @@ def store(parts: Sequence[Path], path: Path) -> int:
     """Write typed parts as one file, batch by batch, and return the number of rows; write no file if there are none."""
     if not parts:
         return 0
-    table = pl.scan_ipc(list(parts))
+    table = scan(parts)
     spans = table.select(
         pl.len().alias("#"), pl.col(pl.Int64).min().name.suffix("<"), pl.col(pl.Int64).max().name.suffix(">")
     )
@@ -32,6 +33,22 @@ def store(parts: Sequence[Path], path: Path) -> int:
     with open(path, "xb", opener=private) as out:
         table.cast(kinds).sink_parquet(out, compression="zstd", compression_level=1, row_group_size=1 << 18)
     return int(ends["#"])
+
+
+def scan(parts: Sequence[Path]) -> pl.LazyFrame:
+    """Return the table in these parts, of which one at a time is in memory; mapped files would count as memory too."""
+
+    def read(
+        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _batch: int | None
+    ) -> Iterator[pl.DataFrame]:
+        left = rows
+        for part in parts:
+            table = pl.read_ipc(part.read_bytes(), columns=columns)
+            table = table if left is None else table.head(left)
+            left = None if left is None else left - table.height
+            yield table if predicate is None else table.filter(predicate)
+
+    return register_io_source(read, schema=pl.read_ipc_schema(parts[0]))
 
 
 def counted(path: Path, columns: Sequence[Column]) -> tuple[Column, ...]:

@@ -34,6 +34,7 @@ class Reading(NamedTuple):
         column: column of the source.
         kind: type of the values.
         missing: codes of missing values.
+        coded: whether some text cells hold one.
         tokens: words, in lower case, that stand for a missing value as well.
         decimal: decimal mark, or None if in doubt; a cell that can be read as two numbers is then bad.
         formats: formats of dates, in the order in which they are tried.
@@ -47,6 +48,7 @@ class Reading(NamedTuple):
     column: NamedColumn
     kind: ColumnKind
     missing: MissingCodes
+    coded: bool = True
     tokens: frozenset[str] = frozenset()
     decimal: str | None = "."
     formats: tuple[str, ...] = ()
@@ -95,6 +97,7 @@ def decide(
         column=column,
         kind=ColumnKind.TEXT,
         missing=MissingCodes.of((*declared.missing, *told.missing)),
+        coded=seen.coded > 0,
         units=told.units,
         unit=told.unit or known.unit or column.unit,
         label=told.label or known.label,

@@ -42,7 +42,8 @@ def check(cells: pl.Series, reading: Reading, numbers: pl.Series | None = None) 
     """
     gone = cells.is_null()
     if cells.dtype == pl.String:
-        gone |= reading.missing.among(cells, units=reading.kind is not ColumnKind.TEXT)
+        if reading.coded:
+            gone |= reading.missing.among(cells, units=reading.kind is not ColumnKind.TEXT)
         if reading.tokens:
             gone |= cells.str.to_lowercase().is_in(list(reading.tokens)).fill_null(value=False)
         if numbers is not None:
@@ -51,7 +52,7 @@ def check(cells: pl.Series, reading: Reading, numbers: pl.Series | None = None) 
         gone |= reading.missing.equal(cells)
         if not reading.declared and cells.dtype == pl.Float64:
             gone |= ~cells.is_finite().fill_null(value=False)
-    present = _where(cells, ~gone)
+    present = cells if gone.sum() == cells.null_count() else _where(cells, ~gone)
     values, found = _READ[reading.kind](present, reading, numbers)
     complaints = [*found]
     if reading.required and gone.any():
@@ -76,6 +77,11 @@ def as_text(cells: pl.Series) -> pl.Series:
     return cells.cast(pl.String)
 
 
+def _all_there(values: pl.Series, cells: pl.Series) -> bool:
+    """Return whether each cell with a content has a value, so that there is nothing to complain about."""
+    return values.null_count() == cells.null_count()
+
+
 class _Parsed(NamedTuple):
     """Numbers of a column, null for a missing or other cell, and masks of the cells that are not plainly a number.
 
@@ -94,6 +100,8 @@ class _Parsed(NamedTuple):
 
 def _numbers(cells: pl.Series, reading: Reading, numbers: pl.Series | None) -> tuple[pl.Series, Iterator[Complaint]]:
     values, coded, strange, doubtful = _parsed(cells, reading, numbers)
+    if reading.kind is ColumnKind.REAL and reading.low is reading.high is None and _all_there(values, cells):
+        return values, iter(())
     whole = values.is_null() | (values == values.round())
 
     def complaints() -> Iterator[Complaint]:
@@ -121,9 +129,9 @@ def _parsed(cells: pl.Series, reading: Reading, numbers: pl.Series | None) -> _P
         values = typed.zip_with(typed.is_not_null(), values)
     if bare is not None:
         values = values * bare.factor + bare.offset
-    left = cells.is_not_null() & values.is_null()
-    if cells.dtype != pl.String or not left.any():
+    if cells.dtype != pl.String or _all_there(values, cells):
         return _Parsed(values, nowhere, nowhere, nowhere)
+    left = cells.is_not_null() & values.is_null()
     rows = left.arg_true()
     parsed, units = parse_numbers(cells.gather(rows), reading.decimal or ".")
     two = nowhere.gather(rows)
@@ -196,7 +204,7 @@ def _text(cells: pl.Series, _reading: Reading, numbers: pl.Series | None) -> tup
 
 
 def _finite(values: pl.Series) -> pl.Series:
-    return _where(values, values.is_finite())
+    return values if values.is_finite().all() else _where(values, values.is_finite())
 
 
 def _where(values: pl.Series, rows: pl.Series) -> pl.Series:

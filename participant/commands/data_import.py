@@ -11,7 +11,7 @@ import typer
 from participant.commands.options import DatasetName, ShowProgress, SiteOptions
 from participant.data.cohort.choose import CohortOptions, sql_of
 from participant.data.model.declaration import Declaration
-from participant.data.model.progress import shown
+from participant.data.model.progress import logged, shown
 from participant.data.model.summary import ImportSummary
 from participant.data.pipeline import confined
 from participant.data.pipeline.importing import map_dataset
@@ -72,6 +72,8 @@ def import_(
         bool, typer.Option("--pictures/--no-pictures", help="plot distributions and missing values in the report")
     ] = True,
     progress: ShowProgress = True,
+    verbose: Annotated[bool, typer.Option("--verbose", help="also show how each column was read")] = False,
+    log: Annotated[Path | None, typer.Option(help="file for a debug log: every step, and the error; no values")] = None,
 ) -> None:
     """Import a table as a dataset's next version: clean names, drop duplicates, convert, validate, report."""
     settings = common.settings()
@@ -103,7 +105,7 @@ def import_(
         raise ParameterError("--omop, --fhir and their options need a cohort: --cohort FILE")
     else:
         place = _place(source, url_file)
-    with shown(wanted=progress, as_json=common.as_json) as show:
+    with shown(wanted=progress, as_json=common.as_json) as on_screen, logged(on_screen, log) as show:
         done = confined.run(
             DatasetStore(settings.datasets),
             name,
@@ -116,7 +118,7 @@ def import_(
             limits=Limits(memory_mib=settings.import_memory_mib, minutes=settings.import_minutes),
             show=show,
         )
-    _report(done, common)
+    _report(done, common, verbose=verbose)
 
 
 @app.command("map")
@@ -166,7 +168,7 @@ def _on_terminal(common: SiteOptions) -> bool:
     return sys.stderr.isatty() and not common.as_json
 
 
-def _report(done: ImportSummary, common: SiteOptions) -> None:
+def _report(done: ImportSummary, common: SiteOptions, *, verbose: bool = False) -> None:
     seconds = {step: round(taken, 3) for step, taken in done.seconds.items()}
     facts: dict[str, Any] = done.description.model_dump(mode="json")
     facts |= {"seconds": seconds, "read": done.read, "repeated": done.repeated, "folder": str(done.folder)}
@@ -177,6 +179,16 @@ def _report(done: ImportSummary, common: SiteOptions) -> None:
         done.description.in_words(),
         f"{done.read:,} rows read, {done.bad:,} bad and {done.repeated:,} repeated rows dropped",
         ", ".join(f"{step} {taken:.1f} s" for step, taken in seconds.items()),
+        *(_columns(done) if verbose else ()),
         f"report: {done.folder / 'report.html'}",
     ]
     common.report(facts, "\n".join(lines))
+
+
+def _columns(done: ImportSummary) -> list[str]:
+    """Return a line for each column: its name in the source, its type, and what is missing."""
+    return [
+        f"  {one.name:<24} {one.kind:<9} {one.unit:<8} {one.missing:>12,} missing"
+        + (f"  from {one.header!r}" if one.header else "")
+        for one in done.description.columns
+    ]

@@ -27,6 +27,7 @@ def show(name: DatasetName, common: SiteOptions, version: Version = None) -> Non
     store = DatasetStore(common.settings().datasets)
     described = store.describe(name, version)
     folder = store.folder(name, described.version)
+    quality = store.quality(name, described.version)
     lines = [
         described.in_words(),
         f"versions: {', '.join(str(one) for one in store.versions(name))}; bad rows dropped: {described.bad_rows:,}",
@@ -34,9 +35,11 @@ def show(name: DatasetName, common: SiteOptions, version: Version = None) -> Non
             f"  {one.name:<24} {one.kind:<9} {one.unit:<8} {one.missing:>12,} missing  {one.label}"
             for one in described.columns
         ),
+        *([f"quality: {', '.join(f'{one} {share:.2%}' for one, share in quality.shares.items())}"] if quality else []),
         f"report: {folder / 'report.html'}",
     ]
     facts = described.model_dump(mode="json") | {"versions": store.versions(name), "folder": str(folder)}
+    facts["quality"] = quality.shares | quality.model_dump() if quality else None
     common.report(facts, "\n".join(lines))
 
 

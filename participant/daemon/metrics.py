@@ -4,12 +4,14 @@ specs/operations.md defines names and labels. Labels never carry a run, project,
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from participant.data.model.errors import DatasetError
+from participant.data.store.store import DatasetStore
 from participant.records.decisions import Decisions
 from participant.records.ledger import Ledger
 from participant.settings.config import ParticipantConfig
@@ -25,6 +27,7 @@ def watch(registry: CollectorRegistry, config: ParticipantConfig, journal: Journ
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     registry.register(_FailedTries(relay))
+    registry.register(ImportMetrics(DatasetStore(config.datasets)))
     ledger, decisions = Ledger(journal.connection), Decisions(journal.connection)
 
     def gauge(name: str, text: str, value: Callable[[], float]) -> None:
@@ -63,3 +66,34 @@ class _FailedTries(Collector):
     def collect(self) -> list[CounterMetricFamily]:
         text = "Requests and retries that the relay did not answer"
         return [CounterMetricFamily(f"{_PREFIX}_failed_tries", text, value=self._relay.connection.failed_tries)]
+
+
+class ImportMetrics(Collector):
+    """The newest import of each dataset; the label is the dataset's name."""
+
+    def __init__(self, datasets: DatasetStore) -> None:
+        self._datasets = datasets
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        def family(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+            return GaugeMetricFamily(f"{_PREFIX}_{name}", text, labels=("dataset", *labels))
+
+        at = family("import_timestamp_seconds", "When the newest version was imported")
+        rows = family("import_rows", "Rows of the newest import, by outcome", "outcome")
+        shares = family("import_quality_ratio", "Completeness, validity and uniqueness of the newest import", "metric")
+        seconds = family("import_seconds", "Seconds of each step of the newest import", "step")
+        try:
+            for described in self._datasets.list():
+                name = described.name
+                at.add_metric((name,), described.imported_at.timestamp())
+                rows.add_metric((name, "stored"), described.rows)
+                rows.add_metric((name, "bad"), described.bad_rows)
+                if quality := self._datasets.quality(name, described.version):
+                    rows.add_metric((name, "repeated"), quality.repeated)
+                    for metric, share in quality.shares.items():
+                        shares.add_metric((name, metric), share)
+                    for step, taken in quality.seconds.items():
+                        seconds.add_metric((name, step), taken)
+        except (DatasetError, OSError):
+            pass  # the doctor names a damaged dataset; the other metrics must not go dark for it
+        yield from (at, rows, shares, seconds)

@@ -5,10 +5,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from participant.data.model.private import private_file
+from secagg import __version__
+from secagg.errors import SecaggError
 
 STEPS = ("load", "names", "duplicates", "types", "validate", "map", "store", "verify", "report")
 _EVERY_S = 0.5
@@ -34,6 +40,31 @@ class Clock:
             yield
         finally:
             self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
+
+
+@contextmanager
+def logged(show: Show, path: Path | None) -> Iterator[Show]:
+    """Write all progress, and the error if there is one, to a debug log as well: lines of JSON that hold no value."""
+    if path is None:
+        yield show
+        return
+    with private_file(path) as file:
+
+        def write(**facts: object) -> None:
+            file.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **facts}) + "\n")
+            file.flush()
+
+        def both(step: str, done: int, of: int | None, rows: int) -> None:
+            write(event="progress", step=step, done=done, of=of, rows=rows)
+            show(step, done, of, rows)
+
+        write(event="begin", release=__version__, python=sys.version.split()[0], system=sys.platform)
+        try:
+            yield both
+        except SecaggError as error:
+            write(event="refused", error=type(error).__name__, message=str(error))
+            raise
+        write(event="end")
 
 
 def nowhere(step: str, done: int, of: int | None, rows: int) -> None:

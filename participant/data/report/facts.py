@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 
 from participant.data.model.description import Column, ColumnKind
 from participant.data.model.profile import ColumnProfile
+from participant.data.model.quality import Quality
 from participant.data.sources import Origin
 
 
@@ -51,6 +52,19 @@ class ImportFacts:
     def refused(self) -> bool:
         return self.version is None
 
+    @property
+    def quality(self) -> Quality:
+        """The import's quality in figures."""
+        return Quality(
+            read=self.read,
+            stored=self.stored,
+            bad=self.bad,
+            repeated=self.repeated,
+            same=self.same,
+            missing={seen.column.name: seen.column.missing for seen in self.columns},
+            seconds={step: round(taken, 3) for step, taken in self.seconds.items()},
+        )
+
 
 def in_figures(value: float | None, kind: ColumnKind) -> str:
     """Format a value of a column."""
@@ -86,6 +100,7 @@ def summary(facts: ImportFacts) -> list[tuple[str, str]]:
         ("Rows stored", f"{facts.stored:,}"),
         ("Bad rows", f"{facts.bad:,} ({facts.bad / max(facts.read, 1):.2%}; {facts.allowed:.2%} may be)"),
     ]
+    rows += [(name.capitalize(), f"{share:.2%}") for name, share in facts.quality.shares.items()]
     if facts.repeated:
         rows.append(("Repeated rows", f"{facts.repeated:,}, left out"))
     if facts.same:

@@ -1,6 +1,6 @@
 """The site's datasets: one folder for each dataset, with one for each of its versions.
 
-    folder/<name>/<version>/data.parquet, description.json, report.html, report.md, report.csv, bad-rows.csv
+    folder/<name>/<version>/    data.parquet, description.json, quality.json, bad-rows.csv, report.html, .md and .csv
     folder/<name>/refused/      report and bad rows of the last refused import
 
 A version is written elsewhere, synced and moved into place, so it exists whole or not at all, and never changes. All
@@ -32,6 +32,8 @@ from participant.data.model.errors import (
     NotNumericError,
 )
 from participant.data.model.private import private
+from participant.data.model.quality import NAME as QUALITY
+from participant.data.model.quality import Quality
 from participant.statistics.evaluation.evaluate import MissingColumnsError
 from participant.statistics.language.layout import Array
 from participant.statistics.language.query import NAME_PATTERN
@@ -101,6 +103,17 @@ class DatasetStore:
         if (description.name, str(description.version)) != (name, folder.name):
             raise DamagedDatasetError(f"the description of {name} version {folder.name} is that of another dataset")
         return description
+
+    def quality(self, name: str, version: int | None = None) -> Quality | None:
+        """Return the figures of a version's import; None if it was imported before there were any.
+
+        Raises:
+            NoSuchDatasetError: no dataset has that name and version.
+        """
+        try:
+            return Quality.model_validate_json((self.folder(name, version) / QUALITY).read_bytes())
+        except (OSError, ValidationError):
+            return None
 
     def load(self, name: str, columns: Collection[str], version: int | None = None) -> dict[str, Array]:
         """Return columns by name, (rows,) float64, NaN where a value is missing. The stored file is verified first.

@@ -195,3 +195,24 @@ def test_backup_restore_and_drill(run, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("SECAGG_PARTICIPANT_PASSPHRASE", "correct horse battery stapler")
     monkeypatch.setenv("SECAGG_PARTICIPANT_DATA", str(tmp_path / "site"))
     assert isinstance(run("backup", "--to", "backups").exception, SecaggError)  # mistyped, so nobody could open it
+
+
+def test_quality_debug_log_and_verbose_columns(run, tmp_path: Path) -> None:
+    rows = ["1,x", "1,x", "2,", "three,y"]
+    (tmp_path / "q.csv").write_text("a,b\n" + "\n".join(rows) + "\n")
+    (tmp_path / "q.toml").write_text('bad_rows = 0.3\n[columns.a]\nheader = "a"\ntype = "integer"\n')
+    shown = run("import", "q", "q.csv", "--schema", "q.toml", "--verbose", "--log", "import.log", "--no-progress")
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"^  b +text +1 missing", shown.stdout, re.MULTILINE)
+    quality = facts(run("show", "q", "--json"))["quality"]
+    assert (quality["completeness"], quality["validity"], quality["uniqueness"]) == (round(5 / 6, 6), 0.75, 0.75)
+    assert (quality["read"], quality["stored"], quality["bad"], quality["missing"]) == (4, 3, 1, {"a": 0, "b": 1})
+    assert "quality: completeness 83.33%, validity 75.00%, uniqueness 75.00%" in run("show", "q").stdout
+    lines = [json.loads(line) for line in (tmp_path / "import.log").read_text().splitlines()]
+    assert (lines[0]["event"], lines[-1]["event"]) == ("begin", "end")
+    assert {line["step"] for line in lines[1:-1]} >= {"load", "validate", "store"}
+    assert (tmp_path / "import.log").stat().st_mode & 0o077 == 0
+    refused = run("import", "q", "q.csv", "--bad-rows", "0", "--schema", "q.toml", "--log", "import.log")
+    assert isinstance(refused.exception, SecaggError)
+    assert json.loads((tmp_path / "import.log").read_text().splitlines()[-1])["error"] == "BadRowsError"
+    assert "three" not in (tmp_path / "import.log").read_text()

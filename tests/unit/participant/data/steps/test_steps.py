@@ -96,7 +96,7 @@ def test_the_strictness_rule(take, store: DatasetStore, tmp_path: Path) -> None:
         take(table, bad_rows=0.01, **rule)
     assert caught.value.folder == tmp_path / "data/t/refused"
     assert {file.name for file in caught.value.folder.iterdir()} == {
-        "bad-rows.csv", "report.html", "report.md", "report.csv",
+        "bad-rows.csv", "quality.json", "report.html", "report.md", "report.csv",
     }  # fmt: skip
     assert (caught.value.folder / "bad-rows.csv").read_text().splitlines()[1:] == [
         "101,age,below 0,-1",

@@ -76,7 +76,7 @@ class TableOneSpec(TableSpec):
         return await over_one_cohort(partial(describe_groups, self), secure_sum)
 
 
-class Cell(NamedTuple):
+class GroupCharacteristic(NamedTuple):
     """One characteristic of one group: its rows that have a value, and mean and standard deviation of a number, or
     members and share of a level.
     """
@@ -94,11 +94,11 @@ class Cell(NamedTuple):
         return "-" if self.mean is None else f"{self.mean:.5g} ({'-' if self.sd is None else format(self.sd, '.4g')})"
 
 
-class Line(NamedTuple):
+class CharacteristicLine(NamedTuple):
     """A number, or a level of a category: its cells by group, and the difference, given once for each variable."""
 
     name: str
-    cells: tuple[Cell, ...]
+    cells: tuple[GroupCharacteristic, ...]
     smd: float | None
 
 
@@ -119,7 +119,7 @@ class TableOneResult(AnalysisResult):
 
     by: str
     groups: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[CharacteristicLine, ...]
     differences: dict[str, float | None]
     sites: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -148,7 +148,7 @@ class _Variable(NamedTuple):
 
     name: str
     rows: Array
-    lines: dict[str, list[Cell]]
+    lines: dict[str, list[GroupCharacteristic]]
     pairs: Array
     sites: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -171,7 +171,9 @@ async def describe_groups(spec: TableOneSpec, secure_sum: SecureSum) -> TableOne
         by=spec.by.column,
         groups=tuple(levels_of(spec.by)[place] for place in there),
         lines=tuple(
-            Line(name, tuple(cells[place] for place in there), differences[one.name] if number == 0 else None)
+            CharacteristicLine(
+                name, tuple(cells[place] for place in there), differences[one.name] if number == 0 else None
+            )
             for one in found
             for number, (name, cells) in enumerate(one.lines.items())
         ),
@@ -184,7 +186,7 @@ async def describe_groups(spec: TableOneSpec, secure_sum: SecureSum) -> TableOne
 async def _number(spec: TableOneSpec, variable: Variable, secure_sum: SecureSum) -> _Variable:
     moments = await class_moments_of(spec, secure_sum, (spec.by,), variable)
     cells = [
-        Cell(group, round(float(n)), mean=_known(float(mean)), sd=_known(float(sd)))
+        GroupCharacteristic(group, round(float(n)), mean=_known(float(mean)), sd=_known(float(sd)))
         for group, n, mean, sd in zip(levels_of(spec.by), moments.rows, moments.means, moments.sd, strict=True)
     ]
     means, sd = moments.means, moments.sd
@@ -209,7 +211,7 @@ async def _category(spec: TableOneSpec, category: Category, secure_sum: SecureSu
     shares = counts / np.maximum(rows, 1)
     lines = {
         level: [
-            Cell(group, round(float(n)), members=round(float(count)), share=float(share))
+            GroupCharacteristic(group, round(float(n)), members=round(float(count)), share=float(share))
             for group, n, count, share in zip(levels_of(spec.by), rows, counts[place], shares[place], strict=True)
         ]
         for place, level in enumerate(levels_of(category))

@@ -1,6 +1,5 @@
 """Imports a table, or reads it with pandas or polars, and reports the time and memory used."""
 
-import resource
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter, process_time
@@ -50,7 +49,9 @@ def pandas(path: str, folder: str) -> dict[str, Any]:
 
 
 def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Return the peak of this process alone; `ru_maxrss` begins with that of the process that started it."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ CREATE TABLE note (resource INTEGER, words TEXT);
 _INDEXES = """
 CREATE INDEX record_patient ON record (patient);
 CREATE INDEX coding_code ON coding (code, record);
+ANALYZE;
 """
 _CACHE_KIB = 64 << 10
 _LONGEST_KIND = 40

@@ -65,7 +65,7 @@ class Statements:
         self.attrition = (
             select(judged.c.step, func.count().label("persons")).group_by(judged.c.step).order_by(judged.c.step)
         )
-        members = select(judged).where(judged.c.step == 0).cte("cohort")
+        members = select(judged).where(judged.c.step == 0).cte("cohort").prefix_with("MATERIALIZED")
         measured = {name: self._in_window(members, one.window()) for name, one in self._variables() if one.measures}
         self.measured = tuple(measured)
         self.units = self._units(measured) if measured else None

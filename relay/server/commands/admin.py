@@ -1,6 +1,7 @@
 """`secagg-relay admin`: status, and ending a run that nobody else can end."""
 
 import time
+from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,10 +14,11 @@ from relay.api.states import FINAL_RUN, RunState
 from relay.api.wire import to_base64url
 from relay.server.commands.options import RelayOptions
 from relay.server.registry import run_states
-from relay.server.store import epochs, milestones, runs, sites, state_counts
+from relay.server.store import epochs, fleet, milestones, runs, sites, state_counts
 from relay.server.store.offline import on_database, over_view
 from relay.service.command import Commands
 from relay.service.dates import utc
+from secagg import __version__
 from secagg.errors import ParameterError
 from secagg.identity import fingerprint
 
@@ -63,6 +65,13 @@ def sites_(common: RelayOptions) -> None:
         for row in rows
     ]
     _list("sites", listed, common)
+
+
+@app.command("fleet")
+def fleet_(common: RelayOptions) -> None:
+    """List each site's release, whether it is outdated, its clock's offset, and since when it is silent."""
+    found = over_view(common.settings(), lambda db: fleet.fleet(db, own_release=__version__))
+    _list("sites", [asdict(site) for site in found], common)
 
 
 @app.command("runs")
@@ -128,7 +137,7 @@ def _show(facts: dict[str, Any], common: RelayOptions) -> None:
 
 def _words(name: str, value: Any) -> str:
     if value is None:
-        return "never"
+        return "unknown" if name in {"release", "clock_offset_s"} else "never"
     if isinstance(value, dict):
         return ", ".join(f"{key} {_words(key, item)}" for key, item in value.items()) or "none"
     if isinstance(value, float) and name in {"enrolled", "last_seen", "created", "since", "last_activity"} | _TIMES:
@@ -136,4 +145,4 @@ def _words(name: str, value: Any) -> str:
     return str(value)
 
 
-_TIMES = {"last_completed_run", "last_backup", "audit_verified"}
+_TIMES = {"silent_since", "last_completed_run", "last_backup", "audit_verified"}

@@ -85,6 +85,12 @@ class RelayMetrics:
         self.dropouts = self._gauge("open_run_silent_sites", "Sites of open runs not seen for five minutes")
         self.silent_sites = self._gauge("silent_sites", "Members of open projects not seen for a day")
         self.sites = self._gauge("sites", "Enrolled sites, by role", "role")
+        self.site_clock_offset = self._gauge(
+            "site_clock_offset_seconds", "Seconds by which a site's clock was ahead at its last request", "site"
+        )
+        self.site_outdated = self._gauge(
+            "site_outdated", "1 if a site's release is too far behind the relay's to work with it, else 0", "site"
+        )
         self.open_tokens = self._gauge("open_tokens", "Usable join tokens")
         self.nonces = self._gauge("nonces", "Writes stored against replay")
         self.oldest_key = self._gauge("oldest_key_timestamp_seconds", "When the oldest key in use was created", "kind")

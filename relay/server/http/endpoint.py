@@ -100,7 +100,8 @@ class Endpoint(Generic[Q, B]):
         finally:
             if call.role:  # an unknown key's clock means nothing
                 self._relay.monitor.signed(signed.created, call.now)
-                self._relay.last_seen.saw(signed.key)
+                agent = request.headers.get("User-Agent", "")
+                self._relay.last_seen.saw(signed.key, user_agent=agent, created=signed.created)
 
     def _cache_key(self, call: Call[Q, B]) -> CacheKey | None:
         """Return where the signer would write; None if a stage needs the result of looking up each request."""

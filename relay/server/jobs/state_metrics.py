@@ -3,13 +3,14 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from relay.api.states import Role, RunState
+from relay.api.states import TAKES_PART, Role, RunState
 from relay.server.core.metrics import RelayMetrics
 from relay.server.process.readiness import Readiness
-from relay.server.store import milestones, state_counts
+from relay.server.store import fleet, milestones, state_counts
 from relay.server.store.database import Database
+from secagg import __version__
 
 EVERY_S = 15.0
 OTHER = "other"
@@ -34,10 +35,15 @@ class StateMetrics:
     async def __call__(self) -> None:
         self._metrics.ready.set(await self._readiness() is None)
         now = time.time()
-        counted, reached = await self._database.read(
-            lambda db: (state_counts.take(db, now=now), milestones.reached(db))
+        counted, reached, sites = await self._database.read(
+            lambda db: (
+                state_counts.take(db, now=now),
+                milestones.reached(db),
+                fleet.fleet(db, own_release=__version__),
+            )
         )
         self._show(counted, now)
+        self._show_fleet(sites)
         self._show_upkeep(reached)
 
     def _show(self, counted: state_counts.StateCounts, now: float) -> None:
@@ -57,6 +63,15 @@ class StateMetrics:
         metrics.nonces.set(counted.nonces)
         if counted.oldest_site is not None:
             metrics.oldest_key.labels("site").set(counted.oldest_site)
+
+    def _show_fleet(self, sites: Iterable[fleet.FleetSite]) -> None:
+        offset, outdated = self._metrics.site_clock_offset, self._metrics.site_outdated
+        for gauge in (offset, outdated):
+            gauge.clear()  # a site that has left
+        for site in sites:
+            if site.role in TAKES_PART or site.role == Role.COORDINATOR:
+                outdated.labels(site.name).set(site.is_outdated)
+                offset.labels(site.name).set(site.clock_offset_s or 0.0)
 
     def _show_upkeep(self, reached: Mapping[str, float]) -> None:
         for name, gauge in (

@@ -14,7 +14,7 @@ from relay.server.store.database import Database
 from relay.service.folders import private_folder, sync_folder
 from secagg.errors import SecaggError
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest revision in `migrations/versions`; a test checks this."""
 
 VERSION_TABLE = "alembic_version"

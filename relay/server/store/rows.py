@@ -34,6 +34,8 @@ class SiteRow(NamedTuple):
     predecessor: bytes | None
     ended: float | None
     ending: str | None
+    release: str | None
+    clock_offset_s: float | None
 
 
 class SiteName(NamedTuple):

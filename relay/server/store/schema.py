@@ -49,6 +49,8 @@ site = Table(
     Column("predecessor", LargeBinary(32), comment="key that it took the place of"),
     Column("ended", Double, comment="when its key stopped being valid"),
     Column("ending", String(16), comment="how: see relay.api.states.Ending"),
+    Column("release", String(40), comment="release of its program, as it said last"),
+    Column("clock_offset_s", Double, comment="seconds by which its clock was ahead of the relay's"),
     comment="Enrolled sites",
 )
 

@@ -1,6 +1,7 @@
 """Enrolled sites."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 
@@ -25,7 +26,11 @@ _RETURN = update(_site).where(*_came_back).values(silent_since=None).returning(_
 _SEEN = (
     update(_site)
     .where(_site.c.key == bindparam("the_key"), func.coalesce(_site.c.last_seen, 0) < bindparam("the_time"))
-    .values(last_seen=bindparam("the_time"))
+    .values(
+        last_seen=bindparam("the_time"),
+        release=func.coalesce(bindparam("the_release"), _site.c.release),
+        clock_offset_s=bindparam("the_offset"),
+    )
 )
 
 _active = _member.c.state.in_(ACTIVE_MEMBER)
@@ -45,6 +50,21 @@ _AROUND = (
     )
     .order_by(_site.c.name)
 )
+
+
+@dataclass(frozen=True, slots=True)
+class LastRequest:
+    """The last request of a site.
+
+    Attributes:
+        at: when it arrived, in seconds since 1970.
+        release: the site's release as it says itself, or None; no signature covers it.
+        clock_offset_s: seconds by which the signature's time was ahead of this relay's clock; includes the way here.
+    """
+
+    at: float
+    release: str | None
+    clock_offset_s: float
 
 
 def find(db: Connection, key: bytes) -> SiteRow | None:
@@ -108,6 +128,10 @@ def around(db: Connection, key: bytes) -> list[SiteRow]:
     return every(SiteRow, db.execute(_AROUND, {"the_key": key}))
 
 
-def seen(db: Connection, times: Mapping[bytes, float]) -> None:
-    """Record when sites were last seen, always in the same order, so that replicas do not wait for each other."""
-    db.execute(_SEEN, [{"the_key": key, "the_time": at} for key, at in sorted(times.items())])
+def seen(db: Connection, sightings: Mapping[bytes, LastRequest]) -> None:
+    """Record the sites' last requests, always in the same order, so that replicas do not wait for each other."""
+    rows = [
+        {"the_key": key, "the_time": last.at, "the_release": last.release, "the_offset": last.clock_offset_s}
+        for key, last in sorted(sightings.items())
+    ]
+    db.execute(_SEEN, rows)

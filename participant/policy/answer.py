@@ -25,7 +25,8 @@ class Answer:
         vector: (d,) float64.
         rows: name of the rows that went into the answer.
         moved: number of persons by which these rows differ from those asked for.
-        to_remember: row sets to record: these rows, unless they are below the floor, so that nothing about them left;
+        to_remember: row sets to record: these rows, unless they are below the site's floor, so that nothing about them
+                left;
                 also earlier answers' rows, as far as this version holds them, that were not yet on record.
     """
 
@@ -60,13 +61,14 @@ def answer(
         order = secret_order(key, query.dataset, described.version, described.rows)
         rows = apart(asked, usable(bound, table), known, query.minimum_persons, people, order)
     kept = RowSet.of(described.version, rows)
+    least = 1 if query.pooled else query.minimum_persons  # with pooled floors, rows below the floor are in the sum
     return Answer(
         query=query,
         dataset_version=described.version,
         vector=evaluate(bound, table, rows),
         rows=kept.origin,
         moved=people.count(rows ^ asked),
-        to_remember=carried if people.count(rows) < query.minimum_persons else (*carried, kept),
+        to_remember=carried if people.count(rows) < least else (*carried, kept),
     )
 
 

@@ -166,6 +166,13 @@ def test_a_question_about_one_patient_fewer_gets_the_same_answer(site: Site) -> 
     assert distances(bind(moments(53)), site.store, site.records.row_sets("lung")) == {first.rows: 3, far.rows: 2}
 
 
+def test_rows_below_the_floor_are_remembered_where_the_floor_is_that_of_all_sites(site: Site) -> None:
+    """They are in the sum: of the three oldest and the two oldest, the difference would be one."""
+    three, two = (moments(above).model_copy(update={"pooled": True}) for above in (117, 118))
+    assert site.count(three) == 3
+    assert (site.answers(two).moved, site.count(two)) == (1, 3)
+
+
 def test_without_a_floor_answers_are_exact(site: Site) -> None:
     for above in (50, 51):
         query = moments(above, floor=1)

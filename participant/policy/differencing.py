@@ -203,9 +203,10 @@ def set_apart(keys: frozenset[bytes], signed: Iterable[SignedSet], least: int) -
     """Return the size of the smallest group of sites that a sum over `keys` would newly set apart from all others.
 
     A group consists of all sites that were in exactly the same sums. Groups of at least `least` sites do not count, nor
-    do sites in no sum at all; 0 if no other group comes about.
+    do sites in no sum at all; 0 if no other group comes about, and for the first sum of all.
     """
-    known = [one.keys for one in signed]
+    if not (known := [one.keys for one in signed]):
+        return 0
     groups: dict[tuple[bool, ...], set[bytes]] = {}
     for site in keys.union(*known):
         groups.setdefault(tuple(site in one for one in known), set()).add(site)

@@ -87,4 +87,5 @@ def test_a_set_that_stands_may_recur_and_large_parts_may_come_apart() -> None:
     assert set_apart(half, held, 4) == 0
     assert set_apart(half, [*held, SignedSet(half, RUN, retired=False)], 4) == 0
     assert set_apart(half, [*held, SignedSet(frozenset(sorted(half)[:4]), RUN, retired=False)], 4) == 2
-    assert set_apart(half, [], 7) == 6
+    assert set_apart(half, [], 7) == 0
+    assert set_apart(everybody, [SignedSet(half, RUN, retired=False)], 7) == 6

@@ -20,7 +20,7 @@ from participant.statistics.language.conditions import (
     comparisons,
     ordered,
 )
-from secagg import complaints
+from secagg import __version__, complaints
 from secagg.errors import ParameterError
 
 __all__ = [
@@ -125,7 +125,10 @@ class Query(Strict):
         try:
             query = cls.model_validate_json(data)
         except ValidationError as error:
-            raise QueryError(f"this is not a query: {in_words(error)}") from None
+            raise QueryError(
+                f"this is not a query that release {__version__} knows; upgrade the site if the coordinator's is newer: "
+                f"{in_words(error)}"
+            ) from None
         if query.encode() != data:
             raise QueryError("the query is not in canonical form (RFC 8785, names and conditions sorted)")
         return query

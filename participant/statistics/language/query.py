@@ -126,7 +126,7 @@ class Query(Strict):
             query = cls.model_validate_json(data)
         except ValidationError as error:
             raise QueryError(
-                f"this is not a query that release {__version__} knows; upgrade the site if the coordinator's is newer: "
+                f"this is not a query that release {__version__} knows; upgrade it if the coordinator's is newer: "
                 f"{in_words(error)}"
             ) from None
         if query.encode() != data:

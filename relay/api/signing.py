@@ -21,7 +21,9 @@ from secagg.identity import Identity
 
 LABEL = "secagg"
 TAG = "secagg-relay"
-COVERED = ("@method", "@path", "@query", "content-digest")
+COVERED = ("@method", "@authority", "@path", "@query", "content-digest")
+COVERED_BEFORE = ("@method", "@path", "@query", "content-digest")
+"""What earlier clients cover: a request recorded at one relay is then valid at another one that knows the key."""
 NONCE_BYTES = 16
 WINDOW_S = 60
 """Maximum difference between a signature's time and the relay's clock, in either direction."""
@@ -33,13 +35,13 @@ _INPUT = re.compile(
 )
 _SIGNATURE = re.compile(rf"{LABEL}=:([A-Za-z0-9+/]{{86}}==):")
 _DIGEST = re.compile(r"sha-256=:[A-Za-z0-9+/]{43}=:")
-_TARGET = re.compile(r"https?://[a-z0-9.:-]+(/[A-Za-z0-9/_-]*)(?:\?([A-Za-z0-9=&_-]*))?")
+_TARGET = re.compile(r"https?://([a-z0-9.:-]+)(/[A-Za-z0-9/_-]*)(?:\?([A-Za-z0-9=&_-]*))?")
 """Targets with only one spelling: no escapes, no dots, no fragment."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """The part of a request that a signature covers. `url` is absolute; its host is not covered."""
+    """The part of a request that a signature covers. `url` is absolute."""
 
     method: str
     url: str
@@ -78,7 +80,7 @@ def sign(identity: Identity, head: RequestHead, body: bytes, *, nonce: str, crea
     )
     target, _, query = head.url.partition("#")[0].partition("?")
     path = "/" + target.partition("://")[2].partition("/")[2]
-    signature = identity.sign_request(_base(head.method, path, query, digest, parameters))
+    signature = identity.sign_request(_base(head.method, authority_of(head.url), path, query, digest, parameters))
     head.headers["Content-Digest"] = digest
     head.headers["Signature-Input"] = f"{LABEL}={parameters}"
     head.headers["Signature"] = f"{LABEL}=:{b64encode(signature).decode()}:"
@@ -96,11 +98,11 @@ def verify(head: RequestHead) -> Signed | None:
     parameters, created, key_id, nonce = found.groups()
     if abs(time.time() - int(created)) > WINDOW_S:
         return None
-    path, query = target.groups()
+    authority, path, query = target.groups()
     try:
         key = from_base64url(key_id)
         from_base64url(nonce)
-        base = _base(head.method, path, query or "", digest, parameters)
+        base = _base(head.method, authority, path, query or "", digest, parameters)
         VerifyKey(key).verify(base, b64decode(signature[1]))
     except (ValueError, BadSignatureError):
         return None
@@ -117,9 +119,16 @@ def _fields(headers: MutableMapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _base(method: str, path: str, query: str, digest: str, parameters: str) -> bytes:
+def authority_of(url: str) -> str:
+    """Return the authority of an absolute URL as RFC 9421 §2.2.3 has it: in lower case, without the default port."""
+    scheme, _, rest = url.partition("://")
+    authority = rest.partition("/")[0].rpartition("@")[2].lower()
+    return authority.removesuffix({"http": ":80", "https": ":443"}.get(scheme, ""))
+
+
+def _base(method: str, authority: str, path: str, query: str, digest: str, parameters: str) -> bytes:
     """Return the signature base (RFC 9421 §2.5)."""
     return (
-        f'"@method": {method}\n"@path": {path}\n"@query": ?{query}\n"content-digest": {digest}\n'
-        f'"@signature-params": {parameters}'
+        f'"@method": {method}\n"@authority": {authority}\n"@path": {path}\n"@query": ?{query}\n'
+        f'"content-digest": {digest}\n"@signature-params": {parameters}'
     ).encode("ascii")

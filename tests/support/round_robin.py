@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-_HOP = {"host", "connection", "transfer-encoding", "content-length", "keep-alive"}
+_HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 
 
 @dataclass

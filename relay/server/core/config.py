@@ -2,6 +2,7 @@
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, SecretStr
 from sqlalchemy import URL, make_url
@@ -40,6 +41,11 @@ class RelayConfig(Settings):
         default=8441, ge=0, le=65535, description="port for health and metrics; 0 means any free port"
     )
 
+    public_names: tuple[Annotated[str, Field(pattern=r"^[a-z0-9.:\[\]-]+$")], ...] = Field(
+        default=(),
+        description="names under which sites reach the relay, with the port unless it is the default one; "
+        "signatures must be for one of them; by default, for whatever name a request gives",
+    )
     tls_certificate: Path | None = Field(default=None, description="PEM file of the relay's certificate chain")
     tls_key: Path | None = Field(default=None, description="PEM file of the certificate's key, without a passphrase")
     tls_client_authority: Path | None = Field(

@@ -4,7 +4,10 @@ Spec: 04-relay-api §1. A stranger cannot make the relay read more than the head
 """
 
 import asyncio
+import re
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -26,6 +29,8 @@ from relay.server.core.problem import (
 from relay.server.http import signatures
 from relay.server.http.signatures import StaleSignatureError
 
+_AUTHORITY = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?")
+
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
@@ -35,18 +40,28 @@ class Arrived:
     digest: bytes
 
 
-def authenticate(request: web.Request) -> Signed:
+def authenticate(request: web.Request, names: Sequence[str]) -> Signed:
     """Verify the signature over the head of a request.
+
+    Args:
+        request: the request.
+        names: authorities under which sites reach this relay; empty for whatever the request's Host says.
 
     Raises:
         Problem: `unsigned`, `bad-signature` or `stale-signature`.
     """
     if "Signature" not in request.headers and "Signature-Input" not in request.headers:
         raise Problem(UNSIGNED, "sign every request with the site's key (RFC 9421)")
-    # The host is not covered, as it differs behind a proxy. Path and query are used exactly as sent.
-    head = RequestHead(request.method, f"http://relay{request.raw_path}", CIMultiDict(request.headers))
+    # Path and query are used exactly as sent. A proxy may have changed Host, so the configured names count before it.
+    headers, host = CIMultiDict(request.headers), request.headers.get("Host", "").lower()
+    known = names or (host if _AUTHORITY.fullmatch(host) else "relay",)
+    heads = [RequestHead(request.method, f"http://{name}{request.raw_path}", headers) for name in known]
+    if names and not signatures.covers_authority(heads[0]):
+        raise Problem(
+            BAD_SIGNATURE, "the signature does not cover @authority, which this relay requires: update secagg"
+        )
     try:
-        return signatures.verify(head)
+        return _verified(heads)
     except StaleSignatureError:
         raise Problem(
             STALE_SIGNATURE,
@@ -54,6 +69,14 @@ def authenticate(request: web.Request) -> Signed:
         ) from None
     except HTTPMessageSignaturesException as error:
         raise Problem(BAD_SIGNATURE, _reason(error)) from None
+
+
+def _verified(heads: Sequence[RequestHead]) -> Signed:
+    """Verify a signature over one of several heads, which differ in the relay's name; raises for the last of them."""
+    for head in heads[:-1]:
+        with suppress(HTTPMessageSignaturesException):
+            return signatures.verify(head)
+    return signatures.verify(heads[-1])
 
 
 async def read_body(request: web.Request, *, most: int, grace_s: float, min_rate: float) -> Arrived:

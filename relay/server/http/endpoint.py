@@ -55,7 +55,7 @@ class Endpoint(Generic[Q, B]):
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer a request; raises `Problem`, or an error of the database or the disk."""
-        signed = None if self.route.access is Access.PUBLIC else authenticate(request)
+        signed = None if self.route.access is Access.PUBLIC else authenticate(request, self._relay.config.public_names)
         call: Call[Q, B] = Call(self._relay, signed.key if signed else b"", "", time.time(), dict(request.match_info))
         request[CALL] = call
         kept = None if signed is None else await self._admit(call, signed, request)

@@ -1,8 +1,9 @@
 """RFC 9421 request signatures: what they cover, and how the relay verifies those of any client.
 
-Spec: 04-relay-api §1. The signature covers method, path, query and the body's digest, so no part of a request can be
-changed or moved to another one. libsodium signs and verifies, as for everything else that an identity signs: it rejects
-the small-order and non-canonical keys that RFC 8032 leaves open.
+Spec: 04-relay-api §1. The signature covers method, authority, path, query and the body's digest, so no part of a
+request can be changed or moved to another one, and none can be repeated at another relay. libsodium signs and
+verifies, as for everything else that an identity signs: it rejects the small-order and non-canonical keys that RFC
+8032 leaves open.
 """
 
 from datetime import timedelta
@@ -14,12 +15,17 @@ from http_message_signatures import (
     HTTPSignatureKeyResolver,
     InvalidSignature,
 )
+from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
 from relay.api import signing
-from relay.api.signing import COVERED, LABEL, TAG, WINDOW_S, RequestHead, Signed
+from relay.api.signing import COVERED, COVERED_BEFORE, LABEL, TAG, WINDOW_S, RequestHead, Signed
 from relay.api.wire import KEY_BYTES, from_base64url
 
+_UNVERIFIED = (
+    "the signature does not verify for this key and this request; if a proxy changes its Host, the relay's operator "
+    "sets public_names"
+)
 _NONCE_CHARACTERS = range(22, 87)  # of 16 to 64 bytes in base64url
 
 
@@ -35,7 +41,10 @@ class _Ed25519(HTTPSignatureAlgorithm):
         self.public_key = public_key
 
     def verify(self, signature: bytes, message: bytes) -> None:
-        VerifyKey(self.public_key or b"").verify(message, signature)
+        try:
+            VerifyKey(self.public_key or b"").verify(message, signature)
+        except BadSignatureError:
+            raise InvalidSignature(_UNVERIFIED) from None
 
 
 class _Identities(HTTPSignatureKeyResolver):
@@ -63,10 +72,16 @@ def public_key(key_id: str) -> bytes:
     return key
 
 
+def covers_authority(head: RequestHead) -> bool:
+    """Return whether a signature claims to cover the authority, as those of this version's clients do."""
+    return '"@authority"' in head.headers.get("Signature-Input", "")
+
+
 def verify(head: RequestHead) -> Signed:
     """Verify the signature of a request whose body need not have arrived yet.
 
-    Not checked here: that the digest matches the body, that the key belongs to a site, that the nonce is new.
+    Not checked here: that the digest matches the body, that the key belongs to a site, that the nonce is new, and that
+    the authority in the URL is this relay's.
 
     Raises:
         StaleSignatureError: the signature is too old or in the future.
@@ -77,11 +92,12 @@ def verify(head: RequestHead) -> Signed:
 
 def verify_any(head: RequestHead) -> Signed:
     """Verify a signature in any form that RFC 9421 allows; otherwise like `verify`."""
+    covered = COVERED if covers_authority(head) else COVERED_BEFORE
     (result,) = _Verifier(signature_algorithm=_Ed25519, key_resolver=_Identities()).verify(
-        head, max_age=timedelta(0), expect_tag=TAG, expect_label=LABEL, require_components=COVERED
+        head, max_age=timedelta(0), expect_tag=TAG, expect_label=LABEL, require_components=covered
     )
     parameters = result.parameters
-    if len(result.covered_components) != len(COVERED) + 1:  # the last is @signature-params
+    if len(result.covered_components) != len(covered) + 1:  # the last is @signature-params
         raise InvalidSignature(f"the signature must cover {', '.join(COVERED)} and nothing else")
     if parameters.get("alg") != _Ed25519.algorithm_id:
         raise InvalidSignature("the signature must name its algorithm, ed25519")

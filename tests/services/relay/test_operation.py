@@ -285,7 +285,7 @@ async def test_a_slow_body_is_cut_off(strict_relay):
     scene = strict_relay
     path = f"/v1/runs/{scene.run}/messages?to=all"
     body = scene.frame(scene.coordinator, body=bytes(5000))
-    headers = Signature.of(scene.coordinator).sign("POST", f"{scene.relay.url}{path}", body)
+    headers = Signature.of(scene.coordinator).sign("POST", f"http://relay{path}", body)
     pieces = [body[at : at + 10] for at in range(0, len(body), 10)]
     answer = await by_socket(scene.relay.url, head_of("POST", path, headers, len(body)), pieces, 0.05)
     assert b"408" in answer.splitlines()[0]
@@ -295,7 +295,7 @@ async def test_a_slow_body_is_cut_off(strict_relay):
 async def test_a_body_without_a_right_signature_is_not_awaited(strict_relay):
     scene = strict_relay
     path = f"/v1/runs/{scene.run}/messages?to=all"
-    forged = Signature.of(scene.first, key_id="A" * 43).sign("POST", f"{scene.relay.url}{path}", b"")
+    forged = Signature.of(scene.first, key_id="A" * 43).sign("POST", f"http://relay{path}", b"")
     for headers, problem in (({}, b"unsigned"), (forged, b"bad-signature")):
         answer = await by_socket(scene.relay.url, head_of("POST", path, headers, 4 << 20), [], 1)
         assert b"401" in answer.splitlines()[0]
@@ -305,7 +305,7 @@ async def test_a_body_without_a_right_signature_is_not_awaited(strict_relay):
 async def test_a_body_over_the_limit_is_not_read(strict_relay):
     scene = strict_relay
     path = f"/v1/projects/{scene.project}/runs/{scene.run}"
-    headers = Signature.of(scene.coordinator).sign("PUT", f"{scene.relay.url}{path}", b"")
+    headers = Signature.of(scene.coordinator).sign("PUT", f"http://relay{path}", b"")
     answer = await by_socket(scene.relay.url, head_of("PUT", path, headers, 1 << 40), [], 1)
     assert b"413" in answer.splitlines()[0]
 
@@ -314,7 +314,7 @@ async def test_a_body_that_ends_early(strict_relay):
     scene = strict_relay
     path = f"/v1/runs/{scene.run}/messages?to=all"
     body = scene.frame(scene.coordinator)
-    headers = Signature.of(scene.coordinator).sign("POST", f"{scene.relay.url}{path}", body)
+    headers = Signature.of(scene.coordinator).sign("POST", f"http://relay{path}", body)
     place = urlsplit(scene.relay.url)
     _, writer = await asyncio.open_connection(place.hostname, place.port)
     writer.write(head_of("POST", path, headers, len(body)).encode() + body[:20])

@@ -69,7 +69,7 @@ def test_what_is_accepted_here_the_library_accepts(data):
     [
         ("created=", "created=0"),
         ('alg="ed25519"', 'alg="ed25519";expires=1'),
-        ('"@method" "@path"', '"@path" "@method"'),
+        ('"@method" "@authority"', '"@authority" "@method"'),
         ('"@query"', '"@query";req'),
         ('tag="secagg-relay"', 'tag="another"'),
         ("secagg=", "other="),

@@ -19,7 +19,7 @@ LOCAL = {
     "coordinator/__init__.py": ["importlib"],  # its public names, loaded when they are asked for
     "coordinator/report/page.py": ["importlib.metadata"],  # which versions made a page
     "coordinator/session/progress.py": ["importlib.util"],  # whether a notebook can draw bars
-    "participant/data/sources/sql.py": ["importlib.util"],  # whether a driver is installed
+    "participant/data/sources/database.py": ["importlib.util"],  # whether a driver is installed
     "participant/statistics/models/special.py": ["importlib"],  # one module of SciPy, at the first computation
     "participant/statistics/models/trainer.py": ["importlib.metadata"],  # a query names an installed trainer
     "participant/trainers/torch_mlp.py": ["torch"],  # trains; loads nothing

@@ -29,7 +29,7 @@ from secagg.messages import (
 )
 from secagg.params import Floors, Schema, Segment
 from secagg.protocol.step import Contribute, Tick
-from secagg.protocol.table import decode_state, encode_state
+from secagg.protocol.table import STATES, decode_state, encode_state
 from tests.support.playbook import EXPIRES, SCHEMA, at
 
 
@@ -243,7 +243,7 @@ def test_V_0107_unknown_kind(kind):
     play.refuses(1, play.forge(Cohort, at={"kind": kind}), DecodeError, "V-0107")
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff", bytes([26])])
+@pytest.mark.parametrize("data", [b"", b"\xff", bytes([len(STATES)])])
 def test_V_0107_unknown_state(data):
     with pytest.raises(DecodeError, match="V-0107"):
         decode_state(data)

@@ -21,7 +21,7 @@ app = Commands()
 _IDENTIFYING = frozenset(
     {
         "relay", "data", "passphrase_file", "passphrase_command", "ca_file", "cert_file", "key_file", "proxy", "policy",
-        "config",
+        "config", "notify_from", "notify_to",
     }
 )  # fmt: skip
 

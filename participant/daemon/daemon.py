@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from participant.daemon.computation import Computation
 from participant.daemon.epoch import RunContext, SiteRun, machine_name
+from participant.daemon.notices import OfficerNotices, channels_of
 from participant.daemon.plan_control import PlanControl
 from participant.daemon.publication import release_of
 from participant.daemon.release_control import ReleaseControl
@@ -83,6 +84,7 @@ class Daemon:
         self._store = DatasetStore(config.datasets)
         self._answers = Invitations(relay, self._store, policy)
         self._reports = Reporter(relay)
+        self._notices = OfficerNotices(channels_of(config))
         self._runs: dict[str, SiteRun] = {}
         self._over: dict[UUID, str] = {}  # runs that have ended at the relay
         self._working = asyncio.Lock()
@@ -147,6 +149,7 @@ class Daemon:
                     tasks.create_task(self._forever(self._receipts, pause_s=self._config.invitations_s))
                     tasks.create_task(self._forever(self._tick, pause_s=TICK_S))
                     tasks.create_task(self._forever(self._report, pause_s=TICK_S))
+                    tasks.create_task(self._forever(self._notify, pause_s=TICK_S))
                     tasks.create_task(self._forever(self._expire_logs, pause_s=EXPIRY_S))
                     tasks.create_task(self._forever(self._fill_reserve, pause_s=RESERVE_S))
             except* DiskError:
@@ -282,6 +285,10 @@ class Daemon:
         """Tell the coordinators what waits or was refused. A paused site sends nothing."""
         if not self._decisions.is_paused():
             await self._reports.send(self._decisions.waiting())
+
+    async def _notify(self) -> None:
+        """Tell the officers what waits for them."""
+        await self._notices.send(self._decisions.waiting(), time.time())
 
     async def _payload(self, reference: PayloadRef, state: Record) -> bytes:
         """Return a payload; the frame that it came with binds it by a hash of its own.

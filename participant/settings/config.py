@@ -1,9 +1,10 @@
 """The participant's settings: from the command line, SECAGG_PARTICIPANT_<NAME>, or a TOML file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from relay.service.settings import Settings, default_data_folder, service_config
 from secagg.errors import ParameterError
@@ -46,8 +47,28 @@ class ParticipantConfig(Settings):
     disk_reserve_bytes: int = Field(
         default=16 << 20, ge=0, description="size of a file that is given up when the disk is full; 0 for none"
     )
+    notify_smtp: SecretStr = Field(
+        default=SecretStr(""),
+        description="SMTP server that sends officers what waits for them: smtps://user:password@host, or smtp://host",
+    )
+    notify_from: str = Field(default="", description="sender of these e-mails")
+    notify_to: tuple[str, ...] = Field(default=(), description="addresses of the officers")
+    notify_webhook: SecretStr = Field(
+        default=SecretStr(""), description="https address that receives the same notices as JSON"
+    )
     poll_s: float = Field(default=30, gt=0, le=30, description="longest wait for messages, in seconds")
     invitations_s: float = Field(default=30, gt=0, description="seconds between checks for new invitations")
+
+    @model_validator(mode="after")
+    def _check_notices(self) -> Self:
+        mail, hook = self.notify_smtp.get_secret_value(), self.notify_webhook.get_secret_value()
+        if mail and (urlsplit(mail).scheme not in {"smtp", "smtps"} or not urlsplit(mail).hostname):
+            raise ValueError("notify_smtp has the form smtps://user:password@host, or smtp://host for STARTTLS")
+        if bool(mail) != bool(self.notify_from and self.notify_to):
+            raise ValueError("notices by e-mail need notify_smtp, notify_from and notify_to, all three")
+        if hook and (urlsplit(hook).scheme not in {"https", "http"} or not urlsplit(hook).hostname):
+            raise ValueError("notify_webhook has the form https://host/path")
+        return self
 
     def require_relay(self) -> None:
         """Check that the settings name a relay; raises ParameterError."""

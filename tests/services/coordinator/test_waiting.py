@@ -3,12 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from typing import Any
 from uuid import UUID
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from typer.testing import CliRunner
 
 from coordinator.commands.cli import app
@@ -29,8 +31,25 @@ CAUTIOUS = POLICY.model_copy(update={"loss_rule": "pause", "minimum_site_differe
 
 
 @pytest.fixture
-async def cautious(four: Cohort) -> Cohort:
+async def notices(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Any]]:
+    """What the sites' officers are sent by webhook."""
+    got: list[Any] = []
+
+    async def keep(request: web.Request) -> web.Response:
+        got.append(await request.json())
+        return web.Response()
+
+    served = web.Application()
+    served.router.add_post("/", keep)
+    async with TestServer(served) as server:
+        monkeypatch.setenv("SECAGG_PARTICIPANT_NOTIFY_WEBHOOK", str(server.make_url("/")))
+        yield got
+
+
+@pytest.fixture
+async def cautious(four: Cohort, notices: list[Any]) -> Cohort:
     """Four sites that ask an officer before they sign a set of sites near an earlier one."""
+    del notices  # the sites read where to send them when they are woken
     await with_policy(four, CAUTIOUS)
     return four
 
@@ -60,7 +79,7 @@ def told(there: Cohort, *words: str) -> Any:
 
 
 async def test_with_a_site_down_the_run_says_within_seconds_who_decides_and_then_goes_on(
-    cautious: Cohort, record_property: Any
+    cautious: Cohort, notices: list[Any], record_property: Any
 ) -> None:
     there = cautious
     project = await there.project(loss_rule="pause")
@@ -80,6 +99,8 @@ async def test_with_a_site_down_the_run_says_within_seconds_who_decides_and_then
         asked = events["step Consistency"]
         took = max(events[f"waiting {site.name}"] for site in others) - asked
         record_property("seconds_until_the_coordinator_knows", round(took, 1))
+        await until(lambda: len(notices) == 3)
+        assert {one["waits"][0]["run"] for one in notices} == {str(run)}
         assert took < 5
         assert session.records.get(run).shown == "waiting"
         why = "differ from those of an earlier sum of the dataset by 1 site, at least 3 are required"

@@ -60,8 +60,9 @@ def in_words(place: str, problem: Mapping[str, Any], model: Any = None) -> str:
         model: model that refused the value, for the names that it knows.
     """
     complaint = _complaint(problem, model)
-    joint = " " if complaint.startswith(("is ", "must ")) else ": "
-    return f"{place}{joint}{complaint}" if place else complaint
+    if complaint.startswith(("is ", "must ")):
+        return f"{place or 'it'} {complaint}"
+    return f"{place}: {complaint}" if place else complaint
 
 
 def _complaint(problem: Mapping[str, Any], model: Any) -> str:

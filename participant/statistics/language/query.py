@@ -180,4 +180,4 @@ def in_words(error: ValidationError, model: type[BaseModel] | None = None) -> st
 def _place(loc: tuple[int | str, ...]) -> str:
     # A member's name may come from outside: keep it printable ASCII of bounded length, so that it cannot forge log
     # lines.
-    return ascii(".".join(str(part) for part in loc)[:80])[1:-1] or "query"
+    return ascii(".".join(str(part) for part in loc)[:80])[1:-1]

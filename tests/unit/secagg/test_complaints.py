@@ -70,8 +70,8 @@ def test_a_finding_says_what_to_change(given, said):
     assert in_words(".".join(map(str, problem["loc"])), problem, Outer) == said
 
 
-def test_without_a_place_only_the_complaint_is_left():
+def test_without_a_place_it_is_meant():
     with pytest.raises(ValidationError) as refused:
         Outer.model_validate_json("{")
     (problem,) = refused.value.errors()
-    assert in_words("", problem).startswith("is not valid JSON: EOF")
+    assert in_words("", problem).startswith("it is not valid JSON: EOF")

@@ -165,7 +165,7 @@ def test_missing_codes(store: DatasetStore, take) -> None:
 def test_other_refusals(store: DatasetStore, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no file .*gone\.csv"):
         CsvSource(tmp_path / "gone.csv")
-    with pytest.raises(SourceError, match="no file"):
+    with pytest.raises(SourceError, match="is a folder, not a file"):
         CsvSource(tmp_path)
     (tmp_path / "a.csv").write_text("a\n1\n")
     with pytest.raises(SourceError, match="separator"):

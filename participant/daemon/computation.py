@@ -32,6 +32,7 @@ from participant.statistics.language.layout import Array
 from relay.service.logs import logger
 from relay.service.memory import Limits, keep_private, limit_memory
 from secagg.errors import ParameterError
+from secagg.masks import add_keystream
 
 log = logger(__name__)
 
@@ -180,6 +181,7 @@ def _serve(requests: BinaryIO, out: BinaryIO, limits: Limits) -> None:
     """Answer requests until there are no more."""
     import polars  # noqa: F401, ICN001, PLC0415 - loaded before the first request, and before memory is limited
 
+    add_keystream(np.zeros(1, np.uint32), bytes(32))  # loads the compiled kernel, which `answer` needs
     limit_memory(limits.memory_mib)
     for line in requests:
         signal.setitimer(signal.ITIMER_REAL, limits.minutes * 60)  # its signal ends the process, even in a library

@@ -44,6 +44,10 @@ async def refused(awaitable) -> RelayError:
     return caught.value
 
 
+def request_at(at: float) -> sites.LastRequest:
+    return sites.LastRequest(at=at, release=None, clock_offset_s=0.0)
+
+
 def enrol(scene, role: str) -> Identity:
     identity, name = fresh(), f"{role} {uuid4().hex}"
     scene.relay.transact(lambda db: sites.add(db, key=identity.public, name=name, role=role, now=time.time()))
@@ -243,7 +247,7 @@ async def test_a_silent_site_is_noticed_and_so_is_its_return(scene):
             return found.status, found.silent_since
 
     def seen(at: float) -> None:
-        scene.relay.transact(lambda db: sites.seen(db, {scene.outsider.public: at}))
+        scene.relay.transact(lambda db: sites.seen(db, {scene.outsider.public: request_at(at)}))
 
     def sweep(then: float) -> tuple[bool, bool]:
         """Whether the site fell silent, and whether it came back."""
@@ -271,10 +275,10 @@ async def test_the_relay_sweeps_by_itself(tmp_path):
         await relay.database.write(lambda db: sites.add(db, key=key, name="Klinikum", role="site", now=time.time()))
         with capture_logs() as lines:
             await _sweep(relay)
-            await relay.database.write(lambda db: sites.seen(db, {key: time.time() - 61}))
+            await relay.database.write(lambda db: sites.seen(db, {key: request_at(time.time() - 61)}))
             await _sweep(relay)
             await _sweep(relay)
-            await relay.database.write(lambda db: sites.seen(db, {key: time.time()}))
+            await relay.database.write(lambda db: sites.seen(db, {key: request_at(time.time())}))
             await _sweep(relay)
     assert [line["event"] for line in lines if line["event"].startswith("site ")] == ["site silent", "site back"]
 

@@ -7,7 +7,8 @@ that refuses, a cable that swallows everything, and a connection that stays open
 import asyncio
 import selectors
 from collections.abc import Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from types import SimpleNamespace
 
 import aiohttp
@@ -106,7 +107,9 @@ def simulate(outage_s: float, *, silent: bool, monkeypatch) -> tuple[Line, float
         async def work() -> None:
             await client.messages(0, POLL_S)
 
-        waiting = asyncio.create_task(Daemon._forever(SimpleNamespace(), work))
+        daemon = SimpleNamespace(_disk=SimpleNamespace(watched=nullcontext))
+        daemon._once = partial(Daemon._once, daemon)
+        waiting = asyncio.create_task(Daemon._forever(daemon, work))
         await asyncio.sleep(begins + outage_s + 2 * POLL_S + BACK_WITHIN_S + 1)
         waiting.cancel()
 

@@ -19,7 +19,7 @@ def demo(tmp_path: Path, *options: str, program: Sequence[str] = MODULE) -> subp
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
 
-@pytest.mark.parametrize(("sites", "kill"), [(9, 2), (3, 0)])  # `make demo` runs 9 and 1, also in CI
+@pytest.mark.parametrize(("sites", "kill"), [(9, 2), (9, 1), (3, 0)])
 def test_the_answer_is_the_pooled_one(tmp_path: Path, sites: int, kill: int) -> None:
     program = MODULE if kill else INSTALLED
     done = demo(tmp_path, "--json", "--sites", str(sites), "--kill", str(kill), program=program)
